@@ -1,0 +1,98 @@
+# crosslens: pictures and captions in two languages -> activations -> sparse autoencoders -> features -> report.
+# config/config.yaml says which studies are built, config/studies/ what each one is.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+wildcard_constraints:
+    study=r"[A-Za-z0-9_]+",
+    language=r"[a-z]{2,3}",
+    corpus=r"joint|[a-z]{2,3}",
+    site=r"\d+(\.(resid_pre|attn_out|mlp_out))?",
+    part=r"\d{4}",
+    seed=r"\d+",
+
+
+include: "rules/common.smk"
+# What every artifact is made from.
+include: "rules/artifacts.smk"
+# The stages, in the order in which they run.
+include: "rules/data.smk"
+include: "rules/activations.smk"
+include: "rules/sae.smk"
+include: "rules/features.smk"
+include: "rules/gender.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    all_activations,
+    all_saes,
+    all_analyses,
+    all_figures,
+    report,
+    verify,
+
+
+rule all:
+    default_target: True
+    input:
+        collected("layer", "layer_figures", "study_figures", "page"),
+    message:
+        "everything of the studies that config/config.yaml names"
+
+
+rule all_activations:
+    input:
+        collected("tokens", "activations"),
+    message:
+        "the activations of all layers"
+
+
+rule all_saes:
+    input:
+        collected("sae"),
+    message:
+        "the SAEs of all layers, corpora and seeds"
+
+
+rule all_analyses:
+    input:
+        collected("layer", "stereotype"),
+    message:
+        "the analyses of all layers"
+
+
+rule all_figures:
+    input:
+        collected("layer_figures", "study_figures"),
+    message:
+        "the figures"
+
+
+rule report:
+    input:
+        collected("page"),
+    message:
+        "the report pages"
+
+
+rule verify:
+    log:
+        "logs/verify.log",
+    conda:
+        "envs/cpu.yaml"
+    message:
+        "every artifact's bytes against its digest"
+    shell:
+        "crosslens store verify > {log} 2>&1; status=$?; cat {log}; exit $status"
+
+
+onstart:
+    register_checkout(store)
+    file_digests.save()

@@ -1,0 +1,335 @@
+# Every artifact: where it is shown, which module of src/ makes it, its own parameters, and what it is made from.
+# A parameter stands here if and only if it can change the result; its key follows from this table alone.
+
+
+def source_of(w):
+    """The embedded study's drawn source, where there is one."""
+    return [("source", at(w))] if of(w).is_planted else []
+
+
+def dataset_params(w):
+    """What the tables of all languages are made from."""
+    lexicons = settings(w, "lexicons")
+    return {
+        "source": of(w).source_identity,
+        "columns": settings(w, "source").get("columns"),
+        "prompts": {language: settings(w, "prompts")[language] for language in of(w).languages},
+        "lexicons": {language: content_digest(Path(lexicons[language])) for language in sorted(lexicons)},
+        "splits": settings(w, "splits"),
+    }
+
+
+artifact(
+    "source",
+    "results/{study}/source",
+    code="crosslens.planted.source",
+    params=lambda w: settings(w, "source")["planted"],
+)
+artifact(
+    "dataset",
+    "results/{study}/dataset/{language}.parquet",
+    code="crosslens.data.dataset",
+    params=lambda w: dataset_params(w) | {"language": w["language"]},
+    needs=source_of,
+)
+artifact(
+    "dataset_summary",
+    "results/{study}/dataset/summary.json",
+    code="crosslens.data.dataset",
+    params=dataset_params,
+    needs=source_of,
+)
+jobs["dataset_summary"] = lambda w: {
+    **{language: ("dataset", at(w, language=language)) for language in of(w).languages},
+    "summary": ("dataset_summary", w),
+}
+
+
+def block_params(w):
+    """What decides the tokens of one part: the model, the samples of the part, how they are batched and stored."""
+    stored = settings(w, "activations")
+    return {
+        "model": of(w).model_identity,
+        "language": w["language"],
+        "prompt": settings(w, "prompts")[w["language"]],
+        "rows": of(w).part_rows(w["part"]),
+        "block": of(w).block_identity(w["part"], w["language"]),
+        "code": closure("crosslens.planted.source").modules if of(w).is_planted else None,
+        **{name: stored[name] for name in ("roles", "dtype", "batch_tokens", "shard_mb")},
+    }
+
+
+def block_reads(w):
+    """The samples come from the dataset, but `block` above already says which they are: appending rows changes no key."""
+    return [("dataset", at(w, "language")), *source_of(w)]
+
+
+artifact(
+    "tokens",
+    "results/{study}/activations/{language}/tokens/part_{part}.zarr",
+    code="crosslens.activations.extract",
+    params=block_params,
+    reads=block_reads,
+)
+artifact(
+    "activations",
+    "results/{study}/activations/{language}/layer_{site}/part_{part}.zarr",
+    code="crosslens.activations.extract",
+    params=lambda w: block_params(w) | {"site": w["site"]},
+    reads=block_reads,
+)
+jobs["tokens"] = lambda w: {
+    "tokens": ("tokens", w),
+    **{site: ("activations", {**w, "site": site}) for site in of(w).sites},
+}
+
+
+def sae_needs(w):
+    """Tables, tokens and activations of every language of the corpus."""
+    for language in languages_of(w):
+        yield "dataset", at(w, language=language)
+        yield from parts_of(w, "tokens", language)
+        yield from parts_of(w, "activations", language, "site")
+
+
+def sae_params(w):
+    """Settings of one SAE; which corpora and seeds there are besides is not its business."""
+    chosen = {name: value for name, value in settings(w, "sae").items() if name not in ("corpora", "seeds")}
+    identity = {name: w[name] for name in ("study", "corpus", "site", "seed")}
+    model = {"model": of(w).model_name, "revision": settings(w, "model")["revision"]}
+    return {"settings": chosen, "identity": identity | model, "languages": languages_of(w)}
+
+
+def first_sae(w):
+    """The SAE that the analyses read: the one of the first seed."""
+    return ("sae", at(w, "corpus", "site", seed=of(w).seeds[0]))
+
+
+artifact(
+    "sae",
+    "results/{study}/sae/{corpus}/layer_{site}/seed_{seed}",
+    code="crosslens.sae.training",
+    params=sae_params,
+    needs=sae_needs,
+    files=["sae_weights.safetensors", "cfg.json", "training.json"],
+)
+
+
+def encoded(w):
+    """An SAE and the tokens and activations of one language."""
+    return [
+        first_sae(w),
+        *parts_of(w, "tokens", w["language"]),
+        *parts_of(w, "activations", w["language"], "site"),
+    ]
+
+
+def codes_needs(w):
+    """What the analyses of codes read: the codes, their tokens and the table of the language."""
+    return [
+        ("dataset", at(w, "language")),
+        ("codes", at(w, "corpus", "language", "site")),
+        *parts_of(w, "tokens", w["language"]),
+    ]
+
+
+artifact(
+    "codes",
+    "results/{study}/codes/{corpus}/{language}/layer_{site}.zarr",
+    code="crosslens.features.encode",
+    params=lambda w: {"roles": settings(w, "sae")["roles"], "site": w["site"]},
+    needs=encoded,
+)
+artifact(
+    "quality",
+    "results/{study}/quality/{corpus}/{language}/layer_{site}.json",
+    code="crosslens.features.quality",
+    params=lambda w: {"roles": settings(w, "sae")["roles"], "seed": settings(w, "quality")["seed"]},
+    needs=lambda w: [("dataset", at(w, "language")), *encoded(w)],
+)
+artifact(
+    "spliced",
+    "results/{study}/quality/{corpus}/{language}/spliced/layer_{site}.json",
+    code="crosslens.features.splice",
+    params=lambda w: {
+        "model": of(w).model_identity,
+        "site": w["site"],
+        "roles": settings(w, "sae")["roles"],
+        "max_samples": settings(w, "quality")["spliced_samples"],
+        "seed": settings(w, "quality")["seed"],
+        "batch_tokens": settings(w, "activations")["batch_tokens"],
+    },
+    needs=lambda w: [("dataset", at(w, "language")), first_sae(w)],
+    reads=source_of,
+)
+artifact(
+    "features",
+    "results/{study}/features/{corpus}/{language}/layer_{site}",
+    code="crosslens.features.statistics",
+    params=lambda w: settings(w, "features") | {"language": w["language"]},
+    needs=codes_needs,
+    files=["features.parquet", "rankings.json"],
+)
+
+
+def gender_params(w):
+    """The statistics' settings."""
+    return settings(w, "gender") | {"language": w["language"]}
+
+
+def probe_params(w):
+    """What a probe needs of them."""
+    chosen = settings(w, "gender")
+    return {"conditions": chosen["conditions"], "seed": chosen["seed"], "language": w["language"]}
+
+
+artifact(
+    "gender",
+    "results/{study}/gender/{corpus}/{language}/layer_{site}",
+    code="crosslens.gender.effects",
+    params=gender_params,
+    needs=codes_needs,
+    files=["effects.parquet", "gender.json"],
+)
+artifact(
+    "probe_codes",
+    "results/{study}/gender/{corpus}/{language}/probe/layer_{site}.json",
+    code="crosslens.gender.probes",
+    params=probe_params,
+    needs=codes_needs,
+)
+artifact(
+    "probe_activations",
+    "results/{study}/gender/activations/{language}/probe/layer_{site}.json",
+    code="crosslens.gender.probes",
+    params=probe_params,
+    needs=lambda w: [
+        ("dataset", at(w, "language")),
+        *parts_of(w, "tokens", w["language"]),
+        *parts_of(w, "activations", w["language"], "site"),
+    ],
+)
+artifact(
+    "cross_lingual",
+    "results/{study}/gender/{corpus}/cross_lingual/layer_{site}.json",
+    code="crosslens.gender.cross_lingual",
+    params=lambda w: settings(w, "gender") | {"languages": of(w).languages},
+    needs=lambda w: [
+        need for language in of(w).languages for need in codes_needs(w | {"language": language})
+    ],
+)
+artifact(
+    "generated",
+    "results/{study}/generated/{language}.parquet",
+    code="crosslens.gender.generate",
+    params=lambda w: {
+        "model": of(w).model_identity,
+        "language": w["language"],
+        "split": "test",
+        **settings(w, "stereotype"),
+    },
+    needs=lambda w: [("dataset", at(w, "language"))],
+    reads=source_of,
+)
+artifact(
+    "stereotype",
+    "results/{study}/gender/stereotype.json",
+    code="crosslens.gender.stereotype",
+    params=lambda w: {
+        "lexicons": dataset_params(w)["lexicons"],
+        "languages": of(w).languages,
+        "bootstraps": settings(w, "gender")["bootstraps"],
+        "seed": settings(w, "gender")["seed"],
+    },
+    needs=lambda w: [("generated", at(w, language=language)) for language in of(w).languages] + source_of(w),
+)
+
+
+def pairs(w):
+    """(corpus, language) of every analysis: the joint SAE on each language, a language's own SAE on that language."""
+    for corpus in of(w).corpora:
+        for language in languages_of({**w, "corpus": corpus}):
+            yield {"study": w["study"], "corpus": corpus, "language": language}
+
+
+def both_languages(w):
+    """The corpora in which the languages can be compared feature by feature."""
+    return [corpus for corpus in of(w).corpora if corpus == "joint" and len(of(w).languages) > 1]
+
+
+def layer_needs(w):
+    """Everything that was measured at one site."""
+    site = {"site": w["site"]}
+    for corpus in of(w).corpora:
+        yield first_sae({**w, "corpus": corpus})
+    for pair in pairs(w):
+        for kind in ("quality", "spliced", "features", "gender", "probe_codes"):
+            yield kind, pair | site
+    for language in of(w).languages:
+        yield "probe_activations", at(w, "site", language=language)
+    for corpus in both_languages(w):
+        yield "cross_lingual", at(w, "site", corpus=corpus)
+
+
+def site_params(w):
+    """A layer has no settings of its own."""
+    return {"site": w["site"]}
+
+
+artifact(
+    "layer",
+    "results/{study}/layers/{site}.json",
+    code="crosslens.summary.layer",
+    params=site_params,
+    needs=layer_needs,
+)
+artifact(
+    "layer_figures",
+    "results/{study}/figures/layer_{site}",
+    code="crosslens.figures.layer",
+    params=site_params,
+    needs=layer_needs,
+    files=LAYER_FIGURES,
+)
+
+
+def stereotype_of(w):
+    """The stereotype stage, where pictures let the model caption them."""
+    return [("stereotype", at(w))] if of(w).is_planted or of(w).images else []
+
+
+def layers_of(w):
+    """The summaries of all sites."""
+    return [("layer", at(w, site=site)) for site in of(w).sites]
+
+
+artifact(
+    "study_figures",
+    "results/{study}/figures",
+    code="crosslens.figures.study",
+    params=lambda w: {"sites": of(w).sites},
+    needs=lambda w: [*layers_of(w), *stereotype_of(w)],
+    files=STUDY_FIGURES,
+)
+
+
+def report_needs(w):
+    """All that the page shows."""
+    yield "dataset_summary", at(w)
+    yield from layers_of(w)
+    for site in of(w).sites:
+        for pair in pairs(w):
+            yield "features", pair | {"site": site}
+            yield "gender", pair | {"site": site}
+        yield "layer_figures", at(w, site=site)
+    yield "study_figures", at(w)
+    yield from stereotype_of(w)
+
+
+artifact(
+    "page",
+    "results/{study}/report/index.html",
+    code="crosslens.report.build",
+    params=lambda w: {"study": w["study"], "settings": of(w).settings, "model": of(w).model_identity},
+    needs=report_needs,
+)

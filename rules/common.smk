@@ -1,0 +1,223 @@
+# Every helper that the rules use. Nothing here or below may import torch: each cluster job reads this file.
+import json
+import os
+import sys
+from pathlib import Path
+
+from crosslens.errors import InputError
+from crosslens.store.digests import FileDigests, content_digest, digest
+from crosslens.store.maintenance import register_checkout
+from crosslens.store.fingerprint import closure
+from crosslens.store.recipes import Kind, Recipes
+from crosslens.store.store import Store
+from crosslens.study import Study, load_yaml
+from snakemake.exceptions import WorkflowError
+
+# Idle OpenMP threads must sleep, not spin, or two jobs on one box slow each other down severalfold.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
+LINK = (
+    f'{sys.executable} -I "{workflow.basedir}/workflow/scripts/link.py" {{params.to}} {{output}} 2> {{log}}'
+)
+
+
+class Studies(dict):
+    """Study name to Study, each read when it is first named by a target."""
+
+    def __missing__(self, name):
+        self[name] = told(
+            lambda: Study(name, Path(config["studies"]), SCHEMAS / "study.schema.yaml", file_digests)
+        )
+        return self[name]
+
+
+def told(read):
+    """What `read` returns; bad input ends the workflow with its message and no traceback."""
+    try:
+        return read()
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def validated_config():
+    """config/config.yaml (and --config) checked against its schema, defaults filled in."""
+    file = Path("config/config.yaml")
+    told(lambda: load_yaml(file, SCHEMAS / "config.schema.yaml"))
+    config.setdefault("studies", "config/studies")
+    config["run"] = [config["run"]] if isinstance(config["run"], str) else config["run"]
+
+
+validated_config()
+store, recipes, jobs = Store(), Recipes(), {}
+file_digests = FileDigests(store.own / "files.json")
+studies = Studies()
+LAYER_FIGURES = ["training.png", "density.png", "gender_features.png", "effect_sizes.png"]
+STUDY_FIGURES = ["quality.png", "probes.png", "stereotype.png"]
+
+
+def artifact(name, path, *, code, params, needs=lambda w: [], reads=lambda w: [], files=()):
+    """Declare a kind of artifact (see crosslens.store.recipes.Kind); its work job makes it alone unless `jobs` says more."""
+    recipes.add(Kind(name, path, code, params, needs, reads, tuple(files)))
+    jobs[name] = lambda w: {name: (name, w)}
+
+
+def of(study):
+    """The study of that name (or of these wildcards)."""
+    return studies[study if isinstance(study, str) else study["study"]]
+
+
+def settings(w, key):
+    """One section of the settings of the study that the wildcards name."""
+    return of(w).settings[key]
+
+
+def plain(wildcards):
+    """Snakemake's wildcards as a plain dict."""
+    return dict(wildcards.items()) if not isinstance(wildcards, dict) else wildcards
+
+
+def done(kind):
+    """The path pattern of the mark of a finished work job: temporary, gone once its artifacts are linked."""
+    names = [
+        part
+        for part in "study part language corpus site seed".split()
+        if "{" + part + "}" in recipes.kinds[kind].path
+    ]
+    return "results/.jobs/" + "/".join([kind, *("{" + name + "}" for name in names)])
+
+
+def present(kind, w):
+    """The paths of what the artifact was made from, as far as the store still has it."""
+    return [
+        path
+        for k, v in recipes.needs(kind, w)
+        if store.has(recipes.key(k, v))
+        for path in recipes.kinds[k].paths(v)
+    ]
+
+
+def made(kind, by=None):
+    """Input of a name rule: the work job, but only while the store lacks the artifact."""
+    by = by or kind
+
+    def inputs(wildcards):
+        w = plain(wildcards)
+        return present(kind, w) if store.has(told(lambda: recipes.key(kind, w))) else done(by).format(**w)
+
+    return inputs
+
+
+def stored(kind):
+    """Parameter of a name rule: where the store has the artifact, or will have it."""
+    return lambda wildcards: str(store.action(recipes.key(kind, plain(wildcards))))
+
+
+def shown(kind):
+    """Output of a name rule: the path pattern or patterns of an artifact."""
+    declared = recipes.kinds[kind]
+    return [f"{declared.path}/{file}" for file in declared.files] or declared.path
+
+
+def _inputs(kind, w):
+    """(kind, wildcards) of all that the job of an artifact reads."""
+    seen = []
+    for need in [*recipes.needs(kind, w), *recipes.kinds[kind].reads(w)]:
+        if need not in seen:
+            seen.append(need)
+    return seen
+
+
+def needed(kind):
+    """Input of a work rule: the paths of all that it reads."""
+    return lambda wildcards: [
+        path for k, w in told(lambda: _inputs(kind, plain(wildcards))) for path in recipes.kinds[k].paths(w)
+    ]
+
+
+def job(kind, local=lambda w: {}):
+    """The one parameter of a work rule: its recipes, inputs and place, as one canonical string (see store/job.py)."""
+
+    def document(wildcards):
+        w = plain(wildcards)
+        artifacts = {
+            name: {"recipe": recipes.describe(k, v), "suffix": Path(recipes.kinds[k].path).suffix}
+            for name, (k, v) in jobs[kind](w).items()
+        }
+        inputs = [
+            {"key": recipes.key(k, v), "path": recipes.kinds[k].path.format(**v), "kind": k, "wildcards": v}
+            for k, v in _inputs(kind, w)
+        ]
+        text = {"artifacts": artifacts, "inputs": inputs, "local": local(w)}
+        return json.dumps(text, sort_keys=False, ensure_ascii=False)
+
+    return lambda wildcards: told(lambda: document(wildcards))
+
+
+def model_place(w):
+    """Where and on what the model runs: not part of any key."""
+    return {"model": settings(w, "model"), "images": image_folder(w)}
+
+
+def image_folder(w):
+    """The folder of the pictures: the user's, or the drawn ones."""
+    if of(w).is_planted:
+        return recipes.kinds["source"].path.format(**w) + "/images"
+    return str(of(w).images) if of(w).images else None
+
+
+def data_place(w):
+    """Where the captions, pictures and lexicons are."""
+    planted = of(w).is_planted
+    captions = (
+        recipes.kinds["source"].path.format(**w) + "/captions.csv"
+        if planted
+        else settings(w, "source")["captions"]
+    )
+    return {"captions": captions, "images": image_folder(w), "lexicons": settings(w, "lexicons")}
+
+
+def model_mb(w):
+    """Megabytes of the weights: twice those on disk, where they can be seen (a bfloat16 file may run as float32)."""
+    folder = of(w).model_folder
+    return 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2**20 if folder else 16000
+
+
+def languages_of(w):
+    """The languages of a corpus."""
+    return of(w).languages if w["corpus"] == "joint" else [w["corpus"]]
+
+
+def at(w, *names, **more):
+    """The study and the wildcards `names` of `w`, and `more`."""
+    return {name: w[name] for name in ("study", *names)} | more
+
+
+def parts_of(w, kind, language, *names):
+    """(kind, wildcards) of every part of one language."""
+    return [(kind, at(w, *names, language=language, part=part)) for part in of(w).parts]
+
+
+def targets(study, kind):
+    """The paths of all artifacts of one kind in one study."""
+    w = {"study": study}
+    seeds = [{"corpus": corpus, "seed": seed} for corpus in of(w).corpora for seed in of(w).seeds]
+    parts = [{"language": language, "part": part} for language in of(w).languages for part in of(w).parts]
+    sites = [{"site": site} for site in of(w).sites]
+    several = {
+        "layer": sites,
+        "layer_figures": sites,
+        "tokens": parts,
+        "activations": [site | part for site in sites for part in parts],
+        "sae": [site | seed for site in sites for seed in seeds],
+        "stereotype": [{}] if stereotype_of(w) else [],
+    }
+    return [path for more in several.get(kind, [{}]) for path in recipes.kinds[kind].paths(w | more)]
+
+
+def collected(*kinds):
+    """Input of a named target: the artifacts of these kinds in every study that `run:` names."""
+    return lambda wildcards: told(
+        lambda: [path for study in config["run"] for kind in kinds for path in targets(study, kind)]
+    )

@@ -1,0 +1,203 @@
+# Gender: effect sizes, probes, the languages compared, and the model's own captions of ambiguous pictures.
+
+
+localrules:
+    gender,
+    probe_codes,
+    probe_activations,
+    cross_lingual,
+    generated,
+    stereotype,
+
+
+rule gender_effects:
+    input:
+        needed("gender"),
+    output:
+        temp(touch(done("gender"))),
+    log:
+        "logs/{study}/gender_effects_{corpus}_{language}_{site}.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 2500 * attempt,
+        runtime=120,
+    params:
+        job=job("gender"),
+    message:
+        "{wildcards.study}: gender effect sizes, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
+    script:
+        "../workflow/scripts/gender_effects.py"
+
+
+rule fit_probe_codes:
+    input:
+        needed("probe_codes"),
+    output:
+        temp(touch(done("probe_codes"))),
+    log:
+        "logs/{study}/fit_probe_codes_{corpus}_{language}_{site}.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=120,
+    params:
+        job=job("probe_codes"),
+    message:
+        "{wildcards.study}: gender probe on codes, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
+    script:
+        "../workflow/scripts/fit_probe_codes.py"
+
+
+rule fit_probe_activations:
+    input:
+        needed("probe_activations"),
+    output:
+        temp(touch(done("probe_activations"))),
+    log:
+        "logs/{study}/fit_probe_activations_{language}_{site}.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 2500 * attempt,
+        runtime=120,
+    params:
+        job=job("probe_activations"),
+    message:
+        "{wildcards.study}: gender probe on activations, {wildcards.language}, layer {wildcards.site}"
+    script:
+        "../workflow/scripts/fit_probe_activations.py"
+
+
+rule compare_languages:
+    input:
+        needed("cross_lingual"),
+    output:
+        temp(touch(done("cross_lingual"))),
+    log:
+        "logs/{study}/compare_languages_{corpus}_{site}.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 2500 * attempt,
+        runtime=120,
+    params:
+        job=job("cross_lingual"),
+    message:
+        "{wildcards.study}: gender effects of the languages compared, {wildcards.corpus} SAE, layer {wildcards.site}"
+    script:
+        "../workflow/scripts/compare_languages.py"
+
+
+rule generate_captions:
+    input:
+        needed("generated"),
+    output:
+        temp(touch(done("generated"))),
+    log:
+        "logs/{study}/generate_captions_{language}.log",
+    conda:
+        "../envs/gpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: model_mb(w) + 2000 * attempt,
+        runtime=480,
+        gpu=1,
+    params:
+        job=job("generated", local=model_place),
+    message:
+        "{wildcards.study}: captions by the model itself, {wildcards.language}"
+    script:
+        "../workflow/scripts/generate_captions.py"
+
+
+rule measure_stereotype:
+    input:
+        needed("stereotype"),
+    output:
+        temp(touch(done("stereotype"))),
+    log:
+        "logs/{study}/measure_stereotype.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 1500 * attempt,
+        runtime=60,
+    params:
+        job=job("stereotype", local=data_place),
+    message:
+        "{wildcards.study}: gendered share per occupation"
+    script:
+        "../workflow/scripts/measure_stereotype.py"
+
+
+use rule source as gender with:
+    input:
+        made("gender"),
+    output:
+        shown("gender"),
+    log:
+        "logs/{study}/names/gender_{corpus}_{language}_{site}.log",
+    params:
+        to=stored("gender"),
+
+
+use rule source as probe_codes with:
+    input:
+        made("probe_codes"),
+    output:
+        shown("probe_codes"),
+    log:
+        "logs/{study}/names/probe_codes_{corpus}_{language}_{site}.log",
+    params:
+        to=stored("probe_codes"),
+
+
+use rule source as probe_activations with:
+    input:
+        made("probe_activations"),
+    output:
+        shown("probe_activations"),
+    log:
+        "logs/{study}/names/probe_activations_{language}_{site}.log",
+    params:
+        to=stored("probe_activations"),
+
+
+use rule source as cross_lingual with:
+    input:
+        made("cross_lingual"),
+    output:
+        shown("cross_lingual"),
+    log:
+        "logs/{study}/names/cross_lingual_{corpus}_{site}.log",
+    params:
+        to=stored("cross_lingual"),
+
+
+use rule source as generated with:
+    input:
+        made("generated"),
+    output:
+        shown("generated"),
+    log:
+        "logs/{study}/names/generated_{language}.log",
+    params:
+        to=stored("generated"),
+
+
+use rule source as stereotype with:
+    input:
+        made("stereotype"),
+    output:
+        shown("stereotype"),
+    log:
+        "logs/{study}/names/stereotype.log",
+    params:
+        to=stored("stereotype"),

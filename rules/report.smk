@@ -1,0 +1,136 @@
+# One layer's summary, the figures and the page.
+
+
+localrules:
+    layer,
+    layer_figures,
+    study_figures,
+    page,
+
+
+rule layer_summary:
+    input:
+        needed("layer"),
+    output:
+        temp(touch(done("layer"))),
+    log:
+        "logs/{study}/layer_summary_{site}.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 1000 * attempt,
+        runtime=30,
+    params:
+        job=job("layer"),
+    message:
+        "{wildcards.study}: summary of layer {wildcards.site}"
+    script:
+        "../workflow/scripts/layer_summary.py"
+
+
+rule draw_layer_figures:
+    input:
+        needed("layer_figures"),
+    output:
+        temp(touch(done("layer_figures"))),
+    log:
+        "logs/{study}/draw_layer_figures_{site}.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 1500 * attempt,
+        runtime=30,
+    params:
+        job=job("layer_figures"),
+    message:
+        "{wildcards.study}: figures of layer {wildcards.site}"
+    script:
+        "../workflow/scripts/draw_layer_figures.py"
+
+
+rule draw_study_figures:
+    input:
+        needed("study_figures"),
+    output:
+        temp(touch(done("study_figures"))),
+    log:
+        "logs/{study}/draw_study_figures.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 1500 * attempt,
+        runtime=30,
+    params:
+        job=job("study_figures"),
+    message:
+        "{wildcards.study}: figures over the layers"
+    script:
+        "../workflow/scripts/draw_study_figures.py"
+
+
+rule build_report:
+    input:
+        needed("page"),
+    output:
+        temp(touch(done("page"))),
+    log:
+        "logs/{study}/build_report.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 1500 * attempt,
+        runtime=30,
+    params:
+        job=job("page"),
+    message:
+        "{wildcards.study}: the report"
+    script:
+        "../workflow/scripts/build_report.py"
+
+
+use rule source as layer with:
+    input:
+        made("layer"),
+    output:
+        shown("layer"),
+    log:
+        "logs/{study}/names/layer_{site}.log",
+    params:
+        to=stored("layer"),
+
+
+use rule source as layer_figures with:
+    input:
+        made("layer_figures"),
+    output:
+        shown("layer_figures"),
+    log:
+        "logs/{study}/names/layer_figures_{site}.log",
+    params:
+        to=stored("layer_figures"),
+
+
+use rule source as study_figures with:
+    input:
+        made("study_figures"),
+    output:
+        shown("study_figures"),
+    log:
+        "logs/{study}/names/study_figures.log",
+    params:
+        to=stored("study_figures"),
+
+
+use rule source as page with:
+    input:
+        made("page"),
+    output:
+        shown("page"),
+    log:
+        "logs/{study}/names/page.log",
+    params:
+        to=stored("page"),

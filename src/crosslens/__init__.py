@@ -1,0 +1,1 @@
+"""crosslens: cross-lingual sparse-autoencoder interpretability with content-addressed artifacts."""

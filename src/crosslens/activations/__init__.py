@@ -1,0 +1,1 @@
+"""From samples to stored activations: one forward pass for all sites, written beside the computing, resumable."""

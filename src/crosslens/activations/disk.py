@@ -1,0 +1,58 @@
+"""Durable files, and disk errors told so that a user can mend them."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from crosslens.errors import InputError
+
+_MEND = {
+    errno.ENOSPC: "free space on that disk or move the store (CROSSLENS_STORE), then run again: it resumes",
+    errno.EDQUOT: "free some of your quota or move the store (CROSSLENS_STORE), then run again: it resumes",
+    errno.EACCES: "make the folder writable for you, then run again: it resumes",
+    errno.EROFS: "move the store (CROSSLENS_STORE) to a disk that can be written, then run again",
+}
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Full, unwritable and read-only disks as InputError; other errors of the system as they are."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _MEND:
+            raise
+        raise InputError(
+            error.filename or path,
+            found=os.strerror(error.errno),
+            expected="a disk that takes the activations",
+            mend=_MEND[error.errno],
+        ) from error
+
+
+def sync(path: Path) -> None:
+    """Make a file, or the entries of a folder, durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace_durably(path: Path, temporary: Path) -> None:
+    """Put the finished file `temporary` in the place of `path`, all or nothing."""
+    sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file; the empty string for none (Zarr writes no file for a block of zeros)."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,172 @@
+"""One site's Zarr group, written by whole shards, with an index that lets a killed run go on where it was.
+
+Beside the group `<out>` stand `<out>.progress.json` (which shards are whole, with their digests; replaced after the data
+are on disk) and `<out>.norms` (their norms, so that these need not be read back out of a shared shard).
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crosslens.activations.disk import disk_errors, file_digest, replace_durably, sync
+from crosslens.errors import InputError
+from crosslens.tables.activations import STORED, create_activations
+from crosslens.tables.arrays import open_group
+from crosslens.tables.documents import read_json, write_json
+
+log = logging.getLogger(__name__)
+
+
+class SiteWriter:
+    """Takes the rows of one site in order and leaves a finished activations group at `out`.
+
+    Making one looks for what an earlier run has left: `next_row` says where to go on. Memory: one shard.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        *,
+        rows: int,
+        d_model: int,
+        dtype: str,
+        shard_bytes: int,
+        plan: str,
+        attributes: dict[str, Any],
+    ):
+        """rows: N in the end. plan: digest of what decides the rows; an index of another plan is not used."""
+        self.out, self.rows = Path(out), rows
+        self.index = self.out.with_name(self.out.name + ".progress.json")
+        self.norms = self.out.with_name(self.out.name + ".norms")
+        self._identity = {
+            "plan": plan,
+            "rows": rows,
+            "d_model": d_model,
+            "dtype": dtype,
+            "shard_bytes": shard_bytes,
+            **attributes,
+        }
+        with disk_errors(self.out):
+            self._shards = self._resume()
+            if self._shards is None:
+                self._create(d_model, dtype, shard_bytes, attributes)
+            group = open_group(self.out, "activations", mode="r+")
+            self._values, self._norm = group["values"], group["norm"]
+            self.shard_rows = self._values.shards[0]
+            self._keep_whole_shards()
+        self.next_row = min(len(self._shards) * self.shard_rows, rows)
+        self._held = np.empty((min(self.shard_rows, rows), d_model), dtype=STORED[dtype])
+        self._held_norms = np.empty(len(self._held), dtype=np.float32)
+        self._count = 0
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left to append."""
+        return self.next_row == self.rows
+
+    def append(self, start: int, values: np.ndarray, norms: np.ndarray) -> None:
+        """Add stored rows from `start` on: values (n, d) in the stored dtype, norms (n) float32.
+
+        Rows that are already there are passed over; a gap is a ValueError.
+        """
+        skip = self.next_row - start
+        if skip < 0:
+            raise ValueError(f"{self.out}: rows from {start} given, {self.next_row} expected")
+        while skip < len(values):
+            room = min(len(self._held), self.rows - (self.next_row - self._count)) - self._count
+            taken = slice(skip, skip + room)
+            block = values[taken]
+            self._held[self._count : self._count + len(block)] = block
+            self._held_norms[self._count : self._count + len(block)] = norms[taken]
+            self._count += len(block)
+            self.next_row += len(block)
+            skip += len(block)
+            if self._count == len(self._held) or self.done:
+                self._flush()
+
+    def finish(self) -> None:
+        """Write the norms into the group; ValueError when rows are missing."""
+        if not self.done or self._count:
+            raise ValueError(f"{self.out}: {self.next_row} of {self.rows} rows were given")
+        with disk_errors(self.out):
+            self._norm[:] = np.fromfile(self.norms, dtype=np.float32)
+
+    def _flush(self) -> None:
+        start = self.next_row - self._count
+        shard = start // self.shard_rows
+        with disk_errors(self.out):
+            self._values[start : self.next_row] = self._held[: self._count]
+            path = self._shard_path(shard)
+            if path.exists():
+                sync(path)
+                sync(path.parent)
+            norms = self._held_norms[: self._count].tobytes()
+            with self.norms.open("r+b") as file:
+                file.seek(4 * start)
+                file.write(norms)
+                file.flush()
+                os.fsync(file.fileno())
+            self._shards.append({"values": file_digest(path), "norms": hashlib.sha256(norms).hexdigest()})
+            self._write_index()
+        self._count = 0
+
+    def _create(self, d_model: int, dtype: str, shard_bytes: int, attributes: dict[str, Any]) -> None:
+        self.index.unlink(missing_ok=True)
+        shutil.rmtree(self.out, ignore_errors=True)
+        group = create_activations(
+            self.out, d_model=d_model, dtype=dtype, shard_bytes=shard_bytes, **attributes
+        )
+        group["values"].resize((self.rows, d_model))
+        group["norm"].resize((self.rows,))
+        for name in ("", "values", "norm"):
+            sync(self.out / name / "zarr.json")
+        self.norms.write_bytes(b"")
+        self._shards = []
+        self._write_index()
+
+    def _resume(self) -> list[dict[str, str]] | None:
+        """The shards of the index, or None when there is no index of this plan."""
+        if not self.index.exists() or not self.out.is_dir():
+            return None
+        try:
+            found = read_json(self.index, "extraction_progress")
+        except (InputError, json.JSONDecodeError):
+            log.warning("%s cannot be read: starting afresh", self.index)
+            return None
+        if found["identity"] != self._identity:
+            log.warning("%s belongs to other work: starting afresh", self.index)
+            return None
+        return found["shards"]
+
+    def _keep_whole_shards(self) -> None:
+        """Trust the index only as far as the files say the same, and remove all else, half-written files included."""
+        for i, known in enumerate(self._shards):
+            start, stop = i * self.shard_rows, min((i + 1) * self.shard_rows, self.rows)
+            with self.norms.open("rb") as file:
+                file.seek(4 * start)
+                norms = hashlib.sha256(file.read(4 * (stop - start))).hexdigest()
+            if known != {"values": file_digest(self._shard_path(i)), "norms": norms}:
+                log.warning("%s: shard %d is damaged; computing from there", self.out, i)
+                del self._shards[i:]
+                self._write_index()
+                break
+        whole = {self._shard_path(i) for i in range(len(self._shards))}
+        whole |= {self.out / name / "zarr.json" for name in ("", "values", "norm")}
+        for path in self.out.rglob("*"):
+            if path.is_file() and path not in whole:
+                path.unlink()
+        os.truncate(self.norms, 4 * min(len(self._shards) * self.shard_rows, self.rows))
+
+    def _shard_path(self, shard: int) -> Path:
+        return self.out / "values" / "c" / str(shard) / "0"
+
+    def _write_index(self) -> None:
+        temporary = self.index.with_name(self.index.name + ".new")
+        write_json(temporary, "extraction_progress", {"identity": self._identity, "shards": self._shards})
+        replace_durably(self.index, temporary)

@@ -1,0 +1,227 @@
+"""The stage `dataset`: one table a language, all with the same samples in the same order, and a summary."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from crosslens.data.agreement import gender_agreement
+from crosslens.data.captions import Row, read_rows
+from crosslens.data.images import ImageFile, Quarantined, verify_images
+from crosslens.data.labels import (
+    GENDERS,
+    Lexicon,
+    gender_counts,
+    gendered_spans,
+    label,
+    load_lexicon,
+    majority,
+)
+from crosslens.data.splits import SPLITS, assign_splits
+from crosslens.errors import InputError
+from crosslens.tables.documents import write_json, write_table
+
+log = logging.getLogger(__name__)
+
+
+def build_dataset(
+    *,
+    captions: Path,
+    images: Path | None,
+    columns: dict[str, str] | None,
+    prompts: dict[str, str],
+    lexicons: dict[str, Path],
+    splits: dict[str, float],
+    seed: int,
+    out: dict[str, Path],
+    out_summary: Path,
+) -> None:
+    """Write the dataset parquet of every language of `out` and the summary JSON, as docs/storage.md defines them.
+
+    captions: the CSV file; columns: language -> caption column, or None for the usual names; images: the folder, or
+    None for a study of texts alone. prompts: language -> constant prompt. lexicons: language -> lexicon file, for the
+    label words that pooling masks; an empty mapping declares that nothing tells the gender, and needs a gender column.
+    Without that column an image's gender is what its captions say (`image_labels`), in every language of `out`.
+    splits: fractions of train, select, test. Images that do not open are quarantined: dropped in all languages and
+    listed in the summary. Raises InputError on anything in the input that a user can mend.
+    """
+    languages = list(out)
+    rows = read_rows(captions, columns, languages)
+    _check_languages(languages, prompts, lexicons, rows, captions)
+    loaded = {language: load_lexicon(lexicons[language], language) for language in languages if lexicons}
+
+    files, quarantine = _verify(images, rows)
+    dropped = {image_id for image_id, _ in quarantine}
+    rows = [row for row in rows if row.image_id not in dropped]
+    if dropped:
+        log.warning("quarantined %d images; the summary lists them with the reason", len(dropped))
+
+    derived = image_labels(rows, loaded)
+    from_column = rows[0].gender is not None
+    combined = combine_labels(derived)
+    column = {row.image_id: row.gender for row in rows} if from_column else None
+    genders = combined if column is None else column
+    assigned = _assign(rows, genders, files, splits, seed)
+
+    shared = pd.DataFrame(
+        {
+            "sample_id": [row.sample_id for row in rows],
+            "image_id": [row.image_id for row in rows],
+            "row": pd.Series([row.row for row in rows], dtype="int64"),
+            "gender": [genders[row.image_id] for row in rows],
+            "gender_source": "column" if from_column else "caption",
+            "category": [row.category for row in rows],
+            "image": [files[row.image_id].image if files else "" for row in rows],
+            "image_sha256": [files[row.image_id].sha256 if files else "" for row in rows],
+            "split": [assigned[row.image_id] for row in rows],
+        }
+    )
+    for language, path in out.items():
+        table = shared.copy()
+        texts = [row.captions[language] for row in rows]
+        table.insert(3, "caption", texts)
+        table.insert(4, "prompt", prompts[language])
+        table["label_spans"] = [_label_spans(text, language, loaded.get(language)) for text in texts]
+        write_table(path, "dataset", table)
+
+    summary = {
+        "languages": languages,
+        "rows": len(rows),
+        "images": len(genders),
+        "gender_source": "column" if from_column else "caption",
+        "splits": dict(splits),
+        "seed": seed,
+        "counts": _counts(shared),
+        "quarantine": [item._asdict() for item in quarantine],
+        "identical_images": _identical(files),
+        "agreement": gender_agreement(derived, combined, column),
+        "lexicon_hits": {
+            language: _hits(rows, language, lexicon, lexicons[language])
+            for language, lexicon in loaded.items()
+        },
+        "sources": {
+            "captions": Path(captions).name,
+            "images": None if images is None else Path(images).name,
+            "lexicons": {language: Path(lexicons[language]).name for language in loaded},
+        },
+    }
+    write_json(out_summary, "dataset_summary", summary)
+
+
+def image_labels(rows: Sequence[Row], lexicons: Mapping[str, Lexicon]) -> dict[str, dict[str, str]]:
+    """language -> image_id -> gender that its captions tell: each caption's label is one vote, unknown is none."""
+    labels = {}
+    for language, lexicon in lexicons.items():
+        votes: dict[str, Counter] = {row.image_id: Counter() for row in rows}
+        for row in rows:
+            votes[row.image_id][label(row.captions[language], language, lexicon)] += 1
+        labels[language] = {image: majority(count["female"], count["male"]) for image, count in votes.items()}
+    return labels
+
+
+def combine_labels(derived: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """image_id -> what the languages say together: unknown if one says female and another male.
+
+    A language that tells no gender does not contradict one that does; the summary counts both cases.
+    """
+    combined = {}
+    for image in next(iter(derived.values()), ()):
+        said = {labels[image] for labels in derived.values()} - {"unknown"}
+        combined[image] = said.pop() if len(said) == 1 else "unknown"
+    return combined
+
+
+def _check_languages(
+    languages: Sequence[str],
+    prompts: Mapping[str, str],
+    lexicons: Mapping[str, Path],
+    rows: Sequence[Row],
+    captions: Path,
+) -> None:
+    for language in languages:
+        if not prompts.get(language, "").strip():
+            raise InputError(
+                "prompts",
+                found=f"prompts for {', '.join(prompts) or 'no language'}",
+                expected=f"one for language {language!r}",
+                mend="add it under `prompts:` in the study",
+            )
+        if lexicons and language not in lexicons:
+            raise InputError(
+                "lexicons",
+                found=f"lexicons for {', '.join(lexicons)}",
+                expected=f"one for language {language!r}, or else its label words would not be masked",
+                mend="add it under `lexicons:` in the study (resources/lexicons has some)",
+            )
+    if not lexicons and rows[0].gender is None:
+        raise InputError(
+            captions,
+            found="no column 'ground_truth_gender' and no lexicon",
+            expected="one of the two, to know each picture's gender",
+            mend="add the column, or name a lexicon a language under `lexicons:` in the study",
+        )
+
+
+def _verify(images: Path | None, rows: Sequence[Row]) -> tuple[dict[str, ImageFile], list[Quarantined]]:
+    return ({}, []) if images is None else verify_images(images, [row.image_id for row in rows])
+
+
+def _assign(
+    rows: Sequence[Row],
+    genders: Mapping[str, str],
+    files: Mapping[str, ImageFile],
+    splits: Mapping[str, float],
+    seed: int,
+) -> dict[str, str]:
+    """image_id -> split. Byte-identical images under several ids are one picture and stay together."""
+    first_of: dict[str, str] = {}
+    picture = {}
+    for image_id in sorted(genders):
+        digest = files[image_id].sha256 if files else image_id
+        picture[image_id] = first_of.setdefault(digest, image_id)
+    category = {row.image_id: row.category for row in rows}
+    strata = {image: (genders[image], category[image]) for image in set(picture.values())}
+    assigned = assign_splits(strata, splits, seed)
+    return {image_id: assigned[first] for image_id, first in picture.items()}
+
+
+def _identical(files: Mapping[str, ImageFile]) -> list[list[str]]:
+    same: dict[str, list[str]] = {}
+    for image_id, file in files.items():
+        same.setdefault(file.sha256, []).append(image_id)
+    return sorted(sorted(group) for group in same.values() if len(group) > 1)
+
+
+def _label_spans(text: str, language: str, lexicon: Lexicon | None) -> str:
+    spans = [] if lexicon is None else gendered_spans(text, language, lexicon)
+    return json.dumps([[start, end] for start, end, _ in spans])
+
+
+def _counts(shared: pd.DataFrame) -> list[dict[str, Any]]:
+    """Images and rows of every split × gender × category, empty cells included."""
+    rows = Counter(zip(shared["split"], shared["gender"], shared["category"], strict=True))
+    once = shared.drop_duplicates("image_id")
+    images = Counter(zip(once["split"], once["gender"], once["category"], strict=True))
+    return [
+        {"split": split, "gender": gender, "category": category, "images": images[cell], "rows": rows[cell]}
+        for split in SPLITS
+        for gender in GENDERS
+        for category in sorted(set(shared["category"]))
+        for cell in [(split, gender, category)]
+    ]
+
+
+def _hits(rows: Sequence[Row], language: str, lexicon: Lexicon, path: Path) -> dict[str, Any]:
+    counts = [gender_counts(row.captions[language], language, lexicon) for row in rows]
+    return {
+        "lexicon": Path(path).name,
+        "entries": len(lexicon),
+        "words": sum(count.words for count in counts),
+        "female": sum(count.female for count in counts),
+        "male": sum(count.male for count in counts),
+        "rows_with_a_hit": sum(bool(count.female or count.male) for count in counts),
+    }

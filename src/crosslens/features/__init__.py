@@ -1,0 +1,1 @@
+"""Feature codes and what is measured on them: quality, splicing, statistics, specialists, pooling."""

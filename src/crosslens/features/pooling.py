@@ -1,0 +1,228 @@
+"""Encode-then-pool: one vector a sample, from its tokens of the declared roles, label words left out."""
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array, vstack
+
+from crosslens.errors import InputError
+from crosslens.tables.activations import Activations
+from crosslens.tables.codes import Codes
+from crosslens.tables.tokens import ROLES, TokenTable
+
+log = logging.getLogger(__name__)
+
+CONDITIONS = {"prompt": ("prompt",), "caption": ("caption",), "text": ("prompt", "caption")}
+"""Condition -> token roles pooled over. In "caption" and "text" the caption's label words are left out."""
+
+How = Literal["mean", "max"]
+
+
+@dataclass(frozen=True)
+class PooledCodes:
+    """Feature activations of each sample."""
+
+    values: csr_array
+    """(n, F) float32, all stored values > 0."""
+    sample_ids: list[str]
+    """(n) in the order of the dataset."""
+    dropped: list[str] = field(default_factory=list)
+    """Samples of the dataset with no token left to pool over; they have no row in `values`."""
+
+
+@dataclass(frozen=True)
+class PooledActivations:
+    """Raw activations of each sample."""
+
+    values: np.ndarray
+    """(n, d) float32."""
+    sample_ids: list[str]
+    """(n) in the order of the dataset."""
+    dropped: list[str] = field(default_factory=list)
+    """Samples of the dataset with no token left to pool over; they have no row in `values`."""
+
+
+def label_tokens(tokens: TokenTable, dataset: pd.DataFrame) -> np.ndarray:
+    """(N) bool: caption tokens that overlap one of their sample's `label_spans`, if only by one character."""
+    hit = np.zeros(len(tokens), dtype=bool)
+    index = {sample_id: i for i, sample_id in enumerate(tokens.sample_ids)}
+    caption = tokens.role == ROLES.index("caption")
+    for sample_id, spans in zip(dataset["sample_id"], dataset["label_spans"], strict=True):
+        i = index.get(sample_id)
+        if i is None:
+            continue
+        rows = slice(int(tokens.offsets[i]), int(tokens.offsets[i + 1]))
+        for start, end in json.loads(spans):
+            hit[rows] |= (tokens.char_start[rows] < end) & (tokens.char_end[rows] > start)
+    return hit & caption
+
+
+def pooled_tokens(
+    tokens: TokenTable, dataset: pd.DataFrame, *, condition: str, mask_labels: bool = True
+) -> np.ndarray:
+    """(N) bool: the tokens of the dataset's samples that `condition` pools over.
+
+    Raises InputError for an unknown condition and for a sample of the dataset that has no tokens stored.
+    """
+    if condition not in CONDITIONS:
+        raise InputError("condition", found=condition, expected=list(CONDITIONS), mend="name one of these")
+    missing = set(dataset["sample_id"]) - set(tokens.sample_ids)
+    if missing:
+        raise InputError(
+            "token table",
+            found=f"no sample {sorted(missing)[0]} ({len(missing)} missing)",
+            expected="all samples of the dataset",
+            mend="give the token tables of all parts, or rebuild the activations",
+        )
+    wanted = np.isin(np.array(tokens.sample_ids, dtype=object), dataset["sample_id"].to_numpy(dtype=object))
+    keep = wanted[tokens.sample] & tokens.has_role(CONDITIONS[condition])
+    if mask_labels:
+        keep &= ~label_tokens(tokens, dataset)
+    return keep
+
+
+def sample_blocks(sample: np.ndarray, rows: int) -> Iterator[tuple[int, int]]:
+    """Ranges [start, stop) of about `rows` rows that never cut a sample; `sample` (M) must not decrease."""
+    if len(sample) == 0:
+        return
+    if np.any(np.diff(sample) < 0):
+        raise InputError(
+            "codes",
+            found="tokens that are not in the order of the token table",
+            expected="ascending `token`",
+            mend="encode again",
+        )
+    firsts = np.concatenate([[0], np.flatnonzero(np.diff(sample)) + 1, [len(sample)]])
+    start = 0
+    while start < len(sample):
+        stop = int(firsts[max(np.searchsorted(firsts, start + rows, "right") - 1, 0)])
+        if stop <= start:
+            stop = int(firsts[np.searchsorted(firsts, start, "right")])
+        yield start, stop
+        start = stop
+
+
+def _order(tokens: TokenTable, dataset: pd.DataFrame, counts: np.ndarray) -> tuple[np.ndarray, list, list]:
+    """Storage indices of the kept samples in dataset order, their ids, the ids of those without a token."""
+    index = {sample_id: i for i, sample_id in enumerate(tokens.sample_ids)}
+    ids = dataset["sample_id"].tolist()
+    order = np.array([index[sample_id] for sample_id in ids], dtype=np.int64)
+    kept = counts[order] > 0
+    dropped = [sample_id for sample_id, keep in zip(ids, kept, strict=True) if not keep]
+    if dropped:
+        log.warning("%d samples have no token to pool over, the first is %s", len(dropped), dropped[0])
+    return order[kept], [sample_id for sample_id, keep in zip(ids, kept, strict=True) if keep], dropped
+
+
+def averaging(sample: np.ndarray, keep: np.ndarray, counts: np.ndarray) -> tuple[csr_array, np.ndarray]:
+    """(s, rows) float64 matrix that averages the kept rows of each sample seen, and their indices."""
+    seen, local = np.unique(sample[keep], return_inverse=True)
+    columns = np.flatnonzero(keep)
+    weights = 1.0 / counts[sample[keep]]
+    return csr_array((weights, (local, columns)), shape=(len(seen), len(sample))), seen
+
+
+def _maximum(block: csr_array, sample: np.ndarray, keep: np.ndarray) -> tuple[csr_array, np.ndarray]:
+    """(s, F) float32 maximum of each feature over the kept rows of each sample seen, and their indices."""
+    seen, local = np.unique(sample[keep], return_inverse=True)
+    kept = block[np.flatnonzero(keep)].tocoo()
+    key = local[kept.row].astype(np.int64) * block.shape[1] + kept.col
+    order = np.argsort(key, kind="stable")
+    key, values = key[order], kept.data[order]
+    firsts = np.flatnonzero(np.diff(key, prepend=-1))
+    largest = np.maximum.reduceat(values, firsts) if len(firsts) else values
+    where = (key[firsts] // block.shape[1], key[firsts] % block.shape[1])
+    return csr_array((largest, where), shape=(len(seen), block.shape[1])), seen
+
+
+def pool_codes(
+    codes: Codes,
+    tokens: TokenTable,
+    dataset: pd.DataFrame,
+    *,
+    condition: str,
+    how: How = "mean",
+    mask_labels: bool = True,
+    rows: int = 65536,
+) -> PooledCodes:
+    """Feature activations pooled over each sample's tokens; `dataset` says which samples, and their order.
+
+    The mean counts a token in which a feature is silent as 0. Memory: one block of about `rows` rows of codes
+    and the result. Raises InputError where the codes do not cover the condition's roles.
+    """
+    roles = set(CONDITIONS.get(condition, ()))
+    if not roles <= set(codes.attributes["roles"]):
+        raise InputError(
+            codes.path,
+            found=f"codes of the roles {codes.attributes['roles']}",
+            expected=sorted(roles),
+            mend="add the roles to the study's encoding, or pool over another condition",
+        )
+    if how not in ("mean", "max"):
+        raise InputError("how", found=how, expected=["mean", "max"], mend="name one of these")
+    keep = pooled_tokens(tokens, dataset, condition=condition, mask_labels=mask_labels)[codes.token]
+    sample = tokens.sample[codes.token]
+    counts = np.bincount(sample[keep], minlength=len(tokens.sample_ids))
+    parts, seen = [], []
+    for start, stop in sample_blocks(sample, rows):
+        block, inside = codes.rows(start, stop), keep[start:stop]
+        if how == "mean":
+            average, indices = averaging(sample[start:stop], inside, counts)
+            pooled = (average @ block).astype(np.float32)
+        else:
+            pooled, indices = _maximum(block, sample[start:stop], inside)
+        parts.append(pooled)
+        seen.append(indices)
+    order, ids, dropped = _order(tokens, dataset, counts)
+    if not ids:
+        return PooledCodes(csr_array((0, codes.d_sae), dtype=np.float32), ids, dropped)
+    place = np.full(len(tokens.sample_ids), -1, dtype=np.int64)
+    stored = np.concatenate(seen)
+    place[stored] = np.arange(len(stored))
+    values = csr_array(vstack(parts, format="csr"))[place[order]]
+    values.sort_indices()
+    return PooledCodes(values, ids, dropped)
+
+
+def pool_activations(
+    activations: Activations,
+    tokens: TokenTable,
+    dataset: pd.DataFrame,
+    *,
+    condition: str,
+    mask_labels: bool = True,
+    rows: int = 16384,
+) -> PooledActivations:
+    """Mean raw activation of each sample (fp64 sums); `dataset` says which samples, and their order."""
+    if len(activations) != len(tokens):
+        raise InputError(
+            activations.paths[0],
+            found=f"{len(activations)} rows",
+            expected=f"{len(tokens)}, as in the token table",
+            mend="give the token tables and activations of the same parts in the same order",
+        )
+    keep = pooled_tokens(tokens, dataset, condition=condition, mask_labels=mask_labels)
+    counts = np.bincount(tokens.sample[keep], minlength=len(tokens.sample_ids))
+    means = np.zeros((len(tokens.sample_ids), activations.d_model), dtype=np.float32)
+    for start, stop in sample_blocks(tokens.sample, rows):
+        inside = keep[start:stop]
+        if not inside.any():
+            continue
+        average, indices = averaging(tokens.sample[start:stop], inside, counts)
+        means[indices] = average @ activations.read(start, stop).astype(np.float64)
+    order, ids, dropped = _order(tokens, dataset, counts)
+    values = means[order]
+    if not np.isfinite(values).all():
+        bad = ids[int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])]
+        raise InputError(
+            activations.paths[0],
+            found=f"a NaN or infinity in sample {bad}",
+            expected="finite activations",
+            mend="extract the part again",
+        )
+    return PooledActivations(values, ids, dropped)

@@ -1,0 +1,257 @@
+"""What the model loses when an SAE's reconstruction takes the place of the activations (methods 4)."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from crosslens.errors import InputError
+from crosslens.models.hooks import capture, edit
+from crosslens.models.inputs import Batch, build_inputs
+from crosslens.models.load import LoadedModel, load_model
+from crosslens.progress import Progress
+from crosslens.sae.io import check_site, check_width, load_sae, sae_digest
+from crosslens.sae.model import SAE
+from crosslens.tables.documents import read_table, write_json
+
+log = logging.getLogger(__name__)
+
+Replacement = Callable[[Tensor], Tensor]
+"""Activations (P, d) of the replaced positions to what takes their place, same shape."""
+EDITS = ("spliced", "zero", "mean")
+BOOTSTRAP = 1000
+INTERVAL = (2.5, 97.5)
+
+
+@torch.inference_mode()
+def measure_splice(
+    *,
+    model: dict[str, Any],
+    dataset: Path,
+    images: Path | None,
+    sae: Path,
+    site: str,
+    roles: Sequence[str],
+    max_samples: int,
+    batch: int,
+    out: Path,
+    seed: int = 0,
+) -> None:
+    """Write cross-entropies, CE recovered and KL of the SAE spliced in at `site`, as JSON of kind `spliced`.
+
+    Teacher-forced captions of at most `max_samples` test samples, balanced over gender and category by `seed`. Only
+    positions of `roles` are replaced: by the reconstruction, by zero, by their mean over train samples. Losses (nats
+    a token) are counted where a caption token is predicted; confidence intervals resample images.
+    `CE recovered = (CE_ablated - CE_spliced) / (CE_ablated - CE_clean)`. model: keyword arguments of load_model.
+    Raises InputError where the SAE is of another site or width, or no test sample is there, and RuntimeError
+    where replacing the activations by themselves changes a logit, or ablating them changes none.
+    """
+    loaded = load_model(**model)
+    check_site(sae, site)
+    autoencoder = load_sae(sae)
+    check_width(autoencoder, loaded.d_model, sae)
+    autoencoder = autoencoder.to(loaded.device)
+    frame = read_table(dataset, "dataset")
+    train, test = (choose(frame[frame["split"] == split], max_samples, seed) for split in ("train", "test"))
+    for split, rows in (("train", train), ("test", test)):
+        if rows.empty:
+            raise InputError(
+                dataset,
+                found=f"no sample in split {split}",
+                expected="some",
+                mend="give the study more images",
+            )
+    mean, mean_tokens = mean_activation(loaded, site, batches(loaded, train, images, batch), roles)
+    edits: dict[str, Replacement] = {
+        "identity": lambda x: x,
+        "spliced": lambda x: reconstruct(autoencoder, x),
+        "zero": torch.zeros_like,
+        "mean": lambda x: mean.to(x.dtype).expand_as(x),
+    }
+    losses, largest, replaced = _run(loaded, site, test, images, batch, roles, edits)
+    check_edits(largest)
+    write_json(
+        out,
+        "spliced",
+        {
+            "site": site,
+            "sae": sae_digest(sae),
+            "roles_replaced": list(roles),
+            "counted": "positions that predict a caption token",
+            "split": "test",
+            "samples": len(test),
+            "images": int(test["image_id"].nunique()),
+            "tokens": int(losses["tokens"].sum()),
+            "tokens_replaced": replaced,
+            "mean_ablation": {"mean_over": "train", "samples": len(train), "tokens": mean_tokens},
+            "seed": seed,
+            "bootstrap": {"unit": "image", "draws": BOOTSTRAP, "interval_percent": INTERVAL[1] - INTERVAL[0]},
+            **summarise(losses, seed),
+            "identity": {"max_abs_logit_difference": largest["identity"]},
+            "largest_logit_difference": {name: largest[name] for name in EDITS},
+        },
+    )
+
+
+def choose(frame: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
+    """At most `count` rows, spread evenly over gender x category and over images, drawn by `seed`."""
+    shuffled = frame.iloc[np.random.default_rng(seed).permutation(len(frame))]
+    caption = shuffled.groupby("image_id", sort=False).cumcount()
+    turn = shuffled.groupby(["gender", "category", caption], sort=False).cumcount()
+    order = np.lexsort([np.arange(len(shuffled)), turn, caption])
+    return shuffled.iloc[order[:count]]
+
+
+def batches(
+    loaded: LoadedModel, frame: pd.DataFrame, images: Path | None, size: int
+) -> Iterator[tuple[pd.DataFrame, Batch]]:
+    """Rows of `frame` and their inputs with captions, `size` at a time, captions of like length together."""
+    ordered = frame.iloc[np.argsort(frame["caption"].str.len().to_numpy(), kind="stable")]
+    for start in range(0, len(ordered), size):
+        rows = ordered.iloc[start : start + size]
+        yield rows, build_inputs(loaded, rows.to_dict("records"), images=images, with_caption=True)
+
+
+def reconstruct(autoencoder: SAE, x: Tensor) -> Tensor:
+    """x (P, d) in any dtype to the reconstruction, computed in float32, in the dtype of x."""
+    return autoencoder.decode(*autoencoder.encode(x.float())).to(x.dtype)
+
+
+def replace_at(mask: Tensor, replacement: Replacement) -> Callable[[Tensor], Tensor]:
+    """An edit that replaces the positions of `mask` (B, T) and leaves the others as they are."""
+
+    def fn(value: Tensor) -> Tensor:
+        edited = value.clone()
+        edited[mask] = replacement(value[mask])
+        return edited
+
+    return fn
+
+
+def mean_activation(
+    loaded: LoadedModel, site: str, inputs: Iterator[tuple[pd.DataFrame, Batch]], roles: Sequence[str]
+) -> tuple[Tensor, int]:
+    """(d) float64: mean activation at `site` over the tokens of `roles`, and how many there were."""
+    total, count = torch.zeros(loaded.d_model, dtype=torch.float64), 0
+    for _, batch in inputs:
+        with capture(loaded, [site], stop=True) as captured:
+            loaded.model(**batch.inputs, use_cache=False)
+        x = captured[site][batch.has_role(roles)].cpu().double()
+        total += x.sum(dim=0)
+        count += len(x)
+    return (total / max(count, 1)).to(loaded.device), count
+
+
+def _run(
+    loaded: LoadedModel,
+    site: str,
+    frame: pd.DataFrame,
+    images: Path | None,
+    size: int,
+    roles: Sequence[str],
+    edits: dict[str, Replacement],
+) -> tuple[pd.DataFrame, dict[str, float], int]:
+    """Sums of losses per sample, the largest logit difference of every edit, number of positions replaced."""
+    parts, largest, replaced = [], dict.fromkeys(edits, 0.0), 0
+    progress = Progress(f"splice site {site}", len(frame), "samples")
+    for rows, batch in batches(loaded, frame, images, size):
+        predicts = batch.has_role(["caption"])[:, 1:]
+        target = batch.inputs["input_ids"][:, 1:][predicts]
+        sample = predicts.nonzero()[:, 0].cpu().numpy()
+        mask = batch.has_role(roles)
+        replaced += int(mask.sum())
+
+        def logits(batch: Batch = batch, predicts: Tensor = predicts) -> Tensor:
+            return loaded.model(**batch.inputs, use_cache=False).logits[:, :-1][predicts].float()
+
+        def per_sample(loss: Tensor, sample: np.ndarray = sample, n: int = len(rows)) -> np.ndarray:
+            return np.bincount(sample, loss.double().cpu().numpy(), minlength=n)
+
+        raw = logits()
+        clean = raw.log_softmax(dim=-1)
+        measured = {
+            "image_id": rows["image_id"].to_numpy(),
+            "tokens": np.bincount(sample, minlength=len(rows)),
+            "ce_clean": per_sample(cross_entropy(clean, target)),
+        }
+        for name, replacement in edits.items():
+            with edit(loaded, site, replace_at(mask, replacement)):
+                changed = logits()
+            largest[name] = max(largest[name], float((changed - raw).abs().max()))
+            if name != "identity":
+                edited = changed.log_softmax(dim=-1)
+                measured[f"ce_{name}"] = per_sample(cross_entropy(edited, target))
+                measured[f"kl_{name}"] = per_sample(kl_divergence(clean, edited))
+        parts.append(pd.DataFrame(measured))
+        progress.update(len(rows))
+    return pd.concat(parts, ignore_index=True), largest, replaced
+
+
+def cross_entropy(log_p: Tensor, target: Tensor) -> Tensor:
+    """(P) nats: -log p of the target (P) under log-probabilities (P, V)."""
+    return -log_p.gather(1, target[:, None]).squeeze(1)
+
+
+def kl_divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """(P) nats: KL(p || q) of log-probabilities (P, V)."""
+    return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
+
+
+def check_edits(largest: dict[str, float]) -> None:
+    """Raise RuntimeError unless the identity edit changed no logit and the zero ablation changed some."""
+    if largest["identity"] != 0:
+        raise RuntimeError(
+            f"replacing the activations by themselves moved a logit by {largest['identity']}: "
+            "the forward pass does not repeat itself exactly, or the edit is applied wrongly"
+        )
+    if not largest["zero"] > 0:
+        raise RuntimeError(
+            "setting the activations to zero moved no logit: the edit does not reach the model"
+        )
+
+
+def recovered(ablated: np.ndarray, spliced: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """(ablated - spliced) / (ablated - clean); NaN where ablating does not raise the loss."""
+    cost = np.asarray(ablated - clean, dtype=np.float64)
+    return np.divide(ablated - spliced, cost, out=np.full_like(cost, np.nan), where=cost > 0)
+
+
+def summarise(losses: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """Means per predicted token with bootstrap intervals over images.
+
+    losses: a row a sample: `image_id`, `tokens` and sums over its tokens `ce_clean`, `ce_{edit}`, `kl_{edit}`.
+    """
+    images = losses.groupby("image_id", sort=True).sum()
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(len(images), np.full(len(images), 1 / len(images)), size=BOOTSTRAP)
+    weights = np.vstack([np.ones(len(images), dtype=weights.dtype), weights])
+    tokens = weights @ images["tokens"].to_numpy(np.float64)
+    mean = {
+        name: weights @ images[name].to_numpy(np.float64) / tokens
+        for name in images.columns
+        if name != "tokens"
+    }
+    ablations = ("zero", "mean")
+    return {
+        "ce": {name: _interval(mean[f"ce_{name}"]) for name in ("clean", *EDITS)},
+        "kl": {name: _interval(mean[f"kl_{name}"]) for name in EDITS},
+        "ce_recovered": {
+            name: _interval(recovered(mean[f"ce_{name}"], mean["ce_spliced"], mean["ce_clean"]))
+            for name in ablations
+        },
+    }
+
+
+def _interval(draws: np.ndarray) -> dict[str, Any]:
+    """The value on all images (the first draw) and its interval; None where undefined."""
+    value, resampled = float(draws[0]), draws[1:]
+    defined = bool(np.isfinite(resampled).all())
+    return {
+        "value": value if np.isfinite(value) else None,
+        "ci": [float(q) for q in np.percentile(resampled, INTERVAL)] if defined else None,
+    }

@@ -1,0 +1,1 @@
+"""Figures: one function per figure, from a tidy table that was read from results files."""

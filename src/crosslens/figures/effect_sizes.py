@@ -1,0 +1,95 @@
+"""Do the two languages agree on which features are gendered? Effect size against effect size."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from crosslens.figures.gender_features import CONDITIONS
+from crosslens.figures.style import BLUE, GREY, ORANGE, RED, heading, nothing, style
+from crosslens.summary.names import language_name, site_name
+
+_MARKS = {
+    "not chosen": ("not chosen on select", GREY, "."),
+    "neither": ("chosen, confirmed in neither", RED, "x"),
+    "first": ("chosen, confirmed in {first} only", BLUE, "^"),
+    "second": ("chosen, confirmed in {second} only", ORANGE, "v"),
+    "both": ("chosen, confirmed in both", "#111111", "o"),
+}
+"""status -> (label, colour, marker)"""
+FAMILIES = {"live": "all live", "chosen": "chosen"}
+
+
+def effect_sizes_figure(
+    pairs: pd.DataFrame, agreement: pd.DataFrame, *, site: str, languages: tuple[str, str]
+) -> Figure:
+    """Cohen's d in one language against d in the other: a point per feature live in both, a panel per condition.
+
+    pairs: rows (condition, feature, d_first, d_second, status), status in not chosen/neither/first/second/both:
+    chosen = significant on select in a language, then where it is significant on test.
+    agreement: rows (condition, family, r, low, high, features, images, pairing_low, pairing_high, labels_low,
+    labels_high), as in the cross-lingual result.
+    """
+    conditions = list(dict.fromkeys(agreement["condition"]))
+    first, second = (language_name(language) for language in languages)
+    with style():
+        figure = Figure(figsize=(4.9 * max(len(conditions), 1) + 0.4, 6.9))
+        grid = figure.subplots(1, max(len(conditions), 1), squeeze=False)[0]
+        if not conditions:
+            nothing(grid[0])
+        for axes, condition in zip(grid, conditions, strict=False):
+            points = pairs[pairs["condition"] == condition]
+            lines = [CONDITIONS.get(condition, condition)]
+            lines += [_words(row) for row in agreement[agreement["condition"] == condition].itertuples()]
+            if points.empty:
+                nothing(axes, "no feature is live in both languages")
+            else:
+                _scatter(axes, points, first.split(" ")[0], second.split(" ")[0])
+                axes.set_xlabel(f"Cohen's d, {first} (female − male)")
+                axes.set_ylabel(f"Cohen's d, {second} (female − male)")
+            axes.set_title("\n".join(lines), fontsize=8)
+        heading(
+            figure,
+            f"Gender effects in both languages, joint SAE, {site_name(site)}",
+            "A point is a feature live in both languages; d on the test split. CI: pictures resampled. "
+            "Chosen: significant on select in a language.\n"
+            "Confirmed: q ≤ the study's level on test. Nulls: 95 % interval of r with the features paired at random, "
+            "and with the gender labels shuffled.",
+        )
+    return figure
+
+
+def _scatter(axes: Axes, points: pd.DataFrame, first: str, second: str) -> None:
+    limit = 1.06 * float(points[["d_first", "d_second"]].abs().to_numpy().max() or 1.0)
+    for status, (label, shade, marker) in _MARKS.items():
+        some = points[points["status"] == status]
+        axes.scatter(
+            some["d_first"],
+            some["d_second"],
+            s=18,
+            marker=marker,
+            color=shade,
+            alpha=0.5 if status == "not chosen" else 0.8,
+            linewidths=0 if marker != "x" else 1.0,
+            label=f"{label.format(first=first, second=second)} ({len(some):,})",
+        )
+    axes.plot([-limit, limit], [-limit, limit], color="#333333", linewidth=0.7, linestyle=":")
+    axes.axhline(0, color="#333333", linewidth=0.6)
+    axes.axvline(0, color="#333333", linewidth=0.6)
+    axes.set(xlim=(-limit, limit), ylim=(-limit, limit), box_aspect=1)
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.13), fontsize=7.5, borderaxespad=0)
+
+
+def _words(row) -> str:
+    name = FAMILIES.get(row.family, row.family)
+    if pd.isna(row.r):
+        return f"{name}: n = {int(row.features):,} features, too few for a correlation"
+    text = f"{name}: r = {row.r:.2f}"
+    if not pd.isna(row.low):
+        text += f" [{row.low:.2f}, {row.high:.2f}]"
+    text += f", n = {int(row.features):,} features, {int(row.images):,} pictures"
+    if not pd.isna(row.pairing_low):
+        text += (
+            f"\n    null: pairing {row.pairing_low:.2f} to {row.pairing_high:.2f}, "
+            f"labels {row.labels_low:.2f} to {row.labels_high:.2f}"
+        )
+    return text.replace("-", "−")

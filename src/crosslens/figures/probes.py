@@ -1,0 +1,68 @@
+"""Can gender be read off linearly? Probe AUROC over layers."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from crosslens.figures.gender_features import CONDITIONS
+from crosslens.figures.style import BLUE, BROWN, GREEN, GREY, heading, nothing, style
+from crosslens.summary.names import language_name, site_name, site_order
+
+_PROBES = {
+    "activations": ("raw activations", BLUE, "o-"),
+    "codes": ("SAE codes", GREEN, "s-"),
+    "shuffled": ("shuffled labels (null)", GREY, "x:"),
+    "control": ("control task", BROWN, "^:"),
+}
+
+
+def probes_figure(probes: pd.DataFrame) -> Figure:
+    """AUROC with CI against the site, a row per condition and a column per language; the majority class is .5.
+
+    probes: rows (site, language, condition, probe, auroc, low, high, n, majority): probe in
+    activations/codes/shuffled/control.
+    """
+    sites = sorted(set(probes["site"]), key=site_order)
+    languages, conditions = (list(dict.fromkeys(probes[key])) for key in ("language", "condition"))
+    with style():
+        figure = Figure(figsize=(4.6 * max(len(languages), 2), 1.3 + 2.7 * max(len(conditions), 1)))
+        grid = figure.subplots(
+            max(len(conditions), 1), max(len(languages), 1), sharex=True, sharey=True, squeeze=False
+        )
+        if probes.empty:
+            nothing(grid[0][0])
+        for i, condition in enumerate(conditions):
+            for j, language in enumerate(languages):
+                at = (probes["language"] == language) & (probes["condition"] == condition)
+                _panel(grid[i][j], probes[at], sites, language, condition)
+        for row in grid:
+            row[0].set_ylabel("AUROC on test")
+        if not probes.empty:
+            handles, labels = grid[0][0].get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside lower center", ncols=5)
+        heading(figure, "Gender probes per layer (logistic regression)", "")
+        figure.supxlabel("")
+    return figure
+
+
+def _panel(axes, rows: pd.DataFrame, sites: list[str], language: str, condition: str) -> None:
+    title = f"{language_name(language)} · {CONDITIONS.get(condition, condition)}"
+    if rows.empty:
+        axes.set_title(title)
+        nothing(axes)
+        return
+    axes.axhline(0.5, color="#333333", linewidth=1, linestyle="--", label="majority class")
+    for shift, (probe, (name, shade, mark)) in enumerate(_PROBES.items()):
+        some = rows[rows["probe"] == probe].sort_values("site", key=lambda c: c.map(sites.index))
+        if some.empty:
+            continue
+        x = some["site"].map(sites.index) + 0.05 * (shift - 1.5)
+        axes.vlines(x, some["low"], some["high"], color=shade, linewidth=1.4)
+        axes.plot(x, some["auroc"], mark, color=shade, markersize=4.5, linewidth=1.2, label=name)
+    first = rows.iloc[0]
+    axes.set_title(
+        f"{title}\nn = {int(first['n'])} test pictures, majority class {first['majority']:.2f}; bars: 95 % CI",
+        fontsize=8.5,
+    )
+    axes.set_xticks(range(len(sites)), [site_name(site) for site in sites])
+    axes.set_xlim(-0.4, len(sites) - 0.6)
+    axes.set_ylim(min(0.3, axes.get_ylim()[0]), 1.03)

@@ -1,0 +1,69 @@
+"""What gender the model writes when the picture does not show it."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from crosslens.figures.style import colour, heading, nothing, style
+from crosslens.summary.names import language_name
+
+
+def stereotype_figure(shares: pd.DataFrame, fits: pd.DataFrame) -> Figure:
+    """Share of the gendered captions that say woman, per category and language, beside the planted value.
+
+    shares: rows (language, category, share, low, high, n_images, n_captions, q, planted).
+    fits: rows (language, r, mae, n_categories), planted against measured; NaN where nothing was planted.
+    """
+    languages = list(dict.fromkeys(shares["language"]))
+    order = (
+        shares.assign(key=shares["planted"].fillna(shares["share"]))
+        .groupby("category")["key"]
+        .mean()
+        .sort_values(ascending=False)
+        .index.tolist()
+    )
+    with style():
+        figure = Figure(figsize=(4.6 * max(len(languages), 2), 1.6 + 0.33 * max(len(order), 3)))
+        panels = figure.subplots(1, max(len(languages), 1), sharey=True, squeeze=False)[0]
+        if shares.empty:
+            nothing(panels[0])
+        for axes, language in zip(panels, languages, strict=False):
+            rows = shares[shares["language"] == language]
+            _panel(axes, rows, order, colour(language, languages))
+            axes.set_title(_words(language, rows, fits[fits["language"] == language]), fontsize=8.5)
+        if languages:
+            panels[0].set_yticks(range(len(order)), order)
+            panels[0].set_ylim(len(order) - 0.5, -0.5)
+            handles, labels = panels[0].get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside lower right", ncols=3)
+        heading(
+            figure,
+            "Gender written for pictures that hide it",
+            "Bars: 95 % CI over pictures. Dashed: .5 (no bias).",
+        )
+    return figure
+
+
+def _panel(axes, rows: pd.DataFrame, order: list[str], shade: str) -> None:
+    y = rows["category"].map(order.index)
+    axes.axvline(0.5, color="#333333", linewidth=0.9, linestyle="--")
+    axes.hlines(y, rows["low"], rows["high"], color=shade, linewidth=2.2)
+    axes.plot(rows["share"], y, "o", color=shade, markersize=6, label="measured")
+    if rows["planted"].notna().any():
+        axes.plot(rows["planted"], y, "D", color="black", markersize=5, fillstyle="none", label="planted")
+    for at, n in zip(y, rows["n_captions"], strict=True):
+        axes.text(1.03, at, f"n = {int(n)}", va="center", fontsize=7.5, color="#444444")
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_xlabel("share of gendered captions that say woman")
+
+
+def _words(language: str, rows: pd.DataFrame, fit: pd.DataFrame) -> str:
+    counts = (
+        f"n = {int(rows['n_captions'].sum()):,} gendered captions of {int(rows['n_images'].sum()):,} pictures"
+    )
+    if fit.empty or pd.isna(fit.iloc[0]["r"]):
+        return f"{language_name(language)}\n{counts}\nno planted values to compare with"
+    row = fit.iloc[0]
+    return (
+        f"{language_name(language)}\n{counts}\n"
+        f"planted against measured: r = {row['r']:.3f}, MAE = {row['mae']:.3f} ({int(row['n_categories'])} categories)"
+    )

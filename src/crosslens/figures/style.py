@@ -1,0 +1,90 @@
+"""One look for all figures, independent of the machine's matplotlib settings, saved to the same bytes every time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+DPI = 150
+BLUE, ORANGE, GREEN, RED, PINK, BROWN, ROSE, GREY, YELLOW, SKY = (
+    "#0173B2",
+    "#DE8F05",
+    "#029E73",
+    "#D55E00",
+    "#CC78BC",
+    "#CA9161",
+    "#FBAFE4",
+    "#949494",
+    "#ECE133",
+    "#56B4E9",
+)
+"""seaborn's `colorblind` palette, copied so that drawing need not import seaborn (a test compares the two)."""
+LANGUAGE_COLOURS = {"en": BLUE, "ar": ORANGE}
+CORPUS_COLOURS = {"joint": GREEN, **LANGUAGE_COLOURS}
+FEMALE, MALE = PINK, GREEN
+SPARE = (RED, BROWN, SKY, GREY)
+
+_STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.dpi": DPI,
+    "figure.constrained_layout.use": True,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw inside this: matplotlib's defaults and our own settings, whatever the user's matplotlibrc says."""
+    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
+    with rc_context({**defaults, **_STYLE}):
+        yield
+
+
+def colour(key: str, keys: list[str]) -> str:
+    """The colour of a language or corpus: fixed for the known ones, by position for others."""
+    others = [other for other in keys if other not in CORPUS_COLOURS]
+    return CORPUS_COLOURS.get(key) or SPARE[others.index(key) % len(SPARE)]
+
+
+def heading(figure: Figure, title: str, note: str) -> None:
+    """The figure's title on top and what n, CI and marks mean at its foot."""
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color="#444444")
+
+
+def nothing(axes: Axes, words: str = "not measured") -> None:
+    """Say in words that a panel has no data."""
+    axes.text(0.5, 0.5, words, ha="center", va="center", transform=axes.transAxes, color="#555555")
+    # not set_xticks([]): shared axes would lose theirs too
+    axes.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
+    axes.grid(visible=False)
+
+
+def plain_log(axes: Axes, values) -> None:
+    """A logarithmic y axis around `values` whose ticks read 0.02, 0.05, 0.1, not powers of ten."""
+    axes.set_yscale("log")
+    axes.set_ylim(0.85 * float(min(values)), 1.15 * float(max(values)))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG whose bytes depend on nothing but what is drawn."""
+    with style():
+        figure.savefig(path, dpi=DPI, format="png", metadata={"Software": None})

@@ -1,0 +1,281 @@
+"""Do the same features carry gender in both languages? The correlation of the per-feature effect sizes."""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crosslens.errors import InputError
+from crosslens.features.pooling import pool_codes
+from crosslens.gender.correlation import fisher_interval, pearson, spearman
+from crosslens.gender.images import ImageTable, by_image
+from crosslens.gender.moments import cohen_d, moments
+from crosslens.gender.resampling import bootstrap_weights, stream
+from crosslens.tables.codes import Codes
+from crosslens.tables.documents import read_table, write_json
+from crosslens.tables.tokens import read_tokens
+
+_CELLS = 1 << 22
+"""Features × resamples held at once."""
+METHODS = {"pearson": pearson, "spearman": spearman}
+
+
+def cross_lingual_bias(
+    *,
+    effects: dict[str, Path],
+    datasets: dict[str, Path],
+    tokens: dict[str, list[Path]],
+    codes: dict[str, Path],
+    conditions: list[str],
+    bootstraps: int,
+    permutations: int,
+    seed: int,
+    out: Path,
+) -> None:
+    """Correlate the d of each feature in one language with its d in the other, on `test` images.
+
+    Only for codes of one joint SAE. Keys of the four mappings are the languages; `effects` are the tables of
+    `gender_effects`, which say which features are live and which were significant on `select`.
+    Two families: `live` (live on test in both languages) and `chosen` (of these, significant on select in at
+    least one language). CI: images resampled within gender, the same draw in both languages. Two nulls:
+    `pairing` shuffles which feature of the one language stands against which of the other; `labels` shuffles
+    the gender over the images, the same way in both languages: what two languages that see the same pictures
+    share without any gender. Raises InputError if the codes are not of the same SAE.
+    """
+    languages = list(codes)
+    stored = {language: Codes(codes[language]) for language in languages}
+    _check_identity(stored)
+    samples = {language: _test_rows(datasets[language]) for language in languages}
+    tables = {language: read_tokens(tokens[language]) for language in languages}
+    found = {language: read_table(effects[language], "gender_effects") for language in languages}
+    results = []
+    for condition in conditions:
+        images = {}
+        for language in languages:
+            pooled = pool_codes(stored[language], tables[language], samples[language], condition=condition)
+            images[language] = by_image(pooled.values, pooled.sample_ids, samples[language])
+        for pair in combinations(languages, 2):
+            live, chosen = families([found[language] for language in pair], condition)
+            rng = stream(seed, "cross_lingual", condition, *pair)
+            results.append(
+                {"condition": condition, "languages": list(pair)}
+                | compare(
+                    *(images[language] for language in pair),
+                    live=live,
+                    chosen=chosen,
+                    bootstraps=bootstraps,
+                    permutations=permutations,
+                    rng=rng,
+                )
+            )
+    first = stored[languages[0]].attributes
+    document = {
+        "sae": first.get("sae"),
+        "site": first.get("site"),
+        "languages": languages,
+        "bootstraps": bootstraps,
+        "permutations": permutations,
+        "seed": seed,
+        "unit": "image",
+        "split": "test",
+        "families": {
+            "live": "live on test in both languages",
+            "chosen": "of these, significant on select in at least one language",
+        },
+        "nulls": {
+            "pairing": "features of the second language in random order",
+            "labels": "gender shuffled over the images, the same in both languages",
+        },
+        "results": results,
+    }
+    write_json(out, "cross_lingual", document)
+
+
+def _check_identity(codes: dict[str, Codes]) -> None:
+    (first, reference), *others = codes.items()
+    for key in ("sae", "site"):
+        for language, other in others:
+            if other.attributes.get(key) != reference.attributes.get(key):
+                raise InputError(
+                    other.path,
+                    found=f"{key} {other.attributes.get(key)!r} ({language})",
+                    expected=f"{reference.attributes.get(key)!r} as in {reference.path} ({first})",
+                    mend="compare features by index only within one joint SAE; encode both languages with it",
+                )
+    if reference.attributes.get("sae") is None:
+        raise InputError(
+            reference.path, found="no digest of an SAE", expected="attribute `sae`", mend="encode again"
+        )
+
+
+def _test_rows(path: Path) -> pd.DataFrame:
+    samples = read_table(path, "dataset")
+    return samples[samples["split"] == "test"]
+
+
+def families(tables: list[pd.DataFrame], condition: str) -> tuple[np.ndarray, np.ndarray]:
+    """Features (ascending) live on test in all tables, and those of them significant on select in any."""
+    live, chosen = None, None
+    for table in tables:
+        rows = table[table["condition"] == condition]
+        split = {name: rows[rows["split"] == name].sort_values("feature") for name in ("select", "test")}
+        is_live = split["test"]["live"].to_numpy(dtype=bool)
+        is_chosen = split["select"]["significant"].to_numpy(dtype=bool)
+        live = is_live if live is None else live & is_live
+        chosen = is_chosen if chosen is None else chosen | is_chosen
+    if live is None or not len(live):
+        raise InputError(
+            "effects tables", found="no rows", expected=f"condition {condition}", mend="rebuild the effects"
+        )
+    return np.flatnonzero(live), np.flatnonzero(live & chosen)
+
+
+def _pairs(first: ImageTable, second: ImageTable) -> tuple[ImageTable, ImageTable]:
+    """The images labelled in both languages, in the same order."""
+    first, second = first.labelled(), second.labelled()
+    both, i, j = np.intersect1d(first.image_ids, second.image_ids, return_indices=True)
+    if not len(both):
+        raise InputError(
+            "datasets",
+            found="no test image of known gender in both languages",
+            expected="paired images",
+            mend="use one dataset whose rows carry both languages",
+        )
+    return first.rows(i), second.rows(j)
+
+
+def effect_sizes(values: Any, female: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """d of each column (F, B) under B weightings of the images; `female` is (m) bool or (m, B) bool."""
+    female = female if female.ndim > 1 else female[:, None]
+    return cohen_d(moments(values, weights * female), moments(values, weights * ~female))
+
+
+def compare(
+    first: ImageTable,
+    second: ImageTable,
+    *,
+    live: np.ndarray,
+    chosen: np.ndarray,
+    bootstraps: int,
+    permutations: int,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Correlations of the d of two languages for two families of features, with CI and nulls."""
+    first, second = _pairs(first, second)
+    values = [table.values[:, live] for table in (first, second)]
+    female = [table.gender == "female" for table in (first, second)]
+    m = len(first)
+    inside = {"live": np.arange(len(live)), "chosen": np.searchsorted(live, chosen)}
+    ones = np.ones((m, 1))
+    d = [effect_sizes(v, f, ones)[:, 0] for v, f in zip(values, female, strict=True)]
+    defined = np.isfinite(d[0]) & np.isfinite(d[1])
+    inside = {family: rows[defined[rows]] for family, rows in inside.items()}
+    estimate = _correlations(d[0][:, None], d[1][:, None], inside)
+    strata = np.array([f"{a}/{b}" for a, b in zip(first.gender, second.gender, strict=True)])
+    weights = bootstrap_weights(strata, bootstraps, rng)
+    orders = rng.permuted(np.repeat(np.arange(m)[:, None], permutations, axis=1), axis=0)
+    resampled = _resampled(values, female, inside, weights=weights)
+    shuffled = _resampled(values, female, inside, orders=orders)
+    document: dict[str, Any] = {
+        "images": {"female": int(female[0].sum()), "male": int((~female[0]).sum())},
+        "labels_disagree": int(np.sum(female[0] != female[1])),
+    }
+    for family, rows in inside.items():
+        paired = _pairing_null(d[0][rows], d[1][rows], permutations, rng)
+        document[family] = {"features": len(rows)} | {
+            method: _statement(
+                float(estimate[family, method][0]),
+                resampled[family, method],
+                {"pairing": paired[method], "labels": shuffled[family, method]},
+            )
+            for method in METHODS
+        }
+    document["scatter"] = {
+        "feature": live[defined].tolist(),
+        "d": [x[defined].tolist() for x in d],
+        "chosen": np.isin(live[defined], chosen).tolist(),
+    }
+    return document
+
+
+def _correlations(
+    d_first: np.ndarray, d_second: np.ndarray, inside: dict[str, np.ndarray]
+) -> dict[tuple[str, str], np.ndarray]:
+    """(family, method) -> (B): r over the family's features of each column."""
+    result = {}
+    for family, rows in inside.items():
+        # a resample may leave a feature without variation in one group; it counts as no difference
+        a, b = np.nan_to_num(d_first[rows]), np.nan_to_num(d_second[rows])
+        for method, function in METHODS.items():
+            result[family, method] = function(a, b)
+    return result
+
+
+def _resampled(
+    values: list[Any],
+    female: list[np.ndarray],
+    inside: dict[str, np.ndarray],
+    *,
+    weights: np.ndarray | None = None,
+    orders: np.ndarray | None = None,
+) -> dict[tuple[str, str], np.ndarray]:
+    """Correlations under resampled images (`weights` (m, B)) or shuffled labels (`orders` (m, B))."""
+    draws = (weights if weights is not None else orders).shape[1]
+    step = max(1, _CELLS // max(values[0].shape[1], values[0].shape[0]))
+    parts: dict[tuple[str, str], list[np.ndarray]] = {
+        (family, method): [] for family in inside for method in METHODS
+    }
+    for start in range(0, draws, step):
+        at = slice(start, min(start + step, draws))
+        if orders is None:
+            sizes = [effect_sizes(v, f, weights[:, at]) for v, f in zip(values, female, strict=True)]
+        else:
+            ones = np.ones_like(orders[:, at], dtype=np.float64)
+            sizes = [effect_sizes(v, f[orders[:, at]], ones) for v, f in zip(values, female, strict=True)]
+        for key, r in _correlations(*sizes, inside).items():
+            parts[key].append(r)
+    return {key: np.concatenate(part) if part else np.empty(0) for key, part in parts.items()}
+
+
+def _pairing_null(a: np.ndarray, b: np.ndarray, draws: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """method -> (draws): r with the features of the second language in random order."""
+    if len(a) < 3 or not draws:
+        return {method: np.empty(0) for method in METHODS}
+    result: dict[str, list[np.ndarray]] = {method: [] for method in METHODS}
+    step = max(1, _CELLS // len(a))
+    for start in range(0, draws, step):
+        width = min(step, draws - start)
+        other = rng.permuted(np.repeat(b[:, None], width, axis=1), axis=0)
+        for method, function in METHODS.items():
+            result[method].append(function(np.repeat(a[:, None], width, axis=1), other))
+    return {method: np.concatenate(parts) for method, parts in result.items()}
+
+
+def _statement(estimate: float, resampled: np.ndarray, nulls: dict[str, np.ndarray]) -> dict[str, Any]:
+    """A correlation with its 95 % interval and, per null, mean, 2.5 % and 97.5 % quantiles and two-sided p."""
+    low, high = fisher_interval(estimate, resampled)
+    defined = bool(np.isfinite(estimate))
+    return {
+        "r": estimate if defined else None,
+        "low": low,
+        "high": high,
+        "null": {
+            name: _null_statement(null[np.isfinite(null)], estimate if defined else None)
+            for name, null in nulls.items()
+        },
+    }
+
+
+def _null_statement(null: np.ndarray, estimate: float | None) -> dict[str, float | None]:
+    """Two-sided p: twice the smaller tail, (1 + count) / (1 + draws), at most 1."""
+    if not len(null) or estimate is None:
+        return {"mean": None, "q025": None, "q975": None, "p": None}
+    above, below = np.sum(null >= estimate - 1e-12), np.sum(null <= estimate + 1e-12)
+    return {
+        "mean": float(null.mean()),
+        "q025": float(np.quantile(null, 0.025)),
+        "q975": float(np.quantile(null, 0.975)),
+        "p": float(min(1.0, 2 * (1 + min(above, below)) / (1 + len(null)))),
+    }

@@ -1,0 +1,103 @@
+"""The gendered features of each layer and dictionary with what they fire on."""
+
+from pathlib import Path
+from typing import Any
+
+from crosslens.errors import InputError
+from crosslens.report.highlight import Piece, pieces
+from crosslens.summary.names import corpus_name, direction, language_name, site_name
+from crosslens.summary.reading import Document
+
+PER_SIDE = 3
+"""Features shown a side, condition, dictionary and layer."""
+EXAMPLES = 5
+FIELDS = {"role", "char_start", "char_end", "activation"}
+
+
+class Examples:
+    """The top examples of the features of one dictionary, language and layer, with the digest of their SAE."""
+
+    def __init__(self, path: Path, kind: str):
+        doc = Document(path, kind)
+        self.path, self.sae = doc.path, doc("sae")
+        columns = doc("examples", "columns")
+        self.index = {name: columns.index(name) for name in FIELDS if name in columns}
+        if self.index.keys() != FIELDS:
+            raise InputError(path, found=f"columns {columns}", expected=sorted(FIELDS), mend="rebuild it")
+        self.features = {entry["feature"]: entry["examples"] for entry in doc("examples", "features")}
+
+
+def groups(gender: list[dict[str, Any]], sources: dict[str, list[Examples]]) -> list[dict[str, Any]]:
+    """One group per layer, dictionary and language of `gender` (records with `site`), with a card a feature.
+
+    sources: `{corpus}/{language}/{site}` -> where to look for examples, in this order. Raises InputError where their
+    SAE is not the one that the features belong to.
+    """
+    result = []
+    for site, corpus, language in dict.fromkeys((r["site"], r["corpus"], r["language"]) for r in gender):
+        records = [r for r in gender if (r["site"], r["corpus"], r["language"]) == (site, corpus, language)]
+        found = sources.get(f"{corpus}/{language}/{site}", [])
+        for source in found:
+            if source.sae != records[0]["sae"]:
+                raise InputError(
+                    source.path,
+                    found=f"examples of the SAE {source.sae}",
+                    expected=f"those of {records[0]['sae']}, to which the gendered features belong",
+                    mend="rebuild the analyses of this layer from one SAE",
+                )
+        result.append(
+            {
+                "title": f"{site_name(site)}, {corpus_name(corpus)} on {language_name(language)}",
+                "language": language,
+                "dir": direction(language),
+                "open": not result,
+                "cards": _cards(records, found, f"f-{site}-{corpus}-{language}"),
+            }
+        )
+    return result
+
+
+def _cards(records: list[dict[str, Any]], sources: list[Examples], prefix: str) -> list[dict[str, Any]]:
+    cards: dict[tuple[int, str], dict[str, Any]] = {}
+    for record in records:
+        for side in ("female", "male"):
+            for entry in record[f"top_{side}"][:PER_SIDE]:
+                key = (entry["feature"], side)
+                if key not in cards:
+                    cards[key] = {
+                        "id": f"{prefix}-{entry['feature']}-{side}",
+                        "feature": entry["feature"],
+                        "side": side,
+                        "effects": [],
+                    } | _examples(entry["feature"], sources)
+                names = ("d", "d_low", "d_high", "significant")
+                line = {"condition": record["condition"], "q": entry["q_mann_whitney"]}
+                cards[key]["effects"].append(line | {name: entry[name] for name in names})
+    for card in cards.values():
+        card["conditions"] = " and ".join(line["condition"] for line in card["effects"])
+    return list(cards.values())
+
+
+def _examples(feature: int, sources: list[Examples]) -> dict[str, Any]:
+    for source in sources:
+        examples = source.features.get(feature, [])[:EXAMPLES]
+        if examples:
+            scale = max(example["max"] for example in examples)
+            return {"max": scale, "examples": [_example(source, example, scale) for example in examples]}
+    return {"max": None, "examples": []}
+
+
+def _example(source: Examples, example: dict[str, Any], scale: float) -> dict[str, Any]:
+    at = source.index
+    text: list[Piece] = []
+    for role, whole in (("prompt", example["prompt"]), ("caption", example["caption"])):
+        spans = [
+            (token[at["char_start"]], token[at["char_end"]], token[at["activation"]])
+            for token in example["tokens"]
+            if token[at["role"]] == role and token[at["char_start"]] >= 0
+        ]
+        # A prompt is the same everywhere: it is shown where the feature fires on it.
+        if spans or role == "caption":
+            text += [*([Piece(" / ", None, 0.0)] if text else []), *pieces(whole, spans, scale)]
+    told = " · ".join(filter(None, [example["sample_id"], example["category"], example["gender"]]))
+    return {"pieces": text, "source": f"{told} · max {example['max']:.2f}"}

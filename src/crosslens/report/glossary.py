@@ -1,0 +1,88 @@
+"""What each number of the report is, in one line."""
+
+GLOSSARY: dict[str, tuple[str, str]] = {
+    "sae": (
+        "Sparse autoencoder (SAE)",
+        "A dictionary of directions (features) learned for one place in the model: every token's activation is written "
+        "as a sum of a few of them. A joint SAE is trained on all languages, the others on one.",
+    ),
+    "site": (
+        "Block, site",
+        "Where in the model activations are taken: block 4 is the residual stream after the block counted 4 from 0.",
+    ),
+    "splits": (
+        "Splits",
+        "Pictures are divided once: SAEs and probes learn on train, features are chosen on select, and every number "
+        "shown here comes from test. All captions and both languages of a picture fall into one split.",
+    ),
+    "condition": (
+        "Condition",
+        "What the model had seen: prompt = the picture and a constant prompt; caption = it also reads the caption, "
+        "with the words that tell the gender left out of the pooling.",
+    ),
+    "ev": (
+        "Explained variance (EV)",
+        "1 − Σ‖x − x̂‖² / (Σ‖x‖² − ‖Σx‖²/N) over held-out text tokens, in double precision; 1 is perfect, 0 is what "
+        "the mean reaches. FVU = 1 − EV.",
+    ),
+    "cosine": ("Cosine", "Mean cosine of activation and reconstruction over the same tokens."),
+    "l0": ("L0", "Mean number of features that fire on a token."),
+    "live": ("Live, dead", "A feature is live if it fires on at least one of the held-out tokens, otherwise dead."),
+    "baselines": (
+        "Baselines",
+        "Explained variance on the same tokens of a PCA of rank L0, of a random dictionary with as many active directions, "
+        "and of predicting the mean activation of the token's id. All are fitted on train.",
+    ),
+    "gates": (
+        "Gates",
+        "Three conditions a usable SAE meets: a token uses few of the live features, it explains more variance than a "
+        "PCA of rank L0, at most half of the features are dead.",
+    ),
+    "ce": (
+        "Cross-entropy recovered",
+        "(CE ablated − CE spliced) / (CE ablated − CE clean): how much of the model's next-token loss survives when the "
+        "reconstruction takes the activation's place at the text tokens; 1 is all.",
+    ),
+    "kl": ("KL", "Mean KL(clean ‖ spliced) of the next-token distributions, in nats per token."),
+    "d": (
+        "Cohen's d",
+        "(mean female − mean male) / pooled standard deviation of a feature's pooled activation, a value per picture; "
+        "positive is stronger for female. g is the same with Hedges' small-sample correction.",
+    ),
+    "ci": ("CI", "95 % interval from resampling pictures; tokens or captions of a picture never count twice."),
+    "q": (
+        "q, significant",
+        "Mann–Whitney p-value after Benjamini–Hochberg over all live features of one condition; significant is q at or "
+        "below the study's level.",
+    ),
+    "null": (
+        "Expected by chance",
+        "The same count with the gender labels shuffled over the pictures: mean, 95th percentile, and p = (1 + number of "
+        "shuffles that reach the observed count) / (1 + shuffles).",
+    ),
+    "probe": (
+        "Probe",
+        "Logistic regression of the picture's gender, chosen by cross-validation grouped by picture on train, scored on "
+        "test; shown beside the majority class, a probe on shuffled labels, and a control task.",
+    ),
+    "auroc": (
+        "AUROC",
+        "Probability that a female picture is scored above a male one; .5 is chance and what the majority class gives.",
+    ),
+    "cross": (
+        "Agreement of effects",
+        "Correlation over features live in both languages of d in one language with d in the other, in the joint SAE; "
+        "null: the same with the pairing of features shuffled.",
+    ),
+    "share": (
+        "Share of women",
+        "Among pictures whose gender is not visible: captions written by the model that say woman, divided by those that "
+        "say woman or man, by whole words.",
+    ),
+    "planted": (
+        "Planted",
+        "The share that was built into the model's training captions; r and MAE compare measured with planted over the "
+        "categories. Only the embedded study has it.",
+    ),
+}
+"""anchor -> (term, definition)"""

@@ -1,0 +1,54 @@
+"""A text with each token's activation shown behind it, cut by character offsets so that no letter is lost."""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from crosslens.errors import InputError
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of text with one activation."""
+
+    text: str
+    value: float | None
+    """The feature's activation on this stretch; None where it does not fire."""
+    opacity: float
+    """0 to 1: the value on the feature's scale; 0 where it does not fire."""
+
+
+def pieces(text: str, spans: Iterable[tuple[int, int, float]], scale: float) -> list[Piece]:
+    """`text` cut at the borders of `spans` (start, end, activation), in characters, half-open.
+
+    The pieces joined are the text. Where spans overlap (several byte-level tokens of one character) the largest
+    activation counts, and combining marks go with their letter. `scale` is the activation that gets full opacity.
+    """
+    values: list[float] = [0.0] * len(text)
+    borders = {0, len(text)}
+    for start, end, value in spans:
+        if not 0 <= start <= end <= len(text):
+            raise InputError(
+                "span of a top example",
+                found=f"[{start}, {end})",
+                expected=f"characters within [0, {len(text)})",
+                mend="give the dataset that the activations were computed from",
+            )
+        if value > 0:
+            borders |= {start, end}
+            for at in range(start, end):
+                values[at] = max(values[at], value)
+    # A vowel sign stays with its letter: cut before it, a browser would draw it on a dotted circle.
+    for at in range(1, len(text)):
+        if unicodedata.combining(text[at]):
+            borders.discard(at)
+            values[at - 1] = values[at] = max(values[at - 1], values[at])
+    cuts = sorted(borders)
+    return [
+        Piece(
+            text[start:end],
+            values[start] or None,
+            round(min(values[start] / scale, 1.0), 3) if scale > 0 else 0.0,
+        )
+        for start, end in zip(cuts, cuts[1:], strict=False)
+    ]

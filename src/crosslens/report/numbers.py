@@ -1,0 +1,39 @@
+"""How numbers are shown: rounded for the eye, with the exact value of the results file in the markup."""
+
+from markupsafe import Markup, escape
+
+MISSING = Markup('<span class="missing">not measured</span>')
+
+
+def plain(value: float | int | None, digits: int = 3) -> str:
+    """`0.98765` to `0.988`, `12345` to `12,345`, None to `not measured`."""
+    if value is None:
+        return "not measured"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value != 0 and abs(value) < 10**-digits / 2:
+        return f"{value:.0e}".replace("-", "−")
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def number(value: float | int | None, digits: int = 3) -> Markup:
+    """The same as markup: `<data value="0.98765">0.988</data>`."""
+    if value is None:
+        return MISSING
+    return Markup('<data value="{}">{}</data>').format(repr(value), plain(value, digits))
+
+
+def interval(low: float | None, high: float | None, digits: int = 3) -> Markup:
+    """` [low, high]`, empty where there is none."""
+    if low is None or high is None:
+        return Markup("")
+    return Markup(' <span class="ci">[{}, {}]</span>').format(number(low, digits), number(high, digits))
+
+
+def percent(value: float | None, digits: int = 1) -> Markup:
+    """A share as per cent, with the share itself in the markup."""
+    if value is None:
+        return MISSING
+    return Markup('<data value="{}">{} %</data>').format(repr(value), escape(plain(100 * value, digits)))

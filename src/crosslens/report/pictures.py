@@ -1,0 +1,62 @@
+"""Figures as data: URIs with their size, caption and alternative text."""
+
+import base64
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosslens.errors import InputError
+from crosslens.summary.names import site_name
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+CAPTIONS = {
+    "quality": "Explained variance beside its baselines, L0, and cross-entropy recovered, per layer.",
+    "probes": "AUROC of linear gender probes per layer, beside the majority class, shuffled labels and a control task.",
+    "stereotype": "Share of captions that say woman for pictures that hide the gender, measured and planted.",
+    "training": "Training curves: FVU, L0 and dead features.",
+    "density": "How often features fire: histogram of log10 firing frequency.",
+    "gender_features": "The features chosen as most female and most male, with their effect on test.",
+    "effect_sizes": "Effect of gender on each feature in one language against the other.",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure as the page shows it."""
+
+    src: str
+    width: int
+    """CSS pixels: half the file's, which is drawn for high-density screens."""
+    height: int
+    caption: str
+    alt: str
+
+
+def load_pictures(figures: dict[str, Path]) -> dict[str, Picture]:
+    """Name to picture. A name is that of a figure of the study (`quality`) or `{site}/{figure}` (`4/training`).
+
+    Raises InputError for an unknown name, a missing file, and a file that is no PNG.
+    """
+    return {name: _load(name, Path(path)) for name, path in figures.items()}
+
+
+def _load(name: str, path: Path) -> Picture:
+    site, _, figure = name.rpartition("/")
+    if figure not in CAPTIONS:
+        raise InputError(
+            "figures", found=name, expected=f"one of {sorted(CAPTIONS)}, with `site/` before", mend="rename it"
+        )
+    if not path.is_file():
+        raise InputError(path, found="no such file", expected="a PNG", mend="draw it with snakemake")
+    data = path.read_bytes()
+    if not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR":
+        raise InputError(path, found="no PNG", expected="a PNG", mend="draw it with snakemake")
+    width, height = struct.unpack(">II", data[16:24])
+    caption = f"{site_name(site)[0].upper()}{site_name(site)[1:]}. {CAPTIONS[figure]}" if site else CAPTIONS[figure]
+    return Picture(
+        src="data:image/png;base64," + base64.b64encode(data).decode("ascii"),
+        width=round(width / 1.5),
+        height=round(height / 1.5),
+        caption=caption,
+        alt=f"{caption} The numbers are in the tables of this section.",
+    )

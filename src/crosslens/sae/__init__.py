@@ -1,0 +1,1 @@
+"""Sparse autoencoders: the model, its training from stored activations, and its files."""

@@ -1,0 +1,1 @@
+"""Content-addressed artifacts: recipes say what is to be made, the store holds what was."""

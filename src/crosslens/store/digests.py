@@ -1,0 +1,64 @@
+"""sha256 of values, files and folders."""
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+
+def digest(value: Any) -> str:
+    """sha256 (64 hex digits) of a JSON-able value in canonical form."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def content_digest(path: Path) -> str:
+    """sha256 of a file's bytes; of a folder, the digest of its sorted (relative path, sha256) list."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return digest([[file.relative_to(path).as_posix(), content_digest(file)] for file in files])
+
+
+class FileDigests:
+    """sha256 of files, remembered by (size, mtime, inode), so that unchanged files are not read at every start.
+
+    A file that changed less than two seconds ago is never remembered: a second edit could leave the same mtime.
+    """
+
+    def __init__(self, cache: Path):
+        self.cache = cache
+        try:
+            self.known: dict[str, list] = json.loads(cache.read_text())
+        except (OSError, ValueError):
+            self.known = {}
+        self.changed = False
+
+    def __call__(self, path: Path) -> str:
+        """sha256 of the file at `path`."""
+        stat = path.stat()
+        name, stamp = str(path.absolute()), [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        entry = self.known.get(name)
+        if entry and entry[:3] == stamp:
+            return entry[3]
+        sha256 = content_digest(path)
+        if time.time_ns() - stat.st_mtime_ns > 2_000_000_000:
+            self.known[name] = [*stamp, sha256]
+            self.changed = True
+        return sha256
+
+    def save(self) -> None:
+        """Write the cache; an unwritable place only costs time."""
+        if not self.changed:
+            return
+        try:
+            self.cache.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self.cache.with_suffix(f".{os.getpid()}")
+            temporary.write_text(json.dumps(self.known))
+            temporary.replace(self.cache)
+            self.changed = False
+        except OSError:
+            pass

@@ -1,0 +1,150 @@
+"""The store: `objects/` are named by what they contain, `actions/<key>` point at what a recipe made."""
+
+import errno
+import json
+import logging
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from crosslens.errors import InputError
+from crosslens.store.digests import content_digest
+from crosslens.store.lease import acquire, is_stale
+
+log = logging.getLogger(__name__)
+
+DEFAULT = "results/.store"
+
+
+@contextmanager
+def writable(root: Path) -> Iterator[None]:
+    """Turn a full or unwritable disk into an error that names the store and the mend."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                root,
+                found=f"no space left while writing {error.filename or 'an artifact'}",
+                expected="room for the artifact",
+                mend="free space or run `crosslens store gc`, then start the same command: it resumes",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
+            raise InputError(
+                root,
+                found=f"the store cannot be written ({error.strerror}: {error.filename})",
+                expected="a folder that you may write",
+                mend="set CROSSLENS_STORE to one (CROSSLENS_STORE=own:shared reads a second one without writing)",
+            ) from error
+        raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+class Store:
+    """One or more roots: the first is written, the others are only read (CROSSLENS_STORE=own[:shared…])."""
+
+    def __init__(self, roots: str | None = None):
+        named = roots or os.environ.get("CROSSLENS_STORE") or DEFAULT
+        self.roots = [Path(root) for root in named.split(":")]
+
+    @property
+    def own(self) -> Path:
+        """The root that is written."""
+        return self.roots[0]
+
+    def action(self, key: str) -> Path:
+        """Where the link of `key` is, or where it will be; a link to an object that is gone is a miss."""
+        places = [root / "actions" / key[:2] / key for root in self.roots]
+        return next((place for place in places if place.exists()), places[0])
+
+    def has(self, key: str) -> bool:
+        """True if some root holds what `key` names."""
+        return self.action(key).exists()
+
+    def object(self, key: str) -> Path:
+        """The object that `key` names."""
+        return self.action(key).resolve(strict=True)
+
+    def scratch(self, key: str) -> Path:
+        """The folder of the writers of `key`, one numbered folder each (see lease.py)."""
+        return self.own / "partial" / key
+
+    def commit(self, path: Path) -> Path:
+        """Move a finished file or folder into `objects/` under its digest, read-only; returns its place there."""
+        with writable(self.own):
+            for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
+                _sync(file)
+                if file.is_file():
+                    file.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
+            name = content_digest(path) + path.suffix
+            target = self.own / "objects" / name[:2] / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                try:
+                    path.rename(target)
+                except OSError as error:
+                    # A folder of the same name with the same content was put there this very moment.
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
+            _remove(path)
+            _sync(target.parent)
+        return target
+
+    def publish(self, key: str, target: Path, record: dict[str, Any] | None = None) -> None:
+        """Point `key` at an object; the first writer wins. `record` is kept beside as `<key>.json`."""
+        if self.has(key):
+            return
+        action = self.own / "actions" / key[:2] / key
+        with writable(self.own):
+            action.parent.mkdir(parents=True, exist_ok=True)
+            if record is not None:
+                temporary = action.with_name(f".{key}.{os.getpid()}")
+                temporary.write_text(json.dumps(record, ensure_ascii=False, indent=1, default=str) + "\n")
+                temporary.replace(action.with_suffix(".json"))
+            if action.is_symlink() and not action.exists():
+                action.unlink(missing_ok=True)  # its object was removed
+            try:
+                action.symlink_to(os.path.relpath(target.resolve(), action.parent.resolve()))
+            except FileExistsError:
+                log.info("%s was published by another writer meanwhile", key[:12])
+            _sync(action.parent)
+
+    @contextmanager
+    def workspace(self, key: str) -> Iterator[Path]:
+        """A folder to make `key` in, that survives a kill and is removed after success."""
+        with writable(self.own):
+            lease = acquire(self.scratch(key))
+        try:
+            yield lease.folder
+        except BaseException:
+            lease.release()
+            raise
+        held = lease.held()
+        lease.release()
+        if held:
+            _remove(lease.folder)
+        for left in self.scratch(key).iterdir() if self.scratch(key).exists() else ():
+            if (left / "lease.json").exists() and is_stale(left / "lease.json"):
+                _remove(left)
+        try:
+            self.scratch(key).rmdir()
+        except OSError:
+            pass  # another writer is at work on the same artifact

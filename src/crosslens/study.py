@@ -1,0 +1,223 @@
+"""A study's settings: read, validated, completed with defaults. Imports nothing heavy: every job's start parses it."""
+
+import json
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from crosslens.data.captions import read_rows
+from crosslens.errors import InputError
+from crosslens.store.digests import FileDigests, digest
+
+# What transformers reads of a model folder; cards and other words do not decide numbers.
+MODEL_FILES = re.compile(
+    r".*\.(safetensors|model|jinja)|(config|generation_config|tokenizer.*|.*processor_config|special_tokens_map"
+    r"|added_tokens|vocab|chat_template|.*\.safetensors\.index)\.json|merges\.txt"
+)
+
+
+def _with_defaults(base: type) -> type:
+    """A jsonschema validator class that fills in `default` before it validates."""
+    validate_properties = base.VALIDATORS["properties"]
+
+    def fill(validator, properties, instance, schema):
+        if isinstance(instance, dict):
+            for name, subschema in properties.items():
+                if "default" in subschema:
+                    # A copy: a default that is an object is filled in place for this study alone.
+                    instance.setdefault(name, json.loads(json.dumps(subschema["default"])))
+        yield from validate_properties(validator, properties, instance, schema)
+
+    return jsonschema.validators.extend(base, {"properties": fill})
+
+
+Validator = _with_defaults(jsonschema.Draft202012Validator)
+
+
+def _explain(path: Path, error: jsonschema.ValidationError) -> InputError:
+    place = ".".join(str(part) for part in error.absolute_path)
+    where = f"{path}, key {place}" if place else str(path)
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        unknown = sorted(set(error.instance) - set(known))
+        return InputError(
+            where,
+            found=f"unknown key {', '.join(unknown)}",
+            expected=f"one of {', '.join(known)}",
+            mend="correct its spelling or remove it; config/README.md documents every key",
+        )
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return InputError(
+            where, found=f"no key {', '.join(missing)}", expected="it to be there", mend="add it; see config/README.md"
+        )
+    if error.validator == "oneOf":
+        options = " or ".join("/".join(option["required"]) for option in error.validator_value)
+        return InputError(
+            where,
+            found=", ".join(map(str, error.instance)) or "nothing",
+            expected=f"exactly one of {options}",
+            mend="name one",
+        )
+    hint = "change the value; config/README.md documents every key"
+    if error.validator == "type" and isinstance(error.instance, str) and "number" in str(error.validator_value):
+        hint = "write it as a number with a point (1.0e-3): YAML reads 1e-3 as text"
+    if error.validator in ("type", "pattern") and isinstance(error.instance, bool | int | float):
+        hint = 'quote it: languages and sites are strings ("no", "14")'
+    expected = f"{error.validator} {error.validator_value}"
+    return InputError(where, found=repr(error.instance), expected=expected, mend=hint)
+
+
+def load_yaml(path: Path, schema: Path) -> dict[str, Any]:
+    """The YAML document at `path`, validated by the JSON schema at `schema` and completed with its defaults."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(path, found=f"no YAML ({error})", expected="a YAML document", mend="correct the file") from error
+    error = jsonschema.exceptions.best_match(
+        Validator(yaml.safe_load(schema.read_text(encoding="utf-8"))).iter_errors(document)
+    )
+    if error is not None:
+        raise _explain(path, error)
+    return document
+
+
+class Study:
+    """One study: its settings, and what they say about parts, corpora and the identity of model and data."""
+
+    def __init__(self, name: str, folder: Path, schema: Path, digests: FileDigests):
+        self.name, self.path, self.digests = name, folder / f"{name}.yaml", digests
+        if not self.path.is_file():
+            known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
+            raise InputError(
+                f"study {name!r}",
+                found=f"no file {self.path}",
+                expected=f"one of the defined studies: {known}",
+                mend="correct the name in the target or in `run:` of config/config.yaml",
+            )
+        self.settings = load_yaml(self.path, schema)
+        self.languages: list[str] = self.settings["languages"]
+        self.sites: list[str] = self.settings["sites"]
+        self.corpora: list[str] = self.settings["sae"]["corpora"]
+        self.seeds: list[str] = [str(seed) for seed in self.settings["sae"]["seeds"]]
+        self._check()
+
+    def _fail(self, key: str, found: object, expected: object, mend: str) -> None:
+        raise InputError(f"{self.path}, key {key}", found=found, expected=expected, mend=mend)
+
+    def _check(self) -> None:
+        for language in self.languages:
+            if language not in self.settings["prompts"]:
+                self._fail("prompts", f"no prompt for {language!r}", "one per language", f"add `{language}: …`")
+        for key in ("prompts", "lexicons"):
+            for language in sorted(self.settings[key].keys() - set(self.languages)):
+                self._fail(key, f"{language!r}", f"one of {self.languages}", "remove it or add the language")
+        for language, lexicon in self.settings["lexicons"].items():
+            if not Path(lexicon).is_file():
+                self._fail(f"lexicons.{language}", f"no file {lexicon}", "a lexicon", "correct the path")
+        for corpus in self.corpora:
+            if corpus != "joint" and corpus not in self.languages:
+                self._fail("sae.corpora", f"{corpus!r}", f"joint or one of {self.languages}", "correct it")
+        stored = set(self.settings["activations"]["roles"])
+        if missing := set(self.settings["sae"]["roles"]) - stored:
+            self._fail("sae.roles", sorted(missing), f"roles that are stored: {sorted(stored)}", "add to activations.roles")
+        total = sum(self.settings["splits"][name] for name in ("train", "select", "test"))
+        if abs(total - 1) > 1e-6:
+            self._fail("splits", f"shares that add up to {total:g}", "1", "correct the shares")
+        if self.depth is not None:
+            for site in self.sites:
+                if int(site.split(".")[0]) >= self.depth:
+                    self._fail(
+                        "sites",
+                        f"layer {site}",
+                        f"0 to {self.depth - 1}: {self.model_name} has {self.depth} blocks, counted from 0",
+                        "name a layer that the model has",
+                    )
+        if not self.is_planted:
+            for key in ("captions", "images"):
+                value = self.settings["source"][key]
+                if value is not None and not Path(value).exists():
+                    self._fail(f"source.{key}", f"nothing at {value}", "your file or folder", "correct the path")
+
+    @property
+    def is_planted(self) -> bool:
+        """True for the embedded study."""
+        return "planted" in self.settings["source"]
+
+    @property
+    def model_folder(self) -> Path | None:
+        """The model's folder if it is a local one."""
+        folder = Path(self.settings["model"]["id"])
+        return folder if folder.is_dir() else None
+
+    @property
+    def model_name(self) -> str:
+        """What artifacts call the model: the hub id, or the last part of a local path."""
+        return self.model_folder.name if self.model_folder else self.settings["model"]["id"]
+
+    @cached_property
+    def depth(self) -> int | None:
+        """The number of blocks, where the model's config.json is at hand."""
+        if self.model_folder is None:
+            return None
+        config = json.loads((self.model_folder / "config.json").read_text())
+        return config.get("text_config", config).get("num_hidden_layers")
+
+    @cached_property
+    def model_identity(self) -> dict[str, Any]:
+        """What decides the model's numbers: name, revision or digest of its files, dtype, attention."""
+        model = self.settings["model"]
+        identity = {"name": self.model_name, "dtype": model["dtype"], "attention": model["attention"]}
+        if self.model_folder is None:
+            return {**identity, "revision": model["revision"]}
+        files = sorted(path for path in self.model_folder.iterdir() if MODEL_FILES.fullmatch(path.name))
+        return {**identity, "weights": digest([[path.name, self.digests(path)] for path in files])}
+
+    @property
+    def images(self) -> Path | None:
+        """The user's picture folder."""
+        images = self.settings["source"].get("images")
+        return Path(images) if images else None
+
+    @cached_property
+    def _rows(self) -> list:
+        source = self.settings["source"]
+        return read_rows(Path(source["captions"]), languages=self.languages, columns=source["columns"])
+
+    @cached_property
+    def _image_digests(self) -> dict[str, str]:
+        if self.images is None:
+            return {}
+        return {path.name: self.digests(path) for path in sorted(self.images.iterdir()) if path.is_file()}
+
+    @property
+    def parts(self) -> list[str]:
+        """Part numbers: blocks of `activations.part_rows` rows of the caption table."""
+        rows = self.settings["source"]["planted"]["images"] if self.is_planted else len(self._rows)
+        return [f"{i:04d}" for i in range(-(-rows // self.settings["activations"]["part_rows"]))]
+
+    def part_rows(self, part: str) -> tuple[int, int]:
+        """The rows of a part, 1-based and inclusive, as the dataset's column `row` counts them."""
+        size = self.settings["activations"]["part_rows"]
+        return int(part) * size + 1, (int(part) + 1) * size
+
+    @cached_property
+    def source_identity(self) -> Any:
+        """What decides the dataset: the digest of the caption file and of every picture."""
+        if self.is_planted:
+            return None
+        return [self.digests(Path(self.settings["source"]["captions"])), sorted(self._image_digests.items())]
+
+    def block_identity(self, part: str, language: str) -> Any:
+        """What decides the samples of one part in one language, and nothing of any other part."""
+        first, last = self.part_rows(part)
+        if self.is_planted:
+            recipe = self.settings["source"]["planted"]
+            return ["planted", recipe["seed"], recipe["control"], first, min(last, recipe["images"])]
+        images = {Path(name).stem: sha256 for name, sha256 in self._image_digests.items()} | self._image_digests
+        block = self._rows[first - 1 : last]
+        return digest([[row.image_id, row.captions[language], images.get(row.image_id)] for row in block])

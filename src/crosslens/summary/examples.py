@@ -1,0 +1,64 @@
+"""What the gendered features fire on: their top examples, which the rankings of a layer need not hold."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array, vstack
+
+from crosslens.errors import InputError
+from crosslens.features.examples import top_examples
+from crosslens.features.rows import aligned
+from crosslens.summary.records import gender_records
+from crosslens.tables.codes import Codes
+from crosslens.tables.documents import read_table, write_json
+from crosslens.tables.tokens import read_tokens
+
+
+def gendered_examples(
+    *,
+    dataset: Path,
+    tokens: Sequence[Path],
+    codes: Path,
+    gender: Path,
+    corpus: str,
+    language: str,
+    features: int,
+    count: int,
+    out: Path,
+) -> None:
+    """Write JSON of kind `gendered_examples`: top examples on test of the top features of every condition and side.
+
+    gender: the document of `gender_effects` made from the same codes; its first `features` of each `top_female` and
+    `top_male` are shown with at most `count` examples each. `examples` is as in kind `rankings`. Raises InputError
+    where codes and gender are of different SAEs: an id means nothing in another dictionary.
+    """
+    records = gender_records({f"{corpus}/{language}": gender})
+    store = Codes(codes)
+    for record in records:
+        if record["sae"] != store.attributes["sae"]:
+            raise InputError(
+                gender,
+                found=f"features of the SAE {record['sae']}",
+                expected=f"those of {store.attributes['sae']}, as in {codes}",
+                mend="rebuild both from one SAE",
+            )
+    wanted = {
+        entry["feature"]
+        for record in records
+        for side in ("top_female", "top_male")
+        for entry in record[side][:features]
+    }
+    columns = np.array(sorted(wanted), dtype=np.int64)
+    frame, table = read_table(dataset, "dataset"), read_tokens(tokens)
+    is_test = (aligned(table, frame, "split") == "test")[table.sample[store.token]]
+    parts = [csr_array((0, len(columns)), dtype=np.float32)]
+    for start, block in store.blocks():
+        rows = np.flatnonzero(is_test[start : start + block.shape[0]])
+        parts.append(csr_array(block[rows][:, columns]))
+    found = top_examples(
+        columns, csr_array(vstack(parts, format="csr")), store.token[is_test], table, frame, count
+    )
+    document = {"corpus": corpus, "language": language}
+    document |= {name: store.attributes[name] for name in ("site", "sae")}
+    write_json(out, "gendered_examples", document | {"examples": {"split": "test", "features": found}})

@@ -1,0 +1,37 @@
+"""How languages, corpora and sites are called for a reader."""
+
+_LANGUAGES = {"en": "English", "ar": "Arabic (العربية)"}
+_RIGHT_TO_LEFT = {"ar", "fa", "he", "ur"}
+_KINDS = {
+    "resid_post": "",
+    "resid_pre": " (input)",
+    "attn_out": " (attention output)",
+    "mlp_out": " (MLP output)",
+}
+
+
+def language_name(language: str) -> str:
+    """`ar` to `Arabic (العربية)`; a language without a name here stays as it is."""
+    return _LANGUAGES.get(language, language)
+
+
+def direction(language: str) -> str:
+    """The writing direction as HTML's `dir` has it."""
+    return "rtl" if language in _RIGHT_TO_LEFT else "ltr"
+
+
+def corpus_name(corpus: str) -> str:
+    """`joint` to `joint SAE`, `en` to `English SAE`."""
+    return "joint SAE" if corpus == "joint" else f"{_LANGUAGES.get(corpus, corpus).split(' ')[0]} SAE"
+
+
+def site_name(site: str) -> str:
+    """`4` to `block 4`, `4.attn_out` to `block 4 (attention output)`."""
+    layer, _, kind = site.partition(".")
+    return f"block {layer}{_KINDS.get(kind, f' ({kind})') if kind else ''}"
+
+
+def site_order(site: str) -> tuple[int, str]:
+    """Sorts sites by depth: block 2 before block 10."""
+    layer, _, kind = site.partition(".")
+    return int(layer), kind

@@ -1,0 +1,1 @@
+"""Reading and writing every artifact on disk, as docs/storage.md defines them."""

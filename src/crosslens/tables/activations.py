@@ -1,0 +1,73 @@
+"""Activations of one site, one language and one part: ragged rows without padding, and their norms."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from crosslens.errors import InputError
+from crosslens.tables.arrays import (
+    create_group,
+    create_rows,
+    from_bfloat16_bits,
+    open_group,
+    to_bfloat16_bits,
+)
+
+STORED = {"bfloat16": "uint16", "float32": "float32"}
+
+
+def create_activations(path: Path, *, d_model: int, dtype: str, shard_bytes: int, **attributes) -> zarr.Group:
+    """An empty activations group: `values` (0, d_model) and `norm` (0), to grow with `resize`.
+
+    `dtype` is "bfloat16" (stored as uint16 bits) or "float32"; float16 is refused because residuals overflow it.
+    """
+    group = create_group(path, "activations", d_model=d_model, dtype=dtype, **attributes)
+    create_rows(group, "values", STORED[dtype], width=d_model, shard_bytes=shard_bytes)
+    create_rows(group, "norm", "float32", shard_bytes=shard_bytes)
+    return group
+
+
+def pack(values: np.ndarray, dtype: str) -> np.ndarray:
+    """float32 (n, d) as it is stored."""
+    return to_bfloat16_bits(values) if dtype == "bfloat16" else np.asarray(values, dtype=np.float32)
+
+
+class Activations:
+    """Parts of one site read as one (N, d_model) matrix, a block of rows at a time."""
+
+    def __init__(self, paths: Path | Sequence[Path]):
+        self.paths = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
+        self.groups = [open_group(path, "activations") for path in self.paths]
+        self.attributes = dict(self.groups[0].attrs)
+        self.d_model = int(self.attributes["d_model"])
+        self.dtype = self.attributes["dtype"]
+        lengths = [group["values"].shape[0] for group in self.groups]
+        self.starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        for path, group in zip(self.paths, self.groups, strict=True):
+            found = (group.attrs["site"], group.attrs["d_model"], group.attrs["dtype"])
+            expected = (self.attributes["site"], self.d_model, self.dtype)
+            if found != expected:
+                raise InputError(
+                    path, found=found, expected=expected, mend="read the parts of one site of one model only"
+                )
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def norms(self) -> np.ndarray:
+        """(N) float32: the Euclidean norm of every row."""
+        return np.concatenate([group["norm"][:] for group in self.groups])
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Rows start to stop as float32 (stop - start, d_model)."""
+        blocks = []
+        for i, group in enumerate(self.groups):
+            low, high = max(start, int(self.starts[i])), min(stop, int(self.starts[i + 1]))
+            if low < high:
+                block = group["values"][low - int(self.starts[i]) : high - int(self.starts[i])]
+                blocks.append(from_bfloat16_bits(block) if self.dtype == "bfloat16" else block)
+        if not blocks:
+            return np.empty((0, self.d_model), dtype=np.float32)
+        return np.concatenate(blocks)

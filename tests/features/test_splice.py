@@ -1,0 +1,174 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from crosslens.errors import InputError
+from crosslens.features import splice
+from crosslens.models.load import load_model
+from crosslens.sae.io import save_sae
+from crosslens.sae.model import TopKSAE
+from crosslens.tables.documents import read_json, read_table, write_table
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
+import tiny  # noqa: E402
+
+SITE = "2"
+ROLES = ["prompt", "caption"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A tiny Gemma-3 and 24 pictures: (model arguments, dataset, images)."""
+    root = tmp_path_factory.mktemp("splice")
+    folder = tiny.save_tiny_vlm(root / "model")
+    dataset, images = tiny.save_dataset(root, "en", 24)
+    frame = read_table(dataset, "dataset")
+    frame["split"] = ["train", "select", "test", "test"] * 6
+    write_table(dataset, "dataset", frame)
+    return {"id": str(folder), "device": "cpu"}, dataset, images
+
+
+def save(folder: Path, sae: TopKSAE, site: str = SITE) -> Path:
+    identity = {"study": "t", "corpus": "joint", "site": site, "seed": 0, "model": "tiny", "revision": None}
+    save_sae(folder, sae, identity=identity)
+    return folder
+
+
+def perfect_sae(d: int) -> TopKSAE:
+    """x = relu(x) - relu(-x): 2d features that reconstruct everything."""
+    sae = TopKSAE(d, 2 * d, d)
+    with torch.no_grad():
+        sae.W_enc.copy_(torch.cat([torch.eye(d), -torch.eye(d)], dim=1))
+        sae.W_dec.copy_(sae.W_enc.T)
+    return sae
+
+
+def measure(study, sae: Path, out: Path, **changes) -> dict:
+    model, dataset, images = study
+    arguments = {
+        "model": model,
+        "dataset": dataset,
+        "images": images,
+        "sae": sae,
+        "site": SITE,
+        "roles": ROLES,
+        "max_samples": 8,
+        "batch": 4,
+        **changes,
+    }
+    splice.measure_splice(out=out, **arguments)
+    return read_json(out, "spliced")
+
+
+def test_a_perfect_sae_recovers_everything_and_an_empty_one_nothing(study, tmp_path):
+    perfect = measure(study, save(tmp_path / "perfect", perfect_sae(tiny.D_MODEL)), tmp_path / "a.json")
+    assert perfect["identity"]["max_abs_logit_difference"] == 0.0
+    assert perfect["largest_logit_difference"]["zero"] > 0.1
+    assert perfect["ce"]["spliced"]["value"] == pytest.approx(perfect["ce"]["clean"]["value"], abs=1e-6)
+    assert perfect["kl"]["spliced"]["value"] == pytest.approx(0, abs=1e-6)
+    assert perfect["samples"] == perfect["images"] == 8
+    empty = TopKSAE(tiny.D_MODEL, 16, 4)
+    document = measure(study, save(tmp_path / "empty", empty), tmp_path / "b.json")
+    assert document["ce"]["spliced"] == document["ce"]["zero"]
+    assert document["kl"]["spliced"] == document["kl"]["zero"]
+    assert document["kl"]["zero"]["value"] > 1e-3
+    for name in ("zero", "mean"):
+        if perfect["ce_recovered"][name]["value"] is not None:
+            assert perfect["ce_recovered"][name]["value"] == pytest.approx(1, abs=1e-4)
+    assert document["ce_recovered"]["zero"]["value"] in (None, 0.0)
+
+
+def test_same_input_same_bytes(study, tmp_path):
+    sae = save(tmp_path / "sae", perfect_sae(tiny.D_MODEL))
+    measure(study, sae, tmp_path / "a.json")
+    measure(study, sae, tmp_path / "b.json")
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_clean_loss_is_that_of_transformers_on_the_caption_alone(study, tmp_path):
+    """One sample at a time, unpadded, labels -100 outside the caption: the model's own loss."""
+    model, dataset, images = study
+    document = measure(study, save(tmp_path / "sae", perfect_sae(tiny.D_MODEL)), tmp_path / "a.json", batch=3)
+    frame = read_table(dataset, "dataset")
+    chosen = splice.choose(frame[frame["split"] == "test"], 8, 0)
+    loaded = load_model(**model)
+    loss = tokens = 0.0
+    for _, batch in splice.batches(loaded, chosen, images, 1):
+        labels = batch.inputs["input_ids"].where(batch.has_role(["caption"]), -100)
+        count = int((labels != -100).sum())
+        with torch.no_grad():
+            loss += float(loaded.model(**batch.inputs, labels=labels).loss) * count
+        tokens += count
+    assert document["tokens"] == tokens
+    assert document["ce"]["clean"]["value"] == pytest.approx(loss / tokens, rel=1e-5)
+
+
+def test_only_the_declared_roles_are_replaced(study):
+    model, dataset, images = study
+    loaded = load_model(**model)
+    frame = read_table(dataset, "dataset").head(3)
+    _, batch = next(splice.batches(loaded, frame, images, 3))
+    mask = batch.has_role(["caption"])
+    value = torch.randn(*mask.shape, tiny.D_MODEL, generator=torch.Generator().manual_seed(0))
+    edited = splice.replace_at(mask, torch.zeros_like)(value)
+    assert (edited[mask] == 0).all()
+    assert torch.equal(edited[~mask], value[~mask])
+
+
+def test_broken_edits_are_errors():
+    with pytest.raises(RuntimeError, match="by themselves"):
+        splice.check_edits({"identity": 1e-7, "zero": 1.0})
+    with pytest.raises(RuntimeError, match="does not reach"):
+        splice.check_edits({"identity": 0.0, "zero": 0.0})
+
+
+def test_an_sae_of_another_site_is_refused(study, tmp_path):
+    with pytest.raises(InputError, match="site"):
+        measure(study, save(tmp_path / "sae", perfect_sae(tiny.D_MODEL), site="1"), tmp_path / "a.json")
+
+
+def test_recovered_is_one_for_clean_zero_for_the_ablation_and_undefined_without_a_cost():
+    clean, ablated = np.array([1.0, 1.0, 2.0]), np.array([3.0, 3.0, 1.0])
+    spliced = np.array([1.0, 3.0, 1.5])
+    np.testing.assert_array_equal(splice.recovered(ablated, spliced, clean), [1.0, 0.0, np.nan])
+
+
+def test_kl_of_hand_computed_distributions():
+    p, q = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.25, 0.75]])
+    expected = 0.5 * np.log(2) + 0.5 * np.log(2 / 3)
+    assert float(splice.kl_divergence(p.log(), q.log())) == pytest.approx(expected, rel=1e-6)
+
+
+def test_bootstrap_resamples_images_not_samples():
+    """Five captions of each picture that say the same add no certainty."""
+    rng = np.random.default_rng(0)
+    ce = rng.normal(2, 0.5, 40)
+
+    def losses(copies: int) -> pd.DataFrame:
+        base = {"image_id": np.repeat(np.arange(40), copies), "tokens": np.ones(40 * copies)}
+        columns = ("ce_clean", "ce_spliced", "ce_zero", "ce_mean", "kl_spliced", "kl_zero", "kl_mean")
+        return pd.DataFrame(base | {name: np.repeat(ce, copies) for name in columns})
+
+    one, five = splice.summarise(losses(1), 0), splice.summarise(losses(5), 0)
+    np.testing.assert_allclose(one["ce"]["clean"]["ci"], five["ce"]["clean"]["ci"])
+    low, high = one["ce"]["clean"]["ci"]
+    half_width = 1.96 * ce.std() / np.sqrt(40)
+    assert high - low == pytest.approx(2 * half_width, rel=0.15)
+
+
+def test_choice_is_balanced_and_takes_one_caption_an_image_first():
+    frame = pd.DataFrame(
+        {
+            "image_id": np.repeat(np.arange(60), 3),
+            "gender": np.repeat(["male"] * 40 + ["female"] * 20, 3),
+            "category": "nurse",
+        }
+    )
+    chosen = splice.choose(frame, 30, 0)
+    assert chosen["image_id"].nunique() == 30
+    assert chosen["gender"].value_counts().to_dict() == {"male": 15, "female": 15}
+    assert len(splice.choose(frame, 1000, 0)) == 180

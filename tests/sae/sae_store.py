@@ -1,0 +1,88 @@
+"""A small store of activations with known features."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from crosslens.tables.activations import create_activations, pack
+from crosslens.tables.documents import write_table
+from crosslens.tables.tokens import ROLES, TokenTable, write_tokens
+
+IDENTITY = {"study": "toy", "corpus": "joint", "site": "4", "seed": 0, "model": "toy", "revision": "1"}
+
+
+def planted(count: int, *, d: int, m: int, active: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(count, d) float32 sparse non-negative combinations of m random unit directions, and these (m, d)."""
+    rng = np.random.default_rng(1234)
+    directions = rng.standard_normal((m, d))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    rng = np.random.default_rng(seed)
+    which = np.argsort(rng.random((count, m)), axis=1)[:, :active]
+    weights = rng.uniform(0.5, 1.5, (count, active))
+    x = np.einsum("na,nad->nd", weights, directions[which])
+    return x.astype(np.float32), directions.astype(np.float32)
+
+
+def write_store(
+    folder: Path,
+    values: dict[str, np.ndarray],
+    *,
+    per_sample: int = 10,
+    parts: int = 2,
+    roles: np.ndarray | None = None,
+    splits: tuple[str, ...] = ("train",),
+    dtype: str = "float32",
+    site: str = "4",
+) -> dict:
+    """Store values {language: (N, d)} as samples of `per_sample` tokens; the inputs of `train_sae`.
+
+    roles (per_sample) are indices into ROLES, all "caption" by default; splits are dealt to samples in turn.
+    """
+    inputs: dict = {"datasets": {}, "tokens": {}, "activations": {}}
+    roles = np.full(per_sample, ROLES.index("caption")) if roles is None else roles
+    for language, x in values.items():
+        ids = [f"image{i}#0" for i in range(len(x) // per_sample)]
+        split = [splits[i % len(splits)] for i in range(len(ids))]
+        dataset = folder / f"{language}.parquet"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_table(dataset, "dataset", pd.DataFrame({"sample_id": ids, "split": split}))
+        inputs["datasets"][language] = dataset
+        inputs["tokens"][language], inputs["activations"][language] = [], []
+        for part, samples in enumerate(np.array_split(np.arange(len(ids)), parts)):
+            n = len(samples) * per_sample
+            rows = slice(samples[0] * per_sample, samples[0] * per_sample + n)
+            tokens, layer = folder / f"{language}_tokens_{part}.zarr", folder / f"{language}_{part}.zarr"
+            empty = np.full(n, -1)
+            table = TokenTable(
+                sample_ids=tuple(ids[i] for i in samples),
+                offsets=np.arange(len(samples) + 1) * per_sample,
+                sample=np.repeat(np.arange(len(samples)), per_sample),
+                position=np.tile(np.arange(per_sample), len(samples)),
+                token_id=np.zeros(n, dtype=np.int32),
+                role=np.tile(roles, len(samples)),
+                char_start=empty,
+                char_end=empty,
+            )
+            write_tokens(tokens, table, language=language)
+            group = create_activations(
+                layer,
+                d_model=x.shape[1],
+                dtype=dtype,
+                shard_bytes=1 << 22,
+                site=site,
+                layer=int(site.split(".")[0]),
+                language=language,
+                model="toy",
+                revision="1",
+            )
+            for name, column in (
+                ("values", pack(x[rows], dtype)),
+                ("norm", np.linalg.norm(x[rows], axis=1)),
+            ):
+                group[name].resize((n, *column.shape[1:]))
+                group[name][:] = column
+            inputs["tokens"][language].append(tokens)
+            inputs["activations"][language].append(layer)
+    return inputs
+

@@ -1,0 +1,16 @@
+from pathlib import Path
+
+from crosslens.gender.stereotype import stereotype
+from crosslens.store.job import Job
+
+job = Job(snakemake)
+job.run(
+    lambda out: stereotype(
+        generated=job.one_by("generated", "language"),
+        lexicons={language: Path(path) for language, path in job.local["lexicons"].items()},
+        truth=next((source / "truth.json" for source in job.paths("source")), None),
+        bootstraps=job.params["bootstraps"],
+        seed=job.params["seed"],
+        out=out["stereotype"],
+    )
+)
