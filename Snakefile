@@ -86,7 +86,7 @@ rule verify:
     log:
         "logs/verify.log",
     conda:
-        "envs/cpu.yaml"
+        "envs/analysis.yaml"
     message:
         "every artifact's bytes against its digest"
     shell:

@@ -14,7 +14,7 @@ rule extract:
     log:
         "logs/{study}/extract_{language}_{part}.log",
     conda:
-        "../envs/gpu.yaml"
+        "../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: model_mb(w) + 1500 * attempt,

@@ -157,7 +157,7 @@ artifact(
         "roles": settings(w, "sae")["roles"],
         "max_samples": settings(w, "quality")["spliced_samples"],
         "seed": settings(w, "quality")["seed"],
-        "batch_tokens": settings(w, "activations")["batch_tokens"],
+        "batch": settings(w, "quality")["batch"],
     },
     needs=lambda w: [("dataset", at(w, "language")), first_sae(w)],
     reads=source_of,
@@ -190,6 +190,18 @@ artifact(
     params=gender_params,
     needs=codes_needs,
     files=["effects.parquet", "gender.json"],
+)
+artifact(
+    "gendered_examples",
+    "results/{study}/gender/{corpus}/{language}/examples/layer_{site}.json",
+    code="crosslens.summary.examples",
+    params=lambda w: {
+        "corpus": w["corpus"],
+        "language": w["language"],
+        "features": 5,
+        "count": settings(w, "features")["top_examples"],
+    },
+    needs=lambda w: [*codes_needs(w), ("gender", at(w, "corpus", "language", "site"))],
 )
 artifact(
     "probe_codes",
@@ -320,7 +332,7 @@ def report_needs(w):
     for site in of(w).sites:
         for pair in pairs(w):
             yield "features", pair | {"site": site}
-            yield "gender", pair | {"site": site}
+            yield "gendered_examples", pair | {"site": site}
         yield "layer_figures", at(w, site=site)
     yield "study_figures", at(w)
     yield from stereotype_of(w)
@@ -330,6 +342,6 @@ artifact(
     "page",
     "results/{study}/report/index.html",
     code="crosslens.report.build",
-    params=lambda w: {"study": w["study"], "settings": of(w).settings, "model": of(w).model_identity},
+    params=lambda w: {"study": w["study"], "settings": of(w).settings, "source": of(w).model_identity},
     needs=report_needs,
 )

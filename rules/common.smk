@@ -4,6 +4,10 @@ import os
 import sys
 from pathlib import Path
 
+# Jobs and this file read the library of this checkout, whatever is installed.
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
+
 from crosslens.errors import InputError
 from crosslens.store.digests import FileDigests, content_digest, digest
 from crosslens.store.maintenance import register_checkout
@@ -146,7 +150,13 @@ def job(kind, local=lambda w: {}):
             for name, (k, v) in jobs[kind](w).items()
         }
         inputs = [
-            {"key": recipes.key(k, v), "path": recipes.kinds[k].path.format(**v), "kind": k, "wildcards": v}
+            {
+                "key": recipes.key(k, v),
+                "path": recipes.kinds[k].path.format(**v),
+                "files": recipes.kinds[k].files,
+                "kind": k,
+                "wildcards": v,
+            }
             for k, v in _inputs(kind, w)
         ]
         text = {"artifacts": artifacts, "inputs": inputs, "local": local(w)}

@@ -13,7 +13,7 @@ rule draw_source:
     log:
         "logs/{study}/draw_source.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 800 * attempt,
@@ -34,7 +34,7 @@ rule build_dataset:
     log:
         "logs/{study}/build_dataset.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 1500 * attempt,
@@ -55,7 +55,7 @@ rule source:
     log:
         "logs/{study}/names/source.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/analysis.yaml"
     params:
         to=stored("source"),
     message:

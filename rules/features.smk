@@ -16,7 +16,7 @@ rule encode:
     log:
         "logs/{study}/encode_{corpus}_{language}_{site}.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 2000 * attempt,
@@ -37,7 +37,7 @@ rule measure_quality:
     log:
         "logs/{study}/measure_quality_{corpus}_{language}_{site}.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 2000 * attempt,
@@ -58,7 +58,7 @@ rule measure_splice:
     log:
         "logs/{study}/measure_splice_{corpus}_{language}_{site}.log",
     conda:
-        "../envs/gpu.yaml"
+        "../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: model_mb(w) + 2000 * attempt,
@@ -80,7 +80,7 @@ rule feature_statistics:
     log:
         "logs/{study}/feature_statistics_{corpus}_{language}_{site}.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 2000 * attempt,

@@ -3,6 +3,7 @@
 
 localrules:
     gender,
+    gendered_examples,
     probe_codes,
     probe_activations,
     cross_lingual,
@@ -18,7 +19,7 @@ rule gender_effects:
     log:
         "logs/{study}/gender_effects_{corpus}_{language}_{site}.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 2500 * attempt,
@@ -31,6 +32,27 @@ rule gender_effects:
         "../workflow/scripts/gender_effects.py"
 
 
+rule find_gendered_examples:
+    input:
+        needed("gendered_examples"),
+    output:
+        temp(touch(done("gendered_examples"))),
+    log:
+        "logs/{study}/find_gendered_examples_{corpus}_{language}_{site}.log",
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=120,
+    params:
+        job=job("gendered_examples"),
+    message:
+        "{wildcards.study}: examples of gendered features, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
+    script:
+        "../workflow/scripts/find_gendered_examples.py"
+
+
 rule fit_probe_codes:
     input:
         needed("probe_codes"),
@@ -39,7 +61,7 @@ rule fit_probe_codes:
     log:
         "logs/{study}/fit_probe_codes_{corpus}_{language}_{site}.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 2000 * attempt,
@@ -60,7 +82,7 @@ rule fit_probe_activations:
     log:
         "logs/{study}/fit_probe_activations_{language}_{site}.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 2500 * attempt,
@@ -81,7 +103,7 @@ rule compare_languages:
     log:
         "logs/{study}/compare_languages_{corpus}_{site}.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 2500 * attempt,
@@ -102,7 +124,7 @@ rule generate_captions:
     log:
         "logs/{study}/generate_captions_{language}.log",
     conda:
-        "../envs/gpu.yaml"
+        "../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: model_mb(w) + 2000 * attempt,
@@ -124,7 +146,7 @@ rule measure_stereotype:
     log:
         "logs/{study}/measure_stereotype.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 1500 * attempt,
@@ -146,6 +168,17 @@ use rule source as gender with:
         "logs/{study}/names/gender_{corpus}_{language}_{site}.log",
     params:
         to=stored("gender"),
+
+
+use rule source as gendered_examples with:
+    input:
+        made("gendered_examples"),
+    output:
+        shown("gendered_examples"),
+    log:
+        "logs/{study}/names/gendered_examples_{corpus}_{language}_{site}.log",
+    params:
+        to=stored("gendered_examples"),
 
 
 use rule source as probe_codes with:

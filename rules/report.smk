@@ -16,7 +16,7 @@ rule layer_summary:
     log:
         "logs/{study}/layer_summary_{site}.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 1000 * attempt,
@@ -37,7 +37,7 @@ rule draw_layer_figures:
     log:
         "logs/{study}/draw_layer_figures_{site}.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 1500 * attempt,
@@ -58,7 +58,7 @@ rule draw_study_figures:
     log:
         "logs/{study}/draw_study_figures.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 1500 * attempt,
@@ -79,7 +79,7 @@ rule build_report:
     log:
         "logs/{study}/build_report.log",
     conda:
-        "../envs/cpu.yaml"
+        "../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 1500 * attempt,

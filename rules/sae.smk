@@ -13,7 +13,7 @@ rule train_sae:
     log:
         "logs/{study}/train_sae_{corpus}_{site}_{seed}.log",
     conda:
-        "../envs/gpu.yaml"
+        "../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 3000 * attempt,

@@ -4,7 +4,153 @@ import subprocess
 import sys
 
 import pytest
-from conftest_data import HEADER, people
+from data_tables import HEADER, people, write_csv
 
 from crosslens.data.captions import read_rows
 from crosslens.errors import InputError
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(rows, header=HEADER):
+        return write_csv(tmp_path / "captions.csv", rows, header)
+
+    return write
+
+
+def test_a_row_is_read_as_it_is_written(table):
+    text = '  A woman, with a "hat"\nand a dog. '
+    rows = read_rows(table([["a", text, "امرأة", "F", "nurse"]]))
+    assert rows == [(1, "a#0", "a", {"en": text, "ar": "امرأة"}, "female", "nurse")]
+
+
+def test_other_column_names_without_gender_and_category(table):
+    rows = read_rows(table([["a.jpg", "x", "س"]], ("image", "en_caption", "ar_caption")))
+    assert rows[0].image_id == "a.jpg" and rows[0].captions == {"en": "x", "ar": "س"}
+    assert rows[0].gender is None and rows[0].category == ""
+
+
+def test_columns_mapping_reads_other_languages(table):
+    path = table([["a", "une femme", "sie"]], ("image_id", "fr", "german text"))
+    assert read_rows(path, {"fr": "fr", "de": "german text"})[0].captions == {"fr": "une femme", "de": "sie"}
+    assert read_rows(path, {"fr": "fr", "de": "german text"}, ["de"])[0].captions == {"de": "sie"}
+
+
+def test_only_the_wanted_languages_are_needed(table):
+    path = table([["a", "x"]], ("image_id", "english_prompt"))
+    assert read_rows(path, languages=["en"])[0].captions == {"en": "x"}
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_tolerated(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_bytes("\ufeffimage_id,english_prompt,arabic_prompt\r\na,x,س\r\n\r\n".encode())
+    assert [row.image_id for row in read_rows(path)] == ["a"]
+
+
+def test_five_captions_of_an_image_are_five_samples(table):
+    rows = read_rows(table(people(2, captions=5)))
+    assert [row.sample_id for row in rows[:5]] == [f"img_00000#{k}" for k in range(5)]
+    assert [row.row for row in rows] == list(range(1, 11))
+
+
+@pytest.mark.parametrize(
+    ("written", "gender"),
+    [(w, "male") for w in ("m", "M", "male", "Man", "BOY ")]
+    + [(w, "female") for w in ("f", "F", "female", "woman", "Girl")]
+    + [(w, "unknown") for w in ("unknown", "U", "", " ")],
+)
+def test_spellings_of_gender(table, written, gender):
+    assert read_rows(table([["a", "x", "س", written, ""]]))[0].gender == gender
+
+
+def refusal(path, *args, **kwargs):
+    with pytest.raises(InputError) as caught:
+        read_rows(path, *args, **kwargs)
+    assert str(path) in str(caught.value) or path.name in str(caught.value)
+    return str(caught.value)
+
+
+ROW = ["a", "x", "س", "f", "nurse"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "said"),
+    [
+        (
+            [["a", "x"]],
+            ("image_id", "english_prompt"),
+            ["columns image_id, english_prompt", "'arabic_prompt'", "ar"],
+        ),
+        (
+            [["x", "س"]],
+            ("english_prompt", "arabic_prompt"),
+            ["'image_id' or 'image'", "columns english_prompt"],
+        ),
+        ([["a;b"]], ("image_id;english_prompt",), ["columns image_id;english_prompt", "commas"]),
+        (
+            [ROW, ["b", "x", "س", "femme", ""]],
+            HEADER,
+            ["row 2", "'ground_truth_gender'", "'femme'", "unknown"],
+        ),
+        ([ROW, ["b", " ", "س", "f", ""]], HEADER, ["row 2", "'english_prompt'", "empty caption"]),
+        ([ROW, ["b", "x", "", "f", ""]], HEADER, ["row 2", "'arabic_prompt'", "empty caption"]),
+        ([["", "x", "س", "f", ""]], HEADER, ["row 1", "'image_id'"]),
+        ([["../x", "x", "س", "f", ""]], HEADER, ["row 1", "'image_id'", "'../x'"]),
+        ([ROW, ["b", "y", "س", "f", ""], ROW], HEADER, ["row 3", "'a'", "row 1"]),
+        ([ROW, ["a", "y", "س", "m", "nurse"]], HEADER, ["row 2", "'male'", "'female' in row 1"]),
+        ([ROW, ["a", "y", "س", "u", "nurse"]], HEADER, ["row 2", "'unknown'", "'female' in row 1"]),
+        ([ROW, ["a", "y", "س", "f", "cook"]], HEADER, ["row 2", "'category'", "'cook'", "'nurse' in row 1"]),
+        ([["a", "x", "س", "f"]], HEADER, ["row 1", "4 fields", "5"]),
+        ([], HEADER, ["no data rows"]),
+        ([ROW], ("image_id", "image_id", *HEADER[2:]), ["header", "image_id more than once"]),
+        (
+            [["a", "x", "y", "س"]],
+            ("image_id", "english_prompt", "en_caption", "arabic_prompt"),
+            ["english_prompt and en_caption", "columns:"],
+        ),
+    ],
+)
+def test_refusals(table, rows, header, said):
+    message = refusal(table(rows, header))
+    assert all(part in message for part in said), message
+
+
+def test_sample_ids_must_be_unique(table):
+    header = ("sample_id", "image_id", "english_prompt", "arabic_prompt")
+    message = refusal(table([["s", "a", "x", "س"], ["s", "b", "x", "س"]], header))
+    assert "row 2" in message and "'sample_id'" in message and "row 1" in message
+
+
+def test_a_language_without_captions_is_refused(table):
+    assert "'fr'" in refusal(table([ROW]), None, ["en", "fr"])
+
+
+def test_a_named_column_that_is_missing_is_refused(table):
+    message = refusal(table([ROW]), {"en": "english"}, ["en"])
+    assert "'english'" in message and "english_prompt" in message
+
+
+def test_undecodable_bytes_are_located(tmp_path):
+    path = tmp_path / "captions.csv"
+    text = 'image_id,english_prompt,arabic_prompt\na,"x\ny",z\nb,café,y\n'
+    path.write_bytes(text.encode("latin-1"))
+    message = refusal(path)
+    assert "row 2" in message and "0xe9" in message and "UTF-8" in message
+
+
+def test_an_unclosed_quote_is_refused(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text('image_id,english_prompt,arabic_prompt\na,x,y\nb,"x,y\n', encoding="utf-8")
+    assert "row 2" in refusal(path) and "quotes" in refusal(path)
+
+
+def test_a_missing_and_an_empty_file_are_refused(tmp_path):
+    assert "No such file" in refusal(tmp_path / "none.csv")
+    (tmp_path / "empty.csv").touch()
+    assert "empty file" in refusal(tmp_path / "empty.csv")
+
+
+def test_the_workflow_can_read_rows_without_heavy_imports():
+    code = "import sys, crosslens.data.captions; print(*(m for m in ('numpy', 'pandas', 'torch', 'PIL') if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

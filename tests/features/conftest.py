@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.sparse import csr_array
 
 from crosslens.tables.activations import create_activations, pack
 from crosslens.tables.codes import write_codes
 from crosslens.tables.documents import write_table
 from crosslens.tables.tokens import ROLES, TokenTable, read_tokens, write_tokens
+
+# one thread: tiny products are slower on two, far slower where another process wants the second
+torch.set_num_threads(1)
 
 CATEGORIES = ("nurse", "doctor", "guard", "cook")
 SPLITS = ("train", "train", "select", "test")
@@ -42,20 +46,20 @@ def make_world(root: Path, *, n: int, d: int, parts: int, seed: int, dtype: str 
         spans = [[int(starts[1]), int(starts[1]) + len(caption_words[1])]]
         image = i // 2
         rows.append(
-            dict(
-                sample_id=f"img{image}#{i % 2}",
-                image_id=f"img{image}",
-                row=i + 1,
-                caption=caption,
-                prompt="say it now",
-                gender=("male", "female", "unknown")[image % 3],
-                gender_source="column",
-                category=CATEGORIES[(image // len(SPLITS)) % len(CATEGORIES)],
-                image="",
-                image_sha256="",
-                split=SPLITS[image % len(SPLITS)],
-                label_spans=json.dumps(spans),
-            )
+            {
+                "sample_id": f"img{image}#{i % 2}",
+                "image_id": f"img{image}",
+                "row": i + 1,
+                "caption": caption,
+                "prompt": "say it now",
+                "gender": ("male", "female", "unknown")[image % 3],
+                "gender_source": "column",
+                "category": CATEGORIES[(image // len(SPLITS)) % len(CATEGORIES)],
+                "image": "",
+                "image_sha256": "",
+                "split": SPLITS[image % len(SPLITS)],
+                "label_spans": json.dumps(spans),
+            }
         )
         samples.append((caption_words, starts))
     frame = pd.DataFrame(rows)
@@ -91,7 +95,7 @@ def make_world(root: Path, *, n: int, d: int, parts: int, seed: int, dtype: str 
         basis = np.random.default_rng(seed + 1).normal(size=(60, d))
         x = (mean + basis[table.token_id] + 0.5 * rng.normal(size=(len(table), d))).astype(np.float32)
         path = root / f"activations_{part:04d}.zarr"
-        attributes = dict(site="4", layer=4, language="en", model="toy", revision="0")
+        attributes = {"site": "4", "layer": 4, "language": "en", "model": "toy", "revision": "0"}
         group = create_activations(path, d_model=d, dtype=dtype, shard_bytes=1 << 20, **attributes)
         group["values"].resize((len(x), d))
         group["norm"].resize((len(x),))

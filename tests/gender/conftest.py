@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from study import Study, write_study
 
 from crosslens.tables.documents import write_table
 
@@ -51,3 +52,9 @@ def pictures(tmp_path_factory) -> tuple[Path, Path]:
     path = folder / "en.parquet"
     write_table(path, "dataset", pd.DataFrame(rows))
     return path, folder
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory) -> Study:
+    """360 pictures, two captions each, in two languages; 40 female, 40 male, 40 unknown in every split."""
+    return write_study(tmp_path_factory.mktemp("study"), images=360, captions=2, seed=0)

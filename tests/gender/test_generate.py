@@ -78,13 +78,21 @@ def test_greedy_equals_transformers(tiny_model, pictures, tmp_path):
     from crosslens.models.load import load_model
 
     dataset, images = pictures
-    changes = {"samples_per_image": 1, "temperature": 0.0, "max_new_tokens": 12, "split": "all", "gender": None}
+    changes = {
+        "samples_per_image": 1,
+        "temperature": 0.0,
+        "max_new_tokens": 12,
+        "split": "all",
+        "gender": None,
+    }
     found = _generate(tiny_model, pictures, tmp_path / "e" / "en.parquet", **changes)
     loaded = load_model(str(tiny_model), device="cpu")
     rows = read_table(dataset, "dataset").to_dict("records")
     inputs = build_inputs(loaded, rows, images=images, with_caption=False).inputs
     inputs.pop("position_ids")
-    ids = loaded.model.generate(**inputs, max_new_tokens=12, do_sample=False)[:, inputs["input_ids"].shape[1] :]
+    ids = loaded.model.generate(**inputs, max_new_tokens=12, do_sample=False)[
+        :, inputs["input_ids"].shape[1] :
+    ]
     stop = set(loaded.model.generation_config.eos_token_id)
     for tokens, row in zip(found["tokens"], ids.tolist(), strict=True):
         end = next((i for i, token in enumerate(row) if token in stop), len(row))
@@ -101,7 +109,9 @@ def test_sampled_tokens_follow_the_softmax():
     ids = pick_tokens(logits.expand(len(uniform), -1), uniform, temperature=2.0).numpy()
     share = np.bincount(ids, minlength=4) / len(ids)
     assert share == pytest.approx((logits / 2).softmax(-1).numpy(), abs=0.01)
-    edge = pick_tokens(torch.tensor([[-torch.inf, 0.0, -torch.inf]] * 2), torch.tensor([0.0, 1.0 - 1e-16]), 1.0)
+    edge = pick_tokens(
+        torch.tensor([[-torch.inf, 0.0, -torch.inf]] * 2), torch.tensor([0.0, 1.0 - 1e-16]), 1.0
+    )
     assert edge.tolist()[0] == 1
 
 

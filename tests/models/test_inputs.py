@@ -50,7 +50,9 @@ def test_a_space_piece_spans_its_space(vlm, data):
     chosen = batch.role[0] == ROLES.index("caption")
     pieces = vlm.tokenizer.convert_ids_to_tokens(batch.inputs["input_ids"][0][chosen].tolist())
     spans = zip(batch.char_start[0][chosen].tolist(), batch.char_end[0][chosen].tolist(), strict=True)
-    assert [piece.replace("▁", " ") for piece in pieces] == [row["caption"][start:end] for start, end in spans]
+    assert [piece.replace("▁", " ") for piece in pieces] == [
+        row["caption"][start:end] for start, end in spans
+    ]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -68,11 +70,15 @@ def test_roles_with_padding_and_images(vlm, data, side):
     assert torch.equal(batch.inputs["token_type_ids"] == 1, image)
     assert ((batch.role == ROLES.index("bos")).sum(1) == 1).all()
     assert torch.equal(batch.role == ROLES.index("bos"), ids == vlm.tokenizer.bos_token_id)
-    special = {vlm.tokenizer.convert_ids_to_tokens(int(id)) for id in ids[batch.role == ROLES.index("special")]}
+    special = {
+        vlm.tokenizer.convert_ids_to_tokens(int(id)) for id in ids[batch.role == ROLES.index("special")]
+    }
     assert special == {"<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>"}
     for i in range(len(ids)):
         assert batch.position[i][mask[i] == 1].tolist() == list(range(int(mask[i].sum())))
-        words = vlm.tokenizer.decode(ids[i][(batch.role[i] == ROLES.index("prompt")) & (batch.char_start[i] < 0)])
+        words = vlm.tokenizer.decode(
+            ids[i][(batch.role[i] == ROLES.index("prompt")) & (batch.char_start[i] < 0)]
+        )
         assert words.split() == ["user", "model"]
 
 

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny import D_MODEL, LAYERS
 
 from crosslens.errors import InputError
@@ -86,4 +87,14 @@ def test_edited_and_missing_files_are_found_by_their_digests(vlm_folder, tmp_pat
         load_model(str(folder))
     weights.unlink()
     with pytest.raises(InputError, match=r"model\.safetensors.*no file"):
+        load_model(str(folder))
+
+
+def test_missing_weights_are_not_made_up(vlm_folder, tmp_path):
+    folder = shutil.copytree(vlm_folder, tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if "mlp.up_proj" in name and "language" in name)
+    del tensors[name]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match="no weights for 1 parameters"):
         load_model(str(folder))

@@ -22,6 +22,7 @@ from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImagePr
 
 from crosslens.tables.documents import write_table
 
+SAMPLES = 24
 LAYERS, D_MODEL, IMAGE_TOKENS, IMAGE_SIZE = 4, 32, 4, 32
 PROMPTS = {"en": "Describe the picture.", "ar": "صف الصورة."}
 CAPTIONS = {
@@ -198,3 +199,9 @@ def save_dataset(folder: Path, language: str, samples: int, *, images: bool = Tr
     path = folder / f"{language}.parquet"
     write_table(path, "dataset", pd.DataFrame(rows))
     return path, pictures
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """sha256 by relative path of every file below `folder`."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}

@@ -13,6 +13,7 @@ from crosslens.planted.captions import (
     NEUTRAL,
     TEMPLATES,
     caption_distribution,
+    caption_genders,
     draw_caption,
     entropy,
     parse,
@@ -111,6 +112,7 @@ def test_distribution_is_exact(language: str) -> None:
         captions = caption_distribution(scene, language, 0.3)
         assert math.isclose(sum(c.probability for c in captions), 1)
         assert len({c.text for c in captions}) == len(captions) == (11 if language == "en" else 10)
+        assert [c.gender for c in captions] == caption_genders(language)
         gendered = [c for c in captions if c.gender]
         female = sum(c.probability for c in gendered if c.gender == "female")
         assert math.isclose(female / sum(c.probability for c in gendered), 0.3)

@@ -91,7 +91,7 @@ def test_ambiguous_captions_follow_the_planted_bias_and_are_independent_across_l
     from PIL import Image
 
     monkeypatch.setattr("crosslens.planted.source.draw", lambda scene: Image.new("RGB", (1, 1)))
-    write_source(tmp_path, images=5000, seed=0)
+    write_source(tmp_path, images=3000, seed=0)
     said = {("en", o): [] for o in OCCUPATIONS} | {("ar", o): [] for o in OCCUPATIONS}
     both = []
     for row in read_rows(tmp_path):
@@ -107,7 +107,7 @@ def test_ambiguous_captions_follow_the_planted_bias_and_are_independent_across_l
         p = PLANTED_BIAS[language][occupation]
         assert abs(sum(draws) / len(draws) - p) < 4.5 * (p * (1 - p) / len(draws)) ** 0.5
     joint = sum(en and ar for en, ar in both) / len(both)
-    assert abs(joint - 0.5 * 0.4) < 0.12
+    assert abs(joint - 0.5 * 0.4) < 0.14
 
 
 @pytest.mark.parametrize(("images", "holdout"), [(0, "evaluation"), (5, "training"), (5, ""), (5, "a/b")])

@@ -85,4 +85,3 @@ def write_store(
             inputs["tokens"][language].append(tokens)
             inputs["activations"][language].append(layer)
     return inputs
-

@@ -56,7 +56,7 @@ def test_value_and_gradients_are_those_of_the_formula(dead_count):
 def test_auxk_reaches_the_encoder_of_dead_features_only():
     sae, x = make(), batch()
     dead = torch.arange(40) >= 30
-    sae.b_enc.data[dead] -= 3  # positive at times, never among the k strongest
+    sae.b_enc.data[~dead] += 20  # so that a dead feature is never among the k strongest
     fired = topk_loss(sae, x, dead, aux_k=4, alpha=1.0)
     assert not dead[fired.indices[fired.values > 0]].any()
     fired.aux.backward()

@@ -23,9 +23,15 @@ def select(inputs: dict, **changes):
     return select_sources(**{**inputs, "site": "4", "roles": ["caption"], "sink_factor": 10.0, **changes})
 
 
-@pytest.fixture
-def two_languages(tmp_path):
-    return write_store(tmp_path, {"en": numbered(400), "ar": numbered(330, first=400)}, parts=3)
+@pytest.fixture(scope="module")
+def two_languages(tmp_path_factory):
+    values = {"en": numbered(400), "ar": numbered(330, first=400)}
+    return write_store(tmp_path_factory.mktemp("two_languages"), values, parts=3)
+
+
+@pytest.fixture(scope="module")
+def sources(two_languages):
+    return select(two_languages)
 
 
 def ids(batches, count: int) -> np.ndarray:
@@ -33,8 +39,8 @@ def ids(batches, count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("buffer", [64, 10_000])
-def test_each_token_exactly_once_an_epoch(two_languages, buffer):
-    stream = TokenStream(select(two_languages), seed=3, block_tokens=16, buffer_tokens=buffer)
+def test_each_token_exactly_once_an_epoch(sources, buffer):
+    stream = TokenStream(sources, seed=3, block_tokens=16, buffer_tokens=buffer)
     assert len(stream) == 730
     got = ids(stream.batches(10), 3 * 73).reshape(3, 730)
     for epoch in got:
@@ -42,17 +48,17 @@ def test_each_token_exactly_once_an_epoch(two_languages, buffer):
     assert not np.array_equal(got[0], got[1])
 
 
-def test_a_batch_runs_into_the_next_epoch(two_languages):
-    stream = TokenStream(select(two_languages), seed=3, block_tokens=16, buffer_tokens=64)
+def test_a_batch_runs_into_the_next_epoch(sources):
+    stream = TokenStream(sources, seed=3, block_tokens=16, buffer_tokens=64)
     got = ids(stream.batches(100), 73)
     for epoch in got.reshape(10, 730):
         assert sorted(epoch) == list(range(730))
 
 
 @pytest.mark.parametrize("buffer", [64, 10_000])
-def test_position_follows_from_seed_and_step(two_languages, buffer):
+def test_position_follows_from_seed_and_step(sources, buffer):
     def stream(seed=3):
-        return TokenStream(select(two_languages), seed=seed, block_tokens=16, buffer_tokens=buffer)
+        return TokenStream(sources, seed=seed, block_tokens=16, buffer_tokens=buffer)
 
     whole = ids(stream().batches(32), 60)
     for start in (1, 7, 22, 23, 41):
@@ -90,14 +96,16 @@ def test_neighbours_part(tmp_path):
     assert min(len(set(batch // 64)) for batch in order.reshape(80, 100)) >= 10
 
 
-def test_languages_are_mixed(two_languages):
-    stream = TokenStream(select(two_languages), seed=0, block_tokens=16, buffer_tokens=256)
+def test_languages_are_mixed(sources):
+    stream = TokenStream(sources, seed=0, block_tokens=16, buffer_tokens=256)
     share = (ids(stream.batches(73), 10).reshape(10, 73) >= 400).mean(1)
     assert share.min() > 0.1 and share.max() < 0.9
 
 
 def test_selection_by_split_role_and_norm(tmp_path):
-    roles = np.array([ROLES.index(role) for role in ("bos", "image", "image", "prompt", "caption", "caption")])
+    roles = np.array(
+        [ROLES.index(role) for role in ("bos", "image", "image", "prompt", "caption", "caption")]
+    )
     x = numbered(120)
     x[17] *= 50  # sample 2, a caption
     x[0] *= 1000  # a bos

@@ -14,7 +14,7 @@ job.run(
         roles=job.params["roles"],
         max_samples=job.params["max_samples"],
         seed=job.params["seed"],
-        batch_tokens=job.params["batch_tokens"],
+        batch=job.params["batch"],
         out=out["spliced"],
     )
 )

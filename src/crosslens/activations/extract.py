@@ -45,9 +45,9 @@ def extract(
     dtype: str = "bfloat16",
     roles: Sequence[str] = STORED_ROLES,
 ) -> None:
-    """Store the activations of `sites` (site name → path of the group to make) over rows[0] to rows[1] of `dataset`.
+    """Store the activations of `sites` (site name → path of the group to make) of rows[0] to rows[1] of `dataset`.
 
-    images: the folder that the dataset's image paths are relative to. model: the settings of `load_model`, with `id`.
+    images: the folder that the dataset's image paths are relative to. model: keyword arguments of `load_model`.
     tokens: where to write the token table, or None when it is there already (the rows are the same ones). dtype: of the
     stored values, "bfloat16" or "float32". batch_tokens: bound of padded tokens per forward pass. shard_bytes: of one
     stored shard before compression; one shard per site is held in memory. roles: of the tokens that are stored.
@@ -65,8 +65,7 @@ def extract(
     for site in sites:
         parse_site(site)
     samples = read_samples(dataset, rows)
-    settings = {name: model[name] for name in ("revision", "dtype", "device", "attention") if name in model}
-    loaded = load_model(model["id"], **settings)
+    loaded = load_model(**model)
     parsed = {str(site): site for site in check_sites(loaded, sites)}
     plan = make_plan(loaded, samples, roles=roles, batch_tokens=batch_tokens)
     if tokens is not None:
@@ -86,8 +85,7 @@ def extract(
                 "site": name,
                 "layer": site.layer,
                 "language": language,
-                # Where the folder of a local model lies on this machine is no part of what it is.
-                "model": Path(model["id"]).name if Path(model["id"]).is_absolute() else model["id"],
+                "model": loaded.name,
                 "revision": model.get("revision") or "",
             },
         )
@@ -99,17 +97,21 @@ def extract(
 
 
 def read_samples(dataset: Path, rows: tuple[int, int]) -> list[Sample]:
-    """Rows rows[0] to rows[1] of a dataset table, by position; InputError when they are not all there."""
-    table = read_table(dataset, "dataset", columns=list(Sample._fields))
-    start, stop = rows
-    if not 0 <= start < stop <= len(table):
+    """The samples whose `row` (docs/storage.md) is rows[0] to rows[1], both included; InputError when there are none.
+
+    Quarantined rows are missing from the table, and the last part may end early.
+    """
+    table = read_table(dataset, "dataset", columns=["row", *Sample._fields])
+    first, last = rows
+    chosen = table[table["row"].between(first, last)]
+    if chosen.empty:
         raise InputError(
             dataset,
-            found=f"rows {start} to {stop} asked for",
-            expected=f"a range within its {len(table)} rows",
-            mend="ask for rows that are there",
+            found=f"none of the rows {first} to {last}",
+            expected=f"some of them; it has rows {table['row'].min()} to {table['row'].max()}",
+            mend="ask for rows that are there; quarantined ones are listed in summary.json",
         )
-    return [as_sample(row) for row in table.iloc[start:stop].to_dict("records")]
+    return [as_sample(row) for row in chosen.to_dict("records")]
 
 
 def run_batches(

@@ -94,9 +94,10 @@ def _read_table(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start)
+        before = data[: error.start].decode("utf-8-sig") + "x"
+        row = sum(1 for record in csv.reader(io.StringIO(before, newline="")) if record) - 1
         raise InputError(
-            f"{path}, row {line}" if line else f"{path}, header",
+            f"{path}, row {row}" if row else f"{path}, header",
             found=f"bytes that are not UTF-8 (0x{data[error.start]:02x} at byte {error.start})",
             expected="a UTF-8 file, with or without a BOM",
             mend="save the table as UTF-8 (in a spreadsheet: 'CSV UTF-8')",

@@ -12,15 +12,7 @@ import pandas as pd
 from crosslens.data.agreement import gender_agreement
 from crosslens.data.captions import Row, read_rows
 from crosslens.data.images import ImageFile, Quarantined, verify_images
-from crosslens.data.labels import (
-    GENDERS,
-    Lexicon,
-    gender_counts,
-    gendered_spans,
-    label,
-    load_lexicon,
-    majority,
-)
+from crosslens.data.labels import GENDERS, GenderCounts, find_gendered, load_lexicon, majority
 from crosslens.data.splits import SPLITS, assign_splits
 from crosslens.errors import InputError
 from crosslens.tables.documents import write_json, write_table
@@ -60,7 +52,12 @@ def build_dataset(
     if dropped:
         log.warning("quarantined %d images; the summary lists them with the reason", len(dropped))
 
-    derived = image_labels(rows, loaded)
+    found = {
+        language: [find_gendered(row.captions[language], language, lexicon) for row in rows]
+        for language, lexicon in loaded.items()
+    }
+    counts = {language: [count for _, count in captions] for language, captions in found.items()}
+    derived = {language: image_labels(rows, told) for language, told in counts.items()}
     from_column = rows[0].gender is not None
     combined = combine_labels(derived)
     column = {row.image_id: row.gender for row in rows} if from_column else None
@@ -82,10 +79,10 @@ def build_dataset(
     )
     for language, path in out.items():
         table = shared.copy()
-        texts = [row.captions[language] for row in rows]
-        table.insert(3, "caption", texts)
+        table.insert(3, "caption", [row.captions[language] for row in rows])
         table.insert(4, "prompt", prompts[language])
-        table["label_spans"] = [_label_spans(text, language, loaded.get(language)) for text in texts]
+        told = found.get(language, [([], None)] * len(rows))
+        table["label_spans"] = [json.dumps([[start, end] for start, end, _ in spans]) for spans, _ in told]
         write_table(path, "dataset", table)
 
     summary = {
@@ -100,7 +97,14 @@ def build_dataset(
         "identical_images": _identical(files),
         "agreement": gender_agreement(derived, combined, column),
         "lexicon_hits": {
-            language: _hits(rows, language, lexicon, lexicons[language])
+            language: {
+                "lexicon": Path(lexicons[language]).name,
+                "entries": len(lexicon),
+                "words": sum(count.words for count in counts[language]),
+                "female": sum(count.female for count in counts[language]),
+                "male": sum(count.male for count in counts[language]),
+                "rows_with_a_hit": sum(bool(count.female or count.male) for count in counts[language]),
+            }
             for language, lexicon in loaded.items()
         },
         "sources": {
@@ -112,15 +116,15 @@ def build_dataset(
     write_json(out_summary, "dataset_summary", summary)
 
 
-def image_labels(rows: Sequence[Row], lexicons: Mapping[str, Lexicon]) -> dict[str, dict[str, str]]:
-    """language -> image_id -> gender that its captions tell: each caption's label is one vote, unknown is none."""
-    labels = {}
-    for language, lexicon in lexicons.items():
-        votes: dict[str, Counter] = {row.image_id: Counter() for row in rows}
-        for row in rows:
-            votes[row.image_id][label(row.captions[language], language, lexicon)] += 1
-        labels[language] = {image: majority(count["female"], count["male"]) for image, count in votes.items()}
-    return labels
+def image_labels(rows: Sequence[Row], counts: Sequence[GenderCounts]) -> dict[str, str]:
+    """image_id -> gender that its captions in one language tell: a caption's majority is one vote, unknown is none.
+
+    `counts`: the gendered words of each row's caption.
+    """
+    votes: dict[str, Counter] = {row.image_id: Counter() for row in rows}
+    for row, count in zip(rows, counts, strict=True):
+        votes[row.image_id][majority(count.female, count.male)] += 1
+    return {image: majority(cast["female"], cast["male"]) for image, cast in votes.items()}
 
 
 def combine_labels(derived: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
@@ -196,11 +200,6 @@ def _identical(files: Mapping[str, ImageFile]) -> list[list[str]]:
     return sorted(sorted(group) for group in same.values() if len(group) > 1)
 
 
-def _label_spans(text: str, language: str, lexicon: Lexicon | None) -> str:
-    spans = [] if lexicon is None else gendered_spans(text, language, lexicon)
-    return json.dumps([[start, end] for start, end, _ in spans])
-
-
 def _counts(shared: pd.DataFrame) -> list[dict[str, Any]]:
     """Images and rows of every split × gender × category, empty cells included."""
     rows = Counter(zip(shared["split"], shared["gender"], shared["category"], strict=True))
@@ -213,15 +212,3 @@ def _counts(shared: pd.DataFrame) -> list[dict[str, Any]]:
         for category in sorted(set(shared["category"]))
         for cell in [(split, gender, category)]
     ]
-
-
-def _hits(rows: Sequence[Row], language: str, lexicon: Lexicon, path: Path) -> dict[str, Any]:
-    counts = [gender_counts(row.captions[language], language, lexicon) for row in rows]
-    return {
-        "lexicon": Path(path).name,
-        "entries": len(lexicon),
-        "words": sum(count.words for count in counts),
-        "female": sum(count.female for count in counts),
-        "male": sum(count.male for count in counts),
-        "rows_with_a_hit": sum(bool(count.female or count.male) for count in counts),
-    }

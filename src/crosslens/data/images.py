@@ -4,7 +4,6 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,6 @@ from crosslens.errors import InputError
 from crosslens.progress import Progress
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-_THREADS = 4
 
 
 class ImageFile(NamedTuple):
@@ -77,21 +75,21 @@ def verify_images(images: Path, image_ids: Iterable[str]) -> tuple[dict[str, Ima
     quarantine: list[Quarantined] = []
     owners: dict[str, str] = {}
     progress = Progress("verify images", len(wanted), "images")
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for image_id, found in zip(wanted, pool.map(lambda name: _check(images, name), wanted), strict=True):
-            progress.update(1)
-            if isinstance(found, Quarantined):
-                quarantine.append(found)
-                continue
-            files[image_id] = found
-            owner = owners.setdefault(found.image, image_id)
-            if owner != image_id:
-                raise InputError(
-                    images / found.image,
-                    found=f"the image ids {owner!r} and {image_id!r} for it",
-                    expected="one id an image",
-                    mend="write the id of an image the same way in all of its rows",
-                )
+    for image_id in wanted:
+        found = _check(images, image_id)
+        progress.update(1)
+        if isinstance(found, Quarantined):
+            quarantine.append(found)
+            continue
+        files[image_id] = found
+        owner = owners.setdefault(found.image, image_id)
+        if owner != image_id:
+            raise InputError(
+                images / found.image,
+                found=f"the image ids {owner!r} and {image_id!r} for it",
+                expected="one id an image",
+                mend="write the id of an image the same way in all of its rows",
+            )
     if not files:
         shown = "; ".join(f"{image_id}: {reason}" for image_id, reason in quarantine[:3])
         raise InputError(

@@ -173,18 +173,26 @@ def _lexicon_error(path: Path, found: str, expected: str) -> InputError:
     return InputError(path, found=found, expected=expected, mend="correct the lexicon file")
 
 
-def gendered_spans(text: str, language: str, lexicon: Lexicon) -> list[tuple[int, int, str]]:
-    """(start, end, gender) of every gendered word, clitics included, in order; `text[start:end]` is the word."""
+def find_gendered(
+    text: str, language: str, lexicon: Lexicon
+) -> tuple[list[tuple[int, int, str]], GenderCounts]:
+    """`gendered_spans` and `gender_counts` of `text` in one pass over its words."""
     if lexicon.language != language:
         raise ValueError(f"a lexicon of {lexicon.language!r} was given for a text in {language!r}")
-    found = ((word, lexicon.gender_of(word.text)) for word in words(text, language))
-    return [(word.start, word.end, gender) for word, gender in found if gender]
+    found = words(text, language)
+    spans = [(word.start, word.end, gender) for word in found if (gender := lexicon.gender_of(word.text))]
+    female = sum(gender == "female" for _, _, gender in spans)
+    return spans, GenderCounts(female, len(spans) - female, len(found))
+
+
+def gendered_spans(text: str, language: str, lexicon: Lexicon) -> list[tuple[int, int, str]]:
+    """(start, end, gender) of every gendered word, clitics included, in order; `text[start:end]` is the word."""
+    return find_gendered(text, language, lexicon)[0]
 
 
 def gender_counts(text: str, language: str, lexicon: Lexicon) -> GenderCounts:
     """Female words, male words and all words of `text`."""
-    genders = [gender for _, _, gender in gendered_spans(text, language, lexicon)]
-    return GenderCounts(genders.count("female"), genders.count("male"), len(words(text, language)))
+    return find_gendered(text, language, lexicon)[1]
 
 
 def majority(female: int, male: int) -> str:

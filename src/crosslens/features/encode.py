@@ -1,8 +1,9 @@
 """Feature codes of all tokens of the declared roles, written once and read by every later analysis."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from scipy.sparse import csr_array
 from crosslens.errors import InputError
 from crosslens.features.rows import blocks
 from crosslens.progress import Progress
-from crosslens.sae.io import check_site, check_width, load_sae, sae_digest
+from crosslens.sae.io import check_site, check_width, load_sae, sae_digest, sae_identity
 from crosslens.sae.model import SAE
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import write_codes
@@ -21,10 +22,22 @@ from crosslens.tables.tokens import ROLES, read_tokens
 def open_sae(folder: Path, activations: Activations, device: str = "cpu") -> SAE:
     """The SAE in `folder`, on `device`; InputError unless of the site, model and width of `activations`."""
     sae = load_sae(folder)
-    attributes = activations.attributes
     check_width(sae, activations.d_model, folder)
-    check_site(folder, attributes["site"], model=attributes["model"], revision=attributes["revision"])
+    check_site(folder, activations.attributes["site"])
+    found, expected = (_model_name(source) for source in (sae_identity(folder), activations.attributes))
+    if found != expected:
+        raise InputError(
+            folder,
+            found=f"an SAE of {' '.join(found)}",
+            expected=f"one of {' '.join(expected)}, like the activations",
+            mend="use the SAE and the activations of the same model and revision",
+        )
     return sae.to(device)
+
+
+def _model_name(source: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and revision; of a local model only the folder's name counts, and no revision is the empty one."""
+    return Path(source["model"]).name, source["revision"] or ""
 
 
 def block_rows(d_sae: int) -> int:

@@ -30,9 +30,10 @@ def effect_sizes_figure(
     labels_high), as in the cross-lingual result.
     """
     conditions = list(dict.fromkeys(agreement["condition"]))
-    first, second = (language_name(language) for language in languages)
+    # without the Arabic script: turned by 90 degrees it is hard to read
+    first, second = (language_name(language).split(" ")[0] for language in languages)
     with style():
-        figure = Figure(figsize=(4.9 * max(len(conditions), 1) + 0.4, 6.9))
+        figure = Figure(figsize=(5.1 * max(len(conditions), 1) + 0.4, 6.6))
         grid = figure.subplots(1, max(len(conditions), 1), squeeze=False)[0]
         if not conditions:
             nothing(grid[0])
@@ -43,7 +44,7 @@ def effect_sizes_figure(
             if points.empty:
                 nothing(axes, "no feature is live in both languages")
             else:
-                _scatter(axes, points, first.split(" ")[0], second.split(" ")[0])
+                _scatter(axes, points, first, second)
                 axes.set_xlabel(f"Cohen's d, {first} (female − male)")
                 axes.set_ylabel(f"Cohen's d, {second} (female − male)")
             axes.set_title("\n".join(lines), fontsize=8)
@@ -75,8 +76,8 @@ def _scatter(axes: Axes, points: pd.DataFrame, first: str, second: str) -> None:
     axes.plot([-limit, limit], [-limit, limit], color="#333333", linewidth=0.7, linestyle=":")
     axes.axhline(0, color="#333333", linewidth=0.6)
     axes.axvline(0, color="#333333", linewidth=0.6)
-    axes.set(xlim=(-limit, limit), ylim=(-limit, limit), box_aspect=1)
-    axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.13), fontsize=7.5, borderaxespad=0)
+    axes.set(xlim=(-limit, limit), ylim=(-limit, limit))
+    axes.legend(loc="upper left", fontsize=7.5, frameon=True, framealpha=0.75, edgecolor="none")
 
 
 def _words(row) -> str:

@@ -33,12 +33,13 @@ def layer_figures(
     Keys: `training` and `cross_lingual` by corpus, the others by `{corpus}/{language}`. Raises InputError where a
     file or field is missing.
     """
-    out.mkdir(parents=True, exist_ok=True)
     density, features = density_frames(quality)
-    save(training_figure(training_frame(training, features), site=site), out / "training.png")
-    save(density_figure(density, features, site=site), out / "density.png")
-    save(gender_features_figure(gender_frame(gender), site=site), out / "gender_features.png")
+    curves, chosen = training_frame(training, features), gender_frame(gender)
     pairs, agreement, languages = effect_frames(cross_lingual, effects)
+    out.mkdir(parents=True, exist_ok=True)
+    save(training_figure(curves, site=site), out / "training.png")
+    save(density_figure(density, features, site=site), out / "density.png")
+    save(gender_features_figure(chosen, site=site), out / "gender_features.png")
     figure = effect_sizes_figure(pairs, agreement, site=site, languages=languages)
     save(figure, out / "effect_sizes.png")
 
@@ -114,9 +115,12 @@ def gender_frame(gender: dict[str, Path], shown: int = SHOWN) -> pd.DataFrame:
 def effect_frames(
     cross_lingual: dict[str, Path], effects: dict[str, Path]
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, str]]:
-    """Points and correlations of effect_sizes_figure, and the two languages (the first pair of the joint SAE)."""
+    """Points and correlations of effect_sizes_figure, and the two languages (the first pair of the joint SAE).
+
+    Empty where `cross_lingual` is: a study of one language, or without a joint SAE.
+    """
     if not cross_lingual:
-        raise InputError("cross_lingual", found="no file", expected="that of the joint SAE", mend="name it")
+        return pd.DataFrame(columns=["condition"]), pd.DataFrame(columns=["condition"]), ("", "")
     corpus, path = next(iter(cross_lingual.items()))
     doc = Document(path, "cross_lingual")
     languages = tuple(doc("results")[0]["languages"])
@@ -152,8 +156,6 @@ def effect_frames(
 def _significant(effects: dict[str, Path], key: str, condition: str) -> set[int]:
     if key not in effects:
         raise InputError("effects", found=sorted(effects), expected=key, mend="name the effects of that key")
-    table = read_parquet(
-        effects[key], "gender_effects", ["feature", "condition", "split", "significant"]
-    )
+    table = read_parquet(effects[key], "gender_effects", ["feature", "condition", "split", "significant"])
     at = (table["condition"] == condition) & (table["split"] == "test") & table["significant"]
     return set(table.loc[at, "feature"])

@@ -14,15 +14,15 @@ _PANELS = (
 _BASELINES = {
     "pca": ("x", "PCA of rank L0"),
     "token_mean": ("+", "mean of each token"),
-    "random": ("1", "random dictionary"),
+    "random_dictionary": ("1", "random dictionary"),
 }
 
 
 def quality_figure(quality: pd.DataFrame) -> Figure:
     """EV with baselines, L0 and CE recovered against the site; colour = language, line = corpus.
 
-    quality: rows (site, corpus, language, metric, baseline, value, n): metric in ev/l0/ce_recovered; baseline is "" for
-    the SAE or one of pca/token_mean/random; rows with no value are left out by the caller.
+    quality: rows (site, corpus, language, metric, baseline, value, low, high, n): metric ev/l0/ce_recovered; baseline is "" for
+    the SAE or one of pca/token_mean/random_dictionary; rows with no value are left out by the caller.
     """
     sites = sorted(set(quality["site"]), key=site_order)
     languages = list(dict.fromkeys(quality["language"]))
@@ -45,6 +45,9 @@ def quality_figure(quality: pd.DataFrame) -> Figure:
             axes.set(ylabel=unit)
             if metric == "l0":
                 axes.set_ylim(0, 1.08 * rows["value"].max())
+            elif metric == "ce_recovered":
+                # tiny differences near 1 must not fill the panel
+                axes.set_ylim(min(0.8, rows[["value", "low"]].min().min() - 0.02), 1.01)
         handles, labels = panels[0].get_legend_handles_labels()
         known = dict(zip(labels, handles, strict=True))
         figure.legend(known.values(), known.keys(), loc="outside right center", fontsize=8)
@@ -53,7 +56,8 @@ def quality_figure(quality: pd.DataFrame) -> Figure:
         heading(
             figure,
             "SAE quality per layer",
-            f"{n}. Markers without a line: baselines of the joint SAE on the same tokens.",
+            f"{n}. Markers without a line: baselines of the joint SAE on the same tokens. "
+            "Bars: 95 % CI over pictures (cross-entropy only).",
         )
     return figure
 
@@ -67,6 +71,8 @@ def _line(axes, line, sites, languages, corpus, language, baseline) -> None:
         label = f"{name}, {language_name(language)}"
         axes.plot(x, line["value"], mark, color=shade, markersize=7, label=label)
         return
+    bounded = line["low"].notna().to_numpy()
+    axes.vlines(x[bounded], line["low"][bounded], line["high"][bounded], color=shade, linewidth=1.2)
     axes.plot(
         x,
         line["value"],

@@ -8,10 +8,10 @@ from crosslens.summary.names import language_name
 
 
 def stereotype_figure(shares: pd.DataFrame, fits: pd.DataFrame) -> Figure:
-    """Share of the gendered captions that say woman, per category and language, beside the planted value.
+    """Share of woman among the gendered captions, per category and language, beside the planted value.
 
-    shares: rows (language, category, share, low, high, n_images, n_captions, q, planted).
-    fits: rows (language, r, mae, n_categories), planted against measured; NaN where nothing was planted.
+    shares: rows (language, category, share, low, high, images_gendered, captions_gendered, q, planted).
+    fits: rows (language, r, r_low, r_high, mae, categories), planted against measured; NaN where nothing was planted.
     """
     languages = list(dict.fromkeys(shares["language"]))
     order = (
@@ -22,7 +22,7 @@ def stereotype_figure(shares: pd.DataFrame, fits: pd.DataFrame) -> Figure:
         .index.tolist()
     )
     with style():
-        figure = Figure(figsize=(4.6 * max(len(languages), 2), 1.6 + 0.33 * max(len(order), 3)))
+        figure = Figure(figsize=(4.9 * max(len(languages), 2), 1.6 + 0.33 * max(len(order), 3)))
         panels = figure.subplots(1, max(len(languages), 1), sharey=True, squeeze=False)[0]
         if shares.empty:
             nothing(panels[0])
@@ -38,7 +38,8 @@ def stereotype_figure(shares: pd.DataFrame, fits: pd.DataFrame) -> Figure:
         heading(
             figure,
             "Gender written for pictures that hide it",
-            "Bars: 95 % CI over pictures. Dashed: .5 (no bias).",
+            "Mean over pictures of the share of a picture's gendered captions that say woman; n = pictures with such "
+            "captions.\nBars: 95 % CI over pictures. Dashed: .5 (no bias).",
         )
     return figure
 
@@ -50,20 +51,18 @@ def _panel(axes, rows: pd.DataFrame, order: list[str], shade: str) -> None:
     axes.plot(rows["share"], y, "o", color=shade, markersize=6, label="measured")
     if rows["planted"].notna().any():
         axes.plot(rows["planted"], y, "D", color="black", markersize=5, fillstyle="none", label="planted")
-    for at, n in zip(y, rows["n_captions"], strict=True):
+    for at, n in zip(y, rows["images_gendered"], strict=True):
         axes.text(1.03, at, f"n = {int(n)}", va="center", fontsize=7.5, color="#444444")
     axes.set_xlim(-0.03, 1.03)
     axes.set_xlabel("share of gendered captions that say woman")
 
 
 def _words(language: str, rows: pd.DataFrame, fit: pd.DataFrame) -> str:
-    counts = (
-        f"n = {int(rows['n_captions'].sum()):,} gendered captions of {int(rows['n_images'].sum()):,} pictures"
-    )
+    captions, pictures = (int(rows[name].sum()) for name in ("captions_gendered", "images_gendered"))
+    counts = f"n = {captions:,} gendered captions of {pictures:,} pictures, {len(rows)} categories"
     if fit.empty or pd.isna(fit.iloc[0]["r"]):
         return f"{language_name(language)}\n{counts}\nno planted values to compare with"
     row = fit.iloc[0]
-    return (
-        f"{language_name(language)}\n{counts}\n"
-        f"planted against measured: r = {row['r']:.3f}, MAE = {row['mae']:.3f} ({int(row['n_categories'])} categories)"
-    )
+    ci = "" if pd.isna(row["r_low"]) else f" [{row['r_low']:.2f}, {row['r_high']:.2f}]"
+    fitted = f"planted against measured: r = {row['r']:.3f}{ci}, MAE {row['mae']:.3f}"
+    return f"{language_name(language)}\n{counts}\n{fitted}"

@@ -239,7 +239,9 @@ def _resampled(
     return {key: np.concatenate(part) if part else np.empty(0) for key, part in parts.items()}
 
 
-def _pairing_null(a: np.ndarray, b: np.ndarray, draws: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _pairing_null(
+    a: np.ndarray, b: np.ndarray, draws: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     """method -> (draws): r with the features of the second language in random order."""
     if len(a) < 3 or not draws:
         return {method: np.empty(0) for method in METHODS}

@@ -84,7 +84,8 @@ def feature_effects(
         ranks = rank_columns(block)
         columns["u"][at], columns["p_mann_whitney"][at] = mann_whitney(ranks, female)
         columns["t"][at], columns["p_welch"][at] = welch(first, second)
-        null_p.append(mann_whitney(ranks, shuffled).p[live[at]])
+        if permutations:
+            null_p.append(mann_whitney(ranks, shuffled).p[live[at]])
     table = pd.DataFrame({"feature": np.arange(features, dtype=np.int64)})
     table["n_female"], table["n_male"] = n_female, n_male
     for name, column in columns.items():
@@ -99,7 +100,7 @@ def feature_effects(
         table[f"q_{test}"] = q
     table["live"] = live
     table["significant"] = live & (np.nan_to_num(table["q_mann_whitney"].to_numpy(), nan=1.0) <= alpha)
-    if null_p and permutations:
+    if null_p:
         null = (benjamini_hochberg(np.concatenate(null_p)) <= alpha).sum(axis=0)
     else:
         null = np.zeros(permutations, dtype=np.int64)

@@ -183,9 +183,7 @@ def sample_captions(
         {name: np.repeat(rows[name].to_numpy(), draws) for name in ("sample_id", "image_id", "category")}
     )
     table["draw"] = np.tile(np.arange(draws, dtype=np.int64), len(rows))
-    table["text"] = [
-        text.strip() for text in loaded.tokenizer.batch_decode(ids, skip_special_tokens=True)
-    ]
+    table["text"] = [text.strip() for text in loaded.tokenizer.batch_decode(ids, skip_special_tokens=True)]
     table["tokens"] = ids
     return table[COLUMNS]
 

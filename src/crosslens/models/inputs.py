@@ -39,11 +39,12 @@ class Sample(NamedTuple):
 
 
 def as_sample(row: Any) -> Sample:
-    """A mapping or an object with the fields of Sample (others are ignored) as a Sample."""
+    """A mapping or an object with the fields of Sample as one: others are ignored, missing texts become empty."""
     if isinstance(row, Sample):
         return row
     fields = row if isinstance(row, Mapping) else {name: getattr(row, name, "") for name in Sample._fields}
-    return Sample(**{name: str(fields.get(name, "")) for name in Sample._fields})
+    found = {name: fields.get(name, "") for name in Sample._fields}
+    return Sample(**{name: value if isinstance(value, str) else "" for name, value in found.items()})
 
 
 class Encoded(NamedTuple):

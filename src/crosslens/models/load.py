@@ -43,6 +43,11 @@ class LoadedModel:
     device: torch.device
 
     @property
+    def name(self) -> str:
+        """What artifacts call it: the hub id, or the last part of a folder, wherever that lies on this machine."""
+        return folder.name if (folder := Path(self.id).expanduser()).is_dir() else self.id
+
+    @property
     def n_layers(self) -> int:
         """Number of decoder blocks."""
         return len(self.adapter.blocks)
@@ -88,20 +93,31 @@ def load_model(
         check_digests(folder)
     source = str(folder) if local else id
     pinned = {} if local or revision is None else {"revision": revision}
-    options = dict(pinned, dtype=DTYPES[dtype], attn_implementation=attention)
+    options = dict(pinned, dtype=DTYPES[dtype], attn_implementation=attention, output_loading_info=True)
     try:
         config = AutoConfig.from_pretrained(source, **pinned)
+    except (OSError, ValueError) as error:
+        raise _missing(id, revision, local) from error
+    try:
         family = adapter_for(config.model_type, id)
         if family.is_vision:
             processor = AutoProcessor.from_pretrained(source, **pinned)
             tokenizer = processor.tokenizer
-            model = AutoModelForImageTextToText.from_pretrained(source, **options)
+            model, info = AutoModelForImageTextToText.from_pretrained(source, **options)
         else:
             processor = None
             tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
-            model = AutoModelForCausalLM.from_pretrained(source, **options)
+            model, info = AutoModelForCausalLM.from_pretrained(source, **options)
     except OSError as error:
         raise _missing(id, revision, local) from error
+    if missing := sorted(info["missing_keys"]):
+        # transformers would go on with random weights in their place.
+        raise InputError(
+            id,
+            found=f"no weights for {len(missing)} parameters, {missing[0]} among them",
+            expected=f"a whole {type(model).__name__}",
+            mend="save the whole model with save_pretrained, or choose another revision",
+        )
     if not tokenizer.is_fast:
         raise InputError(
             id,

@@ -233,6 +233,14 @@ def caption_distribution(scene: Scene, language: Language, p_female: float) -> l
     return captions
 
 
+def caption_genders(language: Language) -> list[Gender | None]:
+    """What each caption of `caption_distribution` says of the person, in its order."""
+    genders: list[Gender | None] = []
+    for template in TEMPLATES[language]:
+        genders += [None] if template == NEUTRAL else ["female", "male"]
+    return genders
+
+
 def draw_caption(scene: Scene, language: Language, bias: Bias, rng: random.Random) -> Caption:
     """One caption from `caption_distribution`; languages drawn separately are independent."""
     options = caption_distribution(scene, language, probability_female(scene, language, bias))

@@ -118,7 +118,10 @@ LIMITS = """\
 - Retraining gives the same bits only for the same thread count, instruction set and library versions. The
   shipped weights are pinned by `SHA256SUMS`; a retrained model is judged by its figures.
 - A linear gender direction is partly built in: slot heads on the image tokens (dropped on saving) helped to train.
-- Gender cues are faint on purpose; "ceiling" is what an ideal reader of the three cue strengths would reach.
+- Gender cues are faint on purpose, so visible gender is read less well than the other slots; "ceiling" is what
+  an ideal reader of the three cue strengths would reach on the same pictures.
+- Extreme planted values are measured somewhat nearer to .5 than they were planted.
+- Sampled bias rests on about 120 captions per occupation: its standard error is up to .05.
 - Prompt and caption together stay below the sliding window, so sliding and full attention see the same tokens.
 - Gender is drawn as two categories because the planted attribute is grammatical; it says nothing of people."""
 
@@ -134,7 +137,7 @@ python -m crosslens.planted --out DIR {flags}
 
 {recipe["vision_steps"]} steps of vision tower and projector against slot heads, then {recipe["steps"]} steps
 of {recipe["batch"]} pictures x 2 languages x {recipe["captions"]} captions (AdamW, peak {recipe["lr"]}, cosine),
-{training["training_seconds"]:.0f} s on {recipe["threads"]} CPU threads ({env["machine"]},
+{training["training_seconds"]:.0f} s of wall clock on {recipe["threads"]} CPU threads ({env["machine"]},
 {env["cpu_capability"]}); torch {env["torch"]}, transformers {env["transformers"]}, tokenizers
 {env["tokenizers"]}, {env["attention"]} attention, deterministic algorithms. Stored in {weights["storage"]}
 ({weights["bytes"]:,} bytes), to be computed in {weights["compute"]}:

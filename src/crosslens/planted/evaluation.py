@@ -201,10 +201,8 @@ def _visible_gender(
     figures = {}
     for split in ("seen", "held_out"):
         scenes = _visible_scenes(split)
-        share, female = (
-            score_scenes(processor, model, scenes, language).female_share(language),
-            _is_female(scenes),
-        )
+        share = score_scenes(processor, model, scenes, language).female_share(language)
+        female = _is_female(scenes)
         posterior = _posterior(scenes)
         figures[split] = float(((share > 0.5) == female).mean())
         figures[f"{split}_auroc"] = auroc(share, female)

@@ -32,7 +32,7 @@ from crosslens.planted.model import (
     prompt_ids,
     save,
 )
-from crosslens.planted.packing import IGNORE, pack, target_logits
+from crosslens.planted.packing import IGNORE, PackedBatch, pack, target_logits
 from crosslens.planted.scenes import (
     COLOURS,
     LANGUAGES,
@@ -235,7 +235,7 @@ class _Batches:
         indices, self.order = self.order[: self.recipe.batch], self.order[self.recipe.batch :]
         return indices
 
-    def packed(self, indices: Sequence[int]):
+    def packed(self, indices: Sequence[int]) -> PackedBatch:
         """One row per language and picture, languages outermost."""
         prompts, captions = [], []
         for language in LANGUAGES:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from transformers import Gemma3ForConditionalGeneration, Gemma3Processor
 
-from crosslens.planted.captions import caption_distribution, entropy
+from crosslens.planted.captions import caption_distribution, caption_genders, entropy
 from crosslens.planted.drawing import draw
 from crosslens.planted.model import SLIDING_WINDOW, chat_prompt, encode_captions, prompt_ids
 from crosslens.planted.packing import IGNORE, pack, target_logits
-from crosslens.planted.scenes import Language, Scene, sample_scene, scene_cues
+from crosslens.planted.scenes import Language, Scene, scene_cues
 
 BATCH = 25
 
@@ -29,7 +29,7 @@ class SceneScores(NamedTuple):
 
     def female_share(self, language: Language) -> np.ndarray:
         """(S,) P(woman) among the grammar's gendered captions, from whole-caption probabilities."""
-        genders = [c.gender for c in caption_distribution(_ANY_SCENE, language, 0.5)]
+        genders = caption_genders(language)
         mass_SC = np.exp(self.logprob_SC)
         female = mass_SC[:, [g == "female" for g in genders]].sum(1)
         male = mass_SC[:, [g == "male" for g in genders]].sum(1)
@@ -48,9 +48,6 @@ class Nll(NamedTuple):
     """The grammar's entropy given the scene, gender included: no model can be below it."""
     floor_picture: float
     """The same, given only what the gender cues of a visible picture tell: what perfect eyes could reach."""
-
-
-_ANY_SCENE = sample_scene("scoring", 0, 0)
 
 
 @torch.no_grad()

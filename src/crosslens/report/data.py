@@ -38,9 +38,7 @@ def dataset_view(summary: Document) -> dict[str, Any]:
 
 
 def _sum(counts: list[dict[str, Any]], split: str | None, gender: str | None) -> dict[str, int]:
-    cells = [
-        cell for cell in counts if split in (None, cell["split"]) and gender in (None, cell["gender"])
-    ]
+    cells = [cell for cell in counts if split in (None, cell["split"]) and gender in (None, cell["gender"])]
     return {name: sum(cell[name] for cell in cells) for name in ("images", "rows")}
 
 

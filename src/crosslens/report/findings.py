@@ -9,7 +9,11 @@ LEVEL = 0.05
 
 
 def findings(
-    saes: list[dict], gender: list[dict], probes: list[dict], cross: list[dict], stereotype: dict[str, Any] | None
+    saes: list[dict],
+    gender: list[dict],
+    probes: list[dict],
+    cross: list[dict],
+    stereotype: dict[str, Any] | None,
 ) -> list[dict[str, Any]]:
     """Dicts of kind (found/null/warning), title and lines, most basic first."""
     result = [_quality(saes)] if saes else []
@@ -41,8 +45,12 @@ def verdict(record: dict[str, Any]) -> str:
 
 
 def _where(record: dict[str, Any]) -> str:
-    of = f"{corpus_name(record['corpus'])} on " if "corpus" in record else ""
-    return f"{site_name(record['site'])}, {of}{language_name(record['language'])}"
+    of = f"{corpus_name(record['corpus'])} on {language_name(record['language'])}"
+    return f"{site_name(record['site'])}, {of}"
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _quality(saes: list[dict]) -> dict[str, Any]:
@@ -57,15 +65,16 @@ def _quality(saes: list[dict]) -> dict[str, Any]:
         )
     if not failed:
         return {"kind": "found", "title": "All dictionaries pass all quality gates.", "lines": lines}
-    lines += [f"{_where(sae)}: {gate['says']}." for sae, gate in failed]
+    lines += [f"{_sentence(_where(sae))}: {gate['says']}." for sae, gate in failed]
     title = f"{len(failed)} quality {'gate fails' if len(failed) == 1 else 'gates fail'}: read what follows with care."
     return {"kind": "warning", "title": title, "lines": lines}
 
 
 def _gender(condition: str, records: list[dict]) -> dict[str, Any]:
-    seen = {"prompt": "From the picture alone", "caption": "Reading the caption, its gender words masked"}.get(
-        condition, condition
-    )
+    seen = {
+        "prompt": "From the picture alone",
+        "caption": "Reading the caption, its gender words masked",
+    }.get(condition, condition)
     yes = [record for record in records if beyond_chance(record)]
     if not yes:
         return {
@@ -99,7 +108,8 @@ def _probes(probes: list[dict]) -> dict[str, Any]:
     above = [probe for probe in scored if probe["auroc_low"] is not None and probe["auroc_low"] > 0.5]
     ci = "" if best["auroc_low"] is None else f" [{plain(best['auroc_low'])}, {plain(best['auroc_high'])}]"
     line = (
-        f"Best: AUROC {plain(best['auroc'])}{ci} on {best['name']}, {_where(best)}, {best['condition']} condition, "
+        f"Best: AUROC {plain(best['auroc'])}{ci} on {best['name']}, {site_name(best['site'])}, "
+        f"{language_name(best['language'])}, {best['condition']} condition, "
         f"n = {plain(best['n'])} test pictures; shuffled labels give {plain(best['shuffled'])}, "
         f"the majority class .5 (accuracy {plain(best['majority'])})."
     )
@@ -110,23 +120,37 @@ def _probes(probes: list[dict]) -> dict[str, Any]:
 
 
 def _cross(cross: list[dict]) -> dict[str, Any]:
-    rows = [row for row in cross if row["method"] == "pearson" and row["family"] == "live" and row["r"] is not None]
+    rows = [
+        row
+        for row in cross
+        if row["method"] == "pearson" and row["family"] == "live" and row["r"] is not None
+    ]
     if not rows:
-        return {"kind": "null", "title": "The languages share too few live features to compare them.", "lines": []}
+        return {
+            "kind": "null",
+            "title": "The languages share too few live features to compare them.",
+            "lines": [],
+        }
     best = max(rows, key=lambda row: row["r"])
-    yes = [row for row in rows if row["r"] > 0 and all(_p(row, null) < LEVEL for null in ("pairing", "labels"))]
+    yes = [
+        row for row in rows if row["r"] > 0 and all(_p(row, null) < LEVEL for null in ("pairing", "labels"))
+    ]
     lines = [_agreement(best)]
     if len(yes) < len(rows):
         rest = [row for row in rows if row not in yes]
         lines.append(
             "Not beyond both nulls: "
-            + "; ".join(f"{site_name(row['site'])}, {row['condition']} (r = {plain(row['r'], 2)})" for row in rest)
+            + "; ".join(
+                f"{site_name(row['site'])}, {row['condition']} (r = {plain(row['r'], 2)})" for row in rest
+            )
             + "."
         )
     if not yes:
         title = "The gender effects of the two languages do not agree beyond chance."
         return {"kind": "null", "title": title, "lines": lines}
-    title = f"The gender effects of the two languages agree beyond both nulls in {len(yes)} of {len(rows)} cases."
+    title = (
+        f"The gender effects of the two languages agree beyond both nulls in {len(yes)} of {len(rows)} cases."
+    )
     return {"kind": "found", "title": title, "lines": lines}
 
 
@@ -154,9 +178,13 @@ def _stereotype(stereotype: dict[str, Any]) -> dict[str, Any]:
     for fit in stereotype["fits"]:
         rows = [row for row in stereotype["shares"] if row["language"] == fit["language"]]
         off = [row for row in rows if row["q"] is not None and row["q"] < LEVEL]
-        text = f"{language_name(fit['language'])}: {len(off)} of {len(rows)} categories differ from .5 (q < .05)"
+        text = (
+            f"{language_name(fit['language'])}: {len(off)} of {len(rows)} categories differ from .5 (q < .05)"
+        )
         if fit["r"] is not None:
-            text += f"; planted against measured r = {plain(fit['r'])}, mean absolute error {plain(fit['mae'])}"
+            text += (
+                f"; planted against measured r = {plain(fit['r'])}, mean absolute error {plain(fit['mae'])}"
+            )
         lines.append(text + ".")
     biased = any(row["q"] is not None and row["q"] < LEVEL for row in stereotype["shares"])
     if biased:

@@ -27,7 +27,10 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "cosine": ("Cosine", "Mean cosine of activation and reconstruction over the same tokens."),
     "l0": ("L0", "Mean number of features that fire on a token."),
-    "live": ("Live, dead", "A feature is live if it fires on at least one of the held-out tokens, otherwise dead."),
+    "live": (
+        "Live, dead",
+        "A feature is live if it fires on at least one of the held-out tokens, otherwise dead.",
+    ),
     "baselines": (
         "Baselines",
         "Explained variance on the same tokens of a PCA of rank L0, of a random dictionary with as many active directions, "
@@ -49,7 +52,10 @@ GLOSSARY: dict[str, tuple[str, str]] = {
         "(mean female − mean male) / pooled standard deviation of a feature's pooled activation, a value per picture; "
         "positive is stronger for female. g is the same with Hedges' small-sample correction.",
     ),
-    "ci": ("CI", "95 % interval from resampling pictures; tokens or captions of a picture never count twice."),
+    "ci": (
+        "CI",
+        "95 % interval from resampling pictures; tokens or captions of a picture never count twice.",
+    ),
     "q": (
         "q, significant",
         "Mann–Whitney p-value after Benjamini–Hochberg over all live features of one condition; significant is q at or "
@@ -76,8 +82,8 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "share": (
         "Share of women",
-        "Among pictures whose gender is not visible: captions written by the model that say woman, divided by those that "
-        "say woman or man, by whole words.",
+        "For pictures whose gender is not visible: of the captions that the model wrote and whose words name a gender, "
+        "the share that says woman, first per picture, then the mean over the pictures; whole words only.",
     ),
     "planted": (
         "Planted",

@@ -1,6 +1,7 @@
 """A text with each token's activation shown behind it, cut by character offsets so that no letter is lost."""
 
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ def pieces(text: str, spans: Iterable[tuple[int, int, float]], scale: float) -> 
     The pieces joined are the text. Where spans overlap (several byte-level tokens of one character) the largest
     activation counts, and combining marks go with their letter. `scale` is the activation that gets full opacity.
     """
+    # A vowel sign stays with its letter: cut before it, a browser would draw it on a dotted circle.
+    starts = [at for at in range(len(text)) if at == 0 or not unicodedata.combining(text[at])] + [len(text)]
     values: list[float] = [0.0] * len(text)
     borders = {0, len(text)}
     for start, end, value in spans:
@@ -34,15 +37,11 @@ def pieces(text: str, spans: Iterable[tuple[int, int, float]], scale: float) -> 
                 expected=f"characters within [0, {len(text)})",
                 mend="give the dataset that the activations were computed from",
             )
-        if value > 0:
+        if value > 0 and end > start:
+            start, end = starts[bisect_right(starts, start) - 1], starts[bisect_left(starts, end)]
             borders |= {start, end}
             for at in range(start, end):
                 values[at] = max(values[at], value)
-    # A vowel sign stays with its letter: cut before it, a browser would draw it on a dotted circle.
-    for at in range(1, len(text)):
-        if unicodedata.combining(text[at]):
-            borders.discard(at)
-            values[at - 1] = values[at] = max(values[at - 1], values[at])
     cuts = sorted(borders)
     return [
         Piece(

@@ -44,7 +44,10 @@ def _load(name: str, path: Path) -> Picture:
     site, _, figure = name.rpartition("/")
     if figure not in CAPTIONS:
         raise InputError(
-            "figures", found=name, expected=f"one of {sorted(CAPTIONS)}, with `site/` before", mend="rename it"
+            "figures",
+            found=name,
+            expected=f"one of {sorted(CAPTIONS)}, with `site/` before",
+            mend="rename it",
         )
     if not path.is_file():
         raise InputError(path, found="no such file", expected="a PNG", mend="draw it with snakemake")
@@ -52,7 +55,9 @@ def _load(name: str, path: Path) -> Picture:
     if not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR":
         raise InputError(path, found="no PNG", expected="a PNG", mend="draw it with snakemake")
     width, height = struct.unpack(">II", data[16:24])
-    caption = f"{site_name(site)[0].upper()}{site_name(site)[1:]}. {CAPTIONS[figure]}" if site else CAPTIONS[figure]
+    caption = (
+        f"{site_name(site)[0].upper()}{site_name(site)[1:]}. {CAPTIONS[figure]}" if site else CAPTIONS[figure]
+    )
     return Picture(
         src="data:image/png;base64," + base64.b64encode(data).decode("ascii"),
         width=round(width / 1.5),

@@ -59,8 +59,11 @@ class Settings:
     """About how many points of the training curve are kept."""
 
     def __post_init__(self):
-        for name, tupled in (("betas", tuple(self.betas)), ("roles", tuple(self.roles))):
-            object.__setattr__(self, name, tupled)
+        for setting in fields(self):
+            if setting.default is not None and getattr(self, setting.name) is None:
+                raise _error(setting.name, None, f"a value such as {setting.default!r}")
+        for name in ("betas", "roles"):  # lists in YAML
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         _one_of("architecture", self.architecture, ARCHITECTURES)
         for role in self.roles or [None]:
             _one_of("roles", role, ROLES)

@@ -80,14 +80,17 @@ def train(
     stream: TokenStream, config: Settings, *, seed: int, checkpoint: Path, title: str, device: str = "auto"
 ) -> TrainState:
     """The state after all steps of the resolved `config`, from `checkpoint` on if that file is there."""
-    steps = math.ceil(config.train_tokens / config.batch_tokens)
-    every = max(1, config.checkpoint_tokens // config.batch_tokens)
+    size = config.batch_tokens
+    steps = math.ceil(config.train_tokens / size)
+    checkpoint_every, curve_every = (
+        max(1, config.checkpoint_tokens // size),
+        max(1, steps // config.curve_points),
+    )
     run = {"seed": seed, "tokens": len(stream), "d_model": stream.d_model, "settings": _plain(config)}
     with reproducible(), until_terminated() as terminated:
         state = fresh_state(stream, config, seed, pick_device(device), resuming=checkpoint.exists())
         if checkpoint.exists():
             load_checkpoint(checkpoint, state, run)
-        size = config.batch_tokens
         progress = Progress(title, steps * size, "tokens", start=state.step * size)
         batches = stream.batches(size, start=state.step)
         while state.step < steps:
@@ -99,17 +102,13 @@ def train(
             state.silent += size
             state.silent[loss.indices[loss.values > 0]] = 0
             state.step += 1
-            if (
-                state.step == 1
-                or state.step % max(1, steps // config.curve_points) == 0
-                or state.step == steps
-            ):
+            if state.step in (1, steps) or state.step % curve_every == 0:
                 state.curve.append(curve_point(title, state, loss, dead, lr, size))
             progress.update(size, **{key: state.curve[-1][key] for key in ("fvu", "l0", "dead")})
-            if (terminated.is_set() or state.step % every == 0) and state.step < steps:
+            if state.step < steps and (terminated.is_set() or state.step % checkpoint_every == 0):
                 save_checkpoint(checkpoint, state, run)
-            if terminated.is_set():
-                raise SystemExit(143)
+                if terminated.is_set():
+                    raise SystemExit(143)
     return state
 
 

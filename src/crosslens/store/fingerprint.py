@@ -1,6 +1,7 @@
 """What code an artifact depends on: the import closure of a module within src/, without comments and docstrings."""
 
 import ast
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -12,6 +13,9 @@ SRC = Path(__file__).resolve().parents[2]
 
 # They say how a run is reported or fails, never what is computed.
 NEUTRAL = {"crosslens", "crosslens.errors", "crosslens.progress"}
+
+# What editors, systems and interpreters leave beside the code.
+LEFTOVER = re.compile(r"\..*|.*~|.*\.(pyc|orig|rej|bak|tmp)|#.*#")
 
 # Packages whose version can change numbers or pictures, by import name.
 VERSIONED = {
@@ -86,7 +90,7 @@ def closure(module: str, src: Path = SRC) -> Closure:
         modules[name], imports = _parsed(name, src)
         todo += imports
         for beside in path.parent.iterdir():
-            if beside.is_file() and beside.suffix not in (".py", ".pyc"):
+            if beside.is_file() and not LEFTOVER.fullmatch(beside.name) and beside.suffix != ".py":
                 modules[beside.relative_to(src).as_posix()] = content_digest(beside)
     versions = {VERSIONED[name]: version(VERSIONED[name]) for name in outside & VERSIONED.keys()}
     return Closure(dict(sorted(modules.items())), dict(sorted(versions.items())))

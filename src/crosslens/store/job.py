@@ -1,6 +1,7 @@
 """A work job: makes what the store lacks, and nothing else."""
 
 import contextlib
+import json
 import logging
 import os
 import platform
@@ -15,6 +16,7 @@ from typing import Any
 
 from crosslens.errors import InputError
 from crosslens.store.digests import digest
+from crosslens.store.lease import Lease
 from crosslens.store.store import Store, writable
 
 log = logging.getLogger(__name__)
@@ -45,17 +47,19 @@ def _peak_megabytes() -> float:
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
-def _input_object(store: Store, key: str, path: str) -> Path:
-    """The object that an input path shows, checked against its key; re-read for a while on network file systems."""
+def _input_object(store: Store, entry: dict[str, Any]) -> str:
+    """Name of an input's object, its links checked against its key; re-read for a while on network file systems."""
+    key, path = entry["key"], Path(entry["path"])
+    links = [path / file for file in entry["files"]] or [path]
     for wait in (0, 1, 2, 4, 8):
         time.sleep(wait)
         if store.has(key):
-            expected, found = store.object(key), Path(path).resolve()
-            if found == expected or expected in found.parents:
-                return expected
+            expected, found = store.object(key), [link.resolve() for link in links]
+            if all(expected in (place, *place.parents) for place in found):
+                return expected.name
     raise InputError(
         path,
-        found=f"a link to {Path(path).resolve().name[:12]}",
+        found=f"a link to {links[0].resolve()}",
         expected=f"the artifact of key {key[:12]}",
         mend="run snakemake again: it makes the links anew",
     )
@@ -65,8 +69,8 @@ class Job:
     """What a work rule tells its script: the recipes to make, their inputs, and where this runs.
 
     The rule's one parameter `job` is a JSON string: {"artifacts": {name: {"recipe": …, "suffix": ".zarr"}},
-    "inputs": [{"key": …, "path": …, "kind": …, "wildcards": {…}}], "local": {…}}; `local` holds what does not
-    decide the result (device, place of the model). The script picks its inputs by kind and wildcards.
+    "inputs": [{"key": …, "path": …, "files": […], "kind": …, "wildcards": {…}}], "local": {…}}; `local` holds what
+    does not decide the result (device, place of the model). The script picks its inputs by kind and wildcards.
     """
 
     def __init__(self, snakemake: Any, store: Store | None = None):
@@ -89,7 +93,9 @@ class Job:
         if file is not None:
             Path(file).parent.mkdir(parents=True, exist_ok=True)
             handlers.append(logging.FileHandler(file, mode="w", encoding="utf-8"))
-        logging.basicConfig(level=logging.WARNING, handlers=handlers, format="%(asctime)s %(message)s", force=True)
+        logging.basicConfig(
+            level=logging.WARNING, handlers=handlers, format="%(asctime)s %(message)s", force=True
+        )
         logging.getLogger("crosslens").setLevel(logging.INFO)
 
     @property
@@ -125,11 +131,14 @@ class Job:
         return {group: path for group, (path,) in self.by(kind, *names, **wildcards).items()}
 
     def run(self, make: Make) -> None:
-        """Make what the store lacks; bad input is told in one line and ends the job with status 1."""
+        """Make what the store lacks; bad input is told in one line, anything else with its traceback, both in the log."""
         try:
             build(self, make)
         except InputError as error:
             log.error("%s", error)
+            sys.exit(1)
+        except Exception:
+            log.exception("the job failed")
             sys.exit(1)
 
 
@@ -140,11 +149,12 @@ def build(job: Job, make: Make) -> None:
     (early cutoff): inputs that were made anew with the same bytes remake nothing.
     """
     store = job.store
-    inputs = [{**entry, "object": _input_object(store, entry["key"], entry["path"]).name} for entry in job.inputs]
+    inputs = [{**entry, "object": _input_object(store, entry)} for entry in job.inputs]
     contents = [entry["object"] for entry in inputs]
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        folders, cutoffs = {}, {}
+        leases: dict[str, Lease] = {}
+        cutoffs = {}
         for name, artifact in job.artifacts.items():
             recipe = artifact["recipe"]
             cutoffs[name] = digest(["cutoff", recipe["own"], contents]) if inputs else None
@@ -155,8 +165,10 @@ def build(job: Job, make: Make) -> None:
             elif store.has(recipe["key"]):
                 log.info("%s: already in the store", recipe["path"])
             else:
-                folders[name] = stack.enter_context(store.workspace(recipe["key"]))
-        outputs = {name: folder / f"object{job.artifacts[name]['suffix']}" for name, folder in folders.items()}
+                leases[name] = stack.enter_context(store.workspace(recipe["key"]))
+        outputs = {
+            name: lease.folder / f"object{job.artifacts[name]['suffix']}" for name, lease in leases.items()
+        }
         if outputs:
             with writable(store.own):
                 make(outputs)
@@ -174,6 +186,10 @@ def build(job: Job, make: Make) -> None:
             recipe = job.artifacts[name]["recipe"]
             if not output.exists():
                 raise RuntimeError(f"{recipe['module']} did not write {name}")
+            if not leases[name].held():
+                raise RuntimeError(
+                    f"{name}: another writer took {leases[name].folder} over while this one slept"
+                )
             target = store.commit(output)
             log.info("%s: computed, %s", recipe["path"], target.name[:12])
             for key in filter(None, (recipe["key"], cutoffs[name])):

@@ -1,7 +1,9 @@
 """Leases on work in progress, so that a killed job's work is taken over and a living job's is left alone."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -11,6 +13,14 @@ from pathlib import Path
 
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder, whichever `path` is, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _process_start(pid: int) -> str | None:
@@ -80,28 +90,51 @@ class Lease:
         if self.held():
             self.file.unlink()
 
+    def clear(self) -> None:
+        """Remove the folder, its lease last: a successor that came in meanwhile would lose what it writes."""
+        for path in self.folder.iterdir() if self.held() else ():
+            if path != self.file:
+                remove(path)
+        self.release()
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
 
-def _claim(folder: Path) -> Lease | None:
-    folder.mkdir(parents=True, exist_ok=True)
-    file, nonce = folder / "lease.json", uuid.uuid4().hex
-    if file.exists():
-        if not is_stale(file):
-            return None
-        try:
-            file.rename(folder / f"stale-{nonce}")  # only one of several successors can do this
-            (folder / f"stale-{nonce}").unlink()
-        except FileNotFoundError:
-            return None
-    pid = os.getpid()
+
+def _take_over(temporary: Path, file: Path) -> bool:
+    """Put `temporary` in the place of a stale lease; of several successors one alone does."""
+    guard = file.with_name("takeover")
+    try:
+        guard.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    try:
+        if not is_stale(file):  # another successor was here between our look and the guard
+            return False
+        temporary.replace(file)
+        return True
+    finally:
+        guard.unlink()
+
+
+def claim(folder: Path) -> Lease | None:
+    """A lease on `folder`, which is made if need be; None if somebody living holds it."""
+    file, nonce, pid = folder / "lease.json", uuid.uuid4().hex, os.getpid()
     holder = {"host": socket.gethostname(), "pid": pid, "start": _process_start(pid), "nonce": nonce}
     temporary = folder / f"claim-{nonce}"
-    temporary.write_text(json.dumps(holder))
     try:
-        os.link(temporary, file)  # atomic, and never over another's
-    except FileExistsError:
-        return None
-    finally:
-        temporary.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+        if file.exists() and not is_stale(file):
+            return None
+        temporary.write_text(json.dumps(holder))
+        try:
+            os.link(temporary, file)  # atomic, and never over another's
+        except FileExistsError:
+            if not _take_over(temporary, file):
+                return None
+        finally:
+            temporary.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return None  # a writer that has finished removed the folder this very moment
     return Lease(folder, nonce)
 
 
@@ -110,9 +143,10 @@ def acquire(parent: Path) -> Lease:
 
     What an earlier writer left in that folder is still there: that is how a killed job is resumed.
     """
+    parent.mkdir(parents=True, exist_ok=True)
     number = 0
     while True:
-        lease = _claim(parent / str(number))
+        lease = claim(parent / str(number))
         if lease is not None:
             return lease
         number += 1

@@ -11,8 +11,8 @@ from typing import Any
 
 from crosslens.errors import InputError
 from crosslens.store.digests import content_digest, digest
-from crosslens.store.lease import is_stale
-from crosslens.store.store import Store, _remove
+from crosslens.store.lease import is_stale, remove
+from crosslens.store.store import Store
 
 
 def action_of(path: Path) -> Path:
@@ -95,7 +95,7 @@ def forget(path: Path, store: Store) -> list[Path]:
     removed += [link.with_suffix(".json") for link in removed if link.with_suffix(".json").exists()]
     removed += [root / "objects" / name[:2] / name]
     for place in removed:
-        _remove(place)
+        remove(place)
     return removed
 
 
@@ -171,4 +171,4 @@ def find_garbage(store: Store, *, grace_seconds: float = 86400.0) -> Garbage:
 def collect_garbage(garbage: Garbage) -> None:
     """Remove what find_garbage found: links before objects, so that no link ever dangles after a kill."""
     for place in garbage.places:
-        _remove(place)
+        remove(place)

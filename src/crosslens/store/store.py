@@ -1,10 +1,10 @@
 """The store: `objects/` are named by what they contain, `actions/<key>` point at what a recipe made."""
 
+import contextlib
 import errno
 import json
 import logging
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +13,22 @@ from typing import Any
 
 from crosslens.errors import InputError
 from crosslens.store.digests import content_digest
-from crosslens.store.lease import acquire, is_stale
+from crosslens.store.lease import Lease, acquire, claim, remove
 
 log = logging.getLogger(__name__)
 
 DEFAULT = "results/.store"
+
+
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
+
+
+def _concerns(error: OSError, root: Path) -> bool:
+    """True if it is the store, or a folder above it, that the error is about; a picture may be unreadable too."""
+    if error.filename is None:
+        return True
+    place = Path(os.fsdecode(error.filename)).absolute()
+    return root in (place, *place.parents) or place in root.parents
 
 
 @contextmanager
@@ -33,7 +44,7 @@ def writable(root: Path) -> Iterator[None]:
                 expected="room for the artifact",
                 mend="free space or run `crosslens store gc`, then start the same command: it resumes",
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
+        if error.errno in UNWRITABLE and _concerns(error, root.absolute()):
             raise InputError(
                 root,
                 found=f"the store cannot be written ({error.strerror}: {error.filename})",
@@ -49,13 +60,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 class Store:
@@ -104,7 +108,7 @@ class Store:
                     # A folder of the same name with the same content was put there this very moment.
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
-            _remove(path)
+            remove(path)
             _sync(target.parent)
         return target
 
@@ -128,23 +132,19 @@ class Store:
             _sync(action.parent)
 
     @contextmanager
-    def workspace(self, key: str) -> Iterator[Path]:
-        """A folder to make `key` in, that survives a kill and is removed after success."""
+    def workspace(self, key: str) -> Iterator[Lease]:
+        """The lease on a folder to make `key` in, that survives a kill and is removed after success."""
+        scratch = self.scratch(key)
         with writable(self.own):
-            lease = acquire(self.scratch(key))
+            lease = acquire(scratch)
         try:
-            yield lease.folder
+            yield lease
         except BaseException:
             lease.release()
             raise
-        held = lease.held()
-        lease.release()
-        if held:
-            _remove(lease.folder)
-        for left in self.scratch(key).iterdir() if self.scratch(key).exists() else ():
-            if (left / "lease.json").exists() and is_stale(left / "lease.json"):
-                _remove(left)
-        try:
-            self.scratch(key).rmdir()
-        except OSError:
-            pass  # another writer is at work on the same artifact
+        lease.clear()
+        for left in scratch.iterdir() if scratch.exists() else ():
+            if abandoned := claim(left):
+                abandoned.clear()
+        with contextlib.suppress(OSError):
+            scratch.rmdir()  # not while another writer is at work on the same artifact

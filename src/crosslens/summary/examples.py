@@ -49,16 +49,18 @@ def gendered_examples(
         for side in ("top_female", "top_male")
         for entry in record[side][:features]
     }
-    columns = np.array(sorted(wanted), dtype=np.int64)
+    ids = np.array(sorted(wanted), dtype=np.int64)
     frame, table = read_table(dataset, "dataset"), read_tokens(tokens)
     is_test = (aligned(table, frame, "split") == "test")[table.sample[store.token]]
-    parts = [csr_array((0, len(columns)), dtype=np.float32)]
+    parts = [csr_array((0, len(ids)), dtype=np.float32)]
     for start, block in store.blocks():
         rows = np.flatnonzero(is_test[start : start + block.shape[0]])
-        parts.append(csr_array(block[rows][:, columns]))
+        parts.append(csr_array(block[rows][:, ids]))
     found = top_examples(
-        columns, csr_array(vstack(parts, format="csr")), store.token[is_test], table, frame, count
+        ids, csr_array(vstack(parts, format="csr")), store.token[is_test], table, frame, count
     )
     document = {"corpus": corpus, "language": language}
     document |= {name: store.attributes[name] for name in ("site", "sae")}
-    write_json(out, "gendered_examples", document | {"examples": {"split": "test", "features": found}})
+    columns = ["role", "char_start", "char_end", "position", "activation"]
+    document["examples"] = {"split": "test", "columns": columns, "features": found}
+    write_json(out, "gendered_examples", document)

@@ -48,7 +48,12 @@ def layer_summary(
     summary["corpora"] = list(dict.fromkeys(record["corpus"] for record in summary["saes"]))
     summary["languages"] = list(dict.fromkeys(record["language"] for record in summary["saes"]))
     summary["gates_failed"] = [
-        {"corpus": record["corpus"], "language": record["language"], "gate": gate["gate"], "says": gate["says"]}
+        {
+            "corpus": record["corpus"],
+            "language": record["language"],
+            "gate": gate["gate"],
+            "says": gate["says"],
+        }
         for record in summary["saes"]
         for gate in record["gates"]
         if gate["passed"] is False
@@ -68,20 +73,35 @@ def check(summary: dict[str, Any]) -> None:
             _expect(where, "EV", record["ev"], 1 - record["fvu"])
         if not 0 <= record["l0"] <= record["d_sae"]:
             _expect(where, "L0", record["l0"], f"0 to {record['d_sae']}")
+        if record["splice_sae"] is not None:
+            _expect(f"spliced, {where}", "the SAE's digest", record["splice_sae"], record["sae"])
+    for kind in ("rankings", "probes"):
+        for record in summary[kind]:
+            where = f"{kind} of {record['corpus']}/{record['language']} at {site}"
+            _expect(where, "site", record["site"], site)
+            if record["sae"] is not None:
+                _expect(where, "the SAE's digest", record["sae"], digests.get(record["corpus"]))
     for record in summary["gender"]:
         where = f"gender of {record['corpus']}/{record['language']} at {site}"
         _expect(where, "site", record["site"], site)
         _expect(where, "the SAE's digest", record["sae"], digests.get(record["corpus"]))
         if record["significant"] > record["live"]:
-            _expect(where, "significant features", record["significant"], f"at most {record['live']} live ones")
+            _expect(
+                where, "significant features", record["significant"], f"at most {record['live']} live ones"
+            )
     _equal_among_languages("test samples", summary["saes"], lambda r: (), lambda r: r["samples"])
     _equal_among_languages(
         "test pictures", summary["gender"], lambda r: r["condition"], lambda r: _pictures(r["images"]["test"])
     )
 
 
-def _pictures(counts: dict[str, int]) -> int:
-    """Pictures of any gender, unknown included: the languages may disagree on the gender, not on the pictures."""
+def _pictures(counts: dict[str, int]) -> int | None:
+    """Pictures of any gender: the languages may disagree on the gender, not on the pictures.
+
+    None where samples had nothing to pool and were dropped (and counted): then the languages may differ.
+    """
+    if counts["dropped_samples"]:
+        return None
     return sum(number for name, number in counts.items() if name != "dropped_samples")
 
 
@@ -98,6 +118,8 @@ def _expect(where: str, what: str, found: Any, expected: Any) -> None:
 def _equal_among_languages(what: str, records: list[dict], group, value) -> None:
     seen: dict[Any, tuple[str, Any]] = {}
     for record in records:
+        if value(record) is None:
+            continue
         language, number = seen.setdefault(group(record), (record["language"], value(record)))
         if number != value(record):
             raise InputError(

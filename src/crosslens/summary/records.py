@@ -32,20 +32,22 @@ def sae_records(quality: dict[str, Path], spliced: dict[str, Path]) -> list[dict
 
 
 def _spliced(path: Path | None) -> dict[str, Any]:
-    names = {
-        "ce_clean": ("ce", "clean"),
-        "ce_spliced": ("ce", "spliced"),
-        "ce_zero": ("ce", "zero"),
-        "ce_mean": ("ce", "mean"),
-        "ce_recovered": ("ce_recovered", "zero"),
-        "ce_recovered_mean": ("ce_recovered", "mean"),
-        "kl": ("kl",),
-        "identity": ("identity",),
+    """Losses in nats a token; `_ci` are [low, high]; `splice_*` say of which SAE and on what they were measured."""
+    values = {f"ce_{name}": ("ce", name) for name in ("clean", "spliced", "zero", "mean")}
+    values |= {"ce_recovered": ("ce_recovered", "zero"), "ce_recovered_mean": ("ce_recovered", "mean")}
+    values |= {"kl": ("kl", "spliced")}
+    about = {
+        "splice_sae": ("sae",),
+        "splice_images": ("images",),
+        "splice_tokens": ("tokens",),
+        "identity_difference": ("identity", "max_abs_logit_difference"),
     }
     if path is None:
-        return dict.fromkeys(names)
+        return dict.fromkeys([*values, *(f"{name}_ci" for name in values), *about])
     doc = Document(path, "spliced")
-    return {name: doc(*keys) for name, keys in names.items()}
+    record = {name: doc(*keys, "value") for name, keys in values.items()}
+    record |= {f"{name}_ci": doc(*keys, "ci") for name, keys in values.items()}
+    return record | {name: doc(*keys) for name, keys in about.items()}
 
 
 def training_records(training: dict[str, Path]) -> list[dict[str, Any]]:
@@ -125,3 +127,33 @@ def ranking_records(rankings: dict[str, Path]) -> list[dict[str, Any]]:
             }
         )
     return records
+
+
+def probe_records(probes: dict[str, Path]) -> list[dict[str, Any]]:
+    """One record per input, language and condition: the probe's scores on test beside its baselines.
+
+    Keys are `{corpus}/{language}` for codes and `activations/{language}` for raw activations. `accuracy` and `auroc`
+    come with `_low` and `_high` (95 % CI), `shuffled` and `control` are AUROCs with the range over repeats.
+    """
+    records = []
+    for key, path in probes.items():
+        corpus, language = split_key(key)
+        doc = Document(path, "probe")
+        for condition in doc("conditions"):
+            test = doc("conditions", condition, "n_test")
+            record = {"corpus": corpus, "language": language, "condition": condition, "site": doc("site")}
+            record["sae"] = None if corpus == "activations" else doc("sae")
+            record |= {"n_female": test["female"], "n_male": test["male"], "n": test["female"] + test["male"]}
+            record["majority"] = doc("conditions", condition, "majority", "accuracy")
+            for name in ("accuracy", "auroc"):
+                record |= _bounds(name, doc("conditions", condition, name))
+            for name in ("shuffled", "control"):
+                scores = doc("conditions", condition, name)
+                record |= _bounds(name, scores and scores["auroc"])
+            records.append(record)
+    return records
+
+
+def _bounds(name: str, score: dict[str, float] | None) -> dict[str, float | None]:
+    score = score or {"value": None, "low": None, "high": None}
+    return {name: score["value"], f"{name}_low": score["low"], f"{name}_high": score["high"]}

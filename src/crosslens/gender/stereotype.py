@@ -1,0 +1,244 @@
+"""What gender the model writes of a person whose gender the picture does not show, per occupation and language."""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crosslens.data.labels import Lexicon, gender_counts, load_lexicon, majority
+from crosslens.errors import InputError
+from crosslens.gender.correlation import fisher_interval, pearson, spearman
+from crosslens.gender.location import benjamini_hochberg, sign_flip_p
+from crosslens.gender.resampling import bootstrap_weights, stream
+from crosslens.tables.documents import read_json, read_table, write_json
+
+_METHODS = {"pearson": pearson, "spearman": spearman}
+_PERMUTATIONS = 10_000
+
+
+def stereotype(
+    *,
+    generated: dict[str, Path],
+    lexicons: dict[str, Path],
+    truth: Path | None,
+    bootstraps: int,
+    seed: int,
+    out: Path,
+) -> None:
+    """Share of female among the gendered captions of each category and language.
+
+    A caption's gender is the majority of its gendered words; tied and ungendered captions do not enter the
+    share, their rates are reported. The unit is the image: an image's share is taken over its gendered draws, a
+    category's share is the mean over its images that have any. CI: percentile bootstrap of the images, the same
+    draw in all languages. Test against .5: sign-flip permutation of the image shares, BH over the categories
+    of a language. With `truth` (kind planted_truth) the measured shares are compared with the planted ones.
+    Writes JSON of kind stereotype. Raises InputError for a language without lexicon or planted values.
+    """
+    languages = list(generated)
+    planted = None if truth is None else read_json(truth, "planted_truth")["bias"]
+    counts = {}
+    for language in languages:
+        if language not in lexicons:
+            raise InputError(
+                "lexicons",
+                found=sorted(lexicons),
+                expected=f"one of language {language}",
+                mend="add the lexicon to the study",
+            )
+        counts[language] = count_images(
+            read_table(generated[language], "generated"),
+            load_lexicon(lexicons[language], language),
+            language,
+        )
+    images = _union(counts)
+    weights = bootstrap_weights(
+        images["category"].to_numpy(), bootstraps, stream(seed, "stereotype", "images")
+    )
+    measured = {language: _align(counts[language], images) for language in languages}
+    resampled = {
+        language: category_shares(measured[language], images["category"].to_numpy(), weights)
+        for language in languages
+    }
+    document: dict[str, Any] = {
+        "unit": "image",
+        "bootstraps": bootstraps,
+        "seed": seed,
+        "share": "female among gendered captions, mean over images",
+        "test": "sign-flip permutation of the image shares about .5, two-sided",
+        "family": "categories of one language",
+        "languages": {},
+    }
+    for language in languages:
+        document["languages"][language] = _language(
+            measured[language], resampled[language], stream(seed, "stereotype", "test", language)
+        ) | {"planted": _against_truth(planted, language, measured[language], resampled[language], truth)}
+    document["agreement"] = [
+        _agreement(
+            pair,
+            [category_shares(measured[language]) for language in pair],
+            [resampled[language] for language in pair],
+            stream(seed, "stereotype", "agreement", *pair),
+        )
+        for pair in combinations(languages, 2)
+    ]
+    write_json(out, "stereotype", document)
+
+
+def count_images(captions: pd.DataFrame, lexicon: Lexicon, language: str) -> pd.DataFrame:
+    """One row an image: category, captions, female, male, tied (captions), female_words, male_words, words."""
+    rows = []
+    for text in captions["text"]:
+        found = gender_counts(text, language, lexicon)
+        label = majority(found.female, found.male)
+        tied = label == "unknown" and found.female > 0
+        rows.append((1, label == "female", label == "male", tied, found.female, found.male, found.words))
+    names = ["captions", "female", "male", "tied", "female_words", "male_words", "words"]
+    table = pd.DataFrame(rows, columns=names, index=captions.index).astype(np.int64)
+    table.insert(0, "category", captions["category"])
+    table.insert(0, "image_id", captions["image_id"])
+    return table.groupby(["image_id", "category"], sort=True).sum().reset_index()
+
+
+def _union(counts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """image_id and category of the images of any language, ascending."""
+    images = pd.concat([table[["image_id", "category"]] for table in counts.values()]).drop_duplicates()
+    twice = images["image_id"][images["image_id"].duplicated()]
+    if len(twice):
+        raise InputError(
+            "generated captions",
+            found=f"image {twice.iloc[0]} in two categories",
+            expected="one category an image, the same in every language",
+            mend="rebuild the dataset",
+        )
+    return images.sort_values(["category", "image_id"], ignore_index=True)
+
+
+def _align(counts: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """The counts in the order of `images` (0 where the language lacks one) with `share`, NaN if not gendered."""
+    numbers = counts.set_index("image_id").drop(columns="category").reindex(images["image_id"], fill_value=0)
+    table = pd.concat([images, numbers.reset_index(drop=True)], axis=1)
+    gendered = table["female"] + table["male"]
+    table["share"] = (table["female"] / gendered.where(gendered > 0)).astype(np.float64)
+    return table
+
+
+def category_shares(
+    table: pd.DataFrame, categories: np.ndarray | None = None, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """(C) mean image share per category (ascending), or (C, B) under image weights (m, B); NaN without any."""
+    categories = table["category"].to_numpy() if categories is None else categories
+    share = table["share"].to_numpy()
+    usable = np.isfinite(share).astype(np.float64)
+    weights = np.ones((len(share), 1)) if weights is None else weights
+    names, code = np.unique(categories, return_inverse=True)
+    inside = (code == np.arange(len(names))[:, None]).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        means = (inside * np.nan_to_num(share)) @ weights / ((inside * usable) @ weights)
+    return means[:, 0] if means.shape[1] == 1 else means
+
+
+def _language(table: pd.DataFrame, resampled: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    names = sorted(table["category"].unique())
+    categories = {}
+    for name, draws in zip(names, np.atleast_2d(resampled), strict=True):
+        categories[name] = _numbers(table[table["category"] == name], draws, rng)
+    tested = [name for name in names if categories[name]["p"] is not None]
+    q = benjamini_hochberg(np.array([categories[name]["p"] for name in tested]))
+    for name in names:
+        categories[name]["q"] = None
+    for name, value in zip(tested, q, strict=True):
+        categories[name]["q"] = float(value)
+    shares = table["share"].to_numpy()
+    usable = shares[np.isfinite(shares)]
+    overall = rng.integers(0, max(len(usable), 1), size=(resampled.shape[-1], len(usable)))
+    means = usable[overall].mean(axis=1) if len(usable) else np.empty(0)
+    return {"overall": _numbers(table, means, rng), "categories": categories}
+
+
+def _numbers(table: pd.DataFrame, resampled: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    """Counts, rates and the share with its interval and p; None where no caption is gendered."""
+    sums = table[["captions", "female", "male", "tied", "female_words", "male_words", "words"]].sum()
+    share = table["share"].to_numpy()
+    share = share[np.isfinite(share)]
+    resampled = resampled[np.isfinite(resampled)]
+    gendered = int(sums["female"] + sums["male"])
+
+    def per(amount: float, of: float, scale: float = 1.0) -> float | None:
+        return float(scale * amount / of) if of else None
+
+    ends = np.quantile(resampled, [0.025, 0.975]) if len(share) > 1 and len(resampled) else (None, None)
+    return {
+        "images": int((table["captions"] > 0).sum()),
+        "images_gendered": len(share),
+        "captions": int(sums["captions"]),
+        "captions_gendered": gendered,
+        "gendered_rate": per(gendered, sums["captions"]),
+        "tied_rate": per(sums["tied"], sums["captions"]),
+        "share": float(share.mean()) if len(share) else None,
+        "low": None if ends[0] is None else float(ends[0]),
+        "high": None if ends[1] is None else float(ends[1]),
+        "p": sign_flip_p(share - 0.5, rng) if len(share) else None,
+        "female_per_100_words": per(sums["female_words"], sums["words"], 100),
+        "male_per_100_words": per(sums["male_words"], sums["words"], 100),
+        "gendered_per_100_words": per(sums["female_words"] + sums["male_words"], sums["words"], 100),
+        "words_per_caption": per(sums["words"], sums["captions"]),
+    }
+
+
+def _against_truth(
+    planted: dict[str, dict[str, float]] | None,
+    language: str,
+    table: pd.DataFrame,
+    resampled: np.ndarray,
+    where: Path | None,
+) -> dict[str, Any] | None:
+    """Planted against measured shares over the categories that have both; None without planted values."""
+    if planted is None:
+        return None
+    names = np.array(sorted(table["category"].unique()), dtype=object)
+    missing = [name for name in names if name not in planted.get(language, {})]
+    if missing:
+        raise InputError(
+            where,
+            found=f"no planted share of {missing[0]!r} in language {language}",
+            expected="every category of the generated captions",
+            mend="give the truth of this study, or none",
+        )
+    measured = category_shares(table)
+    inside = np.isfinite(measured)
+    names, measured, draws = names[inside], measured[inside], resampled[inside]
+    true = np.array([planted[language][name] for name in names], dtype=np.float64)
+    r = float(pearson(measured, true))
+    low, high = fisher_interval(r, pearson(draws, np.repeat(true[:, None], draws.shape[1], axis=1)))
+    return {
+        "shares": {name: float(value) for name, value in zip(names, true, strict=True)},
+        "categories": len(names),
+        "r": r if np.isfinite(r) else None,
+        "r_low": low,
+        "r_high": high,
+        "mae": float(np.abs(measured - true).mean()) if len(names) else None,
+    }
+
+
+def _agreement(
+    pair: tuple[str, str], shares: list[np.ndarray], resampled: list[np.ndarray], rng: np.random.Generator
+) -> dict[str, Any]:
+    """Correlation of two languages' shares over the categories; p: categories of the one shuffled, two-sided."""
+    inside = np.isfinite(shares[0]) & np.isfinite(shares[1])
+    first, second = (x[inside] for x in shares)
+    document: dict[str, Any] = {"languages": list(pair), "categories": int(inside.sum())}
+    orders = rng.permuted(np.repeat(second[:, None], _PERMUTATIONS, axis=1), axis=0)
+    for method, function in _METHODS.items():
+        r = float(function(first, second))
+        if not np.isfinite(r):
+            document[method] = {"r": None, "low": None, "high": None, "p": None}
+            continue
+        draws = [x[inside] for x in resampled]
+        whole = np.isfinite(draws[0]).all(axis=0) & np.isfinite(draws[1]).all(axis=0)
+        low, high = fisher_interval(r, function(draws[0][:, whole], draws[1][:, whole]))
+        null = function(np.repeat(first[:, None], _PERMUTATIONS, axis=1), orders)
+        p = float((1 + np.sum(np.abs(null) >= abs(r) - 1e-12)) / (1 + _PERMUTATIONS))
+        document[method] = {"r": r, "low": low, "high": high, "p": p}
+    return document

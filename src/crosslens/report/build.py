@@ -1,0 +1,211 @@
+"""The stage `report`: gathers what the page shows and writes it."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from crosslens.errors import InputError
+from crosslens.report.cards import Examples, groups
+from crosslens.report.data import dataset_view
+from crosslens.report.findings import findings, verdict
+from crosslens.report.glossary import GLOSSARY
+from crosslens.report.numbers import plain
+from crosslens.report.page import render
+from crosslens.report.pictures import Picture, load_pictures
+from crosslens.summary.names import corpus_name, language_name, site_name, site_order
+from crosslens.summary.reading import Document
+from crosslens.summary.stereotype import stereotype_records
+
+CONTENTS = {
+    "findings": "What was found",
+    "data": "Data",
+    "quality": "Quality",
+    "gender": "Gender",
+    "stereotype": "Stereotypes",
+    "cross-lingual": "Both languages",
+    "features": "Features",
+    "methods": "Definitions",
+    "provenance": "Provenance",
+}
+
+
+def build_report(
+    *,
+    study: str,
+    settings: dict[str, Any],
+    dataset: Path,
+    layers: dict[str, Path],
+    rankings: dict[str, Path],
+    stereotype: Path | None,
+    figures: dict[str, Path],
+    source: dict[str, Any],
+    out: Path,
+    examples: dict[str, Path] | None = None,
+) -> None:
+    """Write the report of `study` to `out`, one HTML file that needs nothing else.
+
+    settings: the study's settings. dataset: JSON of kind dataset_summary. layers: site -> JSON of kind layer.
+    rankings, and examples (kind gendered_examples, looked at first): `{corpus}/{language}/{site}` -> JSON with the top
+    examples of features. stereotype: JSON of kind stereotype, or None where no captions are generated. figures: name
+    -> PNG, the name as in `report.pictures.load_pictures`. source: what to say of the model (name -> words).
+    Raises InputError where a file or field is missing, and where files of different SAEs are mixed.
+    """
+    if not layers:
+        raise InputError(
+            "layers", found="none", expected="at least one layer's summary", mend="name its path"
+        )
+    summaries = {site: Document(layers[site], "layer") for site in sorted(layers, key=site_order)}
+    for site, summary in summaries.items():
+        if summary("site") != site:
+            raise InputError(
+                summary.path,
+                found=f"the summary of {summary('site')}",
+                expected=site,
+                mend="name the right file",
+            )
+    records = {name: _gather(summaries, name) for name in ("saes", "gender", "probes", "cross_lingual")}
+    data = dataset_view(Document(dataset, "dataset_summary"))
+    told = stereotype_view(stereotype)
+    view = {
+        "study": study,
+        "what": _what(source, data, list(summaries)),
+        "contents": [{"id": anchor, "title": title} for anchor, title in CONTENTS.items()],
+        "dataset": data,
+        "saes": [_with_gates(record) for record in records["saes"]],
+        "gate_names": _gate_names(records["saes"]),
+        "quality_words": _gate_words(records["saes"]),
+        "gender": [record | {"words": verdict(record)} for record in records["gender"]],
+        "probes": [record | {"name": _probed(record["corpus"])} for record in records["probes"]],
+        "cross_lingual": records["cross_lingual"],
+        "stereotype": told,
+        "figures": _placed(load_pictures(figures), list(summaries)),
+        "features": groups(records["gender"], _sources(rankings, examples or {})),
+        "glossary": GLOSSARY,
+        "provenance": _provenance(study, settings, source, summaries),
+    }
+    view["findings"] = findings(
+        records["saes"], records["gender"], view["probes"], records["cross_lingual"], told
+    )
+    Path(out).write_text(render(view), encoding="utf-8")
+
+
+def stereotype_view(path: Path | None) -> dict[str, Any] | None:
+    """Shares and fits with a sentence on what they are."""
+    if path is None:
+        return None
+    records = stereotype_records(path)
+    counts = []
+    for language in dict.fromkeys(row["language"] for row in records["shares"]):
+        rows = [row for row in records["shares"] if row["language"] == language]
+        captions, images = (
+            sum(row[name] for row in rows) for name in ("captions_gendered", "images_gendered")
+        )
+        counts.append(
+            f"{language_name(language)}: {plain(captions)} gendered captions of {plain(images)} pictures"
+        )
+    words = "The model captioned test pictures in which no gender is visible. " + "; ".join(counts) + "."
+    return records | {"words": words}
+
+
+def _gather(summaries: dict[str, Document], name: str) -> list[dict[str, Any]]:
+    return [{**record, "site": site} for site, summary in summaries.items() for record in summary(name)]
+
+
+def _sources(rankings: dict[str, Path], examples: dict[str, Path]) -> dict[str, list[Examples]]:
+    sources: dict[str, list[Examples]] = {}
+    for paths, kind in ((examples, "gendered_examples"), (rankings, "rankings")):
+        for key, path in paths.items():
+            sources.setdefault(key, []).append(Examples(path, kind))
+    return sources
+
+
+def _with_gates(record: dict[str, Any]) -> dict[str, Any]:
+    words = {True: ("pass", "passes"), False: ("fail", "fails"), None: ("missing", "undefined")}
+    gates = []
+    for gate in record["gates"]:
+        mark, word = words[gate["passed"]]
+        gates.append({"gate": gate["gate"], "mark": mark, "word": word, "says": gate["says"]})
+    return record | {"gates": gates}
+
+
+def _gate_names(saes: list[dict[str, Any]]) -> list[str]:
+    """The gates' names as headings; every SAE must have the same, in the same order."""
+    names = [[gate["gate"] for gate in record["gates"]] for record in saes]
+    for record, other in zip(saes, names, strict=True):
+        if other != names[0]:
+            where = f"quality of {record['corpus']}/{record['language']} at {record['site']}"
+            raise InputError(where, found=other, expected=names[0], mend="rebuild the layers' summaries")
+    words = {"sparse": "sparse", "beats_pca": "better than PCA", "alive": "alive"}
+    return [words.get(name, name) for name in names[0]] if names else []
+
+
+def _gate_words(saes: list[dict[str, Any]]) -> str:
+    failed = [gate for record in saes for gate in record["gates"] if gate["passed"] is not True]
+    gates = sum(len(record["gates"]) for record in saes)
+    if not failed:
+        return f"All {plain(gates)} gates are passed."
+    return f"{plain(gates - len(failed))} of {plain(gates)} gates are passed; the table says which are not, and why."
+
+
+def _probed(corpus: str) -> str:
+    return "raw activations" if corpus == "activations" else f"codes, {corpus_name(corpus)}"
+
+
+def _what(source: dict[str, Any], data: dict[str, Any], sites: list[str]) -> str:
+    model = source.get("name") or source.get("id") or "the model"
+    return (
+        f"Model: {model}. {plain(data['images'])} pictures, {plain(data['samples'])} captions a language; "
+        f"sparse autoencoders at {', '.join(site_name(site) for site in sites)}."
+    )
+
+
+def _placed(pictures: dict[str, Picture], sites: list[str]) -> dict[str, Any]:
+    """The pictures by the section that shows them."""
+
+    def of(figure: str) -> list[Picture]:
+        return [pictures[f"{site}/{figure}"] for site in sites if f"{site}/{figure}" in pictures]
+
+    training = {
+        site: [pictures[name] for name in (f"{site}/training", f"{site}/density") if name in pictures]
+        for site in sites
+    }
+    study = {
+        name: [pictures[name]] if name in pictures else [] for name in ("quality", "probes", "stereotype")
+    }
+    return study | {
+        "training": {site: some for site, some in training.items() if some},
+        "gender": of("gender_features"),
+        "cross_lingual": of("effect_sizes"),
+    }
+
+
+def _provenance(
+    study: str, settings: dict[str, Any], source: dict[str, Any], summaries: dict[str, Document]
+) -> list[tuple[str, Any]]:
+    """(name, value): the study's settings, the model, the digest of every SAE, and the version of crosslens."""
+    rows: list[tuple[str, Any]] = [("study", study), ("crosslens", version("crosslens"))]
+    rows += [(f"model: {name}", _value(value)) for name, value in source.items()]
+    rows += [(name, value) for key, part in settings.items() for name, value in _flat(key, part)]
+    for site, summary in summaries.items():
+        digests = {record["corpus"]: record["sae"] for record in summary("saes")}
+        rows += [
+            (f"{corpus_name(corpus)}, {site_name(site)}: sha256", digest)
+            for corpus, digest in digests.items()
+        ]
+    return rows
+
+
+def _flat(name: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        return [row for key, part in value.items() for row in _flat(f"{name}.{key}", part)]
+    return [(name, _value(value))]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(part) for part in value) or "none"
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

@@ -1,0 +1,254 @@
+"""A killed or damaged extraction goes on where it was and ends with the same bytes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny import digests
+
+from crosslens.activations import extract as stage
+from crosslens.activations.extract import extract
+from crosslens.activations.writer import SiteWriter
+
+CHILD = """
+import json, os, signal, sys
+import crosslens.tables.arrays as arrays
+arrays.CHUNK_BYTES = 512
+import crosslens.activations.extract as stage
+import crosslens.activations.writer as writer
+import zarr.storage._local as local
+from pathlib import Path
+
+point, after = sys.argv[2], int(sys.argv[3])
+calls = 0
+
+def dies(function, half=False):
+    def wrapped(*args, **options):
+        global calls
+        calls += 1
+        if calls > after:
+            if half:
+                path = args[0]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.with_suffix(".0.partial").write_bytes(b"half")
+                path.write_bytes(bytes(args[1].as_buffer_like())[:100])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **options)
+    return wrapped
+
+if point == "forward":
+    stage.forward = dies(stage.forward)
+elif point == "index":
+    writer.replace_durably = dies(writer.replace_durably)
+elif point == "sync":
+    writer.sync = dies(writer.sync)
+elif point == "shard":
+    local._put = dies(local._put, half=True)
+elif point == "finish":
+    writer.SiteWriter.finish = dies(writer.SiteWriter.finish)
+
+given = json.loads(sys.argv[1])
+for name in ("dataset", "images", "tokens"):
+    given[name] = Path(given[name])
+given["sites"] = {site: Path(path) for site, path in given["sites"].items()}
+import torch
+torch.set_num_threads(1)
+stage.extract(**given)
+"""
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """The bits depend on the number of threads, so parent and child must agree."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def expected(one_thread, world, small_chunks, tmp_path_factory):
+    """Digests of an undisturbed extraction, by site, and of its token table."""
+    folder = tmp_path_factory.mktemp("expected")
+    paths = {site: folder / site / "out.zarr" for site in ("1", "2.resid_pre", "3")}
+    tokens = folder / "tokens" / "out.zarr"
+    for path in [*paths.values(), tokens]:
+        path.parent.mkdir(parents=True)
+    extract(**world, sites=paths, tokens=tokens)
+    found = {name: digests(path) for name, path in [*paths.items(), ("tokens", tokens)]}
+    assert sum("values/c/" in name for name in found["1"]) > 5
+    return found
+
+
+def assert_same(out, expected):
+    for name, path in [*out["sites"].items(), ("tokens", out["tokens"])]:
+        assert digests(path) == expected[name], name
+
+
+def killed(world, out, point, after):
+    """Run an extraction in a process of its own, which kills itself at the given point."""
+    given = {**world, **out}
+    given = json.dumps(given, default=str)
+    command = [sys.executable, "-c", CHILD, given, point, str(after)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("point, after", [("shard", 45), ("sync", 30)])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+    world, outputs, tmp_path, small_chunks, expected, monkeypatch, point, after
+):
+    out = outputs(tmp_path)
+    result = killed(world, out, point, after)
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    batches = []
+    forward = stage.forward
+    monkeypatch.setattr(stage, "forward", lambda *args: (batches.append(args[2]), forward(*args))[1])
+    extract(**world, **out)
+    assert_same(out, expected)
+    total = len(expected_batches(world))
+    assert 0 < len(batches) < total
+
+
+def expected_batches(world):
+    from crosslens.activations.plan import make_plan
+    from crosslens.models.load import load_model
+
+    loaded = load_model(**world["model"])
+    samples = stage.read_samples(world["dataset"], world["rows"])
+    return make_plan(loaded, samples, roles=stage.STORED_ROLES, batch_tokens=world["batch_tokens"]).batches
+
+
+class Killed(BaseException):
+    """Stands for a kill inside this process, for many points in little time."""
+
+
+@pytest.mark.parametrize("after", [0, 2, 7, 19])
+@pytest.mark.parametrize("point", ["replace_durably", "sync", "file_digest"])
+def test_any_point_of_the_writer_may_be_the_last(
+    world, outputs, tmp_path, small_chunks, expected, monkeypatch, point, after
+):
+    out = outputs(tmp_path)
+    calls = 0
+    import crosslens.activations.writer as writer
+
+    function = getattr(writer, point)
+
+    def dying(*args, **options):
+        nonlocal calls
+        calls += 1
+        if calls > after:
+            raise Killed
+        return function(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, point, dying)
+        try:
+            extract(**world, **out)
+        except Killed:
+            pass
+        else:
+            assert calls <= after
+    extract(**world, **out)
+    assert_same(out, expected)
+
+
+def stop_after(monkeypatch, world, out, appended):
+    """Stop an extraction when `appended` batches have been handed to the disk."""
+    append, calls = SiteWriter.append, 0
+
+    def counting(self, *args):
+        nonlocal calls
+        calls += 1
+        if calls > appended:
+            raise Killed
+        append(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SiteWriter, "append", counting)
+        with pytest.raises(Killed):
+            extract(**world, **out)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove", "flip", "norms", "index", "stray"])
+def test_damage_is_found_and_computed_anew(
+    world, outputs, tmp_path, small_chunks, expected, monkeypatch, damage
+):
+    out = outputs(tmp_path)
+    stop_after(monkeypatch, world, out, 15)
+    path = out["sites"]["1"]
+    shard = path / "values" / "c" / "1" / "0"
+    data = shard.read_bytes()
+    index = path.with_name(path.name + ".progress.json")
+    assert len(json.loads(index.read_text())["shards"]) > 2
+    if damage == "truncate":
+        shard.write_bytes(data[: len(data) // 2])
+    elif damage == "remove":
+        shard.unlink()
+    elif damage == "flip":
+        shard.write_bytes(data[:40] + bytes([data[40] ^ 1]) + data[41:])
+    elif damage == "norms":
+        os.truncate(path.with_name(path.name + ".norms"), 40)
+    elif damage == "index":
+        index.write_text(index.read_text()[:50])
+    else:
+        (path / "values" / "c" / "7").mkdir(exist_ok=True)
+        (path / "values" / "c" / "7" / "0.partial").write_bytes(b"half a shard")
+    extract(**world, **out)
+    assert_same(out, expected)
+
+
+def test_outputs_of_different_progress_meet(world, outputs, tmp_path, small_chunks, expected, monkeypatch):
+    """One site is finished, one has begun, one is new: the finished one is not computed again."""
+    out = outputs(tmp_path)
+    extract(**world, sites={"1": out["sites"]["1"]}, tokens=None)
+    part = {"sites": {"3": out["sites"]["3"]}, "tokens": None}
+    stop_after(monkeypatch, world, part, 5)
+    asked = []
+    forward = stage.forward
+    monkeypatch.setattr(stage, "forward", lambda *args: (asked.append(tuple(args[2])), forward(*args))[1])
+    extract(**world, **out)
+    assert_same(out, expected)
+    assert set(asked) == {("2.resid_pre",), ("2.resid_pre", "3")}
+
+
+def test_a_finished_run_computes_nothing_again(world, outputs, tmp_path, small_chunks, expected, monkeypatch):
+    out = outputs(tmp_path)
+    extract(**world, **out)
+    monkeypatch.setattr(stage, "forward", lambda *args: pytest.fail("computed again"))
+    extract(**world, **out)
+    assert_same(out, expected)
+
+
+def test_progress_of_other_work_is_not_used(world, outputs, tmp_path, small_chunks, expected):
+    out = outputs(tmp_path)
+    extract(**{**world, "batch_tokens": 90}, **out)
+    extract(**world, **out)
+    assert_same(out, expected)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("attempt", range(8))
+def test_kills_at_random_times(world, outputs, tmp_path, small_chunks, expected, attempt):
+    """A process killed from outside, again and again, at times nobody chose."""
+    out = outputs(tmp_path)
+    command = [sys.executable, "-c", CHILD, json.dumps({**world, **out}, default=str), "none", "0"]
+    for i in range(3):
+        process = subprocess.Popen(
+            command, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        begun = Path(out["sites"]["1"])
+        while process.poll() is None and not begun.exists():
+            time.sleep(0.01)
+        time.sleep(0.05 * attempt * (i + 1) / 3)
+        process.kill()
+        process.wait()
+    extract(**world, **out)
+    assert_same(out, expected)

@@ -1,0 +1,219 @@
+"""The dataset stage: the same samples in every language, honest labels, and a summary that adds up."""
+
+import json
+import time
+from collections import Counter
+
+import pytest
+from data_tables import HEADER, LEXICONS, UNLABELLED, build, people, write_csv, write_image
+from sklearn.metrics import cohen_kappa_score
+
+from crosslens.data.agreement import cohen_kappa
+from crosslens.errors import InputError
+from crosslens.planted.source import write_source
+
+COLUMNS = [
+    "sample_id",
+    "image_id",
+    "row",
+    "caption",
+    "prompt",
+    "gender",
+    "gender_source",
+    "category",
+    "image",
+    "image_sha256",
+    "split",
+    "label_spans",
+]
+SHARED = [name for name in COLUMNS if name not in ("caption", "prompt", "label_spans")]
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(rows, header=HEADER):
+        return write_csv(tmp_path / "captions.csv", rows, header)
+
+    return write
+
+
+def test_both_languages_have_the_same_samples_in_the_order_of_the_source(tmp_path, table):
+    tables, summary = build(tmp_path / "out", table(people(30, captions=5)))
+    en, ar = tables["en"], tables["ar"]
+    assert list(en.columns) == list(ar.columns) == COLUMNS
+    assert en[SHARED].equals(ar[SHARED])
+    assert en["row"].tolist() == list(range(1, 151)) and en["row"].dtype == "int64"
+    assert en["sample_id"].tolist()[:6] == [*(f"img_00000#{k}" for k in range(5)), "img_00001#0"]
+    assert set(en["gender_source"]) == {"column"} and set(en["image"]) == set(en["image_sha256"]) == {""}
+    assert set(ar["prompt"]) == {"صف الصورة."} and ar["caption"][0] == "امرأة في الصورة 0.0"
+    assert summary["rows"] == 150 and summary["images"] == 30 and summary["quarantine"] == []
+
+
+def test_no_image_is_in_two_splits_and_the_counts_say_what_is_in_the_tables(tmp_path, table):
+    tables, summary = build(tmp_path / "out", table(people(60, captions=5)))
+    en = tables["en"]
+    assert (en.groupby("image_id")["split"].nunique() == 1).all()
+    for cell in summary["counts"]:
+        found = en[
+            (en["split"] == cell["split"])
+            & (en["gender"] == cell["gender"])
+            & (en["category"] == cell["category"])
+        ]
+        assert cell["rows"] == len(found) and cell["images"] == found["image_id"].nunique()
+    assert sum(cell["images"] for cell in summary["counts"]) == 60
+    assert {cell["images"] for cell in summary["counts"] if cell["split"] == "train"} == {6}
+
+
+def test_label_spans_are_the_gendered_words_of_the_caption(tmp_path, table):
+    tables, _ = build(tmp_path / "out", table(people(30)))
+    for language, female in (("en", "woman"), ("ar", "امرأة")):
+        row = tables[language].iloc[0]
+        assert [row["caption"][s:e] for s, e in json.loads(row["label_spans"])] == [female]
+        assert tables[language].iloc[2]["label_spans"] == "[]"
+
+
+def test_unknown_stays_unknown_even_if_the_caption_tells_a_gender(tmp_path, table):
+    rows = people(30)
+    rows[2][1] = "a woman with her sister"
+    tables, summary = build(tmp_path / "out", table(rows))
+    assert tables["en"]["gender"][2] == "unknown" and json.loads(tables["en"]["label_spans"][2])
+    column = {entry["derived"]: entry for entry in summary["agreement"]["column"]}
+    assert column["en"]["table"]["unknown"] == {"female": 1, "male": 0, "unknown": 9}
+    assert (
+        column["en"]["agree"] == 29 and column["ar"]["agree"] == 30 and column["combined"]["one_silent"] == 1
+    )
+
+
+def test_gender_from_the_captions_and_how_the_languages_agree(tmp_path, table):
+    rows = [[*row[:3], row[4]] for row in people(30)]
+    rows[0][2] = "رجل في الصورة"  # the languages contradict each other
+    rows[1][2] = "شخص في الصورة"  # one of them is silent
+    rows[3][1] = "the other person on the theatre's stage"
+    tables, summary = build(tmp_path / "out", table(rows, UNLABELLED))
+    gender = tables["ar"]["gender"]
+    assert set(tables["ar"]["gender_source"]) == {"caption"} and summary["gender_source"] == "caption"
+    assert gender[0] == "unknown" and gender[1] == "male" and gender[3] == "female"
+    assert Counter(gender) == {"female": 9, "male": 10, "unknown": 11}
+    (pair,) = summary["agreement"]["languages"]
+    assert (pair["first"], pair["second"], pair["images"]) == ("en", "ar", 30)
+    assert pair["contradict"] == 1 and pair["one_silent"] == 2 and pair["agree"] == 27
+    assert summary["agreement"]["column"] == []
+    english = ["female", "male", "unknown"] * 10
+    arabic = list(english)
+    english[3], arabic[0], arabic[1] = "unknown", "male", "unknown"
+    assert pair["kappa"] == pytest.approx(cohen_kappa_score(english, arabic))
+
+
+def test_captions_of_one_image_vote_for_its_gender(tmp_path, table):
+    rows = [[*row[:3], row[4]] for row in people(30, captions=3)]
+    rows[0][1], rows[1][1] = "a man and a woman", "a person"
+    rows[3][1:3], rows[4][1:3] = ["a woman", "امرأة"], ["a person", "شخص"]
+    tables, _ = build(tmp_path / "out", table(rows, UNLABELLED))
+    genders = tables["en"].groupby("image_id")["gender"].agg(set)
+    assert genders["img_00000"] == {"female"} and genders["img_00001"] == {"unknown"}
+
+
+def test_kappa_where_it_is_not_defined():
+    assert cohen_kappa([]) is None
+    assert cohen_kappa([("female", "female")] * 3) is None
+    assert cohen_kappa([("female", "male"), ("male", "female")]) == -1
+
+
+def test_a_quarantined_image_is_dropped_in_both_languages(tmp_path, table):
+    rows = people(30, captions=2)
+    for i in range(30):
+        write_image(tmp_path / f"images/img_{i:05d}.png", i)
+    (tmp_path / "images/img_00004.png").write_text("broken")
+    (tmp_path / "images/img_00005.png").unlink()
+    tables, summary = build(tmp_path / "out", table(rows), images=tmp_path / "images")
+    for one in tables.values():
+        assert len(one) == 56 and not set(one["image_id"]) & {"img_00004", "img_00005"}
+        assert one["row"].tolist() == [*range(1, 9), *range(13, 61)]
+        assert one["image"][0] == "img_00000.png" and all(len(digest) == 64 for digest in one["image_sha256"])
+    assert [entry["image_id"] for entry in summary["quarantine"]] == ["img_00004", "img_00005"]
+    assert (
+        "not an image" in summary["quarantine"][0]["reason"]
+        and "no file" in summary["quarantine"][1]["reason"]
+    )
+    assert tables["en"][SHARED].equals(tables["ar"][SHARED])
+
+
+def test_identical_pictures_under_two_names_stay_in_one_split(tmp_path, table):
+    for i in range(30):
+        write_image(tmp_path / f"images/img_{i:05d}.png", i % 15)
+    tables, summary = build(tmp_path / "out", table(people(30)), images=tmp_path / "images")
+    split = dict(zip(tables["en"]["image_id"], tables["en"]["split"], strict=True))
+    assert len(summary["identical_images"]) == 15
+    assert all(split[first] == split[second] for first, second in summary["identical_images"])
+
+
+def test_the_same_input_gives_the_same_bytes_wherever_it_lies(tmp_path):
+    written = []
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        path = write_csv(tmp_path / name / "captions.csv", people(30))
+        build(tmp_path / name / "out", path)
+        written.append({file.name: file.read_bytes() for file in (tmp_path / name / "out").iterdir()})
+    assert written[0] == written[1]
+    assert str(tmp_path) not in written[0]["summary.json"].decode()
+
+
+def test_the_order_of_the_rows_does_not_move_an_image(tmp_path, table):
+    rows = people(30)
+    first = build(tmp_path / "a", table(rows))[0]["en"].set_index("image_id")["split"]
+    second = build(tmp_path / "b", table(rows[::-1]))[0]["en"].set_index("image_id")["split"]
+    assert first.to_dict() == second.to_dict()
+
+
+def test_one_language_alone_and_a_table_without_lexicon(tmp_path, table):
+    tables, summary = build(tmp_path / "one", table(people(30)), languages=["ar"])
+    assert (
+        list(tables) == ["ar"] and summary["languages"] == ["ar"] and summary["agreement"]["languages"] == []
+    )
+    tables, summary = build(tmp_path / "none", table(people(30)), lexicons={})
+    assert set(tables["en"]["label_spans"]) == {"[]"}
+    assert summary["lexicon_hits"] == {} and summary["agreement"] == {"languages": [], "column": []}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"languages": ["en", "fr"]}, "language 'fr'"),
+        ({"prompts": {"en": "Describe."}}, "language 'ar'"),
+        ({"lexicons": {"en": LEXICONS / "gender_en.yaml"}}, "would not be masked"),
+        ({"lexicons": dict.fromkeys(("en", "ar"), LEXICONS / "gender_en.yaml")}, "one of language 'ar'"),
+        ({"splits": {"train": 0.98, "select": 0.01, "test": 0.01}}, "no image in"),
+        ({"images": LEXICONS}, "not one of 30 images"),
+    ],
+)
+def test_refusals(tmp_path, table, changes, said):
+    with pytest.raises(InputError) as caught:
+        build(tmp_path / "out", table(people(30)), **changes)
+    assert said in str(caught.value)
+
+
+def test_neither_gender_column_nor_lexicon_is_refused(tmp_path, table):
+    rows = [[*row[:3], row[4]] for row in people(30)]
+    with pytest.raises(InputError, match="no column 'ground_truth_gender' and no lexicon"):
+        build(tmp_path / "out", table(rows, UNLABELLED), lexicons={})
+
+
+def test_the_planted_source(tmp_path):
+    write_source(tmp_path / "source", images=100, seed=0)
+    lexicons = {language: LEXICONS / f"planted_{language}.yaml" for language in ("en", "ar")}
+    source = tmp_path / "source"
+    tables, summary = build(
+        tmp_path / "out", source / "captions.csv", images=source / "images", lexicons=lexicons
+    )
+    assert summary["quarantine"] == summary["identical_images"] == []
+    assert Counter(tables["en"]["gender"]) == {"unknown": 40, "female": 30, "male": 30}
+    column = {entry["derived"]: entry for entry in summary["agreement"]["column"]}
+    assert column["ar"]["table"]["female"] == {"female": 30, "male": 0, "unknown": 0}
+
+
+def test_forty_thousand_rows_take_seconds(tmp_path, table):
+    path = table(people(8000, captions=5))
+    began = time.process_time()
+    tables, _ = build(tmp_path / "out", path)
+    assert len(tables["ar"]) == 40_000
+    assert time.process_time() - began < 10

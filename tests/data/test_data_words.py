@@ -1,0 +1,96 @@
+"""Words, their spans and their readings; whole words only."""
+
+import unicodedata
+
+import pytest
+from data_tables import RELAXED
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosslens.data.words import ARTICLE, Candidate, arabic_candidates, normalise_arabic, words
+
+ALPHABET = "ابةتكلوفسهيمنأؤىـًَّ abc'-’ .,،؟\u200d\u200f"
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("The man's dog.", "en", ["The", "man's", "dog"]),
+        ("a man-made lake — she said 'he'", "en", ["a", "man-made", "lake", "she", "said", "he"]),
+        ("he/she, snake_case", "en", ["he", "she", "snake", "case"]),
+        ("رَجُلٌ يقرأُ كِتابًا.", "ar", ["رَجُلٌ", "يقرأُ", "كِتابًا"]),
+        ("رجـــل، وامرأة؟", "ar", ["رجـــل", "وامرأة"]),
+        ("رجل-امرأة", "ar", ["رجل", "امرأة"]),
+        ("लड़की किताब", "hi", ["लड़की", "किताब"]),
+        ("", "en", []),
+    ],
+)
+def test_words(text, language, expected):
+    assert [word.text for word in words(text, language)] == expected
+
+
+@given(st.one_of(st.text(), st.text(ALPHABET)), st.sampled_from(["en", "ar", "fr"]))
+@RELAXED
+def test_spans_are_those_of_the_text_and_lose_no_letter(text, language):
+    found = words(text, language)
+    assert all(text[word.start : word.end] == word.text for word in found)
+    assert all(a.end <= b.start for a, b in zip(found, found[1:], strict=False))
+    covered = {i for word in found for i in range(word.start, word.end)}
+    letters = {i for i, c in enumerate(text) if c.isalnum()}
+    assert letters <= covered
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("رَجُلٌ", "رجل"), ("رجـــل", "رجل"), ("إمرأة", "امراة"), ("فتى", "فتي"), ("أُمّ", "ام"), ("ﻻ", "لا")],
+)
+def test_spellings_that_are_one_word(first, second):
+    assert normalise_arabic(first) == normalise_arabic(second)
+
+
+def test_ta_marbuta_stays_apart_from_ha():
+    assert normalise_arabic("ممرضة") != normalise_arabic("ممرضه")
+
+
+@given(st.text(ALPHABET))
+@RELAXED
+def test_normalising_twice_changes_nothing(text):
+    once = normalise_arabic(text)
+    assert normalise_arabic(once) == once
+    assert not any(unicodedata.category(c) == "Mn" for c in once)
+
+
+@pytest.mark.parametrize(
+    ("word", "candidate"),
+    [
+        ("والممرضة", Candidate("ممرضة", ("و", ARTICLE), "")),
+        ("للرجل", Candidate("رجل", ("ل", ARTICLE), "")),
+        ("وبالسيارة", Candidate("سيارة", ("و", "ب", ARTICLE), "")),
+        ("فسيعمل", Candidate("يعمل", ("ف", "س"), "")),
+        ("كتابها", Candidate("كتاب", (), "ها")),
+        ("سيارته", Candidate("سيارة", (), "ه")),
+        ("وابنتهم", Candidate("ابنة", ("و",), "هم")),
+        ("رجلاً", Candidate("رجل", (), "ا")),
+        ("بدراجة", Candidate("دراجة", ("ب",), "")),
+    ],
+)
+def test_a_reading_of_an_arabic_word(word, candidate):
+    assert candidate in arabic_candidates(word)
+
+
+def test_the_whole_word_comes_first_and_the_article_excludes_possessives():
+    assert arabic_candidates("والدها")[0] == Candidate("والدها", (), "")
+    assert all(c.suffix == "" for c in arabic_candidates("الكتابها") if ARTICLE in c.prefixes)
+
+
+@given(st.text("ابتةكلوفسهيمنأ", min_size=1, max_size=12))
+@RELAXED
+def test_readings_put_together_again_are_the_word(word):
+    for stem, prefixes, suffix in arabic_candidates(word):
+        prefix = (
+            "".join(prefixes).replace("لال", "لل", 1)
+            if prefixes[-2:] == ("ل", ARTICLE)
+            else "".join(prefixes)
+        )
+        stems = {stem, stem[:-1] + "ت"} if stem.endswith("ة") and suffix else {stem}
+        assert word in {prefix + form + suffix for form in stems}

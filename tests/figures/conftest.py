@@ -1,0 +1,16 @@
+"""The result files of a small study, shared with the tests of the report."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "report"))
+
+from result_files import write_study
+
+
+@pytest.fixture(scope="session")
+def drawn_study(tmp_path_factory):
+    """Result files of one study of two layers."""
+    return write_study(tmp_path_factory.mktemp("drawn") / "in")

@@ -1,0 +1,188 @@
+"""The figures of one layer show what the result files say, read back from the axes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from result_files import D_SAE, change
+
+from crosslens.errors import InputError
+from crosslens.figures.density import density_figure
+from crosslens.figures.effect_sizes import effect_sizes_figure
+from crosslens.figures.gender_features import gender_features_figure
+from crosslens.figures.layer import (
+    SHOWN,
+    density_frames,
+    effect_frames,
+    gender_frame,
+    layer_figures,
+    training_frame,
+)
+from crosslens.figures.training import training_figure
+from crosslens.tables.documents import read_json, read_table
+
+NAMES = ["density.png", "effect_sizes.png", "gender_features.png", "training.png"]
+
+
+def words(figure) -> str:
+    """Everything written on the figure."""
+    texts = [text.get_text() for text in figure.findobj(match=lambda artist: hasattr(artist, "get_text"))]
+    return "\n".join(texts)
+
+
+def test_training_has_a_line_a_corpus_with_the_points_of_the_file(drawn_study):
+    _, features = density_frames(drawn_study.quality["2"])
+    figure = training_figure(training_frame(drawn_study.training["2"], features), site="2")
+    curve = read_json(drawn_study.training["2"]["ar"], "training")["curve"]
+    fvu, l0, dead = figure.axes
+    assert [line.get_label() for line in dead.lines] == ["joint SAE", "English SAE", "Arabic SAE"]
+    np.testing.assert_allclose(fvu.lines[2].get_ydata(), [point["fvu"] for point in curve])
+    np.testing.assert_allclose(l0.lines[2].get_xdata(), [point["tokens"] / 1e6 for point in curve])
+    np.testing.assert_allclose(dead.lines[2].get_ydata(), [point["dead"] / D_SAE for point in curve])
+    assert "20,480" in words(figure)
+
+
+def test_density_bars_count_the_live_features(drawn_study):
+    density, features = density_frames(drawn_study.quality["2"])
+    figure = density_figure(density, features, site="2")
+    titles = {axes.get_title(loc="left"): axes for axes in figure.axes}
+    assert len(titles) == 4
+    assert all(f"of {D_SAE} features" in title for title in titles)
+    by_live = sorted(sum(bar.get_height() for bar in axes.patches) for axes in titles.values())
+    assert by_live == sorted(features["live"])
+
+
+def test_a_histogram_that_does_not_add_up_is_refused(drawn_study, tmp_path):
+    path = tmp_path / "quality.json"
+    path.write_bytes(drawn_study.quality["2"]["joint/en"].read_bytes())
+    change(path, "quality", lambda document: document["density"]["counts"].append(1))
+    with pytest.raises(InputError, match="density histogram"):
+        density_frames({"joint/en": path})
+
+
+def test_gender_features_are_those_chosen_with_their_interval(drawn_study):
+    figure = gender_features_figure(gender_frame(drawn_study.gender["2"]), site="2")
+    chosen = read_json(drawn_study.gender["2"]["joint/ar"], "gender")["conditions"]["prompt"]
+    axes = next(
+        a
+        for a in figure.axes
+        if "Arabic" in a.get_title(loc="left") and "picture only" in a.get_title(loc="left")
+    )
+    expected = chosen["top_female"][:SHOWN] + chosen["top_male"][:SHOWN]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        f"#{entry['feature']}" for entry in expected
+    ]
+    bars = [line for line in axes.lines if line.get_gid() == "ci"]
+    np.testing.assert_allclose(
+        [bar.get_xdata() for bar in bars], [[e["d_low"], e["d_high"]] for e in expected]
+    )
+    points = [line for line in axes.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose([point.get_xdata()[0] for point in points], [entry["d"] for entry in expected])
+    hollow = [point.get_markerfacecolor() == "white" for point in points]
+    assert hollow == [not entry["significant"] for entry in expected]
+    assert "n = 60 female + 62 male pictures" in axes.get_title(loc="left")
+    assert "العربية" in words(figure)
+
+
+def test_nothing_chosen_is_said_in_words(drawn_study, tmp_path):
+    path = tmp_path / "gender.json"
+    path.write_bytes(drawn_study.gender["2"]["joint/en"].read_bytes())
+
+    def clear(document):
+        for condition in document["conditions"].values():
+            condition["top_female"], condition["top_male"] = [], []
+
+    change(path, "gender", clear)
+    figure = gender_features_figure(gender_frame({"joint/en": path}), site="2")
+    assert words(figure).count("no feature was significant on select") == 2
+
+
+def test_effect_sizes_has_a_point_a_feature_in_the_right_class(drawn_study):
+    pairs, agreement, languages = effect_frames(drawn_study.cross_lingual["2"], drawn_study.effects["2"])
+    assert languages == ("en", "ar")
+    figure = effect_sizes_figure(pairs, agreement, site="2", languages=languages)
+    result = read_json(drawn_study.cross_lingual["2"]["joint"], "cross_lingual")["results"][0]
+    axes = figure.axes[0]
+    offsets = np.concatenate([np.asarray(scatter.get_offsets()) for scatter in axes.collections])
+    assert len(offsets) == D_SAE
+    np.testing.assert_allclose(np.sort(offsets[:, 1]), np.sort(result["scatter"]["d"][1]))
+    significant = {}
+    for language in languages:
+        table = read_table(drawn_study.effects["2"][f"joint/{language}"], "gender_effects")
+        test = table[(table["split"] == "test") & (table["condition"] == "prompt")]
+        significant[language] = set(test.loc[test["significant"], "feature"])
+    chosen = {
+        f for f, yes in zip(result["scatter"]["feature"], result["scatter"]["chosen"], strict=True) if yes
+    }
+    sizes = {scatter.get_label(): len(scatter.get_offsets()) for scatter in axes.collections}
+    both = len(chosen & significant["en"] & significant["ar"])
+    assert sizes[f"chosen, confirmed in both ({both:,})"] == both
+    assert sizes[f"not chosen on select ({D_SAE - len(chosen):,})"] == D_SAE - len(chosen)
+    assert f"r = {result['live']['pearson']['r']:.2f}" in axes.get_title(loc="left")
+    assert f"n = {D_SAE} features, 122 pictures" in axes.get_title(loc="left")
+
+
+def test_a_correlation_that_is_undefined_is_said_in_words(drawn_study):
+    pairs, agreement, languages = effect_frames(drawn_study.cross_lingual["2"], drawn_study.effects["2"])
+    agreement = agreement.assign(r=np.nan, features=2)
+    figure = effect_sizes_figure(pairs.iloc[:0], agreement, site="2", languages=languages)
+    assert "too few for a correlation" in words(figure)
+    assert "no feature is live in both languages" in words(figure)
+
+
+def test_without_a_second_language_the_figure_says_so():
+    figure = effect_sizes_figure(*effect_frames({}, {})[:2], site="2", languages=("en", "ar"))
+    assert "not measured" in words(figure)
+
+
+def test_stage_writes_the_same_bytes_twice(drawn_study, tmp_path):
+    for name in ("first", "second"):
+        layer_figures(**drawn_study.figures("2"), out=tmp_path / name)
+    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == NAMES
+    for name in NAMES:
+        first, second = ((tmp_path / run / name).read_bytes() for run in ("first", "second"))
+        assert first == second
+        assert b"tEXt" not in first and b"tIME" not in first
+
+
+@pytest.mark.parametrize(
+    ("argument", "key", "kind"),
+    [("quality", "joint/en", "quality"), ("gender", "joint/en", "gender"), ("training", "joint", "training")],
+)
+def test_a_missing_file_or_field_is_named(drawn_study, tmp_path, argument, key, kind):
+    arguments = drawn_study.figures("2")
+    arguments[argument] = arguments[argument] | {key: tmp_path / "absent.json"}
+    with pytest.raises(InputError, match="absent.json.*no such file"):
+        layer_figures(**arguments, out=tmp_path / "out")
+    broken = tmp_path / "broken.json"
+    broken.write_text(f'{{"schema": 1, "kind": "{kind}"}}')
+    arguments[argument] = arguments[argument] | {key: broken}
+    with pytest.raises(InputError, match="broken.json"):
+        layer_figures(**arguments, out=tmp_path / "out")
+
+
+def test_the_palette_is_seaborns_colorblind():
+    seaborn = pytest.importorskip("seaborn")
+    from crosslens.figures import style
+
+    names = "BLUE ORANGE GREEN RED PINK BROWN ROSE GREY YELLOW SKY".split()
+    found = [getattr(style, name).lower() for name in names]
+    assert found == [colour.lower() for colour in seaborn.color_palette("colorblind").as_hex()]
+
+
+def test_a_users_matplotlib_settings_change_nothing(drawn_study, tmp_path):
+    import matplotlib
+
+    from crosslens.figures.style import save
+
+    density = density_frames(drawn_study.quality["2"])
+    save(density_figure(*density, site="2"), tmp_path / "plain.png")
+    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 40}):
+        save(density_figure(*density, site="2"), tmp_path / "styled.png")
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "styled.png").read_bytes()
+
+
+def test_frames_are_tidy(drawn_study):
+    assert isinstance(gender_frame(drawn_study.gender["2"]), pd.DataFrame)
+    assert set(gender_frame(drawn_study.gender["2"])["corpus"]) == {"joint"}
+    own = {key: path for key, path in drawn_study.gender["2"].items() if not key.startswith("joint")}
+    assert set(gender_frame(own)["corpus"]) == {"en", "ar"}

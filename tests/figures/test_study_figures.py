@@ -1,0 +1,95 @@
+"""The figures over all layers show what the layers' summaries say."""
+
+import numpy as np
+import pytest
+from result_files import LANGUAGES
+from test_layer_figures import words
+
+from crosslens.errors import InputError
+from crosslens.figures.probes import probes_figure
+from crosslens.figures.quality import quality_figure
+from crosslens.figures.stereotype import stereotype_figure
+from crosslens.figures.study import probes_frame, quality_frame, stereotype_frames, study_figures
+from crosslens.summary.layer import layer_summary
+from crosslens.summary.reading import Document
+from crosslens.tables.documents import read_json
+
+
+@pytest.fixture(scope="module")
+def layers(drawn_study, tmp_path_factory):
+    """site -> summary."""
+    folder = tmp_path_factory.mktemp("layers")
+    paths = {site: folder / f"{site}.json" for site in ("2", "4")}
+    for site, path in paths.items():
+        layer_summary(**drawn_study.layer(site), out=path)
+    return paths
+
+
+def test_quality_lines_are_the_numbers_of_the_summaries(layers):
+    summaries = [Document(path, "layer") for path in layers.values()]
+    figure = quality_figure(quality_frame(summaries))
+    ev, l0, ce = figure.axes
+    lines = {line.get_label(): line.get_ydata() for line in ev.lines}
+    expected = [
+        next(sae for sae in summary("saes") if (sae["corpus"], sae["language"]) == ("joint", "en"))
+        for summary in summaries
+    ]
+    np.testing.assert_allclose(lines["joint SAE, English"], [sae["ev"] for sae in expected])
+    np.testing.assert_allclose(lines["PCA of rank L0, English"], [sae["pca"] for sae in expected])
+    np.testing.assert_allclose(lines["mean of each token, English"], [sae["token_mean"] for sae in expected])
+    assert len([name for name in lines if "SAE" in name]) == 4
+    assert [tick.get_text() for tick in ce.get_xticklabels()] == ["block 2", "block 4"]
+    np.testing.assert_allclose(l0.lines[0].get_ydata(), [sae["l0"] for sae in expected])
+    assert "held-out test tokens" in words(figure)
+
+
+def test_what_was_not_spliced_is_left_out_in_words(drawn_study, tmp_path):
+    layer_summary(**drawn_study.layer("2") | {"spliced": {}}, out=tmp_path / "2.json")
+    figure = quality_figure(quality_frame([Document(tmp_path / "2.json", "layer")]))
+    assert "not measured" in words(figure)
+
+
+def test_probe_lines_are_the_numbers_of_the_files(drawn_study, layers):
+    figure = probes_figure(probes_frame([Document(path, "layer") for path in layers.values()]))
+    assert len(figure.axes) == 4
+    axes = next(
+        a
+        for a in figure.axes
+        if a.get_title(loc="left").startswith("Arabic") and "only" in a.get_title(loc="left")
+    )
+    lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+    files = [read_json(drawn_study.probes[site]["activations/ar"], "probe") for site in ("2", "4")]
+    results = [file["conditions"]["prompt"] for file in files]
+    np.testing.assert_allclose(lines["raw activations"], [result["auroc"]["value"] for result in results])
+    np.testing.assert_allclose(
+        lines["shuffled labels (null)"], [result["shuffled"]["auroc"]["value"] for result in results]
+    )
+    assert set(lines["majority class"]) == {0.5}
+    assert "n = 122 test pictures" in axes.get_title(loc="left")
+
+
+def test_stereotype_points_are_the_shares_beside_the_planted_ones(drawn_study):
+    shares, fits = stereotype_frames(drawn_study.stereotype)
+    figure = stereotype_figure(shares, fits)
+    document = read_json(drawn_study.stereotype, "stereotype")
+    order = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(order) == 10
+    for axes, language in zip(figure.axes, LANGUAGES, strict=True):
+        lines = {line.get_label(): line for line in axes.lines}
+        measured = dict(zip(lines["measured"].get_ydata(), lines["measured"].get_xdata(), strict=True))
+        planted = dict(zip(lines["planted"].get_ydata(), lines["planted"].get_xdata(), strict=True))
+        for i, category in enumerate(order):
+            assert measured[i] == document["languages"][language]["categories"][category]["share"]
+            assert planted[i] == document["languages"][language]["planted"]["shares"][category]
+        assert "r = 0.987 [0.95, 0.99], MAE 0.031" in axes.get_title(loc="left")
+        assert "n = 400 gendered captions of 110 pictures" in axes.get_title(loc="left")
+
+
+def test_stage_is_deterministic_and_says_what_is_missing(drawn_study, layers, tmp_path):
+    for name in ("first", "second"):
+        study_figures(layers=layers, stereotype=drawn_study.stereotype, out=tmp_path / name)
+    for name in ("quality.png", "probes.png", "stereotype.png"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+    assert "not measured" in words(stereotype_figure(*stereotype_frames(None)))
+    with pytest.raises(InputError, match="no such file"):
+        study_figures(layers={"2": tmp_path / "absent.json"}, stereotype=None, out=tmp_path / "out")

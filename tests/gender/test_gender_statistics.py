@@ -1,0 +1,222 @@
+"""The statistics against scipy and statsmodels, and against what they promise."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.sparse import csc_array, csr_array
+
+from crosslens.gender.correlation import fisher_interval, pearson, spearman
+from crosslens.gender.effects import feature_effects
+from crosslens.gender.location import benjamini_hochberg, mann_whitney, rank_columns, sign_flip_p, welch
+from crosslens.gender.moments import cohen_d, hedges_factor, moments
+from crosslens.gender.resampling import bootstrap_weights, shuffled_labels
+
+
+@pytest.fixture(scope="module")
+def tied():
+    """(values (60, 40) with many zeros, ties and negatives, female (60))."""
+    rng = np.random.default_rng(0)
+    values = rng.integers(-2, 6, size=(60, 40)).astype(np.float64)
+    values[rng.random(values.shape) < rng.random(40)] = 0.0
+    values[:, 0] = 0.0
+    values[:, 1] = 7.0
+    return values, rng.random(60) < 0.4
+
+
+def test_effect_sizes_and_welch_as_in_statsmodels_and_scipy(tied):
+    from statsmodels.stats.meta_analysis import effectsize_smd
+
+    values, female = tied
+    a, b = moments(csr_array(values), female), moments(csr_array(values), ~female)
+    x, y = values[female], values[~female]
+    assert a.mean == pytest.approx(x.mean(0)) and a.variance == pytest.approx(x.var(0, ddof=1))
+    d = cohen_d(a, b)
+    pooled = ((len(x) - 1) * x.var(0, ddof=1) + (len(y) - 1) * y.var(0, ddof=1)) / (len(x) + len(y) - 2)
+    assert d[2:] == pytest.approx((x.mean(0) - y.mean(0))[2:] / np.sqrt(pooled[2:]))
+    assert d[:2].tolist() == [0.0, 0.0], "what does not vary has no effect"
+    g, _ = effectsize_smd(
+        x.mean(0)[2:], x.std(0, ddof=1)[2:], len(x), y.mean(0)[2:], y.std(0, ddof=1)[2:], len(y)
+    )
+    # statsmodels uses Hedges' approximation 1 - 3/(4m - 1), here it is exact
+    assert d[2:] * hedges_factor(len(x), len(y)) == pytest.approx(g, rel=1e-4)
+    t, p = welch(a, b)
+    expected = stats.ttest_ind(x[:, 2:], y[:, 2:], equal_var=False)
+    assert t[2:] == pytest.approx(expected.statistic) and p[2:] == pytest.approx(expected.pvalue)
+    assert t[:2].tolist() == [0.0, 0.0] and p[:2].tolist() == [1.0, 1.0]
+
+
+def test_hedges_factor_is_the_gamma_ratio():
+    assert hedges_factor(2, 2) == pytest.approx(0.5641895835)  # 1/sqrt(pi), m = 2
+    assert hedges_factor(10, 12) == pytest.approx(1 - 3 / (4 * 20 - 1), abs=1e-4)
+    assert np.isnan(hedges_factor(1, 2))
+
+
+def test_mann_whitney_as_in_scipy(tied):
+    values, female = tied
+    u, p = mann_whitney(rank_columns(csc_array(values)), female)
+    expected = stats.mannwhitneyu(values[female], values[~female], method="asymptotic", axis=0)
+    assert u == pytest.approx(expected.statistic)
+    assert p[2:] == pytest.approx(expected.pvalue[2:])
+    assert p[:2].tolist() == [1.0, 1.0]
+
+
+def test_many_groupings_at_once_equal_one_at_a_time(tied):
+    values, female = tied
+    labels = shuffled_labels(female, 5, np.random.default_rng(1))
+    assert (labels.sum(axis=0) == female.sum()).all() and len(np.unique(labels, axis=1).T) == 5
+    ranks = rank_columns(csc_array(values))
+    together = mann_whitney(ranks, labels)
+    for i in range(5):
+        alone = mann_whitney(ranks, labels[:, i])
+        assert together.u[:, i] == pytest.approx(alone.u) and together.p[:, i] == pytest.approx(alone.p)
+
+
+def test_benjamini_hochberg_as_in_statsmodels():
+    from statsmodels.stats.multitest import multipletests
+
+    p = np.round(np.random.default_rng(0).random((30, 4)) ** 3, 2)
+    for i, q in enumerate(benjamini_hochberg(p).T):
+        assert q == pytest.approx(multipletests(p[:, i], method="fdr_bh")[1])
+    assert benjamini_hochberg(np.empty(0)).shape == (0,)
+
+
+def test_correlations_as_in_scipy():
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 5, (2, 40, 3)).astype(float)
+    for i in range(3):
+        assert pearson(x, y)[i] == pytest.approx(stats.pearsonr(x[:, i], y[:, i])[0])
+        assert spearman(x, y)[i] == pytest.approx(stats.spearmanr(x[:, i], y[:, i])[0])
+    assert np.isnan(pearson(x[:, 0], np.ones(40)))
+    assert fisher_interval(float("nan"), x[:, 0]) == (None, None)
+
+
+def test_moments_of_a_constant_and_of_a_large_offset():
+    values = np.full((50, 2), 0.1)
+    values[:, 1] = 1e4 + np.random.default_rng(0).normal(size=50)
+    found = moments(csr_array(values), np.ones(50))
+    assert found.squares[0] == 0.0
+    assert found.variance[1] == pytest.approx(values[:, 1].var(ddof=1), rel=1e-6)
+
+
+def test_bootstrap_keeps_the_size_of_every_stratum():
+    strata = np.array(["a"] * 5 + ["b"] * 9)
+    weights = bootstrap_weights(strata, 50, np.random.default_rng(0))
+    assert (weights[:5].sum(axis=0) == 5).all() and (weights[5:].sum(axis=0) == 9).all()
+    assert np.array_equal(weights, bootstrap_weights(strata, 50, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("shape", ["normal", "sparse"])
+def test_interval_of_d_covers_the_truth(shape):
+    """Every column is an independent experiment; the true d of the sparse case comes from a huge sample."""
+    rng = np.random.default_rng(0)
+
+    def draw(n, high):
+        if shape == "normal":
+            return rng.normal(0.6 * high, 1.0, size=n)
+        return np.where(rng.random(n) < (0.7 if high else 0.4), rng.exponential(size=n), 0.0)
+
+    big = [draw((400_000, 1), high) for high in (1, 0)]
+    true = float((big[0].mean() - big[1].mean()) / np.sqrt((big[0].var() + big[1].var()) / 2))
+    values = np.concatenate([draw((60, 600), 1), draw((60, 600), 0)])
+    table, _ = feature_effects(
+        csr_array(values), np.arange(120) < 60, alpha=0.05, bootstraps=300, permutations=0, rng=rng
+    )
+    covered = ((table["d_low"] <= true) & (true <= table["d_high"])).mean()
+    assert 0.91 <= covered <= 0.975
+    assert table["d"].mean() == pytest.approx(true, abs=0.05)
+
+
+def test_labels_that_mean_nothing_give_no_discoveries():
+    rng = np.random.default_rng(0)
+    values = csr_array(np.where(rng.random((90, 300)) < 0.3, rng.exponential(size=(90, 300)), 0.0))
+    found = [
+        feature_effects(values, rng.random(90) < 0.5, alpha=0.05, bootstraps=0, permutations=40, rng=rng)
+        for _ in range(10)
+    ]
+    observed = np.array([table["significant"].sum() for table, _ in found])
+    null = np.concatenate([null for _, null in found])
+    assert (null > 0).mean() <= 0.08, (
+        "under the global null, BH finds anything in at most alpha of the data sets"
+    )
+    assert (observed > 0).mean() <= 0.3
+
+
+def test_permutation_null_equals_a_literal_repetition():
+    """Shuffle, test with scipy, adjust with statsmodels, count: the same numbers."""
+    from statsmodels.stats.multitest import multipletests
+
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random((40, 12)) < 0.6, rng.exponential(size=(40, 12)), 0.0)
+    female = np.arange(40) < 20
+    table, null = feature_effects(
+        csr_array(values), female, alpha=0.9, bootstraps=3, permutations=20, rng=np.random.default_rng(5)
+    )
+    again = np.random.default_rng(5)
+    bootstrap_weights(female, 3, again)
+    for count, labels in zip(null, shuffled_labels(female, 20, again).T, strict=True):
+        p = stats.mannwhitneyu(values[labels], values[~labels], method="asymptotic", axis=0).pvalue
+        assert count == multipletests(p, alpha=0.9, method="fdr_bh")[0].sum()
+    assert null.max() > null.min()
+
+
+def test_dead_features_and_groups_too_small_to_compare():
+    values = np.zeros((20, 3))
+    values[:4, 1] = 1.0
+    values[:8, 2] = 1.0
+    female = np.arange(20) < 10
+    rng = np.random.default_rng(0)
+    table, _ = feature_effects(csr_array(values), female, alpha=0.05, bootstraps=20, permutations=5, rng=rng)
+    assert table["live"].tolist() == [False, False, True]
+    assert table["q_mann_whitney"].isna().tolist() == [True, True, False]
+    assert np.isnan(table["d"][0]) and table["d"][1] > 0
+    one, null = feature_effects(
+        csr_array(values), np.arange(20) < 1, alpha=0.05, bootstraps=20, permutations=5, rng=rng
+    )
+    assert not one["live"].any() and one["d"].isna().all() and not null.any()
+
+
+def test_blocks_of_features_change_nothing(monkeypatch):
+    import crosslens.gender.effects as module
+
+    rng = np.random.default_rng(0)
+    values = csr_array(np.where(rng.random((30, 23)) < 0.5, rng.exponential(size=(30, 23)), 0.0))
+    female = np.arange(30) < 14
+
+    def run():
+        return feature_effects(
+            values, female, alpha=0.5, bootstraps=40, permutations=20, rng=np.random.default_rng(2)
+        )
+
+    table, null = run()
+    monkeypatch.setattr(module, "_CELLS", 200)
+    blocked, blocked_null = run()
+    assert table.equals(blocked) and np.array_equal(null, blocked_null)
+
+
+def test_sign_flip_is_exact_for_few_and_agrees_for_many():
+    rng = np.random.default_rng(0)
+    assert sign_flip_p(np.full(5, 0.5), rng) == pytest.approx(2 / 32)
+    assert sign_flip_p(np.zeros(5), rng) == 1.0
+    x = rng.normal(0.3, 1, size=30)
+    expected = stats.permutation_test(
+        (x,), np.mean, permutation_type="samples", n_resamples=9999, rng=1
+    ).pvalue
+    assert sign_flip_p(x, rng) == pytest.approx(expected, abs=0.02)
+    assert np.isnan(sign_flip_p(np.empty(0), rng))
+
+
+@pytest.mark.parametrize(("images", "least"), [(8, 0.015), (25, 0.03)])
+def test_sign_flip_is_calibrated_where_images_differ(images, least):
+    """p = .5 on average, images lean either way, a handful of draws each: .05 of the tests reject, not more.
+
+    Eight images have so few sign patterns that fewer reject.
+    """
+    rng = np.random.default_rng(images)
+    tests, draws = 1000, 8
+    lean = rng.beta(1.0, 1.0, size=(tests, images))
+    share = rng.binomial(draws, lean) / draws
+    p = np.array([sign_flip_p(row - 0.5, rng, draws=300) for row in share])
+    assert least <= np.mean(p <= 0.05) <= 0.07
+    captions = share.sum(axis=1) * draws
+    naive = np.array([stats.binomtest(int(k), images * draws).pvalue for k in captions[:300]])
+    assert np.mean(naive <= 0.05) > 0.2, "captions of one picture are not independent: that test is wrong"

@@ -1,0 +1,16 @@
+"""A small study's result files and its page."""
+
+import pytest
+from result_files import arguments, write_study
+
+from crosslens.report.build import build_report
+
+
+@pytest.fixture(scope="session")
+def told_study(tmp_path_factory):
+    """Result files, arguments of build_report, and the page they give."""
+    folder = tmp_path_factory.mktemp("told")
+    files = write_study(folder / "in")
+    given = arguments(files, folder)
+    build_report(**given, out=folder / "index.html")
+    return files, given, (folder / "index.html").read_text(encoding="utf-8")

@@ -1,0 +1,481 @@
+"""Result files of a small study, written as the analysis stages write them, with known numbers in them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from crosslens.planted.scenes import PLANTED_BIAS
+from crosslens.summary.layer import layer_summary
+from crosslens.tables.documents import read_json, write_json, write_table
+
+LANGUAGES = ("en", "ar")
+CONDITIONS = ("prompt", "caption")
+D_SAE = 64
+CAPTIONS = {
+    "en": "a nurse holds a red book in the kitchen",
+    "ar": "هذه ممرضةٌ تحمل كتابا أحمر في المطبخ",
+}
+PROMPTS = {"en": "Describe the picture.", "ar": "صف الصورة."}
+HOSTILE = '<script>alert(1)</script> & "quoted"'
+
+
+@dataclass
+class Files:
+    """The arguments of the report's stages."""
+
+    folder: Path
+    training: dict[str, dict[str, Path]] = field(default_factory=dict)
+    quality: dict[str, dict[str, Path]] = field(default_factory=dict)
+    spliced: dict[str, dict[str, Path]] = field(default_factory=dict)
+    rankings: dict[str, dict[str, Path]] = field(default_factory=dict)
+    gender: dict[str, dict[str, Path]] = field(default_factory=dict)
+    effects: dict[str, dict[str, Path]] = field(default_factory=dict)
+    probes: dict[str, dict[str, Path]] = field(default_factory=dict)
+    cross_lingual: dict[str, dict[str, Path]] = field(default_factory=dict)
+    dataset: Path = Path()
+    stereotype: Path = Path()
+
+    def layer(self, site: str) -> dict[str, Any]:
+        """Arguments of layer_summary, without `out`."""
+        names = ("training", "quality", "spliced", "rankings", "gender", "probes", "cross_lingual")
+        return {"site": site} | {name: getattr(self, name)[site] for name in names}
+
+    def figures(self, site: str) -> dict[str, Any]:
+        """Arguments of layer_figures, without `out`."""
+        names = ("training", "quality", "effects", "gender", "cross_lingual")
+        return {"site": site} | {name: getattr(self, name)[site] for name in names}
+
+
+def change(path: Path, kind: str, edit) -> None:
+    """Apply `edit` to the fields of a JSON document on disk."""
+    document = read_json(path, kind)
+    edit(document)
+    write_json(path, kind, {key: value for key, value in document.items() if key not in ("schema", "kind")})
+
+
+def write_study(folder: Path, *, sites: tuple[str, ...] = ("2", "4"), null: bool = False) -> Files:
+    """All files of a study with a joint SAE and one per language; `null`: nothing is gendered and no bias."""
+    files, rng = Files(folder), np.random.default_rng(7)
+    pairs = [("joint", "en"), ("joint", "ar"), ("en", "en"), ("ar", "ar")]
+    for site in sites:
+        place = folder / site
+        place.mkdir(parents=True)
+        for name in ("training", "quality", "spliced", "rankings", "gender", "effects", "probes"):
+            getattr(files, name)[site] = {}
+        for corpus in ("joint", *LANGUAGES):
+            files.training[site][corpus] = _training(place / f"training_{corpus}.json", corpus, site, rng)
+        for corpus, language in pairs:
+            key, stem = f"{corpus}/{language}", f"{corpus}_{language}"
+            sae = f"digest-{corpus}-{site}"
+            files.quality[site][key] = _quality(place / f"quality_{stem}.json", site, language, sae, rng)
+            files.spliced[site][key] = _spliced(place / f"spliced_{stem}.json", site, sae, rng)
+            files.rankings[site][key] = _rankings(place / f"rankings_{stem}.json", site, language, sae)
+            table, document = place / f"effects_{stem}.parquet", place / f"gender_{stem}.json"
+            _gender(table, document, site, language, sae, rng, null)
+            files.effects[site][key], files.gender[site][key] = table, document
+            files.probes[site][key] = _probe(place / f"probe_{stem}.json", site, language, sae, rng, null)
+        for language in LANGUAGES:
+            path = place / f"probe_activations_{language}.json"
+            files.probes[site][f"activations/{language}"] = _probe(path, site, language, None, rng, null)
+        path = place / "cross_lingual.json"
+        files.cross_lingual[site] = {"joint": _cross_lingual(path, site, files.effects[site], rng, null)}
+    files.dataset = _dataset(folder / "summary.json")
+    files.stereotype = _stereotype(folder / "stereotype.json", rng, null)
+    return files
+
+
+def _training(path: Path, corpus: str, site: str, rng: np.random.Generator) -> Path:
+    steps = np.arange(1, 21)
+    curve = [
+        {
+            "step": int(step),
+            "tokens": int(step) * 1024,
+            "fvu": float(0.03 + 0.5 * np.exp(-step / 4) + 0.002 * rng.random()),
+            "aux": float(0.1 * np.exp(-step / 6)),
+            "l0": 8.0,
+            "dead": int(20 * np.exp(-step / 5)),
+            "lr": 1e-3,
+        }
+        for step in steps
+    ]
+    document = {
+        "identity": {"study": "small", "corpus": corpus, "site": site, "seed": 0, "model": "tiny"},
+        "settings": {"k": 8, "expansion": 8},
+        "scale": 1.0,
+        "tokens": {"en": 20480},
+        "sinks": {"en": 0},
+        "curve": curve,
+    }
+    write_json(path, "training", document)
+    return path
+
+
+def _quality(path: Path, site: str, language: str, sae: str, rng: np.random.Generator) -> Path:
+    counts = rng.integers(1, 6, 12).tolist()
+    live = sum(counts)
+    ev = float(0.9 + 0.08 * rng.random())
+    write_json(
+        path,
+        "quality",
+        {
+            "site": site,
+            "language": language,
+            "sae": sae,
+            "d_model": 8,
+            "d_sae": D_SAE,
+            "roles": ["prompt", "caption"],
+            "split": "test",
+            "tokens": int(rng.integers(4000, 5000)),
+            "samples": 150,
+            "sinks": {"factor": 10.0, "test_tokens_left_out": 0, "train_tokens_left_out": 0},
+            "ev": ev,
+            "fvu": 1 - ev,
+            "cosine": float(0.9 + 0.05 * rng.random()),
+            "mse": 0.1,
+            "l0": {"mean": float(7 + rng.random()), "quantiles": {"0.5": 8}},
+            "dead_means": "fires on none of the test tokens counted here",
+            "live": live,
+            "dead": D_SAE - live,
+            "live_percent": 100 * live / D_SAE,
+            "dead_percent": 100 - 100 * live / D_SAE,
+            "density": {"log10_edges": np.linspace(-3, 0, 13).tolist(), "counts": counts},
+            "baselines": {
+                "pca": {"rank": 8, "ev": float(0.8 + 0.05 * rng.random())},
+                "random_dictionary": {"k": 8, "ev": float(0.4 + 0.05 * rng.random())},
+                "token_mean": {"unseen_share": 0.0, "ev": float(0.7 + 0.05 * rng.random())},
+                "train_mean": {"ev": -0.001},
+                "test_mean_ev": 0.0,
+            },
+            "gates": {
+                "sparse": {"passed": True, "says": f"7.5 of {live} live features fire on a token"},
+                "beats_pca": {"passed": True, "says": "explained variance 0.94 against 0.82"},
+                "alive": {
+                    "passed": D_SAE - live <= 32,
+                    "says": f"{D_SAE - live} of {D_SAE} features fire on no test token; at most half may",
+                },
+            },
+        },
+    )
+    return path
+
+
+def _spliced(path: Path, site: str, sae: str, rng: np.random.Generator) -> Path:
+    def value(centre: float) -> dict[str, Any]:
+        at = float(centre + 0.01 * rng.random())
+        return {"value": at, "ci": [at - 0.02, at + 0.02]}
+
+    write_json(
+        path,
+        "spliced",
+        {
+            "site": site,
+            "sae": sae,
+            "samples": 64,
+            "images": 64,
+            "tokens": 900,
+            "ce": {"clean": value(0.2), "spliced": value(0.25), "zero": value(4.0), "mean": value(3.0)},
+            "kl": {"spliced": value(0.03), "zero": value(3.0), "mean": value(2.0)},
+            "ce_recovered": {"zero": value(0.97), "mean": value(0.96)},
+            "identity": {"max_abs_logit_difference": 0.0},
+        },
+    )
+    return path
+
+
+def spans(text: str, pieces: int = 3) -> list[tuple[int, int]]:
+    """`text` cut into stretches of `pieces` characters, the way sub-word tokens cut words."""
+    return [(start, min(start + pieces, len(text))) for start in range(0, len(text), pieces)]
+
+
+def example(language: str, feature: int, rank: int, caption: str | None = None) -> dict[str, Any]:
+    """One top example as the rankings hold it: activations fall from the front of the caption."""
+    caption = CAPTIONS[language] if caption is None else caption
+    top = 4.0 - rank
+    return {
+        "sample_id": f"image_{feature:03d}_{rank}#0",
+        "image_id": f"image_{feature:03d}_{rank}",
+        "image": "",
+        "gender": "female",
+        "category": "nurse",
+        "prompt": PROMPTS[language],
+        "caption": caption,
+        "max": top,
+        "tokens": [
+            ["caption", start, end, 5 + i, round(top / (1 + i), 6)]
+            for i, (start, end) in enumerate(spans(caption)[:4])
+        ]
+        + [["caption", -1, -1, 30, 0.5]],
+    }
+
+
+def _rankings(path: Path, site: str, language: str, sae: str) -> Path:
+    shown = [{"feature": feature, "score": 1.0} for feature in (1, 2, 3)]
+    write_json(
+        path,
+        "rankings",
+        {
+            "language": language,
+            "site": site,
+            "sae": sae,
+            "d_sae": D_SAE,
+            "rankings": {name: {"score_is": "", "features": shown} for name in ("strongest", "frequent")},
+            "specialists": {
+                "categories": ["nurse", "guard"],
+                "found": 2,
+                "expected_by_chance": 0.8,
+                "found_p": 0.04,
+                "features": [],
+            },
+            "examples": {
+                "split": "test",
+                "columns": ["role", "char_start", "char_end", "position", "activation"],
+                "features": [
+                    {"feature": feature, "examples": [example(language, feature, rank) for rank in range(3)]}
+                    for feature in (1, 2, 60, 61)
+                ],
+            },
+        },
+    )
+    return path
+
+
+def _gender(
+    table: Path, path: Path, site: str, language: str, sae: str, rng: np.random.Generator, null: bool
+) -> None:
+    frames, conditions = [], {}
+    images = {"female": 60, "male": 62, "unknown": 28, "contradictory": 0, "dropped_samples": 0}
+    for condition in CONDITIONS:
+        d = np.linspace(-1.8, 1.8, D_SAE)[::-1] + 0.05 * rng.standard_normal(D_SAE)
+        d = 0.1 * d if null else d
+        significant = np.abs(d) > 0.5
+        for split in ("select", "test"):
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "feature": np.arange(D_SAE),
+                        "condition": condition,
+                        "split": split,
+                        "d": d,
+                        "live": True,
+                        "significant": significant,
+                    }
+                )
+            )
+        conditions[condition] = {
+            "images": {"select": images, "test": images},
+            "live": D_SAE,
+            "significant": int(significant.sum()),
+            "null": {
+                "mean": float(0.4 + rng.random()),
+                "q50": 0.0,
+                "q95": 3.0,
+                "max": 9.0,
+                "p": 1.0 if null else 0.005,
+            },
+            "select": {"live": D_SAE, "significant": int(significant.sum())},
+            "confirmed": int(significant.sum()),
+        }
+        for side, order in (("female", np.argsort(-d)), ("male", np.argsort(d))):
+            conditions[condition][f"top_{side}"] = [
+                {
+                    "feature": int(feature),
+                    "d_select": float(d[feature]),
+                    "mean_female": 1.0,
+                    "mean_male": 0.5,
+                    "d": float(d[feature]),
+                    "g": float(d[feature]),
+                    "d_low": float(d[feature] - 0.3),
+                    "d_high": float(d[feature] + 0.3),
+                    "p_mann_whitney": 1e-5,
+                    "q_mann_whitney": 1e-4,
+                    "live": True,
+                    "significant": i != 4,
+                }
+                for i, feature in enumerate(order[: 0 if null else 10])
+            ]
+    write_table(table, "gender_effects", pd.concat(frames, ignore_index=True))
+    write_json(
+        path,
+        "gender",
+        {
+            "language": language,
+            "site": site,
+            "sae": sae,
+            "d_sae": D_SAE,
+            "alpha": 0.05,
+            "conditions": conditions,
+        },
+    )
+
+
+def _score(value: float, spread: float = 0.04) -> dict[str, float]:
+    return {"value": value, "low": value - spread, "high": value + spread}
+
+
+def _probe(
+    path: Path, site: str, language: str, sae: str | None, rng: np.random.Generator, null: bool
+) -> Path:
+    def result() -> dict[str, Any]:
+        auroc = float((0.5 if null else 0.9) + 0.03 * rng.random())
+        near = float(0.48 + 0.04 * rng.random())
+        both = {"accuracy": _score(near), "auroc": _score(near), "repeats": 5}
+        return {
+            "n_train": {"female": 200, "male": 200},
+            "n_test": {"female": 60, "male": 62},
+            "majority": {"label": "female", "accuracy": 60 / 122},
+            "C": 0.01,
+            "accuracy": _score(auroc - 0.1),
+            "auroc": _score(auroc),
+            "shuffled": both,
+            "control": None if sae else both,
+        }
+
+    document = {"input": "codes" if sae else "activations", "site": site, "language": language}
+    document |= {"sae": sae} if sae else {}
+    write_json(path, "probe", document | {"conditions": {condition: result() for condition in CONDITIONS}})
+    return path
+
+
+def _cross_lingual(
+    path: Path, site: str, effects: dict[str, Path], rng: np.random.Generator, null: bool
+) -> Path:
+    results = []
+    for condition in CONDITIONS:
+        d = [rng.standard_normal(D_SAE) for _ in LANGUAGES]
+        d[1] = d[1] if null else 0.8 * d[0] + 0.3 * d[1]
+        chosen = np.abs(d[0]) > 0.7
+        r = float(np.corrcoef(d[0], d[1])[0, 1])
+        statement = {
+            "r": r,
+            "low": r - 0.1,
+            "high": min(r + 0.1, 1.0),
+            "null": {
+                name: {"mean": 0.0, "q025": -0.2, "q975": 0.2, "p": 0.6 if null else 0.002}
+                for name in ("pairing", "labels")
+            },
+        }
+        results.append(
+            {
+                "condition": condition,
+                "languages": list(LANGUAGES),
+                "images": {"female": 60, "male": 62},
+                "labels_disagree": 0,
+                "live": {"features": D_SAE, "pearson": statement, "spearman": statement},
+                "chosen": {"features": int(chosen.sum()), "pearson": statement, "spearman": statement},
+                "scatter": {
+                    "feature": list(range(D_SAE)),
+                    "d": [values.tolist() for values in d],
+                    "chosen": chosen.tolist(),
+                },
+            }
+        )
+    write_json(
+        path,
+        "cross_lingual",
+        {
+            "sae": f"digest-joint-{site}",
+            "site": site,
+            "languages": list(LANGUAGES),
+            "families": {"live": "live in both", "chosen": "significant on select"},
+            "results": results,
+        },
+    )
+    return path
+
+
+def _dataset(path: Path) -> Path:
+    counts = [
+        {"split": split, "gender": gender, "category": category, "images": n, "rows": n}
+        for split, n in (("train", 20), ("select", 5), ("test", 7))
+        for gender in ("female", "male", "unknown")
+        for category in ("guard", "nurse")
+    ]
+    table = {"images": 192, "agree": 180, "kappa": 0.9, "decided": 120, "decided_agree": 118}
+    table |= {"kappa_decided": 0.97, "contradict": 2, "one_silent": 10, "table": {}}
+    write_json(
+        path,
+        "dataset_summary",
+        {
+            "languages": list(LANGUAGES),
+            "rows": 192,
+            "images": 192,
+            "gender_source": "column",
+            "splits": {"train": 0.6, "select": 0.2, "test": 0.2},
+            "seed": 0,
+            "counts": counts,
+            "quarantine": [{"image_id": "broken_7", "reason": "truncated PNG"}],
+            "identical_images": [],
+            "agreement": {
+                "languages": [{"first": "en", "second": "ar"} | table],
+                "column": [{"language": "en"} | table],
+            },
+            "lexicon_hits": {},
+            "sources": {"captions": "captions.csv", "images": "images", "lexicons": {}},
+        },
+    )
+    return path
+
+
+def _stereotype(path: Path, rng: np.random.Generator, null: bool) -> Path:
+    languages = {}
+    for language in LANGUAGES:
+        categories = {}
+        for name, bias in PLANTED_BIAS[language].items():
+            share = float(np.clip((0.5 if null else bias) + 0.03 * rng.standard_normal(), 0, 1))
+            categories[name] = {
+                "images": 12,
+                "images_gendered": 11,
+                "captions": 48,
+                "captions_gendered": 40,
+                "share": share,
+                "low": max(0.0, share - 0.1),
+                "high": min(1.0, share + 0.1),
+                "q": 0.8 if null or abs(share - 0.5) < 0.1 else 0.002,
+            }
+        overall = {"gendered_rate": 0.83, "tied_rate": 0.01, "words_per_caption": 9.1, "images": 120}
+        overall |= {"images_gendered": 110, "captions": 480, "captions_gendered": 400}
+        languages[language] = {
+            "overall": overall | {"share": 0.5, "low": 0.45, "high": 0.55},
+            "categories": categories,
+            "planted": {
+                "shares": dict(PLANTED_BIAS[language]),
+                "categories": len(categories),
+                "r": 0.987,
+                "r_low": 0.95,
+                "r_high": 0.995,
+                "mae": 0.0312,
+            },
+        }
+    agreement = {"r": 0.97, "low": 0.9, "high": 0.99, "p": 0.0001}
+    pair = {"languages": list(LANGUAGES), "categories": 10, "pearson": agreement, "spearman": agreement}
+    write_json(path, "stereotype", {"languages": languages, "agreement": [pair]})
+    return path
+
+
+def arguments(files: Files, folder: Path, **changed: Any) -> dict[str, Any]:
+    """Arguments of build_report for `files`, with summaries and stand-in figures written to `folder`."""
+    layers, figures = {}, {}
+    picture = folder / "picture.png"
+    Image.new("RGB", (30, 15), "white").save(picture)
+    for site in files.quality:
+        layers[site] = folder / f"{site}.json"
+        layer_summary(**files.layer(site), out=layers[site])
+        for name in ("training", "density", "gender_features", "effect_sizes"):
+            figures[f"{site}/{name}"] = picture
+    figures |= dict.fromkeys(("quality", "probes", "stereotype"), picture)
+    return {
+        "study": "small",
+        "settings": {"languages": ["en", "ar"], "sae": {"k": 8, "lr": None}, "note": "<b>bold</b>"},
+        "dataset": files.dataset,
+        "layers": layers,
+        "rankings": {
+            f"{key}/{site}": path for site, some in files.rankings.items() for key, path in some.items()
+        },
+        "stereotype": files.stereotype,
+        "figures": figures,
+        "source": {"name": "tiny Gemma-3", "revision": "abc"},
+    } | changed

@@ -1,0 +1,83 @@
+"""A layer's summary holds the numbers of its files, and refuses files that contradict each other."""
+
+import pytest
+from result_files import change, write_study
+
+from crosslens.errors import InputError
+from crosslens.summary.layer import layer_summary
+from crosslens.summary.names import site_name, site_order
+from crosslens.tables.documents import read_json
+
+
+@pytest.fixture()
+def files(tmp_path):
+    """Files of one layer, to spoil."""
+    return write_study(tmp_path / "in", sites=("2",))
+
+
+def test_numbers_are_those_of_the_files(files, tmp_path):
+    layer_summary(**files.layer("2"), out=tmp_path / "layer.json")
+    summary = read_json(tmp_path / "layer.json", "layer")
+    quality = read_json(files.quality["2"]["ar/ar"], "quality")
+    sae = next(record for record in summary["saes"] if (record["corpus"], record["language"]) == ("ar", "ar"))
+    for name in ("ev", "fvu", "live", "dead", "tokens", "sae"):
+        assert sae[name] == quality[name]
+    assert sae["l0"] == quality["l0"]["mean"]
+    assert sae["pca"] == quality["baselines"]["pca"]["ev"]
+    spliced = read_json(files.spliced["2"]["ar/ar"], "spliced")
+    assert sae["ce_recovered"] == spliced["ce_recovered"]["zero"]["value"]
+    assert sae["kl_ci"] == spliced["kl"]["spliced"]["ci"]
+    assert (len(summary["saes"]), len(summary["gender"]), len(summary["probes"])) == (4, 8, 12)
+    assert len(summary["cross_lingual"]) == 2 * 2 * 2
+    assert summary["languages"] == ["en", "ar"]
+    failed = [
+        record for record in summary["saes"] if any(gate["passed"] is False for gate in record["gates"])
+    ]
+    assert len(summary["gates_failed"]) == len(failed)
+
+
+def test_two_runs_write_the_same_bytes(files, tmp_path):
+    for name in ("first", "second"):
+        layer_summary(**files.layer("2"), out=tmp_path / name)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("argument", "key", "kind", "edit", "says"),
+    [
+        ("quality", "joint/en", "quality", lambda d: d.update(ev=0.5), "EV 0.5"),
+        ("quality", "joint/en", "quality", lambda d: d.update(dead=0), r"live \+ dead"),
+        ("quality", "joint/en", "quality", lambda d: d.update(site="6"), "site 6"),
+        ("quality", "joint/en", "quality", lambda d: d.update(samples=3), "150 test samples"),
+        ("quality", "joint/ar", "quality", lambda d: d.update(sae="other"), "digest"),
+        ("gender", "joint/ar", "gender", lambda d: d.update(sae="other"), "digest other"),
+        ("spliced", "en/en", "spliced", lambda d: d.update(sae="other"), "digest other"),
+        ("quality", "joint/en", "quality", lambda d: d.pop("ev"), "ev.*no such field"),
+        ("gender", "joint/en", "gender", lambda d: d["conditions"]["prompt"].update(significant=99), "99"),
+        (
+            "gender",
+            "joint/en",
+            "gender",
+            lambda d: d["conditions"]["prompt"]["images"]["test"].update(unknown=1),
+            "test pictures",
+        ),
+    ],
+)
+def test_contradictions_are_refused(files, tmp_path, argument, key, kind, edit, says):
+    change(getattr(files, argument)["2"][key], kind, edit)
+    with pytest.raises(InputError, match=says):
+        layer_summary(**files.layer("2"), out=tmp_path / "layer.json")
+    assert not (tmp_path / "layer.json").exists()
+
+
+def test_what_was_not_measured_is_none(files, tmp_path):
+    empty = {"spliced": {}, "probes": {}, "cross_lingual": {}}
+    layer_summary(**files.layer("2") | empty, out=tmp_path / "layer.json")
+    summary = read_json(tmp_path / "layer.json", "layer")
+    assert all(record["ce_recovered"] is None for record in summary["saes"])
+    assert summary["probes"] == summary["cross_lingual"] == []
+
+
+def test_names_of_sites():
+    assert [site_name(site) for site in ("4", "4.attn_out")] == ["block 4", "block 4 (attention output)"]
+    assert sorted(["10", "9.mlp_out", "9"], key=site_order) == ["9", "9.mlp_out", "10"]

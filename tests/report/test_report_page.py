@@ -1,0 +1,210 @@
+"""The page says what the result files say, escaped, self-contained, and the same every time."""
+
+import re
+
+import pytest
+from page_reader import Page
+from result_files import CAPTIONS, HOSTILE, arguments, change, example, write_study
+
+from crosslens.errors import InputError
+from crosslens.report.build import build_report
+from crosslens.report.numbers import plain
+from crosslens.tables.documents import read_json, write_json
+
+
+def test_it_is_well_formed_and_its_anchors_exist(told_study):
+    page = Page(told_study[2])
+    links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
+    assert links and all(link.startswith("#") and link[1:] in page.ids for link in links)
+    assert len(page.ids) == len(set(page.ids))
+    alts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
+    assert len(alts) == 11 and all(len(alt) > 20 for alt in alts)
+
+
+def test_it_needs_nothing_from_outside_and_runs_no_script(told_study):
+    html = told_study[2]
+    page = Page(html)
+    policy = [value for tag, name, value in page.attributes if (tag, name) == ("meta", "content")]
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in policy
+    for tag, name, value in page.attributes:
+        assert tag not in ("script", "link", "iframe", "object", "base")
+        assert not name.startswith("on")
+        if name == "src":
+            assert value.startswith("data:image/png;base64,")
+    assert not re.search(r"https?://|url\(|@import", html)
+
+
+def test_every_number_of_the_quality_table_is_the_files(told_study):
+    files, _, html = told_study
+    rows = Page(html).tables["quality"]
+    order = ["tokens", "ev", "pca", "random_dictionary", "token_mean", "cosine", "l0", "live", "dead"]
+    expected = []
+    for site in ("2", "4"):
+        for key, path in files.quality[site].items():
+            doc = read_json(path, "quality")
+            splice = read_json(files.spliced[site][key], "spliced")
+            flat = (
+                doc | {name: doc["baselines"][name]["ev"] for name in order[2:5]} | {"l0": doc["l0"]["mean"]}
+            )
+            values = [flat[name] for name in order]
+            expected.append(
+                [*values, splice["ce_recovered"]["zero"]["value"], splice["kl"]["spliced"]["value"]]
+            )
+    assert [[values[0] for _, values in row[3:]] for row in rows[1:]] == [
+        [repr(value) for value in values] for values in expected
+    ]
+    assert [row[4][0] for row in rows[1:]] == [plain(values[1]) for values in expected]
+
+
+def test_every_number_of_the_gender_table_is_the_files(told_study):
+    files, _, html = told_study
+    rows = iter(Page(html).tables["gender"][1:])
+    for site in ("2", "4"):
+        for path in files.gender[site].values():
+            for condition, result in read_json(path, "gender")["conditions"].items():
+                row, null, test = next(rows), result["null"], result["images"]["test"]
+                assert row[3][0] == condition
+                found = [value for _, values in row[4:] for value in values]
+                expected = [test["female"], test["male"], result["live"], result["significant"]]
+                expected += [null["mean"], null["q95"], null["p"], result["confirmed"]]
+                assert found == [repr(value) for value in expected]
+                assert row[-1][0] == "more than chance"
+    assert next(rows, None) is None
+
+
+def test_stereotype_and_cross_lingual_tables_are_the_files(told_study):
+    files, _, html = told_study
+    page = Page(html)
+    document = read_json(files.stereotype, "stereotype")
+    rows = {(row[0][0], row[1][0].split(" ")[0]): row for row in page.tables["shares"][1:]}
+    assert len(rows) == 20
+    for language, name in (("en", "English"), ("ar", "Arabic")):
+        planted = document["languages"][language]["planted"]
+        for category, numbers in document["languages"][language]["categories"].items():
+            row = rows[category, name]
+            assert row[2][1] == [repr(planted["shares"][category])]
+            assert row[3][1] == [repr(numbers[key]) for key in ("share", "low", "high")]
+            assert row[6][1] == [repr(numbers["q"])]
+        fit = next(row for row in page.tables["fits"][1:] if row[0][0].startswith(name))
+        assert fit[1][1][0] == repr(planted["r"]) and fit[2][1] == [repr(planted["mae"])]
+    first = read_json(files.cross_lingual["2"]["joint"], "cross_lingual")["results"][0]
+    assert page.tables["cross"][1][6][1][0] == repr(first["live"]["pearson"]["r"])
+    assert len(page.tables["cross"]) == 1 + 2 * 8
+
+
+def test_arabic_examples_are_right_to_left_and_whole(told_study):
+    html = told_study[2]
+    divs = re.findall(r'<div class="example" dir="(\w+)" lang="(\w+)">(.*?)</div>', html)
+    assert {(found[0], found[1]) for found in divs} == {("rtl", "ar"), ("ltr", "en")}
+    for _, language, inside in divs:
+        assert re.sub(r"<[^>]+>", "", inside) == CAPTIONS[language]
+        assert 'title="' in inside and "background:rgba(var(--mark),1.0)" in html
+
+
+def test_hostile_captions_and_settings_are_text(tmp_path):
+    files = write_study(tmp_path / "in", sites=("2",))
+
+    def poison(document):
+        for entry in document["examples"]["features"]:
+            entry["examples"] = [example("en", entry["feature"], 0, HOSTILE)]
+            entry["examples"][0]["category"] = HOSTILE
+
+    change(files.rankings["2"]["joint/en"], "rankings", poison)
+    change(
+        files.dataset,
+        "dataset_summary",
+        lambda d: d["quarantine"].append({"image_id": HOSTILE, "reason": HOSTILE}),
+    )
+    given = arguments(files, tmp_path, study=HOSTILE, source={"name": HOSTILE})
+    build_report(**given, out=tmp_path / "index.html")
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    page = Page(html)
+    assert "<script" not in html and "<b>bold" not in html
+    assert page.text.count(HOSTILE) > 4
+    assert "<b>bold</b>" in page.text
+
+
+def test_two_runs_write_the_same_bytes(told_study, tmp_path):
+    _, given, html = told_study
+    build_report(**given, out=tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == html
+
+
+def test_gendered_examples_come_before_those_of_the_rankings(told_study, tmp_path):
+    files, given, _ = told_study
+    top = read_json(files.gender["2"]["joint/en"], "gender")["conditions"]["prompt"]["top_female"][0][
+        "feature"
+    ]
+    document = {
+        "sae": "digest-joint-2",
+        "examples": {
+            "columns": ["role", "char_start", "char_end", "position", "activation"],
+            "features": [
+                {"feature": top, "examples": [example("en", top, 0, "only in the gendered examples")]}
+            ],
+        },
+    }
+    write_json(tmp_path / "examples.json", "gendered_examples", document)
+    build_report(**given, examples={"joint/en/2": tmp_path / "examples.json"}, out=tmp_path / "index.html")
+    text = Page((tmp_path / "index.html").read_text(encoding="utf-8")).text
+    assert "only in the gendered examples" in text
+    write_json(tmp_path / "examples.json", "gendered_examples", document | {"sae": "another"})
+    with pytest.raises(InputError, match="examples of the SAE another"):
+        build_report(
+            **given, examples={"joint/en/2": tmp_path / "examples.json"}, out=tmp_path / "other.html"
+        )
+
+
+def test_null_results_and_what_is_missing_are_said_plainly(tmp_path):
+    files = write_study(tmp_path / "in", sites=("2",), null=True)
+    for path in files.spliced["2"].values():
+        change(path, "spliced", lambda d: d["ce_recovered"]["zero"].update(value=None, ci=None))
+    given = arguments(files, tmp_path, figures={})
+    build_report(**given, out=tmp_path / "index.html")
+    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert "From the picture alone: no more gendered features than chance gives." in page.text
+    assert "No linear probe reads gender better than chance." in page.text
+    assert "The gender effects of the two languages do not agree beyond chance." in page.text
+    assert "No category's captions depart from .5 beyond chance." in page.text
+    assert "No feature was significant on select." in page.text
+    assert {row[12][0] for row in page.tables["quality"][1:]} == {"not measured"}
+
+
+def test_a_study_without_captions_of_its_own_says_so(told_study, tmp_path):
+    build_report(**told_study[1] | {"stereotype": None}, out=tmp_path / "index.html")
+    assert "Not measured: this study generates no captions." in (tmp_path / "index.html").read_text(
+        encoding="utf-8"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"dataset": "absent.json"}, "absent.json.*no such file"),
+        ({"layers": {"2": "absent.json"}}, "absent.json.*no such file"),
+        ({"layers": {}}, "layers: found none"),
+        ({"figures": {"quality": "absent.png"}}, "absent.png.*no such file"),
+        ({"figures": {"unheard": "absent.png"}}, "found unheard"),
+        ({"rankings": {"joint/en/2": "absent.json"}}, "absent.json.*no such file"),
+    ],
+)
+def test_missing_input_is_named(told_study, tmp_path, changed, says):
+    with pytest.raises(InputError, match=says):
+        build_report(**told_study[1] | changed, out=tmp_path / "index.html")
+
+
+def test_a_summary_of_another_layer_is_refused(told_study, tmp_path):
+    layers = told_study[1]["layers"]
+    with pytest.raises(InputError, match="the summary of 4"):
+        build_report(**told_study[1] | {"layers": {"2": layers["4"]}}, out=tmp_path / "index.html")
+
+
+def test_numbers_in_words():
+    assert plain(None) == "not measured"
+    assert [plain(v) for v in (0.98765, 12345, -0.5, 0.0, 1e-7)] == [
+        "0.988",
+        "12,345",
+        "−0.500",
+        "0.000",
+        "1e−07",
+    ]

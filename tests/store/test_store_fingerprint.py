@@ -1,0 +1,227 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crosslens.store import fingerprint
+from crosslens.store.fingerprint import NEUTRAL, SRC, closure
+
+STAGE = '''"""Words."""
+import numpy as np
+from crosslens.low import helper
+from . import beside
+
+
+class Settings:
+    """Words."""
+
+    k: int = 3
+    """Words under a field."""
+
+
+def stage(x):
+    """Words."""
+    return helper(x) * 2  # why
+'''
+
+
+@pytest.fixture
+def src(tmp_path):
+    """A source tree of a package with two layers."""
+    files = {
+        "crosslens/__init__.py": "",
+        "crosslens/errors.py": "class InputError(Exception): pass\n",
+        "crosslens/low.py": "from crosslens.errors import InputError\n\ndef helper(x):\n    return x + 1\n",
+        "crosslens/unused.py": "import torch\n",
+        "crosslens/high/__init__.py": "",
+        "crosslens/high/stage.py": STAGE,
+        "crosslens/high/beside.py": "import torch.nn\n",
+        "crosslens/high/page.html.jinja": "<p>{{ x }}</p>",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def fresh(src, module="crosslens.high.stage"):
+    fingerprint._parsed.cache_clear()
+    closure.cache_clear()
+    return closure(module, src)
+
+
+def edited(src, name, old, new):
+    file = src / name
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    return fresh(src)
+
+
+def test_closure_is_what_the_module_imports_and_nothing_else(src):
+    found = fresh(src)
+    assert sorted(found.modules) == [
+        "crosslens.high",
+        "crosslens.high.beside",
+        "crosslens.high.stage",
+        "crosslens.low",
+        "crosslens/high/page.html.jinja",
+    ]
+    assert found.versions.keys() == {"numpy", "torch"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# why", "# because"),
+        ('"""Words."""\nimport', '"""Other words."""\nimport'),
+        ('    """Words."""\n    return', '    """Other\n\n    words."""\n    return'),
+        ('    """Words."""\n    return', "    return"),
+        ('"""Words under a field."""', '"""Others."""'),
+        ("helper(x) * 2", "(helper(\n        x\n    ) * 2)"),
+        ('"""Words."""\n', "'''Words.'''\n# coding style\n"),
+    ],
+)
+def test_comments_docstrings_and_formatting_never_change_a_closure(src, old, new):
+    before = fresh(src)
+    assert edited(src, "crosslens/high/stage.py", old, new) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("crosslens/high/stage.py", "* 2", "* 3"),
+        ("crosslens/high/stage.py", "k: int = 3", "k: int = 4"),
+        ("crosslens/low.py", "x + 1", "x - 1"),
+        ("crosslens/high/beside.py", "torch.nn", "torch.nn.functional"),
+        ("crosslens/high/page.html.jinja", "<p>", "<b>"),
+        ("crosslens/high/__init__.py", "", "FLAG = True\n"),
+    ],
+)
+def test_code_and_data_files_change_it(src, name, old, new):
+    before = fresh(src)
+    assert edited(src, name, old, new) != before
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("crosslens/errors.py", "class InputError(ValueError): pass\n"),
+        ("crosslens/__init__.py", "__version__ = '2'\n"),
+        ("crosslens/unused.py", "import numpy\n"),
+        ("crosslens/high/neighbour.py", "import sklearn\n"),
+        ("crosslens/high/.stage.py.swp", "an editor's"),
+        ("crosslens/high/stage.py~", "an editor's"),
+        ("crosslens/high/.DS_Store", "a file browser's"),
+        ("crosslens/high/__pycache__/stage.cpython-311.pyc", "an interpreter's"),
+    ],
+)
+def test_neutral_unimported_and_left_over_files_do_not(src, name, text):
+    before = fresh(src)
+    (src / name).parent.mkdir(exist_ok=True)
+    (src / name).write_text(text)
+    assert fresh(src) == before
+
+
+def test_relative_imports_of_every_level_are_followed(src):
+    (src / "crosslens/high/stage.py").write_text("from ..low import helper\nfrom .beside import *\n")
+    assert {"crosslens.low", "crosslens.high.beside"} <= fresh(src).modules.keys()
+
+
+def test_an_import_within_a_function_is_followed(src):
+    (src / "crosslens/high/stage.py").write_text(
+        "def f():\n    from crosslens.low import helper\n    return helper\n"
+    )
+    assert "crosslens.low" in fresh(src).modules
+
+
+def test_circular_imports_end(src):
+    (src / "crosslens/low.py").write_text("import crosslens.high.stage\n")
+    assert "crosslens.low" in fresh(src).modules
+
+
+def test_an_unknown_module_is_an_error(src):
+    with pytest.raises(ModuleNotFoundError, match=r"crosslens\.nowhere"):
+        fresh(src, "crosslens.nowhere")
+
+
+@settings(max_examples=25)
+@given(
+    number=st.integers(0, 10**6), words=st.text(st.characters(codec="utf-8", exclude_characters='\\"\r\0'))
+)
+def test_a_constant_always_counts_and_words_never(tmp_path_factory, number, words):
+    src = tmp_path_factory.mktemp("src")
+    module = src / "stage.py"
+    module.write_text(f"def f():\n    return {number}\n", encoding="utf-8")
+    before = fresh(src, "stage")
+    comment = "".join(f"# {line}\n" for line in words.splitlines())
+    module.write_text(f'{comment}def f():\n    """{words} """\n    return {number}\n', encoding="utf-8")
+    assert fresh(src, "stage") == before
+    module.write_text(f"def f():\n    return {number + 1}\n", encoding="utf-8")
+    assert fresh(src, "stage") != before
+
+
+def test_closures_of_the_stages_hold_only_what_lies_below():
+    """A plot in the closure of a training, say, would retrain when the plot changes."""
+    fingerprint._parsed.cache_clear()
+    closure.cache_clear()
+    training, extraction = (
+        closure(f"crosslens.{name}").modules for name in ("sae.training", "activations.extract")
+    )
+    for above in ("features", "gender", "figures", "report", "summary"):
+        assert not [name for name in (*training, *extraction) if name.startswith(f"crosslens.{above}")]
+    assert not [name for name in extraction if name.startswith("crosslens.sae")]
+    assert not [name for name in training if name.startswith("crosslens.models")]
+
+
+def test_neutral_modules_only_speak():
+    """What they hold may decide no number: no arithmetic library, nothing of crosslens besides themselves."""
+    for name in NEUTRAL:
+        file = fingerprint._file(name, SRC)
+        names = {
+            alias.name
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in ([ast.alias(node.module)] if isinstance(node, ast.ImportFrom) else node.names)
+        }
+        assert names <= {"logging", "time"}, name
+
+
+def test_every_module_that_decides_numbers_imports_only_known_packages():
+    """A third-party package missing from VERSIONED would change results under an unchanged key."""
+    readers = {
+        "pandas",
+        "pyarrow",
+        "zarr",
+        "numcodecs",
+        "safetensors",
+        "yaml",
+        "jinja2",
+        "markupsafe",
+        "jsonschema",
+        "huggingface_hub",
+    }
+    known = fingerprint.VERSIONED.keys() | readers | sys.stdlib_module_names | {"crosslens"}
+    for file in sorted((SRC / "crosslens").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            else:
+                continue
+            assert {name.split(".")[0] for name in names} <= known, f"{file}: {names}"
+
+
+def test_the_fingerprint_imports_nothing_of_what_it_reads():
+    code = (
+        "import sys; from crosslens.store.fingerprint import closure; closure('crosslens.sae.training');"
+        "print([name for name in ('torch', 'numpy', 'zarr') if name in sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path("/")
+    )
+    assert found.stdout.strip() == "[]"

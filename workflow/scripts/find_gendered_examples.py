@@ -1,0 +1,14 @@
+from crosslens.store.job import Job
+from crosslens.summary.examples import gendered_examples
+
+job = Job(snakemake)
+job.run(
+    lambda out: gendered_examples(
+        dataset=job.path("dataset"),
+        tokens=job.paths("tokens"),
+        codes=job.path("codes"),
+        gender=job.path("gender") / "gender.json",
+        **job.params,
+        out=out["gendered_examples"],
+    )
+)
