@@ -227,7 +227,12 @@ artifact(
     code="crosslens.gender.cross_lingual",
     params=lambda w: settings(w, "gender") | {"languages": of(w).languages},
     needs=lambda w: [
-        need for language in of(w).languages for need in codes_needs(w | {"language": language})
+        need
+        for language in of(w).languages
+        for need in [
+            *codes_needs(w | {"language": language}),
+            ("gender", at(w, "corpus", "site", language=language)),
+        ]
     ],
 )
 artifact(

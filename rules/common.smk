@@ -108,7 +108,14 @@ def made(kind, by=None):
 
     def inputs(wildcards):
         w = plain(wildcards)
-        return present(kind, w) if store.has(told(lambda: recipes.key(kind, w))) else done(by).format(**w)
+        mark = Path(done(by).format(**w))
+        left = mark.exists()
+        if store.has(told(lambda: recipes.key(kind, w))):
+            return present(kind, w)
+        # A job publishes before its mark is set: this one is what a killed run left of other work.
+        if left:
+            mark.unlink(missing_ok=True)
+        return str(mark)
 
     return inputs
 

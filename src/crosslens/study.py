@@ -53,18 +53,26 @@ def _explain(path: Path, error: jsonschema.ValidationError) -> InputError:
     if error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         return InputError(
-            where, found=f"no key {', '.join(missing)}", expected="it to be there", mend="add it; see config/README.md"
+            where,
+            found=f"no key {', '.join(missing)}",
+            expected="it to be there",
+            mend="add it; see config/README.md",
         )
     if error.validator == "oneOf":
-        options = " or ".join("/".join(option["required"]) for option in error.validator_value)
+        options = [name for option in error.validator_value for name in option["required"]]
+        named = [name for name in options if name in error.instance]
         return InputError(
             where,
-            found=", ".join(map(str, error.instance)) or "nothing",
-            expected=f"exactly one of {options}",
+            found=" and ".join(named) or "neither",
+            expected=f"exactly one of {' or '.join(options)}",
             mend="name one",
         )
     hint = "change the value; config/README.md documents every key"
-    if error.validator == "type" and isinstance(error.instance, str) and "number" in str(error.validator_value):
+    if (
+        error.validator == "type"
+        and isinstance(error.instance, str)
+        and "number" in str(error.validator_value)
+    ):
         hint = "write it as a number with a point (1.0e-3): YAML reads 1e-3 as text"
     if error.validator in ("type", "pattern") and isinstance(error.instance, bool | int | float):
         hint = 'quote it: languages and sites are strings ("no", "14")'
@@ -77,7 +85,9 @@ def load_yaml(path: Path, schema: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise InputError(path, found=f"no YAML ({error})", expected="a YAML document", mend="correct the file") from error
+        raise InputError(
+            path, found=f"no YAML ({error})", expected="a YAML document", mend="correct the file"
+        ) from error
     error = jsonschema.exceptions.best_match(
         Validator(yaml.safe_load(schema.read_text(encoding="utf-8"))).iter_errors(document)
     )
@@ -112,7 +122,9 @@ class Study:
     def _check(self) -> None:
         for language in self.languages:
             if language not in self.settings["prompts"]:
-                self._fail("prompts", f"no prompt for {language!r}", "one per language", f"add `{language}: …`")
+                self._fail(
+                    "prompts", f"no prompt for {language!r}", "one per language", f"add `{language}: …`"
+                )
         for key in ("prompts", "lexicons"):
             for language in sorted(self.settings[key].keys() - set(self.languages)):
                 self._fail(key, f"{language!r}", f"one of {self.languages}", "remove it or add the language")
@@ -124,7 +136,12 @@ class Study:
                 self._fail("sae.corpora", f"{corpus!r}", f"joint or one of {self.languages}", "correct it")
         stored = set(self.settings["activations"]["roles"])
         if missing := set(self.settings["sae"]["roles"]) - stored:
-            self._fail("sae.roles", sorted(missing), f"roles that are stored: {sorted(stored)}", "add to activations.roles")
+            self._fail(
+                "sae.roles",
+                sorted(missing),
+                f"roles that are stored: {sorted(stored)}",
+                "add to activations.roles",
+            )
         total = sum(self.settings["splits"][name] for name in ("train", "select", "test"))
         if abs(total - 1) > 1e-6:
             self._fail("splits", f"shares that add up to {total:g}", "1", "correct the shares")
@@ -141,7 +158,9 @@ class Study:
             for key in ("captions", "images"):
                 value = self.settings["source"][key]
                 if value is not None and not Path(value).exists():
-                    self._fail(f"source.{key}", f"nothing at {value}", "your file or folder", "correct the path")
+                    self._fail(
+                        f"source.{key}", f"nothing at {value}", "your file or folder", "correct the path"
+                    )
 
     @property
     def is_planted(self) -> bool:
@@ -218,6 +237,8 @@ class Study:
         if self.is_planted:
             recipe = self.settings["source"]["planted"]
             return ["planted", recipe["seed"], recipe["control"], first, min(last, recipe["images"])]
-        images = {Path(name).stem: sha256 for name, sha256 in self._image_digests.items()} | self._image_digests
+        images = {
+            Path(name).stem: sha256 for name, sha256 in self._image_digests.items()
+        } | self._image_digests
         block = self._rows[first - 1 : last]
         return digest([[row.image_id, row.captions[language], images.get(row.image_id)] for row in block])

@@ -29,7 +29,7 @@ def world(tmp_path_factory):
             "attention": "eager",
         },
         "batch_tokens": 200,
-        "shard_bytes": 4096,
+        "shard_bytes": 8192,
         "language": "ar",
     }
 
@@ -50,11 +50,11 @@ def outputs():
 
 @pytest.fixture(scope="module")
 def small_chunks():
-    """Chunks of 8 rows, so that the tiny arrays have many shards."""
+    """Chunks of 32 rows, so that the tiny arrays have many shards."""
     import crosslens.tables.arrays as arrays
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(arrays, "CHUNK_BYTES", 8 * 32 * 2)
+    patch.setattr(arrays, "CHUNK_BYTES", 32 * 32 * 2)
     yield
     patch.undo()
 

@@ -38,7 +38,7 @@ def measure(model: Path, dataset: Path, images: Path | None, samples: int, repea
     """Seconds of both, the median of `repeats`, their ratio, and what extraction adds to the peak memory."""
     settings = {"id": str(model), "dtype": "float32", "device": "auto", "attention": "eager"}
     loaded = load_model(settings["id"], device="auto")
-    rows = read_samples(dataset, (0, samples))
+    rows = read_samples(dataset, (1, samples))
     plan = make_plan(loaded, rows, roles=STORED_ROLES, batch_tokens=BATCH_TOKENS)
 
     def forward() -> None:
@@ -55,7 +55,7 @@ def measure(model: Path, dataset: Path, images: Path | None, samples: int, repea
             extract(
                 dataset=dataset,
                 images=images,
-                rows=(0, samples),
+                rows=(1, samples),
                 model=settings,
                 sites=sites,
                 tokens=Path(folder) / "tokens.zarr",

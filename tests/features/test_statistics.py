@@ -147,12 +147,14 @@ def test_selective_features_fire_in_enough_samples():
                 "token_frequency": [0.01, 0.04, 1.0],
                 "mean_active": [1.0, 1.0, 1.0],
                 "max": [1.0, 1.0, 1.0],
-                "selectivity": [0.99, 0.96, 0.0],
+                "selectivity": [0.99, 0.96 if scope == "select" else np.nan, 0.0],
             }.items()
         }
     )
     entries = rank(table, {"select": 100, "test": 100})["selective"]["features"]
     assert [entry["feature"] for entry in entries] == [1, 2]
+    assert [entry["score_select"] for entry in entries] == [0.96, 0.0]
+    assert [entry["score"] for entry in entries] == [None, 0.0]
 
 
 def test_jaccard_and_pmi_by_hand():

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from study import Study, write_study
+from gender_study import Study, write_study
 
 from crosslens.tables.documents import write_table
 

@@ -90,6 +90,23 @@ def test_correlations_as_in_scipy():
     assert fisher_interval(float("nan"), x[:, 0]) == (None, None)
 
 
+def test_interval_of_a_correlation_covers_the_truth_and_survives_perfect_ranks():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        x, y = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=60).T
+        picked = rng.integers(0, 60, size=(60, 200))
+        low, high = fisher_interval(float(pearson(x, y)), pearson(x[picked], y[picked]))
+        covered += low <= 0.6 <= high
+    assert 0.9 <= covered / 200 <= 0.98
+    x = np.arange(10.0)
+    noisy = x[:, None] + rng.normal(0, 1.0, size=(10, 300))
+    low, high = fisher_interval(0.976, spearman(np.repeat(x[:, None], 300, axis=1), noisy))
+    assert 0.85 < low < 0.976 < high < 1
+    low, high = fisher_interval(1.0, spearman(np.repeat(x[:, None], 300, axis=1), noisy))
+    assert 0.7 < low < 1 and high == 1
+
+
 def test_moments_of_a_constant_and_of_a_large_offset():
     values = np.full((50, 2), 0.1)
     values[:, 1] = 1e4 + np.random.default_rng(0).normal(size=50)

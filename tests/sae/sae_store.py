@@ -1,10 +1,14 @@
-"""A small store of activations with known features."""
+"""A small store of activations with known features, and a training that leaves time to kill it."""
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from crosslens.sae import training
 from crosslens.tables.activations import create_activations, pack
 from crosslens.tables.documents import write_table
 from crosslens.tables.tokens import ROLES, TokenTable, write_tokens
@@ -85,3 +89,19 @@ def write_store(
             inputs["tokens"][language].append(tokens)
             inputs["activations"][language].append(layer)
     return inputs
+
+
+def train_slowly(pause: float, sigterm_in_step: int, **arguments) -> None:
+    """`train_sae` in a process of its own, with a pause in every step and a SIGTERM to itself in one (0: none)."""
+    loss, calls = training.topk_loss, 0
+
+    def paused(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        time.sleep(pause)
+        if calls == sigterm_in_step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss(*args, **kwargs)
+
+    training.topk_loss = paused
+    training.train_sae(**arguments)

@@ -15,11 +15,13 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), VALUES, min_size=1, max_size=3))
 def test_digest_does_not_depend_on_the_order_of_keys(value):
     assert digest(value) == digest(dict(reversed(value.items())))
 
 
+@settings(deadline=None)
 @given(VALUES, VALUES)
 def test_different_values_have_different_digests(a, b):
     # 1, 1.0 and True are equal in Python and not the same setting
@@ -44,7 +46,7 @@ def test_a_files_digest_is_its_sha256(tmp_path):
     assert content_digest(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.dictionaries(st.sampled_from(["a", "b/c", "b/d", "ب"]), st.binary(max_size=8), min_size=1))
 def test_a_folders_digest_follows_names_and_bytes_only(tmp_path_factory, files):
     folders = [tmp_path_factory.mktemp("folder") for _ in range(2)]

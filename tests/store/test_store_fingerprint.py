@@ -148,7 +148,7 @@ def test_an_unknown_module_is_an_error(src):
         fresh(src, "crosslens.nowhere")
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(
     number=st.integers(0, 10**6), words=st.text(st.characters(codec="utf-8", exclude_characters='\\"\r\0'))
 )

@@ -191,13 +191,6 @@ def test_gc_keeps_the_work_of_the_living_and_removes_that_of_the_dead(world):
     assert not abandoned.exists()
 
 
-def test_gc_leaves_no_dangling_action(world):
-    world.store.object("k-a").unlink()
-    age(world.store)
-    collect(world)
-    assert all(path.exists() for path in world.store.own.glob("actions/*/*") if path.is_symlink())
-
-
 def test_registering_twice_is_once_and_an_unwritable_root_is_no_hindrance(world, tmp_path):
     file = tmp_path / "file"
     file.write_text("")

@@ -4,7 +4,10 @@ from crosslens.store.job import Job
 job = Job(snakemake)
 job.run(
     lambda out: cross_lingual_bias(
-        effects=job.one_by("gender", "language"),
+        effects={
+            language: folder / "effects.parquet"
+            for language, folder in job.one_by("gender", "language").items()
+        },
         datasets=job.one_by("dataset", "language"),
         tokens=job.by("tokens", "language"),
         codes=job.one_by("codes", "language"),

@@ -9,12 +9,19 @@ job.run(
         quality=job.one_by("quality", "corpus", "language"),
         spliced=job.one_by("spliced", "corpus", "language"),
         rankings={
-            pair: folder / "rankings.json" for pair, folder in job.one_by("features", "corpus", "language").items()
+            pair: folder / "rankings.json"
+            for pair, folder in job.one_by("features", "corpus", "language").items()
         },
-        gender={pair: folder / "gender.json" for pair, folder in job.one_by("gender", "corpus", "language").items()},
+        gender={
+            pair: folder / "gender.json"
+            for pair, folder in job.one_by("gender", "corpus", "language").items()
+        },
         probes={
             **job.one_by("probe_codes", "corpus", "language"),
-            **{f"activations/{language}": path for language, path in job.one_by("probe_activations", "language").items()},
+            **{
+                f"activations/{language}": path
+                for language, path in job.one_by("probe_activations", "language").items()
+            },
         },
         cross_lingual=job.one_by("cross_lingual", "corpus"),
         out=out["layer"],

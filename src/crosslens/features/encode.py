@@ -1,9 +1,8 @@
 """Feature codes of all tokens of the declared roles, written once and read by every later analysis."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,20 +23,27 @@ def open_sae(folder: Path, activations: Activations, device: str = "cpu") -> SAE
     sae = load_sae(folder)
     check_width(sae, activations.d_model, folder)
     check_site(folder, activations.attributes["site"])
-    found, expected = (_model_name(source) for source in (sae_identity(folder), activations.attributes))
-    if found != expected:
-        raise InputError(
-            folder,
-            found=f"an SAE of {' '.join(found)}",
-            expected=f"one of {' '.join(expected)}, like the activations",
-            mend="use the SAE and the activations of the same model and revision",
-        )
+    check_model(folder, activations.attributes["model"], activations.attributes["revision"])
     return sae.to(device)
 
 
-def _model_name(source: Mapping[str, Any]) -> tuple[str, str]:
-    """Name and revision; of a local model only the folder's name counts, and no revision is the empty one."""
-    return Path(source["model"]).name, source["revision"] or ""
+def check_model(folder: Path, model: str, revision: str | None) -> None:
+    """Raise InputError unless the SAE in `folder` was trained on `model` at `revision`.
+
+    Of a model in a local folder only the folder's name counts; no revision and an empty one are the same.
+    """
+    identity = sae_identity(folder)
+    found, expected = (
+        (Path(name).name, pinned or "")
+        for name, pinned in ((identity["model"], identity["revision"]), (model, revision))
+    )
+    if found != expected:
+        raise InputError(
+            folder,
+            found=f"an SAE of {' '.join(found).strip()}",
+            expected=f"one of {' '.join(expected).strip()}",
+            mend="use an SAE that was trained on this model and revision",
+        )
 
 
 def block_rows(d_sae: int) -> int:

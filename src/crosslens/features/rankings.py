@@ -26,24 +26,32 @@ RANKINGS = {
 }
 
 
-def scores(table: pd.DataFrame, scope: str, samples: int) -> dict[str, np.ndarray]:
-    """(F) float64 of each ranking in one scope ("select" or "test"); -inf = not a candidate.
+def scores(table: pd.DataFrame, scope: str) -> dict[str, np.ndarray]:
+    """(F) float64 of each ranking in one scope ("select" or "test"); NaN where undefined.
 
-    table: the per-feature table of `feature_statistics`; samples: how many samples the scope has.
+    table: the per-feature table of `feature_statistics`.
+    """
+    frequency, active, largest, selectivity = (
+        table[f"{scope}_{name}"].to_numpy(np.float64)
+        for name in ("sample_frequency", "mean_active", "max", "selectivity")
+    )
+    return {
+        "strongest": largest,
+        "frequent": frequency,
+        "selective": selectivity,
+        "composite": frequency * np.nan_to_num(active),
+    }
+
+
+def candidates(table: pd.DataFrame, scope: str, samples: int) -> dict[str, np.ndarray]:
+    """(F) bool: what each ranking is over: live features, for "selective" those that fire often enough.
+
+    samples: how many samples the scope has.
     """
     frequency = table[f"{scope}_sample_frequency"].to_numpy(np.float64)
     live = frequency > 0
     enough = frequency * samples >= max(SAMPLES_AT_LEAST, SHARE_AT_LEAST * samples) - 1e-9
-    values = {
-        "strongest": (table[f"{scope}_max"], live),
-        "frequent": (frequency, live),
-        "selective": (table[f"{scope}_selectivity"], live & enough),
-        "composite": (frequency * table[f"{scope}_mean_active"].to_numpy(np.float64), live),
-    }
-    return {
-        name: np.where(candidate, np.nan_to_num(np.asarray(value, dtype=np.float64)), -np.inf)
-        for name, (value, candidate) in values.items()
-    }
+    return {name: live & enough if name == "selective" else live for name in RANKINGS}
 
 
 def top_features(score: np.ndarray, count: int) -> np.ndarray:
@@ -55,14 +63,16 @@ def top_features(score: np.ndarray, count: int) -> np.ndarray:
 def rank(table: pd.DataFrame, samples: dict[str, int], count: int = TOP) -> dict[str, dict[str, Any]]:
     """Every ranking of RANKINGS: the best features on select, with their numbers on test.
 
-    samples: number of samples of "select" and "test".
+    samples: number of samples of each scope. A number is None where it is undefined on test, as the mean activation
+    of a feature that never fires there.
     """
-    chosen, held_out = (scores(table, scope, samples[scope]) for scope in ("select", "test"))
+    chosen, held_out = scores(table, "select"), scores(table, "test")
+    eligible = candidates(table, "select", samples["select"])
     shown = ("max", "mean_active", "sample_frequency", "token_frequency", "selectivity")
     result = {}
     for name, meaning in RANKINGS.items():
         features = []
-        for feature in top_features(chosen[name], count):
+        for feature in top_features(np.where(eligible[name], chosen[name], -np.inf), count):
             row = table.iloc[feature]
             features.append(
                 {
@@ -91,22 +101,22 @@ def coactivation(
     share = fires.sum(axis=0) / max(select.shape[0], 1)
     least = max(SHARE_AT_LEAST, SAMPLES_AT_LEAST / max(select.shape[0], 1))
     usable = (share >= least) & (share <= UBIQUITOUS)
-    candidates = np.sort(top_features(np.where(usable, composite, -np.inf), CANDIDATES))
-    chosen = pairs(select[:, candidates])
-    held_out = pairs(test[:, candidates])
-    first, second = np.triu_indices(len(candidates), 1)
+    top = np.sort(top_features(np.where(usable, composite, -np.inf), CANDIDATES))
+    chosen = pairs(select[:, top])
+    held_out = pairs(test[:, top])
+    first, second = np.triu_indices(len(top), 1)
     allowed = chosen["both"][first, second] >= TOGETHER_AT_LEAST
     first, second = first[allowed], second[allowed]
     result: dict[str, Any] = {
-        "candidates": len(candidates),
+        "candidates": len(top),
         "left_out_ubiquitous": int((share > UBIQUITOUS).sum()),
     }
     for measure in ("jaccard", "pmi"):
         order = np.argsort(-chosen[measure][first, second], kind="stable")[:count]
         result[measure] = [
             {
-                "a": int(candidates[i]),
-                "b": int(candidates[j]),
+                "a": int(top[i]),
+                "b": int(top[j]),
                 **{key: _number(held_out[key][i, j]) for key in ("jaccard", "pmi")},
                 "both": int(held_out["both"][i, j]),
                 f"{measure}_select": _number(chosen[measure][i, j]),

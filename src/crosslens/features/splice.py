@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from crosslens.errors import InputError
+from crosslens.features.encode import check_model
 from crosslens.models.hooks import capture, edit
 from crosslens.models.inputs import Batch, build_inputs
 from crosslens.models.load import LoadedModel, load_model
@@ -48,11 +49,12 @@ def measure_splice(
     positions of `roles` are replaced: by the reconstruction, by zero, by their mean over train samples. Losses (nats
     a token) are counted where a caption token is predicted; confidence intervals resample images.
     `CE recovered = (CE_ablated - CE_spliced) / (CE_ablated - CE_clean)`. model: keyword arguments of load_model.
-    Raises InputError where the SAE is of another site or width, or no test sample is there, and RuntimeError
+    Raises InputError where the SAE is of another site, model or width, or no test sample is there, and RuntimeError
     where replacing the activations by themselves changes a logit, or ablating them changes none.
     """
     loaded = load_model(**model)
     check_site(sae, site)
+    check_model(sae, model["id"], model.get("revision"))
     autoencoder = load_sae(sae)
     check_width(autoencoder, loaded.d_model, sae)
     autoencoder = autoencoder.to(loaded.device)

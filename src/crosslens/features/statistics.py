@@ -101,7 +101,7 @@ def feature_statistics(
             "coactivation": coactivation(
                 pooled["select"][0],
                 pooled["test"][0],
-                scores(features, "select", samples["select"])["composite"],
+                scores(features, "select")["composite"],
             ),
             "specialists": specialists,
             "examples": _examples(store, table, frame, split, np.array(shown, dtype=np.int64), top_examples),

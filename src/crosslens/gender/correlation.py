@@ -21,15 +21,19 @@ def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def fisher_interval(r: float, resampled: np.ndarray) -> tuple[float | None, float | None]:
-    """95 % interval of a correlation: Fisher z of the estimate ± 1.96 sd of the resampled z.
+    """95 % interval of a correlation: Fisher z of the estimate ± 1.96 sd, (None, None) where undefined.
 
     Centred on the estimate, because resampling adds noise to both variables and so pulls every resampled
-    correlation towards 0: the percentiles would be an interval for something smaller.
+    correlation towards 0: the percentiles would be an interval for something smaller. The sd of z is
+    sd(r*) / (1 − mean(r*)²), to first order, so that a resample with r* = 1 (ranks often give one) does no harm.
+    At r = ±1, where z ends, the interval is that of the percentiles.
     """
     resampled = resampled[np.isfinite(resampled)]
     if not np.isfinite(r) or len(resampled) < 2:
         return None, None
-    limit = 1 - 1e-12
-    spread = np.std(np.arctanh(np.clip(resampled, -limit, limit)), ddof=1)
-    centre = np.arctanh(np.clip(r, -limit, limit))
-    return float(np.tanh(centre - 1.96 * spread)), float(np.tanh(centre + 1.96 * spread))
+    slope = 1 - resampled.mean() ** 2
+    if 1 - abs(r) < 1e-9 or slope < 1e-9:
+        low, high = np.quantile(resampled, [0.025, 0.975])
+        return min(float(low), r), max(float(high), r)
+    spread = np.std(resampled, ddof=1) / slope
+    return float(np.tanh(np.arctanh(r) - 1.96 * spread)), float(np.tanh(np.arctanh(r) + 1.96 * spread))

@@ -45,6 +45,14 @@ def cross_lingual_bias(
     share without any gender. Raises InputError if the codes are not of the same SAE.
     """
     languages = list(codes)
+    for name, mapping in (("effects", effects), ("datasets", datasets), ("tokens", tokens)):
+        if set(mapping) != set(languages):
+            raise InputError(
+                f"cross_lingual_bias, {name}",
+                found=f"languages {sorted(mapping)}",
+                expected=f"{sorted(languages)}, those of the codes",
+                mend=f"give the {name} of every language",
+            )
     stored = {language: Codes(codes[language]) for language in languages}
     _check_identity(stored)
     samples = {language: _test_rows(datasets[language]) for language in languages}

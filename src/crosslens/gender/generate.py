@@ -133,9 +133,9 @@ def pick_tokens(logits: "torch.Tensor", uniform: "torch.Tensor", temperature: fl
         return logits.argmax(dim=-1)
     exact = torch.float32 if logits.device.type == "mps" else torch.float64
     cumulative = (logits.to(exact) / temperature).softmax(dim=-1).cumsum(dim=-1)
-    level = uniform.to(cumulative)[:, None] * cumulative[:, -1:]
-    ids = torch.searchsorted(cumulative, level, right=True)[:, 0]
-    return ids.clamp(max=logits.shape[-1] - 1)
+    # cast before the move: mps has no float64
+    level = uniform.to(exact).to(logits.device)[:, None] * cumulative[:, -1:]
+    return (cumulative <= level).sum(dim=-1).clamp(max=logits.shape[-1] - 1)
 
 
 def end_tokens(loaded: "LoadedModel") -> list[int]:
@@ -210,7 +210,7 @@ def _decode(
     running = torch.arange(len(uniforms))
     alive = torch.ones(len(uniforms), dtype=torch.bool, device=logits.device)
     for step in range(uniforms.shape[1]):
-        picked = pick_tokens(logits, uniforms[running, step].to(logits.device), temperature)
+        picked = pick_tokens(logits, uniforms[running, step], temperature)
         alive &= ~torch.isin(picked, stop)
         for caption, token, goes in zip(running.tolist(), picked.tolist(), alive.tolist(), strict=True):
             if goes:

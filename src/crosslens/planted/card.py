@@ -120,7 +120,6 @@ LIMITS = """\
 - A linear gender direction is partly built in: slot heads on the image tokens (dropped on saving) helped to train.
 - Gender cues are faint on purpose, so visible gender is read less well than the other slots; "ceiling" is what
   an ideal reader of the three cue strengths would reach on the same pictures.
-- Extreme planted values are measured somewhat nearer to .5 than they were planted.
 - Sampled bias rests on about 120 captions per occupation: its standard error is up to .05.
 - Prompt and caption together stay below the sliding window, so sliding and full attention see the same tokens.
 - Gender is drawn as two categories because the planted attribute is grammatical; it says nothing of people."""
@@ -169,8 +168,10 @@ def _bias_section(card: dict[str, Any]) -> str:
     for language in LANGUAGES:
         figures = bias[language]
         r = "r not applicable" if card["control"] else f"r {figures['r_exact']} / {figures['r_sampled']}"
+        worst = max(abs(row["exact"] - row["planted"]) for row in figures["occupations"].values())
         words.append(
-            f"{LANGUAGE_NAMES[language]}: {r}, MAE {figures['mae_exact']} / {figures['mae_sampled']}."
+            f"{LANGUAGE_NAMES[language]}: {r}, MAE {figures['mae_exact']} / {figures['mae_sampled']}, "
+            f"largest exact error {worst:.3f}."
         )
     return (
         "### Bias on ambiguous pictures\n\nP(woman): planted; exact, from the probabilities of all captions of "

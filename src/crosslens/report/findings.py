@@ -105,18 +105,26 @@ def _probes(probes: list[dict]) -> dict[str, Any]:
     if not scored:
         return {"kind": "null", "title": "No probe could be scored.", "lines": []}
     best = max(scored, key=lambda probe: probe["auroc"])
-    above = [probe for probe in scored if probe["auroc_low"] is not None and probe["auroc_low"] > 0.5]
+    above = [probe for probe in scored if _reads(probe)]
     ci = "" if best["auroc_low"] is None else f" [{plain(best['auroc_low'])}, {plain(best['auroc_high'])}]"
     line = (
         f"Best: AUROC {plain(best['auroc'])}{ci} on {best['name']}, {site_name(best['site'])}, "
         f"{language_name(best['language'])}, {best['condition']} condition, "
-        f"n = {plain(best['n'])} test pictures; shuffled labels give {plain(best['shuffled'])}, "
+        f"n = {plain(best['n'])} test pictures; shuffled labels give {plain(best['shuffled'])}, a control task "
+        f"{plain(best['control'])}, "
         f"the majority class .5 (accuracy {plain(best['majority'])})."
     )
     if not above:
         return {"kind": "null", "title": "No linear probe reads gender better than chance.", "lines": [line]}
     title = f"Linear probes read gender better than chance in {len(above)} of {len(scored)} cases."
     return {"kind": "found", "title": title, "lines": [line]}
+
+
+def _reads(probe: dict) -> bool:
+    """The CI lies above .5, and no probe on shuffled labels did as well."""
+    shuffled = probe["shuffled_high"]
+    above = probe["auroc_low"] is not None and probe["auroc_low"] > 0.5
+    return above and (shuffled is None or probe["auroc"] > shuffled)
 
 
 def _cross(cross: list[dict]) -> dict[str, Any]:

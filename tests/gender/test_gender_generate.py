@@ -72,6 +72,24 @@ def test_independent_of_the_batch_and_of_the_other_draws(reference, tiny_model, 
     assert other["text"].tolist() != table["text"].tolist()
 
 
+def test_captions_end_at_an_end_token_whoever_ends_before(
+    reference, tiny_model, pictures, tmp_path, monkeypatch
+):
+    """Every fourth id ends a caption: rows leave the batch at different steps and the others must not notice."""
+    import crosslens.gender.generate as module
+
+    table, _ = reference
+    ends = list(range(0, 640, 4))
+    monkeypatch.setattr(module, "end_tokens", lambda loaded: ends)
+    found = _generate(tiny_model, pictures, tmp_path / "g" / "en.parquet")
+    lengths = []
+    for short, whole in zip(found["tokens"], table["tokens"], strict=True):
+        stop = next((i for i, token in enumerate(whole) if token in ends), len(whole))
+        assert list(short) == list(whole[:stop])
+        lengths.append(stop)
+    assert min(lengths) < 2 and max(lengths) > 5
+
+
 def test_greedy_equals_transformers(tiny_model, pictures, tmp_path):
     """Own decoding loop with cache, left padding and dropped rows against model.generate."""
     from crosslens.models.inputs import build_inputs

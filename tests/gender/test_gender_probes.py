@@ -93,9 +93,7 @@ def test_too_few_labels_are_said_not_scored():
 def test_stages(study, tmp_path):
     settings = {"dataset": study.datasets["en"], "tokens": study.tokens["en"], "seed": 0}
     settings["conditions"] = ["prompt", "caption"]
-    for name in ("a.json", "b.json"):
-        probe_activations(activations=study.activations["en"], out=tmp_path / name, **settings)
-    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    probe_activations(activations=study.activations["en"], out=tmp_path / "a.json", **settings)
     document = read_json(tmp_path / "a.json", "probe")
     assert (document["input"], document["site"], document["language"]) == ("activations", "4", "en")
     assert all(told["auroc"]["value"] > 0.95 for told in document["conditions"].values())

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from gender_study import ENGLISH_ONLY, FEMALE, MALE, write_study
 from scipy.sparse import csr_array
-from study import ENGLISH_ONLY, FEMALE, MALE, write_study
 from test_gender_effects import run
 
 from crosslens.errors import InputError
@@ -99,18 +99,13 @@ def test_stage(study, tmp_path):
         assert chosen >= {*FEMALE, *MALE} and chosen & {*ENGLISH_ONLY}
 
 
-def test_codes_of_two_saes_are_refused(study, tmp_path):
+def test_codes_of_two_saes_and_missing_languages_are_refused(study, tmp_path):
     other = write_study(tmp_path / "other", images=9, captions=1, seed=0, sae="b" * 64)
-    codes = {"en": study.codes["en"], "ar": other.codes["ar"]}
+    settings = {"conditions": ["prompt"], "bootstraps": 2, "permutations": 2, "seed": 0}
+    effects = {"en": tmp_path / "none", "ar": tmp_path / "none"}
+    inputs = {"datasets": study.datasets, "tokens": study.tokens, "out": tmp_path / "out.json"}
     with pytest.raises(InputError, match="joint SAE"):
-        cross_lingual_bias(
-            effects={},
-            datasets=study.datasets,
-            tokens=study.tokens,
-            codes=codes,
-            conditions=["prompt"],
-            bootstraps=2,
-            permutations=2,
-            seed=0,
-            out=tmp_path / "out.json",
-        )
+        codes = {"en": study.codes["en"], "ar": other.codes["ar"]}
+        cross_lingual_bias(effects=effects, codes=codes, **inputs, **settings)
+    with pytest.raises(InputError, match="effects of every language"):
+        cross_lingual_bias(effects={}, codes=study.codes, **inputs, **settings)

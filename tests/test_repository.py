@@ -1,0 +1,281 @@
+"""The shape of the repository: what a reader may rely on without reading all of it."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "crosslens"
+
+# Low to high: a module imports only from its own layer and from those below it.
+LAYERS = [
+    {"errors", "progress", "tables", "store"},
+    {"data", "models"},
+    {"study", "planted", "activations"},
+    {"sae"},
+    {"features"},
+    {"gender"},
+    {"summary"},
+    {"figures", "report", "cli"},
+]
+
+
+def tracked() -> list[Path]:
+    """Files that git tracks or would add."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    return [file for file in files if file.is_file() and not file.is_symlink()]
+
+
+def texts(*suffixes: str) -> list[tuple[Path, str]]:
+    """Tracked text files of these suffixes (all if none is named) and what is in them."""
+    found = []
+    for file in tracked():
+        if not suffixes or file.suffix in suffixes:
+            try:
+                found.append((file.relative_to(ROOT), file.read_text(encoding="utf-8")))
+            except UnicodeDecodeError:
+                continue
+    return found
+
+
+def rules() -> dict[str, str]:
+    """Rule or `use rule … as` name to its text."""
+    found = {}
+    for file in [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]:
+        text = file.read_text(encoding="utf-8")
+        for block in re.split(r"^(?=rule |use rule )", text, flags=re.MULTILINE)[1:]:
+            name = re.match(r"rule (\w+):|use rule \w+ as (\w+) with:", block)
+            lines = block.splitlines()
+            end = next(
+                (i for i, line in enumerate(lines[1:], 1) if line and not line.startswith((" ", "#"))),
+                len(lines),
+            )
+            found[name[1] or name[2]] = "\n".join(lines[:end])
+    return found
+
+
+RULES = rules()
+WORK = {name: text for name, text in RULES.items() if "script:" in text}
+
+
+def test_the_pins_of_the_environments_are_those_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    environments = sorted((ROOT / "envs").glob("*.yaml"))
+    assert environments
+    for file in environments:
+        (pip,) = [
+            entry["pip"]
+            for entry in yaml.safe_load(file.read_text())["dependencies"]
+            if isinstance(entry, dict)
+        ]
+        assert set(pip) <= set(project), f"{file.name}: {sorted(set(pip) - set(project))}"
+
+
+def test_rules_of_the_small_environment_do_without_torch():
+    stages = {
+        name: re.findall(
+            r"^from (crosslens[\w.]+) import",
+            (ROOT / f"workflow/scripts/{name}.py").read_text(),
+            re.MULTILINE,
+        )
+        for name, text in WORK.items()
+        if "envs/torch.yaml" not in text
+    }
+    modules = sorted({module for found in stages.values() for module in found})
+    code = "\n".join(
+        [
+            "import sys",
+            *(f"import {module}\nassert 'torch' not in sys.modules, {module!r}" for module in modules),
+        ]
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_says_what_it_does(name):
+    assert "message:" in RULES[name] or RULES[name].startswith("use rule"), name
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, text in RULES.items() if "script:" in text or "params:" in text]
+)
+def test_every_rule_that_runs_keeps_a_log(name):
+    assert "log:" in RULES[name]
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_every_work_rule_is_complete(name):
+    for part in (
+        "input:",
+        "output:",
+        "log:",
+        "conda:",
+        "threads:",
+        "resources:",
+        "mem_mb=",
+        "runtime=",
+        "params:",
+        "message:",
+    ):
+        if part == "input:" and name == "draw_source":
+            continue
+        assert part in WORK[name], f"rule {name} has no {part}"
+    assert f"workflow/scripts/{name}.py" in WORK[name], f"the script of rule {name} has another name"
+    assert "attempt" in WORK[name], f"rule {name}: memory does not grow with `attempt`"
+
+
+def test_every_script_has_its_rule():
+    scripts = {file.stem for file in (ROOT / "workflow/scripts").glob("*.py")}
+    assert scripts - {"link"} == WORK.keys()
+
+
+@pytest.mark.parametrize(
+    "script", sorted((ROOT / "workflow/scripts").glob("*.py")), ids=lambda path: path.stem
+)
+def test_a_script_only_binds_a_rule_to_one_function(script):
+    if script.stem == "link":
+        return
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    modules = [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
+    assert all(module in ("pathlib", "json") or module.startswith("crosslens.") for module in modules)
+    stages = [
+        module
+        for module in modules
+        if module.startswith("crosslens.") and not module.startswith("crosslens.store")
+    ]
+    assert len(stages) == 1, f"{script.name} calls more than one stage: {stages}"
+
+
+def _module(file: Path) -> str:
+    parts = file.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(file: Path) -> set[str]:
+    """Modules of crosslens that a file imports, within functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: imports are absolute here"
+            found.add(node.module)
+            found |= {
+                f"{node.module}.{alias.name}"
+                for alias in node.names
+                if _is_module(f"{node.module}.{alias.name}")
+            }
+    return {name for name in found if name.split(".")[0] == "crosslens"}
+
+
+def _is_module(name: str) -> bool:
+    base = SOURCE.parent.joinpath(*name.split("."))
+    return base.with_suffix(".py").is_file() or (base / "__init__.py").is_file()
+
+
+def test_the_library_is_layered():
+    rank = {name: level for level, names in enumerate(LAYERS) for name in names}
+    packages = {path.stem for path in SOURCE.iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert packages - {"__init__", "__pycache__"} <= rank.keys(), "name the new package's layer here"
+    for file in sorted(SOURCE.rglob("*.py")):
+        own = file.relative_to(SOURCE).parts[0].removesuffix(".py")
+        for name in imports(file):
+            other = (name.split(".") + [""])[1]
+            if other and own != "__init__":
+                assert rank[other] <= rank[own], f"{_module(file)} imports {name} from a layer above"
+
+
+def test_no_module_imports_itself_in_a_circle():
+    graph = {
+        _module(file): {name for name in imports(file) if _is_module(name)} for file in SOURCE.rglob("*.py")
+    }
+    for module, names in graph.items():
+        names.discard(module)
+        names -= {".".join(module.split(".")[:i]) for i in range(1, module.count(".") + 1)}
+    tuple(TopologicalSorter(graph).static_order())
+
+
+def test_the_library_knows_nothing_of_snakemake():
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            assert not [name for name in names if name.split(".")[0].startswith("snakemake")], file
+
+
+def test_no_text_names_a_place_of_one_machine():
+    # put together here, so that this file does not name them itself
+    places = re.compile(
+        "|".join(re.escape(f"/{name}") + r"\b" for name in ("work/", "root/", "home/", "opt/pypi"))
+    )
+    for file, text in texts():
+        for number, line in enumerate(text.splitlines(), 1):
+            assert not places.search(line), f"{file}:{number}: {line[:120]}"
+
+
+def test_no_pickles():
+    names = "|".join(
+        ["pick" + "le", "job" + "lib", "dill", "weights_only=" + "False", "allow_pick" + "le=True"]
+    )
+    for file, text in texts(".py", ".smk", ""):
+        found = re.search(
+            rf"^\s*(import|from) ({names})\b|({names})[.(]|weights_only=" + "False", text, re.MULTILINE
+        )
+        assert not found, f"{file}: {found[0]!r}"
+
+
+def test_no_file_is_large():
+    for file in tracked():
+        assert file.stat().st_size < 5_000_000, f"{file}: {file.stat().st_size / 1e6:.1f} MB"
+
+
+def test_no_output_is_printed_by_the_library():
+    for file in SOURCE.rglob("*.py"):
+        if file.name in ("cli.py", "__main__.py"):
+            continue
+        calls = [
+            node
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call)
+        ]
+        assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], (
+            file
+        )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "format", "--check", "."],
+        ["ruff", "check", "."],
+        ["snakefmt", "--check", "Snakefile", "rules"],
+    ],
+    ids=" ".join,
+)
+def test_the_code_is_formatted_and_clean(command):
+    program = Path(sys.executable).with_name(command[0])
+    if not program.exists():
+        pytest.skip(f"{command[0]} is not installed")
+    ended = subprocess.run([program, *command[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -1,0 +1,264 @@
+"""A study's settings: what is wrong is told with file, key, finding and mend, before anything runs."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crosslens.errors import InputError
+from crosslens.store.digests import FileDigests
+from crosslens.study import Study, load_yaml
+
+ROOT = Path(__file__).parents[1]
+SCHEMAS = ROOT / "workflow/schemas"
+GOOD = {
+    "model": {"id": "resources/model"},
+    "languages": ["en", "ar"],
+    "source": {"captions": "data/captions.csv", "images": "data/images"},
+    "prompts": {"en": "Describe it.", "ar": "صف."},
+    "lexicons": {"en": "lexicon.yaml"},
+    "sites": ["0", "3.attn_out"],
+}
+CSV = "image_id,english_prompt,arabic_prompt\n" + "".join(f"i{n},a man {n},رجل {n}\n" for n in range(5))
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A function from settings to the study of that file, beside a model of four blocks and five captions."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in {
+        "resources/model/config.json": '{"text_config": {"num_hidden_layers": 4}}',
+        "resources/model/model.safetensors": "weights",
+        "resources/model/README.md": "words",
+        "data/captions.csv": CSV,
+        "data/images/i0.png": "picture 0",
+        "data/images/i3.png": "picture 3",
+        "lexicon.yaml": "{}",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    def read(settings=GOOD, text=None):
+        folder = tmp_path / "studies"
+        folder.mkdir(exist_ok=True)
+        text = text or yaml.safe_dump(settings, allow_unicode=True)
+        (folder / "mine.yaml").write_text(text, encoding="utf-8")
+        return Study(
+            "mine", Path("studies"), SCHEMAS / "study.schema.yaml", FileDigests(tmp_path / "files.json")
+        )
+
+    return read
+
+
+def changed(place: str, value=None):
+    """GOOD with the value at `a.b` replaced, or removed if it is None."""
+    settings = copy.deepcopy(GOOD)
+    *above, name = place.split(".")
+    section = settings
+    for key in above:
+        section = section.setdefault(key, {})
+    if value is None:
+        del section[name]
+    else:
+        section[name] = value
+    return settings
+
+
+BAD = [
+    # place, value, words of the message
+    ("sae.widht", 3, ["key sae: found unknown key widht", "one of architecture, ", "config/README.md"]),
+    ("sitess", ["1"], ["studies/mine.yaml: found unknown key sitess"]),
+    ("sae.lr", "1e-3", ["key sae.lr: found '1e-3'", "number", "1.0e-3", "YAML reads 1e-3 as text"]),
+    ("sae.k", "16", ["key sae.k: found '16'", "integer"]),
+    ("sae.k", 0, ["key sae.k: found 0", "minimum 1"]),
+    ("sae.k", 1.5, ["key sae.k: found 1.5", "integer"]),
+    ("sae.architecture", "relu", ["key sae.architecture: found 'relu'", "topk"]),
+    (
+        "languages",
+        ["en", False],
+        ["key languages.1: found False", 'quote it: languages and sites are strings ("no", "14")'],
+    ),
+    ("languages", ["en", "English"], ["key languages.1: found 'English'", "pattern"]),
+    ("languages", [], ["key languages: found []"]),
+    ("sites", [1], ["key sites.0: found 1", "quote it"]),
+    ("sites", ["1.mlp"], ["key sites.0: found '1.mlp'", "pattern"]),
+    ("sites", ["4"], ["key sites: found layer 4", "0 to 3: model has 4 blocks, counted from 0"]),
+    ("sites", ["7.attn_out"], ["key sites: found layer 7.attn_out", "0 to 3"]),
+    ("sites", ["1", "1"], ["key sites", "unique"]),
+    ("sites", None, ["found no key sites", "config/README.md"]),
+    ("prompts", {"en": "x"}, ["key prompts: found no prompt for 'ar'"]),
+    ("prompts", {"en": "x", "ar": "x", "fr": "x"}, ["key prompts: found 'fr'", "['en', 'ar']"]),
+    ("prompts", {"en": "x", "ar": ""}, ["key prompts.ar: found ''"]),
+    ("lexicons", {"fr": "lexicon.yaml"}, ["key lexicons: found 'fr'"]),
+    ("lexicons", {"en": "nowhere.yaml"}, ["key lexicons.en: found no file nowhere.yaml"]),
+    ("sae.corpora", ["joint", "fr"], ["key sae.corpora: found 'fr'", "joint or one of ['en', 'ar']"]),
+    (
+        "sae.roles",
+        ["image", "caption"],
+        ["key sae.roles: found ['image']", "['caption', 'prompt']", "activations.roles"],
+    ),
+    (
+        "splits",
+        {"train": 0.5, "select": 0.2, "test": 0.2},
+        ["key splits: found shares that add up to 0.9", "expected 1"],
+    ),
+    ("splits.train", 0, ["key splits.train: found 0"]),
+    ("source.captions", "nowhere.csv", ["key source.captions: found nothing at nowhere.csv"]),
+    ("source.images", "nowhere", ["key source.images: found nothing at nowhere"]),
+    ("source", {}, ["key source: found neither", "exactly one of captions or planted"]),
+    ("source.planted", {"images": 3}, ["key source: found captions and planted", "exactly one of"]),
+    ("model.dtype", "float16", ["key model.dtype: found 'float16'", "float32", "bfloat16"]),
+    ("model", {"dtype": "float32"}, ["key model: found no key id"]),
+    ("gender.bootstraps", 3, ["key gender.bootstraps: found 3", "minimum 10"]),
+    ("activations.roles", ["captions"], ["key activations.roles.0: found 'captions'"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"), BAD, ids=[f"{place}={value}" for place, value, _ in BAD]
+)
+def test_a_bad_setting_is_told(study, place, value, words):
+    with pytest.raises(InputError) as told:
+        study(changed(place, value))
+    message = str(told.value)
+    for word in ["studies/mine.yaml", "To mend:", *words]:
+        assert word in message
+
+
+def test_an_unquoted_no_is_told(study):
+    text = yaml.safe_dump(GOOD, allow_unicode=True).replace("languages:\n- en\n- ar", "languages: [en, no]")
+    with pytest.raises(InputError, match=r"key languages\.1: found False.*quote it"):
+        study(text=text)
+
+
+def test_a_number_in_a_form_that_yaml_reads_as_text_is_told(study):
+    with pytest.raises(InputError, match="key sae.lr: found '1e-3'"):
+        study(text=yaml.safe_dump(GOOD, allow_unicode=True) + "sae: {lr: 1e-3}\n")
+
+
+@pytest.mark.parametrize("text", ["model: [", "- a list", "just words", ""])
+def test_what_is_no_study_at_all_is_told(study, tmp_path, text):
+    with pytest.raises(InputError, match=r"studies/mine\.yaml"):
+        study(text=text or "# nothing\n")
+
+
+def test_captions_without_a_language_are_told(study, tmp_path):
+    (tmp_path / "data/captions.csv").write_text("image_id,english_prompt\ni0,a man\n")
+    with pytest.raises(InputError, match=r"data/captions\.csv.*arabic_prompt"):
+        _ = study().parts
+
+
+def test_an_unknown_study_is_told_with_those_that_exist(study):
+    study()
+    with pytest.raises(InputError, match="study 'yours': found no file .*one of the defined studies: mine"):
+        Study("yours", Path("studies"), SCHEMAS / "study.schema.yaml", FileDigests(Path("files.json")))
+
+
+def test_an_unknown_key_of_the_main_config_is_told(tmp_path):
+    (tmp_path / "config.yaml").write_text("run: [planted]\nstores: x\n")
+    with pytest.raises(InputError, match="found unknown key stores; expected one of run, studies"):
+        load_yaml(tmp_path / "config.yaml", SCHEMAS / "config.schema.yaml")
+
+
+def test_defaults_are_filled_in_and_not_shared(study):
+    first, second = study(), study()
+    assert first.settings["sae"]["k"] == 32 and first.settings["splits"]["train"] == 0.6
+    first.settings["sae"]["k"] = 1
+    first.settings["sae"]["corpora"].append("en")
+    assert second.settings["sae"]["k"] == 32 and second.settings["sae"]["corpora"] == ["joint"]
+    assert study().settings["sae"]["corpora"] == ["joint"]
+
+
+def test_parts_are_blocks_of_rows_and_know_only_their_own(study, tmp_path):
+    settings = changed("activations.part_rows", 2)
+
+    def blocks():
+        found = study(settings)
+        return {
+            (part, language): found.block_identity(part, language)
+            for part in found.parts
+            for language in ("en", "ar")
+        }
+
+    before = blocks()
+    assert sorted({part for part, _ in before}) == ["0000", "0001", "0002"]
+    assert study(settings).part_rows("0001") == (3, 4)
+
+    def differing():
+        after = blocks()
+        return {block for block in before.keys() | after.keys() if before.get(block) != after.get(block)}
+
+    assert differing() == set()
+    (tmp_path / "data/images/i3.png").write_text("another picture")
+    assert differing() == {("0001", "en"), ("0001", "ar")}
+    (tmp_path / "data/images/i3.png").write_text("picture 3")
+    (tmp_path / "data/captions.csv").write_text(CSV.replace("a man 0", "a woman 0"), encoding="utf-8")
+    assert differing() == {("0000", "en")}
+    (tmp_path / "data/captions.csv").write_text(CSV + "i5,a man,رجل\ni6,a man,رجل\n", encoding="utf-8")
+    assert differing() == {(part, language) for part in ("0002", "0003") for language in ("en", "ar")}
+
+
+def test_the_models_identity_follows_its_files_and_not_its_words_or_place(study, tmp_path):
+    before = study().model_identity
+    (tmp_path / "resources/model/README.md").write_text("other words")
+    settings = changed("model.id", str(tmp_path / "resources/model"))
+    assert study().model_identity == study(settings).model_identity == before
+    (tmp_path / "resources/model/model.safetensors").write_text("other weights")
+    assert study().model_identity != before
+
+
+def test_a_hub_model_is_known_by_name_and_revision(study):
+    first = study(changed("model", {"id": "google/gemma-3-4b-it", "revision": "abc"}))
+    assert first.depth is None
+    assert (
+        first.model_identity["name"] == "google/gemma-3-4b-it" and first.model_identity["revision"] == "abc"
+    )
+    assert study(changed("model", {"id": "google/gemma-3-4b-it"})).model_identity != first.model_identity
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config/studies").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_shipped_studies_fit_the_schema(path):
+    load_yaml(path, SCHEMAS / "study.schema.yaml")
+
+
+def keys(schema, prefix=""):
+    """Every documented key of a schema, with its schema."""
+    for name, inner in schema.get("properties", {}).items():
+        yield f"{prefix}{name}", inner
+        yield from keys(inner, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("name", ["config", "study"])
+def test_the_readme_documents_every_key_with_its_default(name):
+    schema = yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text())
+    readme = (ROOT / "config/README.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w.]+)` \|(.*)\|$", readme, re.MULTILINE))
+    for key, inner in keys(schema):
+        assert key in rows, f"{key} has no row in config/README.md"
+        default = inner.get("default")
+        if default not in (None, {}) and not isinstance(default, list | bool):
+            assert f"`{default}`" in rows[key], f"{key}: its default {default} is not in config/README.md"
+        if "properties" not in inner:
+            assert len(rows[key].split("|")[-1].strip()) > 3, f"{key} is not explained in config/README.md"
+
+
+def test_the_readme_documents_no_key_that_is_not_there():
+    known = {
+        key
+        for name in ("config", "study")
+        for key, _ in keys(yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text()))
+    }
+    readme = (ROOT / "config/README.md").read_text()
+    assert set(re.findall(r"^\| `([\w.]+)` \|", readme, re.MULTILINE)) <= known
+
+
+@pytest.mark.parametrize("name", ["config", "study"])
+def test_every_key_has_a_description_and_is_closed(name):
+    schema = yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text())
+    for key, inner in [("", schema), *keys(schema)]:
+        if "properties" in inner:
+            assert inner.get("additionalProperties") is False, f"{key} takes unknown keys"
+        if key:
+            assert inner.get("description"), f"{key} has no description"

@@ -1,0 +1,239 @@
+"""Copies of this checkout with toy studies, and what their `snakemake` says and does."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import yaml
+
+from crosslens.store.digests import content_digest
+
+REPOSITORY = Path(__file__).parents[2]
+COPIED = (
+    "src",
+    "rules",
+    "workflow",
+    "Snakefile",
+    "profiles",
+    "envs",
+    "resources/lexicons",
+    "config/config.yaml",
+)
+WORK = {script.stem for script in (REPOSITORY / "workflow/scripts").glob("*.py")} - {"link"}
+"""The rules that compute; the others name or collect."""
+
+TOY = {
+    "model": {"id": "resources/planted"},
+    "languages": ["en", "ar"],
+    "source": {"planted": {"images": 60, "seed": 7}},
+    "prompts": {"en": "Describe the picture.", "ar": "صف الصورة."},
+    "lexicons": {language: f"resources/lexicons/planted_{language}.yaml" for language in ("en", "ar")},
+    "splits": {"train": 0.5, "select": 0.25, "test": 0.25},
+    "sites": ["1"],
+    "activations": {"part_rows": 30, "batch_tokens": 2048, "shard_mb": 0.25},
+    "sae": {"corpora": ["joint"], "k": 8, "expansion": 2, "epochs": 2, "batch_tokens": 256},
+    "quality": {"spliced_samples": 4},
+    "features": {"top_examples": 2},
+    "gender": {"bootstraps": 20, "permutations": 20},
+    "stereotype": {"samples_per_image": 2, "max_new_tokens": 12, "batch": 64},
+}
+MINI = {
+    **TOY,
+    "languages": ["en"],
+    "source": {"planted": {"images": 30, "seed": 7}},
+    "prompts": {"en": "Describe the picture."},
+    "lexicons": {"en": "resources/lexicons/planted_en.yaml"},
+    "activations": {**TOY["activations"], "batch_tokens": 512},
+    "sae": {**TOY["sae"], "corpora": ["en"], "epochs": 4, "checkpoint_tokens": 512},
+}
+"""One language, one part: the shortest chain to an SAE."""
+MINI_SAE = "results/mini/sae/en/layer_1/seed_0/cfg.json"
+
+
+class Checkout:
+    """A folder with the workflow and the studies `toy` and `mini`."""
+
+    def __init__(self, folder: Path, store: str | None = None):
+        self.folder, self.store = folder, store
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("CROSSLENS_STORE", "SNAKEMAKE_PROFILE", "PYTHONPATH")
+        }
+        self.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        if store:
+            self.environment["CROSSLENS_STORE"] = store
+
+    @classmethod
+    def create(cls, folder: Path, store: str | None = None) -> "Checkout":
+        """A fresh checkout: nothing made yet."""
+        for name in COPIED:
+            source, target = REPOSITORY / name, folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        (folder / "resources/planted").symlink_to(REPOSITORY / "resources/planted")
+        (folder / "slurm").symlink_to("profiles/slurm")
+        checkout = cls(folder, store)
+        checkout.configure("toy", TOY)
+        checkout.configure("mini", MINI)
+        (folder / "config/config.yaml").write_text("run: [toy]\n")
+        return checkout
+
+    def copy(self, folder: Path) -> "Checkout":
+        """The same folder elsewhere, links as they are."""
+        subprocess.run(["cp", "-a", str(self.folder), str(folder)], check=True)
+        return Checkout(folder)
+
+    def configure(self, study: str, settings: dict) -> None:
+        """Write the study's file."""
+        file = self.folder / f"config/studies/{study}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace the first `old` by `new` in a file, which has it."""
+        path = self.folder / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{file} has no {old!r}"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    def append(self, file: str, text: str) -> None:
+        """Add text at the end of a file."""
+        path = self.folder / file
+        path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
+
+    def command(self, *args: str) -> list[str]:
+        """The command line of snakemake."""
+        return [sys.executable, "-m", "snakemake", *args]
+
+    def snakemake(self, *args: str, fails: bool = False) -> str:
+        """Everything that snakemake says; it must end with success, or `fails`."""
+        ended = subprocess.run(
+            self.command("--cores", "2", *args),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        said = ended.stdout
+        if (ended.returncode != 0) != fails:
+            logs = [
+                f"--- {log}\n{log.read_text()}"
+                for log in self.folder.glob("logs/*/*.log")
+                if log.stat().st_size
+            ]
+            raise AssertionError(
+                f"snakemake {args} ended with {ended.returncode}\n{said}\n{''.join(logs)[-6000:]}"
+            )
+        return said
+
+    def planned(self, *targets: str) -> Counter:
+        """Rule to number of jobs that a dry run would start; collecting rules are left out."""
+        jobs = counted(self.snakemake("-n", *targets))
+        return Counter(
+            {rule: count for rule, count in jobs.items() if not rule.startswith("all") and rule != "report"}
+        )
+
+    def work(self, *targets: str) -> Counter:
+        """As `planned`, only the rules that compute."""
+        return Counter({rule: count for rule, count in self.planned(*targets).items() if rule in WORK})
+
+    def run(self, *targets: str, fails: bool = False) -> Counter:
+        """Build the targets; rule to number of jobs."""
+        return counted(self.snakemake(*targets, fails=fails))
+
+    def start(self, *targets: str) -> subprocess.Popen:
+        """Build the targets in a process group of its own."""
+        with (self.folder / "snakemake.out").open("w") as out:
+            return subprocess.Popen(
+                self.command("--cores", "2", *targets),
+                cwd=self.folder,
+                env=self.environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def crosslens(self, *args: str) -> subprocess.CompletedProcess:
+        """`crosslens store …`."""
+        return subprocess.run(
+            [sys.executable, "-c", "from crosslens.cli import main; main()", "store", *args],
+            cwd=self.folder,
+            env=self.environment | {"PYTHONPATH": str(self.folder / "src")},
+            capture_output=True,
+            text=True,
+        )
+
+    @property
+    def stored(self) -> Path:
+        """The store that is written."""
+        return Path(self.store.split(":")[0]) if self.store else self.folder / "results/.store"
+
+    def records(self) -> list[dict]:
+        """What is kept of every artifact, with its object's name."""
+        return [
+            {
+                "object": action.readlink().name,
+                "action": action,
+                **json.loads(action.with_suffix(".json").read_text()),
+            }
+            for action in self.stored.glob("actions/*/*")
+            if action.is_symlink() and action.with_suffix(".json").exists()
+        ]
+
+    def digests(self) -> dict[str, str]:
+        """Shown path to digest of every artifact that is linked under results/ (of each file of a folder artifact)."""
+        return {
+            path.relative_to(self.folder).as_posix(): content_digest(path)
+            for path in sorted((self.folder / "results").rglob("*"))
+            if path.is_symlink() and ".store" not in path.parts and path.exists()
+        }
+
+    def assert_sound(self) -> None:
+        """Every object is what its name says, and no work in progress counts as done."""
+        for target in self.stored.glob("objects/*/*"):
+            assert content_digest(target) == target.name.split(".")[0], target
+        for action in self.stored.glob("actions/*/*"):
+            assert not action.is_symlink() or action.exists(), f"{action} points at nothing"
+
+    def unlock(self) -> None:
+        """After a kill."""
+        self.snakemake("--unlock")
+
+
+def counted(said: str) -> Counter:
+    """Rule to number of jobs of the first table `Job stats`; empty if nothing is to be done."""
+    found = re.search(r"^Job stats:\njob +count\n[- ]+\n(.*?)^total", said, re.MULTILINE | re.DOTALL)
+    if found is None:
+        assert "Nothing to be done" in said, said
+        return Counter()
+    return Counter({line.split()[0]: int(line.split()[1]) for line in found[1].splitlines()})
+
+
+def kill_group(process: subprocess.Popen) -> None:
+    """SIGKILL snakemake and all of its jobs."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def wait_for(condition, process: subprocess.Popen | None = None, seconds: float = 240.0):
+    """The first true value of `condition()`; None once `process` has ended without one."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := condition():
+            return found
+        if process is not None and process.poll() is not None:
+            return condition() or None
+        time.sleep(0.05)
+    raise AssertionError("nothing happened")

@@ -1,0 +1,184 @@
+"""What is computed again, and what is not. Most of it is asked of a dry run."""
+
+import re
+import shutil
+import time
+
+import pytest
+from checkouts import MINI, MINI_SAE, TOY, Checkout
+
+from crosslens.tables.documents import read_table
+from crosslens.tables.tokens import read_tokens
+
+
+def without(settings: dict, **sections) -> dict:
+    """The settings with some keys of some sections changed."""
+    return settings | {
+        name: {**settings[name], **change} if isinstance(change, dict) else change
+        for name, change in sections.items()
+    }
+
+
+def test_a_repeat_does_nothing_and_says_so(built):
+    began = time.monotonic()
+    said = built.snakemake()
+    print(f"a repeat took {time.monotonic() - began:.1f} s")
+    assert "Nothing to be done (all requested files are present and up to date)." in said
+
+
+def test_every_row_of_the_table_has_its_tokens(built_once):
+    """Parts are named by rows of the source, tables by position: an off-by-one would lose samples in silence."""
+    results = built_once.folder / "results/toy"
+    for language in TOY["languages"]:
+        expected = list(read_table(results / f"dataset/{language}.parquet", "dataset")["sample_id"])
+        parts = [read_tokens(part) for part in sorted((results / f"activations/{language}/tokens").iterdir())]
+        assert sorted(name for part in parts for name in part.sample_ids) == sorted(expected)
+        assert len(parts) == 2 and len(expected) == TOY["source"]["planted"]["images"]
+
+
+def test_a_value_switched_and_back_relinks_only(built):
+    before, target = built.digests(), "results/toy/sae/joint/layer_1/seed_0/training.json"
+    built.configure("toy", without(TOY, sae={"k": 7}))
+    assert built.run(target)["train_sae"] == 1
+    assert built.digests()[target] != before[target]
+    built.configure("toy", TOY)
+    assert built.work() == {}
+    built.snakemake()
+    assert built.digests() == before
+
+
+def test_a_second_checkout_with_a_shared_store_computes_nothing(built_once, tmp_path):
+    own = tmp_path / "own"
+    checkout = Checkout.create(tmp_path / "second", store=f"{own}:{built_once.stored}")
+    before = sorted(path for path in built_once.stored.rglob("*") if "checkouts" not in path.parts)
+    assert not checkout.run().keys() & checkout.work().keys()
+    assert not list(own.glob("objects/*/*")) and not list(own.glob("partial/*"))
+    toy = {path: sha256 for path, sha256 in built_once.digests().items() if path.startswith("results/toy/")}
+    assert checkout.digests() == toy
+    assert sorted(path for path in built_once.stored.rglob("*") if "checkouts" not in path.parts) == before
+
+
+def test_editing_plots_draws_and_never_retrains(built):
+    built.append("src/crosslens/figures/style.py", "\nUNUSED = 1\n")
+    assert built.work().keys() == {"draw_layer_figures", "draw_study_figures", "build_report"}
+
+
+def test_editing_the_page_builds_the_page(built):
+    built.append("src/crosslens/report/page.css", "\nbody { margin: 1px }\n")
+    assert built.work() == {"build_report": 1}
+
+
+def test_a_comment_or_docstring_never_reruns_anything(built):
+    for module in (built.folder / "src").rglob("*.py"):
+        text = module.read_text(encoding="utf-8")
+        lines = text.replace('"""', '"""Reworded. ', 1) if text.startswith('"""') else text
+        module.write_text(f"# a comment\n{lines}\n# another\n", encoding="utf-8")
+        (module.parent / f".{module.name}.swp").write_text("what an editor leaves")
+    assert built.planned("all", MINI_SAE) == {}
+
+
+def test_editing_sae_code_retrains_and_what_follows(built):
+    built.append("src/crosslens/sae/loss.py", "\nUNUSED = 1\n")
+    work = built.work()
+    assert work["train_sae"] == 1
+    assert {
+        "encode",
+        "measure_quality",
+        "measure_splice",
+        "feature_statistics",
+        "gender_effects",
+        "layer_summary",
+    } <= (work.keys())
+    assert (
+        not {"draw_source", "build_dataset", "extract", "fit_probe_activations", "generate_captions"}
+        & work.keys()
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "rules"),
+    [
+        ({"gender": {"bootstraps": 21}}, {"gender_effects"}),
+        ({"features": {"top_examples": 3}}, {"feature_statistics"}),
+        ({"stereotype": {"max_new_tokens": 13}}, {"generate_captions"}),
+    ],
+)
+def test_a_setting_reruns_its_own_stage_and_what_follows(built, change, rules):
+    built.configure("toy", without(TOY, **change))
+    work = built.work()
+    assert rules <= work.keys()
+    assert (
+        not {"draw_source", "build_dataset", "extract", "train_sae", "encode", "measure_splice"} & work.keys()
+    )
+
+
+def test_the_device_is_no_part_of_any_key(built):
+    built.configure("toy", without(TOY, model={"device": "cpu"}))
+    assert built.work("results/toy/layers/1.json") == {}
+
+
+def test_a_layer_added_is_extracted_alone_in_one_pass(built):
+    built.configure("toy", without(TOY, sites=["1", "2", "3.attn_out"]))
+    work = built.work("all_activations", "all_saes")
+    assert work == {"extract": 4, "train_sae": 2}
+
+    target = "results/toy/activations/en/layer_2/part_0000.zarr"
+    old = {record["object"] for record in built.records()}
+    assert built.run(target)["extract"] == 1
+    log = (built.folder / "logs/toy/extract_en_0000.log").read_text()
+    assert re.findall(r"results/(\S+): already in the store", log) == [
+        "toy/activations/en/tokens/part_0000.zarr",
+        "toy/activations/en/layer_1/part_0000.zarr",
+    ]
+    computed = re.findall(r"results/(\S+): computed", log)
+    assert computed == [f"toy/activations/en/layer_{site}/part_0000.zarr" for site in ("2", "3.attn_out")]
+    assert len({record["object"] for record in built.records()} - old) == 2
+
+
+def test_appended_samples_alone_are_extracted(built):
+    built.configure("toy", without(TOY, source={"planted": {"images": 90, "seed": 7}}))
+    said = built.snakemake("-n", "all_activations")
+    assert sorted(re.findall(r"activations of (\w+), part (\d+)", said)) == [("ar", "0002"), ("en", "0002")]
+
+
+def test_early_cutoff_a_refactoring_of_extraction_retrains_nothing_in_the_same_run(built):
+    before = built.digests()
+    built.append("src/crosslens/activations/plan.py", "\nUNUSED = 1\n")
+    done = built.run(MINI_SAE)
+    assert done["extract"] == done["train_sae"] == 1
+    assert (
+        "reused, its inputs are the same bytes"
+        in (built.folder / "logs/mini/train_sae_en_1_0.log").read_text()
+    )
+    assert built.digests() == before
+
+
+def test_activations_gone_and_saes_kept_nothing_is_extracted_again(built):
+    for record in built.records():
+        if record["recipe"]["kind"] == "activations":
+            record["action"].unlink()
+            place = built.stored / "objects" / record["object"][:2] / record["object"]
+            if place.exists():
+                shutil.rmtree(place)
+    for folder in (built.folder / "results").glob("*/activations/*/layer_*"):
+        shutil.rmtree(folder)
+    assert built.planned() == {}
+    built.append("src/crosslens/gender/effects.py", "\nUNUSED = 1\n")
+    work = built.work()
+    assert "gender_effects" in work and not {"extract", "train_sae", "encode"} & work.keys()
+
+
+def test_one_layers_target_builds_its_own_chain_only(fresh):
+    fresh.configure("toy", without(TOY, sites=["1", "2"]))
+    work = fresh.work("results/toy/layers/2.json")
+    assert work["train_sae"] == work["layer_summary"] == 1
+    assert not [
+        rule for rule in work if rule.startswith(("draw_layer", "draw_study", "build_report", "generate"))
+    ]
+
+
+def test_another_studys_target_can_be_typed_though_run_does_not_name_it(built):
+    assert built.planned(MINI_SAE) == {}
+    built.configure("mini", without(MINI, sae={"k": 7}))
+    assert built.work(MINI_SAE) == {"train_sae": 1}
+    assert built.work() == {}

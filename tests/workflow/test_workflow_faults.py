@@ -1,0 +1,198 @@
+"""Kills, failures, flipped bytes, several writers: nothing half-made is ever taken for complete."""
+
+import os
+import random
+import re
+import signal
+import time
+
+import pytest
+from checkouts import MINI_SAE, Checkout, kill_group, wait_for
+
+# Progress is no part of any key (fingerprint.NEUTRAL): jobs can be slowed and held there without changing what they make.
+PROGRESS = "src/crosslens/progress.py"
+
+
+def slow(checkout):
+    """Every step that is logged takes a while."""
+    checkout.edit(
+        PROGRESS,
+        "        now = time.monotonic()\n",
+        "        now = time.monotonic()\n        time.sleep(0.2)\n",
+    )
+
+
+def hold(checkout, title):
+    """Jobs whose progress has that title wait, once they have begun, until there is a file `go`."""
+    wait = f"""\
+        if title.startswith({title!r}):
+            import os
+            import pathlib
+
+            pathlib.Path(f"waiting-{{os.getpid()}}").touch()
+            while not pathlib.Path("go").exists():
+                time.sleep(0.05)
+"""
+    checkout.edit(PROGRESS, "        self.began = self.last", f"{wait}        self.began = self.last")
+
+
+def mini_digests(checkout):
+    return {path: sha256 for path, sha256 in checkout.digests().items() if path.startswith("results/mini/")}
+
+
+def test_verify_names_the_artifact_of_one_flipped_byte_and_forget_heals_it(built):
+    before = built.digests()
+    shown = "results/toy/features/joint/en/layer_1"
+    file = (built.folder / shown / "rankings.json").resolve()
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.chmod(0o644)
+    file.write_bytes(content)
+
+    found = built.crosslens("verify")
+    assert found.returncode == 1
+    assert [line.split(": ")[0] for line in found.stdout.splitlines()] == [shown]
+    assert shown in built.snakemake("verify", fails=True)
+
+    assert built.crosslens("forget", f"{shown}/rankings.json").returncode == 0
+    assert built.work() == {"feature_statistics": 1}
+    built.snakemake()
+    assert built.crosslens("verify").returncode == 0
+    assert built.digests() == before
+    assert built.planned() == {}
+
+
+def test_a_mark_that_a_killed_run_left_is_no_proof_that_work_was_done(built):
+    """Snakemake removes the mark of a work job after the links are made; a kill in between leaves it."""
+    path = "results/toy/features/joint/en/layer_1/rankings.json"
+    before = built.digests()
+    assert built.crosslens("forget", path).returncode == 0
+    pattern = re.search(r"results/\.jobs/features/\S+", built.snakemake("-n", path))
+    assert pattern, "the mark has another name now"
+    mark = built.folder / pattern[0].rstrip(",")
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    assert built.run(path)["feature_statistics"] == 1
+    assert built.digests()[path] == before[path]
+
+
+def at_work(checkout, since):
+    """True if a job began to work after that time."""
+    return any(lease.stat().st_mtime > since for lease in checkout.stored.glob("partial/*/*/lease.json"))
+
+
+def kill_at_random(checkout, reference, kills, seed):
+    """Kill the chain to mini's SAE that often, check after each, and let it finish."""
+    chance = random.Random(seed)
+    slow(checkout)
+    for _ in range(kills):
+        began = time.time()
+        process = checkout.start(MINI_SAE)
+        wait_for(lambda began=began: at_work(checkout, began), process)
+        time.sleep(chance.uniform(0, 6))
+        if process.poll() is None:
+            kill_group(process)
+        checkout.assert_sound()
+        made = mini_digests(checkout)
+        assert made.items() <= reference.items(), "a half-made artifact is shown"
+        checkout.unlock()
+    checkout.snakemake(MINI_SAE)
+    assert mini_digests(checkout) == reference
+    checkout.assert_sound()
+    assert not list(checkout.stored.glob("partial/*"))
+
+
+@pytest.mark.parametrize("seed", [0])
+def test_a_run_killed_at_random_resumes_to_the_same_bytes(built_once, fresh, seed):
+    kill_at_random(fresh, mini_digests(built_once), kills=2, seed=seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_run_killed_many_times_resumes_to_the_same_bytes(built_once, fresh, seed):
+    kill_at_random(fresh, mini_digests(built_once), kills=6, seed=seed)
+
+
+@pytest.mark.parametrize("title", ["activations", "SAE"])
+def test_a_kill_in_the_middle_of_a_stage_leaves_nothing_taken_for_complete(built_once, fresh, title):
+    """The stage is held where it has begun, killed there, and resumed by the next run."""
+    stage = {"activations": "extract", "SAE": "train_sae"}[title]
+    hold(fresh, title)
+    process = fresh.start(MINI_SAE)
+    wait_for(lambda: list(fresh.folder.glob("waiting-*")), process)
+    kill_group(process)
+    fresh.assert_sound()
+    assert not [
+        path for path in mini_digests(fresh) if "/sae/" in path or ("activations" in path and title != "SAE")
+    ]
+    assert len(list(fresh.stored.glob("partial/*/0"))) >= 1
+    fresh.unlock()
+    assert stage in fresh.work(MINI_SAE)
+    (fresh.folder / "go").touch()
+    fresh.snakemake(MINI_SAE)
+    assert mini_digests(fresh) == mini_digests(built_once)
+    assert not list(fresh.stored.glob("partial/*"))
+
+
+def test_a_job_that_outlived_its_snakemake_and_the_restarted_run_do_the_same_work(built_once, fresh):
+    """As on a cluster: the first job goes on in its own folder, the second in another, and they agree."""
+    hold(fresh, "SAE")
+    first = fresh.start(MINI_SAE)
+    (waiting,) = wait_for(lambda: list(fresh.folder.glob("waiting-*")), first)
+    orphan = int(waiting.name.split("-")[1])
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    fresh.unlock()
+    second = fresh.start(MINI_SAE)
+    wait_for(lambda: len(list(fresh.folder.glob("waiting-*"))) == 2, second)
+    os.kill(orphan, 0)
+    assert len(list(fresh.stored.glob("partial/*/*/lease.json"))) == 2
+    (fresh.folder / "go").touch()
+    assert second.wait() == 0, (fresh.folder / "snakemake.out").read_text()
+    wait_for(lambda: not list(fresh.stored.glob("partial/*")))
+    assert mini_digests(fresh) == mini_digests(built_once)
+    fresh.assert_sound()
+    assert fresh.planned(MINI_SAE) == {}
+
+
+def test_a_failed_stage_never_leaves_stale_results_called_up_to_date(built):
+    before = built.digests()
+    built.edit(
+        "src/crosslens/sae/training.py",
+        "    identity = {",
+        '    raise RuntimeError("poisoned")\n    identity = {',
+    )
+    said = built.snakemake(fails=True)
+    assert "train_sae" in said
+    assert "poisoned" in (built.folder / "logs/toy/train_sae_joint_1_0.log").read_text()
+    work = built.work()
+    assert {"train_sae", "encode", "feature_statistics", "layer_summary", "build_report"} <= work.keys()
+    built.assert_sound()
+
+    built.edit("src/crosslens/sae/training.py", '    raise RuntimeError("poisoned")\n', "")
+    assert built.work() == {}
+    built.snakemake()
+    assert built.digests() == before
+
+
+def test_two_checkouts_that_write_one_store_at_once_stay_correct(built_once, tmp_path):
+    shared = tmp_path / "shared"
+    checkouts = [Checkout.create(tmp_path / name, store=str(shared)) for name in ("first", "second")]
+    running = [checkout.start(MINI_SAE) for checkout in checkouts]
+    for checkout, process in zip(checkouts, running, strict=True):
+        assert process.wait() == 0, (checkout.folder / "snakemake.out").read_text()
+        assert mini_digests(checkout) == mini_digests(built_once)
+    checkouts[0].assert_sound()
+    assert not list(shared.glob("partial/*"))
+    assert len(list(shared.glob("checkouts/*"))) == 2
+    for checkout in checkouts:
+        assert checkout.planned(MINI_SAE) == {}
+
+
+def test_a_store_that_cannot_be_written_is_told_with_its_mend(fresh):
+    (fresh.folder / "file").write_text("")
+    blocked = Checkout(fresh.folder, store=str(fresh.folder / "file/store"))
+    said = blocked.snakemake("results/mini/source", fails=True)
+    log = (fresh.folder / "logs/mini/draw_source.log").read_text()
+    assert "the store cannot be written" in log and "CROSSLENS_STORE" in log and "Traceback" not in log
+    assert "draw_source" in said
