@@ -411,7 +411,7 @@ def _dataset(path: Path) -> Path:
             "identical_images": [],
             "agreement": {
                 "languages": [{"first": "en", "second": "ar"} | table],
-                "column": [{"language": "en"} | table],
+                "column": [{"derived": "en"} | table, {"derived": "combined"} | table],
             },
             "lexicon_hits": {},
             "sources": {"captions": "captions.csv", "images": "images", "lexicons": {}},

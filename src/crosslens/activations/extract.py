@@ -45,8 +45,9 @@ def extract(
     dtype: str = "bfloat16",
     roles: Sequence[str] = STORED_ROLES,
 ) -> None:
-    """Store the activations of `sites` (site name → path of the group to make) of rows[0] to rows[1] of `dataset`.
+    """Store the activations of `sites` (site name → path of the group to make) for a block of `dataset`.
 
+    rows: first and last value of its column `row`, both included; quarantined rows may be missing between them.
     images: the folder that the dataset's image paths are relative to. model: keyword arguments of `load_model`.
     tokens: where to write the token table, or None when it is there already (the rows are the same ones). dtype: of the
     stored values, "bfloat16" or "float32". batch_tokens: bound of padded tokens per forward pass. shard_bytes: of one

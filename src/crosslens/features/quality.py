@@ -141,7 +141,7 @@ def measure_baselines(
         token_means.update(table.token_id[rows], x)
     pca = PCA(covariance, rank)
     dictionary = RandomDictionary(covariance.mean(), d_sae=d_sae, k=rank, seed=seed)
-    names = ("pca", "random", "token_mean", "train_mean", "test_mean")
+    names = ("pca", "random_dictionary", "token_mean", "train_mean", "test_mean")
     sums = {name: ReconstructionSums(stored.d_model) for name in names}
     test_mean = test_sums.sum_x / test_sums.n
     unseen = 0
@@ -149,7 +149,7 @@ def measure_baselines(
         token_id = table.token_id[rows]
         unseen += int((~token_means.seen(token_id)).sum())
         sums["pca"].update(x, pca.reconstruct(x))
-        sums["random"].update(x, dictionary.reconstruct(x))
+        sums["random_dictionary"].update(x, dictionary.reconstruct(x))
         sums["token_mean"].update(x, token_means.reconstruct(token_id, covariance.mean()))
         sums["train_mean"].update(x, np.broadcast_to(covariance.mean(), x.shape))
         sums["test_mean"].update(x, np.broadcast_to(test_mean, x.shape))
@@ -159,12 +159,12 @@ def measure_baselines(
         raise RuntimeError(f"the mean of the test tokens has EV {check} instead of 0: the sums are wrong")
     return {
         "pca": {"rank": min(rank, stored.d_model), **results["pca"]},
-        "random": {
+        "random_dictionary": {
             "k": dictionary.k,
             "directions": d_sae,
             "seed": seed,
             "selection": "k largest |projection| of x minus the train mean, coefficients by least squares",
-            **results["random"],
+            **results["random_dictionary"],
         },
         "token_mean": {"unseen_share": unseen / int(test.sum()), **results["token_mean"]},
         "train_mean": results["train_mean"],

@@ -57,7 +57,11 @@ def _languages(summary: Document) -> list[str]:
 
 def _column(summary: Document) -> list[str]:
     return [
-        f"{language_name(row['language'])} captions and the source's gender: the same for {plain(row['agree'])} of "
+        f"{_derived(row['derived'])} captions and the source's gender: the same for {plain(row['agree'])} of "
         f"{plain(row['images'])} pictures (κ = {plain(row['kappa'])}); {plain(row['contradict'])} contradict it."
         for row in summary("agreement", "column")
     ]
+
+
+def _derived(name: str) -> str:
+    return "All languages'" if name == "combined" else language_name(name)

@@ -82,10 +82,8 @@ def train(
     """The state after all steps of the resolved `config`, from `checkpoint` on if that file is there."""
     size = config.batch_tokens
     steps = math.ceil(config.train_tokens / size)
-    checkpoint_every, curve_every = (
-        max(1, config.checkpoint_tokens // size),
-        max(1, steps // config.curve_points),
-    )
+    checkpoint_every = max(1, config.checkpoint_tokens // size)
+    curve_every = max(1, steps // config.curve_points)
     run = {"seed": seed, "tokens": len(stream), "d_model": stream.d_model, "settings": _plain(config)}
     with reproducible(), until_terminated() as terminated:
         state = fresh_state(stream, config, seed, pick_device(device), resuming=checkpoint.exists())
