@@ -6,7 +6,7 @@ from pathlib import Path
 
 # Jobs and this file read the library of this checkout, whatever is installed.
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
+os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])))
 
 from crosslens.errors import InputError
 from crosslens.store.digests import FileDigests, content_digest, digest
@@ -84,12 +84,9 @@ def plain(wildcards):
 
 def done(kind):
     """The path pattern of the mark of a finished work job: temporary, gone once its artifacts are linked."""
-    names = [
-        part
-        for part in "study part language corpus site seed".split()
-        if "{" + part + "}" in recipes.kinds[kind].path
-    ]
-    return "results/.jobs/" + "/".join([kind, *("{" + name + "}" for name in names)])
+    names = [f"{{{name}}}" for name in "study part language corpus site seed".split()]
+    mark = Path("results/.jobs", kind, *(name for name in names if name in recipes.kinds[kind].path))
+    return mark.as_posix()
 
 
 def present(kind, w):
@@ -180,7 +177,7 @@ def model_place(w):
 def image_folder(w):
     """The folder of the pictures: the user's, or the drawn ones."""
     if of(w).is_planted:
-        return recipes.kinds["source"].path.format(**w) + "/images"
+        return f"{recipes.kinds['source'].path.format(**w)}/images"
     return str(of(w).images) if of(w).images else None
 
 
@@ -188,7 +185,7 @@ def data_place(w):
     """Where the captions, pictures and lexicons are."""
     planted = of(w).is_planted
     captions = (
-        recipes.kinds["source"].path.format(**w) + "/captions.csv"
+        f"{recipes.kinds['source'].path.format(**w)}/captions.csv"
         if planted
         else settings(w, "source")["captions"]
     )

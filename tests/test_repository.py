@@ -140,6 +140,12 @@ def test_every_work_rule_is_complete(name):
     assert "attempt" in WORK[name], f"rule {name}: memory does not grow with `attempt`"
 
 
+def test_every_gpu_rule_goes_to_the_gpu_partition_of_the_slurm_profile():
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())["set-resources"]
+    assert {name for name, text in WORK.items() if "gpu=1" in text} == profile.keys()
+    assert all(chosen["slurm_partition"] == "gpu" for chosen in profile.values())
+
+
 def test_every_script_has_its_rule():
     scripts = {file.stem for file in (ROOT / "workflow/scripts").glob("*.py")}
     assert scripts - {"link"} == WORK.keys()
