@@ -90,7 +90,8 @@ rule verify:
     message:
         "every artifact's bytes against its digest"
     shell:
-        "crosslens store verify > {log} 2>&1; status=$?; cat {log}; exit $status"
+        f"status=0; {sys.executable} -m crosslens.cli store verify > {{log}} 2>&1 || status=$?;"
+        " cat {log}; exit $status"
 
 
 onstart:

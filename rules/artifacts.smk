@@ -337,7 +337,8 @@ def report_needs(w):
     for site in of(w).sites:
         for pair in pairs(w):
             yield "features", pair | {"site": site}
-            yield "gendered_examples", pair | {"site": site}
+            if pair["corpus"] == of(w).corpora[0]:
+                yield "gendered_examples", pair | {"site": site}
         yield "layer_figures", at(w, site=site)
     yield "study_figures", at(w)
     yield from stereotype_of(w)

@@ -124,8 +124,19 @@ def stored(kind):
 
 def shown(kind):
     """Output of a name rule: the path pattern or patterns of an artifact."""
-    declared = recipes.kinds[kind]
-    return [f"{declared.path}/{file}" for file in declared.files] or declared.path
+    patterns = recipes.kinds[kind].patterns()
+    return patterns if recipes.kinds[kind].files else patterns[0]
+
+
+def pictured(kind, category):
+    """Output of a name rule for `snakemake --report`: each file with its caption of workflow/report/, under a category."""
+    captions = [
+        (path, "page" if kind == "page" else Path(path).stem) for path in recipes.kinds[kind].patterns()
+    ]
+    words = lambda name: dict(
+        caption=f"../workflow/report/{name}.rst", category=category, labels={"figure": name}
+    )
+    return [report(path, **words(name)) for path, name in captions]
 
 
 def _inputs(kind, w):

@@ -107,7 +107,7 @@ use rule source as layer_figures with:
     input:
         made("layer_figures"),
     output:
-        shown("layer_figures"),
+        pictured("layer_figures", "{study}, layer {site}"),
     log:
         "logs/{study}/names/layer_figures_{site}.log",
     params:
@@ -118,7 +118,7 @@ use rule source as study_figures with:
     input:
         made("study_figures"),
     output:
-        shown("study_figures"),
+        pictured("study_figures", "{study}"),
     log:
         "logs/{study}/names/study_figures.log",
     params:
@@ -129,7 +129,7 @@ use rule source as page with:
     input:
         made("page"),
     output:
-        shown("page"),
+        pictured("page", "{study}"),
     log:
         "logs/{study}/names/page.log",
     params:

@@ -168,7 +168,7 @@ class Checkout:
     def crosslens(self, *args: str) -> subprocess.CompletedProcess:
         """`crosslens store …`."""
         return subprocess.run(
-            [sys.executable, "-c", "from crosslens.cli import main; main()", "store", *args],
+            [sys.executable, "-m", "crosslens.cli", "store", *args],
             cwd=self.folder,
             env=self.environment | {"PYTHONPATH": str(self.folder / "src")},
             capture_output=True,
@@ -191,6 +191,20 @@ class Checkout:
             for action in self.stored.glob("actions/*/*")
             if action.is_symlink() and action.with_suffix(".json").exists()
         ]
+
+    def drop(self, study: str, *kinds: str) -> None:
+        """Remove the objects of these kinds of artifacts, with all that points at them."""
+        names = {
+            record["object"]
+            for record in self.records()
+            if record["recipe"]["kind"] in kinds and record["recipe"]["path"].startswith(f"results/{study}/")
+        }
+        for action in self.stored.glob("actions/*/*"):
+            if action.is_symlink() and action.readlink().name in names:
+                action.unlink()
+        for name in names:
+            place = self.stored / "objects" / name[:2] / name
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
 
     def digests(self) -> dict[str, str]:
         """Shown path to digest of every artifact that is linked under results/ (of each file of a folder artifact)."""

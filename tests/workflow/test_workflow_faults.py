@@ -81,20 +81,19 @@ def at_work(checkout, since):
     return any(lease.stat().st_mtime > since for lease in checkout.stored.glob("partial/*/*/lease.json"))
 
 
-def kill_at_random(checkout, reference, kills, seed):
-    """Kill the chain to mini's SAE that often, check after each, and let it finish."""
-    chance = random.Random(seed)
+def kill_at_random(checkout, kills, seed):
+    """Make mini's activations and SAE anew, kill that often, check after each, and let it finish."""
+    chance, reference = random.Random(seed), mini_digests(checkout)
+    checkout.drop("mini", "tokens", "activations", "sae")
     slow(checkout)
     for _ in range(kills):
         began = time.time()
         process = checkout.start(MINI_SAE)
         wait_for(lambda began=began: at_work(checkout, began), process)
-        time.sleep(chance.uniform(0, 6))
-        if process.poll() is None:
-            kill_group(process)
+        time.sleep(chance.uniform(0, 5))
+        kill_group(process)
         checkout.assert_sound()
-        made = mini_digests(checkout)
-        assert made.items() <= reference.items(), "a half-made artifact is shown"
+        assert mini_digests(checkout).items() <= reference.items(), "a half-made artifact is shown"
         checkout.unlock()
     checkout.snakemake(MINI_SAE)
     assert mini_digests(checkout) == reference
@@ -102,57 +101,59 @@ def kill_at_random(checkout, reference, kills, seed):
     assert not list(checkout.stored.glob("partial/*"))
 
 
-@pytest.mark.parametrize("seed", [0])
-def test_a_run_killed_at_random_resumes_to_the_same_bytes(built_once, fresh, seed):
-    kill_at_random(fresh, mini_digests(built_once), kills=2, seed=seed)
+def test_a_run_killed_at_random_resumes_to_the_same_bytes(built):
+    kill_at_random(built, kills=2, seed=0)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_run_killed_many_times_resumes_to_the_same_bytes(built_once, fresh, seed):
-    kill_at_random(fresh, mini_digests(built_once), kills=6, seed=seed)
+def test_a_run_killed_many_times_resumes_to_the_same_bytes(built, seed):
+    kill_at_random(built, kills=6, seed=seed)
 
 
-@pytest.mark.parametrize("title", ["activations", "SAE"])
-def test_a_kill_in_the_middle_of_a_stage_leaves_nothing_taken_for_complete(built_once, fresh, title):
+@pytest.mark.parametrize(
+    ("title", "kinds", "rule"),
+    [("activations", ("tokens", "activations"), "extract"), ("SAE", ("sae",), "train_sae")],
+)
+def test_a_kill_in_the_middle_of_a_stage_leaves_nothing_taken_for_complete(built, title, kinds, rule):
     """The stage is held where it has begun, killed there, and resumed by the next run."""
-    stage = {"activations": "extract", "SAE": "train_sae"}[title]
-    hold(fresh, title)
-    process = fresh.start(MINI_SAE)
-    wait_for(lambda: list(fresh.folder.glob("waiting-*")), process)
+    before = mini_digests(built)
+    built.drop("mini", *kinds)
+    hold(built, title)
+    process = built.start(MINI_SAE)
+    wait_for(lambda: list(built.folder.glob("waiting-*")), process)
     kill_group(process)
-    fresh.assert_sound()
-    assert not [
-        path for path in mini_digests(fresh) if "/sae/" in path or ("activations" in path and title != "SAE")
-    ]
-    assert len(list(fresh.stored.glob("partial/*/0"))) >= 1
-    fresh.unlock()
-    assert stage in fresh.work(MINI_SAE)
-    (fresh.folder / "go").touch()
-    fresh.snakemake(MINI_SAE)
-    assert mini_digests(fresh) == mini_digests(built_once)
-    assert not list(fresh.stored.glob("partial/*"))
+    built.assert_sound()
+    assert list(built.stored.glob("partial/*/0"))
+    built.unlock()
+    assert rule in built.work(MINI_SAE)
+    (built.folder / "go").touch()
+    built.snakemake(MINI_SAE)
+    assert mini_digests(built) == before
+    assert not list(built.stored.glob("partial/*"))
 
 
-def test_a_job_that_outlived_its_snakemake_and_the_restarted_run_do_the_same_work(built_once, fresh):
+def test_a_job_that_outlived_its_snakemake_and_the_restarted_run_do_the_same_work(built):
     """As on a cluster: the first job goes on in its own folder, the second in another, and they agree."""
-    hold(fresh, "SAE")
-    first = fresh.start(MINI_SAE)
-    (waiting,) = wait_for(lambda: list(fresh.folder.glob("waiting-*")), first)
+    before = mini_digests(built)
+    built.drop("mini", "sae")
+    hold(built, "SAE")
+    first = built.start(MINI_SAE)
+    (waiting,) = wait_for(lambda: list(built.folder.glob("waiting-*")), first)
     orphan = int(waiting.name.split("-")[1])
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    fresh.unlock()
-    second = fresh.start(MINI_SAE)
-    wait_for(lambda: len(list(fresh.folder.glob("waiting-*"))) == 2, second)
+    built.unlock()
+    second = built.start(MINI_SAE)
+    wait_for(lambda: len(list(built.folder.glob("waiting-*"))) == 2, second)
     os.kill(orphan, 0)
-    assert len(list(fresh.stored.glob("partial/*/*/lease.json"))) == 2
-    (fresh.folder / "go").touch()
-    assert second.wait() == 0, (fresh.folder / "snakemake.out").read_text()
-    wait_for(lambda: not list(fresh.stored.glob("partial/*")))
-    assert mini_digests(fresh) == mini_digests(built_once)
-    fresh.assert_sound()
-    assert fresh.planned(MINI_SAE) == {}
+    assert len(list(built.stored.glob("partial/*/*/lease.json"))) == 2
+    (built.folder / "go").touch()
+    assert second.wait() == 0, (built.folder / "snakemake.out").read_text()
+    wait_for(lambda: not list(built.stored.glob("partial/*")))
+    assert mini_digests(built) == before
+    built.assert_sound()
+    assert built.planned(MINI_SAE) == {}
 
 
 def test_a_failed_stage_never_leaves_stale_results_called_up_to_date(built):

@@ -14,7 +14,7 @@ def plain(value: float | int | None, digits: int = 3) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if value != 0 and abs(value) < 10**-digits / 2:
-        return f"{value:.0e}".replace("-", "−")
+        return (f"{value:.1g}" if abs(value) >= 1e-4 else f"{value:.0e}").replace("-", "−")
     return f"{value:,.{digits}f}".replace("-", "−")
 
 

@@ -29,10 +29,13 @@ class Kind:
     files: tuple[str, ...] = ()
     """The files of a folder artifact that are shown one by one; empty for a single object."""
 
+    def patterns(self) -> list[str]:
+        """The path pattern or patterns under which artifacts of this kind are shown."""
+        return [f"{self.path}/{file}" for file in self.files] or [self.path]
+
     def paths(self, wildcards: Wildcards) -> list[str]:
         """The path or paths under which this artifact is shown."""
-        path = self.path.format(**wildcards)
-        return [f"{path}/{file}" for file in self.files] or [path]
+        return [pattern.format(**wildcards) for pattern in self.patterns()]
 
 
 class Recipes:
