@@ -17,13 +17,13 @@ rule extract:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: model_mb(w) + 1500 * attempt,
+        mem_mb=lambda w, attempt: extract_mb(w) * attempt,
         runtime=240,
         gpu=1,
     params:
         job=job("tokens", local=model_place),
     message:
-        "{wildcards.study}: activations of {wildcards.language}, part {wildcards.part}"
+        "{wildcards.study}: activations of {wildcards.language}, part {wildcards.part} [{resources.gpu} GPU, {resources.mem_mb} MB]"
     script:
         "../workflow/scripts/extract.py"
 

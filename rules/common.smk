@@ -129,7 +129,7 @@ def shown(kind):
 
 
 def pictured(kind, category):
-    """Output of a name rule for `snakemake --report`: each file with its caption of workflow/report/, under a category."""
+    """What `snakemake --report` shows of an artifact: each file with its caption of workflow/report/, under a category."""
     captions = [
         (path, "page" if kind == "page" else Path(path).stem) for path in recipes.kinds[kind].patterns()
     ]
@@ -207,6 +207,22 @@ def model_mb(w):
     """Megabytes of the weights: twice those on disk, where they can be seen (a bfloat16 file may run as float32)."""
     folder = of(w).model_folder
     return 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2**20 if folder else 16000
+
+
+def extract_mb(w):
+    """The model, and a shard of every site that is being filled while another is written."""
+    return model_mb(w) + 1500 + round(2 * len(of(w).sites) * settings(w, "activations")["shard_mb"])
+
+
+def sae_mb(w):
+    """Weights, gradients and two moments of W_enc and W_dec, and two shuffle buffers, all float32."""
+    chosen = settings(w, "sae")
+    return 1500 + 8 * of(w).width * (4 * chosen["expansion"] * of(w).width + chosen["buffer_tokens"]) // 2**20
+
+
+def codes_mb(w):
+    """An SAE and a block of its dense pre-activations."""
+    return 2000 + 8 * settings(w, "sae")["expansion"] * of(w).width ** 2 // 2**20
 
 
 def languages_of(w):

@@ -19,7 +19,7 @@ rule encode:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 2000 * attempt,
+        mem_mb=lambda w, attempt: codes_mb(w) * attempt,
         runtime=120,
     params:
         job=job("codes"),
@@ -40,7 +40,7 @@ rule measure_quality:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 2000 * attempt,
+        mem_mb=lambda w, attempt: codes_mb(w) * attempt,
         runtime=120,
     params:
         job=job("quality"),
@@ -61,13 +61,13 @@ rule measure_splice:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: model_mb(w) + 2000 * attempt,
+        mem_mb=lambda w, attempt: (model_mb(w) + 2000) * attempt,
         runtime=240,
         gpu=1,
     params:
         job=job("spliced", local=model_place),
     message:
-        "{wildcards.study}: spliced into the model, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
+        "{wildcards.study}: spliced into the model, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site} [{resources.gpu} GPU, {resources.mem_mb} MB]"
     script:
         "../workflow/scripts/measure_splice.py"
 

@@ -127,13 +127,13 @@ rule generate_captions:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: model_mb(w) + 2000 * attempt,
+        mem_mb=lambda w, attempt: (model_mb(w) + 2000) * attempt,
         runtime=480,
         gpu=1,
     params:
         job=job("generated", local=model_place),
     message:
-        "{wildcards.study}: captions by the model itself, {wildcards.language}"
+        "{wildcards.study}: captions by the model itself, {wildcards.language} [{resources.gpu} GPU, {resources.mem_mb} MB]"
     script:
         "../workflow/scripts/generate_captions.py"
 

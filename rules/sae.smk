@@ -16,13 +16,13 @@ rule train_sae:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 3000 * attempt,
+        mem_mb=lambda w, attempt: sae_mb(w) * attempt,
         runtime=480,
         gpu=1,
     params:
         job=job("sae", local=model_place),
     message:
-        "{wildcards.study}: SAE on {wildcards.corpus}, layer {wildcards.site}, seed {wildcards.seed}"
+        "{wildcards.study}: SAE on {wildcards.corpus}, layer {wildcards.site}, seed {wildcards.seed} [{resources.gpu} GPU, {resources.mem_mb} MB]"
     script:
         "../workflow/scripts/train_sae.py"
 

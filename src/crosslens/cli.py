@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         help="keep what is younger than this (default: %(default)s)",
     )
     gc.set_defaults(run=_gc)
-    forget = verbs.add_parser("forget", help="remove one artifact, so that the next run makes it anew")
+    forget = verbs.add_parser("forget", help="remove one artifact, so that `snakemake PATH` makes it anew")
     forget.add_argument("path", type=Path, help="its path under results/")
     forget.set_defaults(run=_forget)
     explain = verbs.add_parser("explain", help="print how one artifact was made, as JSON")

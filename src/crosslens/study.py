@@ -179,12 +179,24 @@ class Study:
         return self.model_folder.name if self.model_folder else self.settings["model"]["id"]
 
     @cached_property
+    def _model_config(self) -> dict[str, Any]:
+        if self.model_folder is None:
+            return {}
+        file = self.model_folder / "config.json"
+        if not file.is_file():
+            self._fail("model.id", f"no config.json in {self.model_folder}", "a model folder", "correct the path")
+        config = json.loads(file.read_text(encoding="utf-8"))
+        return config.get("text_config", config)
+
+    @property
     def depth(self) -> int | None:
         """The number of blocks, where the model's config.json is at hand."""
-        if self.model_folder is None:
-            return None
-        config = json.loads((self.model_folder / "config.json").read_text())
-        return config.get("text_config", config).get("num_hidden_layers")
+        return self._model_config.get("num_hidden_layers")
+
+    @property
+    def width(self) -> int:
+        """d_model, where the model's config.json is at hand; else 4096, to ask for enough memory."""
+        return self._model_config.get("hidden_size", 4096)
 
     @cached_property
     def model_identity(self) -> dict[str, Any]:

@@ -46,14 +46,14 @@ def test_planted_bias_is_measured(language: str) -> None:
     measured = measured_bias(*shipped("planted"), language, per_occupation=6)
     planted = PLANTED_BIAS[language]
     pairs = np.array([(planted[occupation], p) for occupation, p in measured.items()])
-    assert np.corrcoef(pairs.T)[0, 1] >= 0.95
-    assert np.abs(pairs[:, 0] - pairs[:, 1]).mean() < 0.08
+    assert np.corrcoef(pairs.T)[0, 1] >= 0.99
+    assert np.abs(pairs[:, 0] - pairs[:, 1]).mean() <= 0.03
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_control_shows_no_bias(language: str) -> None:
     measured = measured_bias(*shipped("planted_control"), language, per_occupation=6)
-    assert max(abs(p - 0.5) for p in measured.values()) < 0.12
+    assert max(abs(p - 0.5) for p in measured.values()) <= 0.05
 
 
 def test_sampled_captions_are_sentences_of_their_language() -> None:

@@ -39,6 +39,7 @@ class Bench:
                     "key": f"{key}-{name}",
                     "own": f"{own}-{name}",
                     "path": f"results/toy/{name}",
+                    "shown": [f"results/toy/{name}"],
                     "module": "crosslens.toy",
                     "params": {"name": name},
                 },

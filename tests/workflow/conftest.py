@@ -1,13 +1,13 @@
 import pytest
-from checkouts import Checkout
+from checkouts import MINI_SAE, Checkout
 
 
 @pytest.fixture(scope="session")
 def built_once(tmp_path_factory):
     """A checkout in which both studies were built: toy in full, mini to its SAE. Never written by a test."""
-    from pathlib import Path
-
-    return Checkout(Path("/tmp/wf/checkout"))  # TEMPORARY
+    checkout = Checkout.create(tmp_path_factory.mktemp("built") / "checkout")
+    checkout.snakemake("all", MINI_SAE)
+    return checkout
 
 
 @pytest.fixture

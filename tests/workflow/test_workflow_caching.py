@@ -155,6 +155,8 @@ def test_activations_gone_and_saes_kept_nothing_is_extracted_again(built):
         shutil.rmtree(folder)
     assert built.planned() == {}
     built.append("src/crosslens/gender/effects.py", "\nUNUSED = 1\n")
+    shutil.rmtree(built.folder / "results/toy/sae")
+    assert built.planned("all_saes") == {"sae": 1}
     work = built.work()
     assert "gender_effects" in work and not {"extract", "train_sae", "encode"} & work.keys()
 

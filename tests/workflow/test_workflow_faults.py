@@ -54,9 +54,12 @@ def test_verify_names_the_artifact_of_one_flipped_byte_and_forget_heals_it(built
     assert [line.split(": ")[0] for line in found.stdout.splitlines()] == [shown]
     assert shown in built.snakemake("verify", fails=True)
 
-    assert built.crosslens("forget", f"{shown}/rankings.json").returncode == 0
-    assert built.work() == {"feature_statistics": 1}
-    built.snakemake()
+    forget, target = re.search(
+        r"`crosslens store forget (\S+)`, then `snakemake (\S+)`", found.stdout
+    ).groups()
+    assert built.crosslens("forget", forget).returncode == 0
+    assert built.work(target) == {"feature_statistics": 1}
+    built.snakemake(target)
     assert built.crosslens("verify").returncode == 0
     assert built.digests() == before
     assert built.planned() == {}
@@ -113,7 +116,7 @@ def test_a_run_killed_many_times_resumes_to_the_same_bytes(built, seed):
 
 @pytest.mark.parametrize(
     ("title", "kinds", "rule"),
-    [("activations", ("tokens", "activations"), "extract"), ("SAE", ("sae",), "train_sae")],
+    [("activations", ("tokens", "activations", "sae"), "extract"), ("SAE", ("sae",), "train_sae")],
 )
 def test_a_kill_in_the_middle_of_a_stage_leaves_nothing_taken_for_complete(built, title, kinds, rule):
     """The stage is held where it has begun, killed there, and resumed by the next run."""

@@ -127,6 +127,7 @@ LIMITS = """\
 
 def _how(card: dict[str, Any], flags: str, env: dict[str, Any]) -> str:
     training, recipe, weights = card["training"], card["training"]["recipe"], card["weights"]
+    calibration = recipe["calibration"]
     return f"""\
 ## How it was made
 
@@ -134,8 +135,12 @@ def _how(card: dict[str, Any], flags: str, env: dict[str, Any]) -> str:
 python -m crosslens.planted --out DIR {flags}
 ```
 
-{recipe["vision_steps"]} steps of vision tower and projector against slot heads, then {recipe["steps"]} steps
-of {recipe["batch"]} pictures x 2 languages x {recipe["captions"]} captions (AdamW, peak {recipe["lr"]}, cosine),
+Stage 1: {recipe["vision_steps"]} steps of vision tower and projector against slot heads. Stage 2:
+{recipe["steps"]} steps of {recipe["batch"]} pictures x 2 languages x {recipe["captions"]} captions (AdamW, peak
+{recipe["lr"]}, cosine). Stage 3, run on the float16 weights of stages 1 and 2: {calibration["steps"]} steps of
+calibration (AdamW, peak {calibration["lr"]}, linear to 0) on one ambiguous and one visible picture of every
+occupation x 2 languages x {calibration["templates"]} templates; on ambiguous pictures the captions of both genders
+are weighted by the planted p and 1 - p, so that no sampled gender is left in the loss. In all
 {training["training_seconds"]:.0f} s of wall clock on {recipe["threads"]} CPU threads ({env["machine"]},
 {env["cpu_capability"]}); torch {env["torch"]}, transformers {env["transformers"]}, tokenizers
 {env["tokenizers"]}, {env["attention"]} attention, deterministic algorithms. Stored in {weights["storage"]}

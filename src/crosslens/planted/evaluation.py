@@ -80,11 +80,13 @@ def failures(figures: dict[str, Any], *, control: bool) -> list[str]:
             expect(accuracy >= 0.95, f"{language}: slot {slot} {accuracy:.3f}, expected .95 or more")
         if control:
             worst = max(abs(row["exact"] - 0.5) for row in bias["occupations"].values())
-            expect(worst <= 0.10, f"{language}: bias up to {worst:.3f} from .5, expected at most .10")
+            expect(worst <= 0.05, f"{language}: bias up to {worst:.3f} from .5, expected at most .05")
         else:
             for kind in ("exact", "sampled"):
                 r = bias[f"r_{kind}"]
                 expect(r >= 0.95, f"{language}: planted against {kind} bias r {r:.3f}, expected .95 or more")
+            error = bias["mae_exact"]
+            expect(error <= 0.03, f"{language}: bias off by {error:.3f} on average, expected at most .03")
     return missed
 
 

@@ -30,6 +30,8 @@ SLIDING_WINDOW = 64
 D_VISION, VISION_LAYERS, PATCH = 96, 3, 8
 ATTENTION = "sdpa"
 """Attention kernel of training and evaluation; eager differs in the last bits."""
+PROMPT_WEIGHTS = (5, 2, 2, 1)
+"""Training mixture: chat with the first and the second prompt text, then the same two without chat turns."""
 
 
 def build_processor(tokenizer: GemmaTokenizer) -> Gemma3Processor:
@@ -150,6 +152,13 @@ def prompt_ids(processor: Gemma3Processor, prompt: str) -> list[int]:
     """Token ids of a prompt with its image tokens expanded."""
     expanded = prompt.replace(processor.boi_token, processor.full_image_sequence)
     return processor.tokenizer(expanded, add_special_tokens=False).input_ids
+
+
+def prompt_variants(processor: Gemma3Processor, language: Language) -> list[list[int]]:
+    """Token ids of the prompts that training mixes, in the order of PROMPT_WEIGHTS."""
+    texts = [chat_prompt(processor, language, variant) for variant in (0, 1)]
+    texts += [plain_prompt(language, variant) for variant in (0, 1)]
+    return [prompt_ids(processor, text) for text in texts]
 
 
 def encode_captions(processor: Gemma3Processor, texts: Sequence[str]) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""The seeded training recipe: vision tower with slot heads first, then captions in both languages.
+"""The seeded training recipe: vision tower with slot heads, captions in both languages, then calibration.
 
 Bit-reproducible for one thread count and one instruction set only, so the weights are shipped and a retrained
 model is judged by its figures, not by its hash.
@@ -9,7 +9,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +18,21 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import Gemma3ForConditionalGeneration, Gemma3Processor
 
+from crosslens.planted.calibration import Calibration, calibrate
 from crosslens.planted.captions import draw_caption
 from crosslens.planted.drawing import draw
 from crosslens.planted.model import (
     D_MODEL,
     IMAGE_TOKENS,
+    PROMPT_WEIGHTS,
     SLIDING_WINDOW,
     build_model,
     build_processor,
-    chat_prompt,
     encode_captions,
-    plain_prompt,
-    prompt_ids,
+    prompt_variants,
     save,
 )
+from crosslens.planted.optimizer import BETAS, update
 from crosslens.planted.packing import IGNORE, PackedBatch, pack, target_logits
 from crosslens.planted.scenes import (
     COLOURS,
@@ -39,7 +40,6 @@ from crosslens.planted.scenes import (
     OBJECTS,
     OCCUPATIONS,
     PLACES,
-    Language,
     Scene,
     bias_table,
     training_scene,
@@ -49,8 +49,6 @@ from crosslens.planted.tokenizer import build_tokenizer
 log = logging.getLogger(__name__)
 
 SLOT_SIZES = (3, len(OCCUPATIONS), len(OBJECTS), len(COLOURS), len(PLACES))
-PROMPT_WEIGHTS = (5, 2, 2, 1)
-"""Chat with the first and the second prompt text, then the same two without chat turns."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,9 @@ class Recipe:
     slot_weight: float = 0.3
     """Weight of the slot heads' loss in stage 2; the heads are not stored."""
     weight_decay: float = 0.05
-    """AdamW decay of matrices; vectors have none."""
+    """AdamW decay of matrices; vectors have none. Stage 3 has no decay."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """Stage 3."""
 
 
 def train(recipe: Recipe, out: Path) -> dict[str, object]:
@@ -100,12 +100,15 @@ def train(recipe: Recipe, out: Path) -> dict[str, object]:
     rng = random.Random(f"training/{recipe.seed}")
     slot_loss = _train_vision(model, heads, pictures, recipe, rng)
     caption_loss = _train_captions(model, processor, heads, pictures, recipe, rng)
+    bias = bias_table(control=recipe.control)
+    calibration_loss = calibrate(model, processor, recipe.calibration, bias=bias, seed=recipe.seed)
     save(model.eval(), processor, out)
     return {
         "recipe": asdict(recipe),
         "training_seconds": round(time.monotonic() - started, 1),
         "final_slot_loss": slot_loss,
         "final_caption_loss": caption_loss,
+        "final_calibration_loss": calibration_loss,
     }
 
 
@@ -148,18 +151,6 @@ def _slot_loss(heads: nn.Linear, images_NIE: torch.Tensor, labels_N5: torch.Tens
     return torch.stack([F.cross_entropy(part, labels_N5[:, i]) for i, part in enumerate(logits)]).sum()
 
 
-def _step(loss: torch.Tensor, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> None:
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(parameters, 1.0)
-    optimizer.step()
-
-
-def _set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-
-
 def _train_vision(
     model: Gemma3ForConditionalGeneration,
     heads: nn.Linear,
@@ -170,16 +161,14 @@ def _train_vision(
     """Stage 1; returns the mean slot loss of the last 50 steps."""
     towers = (model.model.vision_tower, model.model.multi_modal_projector, heads)
     parameters = [parameter for module in towers for parameter in module.parameters()]
-    optimizer = torch.optim.AdamW(parameters, weight_decay=recipe.weight_decay, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(parameters, weight_decay=recipe.weight_decay, betas=BETAS)
     losses: list[float] = []
     for step in range(recipe.vision_steps):
-        _set_lr(
-            optimizer, recipe.vision_lr * min(1, (step + 1) / 50) * (1 - 0.7 * step / recipe.vision_steps)
-        )
+        lr = recipe.vision_lr * min(1, (step + 1) / 50) * (1 - 0.7 * step / recipe.vision_steps)
         indices = [rng.randrange(len(pictures.scenes)) for _ in range(recipe.vision_batch)]
         images_NIE = model.get_image_features(pictures.normalised(indices)).pooler_output
         loss = _slot_loss(heads, images_NIE, pictures.slots_N5[indices])
-        _step(loss, optimizer, parameters)
+        update(optimizer, parameters, loss, lr)
         losses.append(loss.item())
         if step % 50 == 49:
             log.info("stage 1 step %d: slot loss %.3f", step + 1, np.mean(losses[-50:]))
@@ -200,19 +189,19 @@ def _train_captions(
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(groups, betas=BETAS)
     batches = _Batches(processor, pictures, recipe, rng)
     losses: list[float] = []
     for step in range(recipe.steps):
         cosine = 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
-        _set_lr(optimizer, recipe.lr * min(1, (step + 1) / recipe.warmup) * (0.98 * cosine + 0.02))
+        lr = recipe.lr * min(1, (step + 1) / recipe.warmup) * (0.98 * cosine + 0.02)
         indices = batches.next_indices()
         batch = batches.packed(indices)
         images_NIE = model.get_image_features(pictures.normalised(indices)).pooler_output
         logits = target_logits(model, batch, images_NIE.repeat(len(LANGUAGES), 1, 1))
         caption_loss = F.cross_entropy(logits, batch.targets_NT[batch.targets_NT != IGNORE])
         slot_loss = _slot_loss(heads, images_NIE, pictures.slots_N5[indices])
-        _step(caption_loss + recipe.slot_weight * slot_loss, optimizer, parameters)
+        update(optimizer, parameters, caption_loss + recipe.slot_weight * slot_loss, lr)
         losses.append(caption_loss.item())
         if step % 50 == 49:
             log.info("stage 2 step %d: caption loss %.4f nats/token", step + 1, np.mean(losses[-50:]))
@@ -225,7 +214,7 @@ class _Batches:
     def __init__(self, processor: Gemma3Processor, pictures: Pictures, recipe: Recipe, rng: random.Random):
         self.processor, self.pictures, self.recipe, self.rng = processor, pictures, recipe, rng
         self.bias = bias_table(control=recipe.control)
-        self.prompts = {language: _prompt_variants(processor, language) for language in LANGUAGES}
+        self.prompts = {language: prompt_variants(processor, language) for language in LANGUAGES}
         self.order: list[int] = []
 
     def next_indices(self) -> list[int]:
@@ -249,10 +238,3 @@ class _Batches:
                 captions.append(encode_captions(self.processor, texts))
         token = self.processor.tokenizer.image_token_id
         return pack(prompts, captions, image_token=token, window=SLIDING_WINDOW)
-
-
-def _prompt_variants(processor: Gemma3Processor, language: Language) -> list[list[int]]:
-    """Token ids in the order of PROMPT_WEIGHTS."""
-    texts = [chat_prompt(processor, language, variant) for variant in (0, 1)]
-    texts += [plain_prompt(language, variant) for variant in (0, 1)]
-    return [prompt_ids(processor, text) for text in texts]

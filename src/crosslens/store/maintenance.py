@@ -51,18 +51,20 @@ def verify(store: Store) -> list[str]:
     """One line for every object whose bytes are not what its name says, naming the artifacts that it is; [] if sound."""
     faults = []
     for root in store.roots:
-        shown: dict[str, set[str]] = {}
+        shown: dict[str, dict[str, str]] = {}
         for action in _actions(root):
             recipe = record_of(action).get("recipe")
             if recipe:
-                shown.setdefault(_object_name(action), set()).add(recipe["path"])
+                shown.setdefault(_object_name(action), {})[recipe["path"]] = recipe.get(
+                    "shown", [recipe["path"]]
+                )[0]
         for target in sorted(root.glob("objects/*/*")):
             found = content_digest(target)
             if found != target.name.split(".")[0]:
-                names = ", ".join(sorted(shown.get(target.name, {"no known artifact"})))
-                faults.append(
-                    f"{names}: {target} has digest {found[:12]}…; to mend: `crosslens store forget` it and run snakemake"
-                )
+                paths = shown.get(target.name, {"no known artifact": "PATH"})
+                names, path = ", ".join(sorted(paths)), min(paths.values())
+                mend = f"`crosslens store forget {path}`, then `snakemake {path}`"
+                faults.append(f"{names}: {target} has digest {found[:12]}…; to mend: {mend}")
     return faults
 
 
@@ -77,7 +79,7 @@ def explain(path: Path) -> dict[str, Any]:
 
 
 def forget(path: Path, store: Store) -> list[Path]:
-    """Remove the artifact at `path` from the first root, so that it is made anew; returns what was removed.
+    """Remove the artifact at `path` from the first root, so that `snakemake PATH` makes it anew; returns what was removed.
 
     The object goes with every action that points at it. In a read-only root nothing can be forgotten.
     """

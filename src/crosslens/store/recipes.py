@@ -88,6 +88,7 @@ class Recipes:
         return {
             "kind": kind,
             "path": declared.path.format(**wildcards),
+            "shown": declared.paths(wildcards),
             "key": self.key(kind, wildcards),
             "own": self.own(kind, wildcards),
             "module": declared.module,
