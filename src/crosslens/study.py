@@ -184,7 +184,9 @@ class Study:
             return {}
         file = self.model_folder / "config.json"
         if not file.is_file():
-            self._fail("model.id", f"no config.json in {self.model_folder}", "a model folder", "correct the path")
+            self._fail(
+                "model.id", f"no config.json in {self.model_folder}", "a model folder", "correct the path"
+            )
         config = json.loads(file.read_text(encoding="utf-8"))
         return config.get("text_config", config)
 

@@ -1,13 +1,5 @@
 import pytest
-from checkouts import MINI_SAE, Checkout
-
-
-@pytest.fixture(scope="session")
-def built_once(tmp_path_factory):
-    """A checkout in which both studies were built: toy in full, mini to its SAE. Never written by a test."""
-    checkout = Checkout.create(tmp_path_factory.mktemp("built") / "checkout")
-    checkout.snakemake("all", MINI_SAE)
-    return checkout
+from checkouts import Checkout
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from crosslens.tables.arrays import (
     create_group,
     create_rows,
     from_bfloat16_bits,
+    open_array,
     open_group,
+    read_rows,
     to_bfloat16_bits,
 )
 
@@ -43,7 +45,8 @@ class Activations:
         self.attributes = dict(self.groups[0].attrs)
         self.d_model = int(self.attributes["d_model"])
         self.dtype = self.attributes["dtype"]
-        lengths = [group["values"].shape[0] for group in self.groups]
+        self._values = [open_array(group, "values") for group in self.groups]
+        lengths = [values.shape[0] for values in self._values]
         self.starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         for path, group in zip(self.paths, self.groups, strict=True):
             found = (group.attrs["site"], group.attrs["d_model"], group.attrs["dtype"])
@@ -58,15 +61,15 @@ class Activations:
 
     def norms(self) -> np.ndarray:
         """(N) float32: the Euclidean norm of every row."""
-        return np.concatenate([group["norm"][:] for group in self.groups])
+        return np.concatenate([read_rows(open_array(group, "norm")) for group in self.groups])
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Rows start to stop as float32 (stop - start, d_model)."""
         blocks = []
-        for i, group in enumerate(self.groups):
+        for i, values in enumerate(self._values):
             low, high = max(start, int(self.starts[i])), min(stop, int(self.starts[i + 1]))
             if low < high:
-                block = group["values"][low - int(self.starts[i]) : high - int(self.starts[i])]
+                block = read_rows(values, low - int(self.starts[i]), high - int(self.starts[i]))
                 blocks.append(from_bfloat16_bits(block) if self.dtype == "bfloat16" else block)
         if not blocks:
             return np.empty((0, self.d_model), dtype=np.float32)

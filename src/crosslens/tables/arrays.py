@@ -28,8 +28,58 @@ def open_group(path: Path, kind: str, mode: str = "r") -> zarr.Group:
         raise InputError(
             path, found="no Zarr group", expected=f"a {kind} artifact", mend="rebuild it with snakemake"
         ) from error
+    except ValueError as error:
+        raise _damaged(path, "zarr.json", f"no JSON ({error})") from error
     check_header(path, dict(group.attrs), kind)
     return group
+
+
+def open_array(group: zarr.Group, name: str) -> zarr.Array:
+    """An array of a group; InputError where its description is missing or damaged."""
+    try:
+        return group[name]
+    except KeyError as error:
+        raise _damaged(group.store.root, f"{name}/zarr.json", "no such file") from error
+    except ValueError as error:
+        raise _damaged(group.store.root, f"{name}/zarr.json", f"no JSON ({error})") from error
+
+
+def read_rows(array: zarr.Array, start: int = 0, stop: int | None = None) -> np.ndarray:
+    """Rows start to stop; InputError naming the shard file where one is missing, cut short or damaged.
+
+    Zarr itself takes a shard file that is missing or empty for one full of the fill value.
+    """
+    stop = array.shape[0] if stop is None else stop
+    size = (array.shards or array.chunks)[0]
+    tail = ["0"] * (array.ndim - 1)
+    shards = {
+        number: "/".join([array.path, "c", str(number), *tail])
+        for number in (range(start // size, -(-stop // size)) if start < stop else ())
+    }
+    root = Path(array.store.root)
+    for file in shards.values():
+        if not (root / file).is_file():
+            raise _damaged(root, file, "no such file")
+        if not (root / file).stat().st_size:
+            raise _damaged(root, file, "an empty file")
+    try:
+        return array[start:stop]
+    except (ValueError, RuntimeError):
+        for number, file in shards.items():
+            try:
+                array[number * size : (number + 1) * size]
+            except (ValueError, RuntimeError) as error:
+                raise _damaged(root, file, f"a file that is cut short or damaged ({error})") from error
+        raise
+
+
+def _damaged(group: Path, file: str, found: str) -> InputError:
+    return InputError(
+        f"{group}/{file}",
+        found=found,
+        expected="the file as it was written",
+        mend=f"`crosslens store forget {group}`, then `snakemake {group}`",
+    )
 
 
 def create_rows(
@@ -47,8 +97,19 @@ def create_rows(
         shards=(shard, *tail),
         dtype=dtype,
         compressors=BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=np.dtype(dtype).itemsize),
-        fill_value=0,
+        fill_value=_never_stored(np.dtype(dtype)),
     )
+
+
+def _never_stored(dtype: np.dtype) -> int | float:
+    """The fill value: none that a row holds, since Zarr writes no file for a shard of nothing else.
+
+    So all shard files of a finished array are there, and one that is missing has been lost.
+    """
+    if dtype.kind == "f":
+        return float("nan")
+    limits = np.iinfo(dtype)
+    return int(limits.min if dtype.kind == "i" else limits.max)
 
 
 def write_column(group: zarr.Group, name: str, values: np.ndarray, shard_bytes: int = 64 << 20) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from crosslens.tables.arrays import create_group, create_rows, open_group, write_column
+from crosslens.tables.arrays import create_group, create_rows, open_array, open_group, read_rows, write_column
 
 
 def write_codes(
@@ -64,9 +64,9 @@ class Codes:
         group = open_group(path, "codes")
         self.attributes = dict(group.attrs)
         self.d_sae = int(self.attributes["d_sae"])
-        self.token = group["token"][:]
-        self.indptr = group["indptr"][:]
-        self._indices, self._values = group["indices"], group["values"]
+        self.token = read_rows(open_array(group, "token"))
+        self.indptr = read_rows(open_array(group, "indptr"))
+        self._indices, self._values = open_array(group, "indices"), open_array(group, "values")
 
     def __len__(self) -> int:
         return len(self.token)
@@ -74,7 +74,8 @@ class Codes:
     def rows(self, start: int, stop: int) -> csr_array:
         """Rows start to stop as float32 CSR (stop - start, d_sae)."""
         low, high = int(self.indptr[start]), int(self.indptr[stop])
-        data = (self._values[low:high], self._indices[low:high], self.indptr[start : stop + 1] - low)
+        values, indices = read_rows(self._values, low, high), read_rows(self._indices, low, high)
+        data = (values, indices, self.indptr[start : stop + 1] - low)
         return csr_array(data, shape=(stop - start, self.d_sae))
 
     def blocks(self, rows: int = 65536) -> Iterator[tuple[int, csr_array]]:

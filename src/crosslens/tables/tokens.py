@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crosslens.tables.arrays import create_group, open_group, write_column
+from crosslens.tables.arrays import create_group, open_array, open_group, read_rows, write_column
 
 ROLES = ("bos", "special", "image", "prompt", "caption", "generated")
 TEXT_ROLES = ("prompt", "caption", "generated")
@@ -67,9 +67,11 @@ def read_tokens(paths: Path | Sequence[Path]) -> TokenTable:
     rows = 0
     for group in groups:
         for name in _COLUMNS:
-            columns[name].append(group[name][:] + (len(sample_ids) if name == "sample" else 0))
-        columns["offsets"].append(group["offsets"][:-1] + rows)
-        rows += int(group["offsets"][-1])
+            column = read_rows(open_array(group, name))
+            columns[name].append(column + (len(sample_ids) if name == "sample" else 0))
+        offsets = read_rows(open_array(group, "offsets"))
+        columns["offsets"].append(offsets[:-1] + rows)
+        rows += int(offsets[-1])
         sample_ids += group.attrs["sample_ids"]
     columns["offsets"].append(np.array([rows], dtype=np.int64))
     merged = {name: np.concatenate(parts) for name, parts in columns.items()}

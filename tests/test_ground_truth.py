@@ -1,0 +1,88 @@
+"""The embedded study and its control, end to end, against what was planted. Minutes: `pytest -m long`.
+
+What this checkout has built already is read from its store, not built again.
+"""
+
+import json
+import re
+import shutil
+
+import pytest
+from checkouts import REPOSITORY, Checkout
+from scipy.stats import binom
+
+pytestmark = pytest.mark.long
+
+STUDIES = ("planted", "planted_control")
+PAGES = [f"results/{study}/report/index.html" for study in STUDIES]
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    """A checkout in which both studies of the repository are built."""
+    folder = tmp_path_factory.mktemp("truth") / "checkout"
+    checkout = Checkout.create(folder, store=f"results/.store:{REPOSITORY / 'results/.store'}")
+    (folder / "resources/planted_control").symlink_to(REPOSITORY / "resources/planted_control")
+    for study in STUDIES:
+        shutil.copy(REPOSITORY / f"config/studies/{study}.yaml", folder / "config/studies")
+    checkout.snakemake(*PAGES)
+    return folder
+
+
+def documents(folder, pattern):
+    """Path and content of every JSON document that matches."""
+    found = sorted((folder / "results").glob(pattern))
+    assert found, f"nothing at {pattern}"
+    return [(path, json.loads(path.read_text(encoding="utf-8"))) for path in found]
+
+
+def test_measured_bias_is_the_planted_one_in_both_languages(studies):
+    ((_, stereotype),) = documents(studies, "planted/gender/stereotype.json")
+    page = (studies / PAGES[0]).read_text(encoding="utf-8")
+    for language in ("en", "ar"):
+        truth = stereotype["languages"][language]["planted"]
+        assert truth["r"] >= 0.95, language
+        assert truth["mae"] <= 0.06, language
+        assert f'<data value="{truth["r"]!r}">' in page
+
+
+def test_the_control_model_is_found_without_bias(studies):
+    ((_, stereotype),) = documents(studies, "planted_control/gender/stereotype.json")
+    for language, found in stereotype["languages"].items():
+        occupations = found["categories"]
+        beyond = [name for name, share in occupations.items() if share["p"] < 0.05]
+        assert len(beyond) <= binom.ppf(0.95, len(occupations), 0.05), (language, beyond)
+        assert all(share["q"] > 0.05 for share in occupations.values()), language
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_shuffled_labels_call_no_more_features_than_the_discovery_rate(studies, study):
+    for path, document in documents(studies, f"{study}/gender/*/*/layer_*/gender.json"):
+        for condition, found in document["conditions"].items():
+            assert found["null"]["mean"] <= document["alpha"] * max(found["live"], 1), (path, condition)
+
+
+def test_gender_can_be_read_off_but_not_perfectly(studies):
+    for path, document in documents(studies, "planted/gender/activations/*/probe/layer_*.json"):
+        for condition, found in document["conditions"].items():
+            assert 0.85 < found["auroc"]["value"] < 1.0, (path, condition)
+
+
+def test_the_dictionaries_pass_their_gates_and_the_identity_splice_is_exact(studies):
+    for path, quality in documents(studies, "planted/quality/*/*/layer_*.json"):
+        assert all(gate["passed"] for gate in quality["gates"].values()), path
+        assert quality["ev"] > quality["baselines"]["token_mean"]["ev"], path
+    for path, spliced in documents(studies, "planted/quality/*/*/spliced/layer_*.json"):
+        assert spliced["identity"]["max_abs_logit_difference"] == 0, path
+        assert spliced["ce_recovered"]["zero"]["value"] > 0.98, path
+
+
+def test_two_jobs_at_a_time_stay_within_three_gigabytes(studies):
+    stores = [studies / "results/.store", REPOSITORY / "results/.store"]
+    peaks = [
+        int(peak)
+        for store in stores
+        for record in store.glob("actions/*/*.json")
+        for peak in re.findall(r'"peak_megabytes": (\d+)', record.read_text(encoding="utf-8"))
+    ]
+    assert peaks and sum(sorted(peaks)[-2:]) < 3000
