@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import make_world
+from feature_world import make_world
 from sklearn.decomposition import PCA as SklearnPCA
 
 from crosslens.errors import InputError

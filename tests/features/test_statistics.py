@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import make_codes, make_world
+from feature_world import make_codes, make_world
 from scipy.sparse import csr_array
 
 from crosslens.errors import InputError

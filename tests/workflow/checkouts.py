@@ -57,6 +57,20 @@ MINI = {
 MINI_SAE = "results/mini/sae/en/layer_1/seed_0/cfg.json"
 
 
+def snapshot(folder: Path) -> Path:
+    """Copy the files of this repository that the workflow consists of, and beside them the model, to `folder`."""
+    shutil.copytree(REPOSITORY / "resources/planted", folder / "planted")
+    for name in COPIED:
+        source, target = REPOSITORY / name, folder / "source" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    (folder / "source/slurm").symlink_to("profiles/slurm")
+    return folder / "source"
+
+
 class Checkout:
     """A folder with the workflow and the studies `toy` and `mini`."""
 
@@ -72,17 +86,10 @@ class Checkout:
             self.environment["CROSSLENS_STORE"] = store
 
     @classmethod
-    def create(cls, folder: Path, store: str | None = None) -> "Checkout":
-        """A fresh checkout: nothing made yet."""
-        for name in COPIED:
-            source, target = REPOSITORY / name, folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, target)
-        (folder / "resources/planted").symlink_to(REPOSITORY / "resources/planted")
-        (folder / "slurm").symlink_to("profiles/slurm")
+    def create(cls, folder: Path, source: Path, store: str | None = None) -> "Checkout":
+        """A fresh checkout of the files in `source` (see snapshot): nothing made yet."""
+        shutil.copytree(source, folder, symlinks=True)
+        (folder / "resources/planted").symlink_to(source.with_name("planted"))
         checkout = cls(folder, store)
         checkout.configure("toy", TOY)
         checkout.configure("mini", MINI)

@@ -46,9 +46,9 @@ def test_a_value_switched_and_back_relinks_only(built):
     assert built.digests() == before
 
 
-def test_a_second_checkout_with_a_shared_store_computes_nothing(built_once, tmp_path):
+def test_a_second_checkout_with_a_shared_store_computes_nothing(built_once, source, tmp_path):
     own = tmp_path / "own"
-    checkout = Checkout.create(tmp_path / "second", store=f"{own}:{built_once.stored}")
+    checkout = Checkout.create(tmp_path / "second", source, store=f"{own}:{built_once.stored}")
     before = sorted(path for path in built_once.stored.rglob("*") if "checkouts" not in path.parts)
     assert not checkout.run().keys() & checkout.work().keys()
     assert not list(own.glob("objects/*/*")) and not list(own.glob("partial/*"))
