@@ -7,12 +7,18 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "workflow"))
 
-from checkouts import MINI_SAE, Checkout
+from checkouts import MINI_SAE, Checkout, snapshot
 
 
 @pytest.fixture(scope="session")
-def built_once(tmp_path_factory) -> Checkout:
+def source(tmp_path_factory):
+    """The files of the repository as they are now: all checkouts of a session are of the same state."""
+    return snapshot(tmp_path_factory.mktemp("snapshot"))
+
+
+@pytest.fixture(scope="session")
+def built_once(source, tmp_path_factory):
     """A checkout in which both studies were built: toy in full, mini to its SAE. Never written by a test."""
-    checkout = Checkout.create(tmp_path_factory.mktemp("built") / "checkout")
+    checkout = Checkout.create(tmp_path_factory.mktemp("built") / "checkout", source)
     checkout.snakemake("all", MINI_SAE)
     return checkout

@@ -18,10 +18,10 @@ PAGES = [f"results/{study}/report/index.html" for study in STUDIES]
 
 
 @pytest.fixture(scope="module")
-def studies(tmp_path_factory):
+def studies(source, tmp_path_factory):
     """A checkout in which both studies of the repository are built."""
     folder = tmp_path_factory.mktemp("truth") / "checkout"
-    checkout = Checkout.create(folder, store=f"results/.store:{REPOSITORY / 'results/.store'}")
+    checkout = Checkout.create(folder, source, store=f"results/.store:{REPOSITORY / 'results/.store'}")
     (folder / "resources/planted_control").symlink_to(REPOSITORY / "resources/planted_control")
     for study in STUDIES:
         shutil.copy(REPOSITORY / f"config/studies/{study}.yaml", folder / "config/studies")
