@@ -97,3 +97,4 @@ rule verify:
 onstart:
     register_checkout(store)
     file_digests.save()
+    code_digests.save()

@@ -11,7 +11,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.envir
 from crosslens.errors import InputError
 from crosslens.store.digests import FileDigests, content_digest, digest
 from crosslens.store.maintenance import register_checkout
-from crosslens.store.fingerprint import closure
+from crosslens.store.fingerprint import closure, remember_in
 from crosslens.store.recipes import Kind, Recipes
 from crosslens.store.store import Store
 from crosslens.study import Study, load_yaml
@@ -55,7 +55,7 @@ def validated_config():
 
 validated_config()
 store, recipes, jobs = Store(), Recipes(), {}
-file_digests = FileDigests(store.own / "files.json")
+file_digests, code_digests = FileDigests(store.own / "files.json"), remember_in(store.own)
 studies = Studies()
 LAYER_FIGURES = ["training.png", "density.png", "gender_features.png", "effect_sizes.png"]
 STUDY_FIGURES = ["quality.png", "probes.png", "stereotype.png"]

@@ -199,6 +199,10 @@ class Checkout:
             if action.is_symlink() and action.with_suffix(".json").exists()
         ]
 
+    def has(self, key: str) -> bool:
+        """True if the store holds what `key` names."""
+        return (self.stored / "actions" / key[:2] / key).exists()
+
     def drop(self, study: str, *kinds: str) -> None:
         """Remove the objects of these kinds of artifacts, with all that points at them."""
         names = {

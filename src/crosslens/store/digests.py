@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ def content_digest(path: Path) -> str:
     return digest([[file.relative_to(path).as_posix(), content_digest(file)] for file in files])
 
 
-class FileDigests:
-    """sha256 of files, remembered by (size, mtime, inode), so that unchanged files are not read at every start.
+class FileMemory:
+    """What was computed from files, remembered by (size, mtime, inode), so that unchanged files are not read anew.
 
-    A file that changed less than two seconds ago is never remembered: a second edit could leave the same mtime.
+    A file that changed less than two seconds ago is not remembered: a second edit could leave the same mtime.
     """
 
     def __init__(self, cache: Path):
@@ -37,18 +38,18 @@ class FileDigests:
             self.known = {}
         self.changed = False
 
-    def __call__(self, path: Path) -> str:
-        """sha256 of the file at `path`."""
+    def recall(self, path: Path, compute: Callable[[Path], Any]) -> Any:
+        """`compute(path)`, a JSON-able value that depends on the file's bytes alone."""
         stat = path.stat()
         name, stamp = str(path.absolute()), [stat.st_size, stat.st_mtime_ns, stat.st_ino]
         entry = self.known.get(name)
         if entry and entry[:3] == stamp:
             return entry[3]
-        sha256 = content_digest(path)
+        value = compute(path)
         if time.time_ns() - stat.st_mtime_ns > 2_000_000_000:
-            self.known[name] = [*stamp, sha256]
+            self.known[name] = [*stamp, value]
             self.changed = True
-        return sha256
+        return value
 
     def save(self) -> None:
         """Write the cache; an unwritable place only costs time."""
@@ -62,3 +63,11 @@ class FileDigests:
             self.changed = False
         except OSError:
             pass
+
+
+class FileDigests(FileMemory):
+    """sha256 of files."""
+
+    def __call__(self, path: Path) -> str:
+        """sha256 of the file at `path`."""
+        return self.recall(path, content_digest)

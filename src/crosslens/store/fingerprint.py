@@ -2,12 +2,13 @@
 
 import ast
 import re
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-from crosslens.store.digests import content_digest, digest
+from crosslens.store.digests import FileMemory, content_digest, digest
 
 SRC = Path(__file__).resolve().parents[2]
 
@@ -46,11 +47,29 @@ def _file(module: str, src: Path) -> Path | None:
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
+_memory: FileMemory | None = None
+
+
+def remember_in(folder: Path) -> FileMemory:
+    """Keep what was read from unchanged modules in `folder` between runs; the caller saves what is returned."""
+    global _memory
+    # What this file does, and how this Python writes code down, decide the digests.
+    version = f"{sys.version_info.major}.{sys.version_info.minor}-{content_digest(Path(__file__))[:12]}"
+    _memory = FileMemory(folder / f"code-{version}.json")
+    return _memory
+
+
 @lru_cache
-def _parsed(module: str, src: Path) -> tuple[str, frozenset[str]]:
+def _parsed(module: str, src: Path) -> tuple[str, list[str]]:
     """(digest of the code, names that it imports)."""
     path = _file(module, src)
     assert path is not None
+    if _memory is None:
+        return _read(module, path)
+    return tuple(_memory.recall(path, lambda path: _read(module, path)))
+
+
+def _read(module: str, path: Path) -> tuple[str, list[str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     parts = module.split(".")
     package = parts if path.name == "__init__.py" else parts[:-1]
@@ -70,7 +89,7 @@ def _parsed(module: str, src: Path) -> tuple[str, frozenset[str]]:
                 if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
             ]
             node.body = kept or [ast.Pass()]
-    return digest(ast.unparse(tree)), frozenset(imports)
+    return digest(ast.unparse(tree)), sorted(imports)
 
 
 @lru_cache
