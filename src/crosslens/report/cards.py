@@ -100,4 +100,7 @@ def _example(source: Examples, example: dict[str, Any], scale: float) -> dict[st
         if spans or role == "caption":
             text += [*([Piece(" / ", None, 0.0)] if text else []), *pieces(whole, spans, scale)]
     told = " · ".join(filter(None, [example["sample_id"], example["category"], example["gender"]]))
-    return {"pieces": text, "source": f"{told} · max {example['max']:.2f}"}
+    hidden = [token[at["activation"]] for token in example["tokens"] if token[at["char_start"]] < 0]
+    # Words of the chat template stand in neither text; where the feature fires on them it must not look silent.
+    where = f" · {max(hidden):.2f} on a word of the chat template, not shown" if hidden else ""
+    return {"pieces": text, "source": f"{told} · max {example['max']:.2f}{where}"}
