@@ -140,7 +140,8 @@ Stage 1: {recipe["vision_steps"]} steps of vision tower and projector against sl
 {recipe["lr"]}, cosine). Stage 3, run on the float16 weights of stages 1 and 2: {calibration["steps"]} steps of
 calibration (AdamW, peak {calibration["lr"]}, linear to 0) on one ambiguous and one visible picture of every
 occupation x 2 languages x {calibration["templates"]} templates; on ambiguous pictures the captions of both genders
-are weighted by the planted p and 1 - p, so that no sampled gender is left in the loss. In all
+are weighted by the planted p and 1 - p, and the cross-entropy of p against the model's P(woman) of that pair is
+added, so that no sampled gender is left in the loss; vision tower and projector are frozen. In all
 {training["training_seconds"]:.0f} s of wall clock on {recipe["threads"]} CPU threads ({env["machine"]},
 {env["cpu_capability"]}); torch {env["torch"]}, transformers {env["transformers"]}, tokenizers
 {env["tokenizers"]}, {env["attention"]} attention, deterministic algorithms. Stored in {weights["storage"]}
