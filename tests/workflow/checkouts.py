@@ -1,5 +1,6 @@
 """Copies of this checkout with toy studies, and what their `snakemake` says and does."""
 
+import contextlib
 import json
 import os
 import re
@@ -248,7 +249,8 @@ def counted(said: str) -> Counter:
 
 def kill_group(process: subprocess.Popen) -> None:
     """SIGKILL snakemake and all of its jobs."""
-    os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself this very moment
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
