@@ -27,6 +27,8 @@ include: "rules/sae.smk"
 include: "rules/features.smk"
 include: "rules/gender.smk"
 include: "rules/report.smk"
+# Not part of any study: the recipe of the embedded model.
+include: "rules/planted.smk"
 
 
 localrules:

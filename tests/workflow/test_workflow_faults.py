@@ -85,24 +85,25 @@ def at_work(checkout, since):
 def kill_at_random(checkout, kills, seed):
     """Make mini's activations and SAE anew, kill that often, check after each, and let it finish."""
     chance, reference = random.Random(seed), mini_digests(checkout)
-    checkout.drop("mini", "tokens", "activations", "sae")
+    anew = ("tokens", "activations", "sae")
+    checkout.drop("mini", *anew)
     slow(checkout)
-    killed = 0
-    while killed < kills:
+    while kills:
         began = time.time()
         process = checkout.start(MINI_SAE)
         wait_for(lambda began=began: at_work(checkout, began), process)
-        time.sleep(chance.uniform(0, 5))
-        if process.poll() is not None:  # done before its time came: begin anew
+        time.sleep(chance.uniform(0, 4))
+        if process.poll() is None:
+            kill_group(process)
+            kills -= 1
+            checkout.unlock()
+        else:  # it was done before
             assert process.returncode == 0 and mini_digests(checkout) == reference
-            checkout.drop("mini", "tokens", "activations", "sae")
-            continue
-        kill_group(process)
-        killed += 1
+            checkout.drop("mini", *anew)
         checkout.assert_sound()
         assert mini_digests(checkout).items() <= reference.items(), "a half-made artifact is shown"
-        checkout.unlock()
     checkout.snakemake(MINI_SAE)
+    assert mini_digests(checkout) == reference
     # A kill after publishing leaves a folder that nobody needs, for gc.
     assert all(checkout.has(folder.name) for folder in checkout.stored.glob("partial/*"))
     assert checkout.crosslens("gc", "--grace-hours", "0").returncode == 0
