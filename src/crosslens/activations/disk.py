@@ -1,4 +1,4 @@
-"""Durable files, and disk errors told so that a user can mend them."""
+"""Disk errors told so that a user can mend them, and digests of what is on disk."""
 
 import errno
 import hashlib
@@ -33,24 +33,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def sync(path: Path) -> None:
-    """Make a file, or the entries of a folder, durable."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def replace_durably(path: Path, temporary: Path) -> None:
-    """Put the finished file `temporary` in the place of `path`, all or nothing."""
-    sync(temporary)
-    temporary.replace(path)
-    sync(path.parent)
-
-
 def file_digest(path: Path) -> str:
-    """sha256 of a file; the empty string for none (Zarr writes no file for a block of zeros)."""
+    """sha256 of a file; the empty string where there is none."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

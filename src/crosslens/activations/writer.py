@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from crosslens.activations.disk import disk_errors, file_digest, replace_durably, sync
+from crosslens.activations.disk import disk_errors, file_digest
 from crosslens.errors import InputError
+from crosslens.store.durable import replace_durably, sync
 from crosslens.tables.activations import STORED, create_activations
 from crosslens.tables.arrays import open_group
 from crosslens.tables.documents import read_json, write_json

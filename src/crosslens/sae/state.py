@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.sae.model import TopKSAE
+from crosslens.store.durable import replace_durably
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +64,7 @@ def save_checkpoint(path: Path, state: TrainState, run: dict[str, Any]) -> None:
     tensors = {name: tensor.cpu().contiguous() for name, tensor in state.tensors().items()}
     temporary = path.with_name(path.name + ".part")
     save_file(tensors, temporary, metadata={"crosslens": json.dumps(document)})
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+    replace_durably(path, temporary)
     log.info("checkpoint after step %d: %s", state.step, path)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from crosslens.errors import InputError
 from crosslens.store.digests import content_digest
+from crosslens.store.durable import sync
 from crosslens.store.lease import Lease, acquire, claim, remove
 
 log = logging.getLogger(__name__)
@@ -54,14 +55,6 @@ def writable(root: Path) -> Iterator[None]:
         raise
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 class Store:
     """One or more roots: the first is written, the others are only read (CROSSLENS_STORE=own[:shared…])."""
 
@@ -95,7 +88,7 @@ class Store:
         """Move a finished file or folder into `objects/` under its digest, read-only; returns its place there."""
         with writable(self.own):
             for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
-                _sync(file)
+                sync(file)
                 if file.is_file():
                     file.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
             name = content_digest(path) + path.suffix
@@ -109,7 +102,7 @@ class Store:
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
             remove(path)
-            _sync(target.parent)
+            sync(target.parent)
         return target
 
     def publish(self, key: str, target: Path, record: dict[str, Any] | None = None) -> None:
@@ -129,7 +122,7 @@ class Store:
                 action.symlink_to(os.path.relpath(target.resolve(), action.parent.resolve()))
             except FileExistsError:
                 log.info("%s was published by another writer meanwhile", key[:12])
-            _sync(action.parent)
+            sync(action.parent)
 
     @contextmanager
     def workspace(self, key: str) -> Iterator[Lease]:
