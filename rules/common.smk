@@ -14,7 +14,7 @@ from crosslens.store.maintenance import register_checkout
 from crosslens.store.fingerprint import closure, remember_in
 from crosslens.store.recipes import Kind, Recipes
 from crosslens.store.store import Store
-from crosslens.study import Study, load_yaml
+from crosslens.study import Study, validate
 from snakemake.exceptions import WorkflowError
 
 # Idle OpenMP threads must sleep, not spin, or two jobs on one box slow each other down severalfold.
@@ -45,15 +45,10 @@ def told(read):
         raise WorkflowError(str(error)) from None
 
 
-def validated_config():
-    """config/config.yaml (and --config) checked against its schema, defaults filled in."""
-    file = Path("config/config.yaml")
-    told(lambda: load_yaml(file, SCHEMAS / "config.schema.yaml"))
-    config.setdefault("studies", "config/studies")
-    config["run"] = [config["run"]] if isinstance(config["run"], str) else config["run"]
-
-
-validated_config()
+# What config/config.yaml and --config say together; the latter gives a lone name as a string.
+if isinstance(config.get("run"), str):
+    config["run"] = [config["run"]]
+told(lambda: validate(config, Path("config/config.yaml"), SCHEMAS / "config.schema.yaml"))
 store, recipes, jobs = Store(), Recipes(), {}
 file_digests, code_digests = FileDigests(store.own / "files.json"), remember_in(store.own)
 studies = Studies()
@@ -67,9 +62,9 @@ def artifact(name, path, *, code, params, needs=lambda w: [], reads=lambda w: []
     jobs[name] = lambda w: {name: (name, w)}
 
 
-def of(study):
-    """The study of that name (or of these wildcards)."""
-    return studies[study if isinstance(study, str) else study["study"]]
+def of(w):
+    """The study that the wildcards name."""
+    return studies[w["study"]]
 
 
 def settings(w, key):

@@ -80,6 +80,15 @@ def _explain(path: Path, error: jsonschema.ValidationError) -> InputError:
     return InputError(where, found=repr(error.instance), expected=expected, mend=hint)
 
 
+def validate(document: Any, path: Path, schema: Path) -> None:
+    """Fill in the defaults of the JSON schema at `schema` and check `document`, which errors call `path`."""
+    error = jsonschema.exceptions.best_match(
+        Validator(yaml.safe_load(schema.read_text(encoding="utf-8"))).iter_errors(document)
+    )
+    if error is not None:
+        raise _explain(path, error)
+
+
 def load_yaml(path: Path, schema: Path) -> dict[str, Any]:
     """The YAML document at `path`, validated by the JSON schema at `schema` and completed with its defaults."""
     try:
@@ -88,11 +97,7 @@ def load_yaml(path: Path, schema: Path) -> dict[str, Any]:
         raise InputError(
             path, found=f"no YAML ({error})", expected="a YAML document", mend="correct the file"
         ) from error
-    error = jsonschema.exceptions.best_match(
-        Validator(yaml.safe_load(schema.read_text(encoding="utf-8"))).iter_errors(document)
-    )
-    if error is not None:
-        raise _explain(path, error)
+    validate(document, path, schema)
     return document
 
 

@@ -105,11 +105,7 @@ class Job:
 
     def paths(self, kind: str, **wildcards: str) -> list[Path]:
         """The inputs of one kind whose wildcards are these, in the recipe's order."""
-        return [
-            Path(entry["path"])
-            for entry in self.inputs
-            if entry["kind"] == kind and wildcards.items() <= entry["wildcards"].items()
-        ]
+        return [path for paths in self.by(kind, **wildcards).values() for path in paths]
 
     def path(self, kind: str, **wildcards: str) -> Path:
         """The one input of that kind with these wildcards."""
