@@ -1,4 +1,4 @@
-"""The `crosslens` command: care for the store. Everything else is a Snakemake target."""
+"""The `crosslens` command: care for the store, and exchange of SAEs. Everything else is a Snakemake target."""
 
 import argparse
 import json
@@ -38,10 +38,62 @@ def _explain(args: argparse.Namespace) -> int:
     return 0
 
 
+def _sae_show(args: argparse.Namespace) -> int:
+    # here, as `crosslens store` is to start without loading torch
+    from crosslens.sae.exchange.read import read_sae
+
+    foreign = read_sae(args.path, scaling_factor=args.scaling_factor)
+    sae = foreign.sae
+    rows = {
+        "format": foreign.format,
+        "architecture": sae.architecture + (f", k {sae.k}" if sae.architecture == "topk" else ""),
+        "trained as": foreign.trained_as,
+        "kind": "transcoder" if foreign.transcoder else "SAE",
+        "d_in": sae.d_in,
+        "d_sae": sae.d_sae,
+        "d_out": sae.d_out,
+        "normalisation": sae.normalize,
+        "b_dec from input": "subtracted" if sae.apply_b_dec_to_input else "not subtracted",
+        "skip connection": "no" if sae.W_skip is None else "yes",
+        "site": foreign.site or "not said",
+        "hook": foreign.hook or "not said",
+        "target": foreign.target or ("not said" if foreign.transcoder else "its site"),
+        "model": foreign.model or "not said",
+    }
+    for name, value in rows.items():
+        print(f"{name:17} {value}")
+    for note in foreign.notes:
+        print(f"{'note':17} {note}")
+    return 0
+
+
+def _sae_convert(args: argparse.Namespace) -> int:
+    from crosslens.sae.exchange.convert import convert_sae
+
+    notes = convert_sae(
+        args.source,
+        args.folder,
+        to=args.to,
+        site=args.site,
+        target=args.target,
+        model=args.model,
+        revision=args.revision,
+        scaling_factor=args.scaling_factor,
+    )
+    print("\n".join([f"wrote {args.folder}", *(f"note: {note}" for note in notes)]))
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line of `crosslens`."""
     top = argparse.ArgumentParser(prog="crosslens", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
+    _add_store(commands)
+    _add_sae(commands)
+    return top
+
+
+def _add_store(commands: argparse._SubParsersAction) -> None:
     store = commands.add_parser("store", help="care for the artifact store")
     verbs = store.add_subparsers(required=True, metavar="VERB")
     verify = verbs.add_parser("verify", help="compare every object's bytes with its digest")
@@ -61,7 +113,37 @@ def parser() -> argparse.ArgumentParser:
     explain = verbs.add_parser("explain", help="print how one artifact was made, as JSON")
     explain.add_argument("path", type=Path, help="its path under results/")
     explain.set_defaults(run=_explain)
-    return top
+
+
+def _add_sae(commands: argparse._SubParsersAction) -> None:
+    sae = commands.add_parser("sae", help="read and write SAEs of other tools")
+    verbs = sae.add_subparsers(required=True, metavar="VERB")
+    where = "a folder, its file of weights, or hf:owner/name/folder[@revision]"
+    factor = {
+        "type": float,
+        "metavar": "S",
+        "help": "what training multiplied activations by, for expected_average_only_in without it on disk",
+    }
+    show = verbs.add_parser("show", help="print what an SAE is, and what its files say about it")
+    show.add_argument("path", metavar="PATH", help=where)
+    show.add_argument("--scaling-factor", **factor)
+    show.set_defaults(run=_sae_show)
+    convert = verbs.add_parser("convert", help="write an SAE of any known tool in the layout of another")
+    convert.add_argument("source", metavar="FROM", help=where)
+    convert.add_argument("folder", metavar="TO", type=Path, help="a folder that does not exist yet")
+    convert.add_argument(
+        "--to", choices=("saelens", "sparsify"), default="saelens", help="default: %(default)s"
+    )
+    convert.add_argument(
+        "--site", metavar="S", help="what it reads, where the files do not say: 14, 14.mlp_out"
+    )
+    convert.add_argument("--target", metavar="S", help="what a transcoder writes, where the files do not say")
+    convert.add_argument(
+        "--model", metavar="M", help="the model it was trained on, if not as the files name it"
+    )
+    convert.add_argument("--revision", metavar="R", default="", help="that model's revision, if pinned")
+    convert.add_argument("--scaling-factor", **factor)
+    convert.set_defaults(run=_sae_convert)
 
 
 def main() -> None:

@@ -10,17 +10,30 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 from crosslens.errors import InputError
-from crosslens.sae.io import check_site, check_width, hook_name, load_sae, sae_digest, sae_identity, save_sae
-from crosslens.sae.model import TopKSAE
+from crosslens.sae.io import (
+    check_site,
+    check_width,
+    hook_name,
+    load_sae,
+    sae_digest,
+    sae_identity,
+    sae_origin,
+    save_sae,
+    site_of,
+)
+from crosslens.sae.model import JumpReLUSAE, ReLUSAE, TopKSAE
 
 
-@pytest.fixture
-def sae():
-    sae = TopKSAE(6, 24, 4)
+def randomize(sae):
     generator = torch.Generator().manual_seed(0)
     for parameter in sae.parameters():
         parameter.data.normal_(generator=generator)
     return sae
+
+
+@pytest.fixture
+def sae():
+    return randomize(TopKSAE(6, 24, 4))
 
 
 @pytest.fixture
@@ -99,7 +112,14 @@ def test_fewer_positive_than_k():
     ],
 )
 def test_hook_name(site, name):
-    assert hook_name(site) == name
+    assert hook_name(site) == name and site_of(name) == site
+
+
+@pytest.mark.parametrize(
+    "hook", [None, "blocks.4.attn.hook_z", "blocks.4.hook_mlp_in", "blocks.4.hook_mlp_outs"]
+)
+def test_a_hook_that_is_no_site(hook):
+    assert site_of(hook) is None
 
 
 def test_nan_is_refused(folder):
@@ -117,10 +137,12 @@ def test_k_above_d_sae_is_refused(folder):
 @pytest.mark.parametrize(
     "change",
     [
-        {"architecture": "standard"},
-        {"normalize_activations": "layer_norm"},
-        {"apply_b_dec_to_input": False},
+        {"architecture": "gated"},
+        {"normalize_activations": "expected_average_only_in"},
+        {"apply_b_dec_to_input": None},
         {"rescale_acts_by_decoder_norm": True},
+        {"reshape_activations": "hook_z"},
+        {"dtype": "bfloat16"},
         {"k": 0},
         {"d_in": None},
     ],
@@ -129,6 +151,52 @@ def test_another_kind_of_sae_is_refused(folder, change):
     edit_config(folder, **change)
     with pytest.raises(InputError, match=next(iter(change))):
         load_sae(folder)
+
+
+@pytest.mark.parametrize("architecture", ["standard", "jumprelu", "transcoder"])
+def test_a_topk_sae_is_not_taken_for_another(folder, architecture):
+    """Its weights fit a ReLU SAE: the k in its configuration is what gives it away."""
+    edit_config(folder, architecture=architecture, d_out=6, apply_b_dec_to_input=architecture != "transcoder")
+    with pytest.raises(InputError, match=f"k 4 in a {architecture} SAE"):
+        load_sae(folder)
+
+
+@pytest.mark.parametrize(
+    "sae, name",
+    [
+        (ReLUSAE(6, 24), "standard"),
+        (JumpReLUSAE(6, 24, normalize="layer_norm"), "jumprelu"),
+        (TopKSAE(6, 24, 4, normalize="constant_norm_rescale", apply_b_dec_to_input=False), "topk"),
+        (ReLUSAE(6, 24, 8, apply_b_dec_to_input=False), "transcoder"),
+        (JumpReLUSAE(6, 24, 8, apply_b_dec_to_input=False, skip=True), "jumprelu_skip_transcoder"),
+        (TopKSAE(6, 24, 4, 8, apply_b_dec_to_input=False, skip=True), "topk_skip_transcoder"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_kind_round_trips(tmp_path, sae, name):
+    randomize(sae)
+    target = "4.mlp_out" if "transcoder" in name else None
+    save_sae(tmp_path, sae, identity=IDENTITY, trained_as="gated", target=target)
+    assert json.loads((tmp_path / "cfg.json").read_text())["architecture"] == name
+    assert sae_origin(tmp_path) == ("gated", target)
+    x, read = torch.randn(9, 6, generator=torch.Generator().manual_seed(1)), load_sae(tmp_path)
+    assert torch.equal(read(x), sae(x)) and torch.equal(read.encode_dense(x), sae.encode_dense(x))
+    assert not any(parameter.requires_grad for parameter in read.parameters())
+
+
+@pytest.mark.parametrize(
+    "sae, target, message",
+    [
+        (TopKSAE(6, 24, 4, 8), None, "with its target"),
+        (TopKSAE(6, 24, 4, skip=True), None, "with its target"),
+        (TopKSAE(6, 24, 4), "4.mlp_out", "subtracts b_dec"),
+        (TopKSAE(6, 24, 4, apply_b_dec_to_input=False, normalize="layer_norm"), "4.mlp_out", "normalises"),
+    ],
+)
+def test_what_the_layout_cannot_say_is_not_written(tmp_path, sae, target, message):
+    with pytest.raises(ValueError, match=message):
+        save_sae(tmp_path / "sae", sae, identity=IDENTITY, target=target)
+    assert not (tmp_path / "sae").exists()
 
 
 def test_weights_that_are_not_what_the_configuration_says(folder):

@@ -8,7 +8,8 @@ from typing import Any
 from crosslens.errors import InputError
 from crosslens.tables.tokens import ROLES, TEXT_ROLES
 
-ARCHITECTURES = ("topk",)
+ARCHITECTURES = ("topk", "batchtopk", "relu", "jumprelu", "gated", "matryoshka")
+PENALISED = {"relu": "l1", "gated": "l1", "jumprelu": "l0_weight"}
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,25 @@ class Settings:
     architecture: str = "topk"
     """One of ARCHITECTURES."""
     k: int = 32
-    """Active features a token."""
-    expansion: int = 8
-    """d_sae / d_model."""
+    """Active features a token: exactly (topk), on average (batchtopk, matryoshka) or as the aim (jumprelu)."""
+    expansion: float = 8
+    """d_sae / d_model, where `d_sae` is None."""
+    d_sae: int | None = None
+    """Features."""
+    l1: float = 0.05
+    """relu, gated: weight of the mean over tokens of Σ z / √d_model, beside the FVU."""
+    l0_weight: float = 1.0
+    """jumprelu: weight of (L0 / k − 1)², beside the FVU."""
+    bandwidth: float = 0.1
+    """jumprelu: width of the kernel through which thresholds learn, in units of normalised activations."""
+    sparsity_warmup: float = 0.1
+    """Share of the steps over which l1 or l0_weight rises linearly from 0."""
+    matryoshka_fractions: tuple[float, ...] = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
+    """matryoshka: shares of the features whose nested dictionaries reconstruct alone; the last is 1."""
+    tied: bool = False
+    """The encoder is the decoder's transpose."""
+    transcoder: bool = False
+    """What is written is another site than what is read; see `train_saes`."""
     batch_tokens: int = 1024
     """Tokens a step."""
     train_tokens: int | None = None
@@ -49,10 +66,10 @@ class Settings:
     """Leave out tokens whose norm is above `sink_factor` times the median norm."""
     sink_factor: float = 10.0
     """See `exclude_sinks`."""
-    block_tokens: int = 2048
+    block_tokens: int = 512
     """Neighbouring selected tokens that are read together."""
-    buffer_tokens: int = 131_072
-    """Tokens that are shuffled together; two such buffers of float32 are held in memory."""
+    buffer_mb: float = 256
+    """Memory of the shuffle, for each language: half of it is shuffled while the other half is read."""
     checkpoint_tokens: int = 5_000_000
     """Tokens between checkpoints."""
     curve_points: int = 200
@@ -62,23 +79,28 @@ class Settings:
         for setting in fields(self):
             if setting.default is not None and getattr(self, setting.name) is None:
                 raise _error(setting.name, None, f"a value such as {setting.default!r}")
-        for name in ("betas", "roles"):  # lists in YAML
+        for name in ("betas", "roles", "matryoshka_fractions"):  # lists in YAML
             object.__setattr__(self, name, tuple(getattr(self, name)))
         _one_of("architecture", self.architecture, ARCHITECTURES)
         for role in self.roles or [None]:
             _one_of("roles", role, ROLES)
         positive = ("k", "expansion", "batch_tokens", "train_tokens", "epochs", "lr", "grad_clip")
-        positive += ("dead_after_tokens", "sink_factor", "block_tokens", "buffer_tokens")
+        positive += ("d_sae", "bandwidth", "dead_after_tokens", "sink_factor", "block_tokens", "buffer_mb")
         for name in (*positive, "checkpoint_tokens", "curve_points"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise _error(name, value, "more than 0")
-        for name in ("aux_k", "aux_alpha"):
+        for name in ("aux_k", "aux_alpha", "l1", "l0_weight"):
             if getattr(self, name) is not None and getattr(self, name) < 0:
                 raise _error(name, getattr(self, name), "0 or more")
-        for name in ("warmup_fraction", "decay_fraction"):
+        for name in ("warmup_fraction", "decay_fraction", "sparsity_warmup"):
             if not 0 <= getattr(self, name) <= 1:
                 raise _error(name, getattr(self, name), "from 0 to 1")
+        shares = self.matryoshka_fractions
+        if not shares or shares[0] <= 0 or shares[-1] != 1 or sorted(set(shares)) != list(shares):
+            raise _error("matryoshka_fractions", shares, "rising shares above 0, the last of them 1")
+        if self.tied and (self.transcoder or self.architecture == "gated"):
+            raise _error("tied", True, "false for a transcoder and for gated")
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Settings":
@@ -93,17 +115,23 @@ class Settings:
 
     def resolve(self, *, d_model: int, tokens: int) -> "Settings":
         """The same settings with every None filled in, for width `d_model` and `tokens` selected tokens."""
-        d_sae = self.expansion * d_model
+        d_sae = self.d_sae or round(self.expansion * d_model)
         if self.k > d_sae:
             raise _error("k", self.k, f"at most d_sae = {d_sae}")
         total = self.train_tokens or max(1, round(self.epochs * tokens))
         return replace(
             self,
+            d_sae=d_sae,
             train_tokens=total,
             lr=self.lr or 2e-4 / math.sqrt(d_sae / 2**14),
             aux_k=2 ** max(0, round(math.log2(d_model / 2))) if self.aux_k is None else self.aux_k,
             dead_after_tokens=self.dead_after_tokens or max(1, total // 10),
         )
+
+    def sparsity_weight(self, progress: float) -> float:
+        """The weight of the architecture's sparsity penalty when this share of the steps is done."""
+        weight = getattr(self, PENALISED[self.architecture])
+        return weight * min(1.0, progress / self.sparsity_warmup) if self.sparsity_warmup else weight
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:

@@ -12,7 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from crosslens.errors import InputError
-from crosslens.sae.model import TopKSAE
+from crosslens.sae.architectures import Architecture
+from crosslens.sae.architectures.base import Normalisation
+from crosslens.sae.model import SAE
 from crosslens.store.durable import replace_durably
 
 log = logging.getLogger(__name__)
@@ -24,13 +26,13 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 class TrainState:
     """The state after `step` steps. The place in the token stream follows from `step`; nothing else is random."""
 
-    sae: TopKSAE
-    """Its parameters are those of the normalised activations (x − centre) · scale."""
+    model: Architecture
+    """Its parameters are those of normalised activations."""
     optimizer: torch.optim.Adam
-    centre: Tensor
-    """(d) float32: the geometric median of the activations."""
-    scale: float
-    """√(d / E‖x − centre‖²)."""
+    reads: Normalisation
+    """Of what is encoded."""
+    writes: Normalisation
+    """Of what is reconstructed; the same as `reads` but for a transcoder."""
     silent: Tensor
     """(F) int64: tokens since each feature last fired."""
     step: int = 0
@@ -39,29 +41,31 @@ class TrainState:
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state by name; those of the optimizer once it has made a step."""
-        named = {"centre": self.centre, "silent": self.silent}
-        for name, parameter in self.sae.named_parameters():
-            named[name] = parameter.data
+        named = {"silent": self.silent, **self.model.state_dict()}
+        for side in ("reads", "writes"):
+            named[f"centre.{side}"] = getattr(self, side).centre
+        for name, parameter in self.model.named_parameters():
             for moment in MOMENTS:
                 if moment in self.optimizer.state[parameter]:
                     named[f"{moment}.{name}"] = self.optimizer.state[parameter][moment]
         return named
 
-    @torch.no_grad()
-    def exported(self) -> TopKSAE:
-        """The SAE for raw activations: centre and scale folded in, decoder rows of unit norm."""
-        raw = TopKSAE(self.sae.d_in, self.sae.d_sae, self.sae.k).to(self.centre.device)
-        raw.W_enc.copy_(self.sae.W_enc)
-        raw.W_dec.copy_(self.sae.W_dec)
-        raw.b_enc.copy_(self.sae.b_enc / self.scale)
-        raw.b_dec.copy_(self.centre + self.sae.b_dec / self.scale)
-        return raw
+    def exported(self) -> SAE:
+        """The SAE for raw activations: normalisation folded in, decoder rows of unit norm."""
+        return self.model.exported(self.reads, self.writes)
 
 
 def save_checkpoint(path: Path, state: TrainState, run: dict[str, Any]) -> None:
     """Write `state` to `path`, whole or not at all. `run` says which run it belongs to."""
-    document = {"run": run, "step": state.step, "scale": state.scale, "curve": state.curve}
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in state.tensors().items()}
+    document = {
+        "run": run,
+        "step": state.step,
+        "scales": [state.reads.scale, state.writes.scale],
+        "fast": state.model.fast,
+        "curve": state.curve,
+    }
+    # what is the same tensor twice (a tied encoder, one normalisation) is written once for each name
+    tensors = {name: tensor.detach().cpu().clone() for name, tensor in state.tensors().items()}
     temporary = path.with_name(path.name + ".part")
     save_file(tensors, temporary, metadata={"crosslens": json.dumps(document)})
     replace_durably(path, temporary)
@@ -86,8 +90,14 @@ def load_checkpoint(path: Path, state: TrainState, run: dict[str, Any]) -> None:
             expected=str(run),
             mend="delete the file to begin anew",
         )
-    state.step, state.scale, state.curve = document["step"], document["scale"], document["curve"]
-    for parameter in state.sae.parameters() if state.step else ():
+    state.step, state.curve = document["step"], document["curve"]
+    state.reads, state.writes = (
+        normalisation._replace(scale=scale)
+        for normalisation, scale in zip((state.reads, state.writes), document["scales"], strict=True)
+    )
+    # the kernels decide last bits: a run ends with those that it began with
+    state.model.fast = document["fast"]
+    for parameter in state.model.parameters() if state.step else ():
         state.optimizer.state[parameter] = {
             "step": torch.tensor(float(state.step), device=parameter.device),
             **{moment: torch.zeros_like(parameter) for moment in MOMENTS},

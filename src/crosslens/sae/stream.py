@@ -1,18 +1,21 @@
-"""The tokens an SAE is trained on: which rows, and their seeded order, in bounded memory."""
+"""The tokens SAEs are trained on: which rows, and their seeded order, in bounded memory."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from crosslens.errors import InputError
-from crosslens.tables.activations import Activations
+from crosslens.tables.activations import STORED, Activations, unpack
 from crosslens.tables.documents import read_table
 from crosslens.tables.tokens import read_tokens
 
 READ_ROWS = 8192
+NEIGHBOURS = 4096
 
 
 @dataclass(frozen=True)
@@ -27,51 +30,31 @@ class Source:
     """Rows of the declared roles and the train split that were left out for their norm."""
 
 
-def select_sources(
+def select_source(
     *,
-    datasets: Mapping[str, Path],
-    tokens: Mapping[str, Sequence[Path]],
-    activations: Mapping[str, Sequence[Path]],
-    site: str,
+    language: str,
+    dataset: Path,
+    tokens: Sequence[Path],
+    activations: Activations,
     roles: Sequence[str],
     sink_factor: float | None,
-) -> list[Source]:
-    """Tokens of `roles` in samples of the split `train`, without sinks, language by language in their order.
+) -> Source:
+    """Tokens of `roles` in samples of the split `train`, without sinks.
 
-    A sink has a norm above `sink_factor` times the median norm of the rows that roles and split select, over all
-    languages; None keeps sinks. Raises InputError when files do not belong together or nothing is left.
+    A sink has a norm above `sink_factor` times the median norm of the rows that roles and split select; None keeps
+    sinks. Raises InputError when files do not belong together or nothing is left.
     """
-    stored = {language: Activations(activations[language]) for language in activations}
-    chosen, norms = {}, {}
-    for language, acts in stored.items():
-        found = (acts.attributes["site"], acts.attributes["language"])
-        if found != (site, language) or acts.d_model != next(iter(stored.values())).d_model:
-            raise InputError(
-                acts.paths[0],
-                found=f"site {found[0]}, language {found[1]}, width {acts.d_model}",
-                expected=f"site {site}, language {language}, the same width in all languages",
-                mend="give the activations of this site, and of one model",
-            )
-        chosen[language] = _train_rows(datasets[language], tokens[language], acts, roles)
-        norms[language] = acts.norms()[chosen[language]]
-    together = np.concatenate(list(norms.values()))
-    if not len(together):
+    rows = _train_rows(dataset, tokens, activations, roles)
+    if not len(rows):
         raise InputError(
-            ", ".join(str(path) for path in datasets.values()),
+            dataset,
             found="no token to train on",
             expected=f"tokens of the roles {', '.join(roles)} in samples of the split train",
             mend="check the roles, and the split column of the dataset",
         )
-    limit = np.inf if sink_factor is None else sink_factor * float(np.median(together))
-    return [
-        Source(
-            language,
-            acts,
-            chosen[language][norms[language] <= limit],
-            sinks=int((norms[language] > limit).sum()),
-        )
-        for language, acts in stored.items()
-    ]
+    norms = activations.norms()[rows]
+    kept = norms <= (np.inf if sink_factor is None else sink_factor * float(np.median(norms)))
+    return Source(language, activations, rows[kept], sinks=int((~kept).sum()))
 
 
 def _train_rows(dataset: Path, tokens: Sequence[Path], acts: Activations, roles: Sequence[str]) -> np.ndarray:
@@ -109,60 +92,33 @@ def _train_rows(dataset: Path, tokens: Sequence[Path], acts: Activations, roles:
 
 
 class TokenStream:
-    """The selected tokens, each exactly once an epoch, epoch after epoch, in an order fixed by `seed`.
+    """The selected tokens of one language, each exactly once an epoch, in an order fixed by `seed`.
 
-    Blocks of `block_tokens` neighbouring selected rows (of all sources) are permuted; as many of them as make up
-    `buffer_tokens` are read and their rows shuffled together. What comes at a position follows from the seed
-    alone, so a stream can start anywhere by reading one buffer. A thread reads the next buffer while one is used:
-    the memory is two buffers.
+    Blocks of `block_tokens` neighbouring selected rows are permuted; as many of them as fill half of `buffer_mb` are
+    read and their rows shuffled together. What comes at a position follows from the seed alone, so a stream can be
+    entered anywhere by reading one buffer.
     """
 
-    def __init__(self, sources: Sequence[Source], *, seed: int, block_tokens: int, buffer_tokens: int):
-        self.sources, self.seed = list(sources), seed
-        self.d_model = self.sources[0].activations.d_model
-        self._blocks = [
-            (source, start, min(start + block_tokens, len(source.rows)))
-            for source in self.sources
-            for start in range(0, len(source.rows), block_tokens)
-        ]
-        self._sizes = np.array([stop - start for _, start, stop in self._blocks])
-        self._group = max(1, buffer_tokens // block_tokens)
-        self._kept: dict[int, list[np.ndarray]] = {}
+    def __init__(self, source: Source, *, seed: int, block_tokens: int, buffer_mb: float):
+        self.source, self.seed = source, seed
+        self.reads = getattr(source.activations, "reads", source.activations)
+        self.width = source.activations.d_model
+        starts = np.arange(0, len(source.rows), block_tokens)
+        self._blocks = [(start, min(start + block_tokens, len(source.rows))) for start in starts.tolist()]
+        self._sizes = np.array([stop - start for start, stop in self._blocks])
+        dtype = np.dtype(STORED[source.activations.dtype])
+        half = buffer_mb * 2**19 / (self.width * dtype.itemsize)
+        self._group = max(1, int(half / block_tokens))
+        self._empty = np.empty((0, self.width), dtype=dtype)
+        self._kept: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         """Tokens an epoch."""
         return int(self._sizes.sum())
 
-    def batches(self, size: int, *, start: int = 0) -> Iterator[np.ndarray]:
-        """float32 (size, d) batches without end, from batch `start` on; one may run into the next epoch."""
-        epoch, skip = divmod(start * size, len(self))
-        held: list[np.ndarray] = []
-        count = 0
-        for buffer in self._buffers(epoch, skip):
-            while len(buffer):
-                taken, buffer = buffer[: size - count], buffer[size - count :]
-                held.append(taken)
-                count += len(taken)
-                if count == size:
-                    yield np.concatenate(held)
-                    held, count = [], 0
-
-    def head(self, count: int) -> np.ndarray:
-        """float32 (min(count, M), d): the first tokens of the stream, a seeded sample of all."""
-        return next(self.batches(min(count, len(self))))
-
-    def _buffers(self, epoch: int, skip: int) -> Iterator[np.ndarray]:
-        """Shuffled buffers from token `skip` of `epoch` on; while one is used, a thread reads the next."""
-        plan = self._plan(epoch, skip)
-        with ThreadPoolExecutor(1, thread_name_prefix="sae-prefetch") as pool:
-            ahead = pool.submit(self._fill, *next(plan))
-            for following in plan:
-                buffer = ahead.result()
-                ahead = pool.submit(self._fill, *following)
-                yield buffer
-
-    def _plan(self, epoch: int, skip: int) -> Iterator[tuple[int, int, int]]:
-        """(epoch, number of the buffer in it, rows of it to leave out) from token `skip` of `epoch` on."""
+    def plan(self, start: int) -> Iterator[tuple[int, int, int]]:
+        """(epoch, number of the buffer in it, rows of it to leave out) from token `start` on, without end."""
+        epoch, skip = divmod(start, len(self))
         while True:
             sizes = self._sizes[self._order(epoch)]
             for number, first in enumerate(range(0, len(sizes), self._group)):
@@ -175,31 +131,148 @@ class TokenStream:
     def _order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, epoch]).permutation(len(self._blocks))
 
-    def _fill(self, epoch: int, number: int, skip: int) -> np.ndarray:
-        """float32 (tokens, d): the blocks of one buffer, shuffled, without the first `skip` rows."""
+    def fill(self, epoch: int, number: int, skip: int) -> np.ndarray:
+        """(tokens, d) as stored: the blocks of one buffer, shuffled, without the first `skip` rows."""
         blocks = self._order(epoch)[number * self._group : (number + 1) * self._group]
         size = int(self._sizes[blocks].sum())
         target = np.random.default_rng([self.seed, epoch, number]).permutation(size)
-        buffer = np.empty((size, self.d_model), dtype=np.float32)
+        buffer = np.empty((size, self.width), dtype=self._empty.dtype)
         done = 0
         for block in blocks:
-            for values in self._block(int(block)):
-                buffer[target[done : done + len(values)]] = values
-                done += len(values)
+            values = self._block(int(block))
+            buffer[target[done : done + len(values)]] = values
+            done += len(values)
         return buffer[skip:]
 
-    def _block(self, block: int) -> Iterable[np.ndarray]:
+    def _block(self, block: int) -> np.ndarray:
         """The rows of a block; where one buffer holds all blocks they are read once and kept."""
         if len(self._blocks) > self._group:
             return self._read(*self._blocks[block])
         if block not in self._kept:
-            self._kept[block] = list(self._read(*self._blocks[block]))
+            self._kept[block] = self._read(*self._blocks[block])
         return self._kept[block]
 
-    def _read(self, source: Source, start: int, stop: int) -> Iterator[np.ndarray]:
-        """The selected rows start to stop of a source, a bounded stretch of stored rows at a time."""
-        rows = source.rows[start:stop]
+    def _read(self, start: int, stop: int) -> np.ndarray:
+        """The selected rows start to stop, a bounded stretch of stored rows at a time."""
+        rows, found = self.source.rows[start:stop], [self._empty]
         for low in range(int(rows[0]), int(rows[-1]) + 1, READ_ROWS):
             wanted = rows[(rows >= low) & (rows < low + READ_ROWS)]
             if len(wanted):
-                yield source.activations.read(int(wanted[0]), int(wanted[-1]) + 1)[wanted - wanted[0]]
+                stored = self.source.activations.read_stored(int(wanted[0]), int(wanted[-1]) + 1)
+                found.append(stored[wanted - wanted[0]])
+        return np.concatenate(found)
+
+    def neighbour_correlation(self) -> dict[str, float]:
+        """Mean cosine of successive centred tokens, as stored and as shuffled, in the first buffer."""
+        shuffled = unpack(self.fill(0, 0, 0))[:NEIGHBOURS]
+        stored = unpack(self._read(0, min(NEIGHBOURS, len(self.source.rows))))
+        return {"stored": _neighbour_cosine(stored), "shuffled": _neighbour_cosine(shuffled)}
+
+
+def _neighbour_cosine(x: np.ndarray) -> float:
+    x = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
+    norms = np.linalg.norm(x, axis=1).clip(1e-12)
+    return float(((x[1:] * x[:-1]).sum(axis=1) / (norms[1:] * norms[:-1])).mean()) if len(x) > 1 else 0.0
+
+
+class Window:
+    """A stretch of a stream that moves forward, for several readers at nearly the same place.
+
+    A thread reads the next buffer while one is used, so two are in memory.
+    """
+
+    def __init__(self, stream: TokenStream, start: int = 0):
+        self.stream, self.waited = stream, 0.0
+        self._plan = stream.plan(start)
+        self._pieces: deque[np.ndarray] = deque()
+        self._first = self._end = start
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="sae-prefetch")
+        self._ahead: Future | None = None
+        self._read_ahead()
+
+    def _read_ahead(self) -> None:
+        if self._ahead is None:
+            self._ahead = self._pool.submit(self.stream.fill, *next(self._plan))
+
+    def take(self, start: int, count: int) -> np.ndarray:
+        """(count, d) as stored: the stream's tokens from `start` on, which must not have been dropped."""
+        if start < self._first:
+            raise IndexError(f"token {start} of the stream was dropped; the window begins at {self._first}")
+        while self._end < start + count:
+            self._read_ahead()
+            began = time.perf_counter()
+            piece = self._ahead.result()
+            self.waited += time.perf_counter() - began
+            self._ahead = None
+            self._pieces.append(piece)
+            self._end += len(piece)
+        taken, at = [], self._first
+        for piece in self._pieces:
+            part = piece[max(0, start - at) : max(0, start + count - at)]
+            if len(part):
+                taken.append(part)
+            at += len(piece)
+        return np.concatenate(taken)
+
+    def drop(self, before: int) -> None:
+        """Forget the tokens before that one, and read on where there is room."""
+        while self._pieces and self._first + len(self._pieces[0]) <= before:
+            self._first += len(self._pieces.popleft())
+        if len(self._pieces) <= 1:
+            self._read_ahead()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+class Mixture:
+    """The order in which a corpus takes the tokens of its languages: in proportion to their numbers.
+
+    What lies at a position follows from the position alone, and after an epoch each token of each language has come
+    once, so that SAEs of several corpora can read the same streams at the same time.
+    """
+
+    def __init__(self, streams: Mapping[str, TokenStream]):
+        self.sizes = {language: len(stream) for language, stream in streams.items()}
+        self.total = sum(self.sizes.values())
+        self._largest = max(self.sizes, key=lambda language: self.sizes[language])
+
+    def before(self, position: int) -> dict[str, int]:
+        """How many tokens of each language are among the first `position`; the largest takes what is left over."""
+        counts = {language: position * size // self.total for language, size in self.sizes.items()}
+        counts[self._largest] += position - sum(counts.values())
+        return counts
+
+
+class Reader:
+    """Windows on several streams, each entered where `starts` says."""
+
+    def __init__(self, streams: Mapping[str, TokenStream], starts: Mapping[str, int]):
+        self.windows = {language: Window(streams[language], start) for language, start in starts.items()}
+
+    def tokens(self, mixture: Mixture, start: int, stop: int) -> np.ndarray:
+        """(stop - start, d) as stored: tokens start to stop of the mixture, language by language."""
+        first, last = mixture.before(start), mixture.before(stop)
+        return np.concatenate(
+            [
+                self.windows[language].take(first[language], last[language] - first[language])
+                for language in mixture.sizes
+                if last[language] > first[language]
+            ]
+        )
+
+    def drop(self, before: Mapping[str, int]) -> None:
+        """Forget what lies before these places."""
+        for language, place in before.items():
+            self.windows[language].drop(place)
+
+    @property
+    def waited(self) -> float:
+        """Seconds that somebody waited for tokens."""
+        return sum(window.waited for window in self.windows.values())
+
+    def close(self) -> None:
+        """Stop reading."""
+        for window in self.windows.values():
+            window.close()

@@ -1,201 +1,192 @@
-"""Training of one sparse autoencoder on stored activations."""
+"""Training of sparse autoencoders on stored activations: all SAEs of one site in one pass over them."""
 
-import hashlib
-import json
-import math
-import shutil
+import logging
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.progress import Progress
-from crosslens.sae.io import IDENTITY, save_sae
-from crosslens.sae.loss import Loss, topk_loss
-from crosslens.sae.model import TopKSAE
-from crosslens.sae.normalise import centre_and_scale
-from crosslens.sae.runtime import pick_device, reproducible, until_terminated
+from crosslens.sae.run import Run, derive_seed
+from crosslens.sae.runtime import memory_kept, pick_device, reproducible, until_terminated
 from crosslens.sae.settings import Settings
-from crosslens.sae.state import TrainState, load_checkpoint, save_checkpoint
-from crosslens.sae.stream import Source, TokenStream, select_sources
-from crosslens.tables.documents import write_json
+from crosslens.sae.step import normalisations
+from crosslens.sae.stream import Mixture, Reader, TokenStream, select_source
+from crosslens.tables.activations import Activations, Beside
 
-CHECKPOINT = "sae_checkpoint.safetensors"
-SAMPLE_TOKENS = 65_536
+log = logging.getLogger(__name__)
+
+SAMPLE_TOKENS = 32_768
+"""Tokens that the normalisation is measured on."""
+SHARED = ("batch_tokens", "roles", "exclude_sinks", "sink_factor", "block_tokens", "buffer_mb")
+"""Settings of the stream, which all SAEs of a job read."""
 
 
-def train_sae(
+def train_saes(
     *,
     datasets: Mapping[str, Path],
     tokens: Mapping[str, Sequence[Path]],
     activations: Mapping[str, Sequence[Path]],
-    identity: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    out: Path,
+    saes: Sequence[Mapping[str, Any]],
+    targets: Mapping[str, Sequence[Path]] | None = None,
     device: str = "auto",
 ) -> None:
-    """Train an SAE on the activations of one site, of the languages that are keys of `datasets`.
+    """Train SAEs on the activations of one site, all in one pass over them.
 
-    Writes sae_weights.safetensors, cfg.json and training.json to the folder `out`. A checkpoint in `out.parent` lets
-    a killed run be repeated: it goes on from there and ends with the same bytes (for the same number of threads).
-    On SIGTERM it is written at once and the process exits with 143.
+    datasets, tokens, activations: by language. saes: for each `identity` (study, corpus, site, seed, model,
+    revision), `settings` (fields of `Settings`), `languages` and `out`, a folder that gets sae_weights.safetensors,
+    cfg.json and training.json; for a transcoder also `target`, the site it writes to, whose activations are `targets`.
 
-    identity: study, corpus, site, seed, model, revision. settings: fields of `Settings`. device: auto, cpu, cuda, mps.
+    What an SAE becomes does not depend on which others are trained beside it. A checkpoint in `out.parent` lets a
+    killed run be repeated: it goes on from there and ends with the same bytes (for the same number of threads). On
+    SIGTERM it is written at once and the process exits with 143. device: auto, cpu, cuda, mps.
     """
-    identity = {key: identity[key] for key in IDENTITY}
-    config = Settings.from_dict(settings)
-    sources = select_sources(
-        datasets=datasets,
-        tokens=tokens,
-        activations=activations,
-        site=identity["site"],
-        roles=config.roles,
-        sink_factor=config.sink_factor if config.exclude_sinks else None,
-    )
-    seed = derive_seed(identity)
-    stream = TokenStream(
-        sources, seed=seed, block_tokens=config.block_tokens, buffer_tokens=config.buffer_tokens
-    )
-    config = config.resolve(d_model=stream.d_model, tokens=len(stream))
-    state = train(
-        stream,
-        config,
-        seed=seed,
-        checkpoint=Path(out).parent / CHECKPOINT,
-        title=f"SAE {identity['corpus']} layer {identity['site']} seed {identity['seed']}",
-        device=device,
-    )
-    if Path(out).exists():
-        shutil.rmtree(out)
-    save_sae(out, state.exported(), identity=identity)
-    write_json(Path(out) / "training.json", "training", _account(identity, config, sources, state))
+    runs = [Run(**sae) for sae in saes]
+    streams = open_streams(datasets, tokens, activations, targets, runs)
+    with memory_kept(), reproducible(), until_terminated() as terminated:
+        groups = [
+            Group([run for run in runs if run.languages == languages], streams, pick_device(device))
+            for languages in dict.fromkeys(run.languages for run in runs)
+        ]
+        _train(groups, streams, terminated)
+        for run in runs:
+            run.export(streams)
 
 
-def train(
-    stream: TokenStream, config: Settings, *, seed: int, checkpoint: Path, title: str, device: str = "auto"
-) -> TrainState:
-    """The state after all steps of the resolved `config`, from `checkpoint` on if that file is there."""
-    size = config.batch_tokens
-    steps = math.ceil(config.train_tokens / size)
-    checkpoint_every = max(1, config.checkpoint_tokens // size)
-    curve_every = max(1, steps // config.curve_points)
-    run = {"seed": seed, "tokens": len(stream), "d_model": stream.d_model, "settings": _plain(config)}
-    with reproducible(), until_terminated() as terminated:
-        state = fresh_state(stream, config, seed, pick_device(device), resuming=checkpoint.exists())
-        if checkpoint.exists():
-            load_checkpoint(checkpoint, state, run)
-        progress = Progress(title, steps * size, "tokens", start=state.step * size)
-        batches = stream.batches(size, start=state.step)
-        while state.step < steps:
-            # a copy of torch's own: the alignment of memory decides last bits of a product
-            x = (torch.tensor(next(batches), device=state.centre.device) - state.centre) * state.scale
-            dead = state.silent > config.dead_after_tokens
-            loss = topk_loss(state.sae, x, dead, aux_k=config.aux_k, alpha=config.aux_alpha)
-            lr = descend(state, loss, config, steps)
-            state.silent += size
-            state.silent[loss.indices[loss.values > 0]] = 0
-            state.step += 1
-            if state.step in (1, steps) or state.step % curve_every == 0:
-                state.curve.append(curve_point(title, state, loss, dead, lr, size))
-            progress.update(size, **{key: state.curve[-1][key] for key in ("fvu", "l0", "dead")})
-            if state.step < steps and (terminated.is_set() or state.step % checkpoint_every == 0):
-                save_checkpoint(checkpoint, state, run)
-                if terminated.is_set():
-                    raise SystemExit(143)
-    return state
-
-
-def descend(state: TrainState, loss: Loss, config: Settings, steps: int) -> float:
-    """One step of Adam down `loss`; decoder rows keep unit norm. Returns the learning rate."""
-    sae, lr = state.sae, learning_rate(state.step, steps, config)
-    for group in state.optimizer.param_groups:
-        group["lr"] = lr
-    state.optimizer.zero_grad()
-    loss.total.backward()
-    with torch.no_grad():
-        along = (sae.W_dec.grad * sae.W_dec).sum(1, keepdim=True)
-        sae.W_dec.grad.addcmul_(along, sae.W_dec, value=-1)
-        torch.nn.utils.clip_grad_norm_(sae.parameters(), config.grad_clip)
-        state.optimizer.step()
-        F.normalize(sae.W_dec, dim=1, out=sae.W_dec.data)
-    return lr
-
-
-def learning_rate(step: int, steps: int, config: Settings) -> float:
-    """Linear from 0 over the first steps, constant, linear to 0 over the last ones; `step` counts from 0."""
-    warmup, decay = config.warmup_fraction * steps, config.decay_fraction * steps
-    rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
-    fall = min(1.0, (steps - step) / decay) if decay else 1.0
-    return config.lr * min(rise, fall)
-
-
-def curve_point(title: str, state: TrainState, loss: Loss, dead: Tensor, lr: float, size: int) -> dict:
-    """What training.json keeps of a step; raises InputError where the loss is not finite."""
-    if not math.isfinite(loss.total.item()):
-        raise InputError(
-            title,
-            found=f"loss {loss.total.item()} at step {state.step}",
-            expected="a finite loss",
-            mend="lower lr, and check that the activations are finite and not all the same",
+def open_streams(
+    datasets: Mapping[str, Path],
+    tokens: Mapping[str, Sequence[Path]],
+    activations: Mapping[str, Sequence[Path]],
+    targets: Mapping[str, Sequence[Path]] | None,
+    runs: Sequence[Run],
+) -> dict[str, TokenStream]:
+    """The stream of each language that a corpus of `runs` has."""
+    config = _shared(runs)
+    identity = runs[0].identity
+    streams: dict[str, TokenStream] = {}
+    for language in dict.fromkeys(language for run in runs for language in run.languages):
+        stored = Activations(activations[language])
+        found = (stored.attributes["site"], stored.attributes["language"])
+        width = next((stream.reads.d_model for stream in streams.values()), stored.d_model)
+        if found != (identity["site"], language) or stored.d_model != width:
+            raise InputError(
+                stored.paths[0],
+                found=f"site {found[0]}, language {found[1]}, width {stored.d_model}",
+                expected=f"site {identity['site']}, language {language}, the same width in all languages",
+                mend="give the activations of this site, and of one model",
+            )
+        source = select_source(
+            language=language,
+            dataset=datasets[language],
+            tokens=tokens[language],
+            activations=Beside(stored, Activations(targets[language])) if targets else stored,
+            roles=config.roles,
+            sink_factor=config.sink_factor if config.exclude_sinks else None,
         )
-    return {
-        "step": state.step,
-        "tokens": state.step * size,
-        "fvu": loss.fvu.item(),
-        "aux": loss.aux.item(),
-        "l0": (loss.values > 0).sum(1).double().mean().item(),
-        "dead": int(dead.sum()),
-        "lr": lr,
-    }
+        # one order for all SAEs that read the language, whatever their seeds
+        seed = derive_seed(identity | {"seed": "order", "corpus": language})
+        streams[language] = TokenStream(
+            source, seed=seed, block_tokens=config.block_tokens, buffer_mb=config.buffer_mb
+        )
+    return streams
 
 
-def fresh_state(
-    stream: TokenStream, config: Settings, seed: int, device: torch.device, *, resuming: bool = False
-) -> TrainState:
-    """The state before the first step; `resuming` leaves out what a checkpoint brings."""
-    d_sae = config.expansion * stream.d_model
-    centre, scale = torch.zeros(stream.d_model, device=device), 1.0
-    if not resuming:
-        centre, scale = centre_and_scale(torch.tensor(stream.head(SAMPLE_TOKENS), device=device))
-    sae = TopKSAE(stream.d_model, d_sae, config.k)
-    rows = torch.randn(d_sae, stream.d_model, generator=torch.Generator().manual_seed(seed))
-    with torch.no_grad():
-        sae.W_dec.copy_(F.normalize(rows, dim=1))
-        sae.W_enc.copy_(sae.W_dec.T)
-    sae.to(device)
-    optimizer = torch.optim.Adam(sae.parameters(), lr=config.lr, betas=config.betas, fused=True)
-    return TrainState(
-        sae, optimizer, centre, scale, silent=torch.zeros(d_sae, dtype=torch.int64, device=device)
+def _shared(runs: Sequence[Run]) -> Settings:
+    """The settings of the first run; InputError where those of the stream, or the sites, differ."""
+    first = runs[0]
+    for run in runs:
+        found = {name: getattr(run.config, name) for name in SHARED} | {"site": run.identity["site"]}
+        found["target"] = run.target
+        expected = {name: getattr(first.config, name) for name in SHARED} | {"site": first.identity["site"]}
+        expected["target"] = first.target
+        if found != expected:
+            raise InputError(
+                run.title,
+                found=str(found),
+                expected=f"{expected}, those of {first.title}",
+                mend="train SAEs together only where they read the same tokens",
+            )
+    return first.config
+
+
+class Group:
+    """The SAEs of one corpus: they get the same batches, normalised by the same numbers."""
+
+    def __init__(self, runs: Sequence[Run], streams: Mapping[str, TokenStream], device: torch.device):
+        self.runs, self.device = list(runs), device
+        self.size = runs[0].config.batch_tokens
+        self.mixture = Mixture({language: streams[language] for language in runs[0].languages})
+        reader = Reader(streams, self.mixture.before(0))
+        sample = self.batch(reader, 0, min(SAMPLE_TOKENS, self.mixture.total))
+        reader.close()
+        sides = normalisations(sample, streams[runs[0].languages[0]].reads.d_model)
+        for run in self.runs:
+            run.begin(self.mixture.total, *sides)
+
+    def batch(self, reader: Reader, start: int, stop: int) -> Tensor:
+        """float32 (stop - start, width): tokens start to stop of the corpus, on the device."""
+        stored = reader.tokens(self.mixture, start, stop)
+        # a copy of torch's own: the alignment of memory decides last bits of a product
+        if stored.dtype == np.uint16:
+            return torch.from_numpy(stored).view(torch.bfloat16).to(self.device, torch.float32)
+        return torch.tensor(stored, device=self.device)
+
+    @property
+    def step(self) -> int | None:
+        """The step that the next batch is for, that of the SAE furthest behind; None when all have finished."""
+        return min((run.state.step for run in self.runs if not run.finished), default=None)
+
+    @property
+    def place(self) -> int:
+        """Tokens of the corpus before the next batch."""
+        return self.step * self.size
+
+
+def _train(groups: Sequence[Group], streams: Mapping[str, TokenStream], terminated: Event) -> None:
+    """Bring all runs to their last step, corpora side by side."""
+    runs = [run for group in groups for run in group.runs]
+    size = groups[0].size
+    for run in runs:
+        log.info("%s: %s", run.title, run.state.model.products)
+    progress = Progress(
+        runs[0].title if len(runs) == 1 else f"{len(runs)} SAEs of layer {runs[0].identity['site']}",
+        size * sum(run.steps for run in runs),
+        "tokens",
+        start=size * sum(run.state.step for run in runs),
     )
+    reader, began = None, time.perf_counter()
+    while unfinished := [group for group in groups if group.step is not None]:
+        if reader is None:
+            reader = Reader(streams, _needed(unfinished))
+        reader.drop(_needed(unfinished))
+        group = min(unfinished, key=lambda group: group.place / group.mixture.total)
+        step, x = group.step, group.batch(reader, group.place, group.place + size)
+        for run in group.runs:
+            if run.state.step == step and not run.finished:
+                run.advance(x)
+                shown = {name: run.state.curve[-1][name] for name in ("fvu", "l0", "dead")}
+                progress.update(size, **shown, data_wait=reader.waited / (time.perf_counter() - began))
+                # the last state is kept while others go on
+                if run.checkpoint_due or (run.finished and len(runs) > 1):
+                    run.save()
+        if terminated.is_set() and any(not run.finished for run in runs):
+            for run in runs:
+                run.save()
+            raise SystemExit(143)
+    if reader is not None:
+        reader.close()
 
 
-def derive_seed(identity: Mapping[str, Any]) -> int:
-    """A seed of 63 bits of its own for every seed, study, site, layer and corpus (sha256).
-
-    With one seed for all, the features of different layers would begin as the same directions.
-    """
-    parts = [identity["seed"], identity["study"], identity["site"], identity["site"].split(".")[0]]
-    digest = hashlib.sha256(json.dumps([*parts, identity["corpus"]]).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def _plain(config: Settings) -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(config)))
-
-
-def _account(
-    identity: Mapping[str, Any], config: Settings, sources: Sequence[Source], state: TrainState
-) -> dict[str, Any]:
-    return {
-        "identity": dict(identity),
-        "settings": _plain(config),
-        "scale": state.scale,
-        "tokens": {source.language: len(source.rows) for source in sources},
-        "sinks": {source.language: source.sinks for source in sources},
-        "curve": state.curve,
-    }
+def _needed(groups: Sequence[Group]) -> dict[str, int]:
+    """By language, the first token that some group has yet to take."""
+    places: dict[str, int] = {}
+    for group in groups:
+        for language, place in group.mixture.before(group.place).items():
+            places[language] = min(place, places.get(language, place))
+    return places

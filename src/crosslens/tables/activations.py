@@ -36,6 +36,11 @@ def pack(values: np.ndarray, dtype: str) -> np.ndarray:
     return to_bfloat16_bits(values) if dtype == "bfloat16" else np.asarray(values, dtype=np.float32)
 
 
+def unpack(stored: np.ndarray) -> np.ndarray:
+    """What `pack` made, as float32."""
+    return from_bfloat16_bits(stored) if stored.dtype == np.uint16 else stored
+
+
 class Activations:
     """Parts of one site read as one (N, d_model) matrix, a block of rows at a time."""
 
@@ -65,12 +70,48 @@ class Activations:
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Rows start to stop as float32 (stop - start, d_model)."""
+        return unpack(self.read_stored(start, stop))
+
+    def read_stored(self, start: int, stop: int) -> np.ndarray:
+        """Rows start to stop as they are stored: uint16 bits of bfloat16, or float32."""
         blocks = []
         for i, values in enumerate(self._values):
             low, high = max(start, int(self.starts[i])), min(stop, int(self.starts[i + 1]))
             if low < high:
-                block = read_rows(values, low - int(self.starts[i]), high - int(self.starts[i]))
-                blocks.append(from_bfloat16_bits(block) if self.dtype == "bfloat16" else block)
+                blocks.append(read_rows(values, low - int(self.starts[i]), high - int(self.starts[i])))
         if not blocks:
-            return np.empty((0, self.d_model), dtype=np.float32)
-        return np.concatenate(blocks)
+            return np.empty((0, self.d_model), dtype=STORED[self.dtype])
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+class Beside:
+    """Two sites' activations of the same tokens as one matrix (N, d + d'): what a transcoder reads and writes."""
+
+    def __init__(self, reads: Activations, writes: Activations):
+        if not np.array_equal(reads.starts, writes.starts) or reads.dtype != writes.dtype:
+            raise InputError(
+                writes.paths[0],
+                found=f"{len(writes)} rows of {writes.dtype} in {len(writes.paths)} parts",
+                expected=f"{len(reads)} rows of {reads.dtype} in {len(reads.paths)} parts, those of {reads.paths[0]}",
+                mend="give the activations of two sites of one extraction",
+            )
+        self.reads, self.writes = reads, writes
+        self.paths, self.starts, self.dtype, self.attributes = (
+            reads.paths,
+            reads.starts,
+            reads.dtype,
+            reads.attributes,
+        )
+        self.d_model = reads.d_model + writes.d_model
+
+    def __len__(self) -> int:
+        return len(self.reads)
+
+    def norms(self) -> np.ndarray:
+        """(N) float32: the norms of what is read."""
+        return self.reads.norms()
+
+    def read_stored(self, start: int, stop: int) -> np.ndarray:
+        """Rows start to stop of both, side by side, as stored."""
+        sides = (self.reads.read_stored(start, stop), self.writes.read_stored(start, stop))
+        return np.concatenate(sides, axis=1)

@@ -1,0 +1,210 @@
+"""What all trainable SAEs share: parameters, the candidates for firing, AuxK, and the constraint on the decoder."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from crosslens.sae.model import SAE
+from crosslens.sae.settings import Settings
+from crosslens.sae.sparse import Places, combine, pick_rows, sample
+
+SPARE = 16
+"""Candidates beyond k that a bfloat16 product proposes, so that the k largest float32 values are among them."""
+MARGIN = 0.05
+"""How far below its bound a bfloat16 pre-activation may lie for its place to be computed in float32. Normalised
+activations have E‖x‖² = d and encoder rows norms about 1, so pre-activations are about 1 and their errors .005."""
+
+
+class Loss(NamedTuple):
+    """One batch's loss and what it is made of."""
+
+    total: Tensor
+    """() to descend."""
+    fvu: Tensor
+    """() Σ‖y − ŷ‖² / Σ‖y − ȳ‖², ȳ the mean of the batch."""
+    aux: Tensor
+    """() AuxK: Σ‖e − ê‖² / Σ‖e‖²; 0 where no feature is dead."""
+    penalty: Tensor
+    """() what the architecture adds, weighted: a sparsity penalty, the gate's own loss; 0 where k decides."""
+    l0: Tensor
+    """() active features a token."""
+    fired: Tensor
+    """(n) int64: the features that were active, in any order, repeats possible."""
+
+
+class Normalisation(NamedTuple):
+    """(x − centre) · scale, by which activations come to E‖x‖² = d."""
+
+    centre: Tensor
+    scale: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return (x - self.centre) * self.scale
+
+
+class Architecture(nn.Module):
+    """A trainable SAE of normalised activations x (B, d_in), whose target y is x, or what a transcoder has to write.
+
+    W_enc is kept as (F, d_in), a row a feature. Decoder rows have unit norm. `tied`: W_enc is W_dec. `fast`: places
+    that may fire are proposed by a bfloat16 product, and only these are computed, in float32.
+    """
+
+    def __init__(self, config: Settings, d_in: int, d_out: int, *, seed: int, fast: bool = False):
+        super().__init__()
+        self.config, self.d_in, self.d_out, self.d_sae, self.fast = config, d_in, d_out, config.d_sae, fast
+        self.transcoder = config.transcoder
+        self._held: dict[str, Tensor] = {}
+        self.W_dec = nn.Parameter(_unit_rows(self.d_sae, d_out, seed))
+        if not config.tied:
+            self.W_enc = nn.Parameter(self._encoder_init(seed))
+        self.b_enc = nn.Parameter(torch.zeros(self.d_sae))
+        self.b_dec = nn.Parameter(torch.zeros(d_out))
+
+    def _encoder_init(self, seed: int) -> Tensor:
+        if not self.transcoder:
+            return self.W_dec.detach().clone()
+        # what a transcoder writes says nothing of the directions that it reads
+        return _unit_rows(self.d_sae, self.d_in, seed ^ 1)
+
+    @property
+    def products(self) -> str:
+        """How pre-activations are computed."""
+        return "bfloat16 candidates, float32 values" if self.fast else "float32 products"
+
+    @property
+    def encoder(self) -> Tensor:
+        """(F, d_in) the encoder's rows."""
+        return self.W_dec if self.config.tied else self.W_enc
+
+    def loss(self, x: Tensor, y: Tensor, dead: Tensor, progress: float) -> Loss:
+        """The loss on x (B, d_in) and y (B, d_out) float32; dead (F) bool; progress: the share of the steps done."""
+        raise NotImplementedError
+
+    def exported(self, reads: Normalisation, writes: Normalisation) -> SAE:
+        """The SAE for raw activations, with both normalisations folded in."""
+        raise NotImplementedError
+
+    def centred(self, x: Tensor) -> Tensor:
+        """x as the encoder reads it: less b_dec, but for a transcoder."""
+        return x if self.transcoder else x - self.b_dec
+
+    @torch.no_grad()
+    def proposals(self, x: Tensor) -> Tensor:
+        """(B, F) pre-activations of centred x: bfloat16 where `fast`, else float32; overwritten by the next call."""
+        low = torch.bfloat16 if self.fast else torch.float32
+        W = self._scratch("W_low", self.encoder.shape, low).copy_(self.encoder) if self.fast else self.encoder
+        proposals = self._scratch("proposals", (len(x), self.d_sae), low)
+        return torch.addmm(self.b_enc.to(low), x.to(low), W.T, out=proposals)
+
+    def _scratch(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """A large tensor that every step fills anew, and is made once."""
+        held = self._held.get(name)
+        if held is None or held.shape != shape:
+            held = self._held[name] = torch.empty(shape, dtype=dtype, device=self.W_dec.device)
+        return held
+
+    @torch.no_grad()
+    def exact(self, x: Tensor, places: Places, proposals: Tensor) -> Tensor:
+        """(nnz) the float32 pre-activations of centred x at the places."""
+        if not self.fast:
+            return proposals.view(-1)[places.row * places.width + places.col]
+        return sample(x, self.encoder, places) + self.b_enc[places.col]
+
+    def pre_activations(self, x: Tensor, places: Places, known: Tensor | None = None) -> Tensor:
+        """(nnz) as `exact`, differentiable; known: their values, where computed already."""
+        bias = self.b_enc[places.col]
+        products = None if known is None else known - bias.detach()
+        return sample(x, self.encoder, places, products) + bias
+
+    def above(self, x: Tensor, bound: Tensor | float, reach: float = 0.0) -> Places:
+        """The places of centred x whose pre-activation may be above `bound`, () or (F), less `reach`."""
+        reach = reach + (MARGIN if self.fast else 0.0)
+        return Places.where(self.proposals(x) > bound - reach)
+
+    def decode(self, values: Tensor, places: Places) -> Tensor:
+        """(B, d_out) what the values (nnz) at the places write."""
+        return combine(values, self.W_dec, places) + self.b_dec
+
+    def aux_loss(self, x: Tensor, error: Tensor, dead: Tensor) -> Tensor:
+        """AuxK (Gao et al. 2024): the `aux_k` strongest dead features of each token model the error (B, d_out).
+
+        x is centred. The error is detached, b_dec is left out; the gradient reaches W_dec and the encoder. Where
+        `fast`, the products are bfloat16: what they train are features that the code does not use.
+        """
+        features, aux_k = dead.nonzero().squeeze(1), self.config.aux_k
+        if not (len(features) and aux_k):
+            return error.new_zeros(())
+        low, error = torch.bfloat16 if self.fast else torch.float32, error.detach()
+        W_enc, W_dec = (pick_rows(W, features).to(low) for W in (self.encoder, self.W_dec))
+        z = torch.addmm(self.b_enc[features].to(low), x.to(low), W_enc.T)
+        if len(features) > aux_k:
+            values, indices = z.topk(aux_k, dim=-1, sorted=False)
+            z = torch.zeros_like(z).scatter(-1, indices, values)
+        missed = (error - z.relu() @ W_dec).square().sum()
+        total = error.square().sum()
+        # an exact reconstruction leaves nothing to model: 0, and 0 as the gradient, where a quotient would give NaN
+        return missed / total.where(total > 0, torch.inf)
+
+    def summed(
+        self,
+        x: Tensor,
+        y: Tensor,
+        dead: Tensor,
+        values: Tensor,
+        places: Places,
+        *,
+        reconstruction: Tensor | None = None,
+        penalty: Tensor | None = None,
+    ) -> Loss:
+        """The loss of a code: values (nnz) at places of centred x.
+
+        reconstruction: what is descended in place of the FVU.
+        """
+        error = y - self.decode(values, places)
+        fvu = error.square().sum() / (y - y.mean(0)).square().sum()
+        aux = self.aux_loss(x, error, dead)
+        penalty = fvu.new_zeros(()) if penalty is None else penalty
+        active = places.col[values > 0]
+        total = (fvu if reconstruction is None else reconstruction) + penalty + self.config.aux_alpha * aux
+        return Loss(total, fvu, aux, penalty, fvu.new_tensor(len(active) / len(x)), active)
+
+    @torch.no_grad()
+    def project_gradient(self) -> None:
+        """Take from the decoder's gradient what would only change the rows' norms."""
+        # a stretch of rows that stays in the cache at a time
+        for rows, gradient in zip(self.W_dec.split(512), self.W_dec.grad.split(512), strict=True):
+            gradient.addcmul_((gradient * rows).sum(1, keepdim=True), rows, value=-1)
+
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Bring decoder rows back to unit norm."""
+        F.normalize(self.W_dec, dim=1, out=self.W_dec.data)
+
+    @torch.no_grad()
+    def fold(self, raw: SAE, reads: Normalisation, writes: Normalisation) -> SAE:
+        """Fill `raw` so that z and x̂ have the units of raw activations: z is divided by the scale of what is written."""
+        raw.to(self.W_dec.device)
+        unit = reads.scale / writes.scale
+        raw.W_enc.copy_(self.encoder.T * unit)
+        raw.W_dec.copy_(self.W_dec)
+        raw.b_enc.copy_(self.b_enc / writes.scale)
+        raw.b_dec.copy_(writes.centre + self.b_dec / writes.scale)
+        if self.transcoder:
+            raw.b_enc.sub_((reads.centre.double() @ raw.W_enc.double()).float())
+        return raw
+
+    def raw_options(self) -> dict:
+        """Sizes and options of the exported SAE."""
+        return {
+            "d_in": self.d_in,
+            "d_sae": self.d_sae,
+            "d_out": self.d_out,
+            "apply_b_dec_to_input": not self.transcoder,
+        }
+
+
+def _unit_rows(rows: int, width: int, seed: int) -> Tensor:
+    W = torch.randn(rows, width, generator=torch.Generator().manual_seed(seed))
+    return W.div_(W.norm(dim=1, keepdim=True))

@@ -1,0 +1,76 @@
+"""BatchTopK: the k · B largest pre-activations of a batch fire, however the tokens share them (Bussmann et al. 2024)."""
+
+import torch
+from torch import Tensor
+
+from crosslens.sae.architectures.base import SPARE, Architecture, Loss, Normalisation
+from crosslens.sae.model import SAE, JumpReLUSAE
+from crosslens.sae.sparse import Places
+
+MEMORY = 0.99
+"""Weight of the past in the running threshold: it follows about the last hundred batches."""
+
+
+class BatchTopK(Architecture):
+    """z = ReLU(pre) where it is among the batch's k · B largest.
+
+    Outside training there is no batch: a token's features fire above a threshold, the running mean of the smallest
+    value that fired. Its average is divided by the weight it has gathered, so that it is not drawn towards the 0 it
+    began with. It is exported as jumprelu.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.register_buffer("threshold_sum", torch.zeros(()))
+        self.register_buffer("threshold_weight", torch.zeros(()))
+
+    def loss(self, x: Tensor, y: Tensor, dead: Tensor, progress: float) -> Loss:
+        x = self.centred(x)
+        places, known = self.strongest(x)
+        self.remember(known)
+        values = self.pre_activations(x, places, known).relu()
+        return self.summed(x, y, dead, values, places)
+
+    @torch.no_grad()
+    def strongest(self, x: Tensor) -> tuple[Places, Tensor]:
+        """The k · B largest positive pre-activations of centred x (B, d): places and float32 values (nnz)."""
+        proposals, k = self.proposals(x), self.config.k
+        wanted = k * len(x)
+        width = min(4 * k + SPARE, self.d_sae)
+        while True:
+            values, col = proposals.topk(width, dim=-1)
+            count = min(wanted + SPARE * len(x) if self.fast else wanted, values.numel())
+            bound = values.reshape(-1).topk(count, sorted=False).values.min()
+            # a token that fills all its candidates may have more to offer
+            if width == self.d_sae or (values[:, -1] < bound).all():
+                break
+            width = min(2 * width, self.d_sae)
+        col, order = col.sort(-1)
+        offered = values.gather(1, order) >= bound
+        row, place = offered.nonzero(as_tuple=True)
+        places = self._of(row, col[row, place], len(x))
+        exact = self.exact(x, places, proposals)
+        # `bound` lets ties in, and bfloat16 spares: the exact values decide, the first of equals wins
+        chosen = exact.topk(min(wanted, len(exact))).indices.sort().values
+        chosen = chosen[exact[chosen] > 0]
+        return self._of(places.row[chosen], places.col[chosen], len(x)), exact[chosen]
+
+    def _of(self, row: Tensor, col: Tensor, rows: int) -> Places:
+        counts = torch.bincount(row, minlength=rows)
+        return Places(torch.nn.functional.pad(counts.cumsum(0), (1, 0)), col, self.d_sae)
+
+    @torch.no_grad()
+    def remember(self, values: Tensor) -> None:
+        """Let the threshold follow the smallest of the values that fired."""
+        if len(values):
+            self.threshold_sum.mul_(MEMORY).add_(values.min(), alpha=1 - MEMORY)
+            self.threshold_weight.mul_(MEMORY).add_(1 - MEMORY)
+
+    def threshold(self) -> Tensor:
+        """() the running mean of the smallest value that fired."""
+        return self.threshold_sum / self.threshold_weight.clamp_min(1e-12)
+
+    def exported(self, reads: Normalisation, writes: Normalisation) -> SAE:
+        raw = self.fold(JumpReLUSAE(**self.raw_options()), reads, writes)
+        raw.threshold.fill_(self.threshold().item() / writes.scale)
+        return raw

@@ -1,0 +1,89 @@
+"""The files of an SAE, found and read without running anything that is in them."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crosslens.errors import InputError
+from crosslens.sae.exchange.foreign import Found
+from crosslens.sae.io import CONFIG, WEIGHTS, read_json_object, read_safetensors
+
+WEIGHT_FILES = (WEIGHTS, "sae.safetensors", "params.safetensors", "params.npz", "ae.pt")
+CONFIG_FILES = (CONFIG, "config.json")
+
+
+def open_files(path: Path) -> Found:
+    """The weights and the configuration at `path`: a folder, or a file in one.
+
+    Raises InputError unless there is one file of weights there that can be read without unpickling.
+    """
+    weights = _weights_file(path)
+    config = _config_file(weights)
+    return Found(weights, read_tensors(weights), config, read_json_object(config) if config else {})
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors in a .safetensors, .npz or .pt file, by name; InputError of anything else and of pickled objects."""
+    readers = {".safetensors": read_safetensors, ".npz": _read_npz, ".pt": _read_pt}
+    if path.suffix not in readers:
+        raise InputError(
+            path,
+            found=f"a {path.suffix or 'nameless'} file",
+            expected=f"weights in {', '.join(readers)}",
+            mend="name the folder of the SAE, or its file of weights",
+        )
+    return readers[path.suffix](path)
+
+
+def _read_npz(path: Path) -> dict[str, Tensor]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    # numpy tells damage, pickled arrays and dtypes that torch lacks by half a dozen types
+    except Exception as error:
+        raise _unreadable(path, error, "an .npz file of plain number arrays") from error
+
+
+def _read_pt(path: Path) -> dict[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    # torch tells damage and refused objects by as many
+    except Exception as error:
+        raise _unreadable(path, error, "a state_dict that loads with weights_only") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise _unreadable(path, f"a {type(state).__name__} of other things", "a state_dict of tensors")
+    return {name: tensor.detach() for name, tensor in state.items()}
+
+
+def _unreadable(path: Path, found: object, expected: str) -> InputError:
+    reason = str(found).strip().splitlines() or [type(found).__name__]
+    return InputError(
+        path,
+        found=reason[0],
+        expected=expected,
+        mend="fetch it again, or have its author save plain tensors; pickled objects are not read",
+    )
+
+
+def _weights_file(path: Path) -> Path:
+    if path.is_file() and path.name not in CONFIG_FILES:
+        return path
+    folder = path.parent if path.is_file() else path
+    found = [folder / name for name in WEIGHT_FILES if (folder / name).is_file()]
+    if len(found) != 1:
+        there = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
+        raise InputError(
+            path,
+            found=", ".join(file.name for file in found or map(Path, there)) or "nothing",
+            expected=f"one of {', '.join(WEIGHT_FILES)}",
+            mend="name the file of weights itself" if found else "name the folder of one SAE",
+        )
+    return found[0]
+
+
+def _config_file(weights: Path) -> Path | None:
+    # dictionary_learning keeps checkpoints one folder below their configuration
+    below = weights.parent.parent if weights.parent.name == "checkpoints" else weights.parent
+    return next((below / name for name in CONFIG_FILES if (below / name).is_file()), None)

@@ -1,0 +1,186 @@
+"""Products of which only some places are wanted: what makes a training step of a sparse code cheap.
+
+`sample` and `combine` are each other's adjoint, so their gradients are the same three products again. All are exact
+in float32; where so many places are wanted that a dense product is quicker, they are taken from one.
+
+The gradient of a parameter W (width, d) is added to W.grad in place, a stretch of rows at a time: as a tensor of its
+own it would be as large as W, and made anew at each use.
+"""
+
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CROWDED = 32
+"""From one place in so many on, dense products are quicker than gathering rows (measured on CPUs)."""
+STRETCH_BYTES = 1 << 24
+"""What is computed at a time on the way to a large result: it stays in a CPU's cache."""
+
+
+class Places:
+    """Some places of a (rows, width) matrix: those of row r are col[crow[r] : crow[r + 1]], ascending."""
+
+    def __init__(self, crow: Tensor, col: Tensor, width: int):
+        self.crow, self.col, self.width = crow, col, width
+
+    @classmethod
+    def even(cls, col: Tensor, width: int) -> "Places":
+        """The places col (rows, m), ascending in each row."""
+        rows, m = col.shape
+        return cls(torch.arange(0, rows * m + 1, m, device=col.device), col.reshape(-1), width)
+
+    @classmethod
+    def where(cls, mask: Tensor) -> "Places":
+        """The places where mask (rows, width) is true."""
+        row, col = mask.nonzero(as_tuple=True)
+        crow = F.pad(torch.bincount(row, minlength=len(mask)).cumsum(0), (1, 0))
+        return cls(crow, col, mask.shape[1])
+
+    @property
+    def rows(self) -> int:
+        """Rows of the matrix."""
+        return len(self.crow) - 1
+
+    @property
+    def crowded(self) -> bool:
+        """Whether dense products are the quicker way."""
+        return len(self.col) * CROWDED > self.rows * self.width
+
+    @cached_property
+    def row(self) -> Tensor:
+        """(nnz) int64: the row of each place."""
+        rows = torch.arange(self.rows, device=self.crow.device)
+        return rows.repeat_interleave(self.crow.diff(), output_size=len(self.col))
+
+    @cached_property
+    def by_column(self) -> tuple[Tensor, Tensor]:
+        """The order (nnz) of the places by column, and where each column begins in it (width + 1)."""
+        counts = torch.bincount(self.col, minlength=self.width)
+        return self.col.argsort(stable=True), F.pad(counts.cumsum(0), (1, 0))
+
+    def dense(self, values: Tensor) -> Tensor:
+        """(rows, width) with `values` (nnz) at the places, else 0."""
+        full = values.new_zeros(self.rows * self.width)
+        full[self.row * self.width + self.col] = values
+        return full.view(self.rows, self.width)
+
+
+def sample(x: Tensor, W: Tensor, places: Places, known: Tensor | None = None) -> Tensor:
+    """(nnz) the products x[row] · W[col] of x (rows, d) and W (width, d) at the places; differentiable.
+
+    known: these values, where they have been computed already.
+    """
+    return _Sample.apply(x, W, places, known)
+
+
+def combine(values: Tensor, W: Tensor, places: Places) -> Tensor:
+    """(rows, d) the sums of values · W[col] over each row's places, W (width, d); differentiable."""
+    return _Combine.apply(values, W, places)
+
+
+def can_sample_sparsely(device: torch.device) -> bool:
+    """Whether torch offers `sampled_addmm` there; on CPUs it needs MKL."""
+    return device.type == "cuda" or (device.type == "cpu" and torch.backends.mkl.is_available())
+
+
+def pick_rows(W: Tensor, rows: Tensor) -> Tensor:
+    """(n, d) the rows of a parameter W (width, d) whose numbers are `rows` (n), all different; differentiable."""
+    return _PickRows.apply(W, rows)
+
+
+class _Sample(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, W, places, known):
+        ctx.save_for_backward(x)
+        ctx.W, ctx.places = W, places
+        return _sample(x, W, places) if known is None else known.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        if ctx.needs_input_grad[1]:
+            _add_by_column(ctx.W, g, x, ctx.places)
+        return (_combine(g, ctx.W, ctx.places) if ctx.needs_input_grad[0] else None), None, None, None
+
+
+class _Combine(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, values, W, places):
+        ctx.save_for_backward(values)
+        ctx.W, ctx.places = W, places
+        return _combine(values, W, places)
+
+    @staticmethod
+    def backward(ctx, g):
+        (values,) = ctx.saved_tensors
+        if ctx.needs_input_grad[1]:
+            _add_by_column(ctx.W, values, g, ctx.places)
+        return (_sample(g, ctx.W, ctx.places) if ctx.needs_input_grad[0] else None), None, None
+
+
+class _PickRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, W, rows):
+        ctx.W, ctx.rows = W, rows
+        return W.index_select(0, rows)
+
+    @staticmethod
+    def backward(ctx, g):
+        _gradient(ctx.W).index_add_(0, ctx.rows, g)
+        return None, None
+
+
+def _gradient(W: Tensor) -> Tensor:
+    if W.grad is None:
+        W.grad = torch.zeros_like(W)
+    return W.grad
+
+
+@torch.no_grad()
+def _sample(x: Tensor, W: Tensor, places: Places) -> Tensor:
+    if places.crowded:
+        return (x @ W.T).view(-1)[places.row * places.width + places.col]
+    if can_sample_sparsely(x.device):
+        zeros = x.new_zeros(len(places.col))
+        pattern = torch.sparse_csr_tensor(
+            places.crow, places.col, zeros, size=(places.rows, places.width), check_invariants=False
+        )
+        return torch.sparse.sampled_addmm(pattern, x, W.T, beta=0.0).values()
+    step = max(1, STRETCH_BYTES // (x.element_size() * x.shape[1]))
+    stretches = zip(places.row.split(step), places.col.split(step), strict=True)
+    return torch.cat([torch.linalg.vecdot(x[row], W[col]) for row, col in stretches])
+
+
+@torch.no_grad()
+def _combine(values: Tensor, W: Tensor, places: Places) -> Tensor:
+    if places.crowded:
+        return places.dense(values) @ W
+    return _bag(places.col, W, places.crow, values)
+
+
+@torch.no_grad()
+def _add_by_column(W: Tensor, values: Tensor, x: Tensor, places: Places) -> None:
+    """Add to W.grad (width, d) the sums of values · x[row] over each column's places."""
+    gradient = _gradient(W)
+    if places.crowded:
+        gradient.addmm_(places.dense(values).T, x)
+        return
+    order, begins = places.by_column
+    row, weights = places.row[order], values[order]
+    step = (
+        max(1, STRETCH_BYTES // (x.element_size() * x.shape[1])) if x.device.type == "cpu" else len(gradient)
+    )
+    bounds = begins[::step].tolist() + [len(row)]
+    for number, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        rows = gradient[number * step : (number + 1) * step]
+        if len(rows):
+            own = begins[number * step : number * step + len(rows) + 1] - start
+            rows += _bag(row[start:stop], x, own, weights[start:stop])
+
+
+def _bag(index: Tensor, table: Tensor, begins: Tensor, weights: Tensor) -> Tensor:
+    return F.embedding_bag(
+        index, table, begins, mode="sum", per_sample_weights=weights, include_last_offset=True
+    )
