@@ -11,10 +11,11 @@ configfile: "config/config.yaml"
 wildcard_constraints:
     study=r"[A-Za-z0-9_]+",
     language=r"[a-z]{2,3}",
-    corpus=r"joint|[a-z]{2,3}",
+    corpus=r"(?!activations/)[a-z][a-z0-9_]*",
     site=r"\d+(\.(resid_pre|attn_out|mlp_out))?",
     part=r"\d{4}",
     seed=r"\d+",
+    variant=r"[A-Za-z0-9_.+-]+",
 
 
 include: "rules/common.smk"
@@ -25,6 +26,7 @@ include: "rules/data.smk"
 include: "rules/activations.smk"
 include: "rules/sae.smk"
 include: "rules/features.smk"
+include: "rules/sweep.smk"
 include: "rules/gender.smk"
 include: "rules/report.smk"
 # Not part of any study: the recipe of the embedded model.
@@ -44,7 +46,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        collected("layer", "layer_figures", "study_figures", "page"),
+        collected("layer", "layer_figures", "study_figures", "sweep", "sweep_figure", "page"),
     message:
         "everything of the studies that config/config.yaml names"
 
@@ -58,21 +60,21 @@ rule all_activations:
 
 rule all_saes:
     input:
-        collected("sae"),
+        collected("sae", "swept_sae", "pretrained"),
     message:
         "the SAEs of all layers, corpora and seeds"
 
 
 rule all_analyses:
     input:
-        collected("layer", "stereotype"),
+        collected("layer", "stereotype", "sweep"),
     message:
         "the analyses of all layers"
 
 
 rule all_figures:
     input:
-        collected("layer_figures", "study_figures"),
+        collected("layer_figures", "study_figures", "sweep_figure"),
     message:
         "the figures"
 

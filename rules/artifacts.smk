@@ -93,16 +93,14 @@ def sae_needs(w):
 
 
 def sae_params(w):
-    """Settings of one SAE; which corpora and seeds there are besides is not its business."""
-    chosen = {name: value for name, value in settings(w, "sae").items() if name not in ("corpora", "seeds")}
-    identity = {name: w[name] for name in ("study", "corpus", "site", "seed")}
+    """Settings of one SAE; which corpora, seeds and other SAEs there are besides is not its business."""
+    others = ("corpora", "seeds", "pretrained", "at_once")
+    chosen = {name: value for name, value in settings(w, "sae").items() if name not in others}
+    chosen |= of(w).variants[w["variant"]] if "variant" in w else {}
+    seed = w["seed"] if "seed" in w else of(w).seeds[0]
+    identity = {name: w[name] for name in ("study", "corpus", "site")} | {"seed": seed}
     model = {"model": of(w).model_name, "revision": settings(w, "model")["revision"]}
     return {"settings": chosen, "identity": identity | model, "languages": languages_of(w)}
-
-
-def first_sae(w):
-    """The SAE that the analyses read: the one of the first seed."""
-    return ("sae", at(w, "corpus", "site", seed=of(w).seeds[0]))
 
 
 artifact(
@@ -113,6 +111,60 @@ artifact(
     needs=sae_needs,
     files=["sae_weights.safetensors", "cfg.json", "training.json"],
 )
+artifact(
+    "swept_sae",
+    "results/{study}/sweep/{corpus}/layer_{site}/{variant}",
+    code="crosslens.sae.training",
+    params=sae_params,
+    needs=sae_needs,
+    role="sae",
+    files=["sae_weights.safetensors", "cfg.json", "training.json"],
+)
+
+
+def saes_of(w):
+    """All SAEs that are trained on one site: its job's artifacts by name."""
+    for corpus in of(w).corpora:
+        for seed in of(w).seeds:
+            yield f"{corpus}/seed_{seed}", ("sae", at(w, "site", corpus=corpus, seed=seed))
+        for variant in of(w).variants:
+            yield f"{corpus}/{variant}", ("swept_sae", at(w, "site", corpus=corpus, variant=variant))
+
+
+jobs["sae"] = jobs["swept_sae"] = lambda w: dict(saes_of(w))
+together["sae"] = ["study", "site"]
+
+
+def source_of_pretrained(w):
+    """Folder, file or hub id."""
+    return of(w).pretrained[w["corpus"]][w["site"]]
+
+
+artifact(
+    "pretrained",
+    "results/{study}/pretrained/{corpus}/layer_{site}",
+    code="crosslens.sae.exchange.adopt",
+    params=lambda w: {
+        "source": (
+            source_of_pretrained(w)
+            if source_of_pretrained(w).startswith("hf:")
+            else content_digest(Path(source_of_pretrained(w)))
+        ),
+        "identity": {name: w[name] for name in ("study", "corpus", "site")}
+        | {"seed": "0", "model": of(w).model_name, "revision": settings(w, "model")["revision"]},
+    },
+    role="sae",
+    files=["sae_weights.safetensors", "cfg.json"],
+)
+
+
+def first_sae(w):
+    """The SAE that the analyses read: a sweep's, a pretrained one, or the one of the first seed."""
+    if "variant" in w:
+        return ("swept_sae", at(w, "corpus", "site", "variant"))
+    if w["corpus"] in of(w).pretrained:
+        return ("pretrained", at(w, "corpus", "site"))
+    return ("sae", at(w, "corpus", "site", seed=of(w).seeds[0]))
 
 
 def encoded(w):
@@ -140,27 +192,90 @@ artifact(
     params=lambda w: {"roles": settings(w, "sae")["roles"], "site": w["site"]},
     needs=encoded,
 )
+
+
+def quality_params(w):
+    """Which tokens, and the seed of the baselines."""
+    return {"roles": settings(w, "sae")["roles"], "seed": settings(w, "quality")["seed"]}
+
+
+def quality_needs(w):
+    """An SAE and held-out tokens."""
+    return [("dataset", at(w, "language")), *encoded(w)]
+
+
+def splice_params(w):
+    """Model, site and samples."""
+    return quality_params(w) | {
+        "model": of(w).model_identity,
+        "site": w["site"],
+        "max_samples": settings(w, "quality")["spliced_samples"],
+        "batch": settings(w, "quality")["batch"],
+    }
+
+
+def splice_needs(w):
+    """An SAE and the held-out samples that the model reads."""
+    return [("dataset", at(w, "language")), first_sae(w)]
+
+
 artifact(
     "quality",
     "results/{study}/quality/{corpus}/{language}/layer_{site}.json",
     code="crosslens.features.quality",
-    params=lambda w: {"roles": settings(w, "sae")["roles"], "seed": settings(w, "quality")["seed"]},
-    needs=lambda w: [("dataset", at(w, "language")), *encoded(w)],
+    params=quality_params,
+    needs=quality_needs,
+)
+artifact(
+    "swept_quality",
+    "results/{study}/sweep/{corpus}/layer_{site}/{variant}/quality_{language}.json",
+    code="crosslens.features.quality",
+    params=quality_params,
+    needs=quality_needs,
+    role="quality",
 )
 artifact(
     "spliced",
     "results/{study}/quality/{corpus}/{language}/spliced/layer_{site}.json",
     code="crosslens.features.splice",
-    params=lambda w: {
-        "model": of(w).model_identity,
-        "site": w["site"],
-        "roles": settings(w, "sae")["roles"],
-        "max_samples": settings(w, "quality")["spliced_samples"],
-        "seed": settings(w, "quality")["seed"],
-        "batch": settings(w, "quality")["batch"],
-    },
-    needs=lambda w: [("dataset", at(w, "language")), first_sae(w)],
+    params=splice_params,
+    needs=splice_needs,
     reads=source_of,
+)
+artifact(
+    "swept_spliced",
+    "results/{study}/sweep/{corpus}/layer_{site}/{variant}/spliced_{language}.json",
+    code="crosslens.features.splice",
+    params=splice_params,
+    needs=splice_needs,
+    reads=source_of,
+    role="spliced",
+)
+
+
+def sweep_needs(w):
+    """Quality and splices of the study's own SAE and of every variant, in each language of the corpus."""
+    for language in languages_of(w):
+        pair = at(w, "corpus", "site", language=language)
+        yield from [("quality", pair), ("spliced", pair)]
+        for variant in of(w).variants:
+            yield from [(kind, pair | {"variant": variant}) for kind in ("swept_quality", "swept_spliced")]
+
+
+artifact(
+    "sweep",
+    "results/{study}/sweep/{corpus}/layer_{site}.json",
+    code="crosslens.summary.sweep",
+    params=lambda w: {"site": w["site"], "corpus": w["corpus"], "variants": of(w).variants},
+    needs=sweep_needs,
+)
+artifact(
+    "sweep_figure",
+    "results/{study}/figures/sweep/{corpus}/layer_{site}",
+    code="crosslens.figures.pareto",
+    params=lambda w: {},
+    needs=lambda w: [("sweep", at(w, "corpus", "site"))],
+    files=["pareto.png"],
 )
 artifact(
     "features",
@@ -263,21 +378,21 @@ artifact(
 
 
 def pairs(w):
-    """(corpus, language) of every analysis: the joint SAE on each language, a language's own SAE on that language."""
-    for corpus in of(w).corpora:
+    """(corpus, language) of every analysis of a site: the joint SAE on each language, a language's own on that language."""
+    for corpus in of(w).corpora_at(w["site"]):
         for language in languages_of({**w, "corpus": corpus}):
             yield {"study": w["study"], "corpus": corpus, "language": language}
 
 
 def both_languages(w):
     """The corpora in which the languages can be compared feature by feature."""
-    return [corpus for corpus in of(w).corpora if corpus == "joint" and len(of(w).languages) > 1]
+    return [c for c in of(w).corpora_at(w["site"]) if len(languages_of({**w, "corpus": c})) > 1]
 
 
 def layer_needs(w):
     """Everything that was measured at one site."""
     site = {"site": w["site"]}
-    for corpus in of(w).corpora:
+    for corpus in of(w).corpora_at(w["site"]):
         yield first_sae({**w, "corpus": corpus})
     for pair in pairs(w):
         for kind in ("quality", "spliced", "features", "gender", "probe_codes"):
@@ -335,9 +450,9 @@ def report_needs(w):
     yield "dataset_summary", at(w)
     yield from layers_of(w)
     for site in of(w).sites:
-        for pair in pairs(w):
+        for pair in pairs({**w, "site": site}):
             yield "features", pair | {"site": site}
-            if pair["corpus"] == of(w).corpora[0]:
+            if pair["corpus"] == of(w).corpora_at(site)[0]:
                 yield "gendered_examples", pair | {"site": site}
         yield "layer_figures", at(w, site=site)
     yield "study_figures", at(w)

@@ -49,16 +49,19 @@ def told(read):
 if isinstance(config.get("run"), str):
     config["run"] = [config["run"]]
 told(lambda: validate(config, Path("config/config.yaml"), SCHEMAS / "config.schema.yaml"))
-store, recipes, jobs = Store(), Recipes(), {}
+store, recipes, jobs, together = Store(), Recipes(), {}, {}
 file_digests, code_digests = FileDigests(store.own / "files.json"), remember_in(store.own)
 studies = Studies()
 LAYER_FIGURES = ["training.png", "density.png", "gender_features.png", "effect_sizes.png"]
 STUDY_FIGURES = ["quality.png", "probes.png", "stereotype.png"]
 
 
-def artifact(name, path, *, code, params, needs=lambda w: [], reads=lambda w: [], files=()):
-    """Declare a kind of artifact (see crosslens.store.recipes.Kind); its work job makes it alone unless `jobs` says more."""
-    recipes.add(Kind(name, path, code, params, needs, reads, tuple(files)))
+def artifact(name, path, *, code, params, needs=lambda w: [], reads=lambda w: [], role="", files=()):
+    """Declare a kind of artifact (see crosslens.store.recipes.Kind).
+
+    Its work job makes it alone unless `jobs` says more, and has its wildcards unless `together` names fewer.
+    """
+    recipes.add(Kind(name, path, code, params, needs, reads, role, tuple(files)))
     jobs[name] = lambda w: {name: (name, w)}
 
 
@@ -79,9 +82,9 @@ def plain(wildcards):
 
 def done(kind):
     """The path pattern of the mark of a finished work job: temporary, gone once its artifacts are linked."""
-    names = [f"{{{name}}}" for name in "study part language corpus site seed".split()]
-    mark = Path("results/.jobs", kind, *(name for name in names if name in recipes.kinds[kind].path))
-    return mark.as_posix()
+    known = "study part language corpus site seed variant".split()
+    own = together.get(kind) or [name for name in known if f"{{{name}}}" in recipes.kinds[kind].path]
+    return Path("results/.jobs", kind, *(f"{{{name}}}" for name in own)).as_posix()
 
 
 def present(kind, w):
@@ -134,13 +137,21 @@ def pictured(kind, category):
     return [report(path, **words(name)) for path, name in captions]
 
 
+def _reads(kind, w):
+    """(kind, wildcards) of all that an artifact is made from."""
+    seen = {}
+    for k, v in [*recipes.needs(kind, w), *recipes.kinds[kind].reads(w)]:
+        seen.setdefault((k, *sorted(v.items())), (k, v))
+    return list(seen.values())
+
+
 def _inputs(kind, w):
-    """(kind, wildcards) of all that the job of an artifact reads."""
-    seen = []
-    for need in [*recipes.needs(kind, w), *recipes.kinds[kind].reads(w)]:
-        if need not in seen:
-            seen.append(need)
-    return seen
+    """(kind, wildcards) of all that a job reads, for whichever of its artifacts."""
+    seen = {}
+    for need in jobs[kind](w).values():
+        for k, v in _reads(*need):
+            seen.setdefault((k, *sorted(v.items())), (k, v))
+    return list(seen.values())
 
 
 def needed(kind):
@@ -156,7 +167,11 @@ def job(kind, local=lambda w: {}):
     def document(wildcards):
         w = plain(wildcards)
         artifacts = {
-            name: {"recipe": recipes.describe(k, v), "suffix": Path(recipes.kinds[k].path).suffix}
+            name: {
+                "recipe": recipes.describe(k, v),
+                "suffix": Path(recipes.kinds[k].path).suffix,
+                "inputs": [recipes.key(*need) for need in _reads(k, v)],
+            }
             for name, (k, v) in jobs[kind](w).items()
         }
         inputs = [
@@ -164,7 +179,7 @@ def job(kind, local=lambda w: {}):
                 "key": recipes.key(k, v),
                 "path": recipes.kinds[k].path.format(**v),
                 "files": recipes.kinds[k].files,
-                "kind": k,
+                "kind": recipes.kinds[k].role or k,
                 "wildcards": v,
             }
             for k, v in _inputs(kind, w)
@@ -178,6 +193,16 @@ def job(kind, local=lambda w: {}):
 def model_place(w):
     """Where and on what the model runs: not part of any key."""
     return {"model": settings(w, "model"), "images": image_folder(w)}
+
+
+def training_place(w):
+    """Where SAEs are trained, and how many at once."""
+    return model_place(w) | {"at_once": settings(w, "sae")["at_once"]}
+
+
+def pretrained_place(w):
+    """Where a pretrained SAE is, and how wide it must be, where that is known."""
+    return {"source": source_of_pretrained(w), "width": of(w).width if of(w).model_folder else None}
 
 
 def image_folder(w):
@@ -209,20 +234,28 @@ def extract_mb(w):
     return model_mb(w) + 1500 + round(2 * len(of(w).sites) * settings(w, "activations")["shard_mb"])
 
 
+def features_of(w):
+    """The largest number of features that an SAE of the study has."""
+    chosen, swept = settings(w, "sae"), settings(w, "sweep").get("d_sae", [])
+    return max(chosen["d_sae"] or round(chosen["expansion"] * of(w).width), *swept, 1)
+
+
 def sae_mb(w):
-    """Weights, gradients and two moments of W_enc and W_dec, and two shuffle buffers, all float32."""
+    """Weights, gradients and two moments of the SAEs that train together, a batch's pre-activations, the shuffles."""
     chosen = settings(w, "sae")
-    return 1500 + 8 * of(w).width * (4 * chosen["expansion"] * of(w).width + chosen["buffer_tokens"]) // 2**20
+    state = 32 * features_of(w) * of(w).width * min(chosen["at_once"], len(jobs["sae"](w)))
+    batch = 8 * features_of(w) * chosen["batch_tokens"]
+    return round(1500 + (state + batch) / 2**20 + len(of(w).languages) * chosen["buffer_mb"])
 
 
 def codes_mb(w):
     """An SAE and a block of its dense pre-activations."""
-    return 2000 + 8 * settings(w, "sae")["expansion"] * of(w).width ** 2 // 2**20
+    return 2000 + 8 * features_of(w) * of(w).width // 2**20
 
 
 def languages_of(w):
-    """The languages of a corpus."""
-    return of(w).languages if w["corpus"] == "joint" else [w["corpus"]]
+    """The languages of a corpus: its own, or all of them for the joint and for pretrained SAEs."""
+    return [w["corpus"]] if w["corpus"] in of(w).languages else of(w).languages
 
 
 def at(w, *names, **more):
@@ -238,15 +271,24 @@ def parts_of(w, kind, language, *names):
 def targets(study, kind):
     """The paths of all artifacts of one kind in one study."""
     w = {"study": study}
-    seeds = [{"corpus": corpus, "seed": seed} for corpus in of(w).corpora for seed in of(w).seeds]
+    corpora = [{"corpus": corpus} for corpus in of(w).corpora]
     parts = [{"language": language, "part": part} for language in of(w).languages for part in of(w).parts]
     sites = [{"site": site} for site in of(w).sites]
+    swept = [corpus | site for corpus in corpora for site in sites] if of(w).variants else []
     several = {
         "layer": sites,
         "layer_figures": sites,
         "tokens": parts,
         "activations": [site | part for site in sites for part in parts],
-        "sae": [site | seed for site in sites for seed in seeds],
+        "sae": [
+            site | corpus | {"seed": seed} for site in sites for corpus in corpora for seed in of(w).seeds
+        ],
+        "pretrained": [
+            {"corpus": name, "site": site} for name, sources in of(w).pretrained.items() for site in sources
+        ],
+        "swept_sae": [each | {"variant": variant} for each in swept for variant in of(w).variants],
+        "sweep": swept,
+        "sweep_figure": swept,
         "stereotype": [{}] if stereotype_of(w) else [],
     }
     return [path for more in several.get(kind, [{}]) for path in recipes.kinds[kind].paths(w | more)]

@@ -1,5 +1,6 @@
 """A study's settings: read, validated, completed with defaults. Imports nothing heavy: every job's start parses it."""
 
+import itertools
 import json
 import re
 from functools import cached_property
@@ -18,6 +19,16 @@ MODEL_FILES = re.compile(
     r".*\.(safetensors|model|jinja)|(config|generation_config|tokenizer.*|.*processor_config|special_tokens_map"
     r"|added_tokens|vocab|chat_template|.*\.safetensors\.index)\.json|merges\.txt"
 )
+
+# Settings of a sweep that an architecture does not read.
+UNUSED = {
+    "topk": ("l1",),
+    "batchtopk": ("l1",),
+    "matryoshka": ("l1",),
+    "jumprelu": ("l1",),
+    "relu": ("k",),
+    "gated": ("k",),
+}
 
 
 def _with_defaults(base: type) -> type:
@@ -119,7 +130,26 @@ class Study:
         self.sites: list[str] = self.settings["sites"]
         self.corpora: list[str] = self.settings["sae"]["corpora"]
         self.seeds: list[str] = [str(seed) for seed in self.settings["sae"]["seeds"]]
+        self.pretrained: dict[str, dict[str, str]] = self.settings["sae"]["pretrained"]
         self._check()
+
+    def corpora_at(self, site: str) -> list[str]:
+        """What SAEs of one site are called: the corpora that are trained on, then the pretrained ones."""
+        return [*self.corpora, *(name for name, sources in self.pretrained.items() if site in sources)]
+
+    @cached_property
+    def variants(self) -> dict[str, dict[str, Any]]:
+        """The settings of `sweep` in every combination, by a name made of them; those that an architecture ignores left out."""
+        swept = self.settings["sweep"]
+        found: dict[str, dict[str, Any]] = {}
+        for values in itertools.product(*swept.values()) if swept else ():
+            chosen = dict(zip(swept, values, strict=True))
+            architecture = chosen.get("architecture", self.settings["sae"]["architecture"])
+            for name in UNUSED[architecture]:
+                chosen.pop(name, None)
+            words = [str(v) if k == "architecture" else f"{k}_{v}" for k, v in chosen.items()]
+            found["-".join(words) or architecture] = chosen
+        return found
 
     def _fail(self, key: str, found: object, expected: object, mend: str) -> None:
         raise InputError(f"{self.path}, key {key}", found=found, expected=expected, mend=mend)
@@ -139,6 +169,31 @@ class Study:
         for corpus in self.corpora:
             if corpus != "joint" and corpus not in self.languages:
                 self._fail("sae.corpora", f"{corpus!r}", f"joint or one of {self.languages}", "correct it")
+        if not self.corpora and not self.pretrained:
+            self._fail("sae.corpora", "none", "a corpus, or a pretrained SAE", "name one")
+        for name, sources in self.pretrained.items():
+            key = f"sae.pretrained.{name}"
+            if name == "joint" or name in self.languages:
+                self._fail(key, f"the name of a corpus, {name!r}", "a name of its own", "rename it")
+            for site, source in sources.items():
+                if site not in self.sites:
+                    self._fail(key, f"site {site!r}", f"sites of the study, {self.sites}", "correct the site")
+                if not source.startswith("hf:") and not Path(source).exists():
+                    self._fail(
+                        f"{key}.{site}",
+                        f"nothing at {source}",
+                        "a folder or file, or hf:owner/name/folder",
+                        "correct the path",
+                    )
+        if missing := [site for site in self.sites if not self.corpora_at(site)]:
+            self._fail(
+                "sae.pretrained",
+                f"no SAE for {missing}",
+                "one for each site",
+                "name one, or a corpus to train on",
+            )
+        if self.settings["sweep"] and not self.corpora:
+            self._fail("sweep", "a sweep", "sae.corpora, what it trains on", "name a corpus")
         stored = set(self.settings["activations"]["roles"])
         if missing := set(self.settings["sae"]["roles"]) - stored:
             self._fail(

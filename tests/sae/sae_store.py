@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from crosslens.sae import training
+from crosslens.sae import run, training
 from crosslens.tables.activations import create_activations, pack
 from crosslens.tables.documents import write_table
 from crosslens.tables.tokens import ROLES, TokenTable, write_tokens
@@ -39,7 +39,7 @@ def write_store(
     dtype: str = "float32",
     site: str = "4",
 ) -> dict:
-    """Store values {language: (N, d)} as samples of `per_sample` tokens; the inputs of `train_sae`.
+    """Store values {language: (N, d)} as samples of `per_sample` tokens; the inputs of `train_saes`.
 
     roles (per_sample) are indices into ROLES, all "caption" by default; splits are dealt to samples in turn.
     """
@@ -91,9 +91,21 @@ def write_store(
     return inputs
 
 
+def sae_in(folder: Path, *, target: str | None = None, languages=("en", "ar"), **settings) -> dict:
+    """One of the `saes` of `train_saes`, with `out` in `folder`; corpus and seed of its identity among `settings`."""
+    identity = IDENTITY | {key: settings.pop(key) for key in ("corpus", "seed") if key in settings}
+    given = {"identity": identity, "settings": settings, "languages": languages, "out": folder / "out"}
+    return given | ({"target": target} if target else {})
+
+
+def files_of(sae: dict) -> dict[str, bytes]:
+    """The bytes of what was written for one of `saes`, by file name."""
+    return {path.name: path.read_bytes() for path in sae["out"].iterdir()}
+
+
 def train_slowly(pause: float, sigterm_in_step: int, **arguments) -> None:
-    """`train_sae` in a process of its own, with a pause in every step and a SIGTERM to itself in one (0: none)."""
-    loss, calls = training.topk_loss, 0
+    """`train_saes` in a process of its own, with a pause in every step and a SIGTERM to itself in one (0: none)."""
+    step, calls = run.train_step, 0
 
     def paused(*args, **kwargs):
         nonlocal calls
@@ -101,7 +113,7 @@ def train_slowly(pause: float, sigterm_in_step: int, **arguments) -> None:
         time.sleep(pause)
         if calls == sigterm_in_step:
             os.kill(os.getpid(), signal.SIGTERM)
-        return loss(*args, **kwargs)
+        return step(*args, **kwargs)
 
-    training.topk_loss = paused
-    training.train_sae(**arguments)
+    run.train_step = paused
+    training.train_saes(**arguments)

@@ -44,6 +44,7 @@ class Bench:
                     "params": {"name": name},
                 },
                 "suffix": ".txt",
+                "inputs": [key for key, _ in inputs],
             }
             for name in names
         }

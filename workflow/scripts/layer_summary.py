@@ -5,7 +5,11 @@ job = Job(snakemake)
 job.run(
     lambda out: layer_summary(
         site=job.params["site"],
-        training={corpus: folder / "training.json" for corpus, folder in job.one_by("sae", "corpus").items()},
+        training={
+            corpus: folder / "training.json"
+            for corpus, folder in job.one_by("sae", "corpus").items()
+            if (folder / "training.json").exists()  # pretrained SAEs have none
+        },
         quality=job.one_by("quality", "corpus", "language"),
         spliced=job.one_by("spliced", "corpus", "language"),
         rankings={

@@ -114,8 +114,9 @@ def measure_sae(
     """Reconstruction, L0 and firing counts of `model` on the tokens with `keep` (N)."""
     reconstruction, l0, firing = ReconstructionSums(model.d_in), L0Counts(), FiringCounts(model.d_sae)
     for rows, x in blocks(stored, table, keep, rows=block_rows(model.d_sae)):
-        values, indices = model.encode(torch.from_numpy(x).to(device))
-        reconstruction.update(x, model.decode(values, indices).cpu().numpy())
+        read = torch.from_numpy(x).to(device)
+        values, indices = model.encode(read)
+        reconstruction.update(x, model.decode(values, indices, read).cpu().numpy())
         active = values > 0
         l0.update(active.sum(dim=1).cpu().numpy())
         firing.update(indices[active].cpu().numpy(), len(rows))

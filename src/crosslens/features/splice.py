@@ -121,7 +121,7 @@ def batches(
 
 def reconstruct(autoencoder: SAE, x: Tensor) -> Tensor:
     """x (P, d) in any dtype to the reconstruction, computed in float32, in the dtype of x."""
-    return autoencoder.decode(*autoencoder.encode(x.float())).to(x.dtype)
+    return autoencoder(x.float()).to(x.dtype)
 
 
 def replace_at(mask: Tensor, replacement: Replacement) -> Callable[[Tensor], Tensor]:

@@ -82,6 +82,7 @@ class Run:
         return {
             "step": step,
             "tokens": step * self.config.batch_tokens,
+            "loss": loss.total.item(),
             "fvu": loss.fvu.item(),
             "aux": loss.aux.item(),
             "penalty": loss.penalty.item(),

@@ -68,9 +68,10 @@ def _input_object(store: Store, entry: dict[str, Any]) -> str:
 class Job:
     """What a work rule tells its script: the recipes to make, their inputs, and where this runs.
 
-    The rule's one parameter `job` is a JSON string: {"artifacts": {name: {"recipe": …, "suffix": ".zarr"}},
-    "inputs": [{"key": …, "path": …, "files": […], "kind": …, "wildcards": {…}}], "local": {…}}; `local` holds what
-    does not decide the result (device, place of the model). The script picks its inputs by kind and wildcards.
+    The rule's one parameter `job` is a JSON string: {"artifacts": {name: {"recipe": …, "suffix": ".zarr", "inputs":
+    [keys of its own]}}, "inputs": [{"key": …, "path": …, "files": […], "kind": …, "wildcards": {…}}], "local": {…}};
+    `local` holds what does not decide the result (device, place of the model). The script picks its inputs by kind
+    and wildcards.
     """
 
     def __init__(self, snakemake: Any, store: Store | None = None):
@@ -146,14 +147,14 @@ def build(job: Job, make: Make) -> None:
     """
     store = job.store
     inputs = [{**entry, "object": _input_object(store, entry)} for entry in job.inputs]
-    contents = [entry["object"] for entry in inputs]
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         leases: dict[str, Lease] = {}
         cutoffs = {}
         for name, artifact in job.artifacts.items():
             recipe = artifact["recipe"]
-            cutoffs[name] = digest(["cutoff", recipe["own"], contents]) if inputs else None
+            contents = [entry["object"] for entry in inputs if entry["key"] in artifact["inputs"]]
+            cutoffs[name] = digest(["cutoff", recipe["own"], contents]) if contents else None
             if not store.has(recipe["key"]) and cutoffs[name] and store.has(cutoffs[name]):
                 record = {"recipe": recipe, "same_as": cutoffs[name]}
                 store.publish(recipe["key"], store.object(cutoffs[name]), record)
@@ -169,7 +170,6 @@ def build(job: Job, make: Make) -> None:
             with writable(store.own):
                 make(outputs)
         record = {
-            "inputs": [{name: entry[name] for name in ("key", "path", "object")} for entry in inputs],
             "threads": job.threads,
             "wall_seconds": round(time.monotonic() - began, 2),
             "peak_megabytes": round(_peak_megabytes()),
@@ -187,6 +187,12 @@ def build(job: Job, make: Make) -> None:
                     f"{name}: another writer took {leases[name].folder} over while this one slept"
                 )
             target = store.commit(output)
+            own = job.artifacts[name]["inputs"]
+            record["inputs"] = [
+                {field: entry[field] for field in ("key", "path", "object")}
+                for entry in inputs
+                if entry["key"] in own
+            ]
             log.info("%s: computed, %s", recipe["path"], target.name[:12])
             for key in filter(None, (recipe["key"], cutoffs[name])):
                 store.publish(key, target, {"recipe": recipe, **record})

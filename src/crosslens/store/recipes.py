@@ -26,6 +26,8 @@ class Kind:
     """(kind, wildcards) of what it is made from."""
     reads: Callable[[Wildcards], Iterable[Need]] = lambda wildcards: ()
     """What its job reads besides: `params` already say what decides the result, the key does not follow these."""
+    role: str = ""
+    """What its readers call it, where they take one of several kinds: a trained and a fetched SAE are both an `sae`."""
     files: tuple[str, ...] = ()
     """The files of a folder artifact that are shown one by one; empty for a single object."""
 

@@ -1,0 +1,40 @@
+"""An SAE that others trained, as an artifact of a study."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from crosslens.errors import InputError
+from crosslens.sae.exchange.read import read_sae
+from crosslens.sae.io import save_sae
+
+
+def adopt_sae(source: str, out: Path, *, identity: Mapping[str, Any], width: int | None = None) -> None:
+    """Write the SAE at `source` (folder, file or hf: id) to `out` as the study's SAE of `identity`.
+
+    identity: study, corpus, site, seed, model, revision. width: d_model, where it is known. Raises InputError where
+    its files name another site or model, it is of another width, or a transcoder.
+    """
+    foreign = read_sae(source, expect_site=identity["site"], expect_width=width)
+    if foreign.transcoder:
+        raise InputError(
+            source,
+            found="a transcoder",
+            expected="an SAE, which reconstructs what it reads",
+            mend="name an SAE of the residual stream, of attn_out or of mlp_out",
+        )
+    found, expected = (_plain(name) for name in (foreign.model, identity["model"]))
+    if foreign.model and not (found.startswith(expected) or expected.startswith(found)):
+        raise InputError(
+            source,
+            found=f"an SAE of the model {foreign.model}",
+            expected=f"one of {identity['model']}",
+            mend="name an SAE of the study's model, or study the model of the SAE",
+        )
+    save_sae(out, foreign.sae, identity=dict(identity), trained_as=foreign.trained_as)
+
+
+def _plain(model: str | None) -> str:
+    """A model's name without its owner, in letters and digits: gpt2-small is gpt2, gemma-3-4b is gemma-3-4b-it."""
+    name = (model or "").rsplit("/", 1)[-1].lower()
+    return "".join(letter for letter in name if letter.isalnum())

@@ -1,0 +1,97 @@
+"""A sweep of SAE settings: the Pareto set of L0 against FVU, and the setting to take."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from crosslens.summary.records import sae_records
+from crosslens.tables.documents import write_json
+
+OWN = "study"
+"""What the study's own SAE is called among the variants."""
+CE_LOSS = 0.01
+"""How much less cross-entropy than the best a sparser setting may recover and still be recommended."""
+
+Paths = Mapping[str | None, Mapping[str, Path]]
+
+
+def compare_settings(
+    *,
+    site: str,
+    corpus: str,
+    variants: Mapping[str, Mapping[str, Any]],
+    quality: Paths,
+    spliced: Paths,
+    out: Path,
+) -> None:
+    """Write JSON of kind `sweep`: every setting's L0, FVU and CE recovered, the Pareto set, and a recommendation.
+
+    variants: name to the settings it changes. quality, spliced: variant (None: the study's own SAE) to language to
+    file. Numbers of a setting are means over its languages; those of each language stand beside them. A setting is
+    in the Pareto set if no other has both a smaller or equal L0 and FVU, and one of them smaller.
+    """
+    settings = []
+    for variant, files in quality.items():
+        records = sae_records(
+            {f"{corpus}/{language}": path for language, path in files.items()},
+            {f"{corpus}/{language}": path for language, path in spliced.get(variant, {}).items()},
+        )
+        settings.append(_setting(variant or OWN, dict(variants.get(variant, {})), records))
+    for setting in settings:
+        setting["pareto"] = not any(_beats(other, setting) for other in settings)
+    name, why = recommend(settings)
+    write_json(
+        out,
+        "sweep",
+        {
+            "site": site,
+            "corpus": corpus,
+            "settings": sorted(settings, key=lambda setting: setting["l0"]),
+            "recommended": name,
+            "why": why,
+        },
+    )
+
+
+def _setting(name: str, changes: dict[str, Any], records: list[dict[str, Any]]) -> dict[str, Any]:
+    columns = ("l0", "fvu", "ce_recovered", "live", "dead", "d_sae")
+    languages = {
+        record["language"]: {
+            column: record[column] for column in (*columns, "ce_recovered_ci", "tokens", "sae")
+        }
+        for record in records
+    }
+    failed = [gate["says"] for record in records for gate in record["gates"] if gate["passed"] is False]
+    return {
+        "name": name,
+        "changes": changes,
+        **{column: _mean([record[column] for record in records]) for column in columns},
+        "gates_failed": failed,
+        "languages": languages,
+    }
+
+
+def _mean(values: list[float | None]) -> float | None:
+    return None if None in values else sum(values) / len(values)
+
+
+def _beats(other: dict[str, Any], setting: dict[str, Any]) -> bool:
+    first, second = (other["l0"], other["fvu"]), (setting["l0"], setting["fvu"])
+    return first[0] <= second[0] and first[1] <= second[1] and first != second
+
+
+def recommend(settings: list[dict[str, Any]]) -> tuple[str, str]:
+    """The name of the setting to take, and why, in words."""
+    passing = [setting for setting in settings if not setting["gates_failed"]]
+    front = [setting for setting in passing or settings if setting["pareto"]] or passing or settings
+    measured = [setting for setting in front if setting["ce_recovered"] is not None]
+    gates = "" if passing else "; none passes all quality gates"
+    if not measured:
+        best = min(front, key=lambda setting: setting["fvu"])
+        return best["name"], f"the smallest FVU, {best['fvu']:.3f}; cross-entropy was not measured{gates}"
+    limit = max(setting["ce_recovered"] for setting in measured) - CE_LOSS
+    taken = min((s for s in measured if s["ce_recovered"] >= limit), key=lambda setting: setting["l0"])
+    return taken["name"], (
+        f"the fewest active features, L0 {taken['l0']:.1f}, among the settings that no other beats and that recover "
+        f"cross-entropy to within {CE_LOSS} of the best ({taken['ce_recovered']:.4f} of it){gates}"
+    )

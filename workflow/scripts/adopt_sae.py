@@ -1,0 +1,9 @@
+from crosslens.sae.exchange.adopt import adopt_sae
+from crosslens.store.job import Job
+
+job = Job(snakemake)
+job.run(
+    lambda out: adopt_sae(
+        job.local["source"], out["pretrained"], identity=job.params["identity"], width=job.local["width"]
+    )
+)
