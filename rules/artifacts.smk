@@ -455,6 +455,8 @@ def report_needs(w):
             if pair["corpus"] == of(w).corpora_at(site)[0]:
                 yield "gendered_examples", pair | {"site": site}
         yield "layer_figures", at(w, site=site)
+        for corpus in of(w).corpora if of(w).variants else []:
+            yield from [(kind, at(w, site=site, corpus=corpus)) for kind in ("sweep", "sweep_figure")]
     yield "study_figures", at(w)
     yield from stereotype_of(w)
 

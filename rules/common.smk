@@ -52,7 +52,7 @@ told(lambda: validate(config, Path("config/config.yaml"), SCHEMAS / "config.sche
 store, recipes, jobs, together = Store(), Recipes(), {}, {}
 file_digests, code_digests = FileDigests(store.own / "files.json"), remember_in(store.own)
 studies = Studies()
-LAYER_FIGURES = ["training.png", "density.png", "gender_features.png", "effect_sizes.png"]
+LAYER_FIGURES = ["training.png", "density.png", "decoder.png", "gender_features.png", "effect_sizes.png"]
 STUDY_FIGURES = ["quality.png", "probes.png", "stereotype.png"]
 
 
@@ -62,7 +62,7 @@ def artifact(name, path, *, code, params, needs=lambda w: [], reads=lambda w: []
     Its work job makes it alone unless `jobs` says more, and has its wildcards unless `together` names fewer.
     """
     recipes.add(Kind(name, path, code, params, needs, reads, role, tuple(files)))
-    jobs[name] = lambda w: {name: (name, w)}
+    jobs[name] = lambda w: {role or name: (name, w)}
 
 
 def of(w):

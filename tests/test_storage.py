@@ -4,12 +4,14 @@ import csv
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import zarr
+from checkouts import TOY
 from safetensors import safe_open
 from storage_page import PAGE, Document, columns, expand, fields, read_page
 
@@ -21,12 +23,19 @@ JSON_KINDS = [kind for kind in KINDS if (kind, "field") in PAGES]
 TABLE_KINDS = [kind for kind in KINDS if (kind, "column") in PAGES]
 GROUP_KINDS = [kind for kind in KINDS if (kind, "array") in PAGES]
 SAE = "sae/joint/layer_1/seed_0"
+OTHERS, VARIANTS = "others", ("batchtopk", "relu")
 
 
 @pytest.fixture(scope="module")
-def study(built_once) -> Path:
-    """results/toy: two languages of two parts, one site, one SAE of both."""
-    return built_once.folder / "results/toy"
+def study(built_once, tmp_path_factory) -> Path:
+    """results/toy: two languages of two parts, one site; an SAE of both, variants of it, and one "of others"."""
+    checkout = built_once.copy(tmp_path_factory.mktemp("storage") / "checkout")
+    shutil.copytree(checkout.folder / "results/toy" / SAE, checkout.folder / "data/others")
+    pretrained = {OTHERS: {"1": "data/others"}}
+    more = {"sae": {**TOY["sae"], "pretrained": pretrained}, "sweep": {"architecture": list(VARIANTS)}}
+    checkout.configure("toy", {**TOY, **more})
+    checkout.snakemake("all")
+    return checkout.folder / "results/toy"
 
 
 def places(study: Path, name: str) -> list[Path]:
@@ -75,9 +84,24 @@ def float32(stored: np.ndarray) -> np.ndarray:
     return (stored.astype(np.uint32) << 16).view(np.float32) if stored.dtype == np.uint16 else stored
 
 
-def weights(study: Path) -> dict[str, np.ndarray]:
-    with safe_open(study / SAE / "sae_weights.safetensors", "numpy") as file:
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    with safe_open(folder / "sae_weights.safetensors", "numpy") as file:
         return {name: file.get_tensor(name) for name in file.keys()}
+
+
+def saes(study: Path) -> list[Path]:
+    """The folders of all SAEs."""
+    return [place for name in ("sae", "swept_sae", "pretrained") for place in places(study, name)]
+
+
+def encoded(folder: Path, x: np.ndarray) -> np.ndarray:
+    """(N, F) what fires on x (N, d), as the page says it of each architecture; x̂ is z W_dec + b_dec."""
+    config, w = json.loads((folder / "cfg.json").read_text()), weights(folder)
+    a = (x - w["b_dec"]) @ w["W_enc"].astype(np.float64) + w["b_enc"]
+    z = np.maximum(a, 0)
+    if config["architecture"] == "topk":
+        return np.where(z >= np.sort(z, axis=1)[:, [-config["k"]]], z, 0)
+    return np.where(a > w["threshold"], z, 0) if config["architecture"] == "jumprelu" else z
 
 
 class Language:
@@ -194,17 +218,25 @@ def test_a_group_has_the_documented_arrays_and_attributes(study, kind):
 
 
 def test_the_weights_are_as_documented(study):
-    with safe_open(study / SAE / "sae_weights.safetensors", "numpy") as file:
-        header = json.loads(file.metadata()["crosslens"])
-    config = json.loads((study / SAE / "cfg.json").read_text(encoding="utf-8"))
-    assert header == config["metadata"]["crosslens"]
-    tensors, documented = weights(study), columns(PAGES, "sae_weights.safetensors", "tensor")
-    assert sorted(tensors) == sorted(documented)
-    sizes = {"d": config["d_in"], "F": config["d_sae"]}
-    for name, tensor in tensors.items():
-        shape, dtype = re.fullmatch(r"\((.+)\) (.+)", documented[name]).groups()
-        assert (str(tensor.dtype), tensor.shape) == (dtype, tuple(sizes[x] for x in shape.split(", ")))
-    assert np.linalg.norm(tensors["W_dec"], axis=1) == pytest.approx(1, abs=1e-5)
+    documented = columns(PAGES, "sae_weights.safetensors", "tensor")
+    architectures = {}
+    for folder in saes(study):
+        with safe_open(folder / "sae_weights.safetensors", "numpy") as file:
+            header = json.loads(file.metadata()["crosslens"])
+        config = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
+        known = config["metadata"]["crosslens"]
+        assert header == {key: known[key] for key in known.keys() - {"trained_as", "target"}}
+        architectures[folder.name] = config["architecture"]
+        tensors = weights(folder)
+        named = {name for name, type_ in documented.items() if not type_.endswith(", optional")}
+        assert tensors.keys() == named | ({"threshold"} if config["architecture"] == "jumprelu" else set())
+        sizes = {"d": config["d_in"], "F": config["d_sae"]}
+        for name, tensor in tensors.items():
+            shape, dtype = re.match(r"\((.+)\) (\w+)", documented[name]).groups()
+            assert (str(tensor.dtype), tensor.shape) == (dtype, tuple(sizes[x] for x in shape.split(", ")))
+        assert np.linalg.norm(tensors["W_dec"], axis=1) == pytest.approx(1, abs=1e-5)
+        assert (folder / "training.json").exists() != (OTHERS in folder.parts)
+    assert architectures == {"seed_0": "topk", "layer_1": "topk", "batchtopk": "jumprelu", "relu": "standard"}
 
 
 def test_the_drawn_source_is_as_documented(study):
@@ -218,7 +250,9 @@ def test_the_drawn_source_is_as_documented(study):
 def test_figures_and_page_are_what_their_names_say(study):
     said = PAGE.read_text(encoding="utf-8").split("`layer_figures` is", 1)[1].split("\n\n")[0]
     figures = {
-        path.name: path for place in ("", "layer_1") for path in (study / "figures" / place).glob("*.png")
+        path.name: path
+        for place in ("", "layer_1", "sweep/joint/layer_1")
+        for path in (study / "figures" / place).glob("*.png")
     }
     assert sorted(figures) == sorted(re.findall(r"`(\w+\.png)`", said))
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.values())
@@ -301,7 +335,7 @@ def test_codes_are_csr_rows_of_the_declared_tokens(study, language):
 
 
 def test_codes_are_topk_of_relu_of_the_encoder(study, language):
-    w, codes = weights(study), language.codes
+    w, codes = weights(study / SAE), language.codes
     x = language.x[codes["token"]]
     z = np.maximum((x - w["b_dec"]) @ w["W_enc"].astype(np.float64) + w["b_enc"], 0)
     stored, close = language.z(), 1e-4 * z.max()
@@ -311,20 +345,57 @@ def test_codes_are_topk_of_relu_of_the_encoder(study, language):
     assert (left_out <= np.where(stored > 0, stored, np.inf).min(axis=1) + close).all()
 
 
-def test_explained_variance_by_hand_is_that_of_the_quality_document(study, language):
-    w, codes = weights(study), language.codes
-    split, rows = language.of_sample("split"), language.codes["token"]
-    quality = json.loads((study / f"quality/joint/{codes['']['language']}/layer_1.json").read_text())
+@pytest.mark.parametrize("name", ["study", OTHERS, *VARIANTS])
+def test_explained_variance_by_hand_is_that_of_the_quality_document(study, language, name):
+    """Of the study's own SAE, of one of others, and of swept ones of every architecture that is on disk."""
+    split, rows, tongue = language.of_sample("split"), language.codes["token"], language.codes[""]["language"]
+    sae, place = {
+        "study": (SAE, f"quality/joint/{tongue}/layer_1.json"),
+        OTHERS: (f"pretrained/{OTHERS}/layer_1", f"quality/{OTHERS}/{tongue}/layer_1.json"),
+    }.get(name, (f"sweep/joint/layer_1/{name}", f"sweep/joint/layer_1/{name}/quality_{tongue}.json"))
+    quality, w = json.loads((study / place).read_text()), weights(study / sae)
+    assert quality["sae"] == sha256(study / sae / "sae_weights.safetensors")
     train = np.isin(np.arange(len(split)), rows) & (split == "train")
     limit = quality["sinks"]["factor"] * np.median(language.norm[train])
-    kept = (split[rows] == "test") & (language.norm[rows] <= limit)
-    x, z = language.x[rows][kept], language.z()[kept]
+    kept = rows[(split[rows] == "test") & (language.norm[rows] <= limit)]
+    x = language.x[kept]
+    z = encoded(study / sae, x)
     error = x - (z @ w["W_dec"] + w["b_dec"])
     total = (x**2).sum() - (x.sum(axis=0) ** 2).sum() / len(x)
-    assert quality["ev"] == pytest.approx(1 - (error**2).sum() / total, rel=1e-5)
-    assert quality["mse"] == pytest.approx((error**2).sum() / len(x), rel=1e-5)
-    assert quality["l0"]["mean"] == pytest.approx((z > 0).sum() / len(z))
-    assert (quality["tokens"], quality["live"]) == (len(x), (z > 0).any(axis=0).sum())
+    # a pre-activation next to its threshold may fall to either side of it
+    assert quality["ev"] == pytest.approx(1 - (error**2).sum() / total, rel=1e-4)
+    assert quality["mse"] == pytest.approx((error**2).sum() / len(x), rel=1e-4)
+    assert quality["l0"]["mean"] == pytest.approx((z > 0).sum() / len(z), rel=1e-4)
+    assert quality["tokens"] == len(x)
+    assert quality["live"] == pytest.approx((z > 0).any(axis=0).sum(), abs=1)
+
+
+def test_the_nearest_decoder_row_by_hand(study):
+    for name in ("quality", "swept_quality"):
+        for place in places(study, name):
+            document = json.loads(place.read_text())
+            told, digest = document["decoder_cosine"], document["sae"]
+            sae = next(f for f in saes(study) if sha256(f / "sae_weights.safetensors") == digest)
+            W = weights(sae)["W_dec"].astype(np.float64)
+            W /= np.linalg.norm(W, axis=1, keepdims=True)
+            nearest = (W @ W.T - 3 * np.eye(len(W))).max(axis=1)
+            assert told["compared"] == len(W) == sum(told["decoder"]["counts"])
+            assert told["decoder"]["median"] == pytest.approx(np.median(nearest), abs=1e-5)
+            assert told["decoder"]["alike_share"] == (nearest > told["alike_above"]).mean()
+
+
+def test_the_sweep_is_the_means_of_its_quality_documents(study):
+    sweep = json.loads((study / "sweep/joint/layer_1.json").read_text())
+    assert {setting["name"] for setting in sweep["settings"]} == {"study", *VARIANTS}
+    for setting in sweep["settings"]:
+        swept = f"sweep/joint/layer_1/{setting['name']}/quality_{{}}.json"
+        pattern = "quality/joint/{}/layer_1.json" if setting["name"] == "study" else swept
+        found = [json.loads((study / pattern.format(name)).read_text()) for name in ("ar", "en")]
+        assert setting["fvu"] == pytest.approx(np.mean([document["fvu"] for document in found]))
+        assert setting["l0"] == pytest.approx(np.mean([document["l0"]["mean"] for document in found]))
+        assert {document["architecture"] for document in found} == {setting["architecture"]}
+        better = [s for s in sweep["settings"] if s["l0"] <= setting["l0"] and s["fvu"] <= setting["fvu"]]
+        assert setting["pareto"] == (better == [setting])
 
 
 def test_columns_of_the_features_by_hand(study, language):

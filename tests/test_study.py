@@ -74,7 +74,30 @@ BAD = [
     ("sae.k", "16", ["key sae.k: found '16'", "integer"]),
     ("sae.k", 0, ["key sae.k: found 0", "minimum 1"]),
     ("sae.k", 1.5, ["key sae.k: found 1.5", "integer"]),
-    ("sae.architecture", "relu", ["key sae.architecture: found 'relu'", "topk"]),
+    ("sae.architecture", "vanilla", ["key sae.architecture: found 'vanilla'", "topk", "gated"]),
+    ("sae.buffer_tokens", 512, ["key sae: found unknown key buffer_tokens", "buffer_mb"]),
+    ("sae.d_sae", 0, ["key sae.d_sae: found 0", "minimum 1"]),
+    ("sae.corpora", [], ["key sae.corpora: found none", "a corpus, or a pretrained SAE"]),
+    ("sae.pretrained", {"fr": {"0": "hf:a/b"}}, ["key sae.pretrained: found 'fr'", "pattern"]),
+    ("sae.pretrained", {"joint": {"0": "hf:a/b"}}, ["key sae.pretrained: found 'joint'"]),
+    (
+        "sae.pretrained",
+        {"scope": {"2": "hf:a/b"}},
+        ["key sae.pretrained.scope: found site '2'", "['0', '3.attn_out']"],
+    ),
+    (
+        "sae.pretrained",
+        {"scope": {"0": "nowhere"}},
+        ["key sae.pretrained.scope.0: found nothing at nowhere", "hf:owner/name/folder"],
+    ),
+    (
+        "sae",
+        {"corpora": [], "pretrained": {"scope": {"0": "hf:a/b"}}},
+        ["key sae.pretrained: found no SAE for ['3.attn_out']"],
+    ),
+    ("sweep.architecture", ["vanilla"], ["key sweep.architecture.0: found 'vanilla'", "topk"]),
+    ("sweep.k", [], ["key sweep.k: found []"]),
+    ("sweep.epochs", [1], ["key sweep: found unknown key epochs"]),
     (
         "languages",
         ["en", False],
@@ -169,6 +192,26 @@ def test_defaults_are_filled_in_and_not_shared(study):
     first.settings["sae"]["corpora"].append("en")
     assert second.settings["sae"]["k"] == 32 and second.settings["sae"]["corpora"] == ["joint"]
     assert study().settings["sae"]["corpora"] == ["joint"]
+
+
+def test_variants_are_combinations_without_what_an_architecture_ignores(study):
+    assert study().variants == {}
+    swept = {"architecture": ["topk", "relu"], "k": [16, 32], "l1": [0.1]}
+    assert study(changed("sweep", swept)).variants == {
+        "topk-k_16": {"architecture": "topk", "k": 16},
+        "topk-k_32": {"architecture": "topk", "k": 32},
+        "relu-l1_0.1": {"architecture": "relu", "l1": 0.1},
+    }
+    assert study(changed("sweep", {"k": [4]})).variants == {"k_4": {"k": 4}}
+
+
+def test_pretrained_saes_are_corpora_of_their_sites(study):
+    found = study(changed("sae.pretrained", {"scope": {"0": "hf:a/b"}}))
+    assert found.corpora_at("0") == ["joint", "scope"] and found.corpora_at("3.attn_out") == ["joint"]
+    alone = {"corpora": [], "pretrained": {"scope": {"0": "hf:a/b", "3.attn_out": "hf:a/c"}}}
+    assert study(changed("sae", alone)).corpora_at("3.attn_out") == ["scope"]
+    with pytest.raises(InputError, match="key sweep: found a sweep; expected sae.corpora"):
+        study(changed("sae", alone) | {"sweep": {"k": [4]}})
 
 
 def test_parts_are_blocks_of_rows_and_know_only_their_own(study, tmp_path):

@@ -15,6 +15,7 @@ a library that is not there. Ends with 1 where a stated limit is missed, unless 
 import argparse
 import contextlib
 import gc
+import importlib.metadata
 import json
 import logging
 import math
@@ -47,7 +48,16 @@ LIMITS = {
 """Ours in tokens/s, over the other's: at least this on CPUs."""
 EV_LIMIT = -0.001
 """Held-out EV of ours less that of the dense recipe: at least this."""
-PEERS = ("sparsify", "dictionary_learning", "saelens")
+PEERS = {
+    "sparsify": ("eai-sparsify", "sparsify"),
+    "dictionary_learning": ("dictionary-learning", "dictionary_learning.trainers.top_k"),
+    "saelens": ("sae-lens", "sae_lens"),
+}
+"""What the other libraries are called where packages are had, and what is imported of them."""
+INSTALL = (
+    "`pip install -e '.[peers]'`, then `pip uninstall torchvision` where torch is a CPU build "
+    "(the one that comes along is CUDA's)"
+)
 LONG_SILENT = 1 << 40
 """Tokens, or steps, without firing that count as dead everywhere."""
 DISTINCT_BATCHES = 8
@@ -102,9 +112,6 @@ def settings(size: Size, *, steps: int, **options) -> Settings:
     """Our recipe at `size`, resolved for `steps` steps."""
     recipe = Settings(k=min(K, size.d_sae), d_sae=size.d_sae, batch_tokens=size.batch, **options)
     return recipe.resolve(d_model=size.d_in, tokens=size.batch * steps)
-
-
-# --- what is measured -------------------------------------------------------------------------------------------------
 
 
 def ours(size: Size, batches: list[Tensor]) -> Work:
@@ -201,22 +208,18 @@ def saelens(size: Size, batches: list[Tensor], dead: bool) -> Work:
     device = str(batches[0].device)
     torch.manual_seed(0)
     cfg = TopKTrainingSAEConfig(d_in=size.d_in, d_sae=size.d_sae, k=min(K, size.d_sae), device=device)
-    trainer = SAETrainer(
-        SAETrainerConfig(
-            total_training_samples=1_000_000 * size.batch, train_batch_size_samples=size.batch, device=device
-        ),
-        TopKTrainingSAE(cfg),
-        data_provider=iter(()),
+    training = SAETrainerConfig(
+        total_training_samples=1_000_000 * size.batch, train_batch_size_samples=size.batch, device=device
     )
+    # as the runner's configuration sets it; the schedule is "constant" and does not use it
+    training.lr_end = training.lr / 10
+    trainer = SAETrainer(training, TopKTrainingSAE(cfg), data_provider=iter(()))
 
     def step(x: Tensor) -> None:
         trainer.step(x)
         trainer.n_training_steps += 1
 
     return Work(step, trainer.n_forward_passes_since_fired)
-
-
-# --- measuring --------------------------------------------------------------------------------------------------------
 
 
 def synchronise(device: torch.device) -> None:
@@ -242,21 +245,25 @@ def tokens_per_second(
     return len(batches[0]) / statistics.median(seconds[warm_up:])
 
 
-def measure_peer(
-    name: str, size: Size, batches: list[Tensor], dead: Tensor | None, *, steps: int
-) -> float | None:
-    """Tokens/s of a library, None where it cannot be imported."""
+def present(name: str) -> bool:
+    """Whether a library can be imported; writes out its version, or how to have it."""
+    package, module = PEERS[name]
+    try:
+        importlib.import_module(module)
+    # the RuntimeError is that of transformers over a torchvision of another build
+    except (ImportError, RuntimeError) as error:
+        log.info("%s: not measured (%s). To have it: %s", name, error, INSTALL)
+        return False
+    log.info("%s: %s %s", name, package, importlib.metadata.version(package))
+    return True
+
+
+def measure_peer(name: str, size: Size, batches: list[Tensor], dead: Tensor | None, *, steps: int) -> float:
+    """Tokens/s of a library."""
     build = {"sparsify": sparsify, "dictionary_learning": dictionary_learning, "saelens": saelens}[name]
     # `sparsify.Trainer.fit` asks for TF32, in the whole process: only it gets that
     precision = torch.get_float32_matmul_precision()
-    try:
-        # the RuntimeError is that of transformers over a torchvision of another build
-        work = build(size, batches, dead is not None)
-    except (ImportError, RuntimeError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        log.info("%s: not measured (%s). To have it: %s", name, error, INSTALL)
-        return None
+    work = build(size, batches, dead is not None)
     if name == "sparsify":
         torch.set_float32_matmul_precision("high")
     try:
@@ -265,28 +272,25 @@ def measure_peer(
         torch.set_float32_matmul_precision(precision)
 
 
-INSTALL = (
-    "`pip install -e '.[peers]'`, then `pip uninstall torchvision` where torch is a CPU build "
-    "(the one that comes along is CUDA's)"
-)
-
-
 def measure_ours(
     size: Size, batches: list[Tensor], dead: Tensor, *, steps: int
 ) -> tuple[dict[str, float], float, int | None]:
-    """Tokens/s of the limit and of ours, FLOP/s of a bf16 product of the encoder's size, and peak bytes on a GPU."""
+    """Tokens/s of the limit and of ours, FLOP/s of a bf16 product of the encoder's size, and on a GPU the peak bytes of
+    our state and steps, beside the batches.
+    """
     device = batches[0].device
-    found = {"limit": tokens_per_second(limit(size, batches), batches, None, warm_up=2, steps=steps)}
+    limiting = tokens_per_second(limit(size, batches), batches, None, warm_up=2, steps=steps)
     rate = bfloat16_rate(size, batches)
     release(device)
-    if device.type == "cuda":
+    on_gpu = device.type == "cuda"
+    if on_gpu:
         torch.cuda.reset_peak_memory_stats(device)
-    # the largest memory is that of the batches, the state and one step, of whichever kind
+        before = torch.cuda.memory_allocated(device)
     work = ours(size, batches)
-    found["ours_no_dead"] = tokens_per_second(work, batches, None, warm_up=3, steps=steps)
-    found["ours"] = tokens_per_second(work, batches, dead, warm_up=3, steps=steps)
-    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
-    return found, rate, peak
+    without = tokens_per_second(work, batches, None, warm_up=3, steps=steps)
+    with_dead = tokens_per_second(work, batches, dead, warm_up=3, steps=steps)
+    peak = torch.cuda.max_memory_allocated(device) - before if on_gpu else None
+    return {"ours": with_dead, "ours_no_dead": without, "limit": limiting}, rate, peak
 
 
 def bfloat16_rate(size: Size, batches: list[Tensor]) -> float:
@@ -313,9 +317,6 @@ def release(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
-# --- what a step costs ------------------------------------------------------------------------------------------------
-
-
 class Cost(NamedTuple):
     """Of one step."""
 
@@ -323,28 +324,31 @@ class Cost(NamedTuple):
     """FLOPs in bfloat16."""
     single: float
     """FLOPs in float32."""
-    bytes: float
-    """Read and written."""
+    streamed: float
+    """Bytes read and written in passes over whole tensors."""
+    gathered: float
+    """Bytes of rows read at places, which caches may hold: each row is wanted Bk / F times."""
 
 
 def costs(size: Size, dead: int) -> dict[str, Cost]:
     """FLOPs and bytes of a step: "ours", and the "dense" fp32 recipe (`train_dense`).
 
     B tokens, d = d_in, F = d_sae, k active, s = SPARE further candidates, n dead latents, P = 2dF + F + d parameters; a
-    multiplication and an addition are 2 FLOPs. Bytes count each pass over a large tensor, as if no cache held it.
+    multiplication and an addition are 2 FLOPs. Each pass over a large tensor counts, as if no cache held it.
 
-    ours: FLOPs  bf16  2BdF (proposals) + 12Bdn (AuxK: two products, four in the backward pass)
-                 fp32  2Bd(6k + s) at places (k + s values; decoding; five times k: the gradients of z, of the two
-                       matrices and, through b_dec, of x, and the decoder's output)
-                       + 15P + 7dF (Adam 12, clipping 3; decoder: gradient projected 4, norm 3)
-          bytes  dF:   8 (encoder cast to bf16 and read) + 24 (gradients cleared and added to) + 24 (projection, norm)
-                 P:    40 (Adam 28, clipping 12)
-                 B:    4d(6k + s) (rows gathered) + 4F (proposals written and read) + 12n (AuxK's code)
-    dense: FLOPs fp32  12BdF (two products, four in the backward pass) + 6BdF where n > 0 (AuxK decodes the encoder's
-                       product anew) + 15P + 7dF
-          bytes  dF:   24 (matrices read by four products, gradients written) + 24; with AuxK 12 more
-                 P:    40
-                 B:    40F (pre-activations, code and their gradients, each written and read); with AuxK 28F more
+    ours: FLOPs     bf16  2BdF (proposals) + 12Bdn (AuxK: two products, four in the backward pass)
+                    fp32  2Bd(6k + s) at places: k + s values, and k each for the output and for the gradients of z, of
+                          both matrices and, through b_dec, of x
+                          + 15P + 7dF (Adam 12, clipping 3; decoder: gradient projected 4, norm 3)
+          streamed  dF:   8 (encoder cast to bf16 and read) + 24 (gradients cleared and added to) + 24 (projection, norm)
+                    P:    40 (Adam 28, clipping 12)
+                    B:    4F (proposals written and read) + 12n (AuxK's code)
+          gathered  4Bd(6k + s)
+    dense: FLOPs    fp32  12BdF (two products, four in the backward pass) + 6BdF where n > 0 (AuxK decodes the encoder's
+                          product anew) + 15P + 7dF
+          streamed  dF:   24 (matrices read by four products, gradients written) + 24; with AuxK 12 more
+                    P:    40
+                    B:    40F (pre-activations, code, their gradients, each written and read); with AuxK 28F more
     """
     d, width, tokens = size.d_in, size.d_sae, size.batch
     k, matrix, aux = min(K, width), d * width, dead > 0
@@ -355,17 +359,16 @@ def costs(size: Size, dead: int) -> dict[str, Cost]:
         "ours": Cost(
             low=2 * tokens * matrix + 12 * tokens * d * dead,
             single=2 * places + elementwise,
-            bytes=56 * matrix + 40 * parameters + 4 * places + tokens * (4 * width + 12 * dead),
+            streamed=56 * matrix + 40 * parameters + tokens * (4 * width + 12 * dead),
+            gathered=4 * places,
         ),
         "dense": Cost(
             low=0,
             single=(18 if aux else 12) * tokens * matrix + elementwise,
-            bytes=(60 if aux else 48) * matrix + 40 * parameters + (68 if aux else 40) * tokens * width,
+            streamed=(60 if aux else 48) * matrix + 40 * parameters + (68 if aux else 40) * tokens * width,
+            gathered=0,
         ),
     }
-
-
-# --- quality ----------------------------------------------------------------------------------------------------------
 
 
 class Quality(NamedTuple):
@@ -373,21 +376,22 @@ class Quality(NamedTuple):
 
     ev: float
     """1 − Σ‖x − x̂‖² / Σ‖x − x̄‖² on held-out tokens."""
-    dead: int
-    """Latents dead at the end."""
+    dead: float
+    """Latents that were dead at a step, on average."""
 
 
 def compare_quality(size: Size, *, steps: int, device: torch.device) -> tuple[Quality, Quality]:
     """Ours with bfloat16 candidates, and the dense fp32 recipe, from the same start on the same tokens."""
-    config = settings(size, steps=steps)
-    held_out = Planted(size.d_in, device)
-    # the training tokens are those that this generator draws later
-    test, sample = held_out.batch(8192), held_out.batch(8192)
-    beyond = held_out.generator.get_state()
+    # so short that latents do die, and AuxK is part of what is compared
+    config = settings(size, steps=steps, dead_after_tokens=size.batch)
+    planted = Planted(size.d_in, device)
+    test, sample = planted.batch(8192), planted.batch(8192)
+    beyond = planted.generator.get_state()
 
     def stream() -> Iterator[Tensor]:
-        held_out.generator.set_state(beyond)
-        return (held_out.batch(size.batch) for _ in range(steps))
+        """The same training tokens every time, drawn after the held-out ones."""
+        planted.generator.set_state(beyond)
+        return (planted.batch(size.batch) for _ in range(steps))
 
     def begin() -> TrainState:
         reads = normalisations(sample, size.d_in)
@@ -395,11 +399,13 @@ def compare_quality(size: Size, *, steps: int, device: torch.device) -> tuple[Qu
 
     state = begin()
     dense = train_dense(begin(), stream(), steps=steps)
+    dead = 0
     for x in stream():
+        dead += int((state.silent > config.dead_after_tokens).sum())
         train_step(state, x, steps=steps)
     sae = state.exported()
     with torch.no_grad():
-        fast = Quality(explained(test, sae(test)), int((state.silent > config.dead_after_tokens).sum()))
+        fast = Quality(explained(test, sae(test)), dead / steps)
     return fast, Quality(explained(test, dense.reconstruct(test)), dense.dead)
 
 
@@ -407,7 +413,9 @@ class Dense(NamedTuple):
     """A dense SAE that was trained."""
 
     reconstruct: Callable[[Tensor], Tensor]
-    dead: int
+    """Raw x (n, d) to x̂."""
+    dead: float
+    """As in Quality."""
 
 
 def train_dense(start: TrainState, stream: Iterator[Tensor], *, steps: int) -> Dense:
@@ -420,6 +428,7 @@ def train_dense(start: TrainState, stream: Iterator[Tensor], *, steps: int) -> D
     W_enc, W_dec, b_enc, b_dec = (named[name] for name in ("W_enc", "W_dec", "b_enc", "b_dec"))
     optimizer = torch.optim.Adam(named.values(), lr=config.lr, betas=config.betas)
     silent = torch.zeros(config.d_sae, dtype=torch.int64, device=b_enc.device)
+    dead_in_all = 0
 
     def strongest(pre: Tensor, k: int) -> Tensor:
         values, indices = pre.topk(k, dim=-1)
@@ -435,6 +444,7 @@ def train_dense(start: TrainState, stream: Iterator[Tensor], *, steps: int) -> D
         pre, z, x_hat = forward(x)
         error, dead = x - x_hat, silent > config.dead_after_tokens
         loss = error.square().sum() / (x - x.mean(0)).square().sum()
+        dead_in_all += int(dead.sum())
         if dead.any():
             few = min(config.aux_k, int(dead.sum()))
             missed = error.detach() - strongest(pre.where(dead, -torch.inf), few) @ W_dec
@@ -453,7 +463,7 @@ def train_dense(start: TrainState, stream: Iterator[Tensor], *, steps: int) -> D
     def reconstruct(raw: Tensor) -> Tensor:
         return forward(start.reads(raw))[2] / start.reads.scale + start.reads.centre
 
-    return Dense(reconstruct, int((silent > config.dead_after_tokens).sum()))
+    return Dense(reconstruct, dead_in_all / steps)
 
 
 def explained(x: Tensor, x_hat: Tensor) -> float:
@@ -462,13 +472,11 @@ def explained(x: Tensor, x_hat: Tensor) -> float:
     return float(1 - missed / (x - x.mean(0)).double().square().sum())
 
 
-# --- the tables -------------------------------------------------------------------------------------------------------
-
-
 def report(
     size: Size, speeds: dict[str, float | None], rate: float, peak: int | None, dead: int, check: bool
 ) -> bool:
     """Write out what was found at a size; whether all that is required of it was reached."""
+    check = check and size == Size.parse(str(size))  # the limits are stated for one number of tokens a step
     log.info("%d -> %d, %d tokens a step, k = %d, %d latents dead", *size, min(K, size.d_sae), dead)
     reached = True
     for name, speed in speeds.items():
@@ -476,7 +484,7 @@ def report(
             log.info("  %-20s not measured", name)
             continue
         line = f"  {name:20} {speed:12,.0f} tokens/s {size.batch / speed * 1e3:10,.1f} ms"
-        if name in LIMITS.get(str(size), dict.fromkeys((*PEERS, "limit"))):
+        if name in (*PEERS, "limit"):
             ratio = speeds["ours"] / speed
             least = LIMITS.get(str(size), {}).get(name) if check else None
             line += f"   ours / it: {ratio:6.2f}"
@@ -486,17 +494,17 @@ def report(
         log.info("%s", line)
     for name, cost in costs(size, dead).items():
         log.info(
-            "  a step of %-6s %8.1f GFLOP bf16 %8.1f GFLOP fp32 %7.2f GB moved",
-            *(name + ":", cost.low / 1e9, cost.single / 1e9, cost.bytes / 1e9),
+            "  a step of %-6s %8.1f GFLOP bf16 %8.1f GFLOP fp32 %7.2f GB streamed %7.2f GB gathered",
+            *(name + ":", *(amount / 1e9 for amount in cost)),
         )
-    step = costs(size, dead)["ours"]
-    done = (step.low + step.single) * speeds["ours"] / size.batch
+    step, per_second = costs(size, dead)["ours"], speeds["ours"] / size.batch
+    done = (step.low + step.single) * per_second
     log.info(
-        "  ours: %.3g FLOP/s, %.2f of the bf16 product's %.3g; %.3g GB/s",
-        *(done, done / rate, rate, step.bytes * speeds["ours"] / size.batch / 1e9),
+        "  ours: %.3g FLOP/s, %.2f of a bf16 product's %.3g; %.3g GB/s streamed",
+        *(done, done / rate, rate, step.streamed * per_second / 1e9),
     )
     if peak is not None:
-        log.info("  ours: at most %.2f GB of GPU memory", peak / 1e9)
+        log.info("  ours: at most %.2f GB of GPU memory, beside the batches", peak / 1e9)
     return reached
 
 
@@ -506,7 +514,7 @@ def report_quality(size: Size, *, steps: int, device: torch.device, check: bool)
     difference = fast.ev - dense.ev
     reached = difference >= EV_LIMIT or not check
     log.info(
-        "held-out EV after %d steps of %d tokens at %s: ours %.5f (%d dead), dense fp32 %.5f (%d dead), difference %+.5f%s",
+        "held-out EV after %d steps of %d tokens at %s: ours %.5f (%.1f dead), dense fp32 %.5f (%.1f dead), difference %+.5f%s",
         *(steps, size.batch, size, fast.ev, fast.dead, dense.ev, dense.dead, difference),
         f"   at least {EV_LIMIT}: {'pass' if reached else 'FAIL'}" if check else "",
     )
@@ -536,7 +544,7 @@ def arguments() -> argparse.Namespace:
     if torch.device(given.device).type == "cuda":
         defaults["sizes"] = [*LIMITS, "2560x65536"]
     if given.quick:
-        defaults = {"sizes": ["32x256@64"], "steps": 2, "ev_sizes": ["32x256@64"], "ev_steps": 20}
+        defaults = {"sizes": ["32x256@64"], "steps": 2, "ev_sizes": ["32x256@64"], "ev_steps": 8}
     for name, value in defaults.items():
         if getattr(given, name) is None:
             setattr(given, name, value)
@@ -566,20 +574,14 @@ def main() -> None:
 
     # All the others' sizes come before any of ours: `memory_kept` changes the allocator of the process, and cannot
     # bring back all of how it was. They run with the allocator that a user gets.
-    speeds: dict[Size, dict[str, float | None]] = {size: {} for size in sizes}
+    found_peers = [name for name in PEERS if not given.skip_peers and present(name)]
+    speeds: dict[Size, dict[str, float | None]] = {size: dict.fromkeys(PEERS) for size in sizes}
     with memory_kept() if given.same_allocator else contextlib.nullcontext():
         for size, (batches, held) in data.items():
-            for name in PEERS:
-                speeds[size][name] = None
-                if not given.skip_peers:
-                    speeds[size][name] = measure_peer(
-                        name,
-                        size,
-                        batches,
-                        held if given.dead_peers else None,
-                        steps=max(3, given.steps // 3),
-                    )
-                    release(device)
+            for name in found_peers:
+                dead, steps = held if given.dead_peers else None, max(3, given.steps // 3)
+                speeds[size][name] = measure_peer(name, size, batches, dead, steps=steps)
+                release(device)
 
     # the stated limits are those of CPUs
     check = not given.quick
@@ -587,7 +589,7 @@ def main() -> None:
     with memory_kept(), reproducible():
         for size, (batches, held) in data.items():
             found, rate, peak = measure_ours(size, batches, held, steps=given.steps)
-            speeds[size] = {**speeds[size], **found}
+            speeds[size] = {**found, **speeds[size]}
             release(device)
             ok = report(size, speeds[size], rate, peak, len(held), check and device.type == "cpu")
             reached.append(ok)

@@ -165,6 +165,17 @@ def test_quality_is_that_of_held_out_text_tokens(world, quality, dense):
     assert quality["l0"]["mean"] == pytest.approx((z > 0).sum(axis=1).mean())
     assert quality["live"] == ((z > 0).any(axis=0)).sum()
     assert quality["dead"] >= 1
+    assert quality["architecture"] == "topk"
+
+
+def test_quality_tells_how_alike_the_decoder_rows_are(quality):
+    W = random_sae(0).W_dec.detach().double().numpy()
+    cosines = (W @ W.T) / np.outer(np.linalg.norm(W, axis=1), np.linalg.norm(W, axis=1))
+    nearest = (cosines - 3 * np.eye(F)).max(axis=1)
+    told = quality["decoder_cosine"]
+    assert told["compared"] == F == sum(told["decoder"]["counts"]) == sum(told["random"]["counts"])
+    assert told["decoder"]["median"] == pytest.approx(np.median(nearest), abs=1e-6)
+    assert told["decoder"]["alike_share"] == (nearest > told["alike_above"]).mean()
 
 
 def test_baselines_are_fitted_on_train_and_measured_on_test(world, quality):

@@ -3,14 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
-from result_files import D_SAE, change
+from matplotlib.patches import StepPatch
+from result_files import D_SAE, OTHERS, change
 
 from crosslens.errors import InputError
+from crosslens.figures.decoder import decoder_figure
 from crosslens.figures.density import density_figure
 from crosslens.figures.effect_sizes import effect_sizes_figure
 from crosslens.figures.gender_features import gender_features_figure
 from crosslens.figures.layer import (
     SHOWN,
+    decoder_frames,
     density_frames,
     effect_frames,
     gender_frame,
@@ -20,7 +23,7 @@ from crosslens.figures.layer import (
 from crosslens.figures.training import training_figure
 from crosslens.tables.documents import read_json, read_table
 
-NAMES = ["density.png", "effect_sizes.png", "gender_features.png", "training.png"]
+NAMES = ["decoder.png", "density.png", "effect_sizes.png", "gender_features.png", "training.png"]
 
 
 def words(figure) -> str:
@@ -33,19 +36,62 @@ def test_training_has_a_line_a_corpus_with_the_points_of_the_file(drawn_study):
     _, features = density_frames(drawn_study.quality["2"])
     figure = training_figure(training_frame(drawn_study.training["2"], features), site="2")
     curve = read_json(drawn_study.training["2"]["ar"], "training")["curve"]
-    fvu, l0, dead = figure.axes
+    loss, fvu, l0, dead = figure.axes
     assert [line.get_label() for line in dead.lines] == ["joint SAE", "English SAE", "Arabic SAE"]
+    np.testing.assert_allclose(loss.lines[2].get_ydata(), [point["loss"] for point in curve])
     np.testing.assert_allclose(fvu.lines[2].get_ydata(), [point["fvu"] for point in curve])
     np.testing.assert_allclose(l0.lines[2].get_xdata(), [point["tokens"] / 1e6 for point in curve])
     np.testing.assert_allclose(dead.lines[2].get_ydata(), [point["dead"] / D_SAE for point in curve])
-    assert "20,480" in words(figure)
+    assert "20,480" in words(figure) and "Trained elsewhere" not in words(figure)
+
+
+def test_pretrained_saes_have_no_curve_and_the_figure_says_so(drawn_study, tmp_path):
+    _, features = density_frames(drawn_study.quality["2"])
+    frame = training_frame(drawn_study.training["2"], features)
+    figure = training_figure(frame, site="2", absent=[OTHERS])
+    assert "Trained elsewhere, without a curve: gemmascope (pretrained)." in words(figure)
+    alone = training_figure(training_frame({}, features), site="2", absent=[OTHERS])
+    assert words(alone).count("no SAE was trained here") == 4 and "gemmascope" in words(alone)
+    own = {key: path for key, path in drawn_study.quality["2"].items() if key.startswith(OTHERS)}
+    arguments = drawn_study.figures("2") | {"training": {}, "quality": own}
+    for name in ("effects", "gender"):
+        arguments[name] = {key: path for key, path in arguments[name].items() if key.startswith(OTHERS)}
+    layer_figures(**arguments | {"cross_lingual": {}}, out=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == NAMES
+    assert set(gender_frame(arguments["gender"])["corpus"]) == {OTHERS}
+
+
+def test_decoder_has_a_panel_an_sae_with_the_counts_of_the_file(drawn_study):
+    figure = decoder_figure(*decoder_frames(drawn_study.quality["2"]), site="2")
+    panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    names = [axes.get_title(loc="left").split("\n")[0] for axes in panels]
+    assert names == ["joint SAE", "English SAE", "Arabic SAE", "gemmascope (pretrained)"]
+    told = read_json(drawn_study.quality["2"]["joint/en"], "quality")["decoder_cosine"]
+    bars, (random,) = panels[0].containers[0], panels[0].findobj(StepPatch)
+    assert [bar.get_height() for bar in bars] == told["decoder"]["counts"]
+    np.testing.assert_allclose([bar.get_x() for bar in bars], told["edges"][:-1])
+    assert random.get_data().values.tolist() == told["random"]["counts"]
+    title = panels[0].get_title(loc="left")
+    assert f"n = {D_SAE} of {D_SAE} features" in title
+    assert f"median {told['decoder']['median']:.2f} (random {told['random']['median']:.2f})" in title
+
+
+def test_a_lone_feature_and_bins_that_do_not_fit_are_said(drawn_study, tmp_path):
+    bins, saes = decoder_frames(drawn_study.quality["2"])
+    lone = saes.assign(median=np.nan)
+    assert words(decoder_figure(bins, lone, site="2")).count("a single feature has no other") == 4
+    path = tmp_path / "quality.json"
+    path.write_bytes(drawn_study.quality["2"]["joint/en"].read_bytes())
+    change(path, "quality", lambda document: document["decoder_cosine"]["random"]["counts"].pop())
+    with pytest.raises(InputError, match="bins of decoder cosines"):
+        decoder_frames({"joint/en": path})
 
 
 def test_density_bars_count_the_live_features(drawn_study):
     density, features = density_frames(drawn_study.quality["2"])
     figure = density_figure(density, features, site="2")
     titles = {axes.get_title(loc="left"): axes for axes in figure.axes}
-    assert len(titles) == 4
+    assert len(titles) == 6
     assert all(f"of {D_SAE} features" in title for title in titles)
     by_live = sorted(sum(bar.get_height() for bar in axes.patches) for axes in titles.values())
     assert by_live == sorted(features["live"])
@@ -185,4 +231,5 @@ def test_frames_are_tidy(drawn_study):
     assert isinstance(gender_frame(drawn_study.gender["2"]), pd.DataFrame)
     assert set(gender_frame(drawn_study.gender["2"])["corpus"]) == {"joint"}
     own = {key: path for key, path in drawn_study.gender["2"].items() if not key.startswith("joint")}
+    assert list(own)[-1] == f"{OTHERS}/ar"
     assert set(gender_frame(own)["corpus"]) == {"en", "ar"}

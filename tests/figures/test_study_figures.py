@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from result_files import LANGUAGES
+from result_files import LANGUAGES, OTHERS
 from test_layer_figures import words
 
 from crosslens.errors import InputError
@@ -38,9 +38,25 @@ def test_quality_lines_are_the_numbers_of_the_summaries(layers):
     np.testing.assert_allclose(lines["PCA of rank L0, English"], [sae["pca"] for sae in expected])
     np.testing.assert_allclose(lines["mean of each token, English"], [sae["token_mean"] for sae in expected])
     assert len([name for name in lines if "SAE" in name]) == 4
+    assert len([name for name in lines if "gemmascope (pretrained)" in name]) == 2
     assert [tick.get_text() for tick in ce.get_xticklabels()] == ["block 2", "block 4"]
     np.testing.assert_allclose(l0.lines[0].get_ydata(), [sae["l0"] for sae in expected])
+    beside = [line.get_xdata() for line in l0.lines]
+    assert len({tuple(x) for x in beside}) == 6 and np.abs(np.array(beside) - [0, 1]).max() < 0.25
     assert "held-out test tokens" in words(figure)
+
+
+def test_baselines_and_probes_of_a_study_of_pretrained_saes_alone_are_drawn(drawn_study, tmp_path):
+    given = drawn_study.layer("2") | {"training": {}, "cross_lingual": {}}
+    for name in ("quality", "spliced", "rankings", "gender", "probes"):
+        given[name] = {
+            key: path for key, path in given[name].items() if key.startswith(("activations", OTHERS))
+        }
+    layer_summary(**given, out=tmp_path / "2.json")
+    summaries = [Document(tmp_path / "2.json", "layer")]
+    assert set(probes_frame(summaries)["corpus"]) == {"activations", OTHERS}
+    labels = [line.get_label() for line in quality_figure(quality_frame(summaries)).axes[0].lines]
+    assert "gemmascope (pretrained), English" in labels and "PCA of rank L0, English" in labels
 
 
 def test_what_was_not_spliced_is_left_out_in_words(drawn_study, tmp_path):

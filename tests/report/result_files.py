@@ -10,10 +10,17 @@ from PIL import Image
 
 from crosslens.planted.scenes import PLANTED_BIAS
 from crosslens.summary.layer import layer_summary
+from crosslens.summary.sweep import compare_settings
 from crosslens.tables.documents import read_json, write_json, write_table
 
 LANGUAGES = ("en", "ar")
 CONDITIONS = ("prompt", "caption")
+OTHERS = "gemmascope"
+VARIANTS = {
+    f"{architecture}-k_{k}": {"architecture": architecture, "k": k}
+    for architecture in ("topk", "batchtopk")
+    for k in (4, 16)
+}
 D_SAE = 64
 CAPTIONS = {
     "en": "a nurse holds a red book in the kitchen",
@@ -36,6 +43,7 @@ class Files:
     effects: dict[str, dict[str, Path]] = field(default_factory=dict)
     probes: dict[str, dict[str, Path]] = field(default_factory=dict)
     cross_lingual: dict[str, dict[str, Path]] = field(default_factory=dict)
+    sweeps: dict[str, dict[str, Path]] = field(default_factory=dict)
     dataset: Path = Path()
     stereotype: Path = Path()
 
@@ -58,20 +66,24 @@ def change(path: Path, kind: str, edit) -> None:
 
 
 def write_study(folder: Path, *, sites: tuple[str, ...] = ("2", "4"), null: bool = False) -> Files:
-    """All files of a study with a joint SAE and one per language; `null`: nothing is gendered and no bias."""
+    """All files of a study with a joint SAE, one per language, and one of others on both; the joint one was swept.
+
+    `null`: nothing is gendered and no bias.
+    """
     files, rng = Files(folder), np.random.default_rng(7)
-    pairs = [("joint", "en"), ("joint", "ar"), ("en", "en"), ("ar", "ar")]
+    pairs = [("joint", "en"), ("joint", "ar"), ("en", "en"), ("ar", "ar"), (OTHERS, "en"), (OTHERS, "ar")]
     for site in sites:
         place = folder / site
         place.mkdir(parents=True)
         for name in ("training", "quality", "spliced", "rankings", "gender", "effects", "probes"):
             getattr(files, name)[site] = {}
-        for corpus in ("joint", *LANGUAGES):
+        for corpus in ("joint", *LANGUAGES):  # training.json: the pretrained SAE has none
             files.training[site][corpus] = _training(place / f"training_{corpus}.json", corpus, site, rng)
         for corpus, language in pairs:
             key, stem = f"{corpus}/{language}", f"{corpus}_{language}"
             sae = f"digest-{corpus}-{site}"
-            files.quality[site][key] = _quality(place / f"quality_{stem}.json", site, language, sae, rng)
+            path, architecture = place / f"quality_{stem}.json", "jumprelu" if corpus == OTHERS else "topk"
+            files.quality[site][key] = _quality(path, site, language, sae, rng, architecture)
             files.spliced[site][key] = _spliced(place / f"spliced_{stem}.json", site, sae, rng)
             files.rankings[site][key] = _rankings(place / f"rankings_{stem}.json", site, language, sae)
             table, document = place / f"effects_{stem}.parquet", place / f"gender_{stem}.json"
@@ -81,6 +93,7 @@ def write_study(folder: Path, *, sites: tuple[str, ...] = ("2", "4"), null: bool
         for language in LANGUAGES:
             path = place / f"probe_activations_{language}.json"
             files.probes[site][f"activations/{language}"] = _probe(path, site, language, None, rng, null)
+        files.sweeps[site] = {"joint": _sweep(place, site, files, rng)}
         path = place / "cross_lingual.json"
         files.cross_lingual[site] = {"joint": _cross_lingual(path, site, files.effects[site], rng, null)}
     files.dataset = _dataset(folder / "summary.json")
@@ -94,8 +107,10 @@ def _training(path: Path, corpus: str, site: str, rng: np.random.Generator) -> P
         {
             "step": int(step),
             "tokens": int(step) * 1024,
+            "loss": float(0.05 + 0.55 * np.exp(-step / 4) + 0.002 * rng.random()),
             "fvu": float(0.03 + 0.5 * np.exp(-step / 4) + 0.002 * rng.random()),
             "aux": float(0.1 * np.exp(-step / 6)),
+            "penalty": 0.0,
             "l0": 8.0,
             "dead": int(20 * np.exp(-step / 5)),
             "lr": 1e-3,
@@ -104,17 +119,35 @@ def _training(path: Path, corpus: str, site: str, rng: np.random.Generator) -> P
     ]
     document = {
         "identity": {"study": "small", "corpus": corpus, "site": site, "seed": 0, "model": "tiny"},
-        "settings": {"k": 8, "expansion": 8},
+        "settings": {"architecture": "topk", "k": 8, "expansion": 8},
+        "products": "float32 products",
         "scale": 1.0,
         "tokens": {"en": 20480},
         "sinks": {"en": 0},
+        "neighbours": {"en": {"stored": 0.3, "shuffled": 0.01}},
         "curve": curve,
     }
     write_json(path, "training", document)
     return path
 
 
-def _quality(path: Path, site: str, language: str, sae: str, rng: np.random.Generator) -> Path:
+def _decoder_cosine(rng: np.random.Generator) -> dict[str, Any]:
+    """Decoder rows nearer to each other than random ones."""
+
+    def told(cosines: np.ndarray) -> dict[str, Any]:
+        share = float((cosines > 0.9).mean())
+        counts = np.histogram(cosines, edges)[0].tolist()
+        return {"counts": counts, "median": float(np.median(cosines)), "alike_share": share}
+
+    edges = np.linspace(-1, 1, 101).round(2)
+    decoder, random = rng.beta(5, 3, D_SAE), 0.5 + 0.05 * rng.standard_normal(D_SAE)
+    told_of = {"decoder": told(decoder), "random": told(random)}
+    return {"compared": D_SAE, "seed": 0, "alike_above": 0.9, "edges": edges.tolist(), **told_of}
+
+
+def _quality(
+    path: Path, site: str, language: str, sae: str, rng: np.random.Generator, architecture: str = "topk"
+) -> Path:
     counts = rng.integers(1, 6, 12).tolist()
     live = sum(counts)
     ev = float(0.9 + 0.08 * rng.random())
@@ -125,6 +158,7 @@ def _quality(path: Path, site: str, language: str, sae: str, rng: np.random.Gene
             "site": site,
             "language": language,
             "sae": sae,
+            "architecture": architecture,
             "d_model": 8,
             "d_sae": D_SAE,
             "roles": ["prompt", "caption"],
@@ -143,6 +177,7 @@ def _quality(path: Path, site: str, language: str, sae: str, rng: np.random.Gene
             "live_percent": 100 * live / D_SAE,
             "dead_percent": 100 - 100 * live / D_SAE,
             "density": {"log10_edges": np.linspace(-3, 0, 13).tolist(), "counts": counts},
+            "decoder_cosine": _decoder_cosine(np.random.default_rng(11)),
             "baselines": {
                 "pca": {"rank": 8, "ev": float(0.8 + 0.05 * rng.random())},
                 "random_dictionary": {"k": 8, "ev": float(0.4 + 0.05 * rng.random())},
@@ -161,6 +196,34 @@ def _quality(path: Path, site: str, language: str, sae: str, rng: np.random.Gene
         },
     )
     return path
+
+
+def _sweep(place: Path, site: str, files: Files, rng: np.random.Generator) -> Path:
+    """Variants of the joint SAE and what the stage `compare_settings` makes of them."""
+    quality = {None: {language: files.quality[site][f"joint/{language}"] for language in LANGUAGES}}
+    spliced = {None: {language: files.spliced[site][f"joint/{language}"] for language in LANGUAGES}}
+    for name, changes in VARIANTS.items():
+        quality[name], spliced[name] = {}, {}
+        for language in LANGUAGES:
+            path, sae = place / f"quality_{name}_{language}.json", f"digest-{name}-{site}"
+            _quality(path, site, language, sae, rng, changes["architecture"])
+            l0, ev = changes["k"] - 0.5 * rng.random(), 1 - 0.5 / changes["k"] + 0.01 * rng.random()
+            change(
+                path,
+                "quality",
+                lambda d, l0=l0, ev=ev: (d["l0"].update(mean=l0), d.update(ev=ev, fvu=1 - ev)),
+            )
+            quality[name][language] = path
+            spliced[name][language] = _spliced(place / f"spliced_{name}_{language}.json", site, sae, rng)
+    compare_settings(
+        site=site,
+        corpus="joint",
+        variants=VARIANTS,
+        quality=quality,
+        spliced=spliced,
+        out=place / "sweep.json",
+    )
+    return place / "sweep.json"
 
 
 def _spliced(path: Path, site: str, sae: str, rng: np.random.Generator) -> Path:
@@ -464,8 +527,9 @@ def arguments(files: Files, folder: Path, **changed: Any) -> dict[str, Any]:
     for site in files.quality:
         layers[site] = folder / f"{site}.json"
         layer_summary(**files.layer(site), out=layers[site])
-        for name in ("training", "density", "gender_features", "effect_sizes"):
+        for name in ("training", "density", "decoder", "gender_features", "effect_sizes"):
             figures[f"{site}/{name}"] = picture
+        figures |= {f"{corpus}/{site}/pareto": picture for corpus in files.sweeps[site]}
     figures |= dict.fromkeys(("quality", "probes", "stereotype"), picture)
     return {
         "study": "small",
@@ -474,6 +538,9 @@ def arguments(files: Files, folder: Path, **changed: Any) -> dict[str, Any]:
         "layers": layers,
         "rankings": {
             f"{key}/{site}": path for site, some in files.rankings.items() for key, path in some.items()
+        },
+        "sweeps": {
+            f"{corpus}/{site}": path for site, some in files.sweeps.items() for corpus, path in some.items()
         },
         "stereotype": files.stereotype,
         "figures": figures,

@@ -5,7 +5,8 @@ from result_files import change, write_study
 
 from crosslens.errors import InputError
 from crosslens.summary.layer import layer_summary
-from crosslens.summary.names import site_name, site_order
+from crosslens.summary.names import corpus_name, site_name, site_order
+from crosslens.summary.records import main_corpora
 from crosslens.tables.documents import read_json
 
 
@@ -22,12 +23,16 @@ def test_numbers_are_those_of_the_files(files, tmp_path):
     sae = next(record for record in summary["saes"] if (record["corpus"], record["language"]) == ("ar", "ar"))
     for name in ("ev", "fvu", "live", "dead", "tokens", "sae"):
         assert sae[name] == quality[name]
+    assert sae["architecture"] == "topk"
+    assert sae["decoder_median"] == quality["decoder_cosine"]["decoder"]["median"]
+    assert sae["decoder_random_median"] == quality["decoder_cosine"]["random"]["median"]
+    assert [record["corpus"] for record in summary["training"]] == ["joint", "en", "ar"]
     assert sae["l0"] == quality["l0"]["mean"]
     assert sae["pca"] == quality["baselines"]["pca"]["ev"]
     spliced = read_json(files.spliced["2"]["ar/ar"], "spliced")
     assert sae["ce_recovered"] == spliced["ce_recovered"]["zero"]["value"]
     assert sae["kl_ci"] == spliced["kl"]["spliced"]["ci"]
-    assert (len(summary["saes"]), len(summary["gender"]), len(summary["probes"])) == (4, 8, 12)
+    assert (len(summary["saes"]), len(summary["gender"]), len(summary["probes"])) == (6, 12, 16)
     assert len(summary["cross_lingual"]) == 2 * 2 * 2
     assert summary["languages"] == ["en", "ar"]
     failed = [
@@ -81,3 +86,22 @@ def test_what_was_not_measured_is_none(files, tmp_path):
 def test_names_of_sites():
     assert [site_name(site) for site in ("4", "4.attn_out")] == ["block 4", "block 4 (attention output)"]
     assert sorted(["10", "9.mlp_out", "9"], key=site_order) == ["9", "9.mlp_out", "10"]
+
+
+def test_names_of_corpora():
+    names = [corpus_name(corpus) for corpus in ("joint", "en", "ar", "fra", "gemmascope", "scope_16k")]
+    assert names[:4] == ["joint SAE", "English SAE", "Arabic SAE", "fra SAE"]
+    assert names[4:] == ["gemmascope (pretrained)", "scope_16k (pretrained)"]
+
+
+@pytest.mark.parametrize(
+    ("corpora", "expected"),
+    [
+        (["en", "joint", "scope"], "joint"),
+        (["scope", "en"], "en"),
+        (["scope", "other"], "scope"),
+        (["ar", "scope"], "ar"),
+    ],
+)
+def test_the_corpus_that_stands_for_a_language(corpora, expected):
+    assert main_corpora([{"language": "en", "corpus": corpus} for corpus in corpora]) == {"en": expected}

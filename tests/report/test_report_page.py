@@ -18,7 +18,7 @@ def test_it_is_well_formed_and_its_anchors_exist(told_study):
     assert links and all(link.startswith("#") and link[1:] in page.ids for link in links)
     assert len(page.ids) == len(set(page.ids))
     alts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
-    assert len(alts) == 11 and all(len(alt) > 20 for alt in alts)
+    assert len(alts) == 15 and all(len(alt) > 20 for alt in alts)
 
 
 def test_it_needs_nothing_from_outside_and_runs_no_script(told_study):
@@ -37,23 +37,68 @@ def test_it_needs_nothing_from_outside_and_runs_no_script(told_study):
 def test_every_number_of_the_quality_table_is_the_files(told_study):
     files, _, html = told_study
     rows = Page(html).tables["quality"]
-    order = ["tokens", "ev", "pca", "random_dictionary", "token_mean", "cosine", "l0", "live", "dead"]
+    order = [
+        "d_sae",
+        "tokens",
+        "ev",
+        "pca",
+        "random_dictionary",
+        "token_mean",
+        "cosine",
+        "l0",
+        "live",
+        "dead",
+    ]
     expected = []
     for site in ("2", "4"):
         for key, path in files.quality[site].items():
             doc = read_json(path, "quality")
             splice = read_json(files.spliced[site][key], "spliced")
             flat = (
-                doc | {name: doc["baselines"][name]["ev"] for name in order[2:5]} | {"l0": doc["l0"]["mean"]}
+                doc | {name: doc["baselines"][name]["ev"] for name in order[3:6]} | {"l0": doc["l0"]["mean"]}
             )
             values = [flat[name] for name in order]
-            expected.append(
-                [*values, splice["ce_recovered"]["zero"]["value"], splice["kl"]["spliced"]["value"]]
-            )
-    assert [[values[0] for _, values in row[3:]] for row in rows[1:]] == [
+            values += [splice["ce_recovered"]["zero"]["value"], splice["kl"]["spliced"]["value"]]
+            expected.append([*values, doc["decoder_cosine"]["decoder"]["median"]])
+    assert [[values[0] for _, values in row[4:]] for row in rows[1:]] == [
         [repr(value) for value in values] for values in expected
     ]
-    assert [row[4][0] for row in rows[1:]] == [plain(values[1]) for values in expected]
+    assert [row[6][0] for row in rows[1:]] == [plain(values[2]) for values in expected]
+    named = {row[1][0]: row[3][0] for row in rows[1:]}
+    assert named["joint SAE"] == "topk" and named["gemmascope (pretrained)"] == "jumprelu"
+
+
+def test_the_tables_of_sweeps_are_the_files(told_study):
+    files, _, html = told_study
+    page = Page(html)
+    rows = page.tables["sweep"]
+    for site in ("2", "4"):
+        sweep = read_json(files.sweeps[site]["joint"], "sweep")
+        assert f"Sweep of settings, joint SAE, block {site}" in page.text
+        assert sweep["why"] in page.text
+        _, *body = rows[: 1 + len(sweep["settings"])]
+        rows = rows[1 + len(body) :]
+        for i, (row, setting) in enumerate(zip(body, sweep["settings"], strict=True), 1):
+            assert row[0][0] == str(i)
+            name = "the study's own settings" if setting["name"] == "study" else setting["name"]
+            assert row[1][0].startswith(name)
+            assert ("recommended" in row[1][0]) == (setting["name"] == sweep["recommended"])
+            assert row[2][0] == setting["architecture"]
+            names = ("d_sae", "l0", "fvu", "ce_recovered", "dead")
+            assert [values[0] for _, values in row[3:8]] == [repr(setting[name]) for name in names]
+            assert row[8][0] == ("yes" if setting["pareto"] else "no")
+            assert (row[9][0] == "none") == (not setting["gates_failed"])
+            assert all(gate["says"] in row[9][0] for gate in setting["gates_failed"])
+    assert not rows
+
+
+def test_without_a_sweep_the_page_has_no_such_section(told_study, tmp_path):
+    _, given, _ = told_study
+    build_report(**given | {"sweeps": {}}, out=tmp_path / "index.html")
+    assert "Sweep of settings" not in (tmp_path / "index.html").read_text(encoding="utf-8")
+    path = given["sweeps"]["joint/2"]
+    with pytest.raises(InputError, match="the sweep of joint/2"):
+        build_report(**given | {"sweeps": {"joint/4": path}}, out=tmp_path / "other.html")
 
 
 def test_every_number_of_the_gender_table_is_the_files(told_study):
@@ -88,7 +133,7 @@ def test_stereotype_and_cross_lingual_tables_are_the_files(told_study):
         fit = next(row for row in page.tables["fits"][1:] if row[0][0].startswith(name))
         assert fit[1][1][0] == repr(planted["r"]) and fit[2][1] == [repr(planted["mae"])]
     first = read_json(files.cross_lingual["2"]["joint"], "cross_lingual")["results"][0]
-    assert page.tables["cross"][1][6][1][0] == repr(first["live"]["pearson"]["r"])
+    assert page.tables["cross"][1][7][1][0] == repr(first["live"]["pearson"]["r"])
     assert len(page.tables["cross"]) == 1 + 2 * 8
 
 
@@ -167,7 +212,7 @@ def test_null_results_and_what_is_missing_are_said_plainly(tmp_path):
     assert "The gender effects of the two languages do not agree beyond chance." in page.text
     assert "No category's captions depart from .5 beyond chance." in page.text
     assert "No feature was significant on select." in page.text
-    assert {row[12][0] for row in page.tables["quality"][1:]} == {"not measured"}
+    assert {row[14][0] for row in page.tables["quality"][1:]} == {"not measured"}
 
 
 def test_a_study_without_captions_of_its_own_says_so(told_study, tmp_path):

@@ -123,7 +123,9 @@ def test_places_tell_rows_columns_and_their_dense_matrix(problem):
     order, begins = places.by_column
     for column in range(mask.shape[1]):
         own = order[begins[column] : begins[column + 1]]
-        assert places.col[own].eq(column).all() and torch.equal(places.row[own], mask[:, column].nonzero()[:, 0])
+        assert places.col[own].eq(column).all() and torch.equal(
+            places.row[own], mask[:, column].nonzero()[:, 0]
+        )
 
 
 def test_even_places_are_a_mask_with_as_many_in_each_row():

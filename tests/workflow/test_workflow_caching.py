@@ -38,7 +38,7 @@ def test_every_row_of_the_table_has_its_tokens(built_once):
 def test_a_value_switched_and_back_relinks_only(built):
     before, target = built.digests(), "results/toy/sae/joint/layer_1/seed_0/training.json"
     built.configure("toy", without(TOY, sae={"k": 7}))
-    assert built.run(target)["train_sae"] == 1
+    assert built.run(target)["train_saes"] == 1
     assert built.digests()[target] != before[target]
     built.configure("toy", TOY)
     assert built.work() == {}
@@ -77,9 +77,9 @@ def test_a_comment_or_docstring_never_reruns_anything(built):
 
 
 def test_editing_sae_code_retrains_and_what_follows(built):
-    built.append("src/crosslens/sae/loss.py", "\nUNUSED = 1\n")
+    built.append("src/crosslens/sae/sparse.py", "\nUNUSED = 1\n")
     work = built.work()
-    assert work["train_sae"] == 1
+    assert work["train_saes"] == 1
     assert {
         "encode",
         "measure_quality",
@@ -104,7 +104,8 @@ def test_a_setting_reruns_its_own_stage_and_what_follows(built):
     work = built.work()
     assert {"gender_effects", "feature_statistics", "generate_captions", "build_report"} <= work.keys()
     assert (
-        not {"draw_source", "build_dataset", "extract", "train_sae", "encode", "measure_splice"} & work.keys()
+        not {"draw_source", "build_dataset", "extract", "train_saes", "encode", "measure_splice"}
+        & work.keys()
     )
 
 
@@ -116,7 +117,7 @@ def test_the_device_is_no_part_of_any_key(built):
 def test_a_layer_added_is_extracted_alone_in_one_pass(built):
     built.configure("toy", without(TOY, sites=["1", "2", "3.attn_out"]))
     work = built.work("all_activations", "all_saes")
-    assert work == {"extract": 4, "train_sae": 2}
+    assert work == {"extract": 4, "train_saes": 2}
 
     target = "results/toy/activations/en/layer_2/part_0000.zarr"
     old = {record["object"] for record in built.records()}
@@ -141,10 +142,9 @@ def test_early_cutoff_a_refactoring_of_extraction_retrains_nothing_in_the_same_r
     before = built.digests()
     built.append("src/crosslens/activations/plan.py", "\nUNUSED = 1\n")
     done = built.run(MINI_SAE)
-    assert done["extract"] == done["train_sae"] == 1
+    assert done["extract"] == done["train_saes"] == 1
     assert (
-        "reused, its inputs are the same bytes"
-        in (built.folder / "logs/mini/train_sae_en_1_0.log").read_text()
+        "reused, its inputs are the same bytes" in (built.folder / "logs/mini/train_saes_1.log").read_text()
     )
     assert built.digests() == before
 
@@ -158,13 +158,13 @@ def test_activations_gone_and_saes_kept_nothing_is_extracted_again(built):
     shutil.rmtree(built.folder / "results/toy/sae")
     assert built.planned("all_saes") == {"sae": 1}
     work = built.work()
-    assert "gender_effects" in work and not {"extract", "train_sae", "encode"} & work.keys()
+    assert "gender_effects" in work and not {"extract", "train_saes", "encode"} & work.keys()
 
 
 def test_one_layers_target_builds_its_own_chain_only(fresh):
     fresh.configure("toy", without(TOY, sites=["1", "2"]))
     work = fresh.work("results/toy/layers/2.json")
-    assert work["train_sae"] == work["layer_summary"] == 1
+    assert work["train_saes"] == work["layer_summary"] == 1
     assert not [
         rule for rule in work if rule.startswith(("draw_layer", "draw_study", "build_report", "generate"))
     ]
@@ -173,4 +173,4 @@ def test_one_layers_target_builds_its_own_chain_only(fresh):
 def test_another_studys_target_can_be_typed_though_run_does_not_name_it(built):
     assert built.planned(MINI_SAE) == {}
     built.configure("mini", without(MINI, sae={"k": 7}))
-    assert built.work(MINI_SAE, "all") == {"train_sae": 1}
+    assert built.work(MINI_SAE, "all") == {"train_saes": 1}

@@ -124,7 +124,7 @@ def test_a_run_killed_many_times_resumes_to_the_same_bytes(built, seed):
 
 @pytest.mark.parametrize(
     ("title", "kinds", "rule"),
-    [("activations", ("tokens", "activations", "sae"), "extract"), ("SAE", ("sae",), "train_sae")],
+    [("activations", ("tokens", "activations", "sae"), "extract"), ("SAE", ("sae",), "train_saes")],
 )
 def test_a_kill_in_the_middle_of_a_stage_leaves_nothing_taken_for_complete(built, title, kinds, rule):
     """The stage is held where it has begun, killed there, and resumed by the next run."""
@@ -171,14 +171,14 @@ def test_a_failed_stage_never_leaves_stale_results_called_up_to_date(built):
     before = built.digests()
     built.edit(
         "src/crosslens/sae/training.py",
-        "    identity = {",
-        '    raise RuntimeError("poisoned")\n    identity = {',
+        "    runs = [Run(",
+        '    raise RuntimeError("poisoned")\n    runs = [Run(',
     )
     said = built.snakemake(fails=True)
-    assert "train_sae" in said
-    assert "poisoned" in (built.folder / "logs/toy/train_sae_joint_1_0.log").read_text()
+    assert "train_saes" in said
+    assert "poisoned" in (built.folder / "logs/toy/train_saes_1.log").read_text()
     work = built.work()
-    assert {"train_sae", "encode", "feature_statistics", "layer_summary", "build_report"} <= work.keys()
+    assert {"train_saes", "encode", "feature_statistics", "layer_summary", "build_report"} <= work.keys()
     built.assert_sound()
 
     built.edit("src/crosslens/sae/training.py", '    raise RuntimeError("poisoned")\n', "")

@@ -37,7 +37,7 @@ def test_it_can_be_shown(built_once, option):
 
 def test_the_slurm_profile_plans(fresh):
     said = fresh.snakemake("--profile", "slurm", "-n")
-    assert "train_sae" in said
+    assert "train_saes" in said
 
 
 def test_named_targets_are_up_to_date_after_all(built_once):

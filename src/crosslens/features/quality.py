@@ -10,10 +10,11 @@ import torch
 
 from crosslens.errors import InputError
 from crosslens.features.baselines import PCA, Covariance, RandomDictionary, TokenMeans
+from crosslens.features.decoder import decoder_cosine
 from crosslens.features.encode import block_rows, open_sae
 from crosslens.features.metrics import FiringCounts, L0Counts, ReconstructionSums
 from crosslens.features.rows import blocks, of_split
-from crosslens.sae.io import sae_digest
+from crosslens.sae.io import sae_digest, sae_origin
 from crosslens.sae.model import SAE
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
@@ -39,8 +40,9 @@ def measure_quality(
 
     All numbers are from tokens of `roles` in the test split; baselines are fitted on the train split. Sinks, with
     a norm above `sink_factor` times the median of the train tokens, are left out of both, as in SAE training
-    (None keeps them). Sums are in double precision. `seed` draws the random dictionary. Raises InputError where a
-    split has no token, at a NaN, and where the SAE does not belong to the activations.
+    (None keeps them). Sums are in double precision. `seed` draws the random dictionary and the features whose decoder
+    rows are compared. Raises InputError where a split has no token, at a NaN, and where the SAE does not belong to
+    the activations.
     """
     table, stored = read_tokens(tokens), Activations(activations)
     frame = read_table(dataset, "dataset", ["sample_id", "split"])
@@ -80,6 +82,7 @@ def measure_quality(
             "site": stored.attributes["site"],
             "language": stored.attributes["language"],
             "sae": sae_digest(sae),
+            "architecture": sae_origin(sae)[0],
             "d_model": model.d_in,
             "d_sae": model.d_sae,
             "roles": list(roles),
@@ -95,6 +98,7 @@ def measure_quality(
             "l0": sparsity,
             "dead_means": "fires on none of the test tokens counted here",
             **fired,
+            "decoder_cosine": decoder_cosine(model.W_dec, seed=seed),
             "baselines": baselines,
             "gates": gates(measured, sparsity["mean"], fired, model.d_sae, baselines["pca"]["ev"], rank),
         },

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from crosslens.figures.gender_features import CONDITIONS
 from crosslens.figures.style import BLUE, GREY, ORANGE, RED, heading, nothing, style
-from crosslens.summary.names import language_name, site_name
+from crosslens.summary.names import corpus_name, language_name, site_name
 
 _MARKS = {
     "not chosen": ("not chosen on select", GREY, "."),
@@ -20,7 +20,12 @@ FAMILIES = {"live": "all live", "chosen": "chosen"}
 
 
 def effect_sizes_figure(
-    pairs: pd.DataFrame, agreement: pd.DataFrame, *, site: str, languages: tuple[str, str]
+    pairs: pd.DataFrame,
+    agreement: pd.DataFrame,
+    *,
+    site: str,
+    corpus: str = "joint",
+    languages: tuple[str, str],
 ) -> Figure:
     """Cohen's d in one language against d in the other: a point per feature live in both, a panel per condition.
 
@@ -50,7 +55,7 @@ def effect_sizes_figure(
             axes.set_title("\n".join(lines), fontsize=8)
         heading(
             figure,
-            f"Gender effects in both languages, joint SAE, {site_name(site)}",
+            f"Gender effects in both languages, {corpus_name(corpus)}, {site_name(site)}",
             "A point is a feature live in both languages; d on the test split. CI: pictures resampled. "
             "Chosen: significant on select in a language.\n"
             "Confirmed: q ≤ the study's level on test. Nulls: 95 % interval of r with the features paired at random, "

@@ -6,13 +6,14 @@ from typing import Any
 import pandas as pd
 
 from crosslens.errors import InputError
+from crosslens.figures.decoder import decoder_figure
 from crosslens.figures.density import density_figure
 from crosslens.figures.effect_sizes import effect_sizes_figure
 from crosslens.figures.gender_features import gender_features_figure
 from crosslens.figures.style import save
 from crosslens.figures.training import training_figure
 from crosslens.summary.reading import Document, read_parquet, split_key
-from crosslens.summary.records import cross_lingual_records, gender_records
+from crosslens.summary.records import cross_lingual_records, gender_records, main_corpora
 
 SHOWN = 6
 """Features a side in gender_features.png."""
@@ -28,26 +29,32 @@ def layer_figures(
     cross_lingual: dict[str, Path],
     out: Path,
 ) -> None:
-    """Write training.png, density.png, gender_features.png and effect_sizes.png to the folder `out`.
+    """Write {training, density, decoder, gender_features, effect_sizes}.png to the folder `out`.
 
-    Keys: `training` and `cross_lingual` by corpus, the others by `{corpus}/{language}`. Raises InputError where a
-    file or field is missing.
+    Keys: `training` and `cross_lingual` by corpus, the others by `{corpus}/{language}`. An SAE of others has no file in
+    `training`. Raises InputError where a file or field is missing.
     """
     density, features = density_frames(quality)
     curves, chosen = training_frame(training, features), gender_frame(gender)
+    absent = [corpus for corpus in dict.fromkeys(features["corpus"]) if corpus not in training]
     pairs, agreement, languages = effect_frames(cross_lingual, effects)
+    corpus = next(iter(cross_lingual), "joint")
     out.mkdir(parents=True, exist_ok=True)
-    save(training_figure(curves, site=site), out / "training.png")
-    save(density_figure(density, features, site=site), out / "density.png")
-    save(gender_features_figure(chosen, site=site), out / "gender_features.png")
-    figure = effect_sizes_figure(pairs, agreement, site=site, languages=languages)
-    save(figure, out / "effect_sizes.png")
+    figures = {
+        "training": training_figure(curves, site=site, absent=absent),
+        "density": density_figure(density, features, site=site),
+        "decoder": decoder_figure(*decoder_frames(quality), site=site),
+        "gender_features": gender_features_figure(chosen, site=site),
+        "effect_sizes": effect_sizes_figure(pairs, agreement, site=site, corpus=corpus, languages=languages),
+    }
+    for name, figure in figures.items():
+        save(figure, out / f"{name}.png")
 
 
 def training_frame(training: dict[str, Path], features: pd.DataFrame) -> pd.DataFrame:
-    """Rows (corpus, step, tokens, fvu, aux, l0, dead, lr, dead_share); `features` tells d_sae of each corpus."""
+    """Points of `curve` as rows, with corpus and dead_share; `features` tells d_sae of each corpus."""
     d_sae = features.groupby("corpus")["d_sae"].first()
-    frames = []
+    frames = [pd.DataFrame(columns=["corpus", "tokens"])]
     for corpus, path in training.items():
         doc = Document(path, "training")
         curve = pd.DataFrame(doc("curve"))
@@ -59,7 +66,8 @@ def training_frame(training: dict[str, Path], features: pd.DataFrame) -> pd.Data
                 mend="rebuild both with snakemake",
             )
         frames.append(curve.assign(corpus=corpus, dead_share=curve["dead"] / d_sae[corpus]))
-    return pd.concat(frames, ignore_index=True)
+    # an empty frame would make the columns of the others objects
+    return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
 def density_frames(quality: dict[str, Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -86,18 +94,54 @@ def density_frames(quality: dict[str, Path]) -> tuple[pd.DataFrame, pd.DataFrame
     return pd.DataFrame(bins), pd.DataFrame(features)
 
 
+def decoder_frames(quality: dict[str, Path]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Bins (corpus, source, low, high, count) and SAEs, as decoder_figure takes them.
+
+    A decoder is the same whatever language it is measured on: the first file of a corpus tells.
+    """
+    bins: list[dict[str, Any]] = []
+    saes: dict[str, dict[str, Any]] = {}
+    for key, path in quality.items():
+        corpus, _ = split_key(key)
+        if corpus in saes:
+            continue
+        doc = Document(path, "quality")
+        edges = doc("decoder_cosine", "edges")
+        saes[corpus] = {
+            "corpus": corpus,
+            "d_sae": doc("d_sae"),
+            **{name: doc("decoder_cosine", name) for name in ("compared", "alike_above")},
+            **{name: doc("decoder_cosine", "decoder", name) for name in ("median", "alike_share")},
+            "random_median": doc("decoder_cosine", "random", "median"),
+        }
+        for source in ("decoder", "random"):
+            counts = doc("decoder_cosine", source, "counts")
+            if len(counts) != len(edges) - 1:
+                raise InputError(
+                    path,
+                    found=f"{len(counts)} bins of decoder cosines",
+                    expected=f"{len(edges) - 1}, between {len(edges)} edges",
+                    mend="rebuild it with snakemake",
+                )
+            bins += [
+                {"corpus": corpus, "source": source, "low": low, "high": high, "count": count}
+                for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+            ]
+    return pd.DataFrame(bins), pd.DataFrame(saes.values())
+
+
 def gender_frame(gender: dict[str, Path], shown: int = SHOWN) -> pd.DataFrame:
-    """The top features of each language, condition and side; of the joint SAE where there is one.
+    """The top features of each language, condition and side, of the SAE that `main_corpora` names.
 
     Rows (corpus, language, condition, side, rank, feature, d, d_low, d_high, n_female, n_male, significant).
     A condition in which nothing was chosen has one row without a feature.
     """
     records = gender_records(gender)
-    joint = {record["language"] for record in records if record["corpus"] == "joint"}
+    shown_corpus = main_corpora(records)
     rows = []
     for record in records:
         corpus, language = record["corpus"], record["language"]
-        if corpus != ("joint" if language in joint else language):
+        if corpus != shown_corpus[language]:
             continue
         test = record["images"]["test"]
         of = {"corpus": corpus, "language": language, "condition": record["condition"]}
@@ -115,9 +159,9 @@ def gender_frame(gender: dict[str, Path], shown: int = SHOWN) -> pd.DataFrame:
 def effect_frames(
     cross_lingual: dict[str, Path], effects: dict[str, Path]
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, str]]:
-    """Points and correlations of effect_sizes_figure, and the two languages (the first pair of the joint SAE).
+    """Points and correlations of effect_sizes_figure, and the two languages (the first pair of the first corpus).
 
-    Empty where `cross_lingual` is: a study of one language, or without a joint SAE.
+    Empty where `cross_lingual` is: a study of one language, or without an SAE of both.
     """
     if not cross_lingual:
         return pd.DataFrame(columns=["condition"]), pd.DataFrame(columns=["condition"]), ("", "")

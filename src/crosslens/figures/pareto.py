@@ -3,80 +3,136 @@
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crosslens.figures.style import colour, heading, save, style
+from crosslens.figures.labels import place_labels
+from crosslens.figures.style import (
+    BLUE,
+    BROWN,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    RED,
+    heading,
+    nothing,
+    plain_log,
+    save,
+    style,
+)
 from crosslens.summary.names import corpus_name, site_name
 from crosslens.summary.reading import Document
+from crosslens.summary.sweep import OWN
 
-_PANELS = (("fvu", "fraction of variance unexplained"), ("ce_recovered", "share of cross-entropy recovered"))
+_PANELS = (
+    ("fvu", "fraction of variance unexplained", "What is lost of the activations"),
+    ("ce_recovered", "share of cross-entropy recovered", "What is kept of the model's predictions"),
+)
+_ARCHITECTURES = {
+    "topk": (BLUE, "o"),
+    "batchtopk": (ORANGE, "s"),
+    "matryoshka": (GREEN, "D"),
+    "jumprelu": (RED, "^"),
+    "relu": (PINK, "v"),
+    "gated": (BROWN, "P"),
+}
+"""architecture -> (colour, marker)"""
+_MARKER, _RING = 3.5, 7.0
+"""Radii, in points."""
 
 
 def draw_sweep(sweep: Path, out: Path) -> None:
     """Write pareto.png to the folder `out` from a result of kind `sweep`."""
-    doc = Document(sweep, "sweep")
-    columns = ("name", "l0", "fvu", "ce_recovered", "pareto")
-    frame = pd.DataFrame([{name: setting[name] for name in columns} for setting in doc("settings")])
-    frame["family"] = [s["changes"].get("architecture", "") or "study" for s in doc("settings")]
-    tokens = [own["tokens"] for s in doc("settings") for own in s["languages"].values()]
-    figure = pareto_figure(
-        frame.assign(recommended=frame["name"] == doc("recommended")),
-        site=doc("site"),
-        corpus=doc("corpus"),
-        tokens=max(tokens),
-    )
+    figure = pareto_figure(*sweep_frame(sweep))
     out.mkdir(parents=True, exist_ok=True)
     save(figure, out / "pareto.png")
 
 
-def pareto_figure(settings: pd.DataFrame, *, site: str, corpus: str, tokens: int) -> Figure:
-    """FVU and CE recovered against L0; the Pareto set joined, the recommended setting ringed.
+def sweep_frame(sweep: Path) -> tuple[pd.DataFrame, str, str, int]:
+    """The arguments of pareto_figure from a result of kind `sweep`."""
+    doc = Document(sweep, "sweep")
+    columns = ("name", "architecture", "l0", "fvu", "ce_recovered", "pareto")
+    frame = pd.DataFrame([{name: setting[name] for name in columns} for setting in doc("settings")])
+    frame = frame.astype(dict.fromkeys(("l0", "fvu", "ce_recovered"), "float64"))
+    frame["passes"] = [not setting["gates_failed"] for setting in doc("settings")]
+    frame["recommended"] = frame["name"] == doc("recommended")
+    tokens = [own["tokens"] for setting in doc("settings") for own in setting["languages"].values()]
+    return frame, doc("site"), doc("corpus"), max(tokens)
 
-    settings: rows (name, l0, fvu, ce_recovered, pareto, recommended, family).
+
+def pareto_figure(settings: pd.DataFrame, site: str, corpus: str, tokens: int) -> Figure:
+    """FVU and CE recovered against L0; points have the numbers of the key, the Pareto set is joined.
+
+    settings: rows (name, architecture, l0, fvu, ce_recovered, pareto, passes, recommended), a setting each.
+    tokens: held-out test tokens of a language.
     """
-    families = list(dict.fromkeys(settings["family"]))
     with style():
-        figure = Figure(figsize=(10, 4.2))
-        panels = figure.subplots(1, 2)
-        for axes, (column, label) in zip(panels, _PANELS, strict=True):
-            front = settings[settings["pareto"]].sort_values("l0")
-            axes.plot(front["l0"], front[column], color="0.75", linewidth=1.2, zorder=1)
-            for family in families:
-                rows = settings[settings["family"] == family]
-                axes.scatter(
-                    rows["l0"],
-                    rows[column],
-                    color=colour(family, families),
-                    s=34,
-                    zorder=2,
-                    label="the study's settings" if family == "study" else family,
-                )
-            chosen = settings[settings["recommended"]]
-            axes.scatter(
-                chosen["l0"],
-                chosen[column],
-                s=150,
-                facecolors="none",
-                edgecolors="0.1",
-                zorder=3,
-                label="recommended",
-            )
-            for row in settings.itertuples():
-                axes.annotate(
-                    row.name,
-                    (row.l0, getattr(row, column)),
-                    xytext=(5, 4),
-                    textcoords="offset points",
-                    fontsize=6.5,
-                )
-            axes.set_xscale("log")
+        figure = Figure(figsize=(11.5, max(4.2, 1.6 + 0.19 * len(settings))))
+        panels = figure.subplots(1, len(_PANELS))
+        for axes, (column, label, title) in zip(panels, _PANELS, strict=True):
+            axes.set_title(title)
+            _points(axes, settings.assign(value=settings[column]))
+            if column == "fvu":
+                front = settings[settings["pareto"]].sort_values("l0")
+                axes.plot(front["l0"], front["fvu"], color="0.75", linewidth=1.2, zorder=1, gid="pareto")
+            if settings[column].isna().all():
+                nothing(axes)
+                continue
             axes.set(xlabel="active features per token (L0)", ylabel=label)
-            axes.margins(0.15)
-        panels[0].legend(loc="best")
+        _key(figure, settings)
         heading(
             figure,
             f"Sweep of SAE settings, {corpus_name(corpus)}, {site_name(site)}",
-            f"n = {tokens:,} held-out test tokens a language, means over languages. Line: no other setting has both a "
-            "smaller L0 and a smaller FVU.",
+            f"n = {tokens:,} held-out test tokens a language, means over languages. Line: no other setting has both "
+            "a smaller L0 and a smaller FVU.\nRing: recommended. Hollow: fails a quality gate.",
         )
+        figure.draw_without_rendering()  # what is free for a label is known once the layout is
+        for axes, (column, _, _) in zip(panels, _PANELS, strict=True):
+            rows = settings.reset_index(drop=True).dropna(subset=[column])
+            points = list(zip(rows["l0"], rows[column], strict=True))
+            radii = [_RING if chosen else _MARKER for chosen in rows["recommended"]]
+            place_labels(axes, points, [str(i + 1) for i in rows.index], radii, fontsize=7.5, color="0.15")
     return figure
+
+
+def _points(axes: Axes, settings: pd.DataFrame) -> None:
+    """One panel: points at (l0, value); settings without a value have none."""
+    settings = settings.dropna(subset=["value"])
+    for row in settings.itertuples():
+        shade, mark = _ARCHITECTURES.get(row.architecture, (GREY, "X"))
+        face = shade if row.passes else "white"
+        axes.plot(
+            row.l0, row.value, mark, color=shade, markerfacecolor=face, markersize=2 * _MARKER, zorder=2
+        )
+    chosen = settings[settings["recommended"]]
+    axes.scatter(
+        chosen["l0"],
+        chosen["value"],
+        s=(2 * _RING) ** 2 * 0.8,
+        facecolors="none",
+        edgecolors="0.1",
+        zorder=3,
+        gid="recommended",
+    )
+    axes.margins(0.15)
+    if len(settings) and (settings["l0"] > 0).all():
+        plain_log(axes, settings["l0"], "x")
+        low, high = axes.get_xlim()
+        axes.set_xlim(low / 1.15, high * 1.15)
+
+
+def _key(figure: Figure, settings: pd.DataFrame) -> None:
+    """The numbers of the points and the settings that they stand for, to the right."""
+    handles, words = [], []
+    for i, row in enumerate(settings.itertuples(), 1):
+        shade, mark = _ARCHITECTURES.get(row.architecture, (GREY, "X"))
+        face = shade if row.passes else "white"
+        handles += figure.axes[0].plot(
+            [], [], mark, color=shade, markerfacecolor=face, markersize=2 * _MARKER
+        )
+        name = f"the study's own, {row.architecture}" if row.name == OWN else row.name
+        words.append(f"{i}  {name}")
+    legend = figure.legend(handles, words, loc="outside right upper", fontsize=8)
+    for text, chosen in zip(legend.get_texts(), settings["recommended"], strict=True):
+        text.set_fontweight("bold" if chosen else "normal")

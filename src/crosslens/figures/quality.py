@@ -4,7 +4,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from crosslens.figures.style import colour, heading, nothing, style
-from crosslens.summary.names import corpus_name, language_name, site_name, site_order
+from crosslens.summary.names import corpus_name, is_pretrained, language_name, site_name, site_order
+from crosslens.summary.records import main_corpora
 
 _PANELS = (
     ("ev", "explained variance", "Explained variance (1 = perfect)"),
@@ -16,6 +17,7 @@ _BASELINES = {
     "token_mean": ("+", "mean of each token"),
     "random_dictionary": ("1", "random dictionary"),
 }
+_PRETRAINED = ("D:", "^:", "v:", "P:")
 
 
 def quality_figure(quality: pd.DataFrame) -> Figure:
@@ -25,7 +27,7 @@ def quality_figure(quality: pd.DataFrame) -> Figure:
     the SAE or one of pca/token_mean/random_dictionary; rows with no value are left out by the caller.
     """
     sites = sorted(set(quality["site"]), key=site_order)
-    languages = list(dict.fromkeys(quality["language"]))
+    languages, marks = list(dict.fromkeys(quality["language"])), _marks(quality["corpus"])
     with style():
         figure = Figure(figsize=(11.5, 4.6))
         panels = figure.subplots(1, len(_PANELS))
@@ -35,11 +37,12 @@ def quality_figure(quality: pd.DataFrame) -> Figure:
             if rows.empty:
                 nothing(axes)
                 continue
-            joint = set(rows.loc[rows["corpus"] == "joint", "language"])
+            shown = main_corpora(rows.to_dict("records"))
+            aside = _aside(rows)
             for key, line in rows.groupby(["corpus", "language", "baseline"], sort=False):
                 corpus, language, baseline = key
-                if not baseline or corpus == "joint" or language not in joint:
-                    _line(axes, line, sites, languages, *key)
+                if not baseline or corpus == shown[language]:
+                    _line(axes, line, sites, languages, marks[corpus], aside.get(key, 0.0), *key)
             axes.set_xticks(range(len(sites)), [site_name(site) for site in sites])
             axes.set_xlim(-0.4, len(sites) - 0.6)
             axes.set(ylabel=unit)
@@ -56,15 +59,31 @@ def quality_figure(quality: pd.DataFrame) -> Figure:
         heading(
             figure,
             "SAE quality per layer",
-            f"{n}. Markers without a line: baselines of the joint SAE on the same tokens. "
+            f"{n}. Markers without a line: baselines on the same tokens, with the L0 of the first SAE of a language. "
             "Bars: 95 % CI over pictures (cross-entropy only).",
         )
     return figure
 
 
-def _line(axes, line, sites, languages, corpus, language, baseline) -> None:
+def _marks(corpora: pd.Series) -> dict[str, str]:
+    """Marker and line of each SAE: joint, of one language, of others."""
+    marks = {corpus: "o-" if corpus == "joint" else "s--" for corpus in corpora}
+    for i, corpus in enumerate(filter(is_pretrained, marks)):
+        marks[corpus] = _PRETRAINED[i % len(_PRETRAINED)]
+    return marks
+
+
+def _aside(rows: pd.DataFrame) -> dict[tuple[str, str, str], float]:
+    """How far beside its site each line stands, so that the intervals of several can be told apart."""
+    lines = rows.loc[rows["baseline"] == "", ["corpus", "language", "baseline"]]
+    keys = list(lines.drop_duplicates().itertuples(index=False, name=None))
+    step = min(0.06, 0.4 / max(len(keys), 1))
+    return {key: step * (i - (len(keys) - 1) / 2) for i, key in enumerate(keys)}
+
+
+def _line(axes, line, sites, languages, line_mark, aside, corpus, language, baseline) -> None:
     line = line.sort_values("site", key=lambda column: column.map(sites.index))
-    x = line["site"].map(sites.index)
+    x = line["site"].map(sites.index) + aside
     shade = colour(language, languages)
     if baseline:
         mark, name = _BASELINES.get(baseline, ("2", baseline))
@@ -76,7 +95,7 @@ def _line(axes, line, sites, languages, corpus, language, baseline) -> None:
     axes.plot(
         x,
         line["value"],
-        "o-" if corpus == "joint" else "s--",
+        line_mark,
         color=shade,
         markersize=4.5,
         linewidth=1.3,

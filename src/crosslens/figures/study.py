@@ -10,7 +10,7 @@ from crosslens.figures.quality import quality_figure
 from crosslens.figures.stereotype import stereotype_figure
 from crosslens.figures.style import save
 from crosslens.summary.reading import Document
-from crosslens.summary.records import BASELINES
+from crosslens.summary.records import BASELINES, main_corpora
 from crosslens.summary.stereotype import stereotype_records
 
 METRICS = ("ev", "l0", "ce_recovered")
@@ -76,11 +76,11 @@ def quality_frame(summaries: list[Document]) -> pd.DataFrame:
 
 
 def probes_frame(summaries: list[Document]) -> pd.DataFrame:
-    """Rows of probes_figure: raw activations with their null and control, codes of the joint SAE or the language's."""
+    """Rows of probes_figure: raw activations with their null and control, codes of the SAE of `main_corpora`."""
     rows = []
     for summary in summaries:
         records = summary("probes")
-        joint = {record["language"] for record in records if record["corpus"] == "joint"}
+        shown = main_corpora([record for record in records if record["corpus"] != "activations"])
         for record in records:
             corpus, language = record["corpus"], record["language"]
             of = {"site": summary("site")} | {
@@ -100,6 +100,6 @@ def probes_frame(summaries: list[Document]) -> pd.DataFrame:
                             "high": record[f"{null}_high"],
                         }
                     )
-            elif corpus == ("joint" if language in joint else language):
+            elif corpus == shown[language]:
                 rows.append({**of, **bounds, "probe": "codes", "auroc": record["auroc"]})
     return _frame(rows, _PROBES).dropna(subset=["auroc"])

@@ -75,13 +75,15 @@ def nothing(axes: Axes, words: str = "not measured") -> None:
     axes.grid(visible=False)
 
 
-def plain_log(axes: Axes, values) -> None:
-    """A logarithmic y axis around `values` whose ticks read 0.02, 0.05, 0.1, not powers of ten."""
-    axes.set_yscale("log")
-    axes.set_ylim(0.85 * float(min(values)), 1.15 * float(max(values)))
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+def plain_log(axes: Axes, values, which: str = "y") -> None:
+    """A logarithmic axis (`x` or `y`) around `values` whose ticks read 0.02, 0.05, 0.1, not powers of ten."""
+    low, high = 0.85 * float(min(values)), 1.15 * float(max(values))
+    axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
+    axis = getattr(axes, f"{which}axis")
+    # within less than a decade 1, 2, 5 may be one tick or none
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 4, 5, 6, 8)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, path: Path) -> None:

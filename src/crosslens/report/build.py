@@ -12,6 +12,7 @@ from crosslens.report.glossary import GLOSSARY
 from crosslens.report.numbers import plain
 from crosslens.report.page import render
 from crosslens.report.pictures import Picture, load_pictures
+from crosslens.report.sweeps import GATES, sweep_views
 from crosslens.summary.names import corpus_name, language_name, site_name, site_order
 from crosslens.summary.reading import Document
 from crosslens.summary.stereotype import stereotype_records
@@ -41,13 +42,15 @@ def build_report(
     source: dict[str, Any],
     out: Path,
     examples: dict[str, Path] | None = None,
+    sweeps: dict[str, Path] | None = None,
 ) -> None:
     """Write the report of `study` to `out`, one HTML file that needs nothing else.
 
     settings: the study's settings. dataset: JSON of kind dataset_summary. layers: site -> JSON of kind layer.
     rankings, and examples (kind gendered_examples, looked at first): `{corpus}/{language}/{site}` -> JSON with the top
-    examples of features. stereotype: JSON of kind stereotype, or None where no captions are generated. figures: name
-    -> PNG, the name as in `report.pictures.load_pictures`. source: what to say of the model (name -> words).
+    examples of features. sweeps: `{corpus}/{site}` -> JSON of kind sweep. stereotype: JSON of kind stereotype, or None
+    where no captions are generated. figures: name -> PNG, the name as in `report.pictures.load_pictures`. source: what
+    to say of the model (name -> words).
     Raises InputError where a file or field is missing, and where files of different SAEs are mixed.
     """
     if not layers:
@@ -66,6 +69,7 @@ def build_report(
     records = {name: _gather(summaries, name) for name in ("saes", "gender", "probes", "cross_lingual")}
     data = dataset_view(Document(dataset, "dataset_summary"))
     told = stereotype_view(stereotype)
+    pictures = load_pictures(figures)
     view = {
         "study": study,
         "what": _what(source, data, list(summaries)),
@@ -78,7 +82,8 @@ def build_report(
         "probes": [record | {"name": _probed(record["corpus"])} for record in records["probes"]],
         "cross_lingual": records["cross_lingual"],
         "stereotype": told,
-        "figures": _placed(load_pictures(figures), list(summaries)),
+        "figures": _placed(pictures, list(summaries)),
+        "sweeps": sweep_views(sweeps or {}, pictures),
         "features": groups(records["gender"], _sources(rankings, examples or {})),
         "glossary": GLOSSARY,
         "provenance": _provenance(study, settings, source, summaries),
@@ -135,8 +140,7 @@ def _gate_names(saes: list[dict[str, Any]]) -> list[str]:
         if other != names[0]:
             where = f"quality of {record['corpus']}/{record['language']} at {record['site']}"
             raise InputError(where, found=other, expected=names[0], mend="rebuild the layers' summaries")
-    words = {"sparse": "sparse", "beats_pca": "better than PCA", "alive": "alive"}
-    return [words.get(name, name) for name in names[0]] if names else []
+    return [GATES.get(name, name) for name in names[0]] if names else []
 
 
 def _gate_words(saes: list[dict[str, Any]]) -> str:
@@ -166,7 +170,11 @@ def _placed(pictures: dict[str, Picture], sites: list[str]) -> dict[str, Any]:
         return [pictures[f"{site}/{figure}"] for site in sites if f"{site}/{figure}" in pictures]
 
     training = {
-        site: [pictures[name] for name in (f"{site}/training", f"{site}/density") if name in pictures]
+        site: [
+            pictures[f"{site}/{name}"]
+            for name in ("training", "density", "decoder")
+            if f"{site}/{name}" in pictures
+        ]
         for site in sites
     }
     study = {

@@ -149,7 +149,8 @@ def _cross(cross: list[dict]) -> dict[str, Any]:
         lines.append(
             "Not beyond both nulls: "
             + "; ".join(
-                f"{site_name(row['site'])}, {row['condition']} (r = {plain(row['r'], 2)})" for row in rest
+                f"{site_name(row['site'])}, {corpus_name(row['corpus'])}, {row['condition']} (r = {plain(row['r'], 2)})"
+                for row in rest
             )
             + "."
         )
@@ -175,9 +176,9 @@ def _agreement(row: dict) -> str:
         if row["null"][null]["q025"] is not None
     )
     return (
-        f"Highest at {site_name(row['site'])}, {row['condition']} condition: r = {plain(row['r'], 2)}{ci} over "
-        f"n = {plain(row['features'])} features live in both and {plain(row['images'])} pictures"
-        f"{f' (nulls: {nulls})' if nulls else ''}."
+        f"Highest at {site_name(row['site'])}, {corpus_name(row['corpus'])}, {row['condition']} condition: "
+        f"r = {plain(row['r'], 2)}{ci} over n = {plain(row['features'])} features live in both and "
+        f"{plain(row['images'])} pictures{f' (nulls: {nulls})' if nulls else ''}."
     )
 
 

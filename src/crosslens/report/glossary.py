@@ -4,7 +4,13 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "sae": (
         "Sparse autoencoder (SAE)",
         "A dictionary of directions (features) learned for one place in the model: every token's activation is written "
-        "as a sum of a few of them. A joint SAE is trained on all languages, the others on one.",
+        "as a sum of a few of them. A joint SAE is trained on all languages, the others on one; a pretrained one "
+        "was trained by others and is measured on the same tokens.",
+    ),
+    "architecture": (
+        "Architecture",
+        "What decides which features fire: the k largest of a token (topk) or of a batch (batchtopk, matryoshka), "
+        "those above a learned threshold (jumprelu), or those that an L1 penalty leaves (relu, gated).",
     ),
     "site": (
         "Block, site",
@@ -35,6 +41,16 @@ GLOSSARY: dict[str, tuple[str, str]] = {
         "Baselines",
         "Explained variance on the same tokens of a PCA of rank L0, of a random dictionary with as many active directions, "
         "and of predicting the mean activation of the token's id. All are fitted on train.",
+    ),
+    "decoder": (
+        "Nearest feature",
+        "Median over features of the largest cosine of a feature's decoder row with that of any other, beside the same "
+        "for random directions: far above it, features say the same twice.",
+    ),
+    "sweep": (
+        "Sweep",
+        "SAEs trained with other settings on the same tokens. Unbeaten: no other setting has both a smaller L0 and a "
+        "smaller FVU.",
     ),
     "gates": (
         "Gates",
@@ -77,7 +93,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "cross": (
         "Agreement of effects",
-        "Correlation over features live in both languages of d in one language with d in the other, in the joint SAE; "
+        "Correlation over features live in both languages of d in one language with d in the other, in an SAE of both; "
         "null: the same with the pairing of features shuffled.",
     ),
     "share": (

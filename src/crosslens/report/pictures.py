@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosslens.errors import InputError
-from crosslens.summary.names import site_name
+from crosslens.summary.names import corpus_name, site_name
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CAPTIONS = {
     "quality": "Explained variance beside its baselines, L0, and cross-entropy recovered, per layer.",
     "probes": "AUROC of linear gender probes per layer, beside the majority class, shuffled labels and a control task.",
     "stereotype": "Share of captions that say woman for pictures that hide the gender, measured and planted.",
-    "training": "Training curves: FVU, L0 and dead features.",
+    "training": "Training curves: loss, FVU, L0 and dead features.",
     "density": "How often features fire: histogram of log10 firing frequency.",
+    "decoder": "How alike features are: the largest cosine of each decoder row with another, beside random directions.",
+    "pareto": "Settings compared: what each leaves unexplained and keeps of the cross-entropy, against L0.",
     "gender_features": "The features chosen as most female and most male, with their effect on test.",
     "effect_sizes": "Effect of gender on each feature in one language against the other.",
 }
@@ -33,7 +35,8 @@ class Picture:
 
 
 def load_pictures(figures: dict[str, Path]) -> dict[str, Picture]:
-    """Name to picture. A name is that of a figure of the study (`quality`) or `{site}/{figure}` (`4/training`).
+    """Name to picture. A name is that of a figure of the study (`quality`), of a layer (`4/training`) or of a
+    corpus at a layer (`joint/4/pareto`).
 
     Raises InputError for an unknown name, a missing file, and a file that is no PNG.
     """
@@ -41,12 +44,13 @@ def load_pictures(figures: dict[str, Path]) -> dict[str, Picture]:
 
 
 def _load(name: str, path: Path) -> Picture:
-    site, _, figure = name.rpartition("/")
+    place, _, figure = name.rpartition("/")
+    corpus, _, site = place.rpartition("/")
     if figure not in CAPTIONS:
         raise InputError(
             "figures",
             found=name,
-            expected=f"one of {sorted(CAPTIONS)}, with `site/` before",
+            expected=f"one of {sorted(CAPTIONS)}, with `site/` or `corpus/site/` before",
             mend="rename it",
         )
     if not path.is_file():
@@ -55,9 +59,8 @@ def _load(name: str, path: Path) -> Picture:
     if not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR":
         raise InputError(path, found="no PNG", expected="a PNG", mend="draw it with snakemake")
     width, height = struct.unpack(">II", data[16:24])
-    caption = (
-        f"{site_name(site)[0].upper()}{site_name(site)[1:]}. {CAPTIONS[figure]}" if site else CAPTIONS[figure]
-    )
+    where = ", ".join([*([site_name(site)] if site else []), *([corpus_name(corpus)] if corpus else [])])
+    caption = f"{where[:1].upper()}{where[1:]}. {CAPTIONS[figure]}" if where else CAPTIONS[figure]
     return Picture(
         src="data:image/png;base64," + base64.b64encode(data).decode("ascii"),
         width=round(width / 1.5),

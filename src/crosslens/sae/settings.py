@@ -24,11 +24,11 @@ class Settings:
     """d_sae / d_model, where `d_sae` is None."""
     d_sae: int | None = None
     """Features."""
-    l1: float = 0.05
-    """relu, gated: weight of the mean over tokens of Σ z / √d_model, beside the FVU."""
+    l1: float = 0.12
+    """relu, gated: weight of the mean over tokens of Σ z / √d_model, beside the FVU; L0 comes near 1 / (2 l1²)."""
     l0_weight: float = 1.0
     """jumprelu: weight of (L0 / k − 1)², beside the FVU."""
-    bandwidth: float = 0.1
+    bandwidth: float = 1.0
     """jumprelu: width of the kernel through which thresholds learn, in units of normalised activations."""
     sparsity_warmup: float = 0.1
     """Share of the steps over which l1 or l0_weight rises linearly from 0."""

@@ -66,6 +66,7 @@ def save_checkpoint(path: Path, state: TrainState, run: dict[str, Any]) -> None:
     }
     # what is the same tensor twice (a tied encoder, one normalisation) is written once for each name
     tensors = {name: tensor.detach().cpu().clone() for name, tensor in state.tensors().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     save_file(tensors, temporary, metadata={"crosslens": json.dumps(document)})
     replace_durably(path, temporary)

@@ -36,7 +36,8 @@ def fresh_state(
     writes = writes or reads
     device, d_in = reads.centre.device, len(reads.centre)
     if fast is None:
-        fast = d_in * config.d_sae >= FAST_FROM and bfloat16_is_faster(device)
+        # asked whatever the size, so that a small SAE's process is the same with a large one beside it and without
+        fast = bfloat16_is_faster(device) and d_in * config.d_sae >= FAST_FROM
     model = BY_NAME[config.architecture](config, d_in, len(writes.centre), seed=seed, fast=fast).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, betas=config.betas, fused=True)
     silent = torch.zeros(config.d_sae, dtype=torch.int64, device=device)

@@ -236,12 +236,16 @@ class Mixture:
     def __init__(self, streams: Mapping[str, TokenStream]):
         self.sizes = {language: len(stream) for language, stream in streams.items()}
         self.total = sum(self.sizes.values())
-        self._largest = max(self.sizes, key=lambda language: self.sizes[language])
+        # the largest last, of equals the first
+        self._order = sorted(self.sizes, key=self.sizes.__getitem__, reverse=True)[::-1]
 
     def before(self, position: int) -> dict[str, int]:
         """How many tokens of each language are among the first `position`; the largest takes what is left over."""
-        counts = {language: position * size // self.total for language, size in self.sizes.items()}
-        counts[self._largest] += position - sum(counts.values())
+        counts, left, among = {}, position, self.total
+        # each takes its share of what the earlier ones left, so that no count ever falls
+        for language in self._order:
+            counts[language] = left * self.sizes[language] // among
+            left, among = left - counts[language], among - self.sizes[language]
         return counts
 
 

@@ -67,25 +67,31 @@ def open_streams(
     runs: Sequence[Run],
 ) -> dict[str, TokenStream]:
     """The stream of each language that a corpus of `runs` has."""
-    config = _shared(runs)
-    identity = runs[0].identity
-    streams: dict[str, TokenStream] = {}
-    for language in dict.fromkeys(language for run in runs for language in run.languages):
-        stored = Activations(activations[language])
+    config, identity, target = _shared(runs), runs[0].identity, runs[0].target
+    firsts: dict[str, Activations] = {}
+
+    def opened(paths: Sequence[Path], site: str, language: str) -> Activations:
+        stored = Activations(paths)
         found = (stored.attributes["site"], stored.attributes["language"])
-        width = next((stream.reads.d_model for stream in streams.values()), stored.d_model)
-        if found != (identity["site"], language) or stored.d_model != width:
+        if found != (site, language) or stored.d_model != firsts.setdefault(site, stored).d_model:
             raise InputError(
                 stored.paths[0],
                 found=f"site {found[0]}, language {found[1]}, width {stored.d_model}",
-                expected=f"site {identity['site']}, language {language}, the same width in all languages",
+                expected=f"site {site}, language {language}, the same width in all languages",
                 mend="give the activations of this site, and of one model",
             )
+        return stored
+
+    streams: dict[str, TokenStream] = {}
+    for language in dict.fromkeys(language for run in runs for language in run.languages):
+        stored = opened(activations[language], identity["site"], language)
+        if target:
+            stored = Beside(stored, opened(targets[language], target, language))
         source = select_source(
             language=language,
             dataset=datasets[language],
             tokens=tokens[language],
-            activations=Beside(stored, Activations(targets[language])) if targets else stored,
+            activations=stored,
             roles=config.roles,
             sink_factor=config.sink_factor if config.exclude_sinks else None,
         )
@@ -98,21 +104,32 @@ def open_streams(
 
 
 def _shared(runs: Sequence[Run]) -> Settings:
-    """The settings of the first run; InputError where those of the stream, or the sites, differ."""
-    first = runs[0]
+    """The settings of the first run; InputError where the runs cannot share streams, or would share a checkpoint."""
+    first, folders = runs[0], set()
+    expected = _of_stream(first)
     for run in runs:
-        found = {name: getattr(run.config, name) for name in SHARED} | {"site": run.identity["site"]}
-        found["target"] = run.target
-        expected = {name: getattr(first.config, name) for name in SHARED} | {"site": first.identity["site"]}
-        expected["target"] = first.target
-        if found != expected:
+        if (found := _of_stream(run)) != expected:
             raise InputError(
                 run.title,
                 found=str(found),
                 expected=f"{expected}, those of {first.title}",
                 mend="train SAEs together only where they read the same tokens",
             )
+        if run.out.parent in folders:
+            raise InputError(
+                run.out,
+                found="the folder of another SAE of the job around it",
+                expected="a folder for each, where its checkpoint lies beside `out`",
+                mend="give each SAE an `out` in a folder of its own",
+            )
+        folders.add(run.out.parent)
     return first.config
+
+
+def _of_stream(run: Run) -> dict[str, Any]:
+    """What decides which activations an SAE is given, and in what order."""
+    named = {key: run.identity[key] for key in ("study", "site")} | {"target": run.target}
+    return named | {name: getattr(run.config, name) for name in SHARED}
 
 
 class Group:

@@ -21,8 +21,15 @@ def direction(language: str) -> str:
 
 
 def corpus_name(corpus: str) -> str:
-    """`joint` to `joint SAE`, `en` to `English SAE`."""
+    """`joint` to `joint SAE`, `en` to `English SAE`, and the name of a pretrained SAE to `gemmascope (pretrained)`."""
+    if is_pretrained(corpus):
+        return f"{corpus} (pretrained)"
     return "joint SAE" if corpus == "joint" else f"{_LANGUAGES.get(corpus, corpus).split(' ')[0]} SAE"
+
+
+def is_pretrained(corpus: str) -> bool:
+    """Whether a corpus is an SAE of others: their names have four letters or more, languages two or three."""
+    return corpus != "joint" and len(corpus) > 3
 
 
 def site_name(site: str) -> str:

@@ -9,6 +9,17 @@ BASELINES = ("pca", "random_dictionary", "token_mean")
 CORRELATIONS = ("pearson", "spearman")
 
 
+def main_corpora(records: list[dict[str, Any]]) -> dict[str, str]:
+    """language -> the corpus that stands for it where one alone is shown: joint, its own, or the first of `records`."""
+    found: dict[str, str] = {}
+    for record in records:
+        language, corpus = record["language"], record["corpus"]
+        taken = found.setdefault(language, corpus)
+        if corpus == "joint" or (corpus == language and taken != "joint"):
+            found[language] = corpus
+    return found
+
+
 def sae_records(quality: dict[str, Path], spliced: dict[str, Path]) -> list[dict[str, Any]]:
     """One record per SAE and language: reconstruction, sparsity, baselines, gates, and the loss when spliced in.
 
@@ -19,10 +30,14 @@ def sae_records(quality: dict[str, Path], spliced: dict[str, Path]) -> list[dict
         corpus, language = split_key(key)
         doc = Document(path, "quality")
         record = {"corpus": corpus, "language": language}
-        record |= {name: doc(name) for name in ("site", "sae", "d_model", "d_sae", "tokens", "samples")}
+        record |= {name: doc(name) for name in ("site", "sae", "architecture", "d_model", "d_sae")}
+        record |= {name: doc(name) for name in ("tokens", "samples")}
         record |= {name: doc(name) for name in ("ev", "fvu", "cosine", "live", "dead")}
         record |= {"l0": doc("l0", "mean"), "l0_quantiles": doc("l0", "quantiles")}
         record |= {name: doc("baselines", name, "ev") for name in BASELINES}
+        record["decoder_median"] = doc("decoder_cosine", "decoder", "median")
+        record["decoder_alike"] = doc("decoder_cosine", "decoder", "alike_share")
+        record["decoder_random_median"] = doc("decoder_cosine", "random", "median")
         record["gates"] = [
             {"gate": name, "passed": doc("gates", name, "passed"), "says": doc("gates", name, "says")}
             for name in doc("gates")
@@ -58,7 +73,7 @@ def training_records(training: dict[str, Path]) -> list[dict[str, Any]]:
         last = doc("curve")[-1]
         records.append(
             {"corpus": corpus, "identity": doc("identity"), "settings": doc("settings")}
-            | {name: last[name] for name in ("step", "tokens", "fvu", "l0", "dead")}
+            | {name: last[name] for name in ("step", "tokens", "loss", "fvu", "l0", "dead")}
             | {"sinks": doc("sinks")}
         )
     return records

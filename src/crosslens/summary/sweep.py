@@ -1,5 +1,6 @@
 """A sweep of SAE settings: the Pareto set of L0 against FVU, and the setting to take."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ def compare_settings(
 
     variants: name to the settings it changes. quality, spliced: variant (None: the study's own SAE) to language to
     file. Numbers of a setting are means over its languages; those of each language stand beside them. A setting is
-    in the Pareto set if no other has both a smaller or equal L0 and FVU, and one of them smaller.
+    in the Pareto set if no other has both a smaller or equal L0 and FVU, and one of them smaller; one whose FVU is
+    undefined is not.
     """
     settings = []
     for variant, files in quality.items():
@@ -38,7 +40,7 @@ def compare_settings(
         )
         settings.append(_setting(variant or OWN, dict(variants.get(variant, {})), records))
     for setting in settings:
-        setting["pareto"] = not any(_beats(other, setting) for other in settings)
+        setting["pareto"] = setting in undominated(settings)
     name, why = recommend(settings)
     write_json(
         out,
@@ -46,7 +48,7 @@ def compare_settings(
         {
             "site": site,
             "corpus": corpus,
-            "settings": sorted(settings, key=lambda setting: setting["l0"]),
+            "settings": sorted(settings, key=lambda setting: (setting["l0"], setting["name"])),
             "recommended": name,
             "why": why,
         },
@@ -54,17 +56,19 @@ def compare_settings(
 
 
 def _setting(name: str, changes: dict[str, Any], records: list[dict[str, Any]]) -> dict[str, Any]:
-    columns = ("l0", "fvu", "ce_recovered", "live", "dead", "d_sae")
-    languages = {
-        record["language"]: {
-            column: record[column] for column in (*columns, "ce_recovered_ci", "tokens", "sae")
-        }
+    columns = ("l0", "fvu", "ce_recovered", "live", "dead")
+    own = (*columns, "ce_recovered_ci", "tokens", "sae")
+    languages = {record["language"]: {column: record[column] for column in own} for record in records}
+    failed = [
+        {"language": record["language"], "gate": gate["gate"], "says": gate["says"]}
         for record in records
-    }
-    failed = [gate["says"] for record in records for gate in record["gates"] if gate["passed"] is False]
+        for gate in record["gates"]
+        if gate["passed"] is False
+    ]
     return {
         "name": name,
         "changes": changes,
+        **{field: records[0][field] for field in ("architecture", "d_sae")},
         **{column: _mean([record[column] for record in records]) for column in columns},
         "gates_failed": failed,
         "languages": languages,
@@ -75,20 +79,37 @@ def _mean(values: list[float | None]) -> float | None:
     return None if None in values else sum(values) / len(values)
 
 
+def undominated(settings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The Pareto set of L0 and FVU: those that no other of `settings` beats."""
+    known = [setting for setting in settings if setting["fvu"] is not None]
+    return [setting for setting in known if not any(_beats(other, setting) for other in known)]
+
+
 def _beats(other: dict[str, Any], setting: dict[str, Any]) -> bool:
     first, second = (other["l0"], other["fvu"]), (setting["l0"], setting["fvu"])
     return first[0] <= second[0] and first[1] <= second[1] and first != second
 
 
 def recommend(settings: list[dict[str, Any]]) -> tuple[str, str]:
-    """The name of the setting to take, and why, in words."""
+    """The name of the setting to take, and why, in words.
+
+    Of the settings that pass all gates (of all, where none does), those that none of the others beats; of these the
+    one of the smallest L0 whose cross-entropy recovered is within CE_LOSS of the best.
+    """
     passing = [setting for setting in settings if not setting["gates_failed"]]
-    front = [setting for setting in passing or settings if setting["pareto"]] or passing or settings
+    candidates = passing or settings
+    front = undominated(candidates) or candidates
     measured = [setting for setting in front if setting["ce_recovered"] is not None]
-    gates = "" if passing else "; none passes all quality gates"
+    gates = (
+        f"; {len(settings) - len(passing)} of {len(settings)} fail a quality gate and were left out"
+        if passing
+        else "; none passes all quality gates"
+    )
+    gates = "" if len(passing) == len(settings) else gates
     if not measured:
-        best = min(front, key=lambda setting: setting["fvu"])
-        return best["name"], f"the smallest FVU, {best['fvu']:.3f}; cross-entropy was not measured{gates}"
+        best = min(front, key=lambda setting: math.inf if setting["fvu"] is None else setting["fvu"])
+        fvu = "undefined" if best["fvu"] is None else f"{best['fvu']:.3f}"
+        return best["name"], f"the smallest FVU, {fvu}; cross-entropy was not measured{gates}"
     limit = max(setting["ce_recovered"] for setting in measured) - CE_LOSS
     taken = min((s for s in measured if s["ce_recovered"] >= limit), key=lambda setting: setting["l0"])
     return taken["name"], (

@@ -101,7 +101,7 @@ class Architecture(nn.Module):
     def _scratch(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """A large tensor that every step fills anew, and is made once."""
         held = self._held.get(name)
-        if held is None or held.shape != shape:
+        if held is None or (held.shape, held.dtype) != (shape, dtype):
             held = self._held[name] = torch.empty(shape, dtype=dtype, device=self.W_dec.device)
         return held
 

@@ -1,14 +1,19 @@
 """BatchTopK: the k · B largest pre-activations of a batch fire, however the tokens share them (Bussmann et al. 2024)."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from crosslens.sae.architectures.base import SPARE, Architecture, Loss, Normalisation
+from crosslens.sae.architectures.base import MARGIN, SPARE, Architecture, Loss, Normalisation
 from crosslens.sae.model import SAE, JumpReLUSAE
 from crosslens.sae.sparse import Places
 
 MEMORY = 0.99
 """Weight of the past in the running threshold: it follows about the last hundred batches."""
+NEARLY, CROWD = 0.8, 4
+"""Candidates are what lies above this share of the threshold, unless they are so many times those wanted."""
+FIRST_BIAS = -1.0
+"""b_enc at first: what fires among the largest then starts small, as under a penalty, and fewer features are learned as
+two that share their tokens."""
 
 
 class BatchTopK(Architecture):
@@ -21,6 +26,7 @@ class BatchTopK(Architecture):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        nn.init.constant_(self.b_enc, FIRST_BIAS)
         self.register_buffer("threshold_sum", torch.zeros(()))
         self.register_buffer("threshold_weight", torch.zeros(()))
 
@@ -34,12 +40,34 @@ class BatchTopK(Architecture):
     @torch.no_grad()
     def strongest(self, x: Tensor) -> tuple[Places, Tensor]:
         """The k · B largest positive pre-activations of centred x (B, d): places and float32 values (nnz)."""
-        proposals, k = self.proposals(x), self.config.k
-        wanted = k * len(x)
+        proposals, wanted = self.proposals(x), self.config.k * len(x)
+        places = self.above_last(proposals, wanted) or self.searched(proposals, wanted)
+        exact = self.exact(x, places, proposals)
+        # there are ties and spares: the exact values decide, the first of equals wins
+        chosen = exact.topk(min(wanted, len(exact))).indices.sort().values
+        chosen = chosen[exact[chosen] > 0]
+        return self._of(places.row[chosen], places.col[chosen], len(x)), exact[chosen]
+
+    def above_last(self, proposals: Tensor, wanted: int) -> Places | None:
+        """Places that hold the `wanted` largest of the proposals (B, F): those above a little less than the threshold.
+
+        None where these are too few or too many. To look a batch through once is quicker than to rank its rows.
+        """
+        cut, margin = NEARLY * self.threshold(), MARGIN if self.fast else 0.0
+        mask = proposals > cut
+        # bfloat16 proposals may be off by `margin`, those in the mask and those out of it
+        sure = (proposals > cut + 2 * margin).sum() if self.fast else mask.sum()
+        if not wanted <= sure or mask.sum() > CROWD * wanted:
+            return None
+        return Places.where(mask)
+
+    def searched(self, proposals: Tensor, wanted: int) -> Places:
+        """Places that hold the `wanted` largest of the proposals (B, F), by ranks within rows."""
+        k, rows = self.config.k, len(proposals)
         width = min(4 * k + SPARE, self.d_sae)
         while True:
             values, col = proposals.topk(width, dim=-1)
-            count = min(wanted + SPARE * len(x) if self.fast else wanted, values.numel())
+            count = min(wanted + SPARE * rows if self.fast else wanted, values.numel())
             bound = values.reshape(-1).topk(count, sorted=False).values.min()
             # a token that fills all its candidates may have more to offer
             if width == self.d_sae or (values[:, -1] < bound).all():
@@ -48,12 +76,7 @@ class BatchTopK(Architecture):
         col, order = col.sort(-1)
         offered = values.gather(1, order) >= bound
         row, place = offered.nonzero(as_tuple=True)
-        places = self._of(row, col[row, place], len(x))
-        exact = self.exact(x, places, proposals)
-        # `bound` lets ties in, and bfloat16 spares: the exact values decide, the first of equals wins
-        chosen = exact.topk(min(wanted, len(exact))).indices.sort().values
-        chosen = chosen[exact[chosen] > 0]
-        return self._of(places.row[chosen], places.col[chosen], len(x)), exact[chosen]
+        return self._of(row, col[row, place], rows)
 
     def _of(self, row: Tensor, col: Tensor, rows: int) -> Places:
         counts = torch.bincount(row, minlength=rows)

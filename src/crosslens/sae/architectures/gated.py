@@ -3,16 +3,17 @@
 import torch
 from torch import Tensor, nn
 
-from crosslens.sae.architectures.base import Architecture, Loss, Normalisation
+from crosslens.sae.architectures.base import Loss, Normalisation
+from crosslens.sae.architectures.relu import ReLU
 from crosslens.sae.model import SAE, JumpReLUSAE
 from crosslens.sae.sparse import combine, sample
 
 
-class Gated(Architecture):
+class Gated(ReLU):
     """z = ReLU(exp(r_mag) u + b_mag) where u + b_gate > 0, u = (x − b_dec) W_enc; b_enc serves as b_gate.
 
-    The L1 penalty lies on the gate alone, l1 · Σ ReLU(u + b_gate) / √d. What trains the gate besides is the auxiliary
-    loss: the FVU of the reconstruction by ReLU(u + b_gate) through a detached decoder.
+    The L1 penalty, that of ReLU, lies on ReLU(u + b_gate) alone. What trains the gate besides is the auxiliary loss:
+    the FVU of the reconstruction by ReLU(u + b_gate) through a detached decoder.
     """
 
     def __init__(self, *args, **kwargs):
@@ -30,7 +31,7 @@ class Gated(Architecture):
         spread = (y - y.mean(0)).square().sum()
         alone = combine(gate, self.W_dec.detach(), places) + self.b_dec.detach()
         gated = (y - alone).square().sum() / spread
-        sparsity = self.config.sparsity_weight(progress) * gate.sum() / (len(x) * self.d_out**0.5)
+        sparsity = self.l1_penalty(gate, len(x), progress)
         return self.summed(x, y, dead, values, places, penalty=sparsity + gated)
 
     @torch.no_grad()

@@ -1,11 +1,15 @@
 """TopK: the k largest pre-activations of every token fire (Gao et al. 2024)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from crosslens.sae.architectures.base import SPARE, Architecture, Loss, Normalisation
+from crosslens.sae.architectures.base import MARGIN, SPARE, Architecture, Loss, Normalisation
 from crosslens.sae.model import SAE, TopKSAE
 from crosslens.sae.sparse import Places
+
+GROUP = 64
+"""Neighbouring features of which only the largest is looked at first."""
 
 
 class TopK(Architecture):
@@ -20,14 +24,50 @@ class TopK(Architecture):
     @torch.no_grad()
     def strongest(self, x: Tensor) -> tuple[Places, Tensor]:
         """The k largest pre-activations of each token of centred x: places and float32 values (B·k)."""
-        k, spare = self.config.k, SPARE if self.fast else 0
-        proposals = self.proposals(x)
-        col = proposals.topk(min(k + spare, self.d_sae), dim=-1, sorted=False).indices.sort(-1).values
-        values = self.exact(x, Places.even(col, self.d_sae), proposals).view_as(col)
-        if col.shape[1] > k:
-            chosen = values.topk(k, dim=-1, sorted=False).indices.sort(-1).values
-            col, values = col.gather(1, chosen), values.gather(1, chosen)
-        return Places.even(col, self.d_sae), values.reshape(-1)
+        k, proposals = self.config.k, self.proposals(x)
+        if not self.fast:
+            places = self._largest(proposals, k)
+            return places, self.exact(x, places, proposals)
+        places = self._groupwise(proposals) or self._largest(proposals, min(k + SPARE, self.d_sae))
+        values = self.exact(x, places, proposals)
+        # a row a token, filled up at its end
+        counts = places.crow.diff()
+        width = int(counts.max())
+        slot = torch.arange(len(values), device=x.device) + places.row * width - places.crow[places.row]
+        padded = values.new_full((len(x) * width,), -torch.inf)
+        padded[slot] = values
+        chosen = padded.view(-1, width).topk(k, dim=-1, sorted=False).indices.sort(-1).values
+        chosen = chosen + places.crow[:-1, None]
+        return Places.even(places.col[chosen], self.d_sae), values[chosen.reshape(-1)]
+
+    def _largest(self, proposals: Tensor, count: int) -> Places:
+        col = proposals.topk(count, dim=-1, sorted=False).indices
+        return Places.even(col.sort(-1).values, self.d_sae)
+
+    def _groupwise(self, proposals: Tensor) -> Places | None:
+        """All places of bfloat16 proposals (B, F) within MARGIN of the k-th largest, and a few more.
+
+        The k-th largest of the maxima of groups of features bounds the k-th largest feature from below, and only in
+        groups that reach this bound is there anything to find. None where this says nothing: a bound that is not
+        positive, too few groups. Positive bfloat16 numbers are in the order of their bits, which compare faster.
+        """
+        k, groups = self.config.k, self.d_sae // GROUP
+        if self.d_sae % GROUP or groups < k:
+            return None
+        bits = proposals.view(torch.int16)
+        largest = bits.view(len(bits), groups, GROUP).amax(-1)
+        bound = largest.topk(k, dim=-1, sorted=False).values.amin(1)
+        bound = (bound.view(torch.bfloat16) - MARGIN).view(torch.int16)
+        if not (bound > 0).all():
+            return None
+        group = (largest >= bound[:, None]).view(-1).nonzero().squeeze(1)
+        token = group.div(groups, rounding_mode="floor")
+        hit, place = (bits.view(-1, GROUP).index_select(0, group) >= bound[token, None]).nonzero(
+            as_tuple=True
+        )
+        counts = torch.bincount(token[hit], minlength=len(bits))
+        col = group[hit] * GROUP + place - token[hit] * self.d_sae
+        return Places(F.pad(counts.cumsum(0), (1, 0)), col, self.d_sae)
 
     def exported(self, reads: Normalisation, writes: Normalisation) -> SAE:
         return self.fold(TopKSAE(k=self.config.k, **self.raw_options()), reads, writes)
