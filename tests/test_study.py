@@ -196,13 +196,14 @@ def test_defaults_are_filled_in_and_not_shared(study):
 
 def test_variants_are_combinations_without_what_an_architecture_ignores(study):
     assert study().variants == {}
-    swept = {"architecture": ["topk", "relu"], "k": [16, 32], "l1": [0.1]}
+    swept = {"architecture": ["topk", "relu"], "k": [16, 64], "l1": [0.1]}
     assert study(changed("sweep", swept)).variants == {
         "topk-k_16": {"architecture": "topk", "k": 16},
-        "topk-k_32": {"architecture": "topk", "k": 32},
+        "topk-k_64": {"architecture": "topk", "k": 64},
         "relu-l1_0.1": {"architecture": "relu", "l1": 0.1},
     }
-    assert study(changed("sweep", {"k": [4]})).variants == {"k_4": {"k": 4}}
+    # the study's own SAE has k = 32 and takes part anyway
+    assert study(changed("sweep", {"k": [4, 32]})).variants == {"k_4": {"k": 4}}
 
 
 def test_pretrained_saes_are_corpora_of_their_sites(study):

@@ -139,7 +139,10 @@ class Study:
 
     @cached_property
     def variants(self) -> dict[str, dict[str, Any]]:
-        """The settings of `sweep` in every combination, by a name made of them; those that an architecture ignores left out."""
+        """The settings of `sweep` in every combination, by a name made of them.
+
+        Settings that an architecture ignores are left out, and so is the combination that the study's own SAE has.
+        """
         swept = self.settings["sweep"]
         found: dict[str, dict[str, Any]] = {}
         for values in itertools.product(*swept.values()) if swept else ():
@@ -147,6 +150,8 @@ class Study:
             architecture = chosen.get("architecture", self.settings["sae"]["architecture"])
             for name in UNUSED[architecture]:
                 chosen.pop(name, None)
+            if chosen.items() <= self.settings["sae"].items():
+                continue
             words = [str(v) if k == "architecture" else f"{k}_{v}" for k, v in chosen.items()]
             found["-".join(words) or architecture] = chosen
         return found

@@ -111,8 +111,8 @@ L0_RANGE = {
     "batchtopk": (0.95, 1.05),
     "matryoshka": (0.95, 1.05),
     "jumprelu": (0.9, 1.1),
-    "relu": (0.8, 1.4),
-    "gated": (0.8, 1.4),
+    "relu": (0.8, 1.6),
+    "gated": (0.8, 1.6),
 }
 FLOORS = {
     # architecture: least mean max cosine and MCC, largest FVU, at the two sparsities

@@ -90,7 +90,7 @@ def test_neighbours_part(tmp_path):
 def test_neighbour_correlation_tells_what_the_shuffle_undoes(tmp_path):
     drift = np.cumsum(np.random.default_rng(0).standard_normal((4000, D)), axis=0).astype(np.float32)
     stream = stream_of(select(write_store(tmp_path, {"en": drift}), sink_factor=None), buffer=4000)
-    found = stream.neighbour_correlation()
+    found = stream.neighbour_correlation
     assert found["stored"] > 0.9 and abs(found["shuffled"]) < 0.1
 
 

@@ -119,7 +119,7 @@ class Run:
             "scale": self.state.reads.scale,
             "tokens": {source.language: len(source.rows) for source in sources},
             "sinks": {source.language: source.sinks for source in sources},
-            "neighbours": {name: streams[name].neighbour_correlation() for name in self.languages},
+            "neighbours": {name: streams[name].neighbour_correlation for name in self.languages},
             "curve": self.state.curve,
         }
         write_json(self.out / "training.json", "training", account)

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,7 @@ class TokenStream:
                 found.append(stored[wanted - wanted[0]])
         return np.concatenate(found)
 
+    @cached_property
     def neighbour_correlation(self) -> dict[str, float]:
         """Mean cosine of successive centred tokens, as stored and as shuffled, in the first buffer."""
         shuffled = unpack(self.fill(0, 0, 0))[:NEIGHBOURS]

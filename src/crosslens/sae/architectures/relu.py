@@ -5,9 +5,9 @@ from torch import Tensor, nn
 from crosslens.sae.architectures.base import Architecture, Loss, Normalisation
 from crosslens.sae.model import SAE, ReLUSAE
 
-FIRST_BIAS = -2.0
-"""b_enc at first. Pre-activations of normalised activations then have variance 1, so that 2 % of the features fire: with
-0 half of them do, which is slow, and L1 is slow to thin them out."""
+FIRST_BIAS = -1.5
+"""b_enc at first. Pre-activations of normalised activations then have variance 1, so that 7 % of the features fire.
+With 0 half of them do, which is slow, and L1 is slow to thin them out; with -2 many fall silent on heavy-tailed data."""
 
 
 class ReLU(Architecture):
