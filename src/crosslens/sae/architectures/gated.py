@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from crosslens.sae.architectures.base import Loss, Normalisation
+from crosslens.sae.architectures.base import Loss, Normalisation, energy
 from crosslens.sae.architectures.relu import ReLU
 from crosslens.sae.model import SAE, JumpReLUSAE
 from crosslens.sae.sparse import combine, sample
@@ -28,9 +28,9 @@ class Gated(ReLU):
         u = sample(x, self.encoder, places)
         gate = (u + self.b_enc[col]).relu()
         values = (self.r_mag.exp()[col] * u + self.b_mag[col]).relu() * (gate > 0)
-        spread = (y - y.mean(0)).square().sum()
+        spread = energy(y - y.mean(0))
         alone = combine(gate, self.W_dec.detach(), places) + self.b_dec.detach()
-        gated = (y - alone).square().sum() / spread
+        gated = energy(y - alone) / spread
         sparsity = self.l1_penalty(gate, len(x), progress)
         return self.summed(x, y, dead, values, places, penalty=sparsity + gated)
 

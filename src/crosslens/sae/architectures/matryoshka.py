@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from crosslens.sae.architectures.base import Loss
+from crosslens.sae.architectures.base import Loss, energy
 from crosslens.sae.architectures.batchtopk import BatchTopK
 from crosslens.sae.sparse import Places, combine
 
@@ -31,4 +31,4 @@ class Matryoshka(BatchTopK):
         counts = torch.bincount(places.row * groups + group, minlength=rows * groups)
         finer = Places(torch.nn.functional.pad(counts.cumsum(0), (1, 0)), places.col, self.d_sae)
         written = combine(values, self.W_dec, finer).view(rows, groups, -1).cumsum(1) + self.b_dec
-        return (y.unsqueeze(1) - written).square().sum() / (groups * (y - y.mean(0)).square().sum())
+        return energy(y.unsqueeze(1) - written) / (groups * energy(y - y.mean(0)))
