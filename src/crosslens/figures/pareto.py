@@ -116,6 +116,7 @@ def _points(axes: Axes, settings: pd.DataFrame) -> None:
         gid="recommended",
     )
     axes.margins(0.15)
+    axes.ticklabel_format(axis="y", useOffset=False)
     if len(settings) and (settings["l0"] > 0).all():
         plain_log(axes, settings["l0"], "x")
         low, high = axes.get_xlim()

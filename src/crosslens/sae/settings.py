@@ -28,7 +28,7 @@ class Settings:
     """relu, gated: weight of the mean over tokens of Σ z / √d_model, beside the FVU; L0 comes near 1 / (2 l1²)."""
     l0_weight: float = 1.0
     """jumprelu: weight of (L0 / k − 1)², beside the FVU."""
-    bandwidth: float = 1.0
+    bandwidth: float = 0.5
     """jumprelu: width of the kernel through which thresholds learn, in units of normalised activations."""
     sparsity_warmup: float = 0.1
     """Share of the steps over which l1 or l0_weight rises linearly from 0."""

@@ -12,6 +12,8 @@ OWN = "study"
 """What the study's own SAE is called among the variants."""
 CE_LOSS = 0.01
 """How much less cross-entropy than the best a sparser setting may recover and still be recommended."""
+L0_SAME = 0.02
+"""Share of L0 by which settings of one k differ."""
 
 Paths = Mapping[str | None, Mapping[str, Path]]
 
@@ -94,7 +96,8 @@ def recommend(settings: list[dict[str, Any]]) -> tuple[str, str]:
     """The name of the setting to take, and why, in words.
 
     Of the settings that pass all gates (of all, where none does), those that none of the others beats; of these the
-    one of the smallest L0 whose cross-entropy recovered is within CE_LOSS of the best.
+    one of the smallest L0 whose cross-entropy recovered is within CE_LOSS of the best; where others have that L0 but
+    for L0_SAME of it, the one of them with the smallest FVU.
     """
     passing = [setting for setting in settings if not setting["gates_failed"]]
     candidates = passing or settings
@@ -111,7 +114,11 @@ def recommend(settings: list[dict[str, Any]]) -> tuple[str, str]:
         fvu = "undefined" if best["fvu"] is None else f"{best['fvu']:.3f}"
         return best["name"], f"the smallest FVU, {fvu}; cross-entropy was not measured{gates}"
     limit = max(setting["ce_recovered"] for setting in measured) - CE_LOSS
-    taken = min((s for s in measured if s["ce_recovered"] >= limit), key=lambda setting: setting["l0"])
+    kept = [setting for setting in measured if setting["ce_recovered"] >= limit]
+    fewest = min(setting["l0"] for setting in kept)
+    # k is an exact number to some architectures and an average to others
+    alike = [setting for setting in kept if setting["l0"] <= (1 + L0_SAME) * fewest]
+    taken = min(alike, key=lambda setting: math.inf if setting["fvu"] is None else setting["fvu"])
     return taken["name"], (
         f"the fewest active features, L0 {taken['l0']:.1f}, among the settings that no other beats and that recover "
         f"cross-entropy to within {CE_LOSS} of the best ({taken['ce_recovered']:.4f} of it){gates}"

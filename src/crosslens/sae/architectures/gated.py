@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from crosslens.sae.architectures.base import Loss, Normalisation, energy
-from crosslens.sae.architectures.relu import ReLU
+from crosslens.sae.architectures.relu import FIRST_BIAS, ReLU
 from crosslens.sae.model import SAE, JumpReLUSAE
 from crosslens.sae.sparse import combine, sample
 
@@ -19,7 +19,8 @@ class Gated(ReLU):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.r_mag = nn.Parameter(torch.zeros(self.d_sae))
-        self.b_mag = nn.Parameter(torch.zeros(self.d_sae))
+        # magnitudes begin as what the gate is: without its bias they overshoot, and features die
+        self.b_mag = nn.Parameter(torch.full((self.d_sae,), FIRST_BIAS))
 
     def loss(self, x: Tensor, y: Tensor, dead: Tensor, progress: float) -> Loss:
         x = self.centred(x)

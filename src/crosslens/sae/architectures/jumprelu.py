@@ -1,13 +1,15 @@
 """JumpReLU: every feature has a threshold of its own, learned through its jump (Rajamanoharan et al. 2024)."""
 
+from statistics import NormalDist
+
 import torch
 from torch import Tensor, nn
 
 from crosslens.sae.architectures.base import Architecture, Loss, Normalisation
 from crosslens.sae.model import SAE, JumpReLUSAE
 
-FIRST_BIAS, FIRST_THRESHOLD = -1.0, 1.0
-"""Of pre-activations with variance 1, as normalised activations have at first, 2 % pass both."""
+FIRST_L0 = 3.0
+"""How many times k fire at first: far more and features die while the penalty thins them out, fewer and they learn late."""
 
 
 class JumpReLU(Architecture):
@@ -20,8 +22,11 @@ class JumpReLU(Architecture):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        nn.init.constant_(self.b_enc, FIRST_BIAS)
-        self.log_threshold = nn.Parameter(torch.full((self.d_sae,), FIRST_THRESHOLD).log())
+        # pre-activations of normalised activations have variance 1 at first; b_enc and θ share what they must pass
+        share = min(0.25, FIRST_L0 * self.config.k / self.d_sae)
+        bound = NormalDist().inv_cdf(1 - share)
+        nn.init.constant_(self.b_enc, -bound / 2)
+        self.log_threshold = nn.Parameter(torch.full((self.d_sae,), bound / 2).log())
 
     def loss(self, x: Tensor, y: Tensor, dead: Tensor, progress: float) -> Loss:
         x = self.centred(x)
