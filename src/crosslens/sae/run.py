@@ -101,7 +101,10 @@ class Run:
         save_checkpoint(self.checkpoint, self.state, self._run)
 
     def export(self, streams: Mapping[str, TokenStream]) -> None:
-        """Write the SAE and the account of its training."""
+        """Write the SAE and the account of its training; the state cannot be trained further."""
+        # gradients and moments are three quarters of the state
+        self.state.optimizer.zero_grad(set_to_none=True)
+        self.state.optimizer.state.clear()
         if self.out.exists():
             shutil.rmtree(self.out)
         save_sae(

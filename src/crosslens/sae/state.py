@@ -64,8 +64,10 @@ def save_checkpoint(path: Path, state: TrainState, run: dict[str, Any]) -> None:
         "fast": state.model.fast,
         "curve": state.curve,
     }
-    # what is the same tensor twice (a tied encoder, one normalisation) is written once for each name
-    tensors = {name: tensor.detach().cpu().clone() for name, tensor in state.tensors().items()}
+    # written from where they lie: a copy would be as large as the state
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors().items()}
+    # an SAE reads and writes by one normalisation, and a file does not hold one tensor under two names
+    tensors["centre.writes"] = tensors["centre.writes"].clone()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     save_file(tensors, temporary, metadata={"crosslens": json.dumps(document)})
@@ -78,12 +80,15 @@ def load_checkpoint(path: Path, state: TrainState, run: dict[str, Any]) -> None:
     """Bring `state` (fresh, of the same run) to where the checkpoint at `path` was written."""
     try:
         with safe_open(path, framework="pt") as file:
-            document = json.loads(file.metadata()["crosslens"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            _restore(path, file, state, run)
     except (SafetensorError, OSError) as error:
         raise InputError(
             path, found=f"no checkpoint ({error})", expected="a checkpoint", mend="delete the file"
         ) from error
+
+
+def _restore(path: Path, file: safe_open, state: TrainState, run: dict[str, Any]) -> None:
+    document = json.loads(file.metadata()["crosslens"])
     if document["run"] != run:
         raise InputError(
             path,
@@ -103,5 +108,6 @@ def load_checkpoint(path: Path, state: TrainState, run: dict[str, Any]) -> None:
             "step": torch.tensor(float(state.step), device=parameter.device),
             **{moment: torch.zeros_like(parameter) for moment in MOMENTS},
         }
+    # one at a time: all together are as large as the state
     for name, tensor in state.tensors().items():
-        tensor.copy_(tensors[name])
+        tensor.copy_(file.get_tensor(name))
