@@ -142,12 +142,19 @@ class Architecture(nn.Module):
         if not (len(features) and aux_k):
             return error.new_zeros(())
         low, error = torch.bfloat16 if self.fast else torch.float32, error.detach()
-        W_enc, W_dec = (pick_rows(W, features).to(low) for W in (self.encoder, self.W_dec))
-        z = torch.addmm(self.b_enc[features].to(low), x.to(low), W_enc.T)
+        W_enc, W_dec, bias = (
+            pick_rows(self.encoder, features),
+            pick_rows(self.W_dec, features),
+            self.b_enc[features],
+        )
+        if not self.transcoder:
+            # the gradient of b_dec, which x is less, by way of the bias: a sum over tokens before the product
+            bias = bias - W_enc @ (self.b_dec - self.b_dec.detach())
+        z = torch.addmm(bias.to(low), x.detach().to(low), W_enc.to(low).T)
         if len(features) > aux_k:
             values, indices = z.topk(aux_k, dim=-1, sorted=False)
             z = torch.zeros_like(z).scatter(-1, indices, values)
-        missed = energy(error - z.relu() @ W_dec)
+        missed = energy(error - z.relu() @ W_dec.to(low))
         total = energy(error)
         # an exact reconstruction leaves nothing to model: 0, and 0 as the gradient, where a quotient would give NaN
         return missed / total.where(total > 0, torch.inf)
