@@ -145,11 +145,7 @@ artifact(
     "results/{study}/pretrained/{corpus}/layer_{site}",
     code="crosslens.sae.exchange.adopt",
     params=lambda w: {
-        "source": (
-            source_of_pretrained(w)
-            if source_of_pretrained(w).startswith("hf:")
-            else content_digest(Path(source_of_pretrained(w)))
-        ),
+        "source": of(w).pretrained_identity(w["corpus"], w["site"]),
         "identity": {name: w[name] for name in ("study", "corpus", "site")}
         | {"seed": "0", "model": of(w).model_name, "revision": settings(w, "model")["revision"]},
     },

@@ -137,21 +137,18 @@ def pictured(kind, category):
     return [report(path, **words(name)) for path, name in captions]
 
 
-def _reads(kind, w):
-    """(kind, wildcards) of all that an artifact is made from."""
+def _reads(*artifacts):
+    """(kind, wildcards) of all that artifacts (kind, wildcards) are made from, each once."""
     seen = {}
-    for k, v in [*recipes.needs(kind, w), *recipes.kinds[kind].reads(w)]:
-        seen.setdefault((k, *sorted(v.items())), (k, v))
+    for kind, w in artifacts:
+        for k, v in [*recipes.needs(kind, w), *recipes.kinds[kind].reads(w)]:
+            seen.setdefault((k, *sorted(v.items())), (k, v))
     return list(seen.values())
 
 
 def _inputs(kind, w):
     """(kind, wildcards) of all that a job reads, for whichever of its artifacts."""
-    seen = {}
-    for need in jobs[kind](w).values():
-        for k, v in _reads(*need):
-            seen.setdefault((k, *sorted(v.items())), (k, v))
-    return list(seen.values())
+    return _reads(*jobs[kind](w).values())
 
 
 def needed(kind):
@@ -170,7 +167,7 @@ def job(kind, local=lambda w: {}):
             name: {
                 "recipe": recipes.describe(k, v),
                 "suffix": Path(recipes.kinds[k].path).suffix,
-                "inputs": [recipes.key(*need) for need in _reads(k, v)],
+                "inputs": [recipes.key(*need) for need in _reads((k, v))],
             }
             for name, (k, v) in jobs[kind](w).items()
         }
@@ -241,11 +238,11 @@ def features_of(w):
 
 
 def sae_mb(w):
-    """Weights, gradients and two moments of the SAEs that train together, a batch's pre-activations, the shuffles."""
+    """Weights (in bfloat16 too), gradients, two moments and pre-activations of the SAEs that train together, shuffles."""
     chosen = settings(w, "sae")
-    state = 32 * features_of(w) * of(w).width * min(chosen["at_once"], len(jobs["sae"](w)))
-    batch = 8 * features_of(w) * chosen["batch_tokens"]
-    return round(1500 + (state + batch) / 2**20 + len(of(w).languages) * chosen["buffer_mb"])
+    sae = features_of(w) * (34 * of(w).width + 8 * chosen["batch_tokens"])
+    all_saes = sae * min(chosen["at_once"], len(jobs["sae"](w)))
+    return round(1500 + all_saes / 2**20 + len(of(w).languages) * chosen["buffer_mb"])
 
 
 def codes_mb(w):

@@ -275,6 +275,21 @@ class Study:
         files = sorted(path for path in self.model_folder.iterdir() if MODEL_FILES.fullmatch(path.name))
         return {**identity, "weights": digest([[path.name, self.digests(path)] for path in files])}
 
+    def pretrained_identity(self, corpus: str, site: str) -> Any:
+        """What decides a pretrained SAE: its place on the hub, or the digests of its files.
+
+        Of a single file also those of the JSON files beside it, which may be its configuration.
+        """
+        source = self.pretrained[corpus][site]
+        if source.startswith("hf:"):
+            return source
+        path = Path(source)
+        folder, found = (
+            (path.parent, {path, *path.parent.glob("*.json")}) if path.is_file() else (path, path.rglob("*"))
+        )
+        files = sorted(file for file in found if file.is_file())
+        return digest([[file.relative_to(folder).as_posix(), self.digests(file)] for file in files])
+
     @property
     def images(self) -> Path | None:
         """The user's picture folder."""

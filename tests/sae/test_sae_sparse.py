@@ -37,6 +37,16 @@ def like(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return torch.randn(x.shape, generator=generator, dtype=x.dtype)
 
 
+def assert_agree(found, ours, expected, dense, generator) -> None:
+    """Two results are the same, and so are their gradients for the leaves that each was made from."""
+    torch.testing.assert_close(found, expected)
+    g = like(found, generator)
+    found.backward(g)
+    expected.backward(g)
+    for one, other in zip(ours, dense, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
 @settings(deadline=None)
 @given(problems(), st.sampled_from([8, 200, sparse.STRETCH_BYTES]), st.booleans())
 def test_sample_and_its_gradients_are_those_of_the_dense_product(problem, stretch, sparsely):
@@ -48,12 +58,7 @@ def test_sample_and_its_gradients_are_those_of_the_dense_product(problem, stretc
     ):
         found = sample(*ours, Places.where(mask))
         expected = (dense[0] @ dense[1].T)[mask]
-        torch.testing.assert_close(found, expected)
-        g = like(found, generator)
-        found.backward(g)
-    expected.backward(g)
-    for one, other in zip(ours, dense, strict=True):
-        torch.testing.assert_close(one.grad, other.grad)
+        assert_agree(found, ours, expected, dense, generator)
 
 
 @settings(deadline=None)
@@ -65,12 +70,7 @@ def test_combine_and_its_gradients_are_those_of_the_dense_product(problem, stret
     with patch.object(sparse, "STRETCH_BYTES", stretch):
         found = combine(*ours, Places.where(mask))
         expected = dense_combine(*dense, mask)
-        torch.testing.assert_close(found, expected)
-        g = like(found, generator)
-        found.backward(g)
-    expected.backward(g)
-    for one, other in zip(ours, dense, strict=True):
-        torch.testing.assert_close(one.grad, other.grad)
+        assert_agree(found, ours, expected, dense, generator)
 
 
 @settings(deadline=None, max_examples=50)

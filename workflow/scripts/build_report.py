@@ -12,10 +12,7 @@ job.run(
         **job.params,
         dataset=job.path("dataset_summary"),
         layers=job.one_by("layer", "site"),
-        rankings={
-            place: folder / "rankings.json"
-            for place, folder in job.one_by("features", "corpus", "language", "site").items()
-        },
+        rankings=job.file_by("features", "rankings.json", "corpus", "language", "site"),
         examples=job.one_by("gendered_examples", "corpus", "language", "site"),
         sweeps=job.one_by("sweep", "corpus", "site"),
         stereotype=next(iter(job.paths("stereotype")), None),

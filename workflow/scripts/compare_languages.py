@@ -4,10 +4,7 @@ from crosslens.store.job import Job
 job = Job(snakemake)
 job.run(
     lambda out: cross_lingual_bias(
-        effects={
-            language: folder / "effects.parquet"
-            for language, folder in job.one_by("gender", "language").items()
-        },
+        effects=job.file_by("gender", "effects.parquet", "language"),
         datasets=job.one_by("dataset", "language"),
         tokens=job.by("tokens", "language"),
         codes=job.one_by("codes", "language"),

@@ -5,21 +5,11 @@ job = Job(snakemake)
 job.run(
     lambda out: layer_summary(
         site=job.params["site"],
-        training={
-            corpus: folder / "training.json"
-            for corpus, folder in job.one_by("sae", "corpus").items()
-            if (folder / "training.json").exists()  # pretrained SAEs have none
-        },
+        training=job.file_by("sae", "training.json", "corpus"),
         quality=job.one_by("quality", "corpus", "language"),
         spliced=job.one_by("spliced", "corpus", "language"),
-        rankings={
-            pair: folder / "rankings.json"
-            for pair, folder in job.one_by("features", "corpus", "language").items()
-        },
-        gender={
-            pair: folder / "gender.json"
-            for pair, folder in job.one_by("gender", "corpus", "language").items()
-        },
+        rankings=job.file_by("features", "rankings.json", "corpus", "language"),
+        gender=job.file_by("gender", "gender.json", "corpus", "language"),
         probes={
             **job.one_by("probe_codes", "corpus", "language"),
             **{

@@ -63,7 +63,7 @@ class Run:
     def advance(self, x: Tensor) -> None:
         """One step on raw x (B, d_in), or (B, d_in + d_out) for a transcoder."""
         state = self.state
-        dead = state.silent > self.config.dead_after_tokens
+        dead = state.dead
         loss = train_step(state, x, steps=self.steps)
         every = max(1, self.steps // self.config.curve_points)
         if state.step in (1, self.steps) or state.step % every == 0:

@@ -39,6 +39,11 @@ class TrainState:
     curve: list[dict[str, float]] = field(default_factory=list)
     """Points of the training curve so far."""
 
+    @property
+    def dead(self) -> Tensor:
+        """(F) bool: the features that have been silent for more than `dead_after_tokens`."""
+        return self.silent > self.model.config.dead_after_tokens
+
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state by name; those of the optimizer once it has made a step."""
         named = {"silent": self.silent, **self.model.state_dict()}

@@ -49,8 +49,7 @@ def train_step(state: TrainState, x: Tensor, *, steps: int) -> Loss:
     model, config = state.model, state.model.config
     read = state.reads(x[:, : model.d_in])
     written = state.writes(x[:, model.d_in :]) if model.transcoder else read
-    dead = state.silent > config.dead_after_tokens
-    loss = model.loss(read, written, dead, state.step / steps)
+    loss = model.loss(read, written, state.dead, state.step / steps)
     state.optimizer.zero_grad(set_to_none=False)
     loss.total.backward()
     model.project_gradient()

@@ -102,7 +102,6 @@ class TokenStream:
 
     def __init__(self, source: Source, *, seed: int, block_tokens: int, buffer_mb: float):
         self.source, self.seed = source, seed
-        self.reads = getattr(source.activations, "reads", source.activations)
         self.width = source.activations.d_model
         starts = np.arange(0, len(source.rows), block_tokens)
         self._blocks = [(start, min(start + block_tokens, len(source.rows))) for start in starts.tolist()]

@@ -142,7 +142,7 @@ class Group:
         reader = Reader(streams, self.mixture.before(0))
         sample = self.batch(reader, 0, min(SAMPLE_TOKENS, self.mixture.total))
         reader.close()
-        sides = normalisations(sample, streams[runs[0].languages[0]].reads.d_model)
+        sides = normalisations(sample, streams[runs[0].languages[0]].source.activations.d_in)
         for run in self.runs:
             run.begin(self.mixture.total, *sides)
 

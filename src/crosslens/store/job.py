@@ -127,6 +127,15 @@ class Job:
         """As `by`, where every group is one input."""
         return {group: path for group, (path,) in self.by(kind, *names, **wildcards).items()}
 
+    def file_by(self, kind: str, file: str, *names: str) -> dict[str, Path]:
+        """As `one_by`, that file of each input; inputs that are made without it are left out."""
+        having = {entry["path"] for entry in self.inputs if file in entry["files"]}
+        return {
+            group: folder / file
+            for group, folder in self.one_by(kind, *names).items()
+            if folder.as_posix() in having
+        }
+
     def run(self, make: Make) -> None:
         """Make what the store lacks; bad input is told in one line, anything else with its traceback, both in the log."""
         try:

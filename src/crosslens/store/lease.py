@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import socket
 import threading
 import time
@@ -78,9 +77,10 @@ class Lease:
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
             if not self.held():
-                # Asleep for too long: somebody else writes here now, so this process must not.
-                os.kill(os.getpid(), signal.SIGINT)
-                return
+                # Asleep for too long: somebody else writes here now, so this process must not, not even to clean up.
+                # No signal does that for sure: a workflow in the background (`nohup snakemake &`) ignores SIGINT.
+                os.write(2, f"{self.file}: another writer has taken over, so this one stops\n".encode())
+                os._exit(1)
             os.utime(self.file)
 
     def release(self) -> None:

@@ -48,7 +48,7 @@ class Activations:
         self.paths = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
         self.groups = [open_group(path, "activations") for path in self.paths]
         self.attributes = dict(self.groups[0].attrs)
-        self.d_model = int(self.attributes["d_model"])
+        self.d_model = self.d_in = int(self.attributes["d_model"])
         self.dtype = self.attributes["dtype"]
         self._values = [open_array(group, "values") for group in self.groups]
         lengths = [values.shape[0] for values in self._values]
@@ -102,7 +102,7 @@ class Beside:
             reads.dtype,
             reads.attributes,
         )
-        self.d_model = reads.d_model + writes.d_model
+        self.d_in, self.d_model = reads.d_model, reads.d_model + writes.d_model
 
     def __len__(self) -> int:
         return len(self.reads)

@@ -46,7 +46,7 @@ class BatchTopK(Architecture):
         # there are ties and spares: the exact values decide, the first of equals wins
         chosen = exact.topk(min(wanted, len(exact))).indices.sort().values
         chosen = chosen[exact[chosen] > 0]
-        return self._of(places.row[chosen], places.col[chosen], len(x)), exact[chosen]
+        return Places.of(places.row[chosen], places.col[chosen], len(x), self.d_sae), exact[chosen]
 
     def above_last(self, proposals: Tensor, wanted: int) -> Places | None:
         """Places that hold the `wanted` largest of the proposals (B, F): those above a little less than the threshold.
@@ -76,11 +76,7 @@ class BatchTopK(Architecture):
         col, order = col.sort(-1)
         offered = values.gather(1, order) >= bound
         row, place = offered.nonzero(as_tuple=True)
-        return self._of(row, col[row, place], rows)
-
-    def _of(self, row: Tensor, col: Tensor, rows: int) -> Places:
-        counts = torch.bincount(row, minlength=rows)
-        return Places(torch.nn.functional.pad(counts.cumsum(0), (1, 0)), col, self.d_sae)
+        return Places.of(row, col[row, place], rows, self.d_sae)
 
     @torch.no_grad()
     def remember(self, values: Tensor) -> None:

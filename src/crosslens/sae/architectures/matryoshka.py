@@ -16,19 +16,16 @@ class Matryoshka(BatchTopK):
         ends = [max(1, round(share * self.d_sae)) for share in self.config.matryoshka_fractions]
         self.register_buffer("ends", torch.tensor(ends), persistent=False)
 
-    def loss(self, x: Tensor, y: Tensor, dead: Tensor, progress: float) -> Loss:
-        x = self.centred(x)
-        places, known = self.strongest(x)
-        self.remember(known)
-        values = self.pre_activations(x, places, known).relu()
-        return self.summed(x, y, dead, values, places, reconstruction=self.nested(y, values, places))
+    def summed(self, x: Tensor, y: Tensor, dead: Tensor, values: Tensor, places: Places) -> Loss:
+        """As for every SAE, descending the mean over the nested dictionaries of Σ‖y − ŷ‖² / Σ‖y − ȳ‖²."""
+        written = self.nested(values, places)
+        nested = energy(y.unsqueeze(1) - written) / (len(self.ends) * energy(y - y.mean(0)))
+        return super().summed(x, y, dead, values, places, y_hat=written[:, -1], reconstruction=nested)
 
-    def nested(self, y: Tensor, values: Tensor, places: Places) -> Tensor:
-        """() the mean over the nested dictionaries of Σ‖y − ŷ‖² / Σ‖y − ȳ‖²."""
-        groups, rows = len(self.ends), len(y)
+    def nested(self, values: Tensor, places: Places) -> Tensor:
+        """(B, groups, d_out) the reconstructions by the nested dictionaries; the last has all features."""
+        groups, rows = len(self.ends), places.rows
         # every group of features is a row of its own: one product gives what each of them writes
         group = torch.searchsorted(self.ends, places.col, right=True)
-        counts = torch.bincount(places.row * groups + group, minlength=rows * groups)
-        finer = Places(torch.nn.functional.pad(counts.cumsum(0), (1, 0)), places.col, self.d_sae)
-        written = combine(values, self.W_dec, finer).view(rows, groups, -1).cumsum(1) + self.b_dec
-        return energy(y.unsqueeze(1) - written) / (groups * energy(y - y.mean(0)))
+        finer = Places.of(places.row * groups + group, places.col, rows * groups, self.d_sae)
+        return combine(values, self.W_dec, finer).view(rows, groups, -1).cumsum(1) + self.b_dec

@@ -1,7 +1,6 @@
 """TopK: the k largest pre-activations of every token fire (Gao et al. 2024)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from crosslens.sae.architectures.base import MARGIN, SPARE, Architecture, Loss, Normalisation
@@ -65,9 +64,8 @@ class TopK(Architecture):
         hit, place = (bits.view(-1, GROUP).index_select(0, group) >= bound[token, None]).nonzero(
             as_tuple=True
         )
-        counts = torch.bincount(token[hit], minlength=len(bits))
         col = group[hit] * GROUP + place - token[hit] * self.d_sae
-        return Places(F.pad(counts.cumsum(0), (1, 0)), col, self.d_sae)
+        return Places.of(token[hit], col, len(bits), self.d_sae)
 
     def exported(self, reads: Normalisation, writes: Normalisation) -> SAE:
         return self.fold(TopKSAE(k=self.config.k, **self.raw_options()), reads, writes)
