@@ -1,15 +1,25 @@
 """Loading: what is refused, and how it is told."""
 
 import hashlib
+import http.server
+import importlib.util
+import json
+import os
 import shutil
+import subprocess
+import sys
+import threading
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import D_MODEL, LAYERS
+from tiny import D_MODEL, LAYERS, save_tiny_text
 
 from crosslens.errors import InputError
+from crosslens.models.adapters import Gemma3
 from crosslens.models.load import choose_device, load_model
+
+MAIN, OLD, WITHOUT_WEIGHTS = "a" * 40, "b" * 40, "c" * 40
 
 
 def test_what_was_loaded(vlm, text_model):
@@ -25,9 +35,16 @@ def test_bfloat16(vlm_folder):
     assert load_model(str(vlm_folder), dtype="bfloat16", device="cpu").model.dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("dtype", ["float16", "half", "float64"])
-def test_other_dtypes_are_refused_with_the_reason(vlm_folder, dtype):
-    with pytest.raises(InputError, match="float16 ends at 65,504"):
+def test_float16_is_refused_where_it_overflows_and_only_there(vlm_folder, monkeypatch):
+    with pytest.raises(InputError, match="float16 ends at 65,504, and residuals of Gemma 3 reach 800,000"):
+        load_model(str(vlm_folder), dtype="float16", device="cpu")
+    monkeypatch.setattr(Gemma3, "overflows_float16", None)
+    assert load_model(str(vlm_folder), dtype="float16", device="cpu").model.dtype == torch.float16
+
+
+@pytest.mark.parametrize("dtype", ["half", "float64"])
+def test_other_dtypes_are_refused(vlm_folder, dtype):
+    with pytest.raises(InputError, match="float32 or bfloat16 or float16"):
         load_model(str(vlm_folder), dtype=dtype)
 
 
@@ -59,17 +76,138 @@ def test_a_folder_without_a_model(tmp_path):
         load_model(str(tmp_path))
 
 
-def test_a_hub_model_that_cannot_be_had(monkeypatch):
-    import huggingface_hub.constants
+@pytest.mark.parametrize("id", ["package:gemma-3-270m", "models/some.gguf"])
+def test_a_gguf_file_is_to_be_converted_first(id):
+    with pytest.raises(InputError, match="prepare_model"):
+        load_model(id)
 
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match="hf download someone/no-such-model --revision abc"):
-        load_model("someone/no-such-model", revision="abc")
+
+def test_a_device_map_puts_the_model_where_it_says(vlm_folder, vlm):
+    pytest.importorskip("accelerate", reason="a device map needs accelerate")
+    loaded = load_model(str(vlm_folder), device_map={"": "cpu"})
+    assert loaded.device == torch.device("cpu")
+    ids = torch.tensor([[2, 300, 301, 302]])
+    types = torch.zeros_like(ids)
+    with torch.inference_mode():
+        found = loaded.model(input_ids=ids, token_type_ids=types).logits
+        assert torch.equal(found, vlm.model(input_ids=ids, token_type_ids=types).logits)
+
+
+def test_a_device_map_needs_accelerate_and_no_device(vlm_folder, monkeypatch):
+    with pytest.raises(InputError, match=r"'cpu' together with model\.device_map"):
+        load_model(str(vlm_folder), device="cpu", device_map="auto")
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "accelerate" else real(name, *rest)
+    )
+    with pytest.raises(InputError, match="pip install accelerate"):
+        load_model(str(vlm_folder), device_map="auto")
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """A hub with one gated model, and one without the revision that is asked for."""
+
+    def do_HEAD(self):
+        gated = "someone/gated" in self.path
+        code = "GatedRepo" if gated else "RevisionNotFound" if "someone/tiny" in self.path else "RepoNotFound"
+        self.send_response(403 if gated else 404)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_HEAD
+
+    def log_message(self, *_):
+        pass
+
+
+ASKED = [
+    ("someone/tiny", None),
+    ("someone/tiny", OLD),
+    ("someone/tiny", WITHOUT_WEIGHTS),
+    ("someone/tiny", "v9"),
+    ("someone/other", "abc"),
+]
+ASKED_ONLINE = [("someone/gated", None), ("someone/tiny", "v8"), ("someone/none", None)]
+ASKING = f"""
+import json
+from huggingface_hub import constants
+from crosslens.errors import InputError
+from crosslens.models.load import load_model
+
+def told(id, revision):
+    try:
+        loaded = load_model(id, revision=revision, device="cpu")
+    except InputError as error:
+        return str(error)
+    return float(loaded.model.model.norm.weight.sum())
+
+offline = [told(*asked) for asked in {ASKED}]
+constants.HF_HUB_OFFLINE = False
+print(json.dumps([offline, [told(*asked) for asked in {ASKED_ONLINE}]]))
+"""
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """(sum of the final norm by revision, cache, what `load_model` gives for ASKED offline and for ASKED_ONLINE).
+
+    The cache is as the hub's client leaves it, with two revisions and one whose download was cut off. The client reads
+    its environment when it is imported, hence a process of its own.
+    """
+    home = tmp_path_factory.mktemp("hub")
+    repository = home / "hub" / "models--someone--tiny"
+    sums = {}
+    for revision, factor in ((MAIN, 1), (OLD, 3), (WITHOUT_WEIGHTS, 1)):
+        folder = save_tiny_text(repository / "snapshots" / revision)
+        tensors = load_file(folder / "model.safetensors")
+        tensors["model.norm.weight"] *= factor
+        sums[revision] = float(tensors["model.norm.weight"].sum())
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    (repository / "snapshots" / WITHOUT_WEIGHTS / "model.safetensors").unlink()
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(MAIN)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    settings = {
+        "HF_HOME": str(home),
+        "HF_HUB_OFFLINE": "1",
+        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+    }
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGINGFACE_"))}
+    ended = subprocess.run(
+        [sys.executable, "-c", ASKING], env={**kept, **settings}, capture_output=True, text=True
+    )
+    server.shutdown()
+    assert ended.returncode == 0, ended.stderr
+    return sums, home / "hub", *json.loads(ended.stdout.splitlines()[-1])
+
+
+def test_hub_models_come_from_the_cache_by_revision(hub):
+    sums, _, (newest, old, *_), _ = hub
+    assert newest == pytest.approx(sums[MAIN]) and old == pytest.approx(sums[OLD])
+
+
+def test_what_the_cache_lacks_is_told_with_the_command(hub):
+    _, cache, (_, _, partial, unknown, other), _ = hub
+    assert (
+        f"hf download someone/tiny --revision {WITHOUT_WEIGHTS}" in partial and "model.safetensors" in partial
+    )
+    assert "hf download someone/tiny --revision v9" in unknown and f"it has {MAIN}, {OLD}" in unknown
+    assert "hf download someone/other --revision abc" in other and "it has nothing of it" in other
+    assert all("HF_HOME" in message and str(cache) in message for message in (partial, unknown, other))
+
+
+def test_what_the_hub_refuses_is_told_apart(hub):
+    _, _, _, (gated, revision, none) = hub
+    assert "accept the terms" in gated and "hf auth login" in gated
+    assert "no revision 'v8'" in revision and "model.revision" in revision
+    assert "no such model on the hub" in none and "model.id" in none
 
 
 def test_an_unknown_family(tmp_path):
-    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
-    with pytest.raises(InputError, match="'gpt2'.*gemma3"):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(InputError, match="'bert'.*gemma3"):
         load_model(str(tmp_path))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,9 @@ SPECIALS = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<start_of_turn>", "<e
 SPECIALS += ["<start_of_image>", "<end_of_image>", "<image_soft_token>", "\n", "\n\n"]
 
 
-def tiny_tokenizer() -> GemmaTokenizer:
+def tiny_tokenizer(
+    template: str | None = CHAT_TEMPLATE, image_token: str = "<image_soft_token>"
+) -> GemmaTokenizer:
     """Byte-fallback BPE; the letter ظ is not in its training text and falls back to bytes."""
     bpe = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     bpe.normalizer = normalizers.Replace(" ", "▁")
@@ -67,11 +70,11 @@ def tiny_tokenizer() -> GemmaTokenizer:
     return GemmaTokenizer(
         vocab=trained["vocab"],
         merges=[("\n", "\n"), *(tuple(pair) for pair in trained["merges"])],
-        chat_template=CHAT_TEMPLATE,
+        chat_template=template,
         padding_side="left",
         add_bos_token=True,
         extra_special_tokens={
-            "image_token": "<image_soft_token>",
+            "image_token": image_token,
             "boi_token": "<start_of_image>",
             "eoi_token": "<end_of_image>",
             "sot_token": "<start_of_turn>",
@@ -80,33 +83,46 @@ def tiny_tokenizer() -> GemmaTokenizer:
     )
 
 
+def text_settings() -> dict[str, Any]:
+    """Configuration of a decoder of LAYERS blocks."""
+    return {
+        "hidden_size": D_MODEL,
+        "intermediate_size": 64,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "max_position_embeddings": 256,
+    }
+
+
 def _text_config(tokenizer: GemmaTokenizer) -> Gemma3TextConfig:
     return Gemma3TextConfig(
+        **text_settings(),
         vocab_size=len(tokenizer),
-        hidden_size=D_MODEL,
-        intermediate_size=64,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=16,
         query_pre_attn_scalar=16,
         sliding_window=16,
         sliding_window_pattern=2,
-        max_position_embeddings=256,
         pad_token_id=0,
         eos_token_id=1,
         bos_token_id=2,
     )
 
 
-def _randomise(model: torch.nn.Module) -> None:
+def randomise(kind: type[torch.nn.Module], config: Any) -> torch.nn.Module:
+    """A seeded model of the class, in which every part counts."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = kind(config)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            # Hugging Face starts the image projection at zero, and norms at 1 + 0.
+            # Hugging Face starts the image projection and gates at zero, and norms at 1 + 0.
             scale = 0.1 if parameter.ndim == 1 else parameter.shape[-1] ** -0.5
-            if "vision" not in name:
-                parameter.normal_(0, scale, generator=generator)
+            if "vision" not in name and "visual" not in name:
+                centre = 1 if parameter.ndim == 1 and bool((parameter == 1).all()) else 0
+                parameter.normal_(centre, scale, generator=generator)
+    return model
 
 
 def save_tiny_vlm(folder: Path) -> Path:
@@ -132,10 +148,7 @@ def save_tiny_vlm(folder: Path) -> Path:
         bos_token_id=2,
         pad_token_id=0,
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = Gemma3ForConditionalGeneration(config)
-    _randomise(model)
+    model = randomise(Gemma3ForConditionalGeneration, config)
     pictures = Gemma3ImageProcessorPil(
         size={"height": IMAGE_SIZE, "width": IMAGE_SIZE},
         image_mean=[0.5] * 3,
@@ -157,10 +170,7 @@ def save_tiny_text(folder: Path, *, chat: bool = True) -> Path:
     tokenizer = tiny_tokenizer()
     if not chat:
         tokenizer.chat_template = None
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = Gemma3ForCausalLM(_text_config(tokenizer))
-    _randomise(model)
+    model = randomise(Gemma3ForCausalLM, _text_config(tokenizer))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from crosslens.errors import InputError
 from crosslens.models.load import LoadedModel, check_sites
 from crosslens.models.sites import Site
 
@@ -25,6 +26,7 @@ def capture(
 
     With `stop` the pass ends behind the deepest site: the rest of the `with` block is then skipped too, so the forward
     call should be its last statement. Values keep their graph where gradients are on. A later pass overwrites.
+    Raises InputError behind the block for a site that no pass reached.
     """
     wanted = check_sites(loaded, sites)
     deepest = max(wanted, key=lambda site: site.depth, default=None)
@@ -48,6 +50,13 @@ def capture(
     finally:
         for handle in handles:
             handle.remove()
+    if unreached := [str(site) for site in wanted if str(site) not in values]:
+        raise InputError(
+            f"site {unreached[0]}",
+            found="a forward pass that skips it",
+            expected="a block that every pass runs",
+            mend="choose other sites: cross-attention blocks run only where images are shown",
+        )
 
 
 @contextmanager
@@ -81,15 +90,37 @@ def edit(loaded: LoadedModel, site: str | Site, fn: Callable[[Tensor], Tensor]) 
 
 def _attach(loaded: LoadedModel, site: Site, fn: Edit) -> torch.utils.hooks.RemovableHandle:
     """Call `fn` with the value of the site in every pass; what it returns, if not None, replaces the value."""
-    block = loaded.adapter.blocks[site.layer]
-    if site.kind == "resid_pre":
-        return block.register_forward_pre_hook(_on_input(fn), with_kwargs=True)
-    module: nn.Module = {
-        "resid_post": lambda block: block,
-        "attn_out": loaded.adapter.attn_out,
-        "mlp_out": loaded.adapter.mlp_out,
-    }[site.kind](block)
-    return module.register_forward_hook(_on_output(fn))
+    adapter = loaded.adapter
+    block = adapter.blocks[site.layer]
+    match site.kind:
+        case "resid_pre":
+            return block.register_forward_pre_hook(_on_input(fn), with_kwargs=True)
+        case "resid_post":
+            return block.register_forward_hook(_on_output(fn))
+        case "attn_out":
+            module, gate = adapter.attn_out(block), adapter.attn_gate
+        case "mlp_out":
+            module, gate = adapter.mlp_out(block), adapter.mlp_gate
+
+    def on_added(value: Tensor) -> Tensor | None:
+        factor = gate(block)
+        return fn(value) if factor is None else _through_gate(fn, value, factor, site)
+
+    return module.register_forward_hook(_on_output(on_added))
+
+
+def _through_gate(fn: Edit, value: Tensor, factor: Tensor | float, site: Site) -> Tensor | None:
+    """Call `fn` with `factor · value`; what has to take the place of `value` for the factor to make of it what fn gave."""
+    added = factor * value
+    edited = fn(added)
+    if edited is None:
+        return None
+    change = edited - added
+    factor = torch.as_tensor(factor, dtype=value.dtype, device=value.device).expand_as(value)
+    if ((change != 0) & (factor == 0)).any():
+        raise ValueError(f"edit of {site}: positions at which this half of the block is shut (its gate is 0)")
+    # The change alone goes through the gate, so that an edit that changes nothing leaves every bit as it is.
+    return torch.where(change == 0, value, value + change / factor)
 
 
 def _on_input(fn: Edit) -> Callable:

@@ -1,8 +1,10 @@
 """Samples as model inputs, with what every token is: its role and its characters in the caption or the prompt."""
 
+import functools
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +26,8 @@ BOS, SPECIAL, IMAGE, PROMPT, CAPTION = (
 )
 # Private-use characters that no template changes and no caption holds.
 _PROMPT_MARK, _CAPTION_MARK = "\ue0f0", "\ue0f1"
+_DATE = "26 Jul 2024"
+"""What the templates of Llama 3 write themselves where they cannot tell the date."""
 
 
 class Sample(NamedTuple):
@@ -36,6 +40,12 @@ class Sample(NamedTuple):
     """Path relative to the image folder, or empty."""
     image_sha256: str = ""
     """Checked where it is not empty."""
+    token_ids: str = ""
+    """JSON list of the ids that the model generated, where `caption` is what they say; else empty."""
+    char_start: str = ""
+    """JSON list: where the characters of each of `token_ids` start in `caption`, -1 for none."""
+    char_end: str = ""
+    """JSON list: where they end; -1 likewise."""
 
 
 def as_sample(row: Any) -> Sample:
@@ -68,8 +78,8 @@ class Batch:
     """B samples padded to T tokens, on the model's device."""
 
     inputs: dict[str, Tensor]
-    """Keyword arguments of the model: input_ids, attention_mask and position_ids (B, T), and for vision-language models
-    token_type_ids (B, T) and pixel_values (images, channels, height, width)."""
+    """Keyword arguments of the model: input_ids and attention_mask (B, T), position_ids (B, T) or (axes, B, T), and what
+    the family needs besides: the images' pixels, and which tokens see which (token_type_ids, cross_attention_mask, …)."""
     role: Tensor
     """(B, T) uint8 index into ROLES; PADDING where there is no token."""
     position: Tensor
@@ -84,6 +94,12 @@ class Batch:
         wanted = torch.tensor([ROLES.index(role) for role in roles], dtype=torch.uint8)
         return torch.isin(self.role, wanted.to(self.role.device))
 
+    @property
+    def next_position(self) -> Tensor:
+        """(B, 1) int64 position_ids of the token behind each sample, for decoding by hand."""
+        positions = self.inputs["position_ids"].amax(dim=-1, keepdim=True)
+        return (positions if positions.ndim == 2 else positions.amax(dim=0)) + 1
+
 
 def build_inputs(
     loaded: LoadedModel,
@@ -96,41 +112,58 @@ def build_inputs(
     """Samples as one padded batch.
 
     With a chat template the prompt is the user's turn (behind the image) and the caption the model's, up to the token
-    that ends it; without `with_caption` the text stops where the model's answer begins. Without a template it is the
-    prompt, a newline and the caption. samples: rows with `sample_id`, `caption`, `prompt`, `image` (relative to
-    `images`, or empty) and optionally `image_sha256`. Raises InputError for missing or changed images, for images given
-    to a text-only model, and for captions that hold special tokens.
+    that ends it; without `with_caption` the text stops where the model's answer begins. Without a template a text-only
+    model sees the prompt, a newline and the caption, or the prompt alone. samples: rows with `sample_id`, `caption`,
+    `prompt`, `image` (relative to `images`, or empty) and optionally `image_sha256`. Raises InputError for missing or
+    changed images, for images given to a model that cannot see or place them, and for special tokens in texts.
     """
     rows = [as_sample(sample) for sample in samples]
-    encoded = encode(loaded, rows, with_caption=with_caption)
+    encoded = encode(loaded, rows, with_caption=with_caption, images=images)
     return collate(loaded, encoded, load_images(loaded, rows, images), padding_side=padding_side)
 
 
-def encode(loaded: LoadedModel, samples: Sequence[Sample], *, with_caption: bool) -> list[Encoded]:
-    """The tokens of every sample, with the places of the images' soft tokens, without touching image files."""
+def encode(
+    loaded: LoadedModel, samples: Sequence[Sample], *, with_caption: bool, images: Path | None = None
+) -> list[Encoded]:
+    """The tokens of every sample, with the places of the images' soft tokens.
+
+    images: the image folder; read (headers only) by families whose number of soft tokens depends on a picture's size.
+    """
+    adapter = loaded.adapter
     around = {
         image: frame(loaded, image=image, with_caption=with_caption)
         for image in {bool(sample.image) for sample in samples}
     }
-    frames = [around[bool(sample.image)] for sample in samples]
+    sizes = _image_sizes(samples, images) if adapter.sized_images else dict.fromkeys(samples)
+    fill = functools.cache(adapter.image_text)
+    texts = []
+    for sample in samples:
+        head, middle, tail = around[bool(sample.image)]
+        if sample.image:
+            head = head.replace(adapter.image_marker, fill(sizes[sample]))
+        texts.append(_Text(head, sample.prompt, middle, sample.caption if with_caption else "", tail))
+    tokens = loaded.tokenizer(
+        ["".join(text) for text in texts],
+        add_special_tokens=_lacks_special_tokens(loaded, around),
+        return_offsets_mapping=True,
+    )
     special = _special_ids(loaded.tokenizer)
-    captions = [sample.caption if with_caption else "" for sample in samples]
-    texts = [
-        head + sample.prompt + middle + caption + tail
-        for (head, middle, tail), sample, caption in zip(frames, samples, captions, strict=True)
-    ]
-    templated = loaded.tokenizer.chat_template is not None
-    tokens = loaded.tokenizer(texts, add_special_tokens=not templated, return_offsets_mapping=True)
-    return [
-        _label(loaded, special, sample, caption, len(head), len(middle), ids, np.array(spans, dtype=np.int64))
-        for (head, middle, _), sample, caption, ids, spans in zip(
-            frames, samples, captions, tokens["input_ids"], tokens["offset_mapping"], strict=True
-        )
-    ]
+    rows = zip(samples, texts, tokens["input_ids"], tokens["offset_mapping"], strict=True)
+    return [_label(loaded, special, *row) for row in rows]
+
+
+class _Text(NamedTuple):
+    """One sample's text in its parts."""
+
+    head: str
+    prompt: str
+    middle: str
+    caption: str
+    tail: str
 
 
 def frame(loaded: LoadedModel, *, image: bool, with_caption: bool) -> tuple[str, str, str]:
-    """The text before the prompt, between prompt and caption, and behind the caption."""
+    """The text before the prompt, between prompt and caption, and behind the caption; an image stands as its marker."""
     tokenizer, adapter = loaded.tokenizer, loaded.adapter
     if image and not adapter.is_vision:
         raise InputError(
@@ -139,8 +172,8 @@ def frame(loaded: LoadedModel, *, image: bool, with_caption: bool) -> tuple[str,
             expected="text only: this model has no vision tower",
             mend="choose a vision-language model, or a dataset whose image column is empty",
         )
-    if tokenizer.chat_template is None:
-        return "", "\n" if with_caption else "", ""
+    if (template := adapter.chat_template) is None:
+        return adapter.plain_frame(image=image, with_caption=with_caption)
 
     def turn(role: str, text: str, image: bool) -> dict[str, Any]:
         if not adapter.is_vision:
@@ -151,39 +184,73 @@ def frame(loaded: LoadedModel, *, image: bool, with_caption: bool) -> tuple[str,
     turns = [turn("user", _PROMPT_MARK, image)]
     if with_caption:
         turns.append(turn("assistant", _CAPTION_MARK, False))
+    # Llama 3's templates would otherwise write today's date, and an artifact would depend on the day it was made.
+    dated = {"date_string": _DATE} if "date_string" in str(template) else {}
     render = (adapter.processor or tokenizer).apply_chat_template
-    text = render(turns, tokenize=False, add_generation_prompt=not with_caption)
+    text = render(turns, tokenize=False, add_generation_prompt=not with_caption, **dated)
     head, _, rest = text.partition(_PROMPT_MARK)
     middle, _, tail = rest.partition(_CAPTION_MARK)
+    if image and head.count(adapter.image_marker) != 1:
+        raise InputError(
+            loaded.id,
+            found=f"a chat template that puts {head.count(adapter.image_marker)} images before the prompt",
+            expected=f"one {adapter.image_marker}",
+            mend="mend the chat template of the model's processor",
+        )
     # Text behind the caption has seen the caption, so it may not pass for a part of the prompt.
-    return adapter.expand_images(head) if image else head, middle, tail.rstrip()
+    return head, middle, tail.rstrip()
+
+
+def _lacks_special_tokens(loaded: LoadedModel, frames: Mapping[bool, tuple[str, str, str]]) -> bool:
+    """Whether the tokenizer has to add them, by the rules of transformers.
+
+    Tokenizers add none to a chat template's text, processors do unless it holds the BOS (LLaVA's does not).
+    """
+    bos = loaded.tokenizer.bos_token
+    if bos is not None and any(bos in head for head, _, _ in frames.values()):
+        return False
+    return loaded.adapter.is_vision or loaded.adapter.chat_template is None
 
 
 def _label(
     loaded: LoadedModel,
     special_ids: np.ndarray,
     sample: Sample,
-    caption: str,
-    head: int,
-    middle: int,
+    text: _Text,
     ids: list[int],
-    spans: np.ndarray,
+    offsets: list[tuple[int, int]],
 ) -> Encoded:
-    """Roles and spans from the character offsets (T, 2) of the tokens in the whole text."""
-    token_id = np.array(ids, dtype=np.int32)
-    prompt_end = head + len(sample.prompt)
-    caption_start = prompt_end + middle
-    caption_end = caption_start + len(caption)
-    start, end = spans[:, 0], spans[:, 1]
-    in_prompt = (start < prompt_end) & (end > head)
-    in_caption = (start < caption_end) & (end > caption_start)
-    special = np.isin(token_id, special_ids)
-    image = token_id == (-1 if loaded.adapter.image_token_id is None else loaded.adapter.image_token_id)
-    if (stray := np.flatnonzero((special | image) & (in_prompt | in_caption))).size:
-        text = loaded.tokenizer.convert_ids_to_tokens(int(token_id[stray[0]]))
+    """Roles and spans from the character offsets of the tokens in the whole text; special_ids: (vocabulary) bool."""
+    if not ids:
         raise InputError(
             f"sample {sample.sample_id}",
-            found=f"the special token {text!r} in its caption or prompt",
+            found="no tokens",
+            expected="a prompt or a caption: this model's texts begin with no token of their own",
+            mend="give the sample a text",
+        )
+    token_id = np.array(ids, dtype=np.int32)
+    if (longest := loaded.adapter.max_tokens) is not None and len(token_id) > longest:
+        raise InputError(
+            f"sample {sample.sample_id}",
+            found=f"{len(token_id)} tokens",
+            expected=f"at most {longest}, the positions of {loaded.id}",
+            mend="shorten its texts, or choose a model with a longer context",
+        )
+    head, prompt_end, caption_start, caption_end, _ = np.cumsum([len(part) for part in text])
+    special = special_ids[token_id]
+    whole = "".join(text)
+    for i in np.flatnonzero(token_id == loaded.tokenizer.unk_token_id):
+        # The unknown token stands for some character that the vocabulary lacks, unless it was written out.
+        special[i] = whole[slice(*offsets[i])].strip() == loaded.tokenizer.unk_token
+    start, end = _without_gaps(whole, np.array(offsets, dtype=np.int64), special)
+    in_prompt = (start < prompt_end) & (end > head)
+    in_caption = (start < caption_end) & (end > caption_start)
+    image = token_id == (-1 if loaded.adapter.image_token_id is None else loaded.adapter.image_token_id)
+    if (stray := np.flatnonzero((special | image) & (in_prompt | in_caption))).size:
+        found = loaded.tokenizer.convert_ids_to_tokens(int(token_id[stray[0]]))
+        raise InputError(
+            f"sample {sample.sample_id}",
+            found=f"the special token {found!r} in its caption or prompt",
             expected="plain text",
             mend="take it out of the text",
         )
@@ -191,15 +258,8 @@ def _label(
     role[special | (start >= caption_end)] = SPECIAL
     role[in_caption] = CAPTION
     role[image] = IMAGE
-    if (bos := loaded.tokenizer.bos_token_id) is not None:
-        role[token_id == bos] = BOS
-        if (count := int((token_id == bos).sum())) > 1:
-            raise InputError(
-                f"sample {sample.sample_id}",
-                found=f"{count} beginning-of-sequence tokens",
-                expected="one",
-                mend="mend the chat template of the model's tokenizer",
-            )
+    if (bos := _bos(loaded, token_id, in_prompt | in_caption, sample)) is not None:
+        role[bos] = BOS
     char_start, char_end = np.full((2, len(token_id)), -1, dtype=np.int32)
     for inside, low, high in ((in_prompt, head, prompt_end), (in_caption, caption_start, caption_end)):
         char_start[inside] = np.maximum(start[inside], low) - low
@@ -207,16 +267,65 @@ def _label(
     return Encoded(token_id, role, char_start, char_end)
 
 
+def _without_gaps(text: str, spans: np.ndarray, special: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and ends (T) of the tokens that leave no character of the text out, from offsets (T, 2) that may.
+
+    Byte-level tokenizers may trim the space before a word, which goes to the token behind it; normalisers merge or drop
+    characters (combining marks, for one), which go to the token before them.
+    """
+    start, end = spans[:, 0].copy(), spans[:, 1].copy()
+    reached = np.concatenate([[0], np.maximum.accumulate(end)])
+    for i in np.flatnonzero(start > reached[:-1]):
+        low = reached[i]
+        before = np.flatnonzero((end[:i] == low) & ~special[:i])
+        gap = text[low : start[i]]
+        merged = len(gap if special[i] else gap.rstrip()) if before.size else 0
+        end[before] += merged
+        if not special[i]:
+            start[i] = low + merged
+    end[(end == reached[-1]) & ~special] = len(text)
+    return start, end
+
+
+def _bos(loaded: LoadedModel, token_id: np.ndarray, in_text: np.ndarray, sample: Sample) -> int | None:
+    """Index of the beginning-of-sequence token: the first of that id, before all text; None where there is none.
+
+    Many tokenizers have none (Qwen2, GPT-2, Pythia); the id may stand for other things further back (the end of the
+    text in GPT-2, the start of every turn in SmolLM2), but not directly behind: that is a doubled BOS.
+    """
+    before = np.cumsum(in_text) == 0
+    found = np.flatnonzero((token_id == loaded.tokenizer.bos_token_id) & before)
+    if len(found) > 1 and found[1] == found[0] + 1:
+        raise InputError(
+            f"sample {sample.sample_id}",
+            found="two beginning-of-sequence tokens",
+            expected="one",
+            mend="mend the chat template of the model's tokenizer",
+        )
+    return int(found[0]) if len(found) else None
+
+
 def _special_ids(tokenizer: Any) -> np.ndarray:
-    """Ids that stand for no text. The unknown token does: some character that the vocabulary lacks."""
-    added = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
-    return np.array(
-        sorted((added | set(tokenizer.all_special_ids)) - {tokenizer.unk_token_id}), dtype=np.int32
-    )
+    """(vocabulary) bool: the ids that stand for no text."""
+    added = tokenizer.added_tokens_decoder
+    special = np.zeros(max(len(tokenizer), *added) + 1, dtype=bool)
+    special[[*(id for id, token in added.items() if token.special), *tokenizer.all_special_ids]] = True
+    return special
+
+
+def _image_sizes(samples: Sequence[Sample], images: Path | None) -> dict[Sample, tuple[int, int] | None]:
+    """(height, width) in pixels of each sample's picture, read from the file's header."""
+    _check_folder(samples, images)
+    return {s: _image_size(Path(images) / s.image, s) if s.image else None for s in samples}
 
 
 def load_images(loaded: LoadedModel, samples: Sequence[Sample], images: Path | None) -> list[Image.Image]:
     """The pictures of the samples that have one, as RGB, in their order; InputError for a missing or changed file."""
+    _check_folder(samples, images)
+    return [_load_image(Path(images) / sample.image, sample) for sample in samples if sample.image]
+
+
+def _check_folder(samples: Sequence[Sample], images: Path | None) -> None:
     shown = [sample for sample in samples if sample.image]
     if shown and images is None:
         raise InputError(
@@ -225,12 +334,31 @@ def load_images(loaded: LoadedModel, samples: Sequence[Sample], images: Path | N
             expected="the folder that the dataset's image paths are relative to",
             mend="name the image folder of the dataset in the study",
         )
-    return [_load_image(Path(images) / sample.image, sample) for sample in shown]
+
+
+def _image_size(path: Path, sample: Sample) -> tuple[int, int]:
+    with _image_errors(path, sample), Image.open(path) as image:
+        return image.height, image.width
 
 
 def _load_image(path: Path, sample: Sample) -> Image.Image:
-    try:
+    with _image_errors(path, sample):
         data = path.read_bytes()
+        found = hashlib.sha256(data).hexdigest()
+        if sample.image_sha256 and found != sample.image_sha256:
+            raise InputError(
+                path,
+                found=f"sha256 {found} for sample {sample.sample_id}",
+                expected=f"{sample.image_sha256} as in the dataset",
+                mend="restore the image, or rebuild the dataset from the changed images",
+            )
+        return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+@contextmanager
+def _image_errors(path: Path, sample: Sample) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise InputError(
             path,
@@ -238,16 +366,6 @@ def _load_image(path: Path, sample: Sample) -> Image.Image:
             expected=f"the image of sample {sample.sample_id}",
             mend="restore the image, or rebuild the dataset",
         ) from error
-    found = hashlib.sha256(data).hexdigest()
-    if sample.image_sha256 and found != sample.image_sha256:
-        raise InputError(
-            path,
-            found=f"sha256 {found} for sample {sample.sample_id}",
-            expected=f"{sample.image_sha256} as in the dataset",
-            mend="restore the image, or rebuild the dataset from the changed images",
-        )
-    try:
-        return Image.open(io.BytesIO(data)).convert("RGB")
     except (UnidentifiedImageError, OSError) as error:
         raise InputError(
             path,
@@ -280,17 +398,28 @@ def collate(
         position[i, place] = np.arange(length)
         char_start[i, place] = sample.char_start
         char_end[i, place] = sample.char_end
+    adapter, roles = loaded.adapter, torch.from_numpy(role)
+    _check_mix(loaded, role)
     inputs = {
         "input_ids": torch.from_numpy(token_id),
         "attention_mask": torch.from_numpy((role != PADDING).astype(np.int64)),
-        "position_ids": torch.from_numpy(position.clip(min=0)),
     }
-    if loaded.adapter.is_vision:
-        # Without them Gemma 3 attends to image tokens causally, silently.
-        inputs["token_type_ids"] = torch.from_numpy((role == IMAGE).astype(np.int64))
-        if images:
-            inputs.update(loaded.adapter.image_inputs(images))
+    if images:
+        inputs.update(adapter.image_inputs(images))
+    inputs.update(adapter.token_inputs(roles, inputs))
+    inputs["position_ids"] = adapter.position_ids(torch.from_numpy(position.clip(min=0)), inputs)
     columns = (
         torch.from_numpy(column).to(loaded.device) for column in (role, position, char_start, char_end)
     )
     return Batch({name: value.to(loaded.device) for name, value in inputs.items()}, *columns)
+
+
+def _check_mix(loaded: LoadedModel, role: np.ndarray) -> None:
+    shows = (role == IMAGE).any(axis=1)
+    if shows.any() and not shows.all() and not loaded.adapter.mixes_images:
+        raise InputError(
+            loaded.id,
+            found="samples with and without an image in one batch",
+            expected="one of the two: in this family the one would change the other",
+            mend="keep them in datasets of their own",
+        )
