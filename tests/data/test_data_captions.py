@@ -21,7 +21,7 @@ def table(tmp_path):
 def test_a_row_is_read_as_it_is_written(table):
     text = '  A woman, with a "hat"\nand a dog. '
     rows = read_rows(table([["a", text, "امرأة", "F", "nurse"]]))
-    assert rows == [(1, "a#0", "a", {"en": text, "ar": "امرأة"}, "female", "nurse")]
+    assert rows == [(1, "a#0", "a", {"en": text, "ar": "امرأة"}, "female", "nurse", None)]
 
 
 def test_other_column_names_without_gender_and_category(table):

@@ -217,3 +217,52 @@ def test_forty_thousand_rows_take_seconds(tmp_path, table):
     tables, _ = build(tmp_path / "out", path)
     assert len(tables["ar"]) == 40_000
     assert time.process_time() - began < 10
+
+
+def grouped(images, size):
+    """Rows of `images` images in groups of `size`; every third group has its members go alone."""
+    return [[*row, "" if i // size % 3 == 2 else f"g{i // size}"] for i, row in enumerate(people(images))]
+
+
+@pytest.mark.parametrize("size", [2, 3, 7])
+def test_no_group_is_in_two_splits_and_the_shares_hold(tmp_path, table, size):
+    rows = grouped(420, size)
+    tables, _ = build(tmp_path / "out", table(rows, (*HEADER, "group")))
+    en = tables["en"]
+    assert list(en.columns) == [*COLUMNS, "group"] and en["group"].tolist() == [row[-1] for row in rows]
+    named = en[en["group"] != ""]
+    assert (named.groupby("group")["split"].nunique() == 1).all()
+    alone = en[en["group"] == ""]
+    assert (alone.groupby(["gender", "category"])["split"].nunique() == 3).all()
+    shares = en["split"].value_counts(normalize=True)
+    assert abs(shares["train"] - 0.6) < 0.05 and abs(shares["test"] - 0.2) < 0.05
+
+
+def test_groups_and_identical_pictures_together_keep_what_they_touch(tmp_path, table):
+    rows = [[*row, f"g{i // 2}"] for i, row in enumerate(people(60))]
+    for i in range(60):
+        write_image(
+            tmp_path / f"images/img_{i:05d}.png", seed=(i + 1) // 2 if i < 10 else i
+        )  # 0-1-…-10 one chain
+    tables, _ = build(tmp_path / "out", table(rows, (*HEADER, "group")), images=tmp_path / "images")
+    assert tables["en"]["split"][:11].nunique() == 1
+
+
+def test_an_empty_column_of_groups_changes_no_split(tmp_path, table):
+    without, _ = build(tmp_path / "a", table(people(60)))
+    empty, _ = build(tmp_path / "b", table([[*row, ""] for row in people(60)], (*HEADER, "group")))
+    assert empty["en"].drop(columns="group").equals(without["en"])
+
+
+def test_one_image_in_two_groups_is_refused(tmp_path, table):
+    rows = [[*row, f"g{i}"] for i, row in enumerate(people(12, captions=2))]
+    with pytest.raises(
+        InputError, match="row 2, column 'group'.*'g1' for image 'img_00000', but 'g0' in row 1"
+    ):
+        build(tmp_path / "out", table(rows, (*HEADER, "group")))
+
+
+def test_the_split_of_a_table_without_groups_is_pinned(tmp_path, table):
+    """A change here moves images between splits of every study that exists."""
+    tables, _ = build(tmp_path / "out", table(people(24)))
+    assert "".join(split[1] for split in tables["en"]["split"]) == "rerererreeerererrrerrrre"

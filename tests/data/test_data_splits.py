@@ -2,12 +2,14 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from data_tables import RELAXED
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.sparse.csgraph import connected_components
 
-from crosslens.data.splits import SPLITS, assign_splits
+from crosslens.data.splits import SPLITS, assign_splits, keep_together
 from crosslens.errors import InputError
 
 SHARES = {"train": 0.7, "select": 0.15, "test": 0.15}
@@ -80,3 +82,16 @@ def test_refusals(images, shares, said):
     with pytest.raises(InputError, match="splits") as caught:
         assign_splits({f"i{k}": "s" for k in range(images)}, shares, 0)
     assert said in str(caught.value)
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=3), st.lists(st.integers(0, 9), max_size=3), max_size=30))
+@RELAXED
+def test_what_shares_a_mark_has_one_first_image_and_what_does_not_has_not(marks):
+    first_of = keep_together(marks)
+    images = list(marks)
+    shared = [[bool(set(marks[a]) & set(marks[b])) for b in images] for a in images]
+    _, parts = connected_components(np.array(shared).reshape(len(images), len(images)))
+    part_of = dict(zip(images, parts, strict=True))
+    assert first_of == {
+        image: min(other for other in images if part_of[other] == part_of[image]) for image in images
+    }

@@ -15,6 +15,7 @@ CAPTION_COLUMNS = {"en": ("english_prompt", "en_caption"), "ar": ("arabic_prompt
 """language -> names under which its captions are known without a `columns` mapping."""
 IMAGE_COLUMNS = ("image_id", "image")
 GENDER_COLUMN = "ground_truth_gender"
+GROUP_COLUMN = "group"
 _GENDER_VALUES = {
     **dict.fromkeys(("m", "male", "man", "boy"), "male"),
     **dict.fromkeys(("f", "female", "woman", "girl"), "female"),
@@ -36,6 +37,8 @@ class Row(NamedTuple):
     """`female`, `male` or `unknown`; None where the table has no gender column."""
     category: str
     """The column `category`, or the empty string."""
+    group: str | None = None
+    """The column `group`, what splits keep together; empty where the image goes alone, None without the column."""
 
 
 def read_rows(
@@ -72,8 +75,10 @@ def read_rows(
         }
         gender = _gender(path, number, fields[GENDER_COLUMN]) if GENDER_COLUMN in fields else None
         category = fields.get("category", "").strip()
-        k = checks.add(number, image_id, texts, gender, category, fields.get("sample_id"))
-        rows.append(Row(number, f"{image_id}#{k}", image_id, texts, gender, category))
+        group = fields[GROUP_COLUMN].strip() if GROUP_COLUMN in fields else None
+        told = {GENDER_COLUMN: gender, "category": category, GROUP_COLUMN: group}
+        k = checks.add(number, image_id, texts, told, fields.get("sample_id"))
+        rows.append(Row(number, f"{image_id}#{k}", image_id, texts, gender, category, group))
     if not rows:
         raise InputError(
             path, found="no data rows", expected="one row a caption pair", mend="name the right file"
@@ -208,11 +213,11 @@ def _gender(path: Path, number: int, value: str) -> str:
 
 
 class _Consistency:
-    """What rows must not contradict: ids, and one gender and category an image."""
+    """What rows must not contradict: ids, and one gender, category and group an image."""
 
     def __init__(self, path: Path):
         self.path = path
-        self.images: dict[str, tuple[int, str | None, str]] = {}
+        self.images: dict[str, tuple[int, dict[str, str | None]]] = {}
         self.captions: dict[str, dict[tuple[str, ...], int]] = {}
         self.sample_ids: dict[str, int] = {}
 
@@ -221,27 +226,26 @@ class _Consistency:
         number: int,
         image_id: str,
         texts: dict[str, str],
-        gender: str | None,
-        category: str,
+        told: dict[str, str | None],
         sample_id: str | None,
     ) -> int:
-        """Check one row against the rows before it; returns how many rows this image had already."""
+        """Check one row against the rows before it; returns how many rows this image had already.
+
+        `told`: column -> value that all rows of an image have in common.
+        """
         if sample_id is not None:
             first = self.sample_ids.setdefault(sample_id.strip(), number)
             if first != number:
                 raise self._error(
                     number, "sample_id", f"{sample_id!r} again (first in row {first})", "each sample id once"
                 )
-        first, known_gender, known_category = self.images.setdefault(image_id, (number, gender, category))
-        for column, value, known in (
-            (GENDER_COLUMN, gender, known_gender),
-            ("category", category, known_category),
-        ):
-            if value != known:
+        first, known = self.images.setdefault(image_id, (number, told))
+        for column, value in told.items():
+            if value != known[column]:
                 raise self._error(
                     number,
                     column,
-                    f"{value!r} for image {image_id!r}, but {known!r} in row {first}",
+                    f"{value!r} for image {image_id!r}, but {known[column]!r} in row {first}",
                     "one value in all rows of an image",
                 )
         earlier = self.captions.setdefault(image_id, {})

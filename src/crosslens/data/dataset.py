@@ -13,7 +13,7 @@ from crosslens.data.agreement import gender_agreement
 from crosslens.data.captions import Row, read_rows
 from crosslens.data.images import ImageFile, Quarantined, verify_images
 from crosslens.data.labels import GENDERS, GenderCounts, find_gendered, load_lexicon, majority
-from crosslens.data.splits import SPLITS, assign_splits
+from crosslens.data.splits import SPLITS, assign_splits, keep_together
 from crosslens.errors import InputError
 from crosslens.tables.documents import write_json, write_table
 
@@ -38,6 +38,7 @@ def build_dataset(
     None for a study of texts alone. prompts: language -> constant prompt. lexicons: language -> lexicon file, for the
     label words that pooling masks; an empty mapping declares that nothing tells the gender, and needs a gender column.
     Without that column an image's gender is what its captions say (`image_labels`), in every language of `out`.
+    Images that share a value of an optional column `group` fall into one split; the tables then have that column.
     splits: fractions of train, select, test. Images that do not open are quarantined: dropped in all languages and
     listed in the summary. Raises InputError on anything in the input that a user can mend.
     """
@@ -83,6 +84,8 @@ def build_dataset(
         table.insert(4, "prompt", prompts[language])
         told = found.get(language, [([], None)] * len(rows))
         table["label_spans"] = [json.dumps([[start, end] for start, end, _ in spans]) for spans, _ in told]
+        if rows[0].group is not None:
+            table["group"] = [row.group for row in rows]
         write_table(path, "dataset", table)
 
     summary = {
@@ -147,7 +150,7 @@ def _check_languages(
     captions: Path,
 ) -> None:
     for language in languages:
-        if not prompts.get(language, "").strip():
+        if language not in prompts:
             raise InputError(
                 "prompts",
                 found=f"prompts for {', '.join(prompts) or 'no language'}",
@@ -181,16 +184,23 @@ def _assign(
     splits: Mapping[str, float],
     seed: int,
 ) -> dict[str, str]:
-    """image_id -> split. Byte-identical images under several ids are one picture and stay together."""
-    first_of: dict[str, str] = {}
-    picture = {}
-    for image_id in sorted(genders):
-        digest = files[image_id].sha256 if files else image_id
-        picture[image_id] = first_of.setdefault(digest, image_id)
-    category = {row.image_id: row.category for row in rows}
-    strata = {image: (genders[image], category[image]) for image in set(picture.values())}
+    """image_id -> split. Images of one group, and byte-identical ones under several ids, stay together."""
+    row_of = {row.image_id: row for row in rows}
+    marks: dict[str, list[tuple[str, str]]] = {image_id: [] for image_id in genders}
+    for image_id, row in row_of.items():
+        marks[image_id] += [("picture", files[image_id].sha256)] if files else []
+        marks[image_id] += [("group", row.group)] if row.group else []
+    first_of = keep_together(marks)
+    cells: dict[str, set[tuple[str, str]]] = {}
+    for image_id, first in first_of.items():
+        # Without groups a picture counts as what its first id says it is.
+        if image_id == first or row_of[image_id].group:
+            cells.setdefault(first, set()).add((genders[image_id], row_of[image_id].category))
+    strata = {
+        first: min(found) if len(found) == 1 else tuple(sorted(found)) for first, found in cells.items()
+    }
     assigned = assign_splits(strata, splits, seed)
-    return {image_id: assigned[first] for image_id, first in picture.items()}
+    return {image_id: assigned[first] for image_id, first in first_of.items()}
 
 
 def _identical(files: Mapping[str, ImageFile]) -> list[list[str]]:

@@ -2,8 +2,10 @@
 
 import hashlib
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from fractions import Fraction
+
+from scipy.cluster.hierarchy import DisjointSet
 
 from crosslens.errors import InputError
 
@@ -33,6 +35,16 @@ def _shares(fractions: Mapping[str, float]) -> dict[str, Fraction]:
 
 def _order(seed: int, name: object) -> str:
     return hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()
+
+
+def keep_together(marks: Mapping[str, Iterable[Hashable]]) -> dict[str, str]:
+    """image_id -> the least id of all with which it shares a mark, directly or by way of others."""
+    joined = DisjointSet(marks)
+    owner: dict[Hashable, str] = {}
+    for image_id, own in marks.items():
+        for mark in own:
+            joined.merge(owner.setdefault(mark, image_id), image_id)
+    return {image_id: first for images in joined.subsets() for first in [min(images)] for image_id in images}
 
 
 def assign_splits(

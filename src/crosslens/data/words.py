@@ -24,6 +24,7 @@ PRONOUNS = ("ه", "ها", "هما", "هم", "هن", "ي", "ك", "كما", "كم"
 """Arabic possessive and object suffixes."""
 ACCUSATIVE = "ا"
 """The alif that carries the accusative tanwin of an indefinite masculine noun."""
+PREPOSITIONS = frozenset(("ب", "ل", "ك"))
 PREFIXES = ("و", "ف", "ب", "ل", "ك", "س", ARTICLE)
 SUFFIXES = (ACCUSATIVE, *PRONOUNS)
 
@@ -119,8 +120,9 @@ def arabic_candidates(word: str) -> list[Candidate]:
     """Every reading of an Arabic word as prefixes + stem + suffix, the longest stem first, the whole word foremost.
 
     Which readings are words is the lexicon's to say. A noun with the article takes neither a possessive suffix nor the
-    accusative alif, the article is written with a bare alif (so آلام "pains" is not the أم "mother"), and a ت before
-    a pronoun may be an opened ta marbuta (ابنتها is ابنة + ها).
+    accusative alif, and behind a preposition no noun takes the latter (كاميرا is a camera, not "like a prince"). The
+    article is written with a bare alif (so آلام "pains" is not the أم "mother"), and a ت before a pronoun may be an
+    opened ta marbuta (ابنتها is ابنة + ها).
     """
     bare = strip_marks(word)
     found = []
@@ -134,6 +136,8 @@ def arabic_candidates(word: str) -> list[Candidate]:
         for suffix in SUFFIXES:
             stem = rest.removesuffix(suffix)
             if stem == rest or len(stem) < MIN_STEM:
+                continue
+            if suffix == ACCUSATIVE and not PREPOSITIONS.isdisjoint(prefixes):
                 continue
             found.append(Candidate(stem, prefixes, suffix))
             if stem.endswith("ت") and suffix != ACCUSATIVE:

@@ -1,0 +1,178 @@
+"""Names of emoji: the gender of the sequence is the gender of the names, and pairs differ in nothing else."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from crosslens.data.labels import gendered_spans, label, load_lexicon
+from crosslens.data.splits import assign_splits, keep_together
+from crosslens.sources.emoji_names import emoji_names, image_id
+
+emoji = pytest.importorskip("emoji", reason="needs the package emoji")
+
+LEXICONS = Path(__file__).parents[2] / "resources/lexicons"
+WORD = {"female": {"woman", "women", "girl"}, "male": {"man", "men", "boy"}}
+
+
+@pytest.fixture(scope="module")
+def names():
+    return emoji_names()
+
+
+@pytest.fixture(scope="module")
+def pairs(names):
+    found = {}
+    for name in names:
+        if name.pair:
+            found.setdefault(name.pair, {})[name.gender] = name
+    return found
+
+
+def test_every_fully_qualified_emoji_of_the_package_is_there_once(names):
+    emoji.config.load_language("ar")
+    known = {
+        key
+        for key, data in emoji.EMOJI_DATA.items()
+        if data["status"] == emoji.STATUS["fully_qualified"] and "ar" in data
+    }
+    assert {name.emoji for name in names} == known
+    assert len({name.image_id for name in names}) == len(names)
+    assert [name.image_id for name in names] == sorted(name.image_id for name in names)
+
+
+def test_names_say_what_the_package_says_up_to_punctuation(names):
+    def letters(text):
+        return re.findall(r"[^\W_]+", text)
+
+    for name in names:
+        said = letters(name.english)
+        assert said == (["flag"] if name.category == "flag" else []) + letters(
+            emoji.EMOJI_DATA[name.emoji]["en"]
+        )
+        assert letters(name.arabic) == letters(emoji.EMOJI_DATA[name.emoji]["ar"])
+        assert re.search("[\u0621-\u064a]", name.arabic) and not re.search("[_:]$|__", name.english)
+
+
+def test_gender_of_the_sequence_is_that_of_the_english_words(names):
+    """The words of a person's name are independent of the signs in the sequence."""
+    told = Counter()
+    for name in names:
+        if name.category not in ("activity", "role", "person", "people"):
+            assert name.gender == "unknown"
+            continue
+        words = set(re.findall(r"[a-z]+", name.english.casefold()))
+        said = {gender for gender, known in WORD.items() if words & known}
+        if said:
+            assert name.gender == (said.pop() if len(said) == 1 else "unknown"), name
+        told[name.gender, bool(words & (WORD["female"] | WORD["male"]))] += 1
+    assert told["female", True] > 600 and told["male", True] > 600
+    wordless = {name.english.split(":")[0] for name in names if name.gender != "unknown"} - {
+        name.english.split(":")[0]
+        for name in names
+        if set(re.findall("[a-z]+", name.english)) & (WORD["female"] | WORD["male"])
+    }
+    assert wordless == {"Mrs. Claus", "Santa Claus", "mermaid", "merman", "prince", "princess"}
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_no_lexicon_reads_a_gendered_name_as_the_other_gender(names, language):
+    lexicon = load_lexicon(LEXICONS / f"gender_{language}.yaml", language)
+    for name in names:
+        if name.gender != "unknown":
+            text = name.english if language == "en" else name.arabic
+            assert label(text, language, lexicon) in (name.gender, "unknown"), name
+
+
+@pytest.mark.parametrize(
+    ("language", "differ"), [("en", {"Claus"}), ("ar", {"كلوز", "طائرة", "حراسة", "بدلة", "كرات", "بحر"})]
+)
+def test_the_lexicons_of_emoji_know_every_word_that_tells_the_gender(names, pairs, language, differ):
+    """Labels are exact, and what is left of two names of a pair without these words is one text, but for `differ`."""
+    lexicon = load_lexicon(LEXICONS / f"emoji_{language}.yaml", language)
+
+    def text(name):
+        return name.english if language == "en" else name.arabic
+
+    def masked(name):
+        kept = text(name)
+        for start, end, _ in gendered_spans(kept, language, lexicon):
+            kept = kept[:start] + " " * (end - start) + kept[end:]
+        return re.findall(r"[^\W_]+", kept)
+
+    assert all(
+        label(text(name), language, lexicon) == name.gender for name in names if name.gender != "unknown"
+    )
+    left = [(masked(members["female"]), masked(members["male"])) for members in pairs.values()]
+    unequal = [(female, male) for female, male in left if female != male]
+    assert all(any(word in side for word in differ for side in map(" ".join, both)) for both in unequal)
+    assert len(unequal) <= 0.06 * len(left)
+
+
+def test_a_pair_differs_in_gender_only(pairs):
+    assert len(pairs) > 600 and sum("-1f3f" not in pair for pair in pairs) >= 90
+    same = {"woman": "man", "women": "men", "girl": "boy", "princess": "prince", "mermaid": "merman"}
+    different_role = {"Mrs. Claus", "woman dancing"}
+    for members in pairs.values():
+        female, male = members["female"], members["male"]
+        assert (female.category, female.group) == (male.category, male.group)
+        assert female.arabic != male.arabic
+        if female.english.split(":")[0] not in different_role:
+            swapped = re.sub(r"\w+", lambda word: same.get(word[0], word[0]), female.english)
+            assert swapped == male.english
+
+
+def test_tones_of_a_role_are_one_group_and_leave_with_it(names):
+    teachers = {name.english for name in names if name.group == "emoji_1f9d1-200d-1f3eb"}
+    assert len(teachers) == 18 and {"teacher", "man teacher", "woman teacher: dark skin tone"} <= teachers
+    toneless = emoji_names(skin_tones=False)
+    assert set(toneless) < set(names) and {name.group for name in toneless} >= {
+        name.group for name in names if name.gender != "unknown"
+    }
+    assert not any("skin tone" in name.english for name in toneless)
+
+
+def test_splits_by_group_keep_every_pair_whole_and_balanced(names, pairs):
+    together = keep_together({name.image_id: [name.group] for name in names})
+    strata = dict.fromkeys(together.values(), "all")
+    assigned = assign_splits(strata, {"train": 0.7, "select": 0.15, "test": 0.15}, 0)
+    split = {name.image_id: assigned[together[name.image_id]] for name in names}
+    for members in pairs.values():
+        assert split[members["female"].image_id] == split[members["male"].image_id]
+
+
+@pytest.mark.parametrize(
+    ("sequence", "english", "arabic", "gender", "category"),
+    [
+        ("👩🏽‍🏫", "woman teacher: medium skin tone", "معلمة: بشرة بلون معتدل", "female", "role"),
+        ("👨🏿‍🦱", "man: dark skin tone, curly hair", None, "male", "role"),
+        ("👨‍👩‍👧", "family: man, woman, girl", None, "unknown", "people"),
+        ("👨🏻‍❤️‍👨🏿", "couple with heart: man, man, light skin tone, dark skin tone", None, "male", "people"),
+        ("🏃‍♀️‍➡️", "woman running facing right", "راكضة متجه لليمين", "female", "activity"),
+        ("🇪🇬", "flag: Egypt", "علم مصر", "unknown", "flag"),
+        ("👍🏾", "thumbs up: medium-dark skin tone", None, "unknown", "body"),
+        ("♀️", "female sign", "رمز أنثى", "unknown", "other"),
+        ("🧑‍⚖️", "judge", None, "unknown", "role"),
+    ],
+)
+def test_by_hand(names, sequence, english, arabic, gender, category):
+    (name,) = [name for name in names if name.image_id == image_id(sequence)]
+    assert (name.english, name.gender, name.category) == (english, gender, category)
+    assert arabic in (None, name.arabic)
+
+
+def test_the_snakefile_can_afford_it():
+    """In processor time, as the machine may be busy; nothing heavy is imported."""
+    code = """
+import sys, time
+from crosslens.sources.plan import identity, row_count
+names = {"emoji": {"skin_tones": True, "pictures": None, "font": None}, "messages": None}
+row_count(names), identity(names)
+assert not {"torch", "numpy", "pandas", "PIL", "emoji"} & sys.modules.keys()
+print(time.process_time())
+"""
+    seconds = [float(subprocess.check_output([sys.executable, "-c", code], text=True)) for _ in range(3)]
+    assert min(seconds) < 0.3
