@@ -1,0 +1,1 @@
+"""Texts that the model writes itself, and its activations at the very tokens that it wrote."""
