@@ -11,19 +11,16 @@ from crosslens.figures.decoder import decoder_figure
 from crosslens.figures.density import density_figure
 from crosslens.figures.effect_sizes import effect_sizes_figure
 from crosslens.figures.gender_features import gender_features_figure
-from crosslens.figures.layer import (
-    SHOWN,
-    decoder_frames,
-    density_frames,
-    effect_frames,
-    gender_frame,
-    layer_figures,
-    training_frame,
-)
+from crosslens.figures.gender_layer import SHOWN, effect_frames, gender_frame, gender_layer_figures
+from crosslens.figures.layer import decoder_frames, density_frames, layer_figures, training_frame
 from crosslens.figures.training import training_figure
 from crosslens.tables.documents import read_json, read_table
 
 NAMES = ["decoder.png", "density.png", "effect_sizes.png", "gender_features.png", "training.png"]
+STAGES = {
+    layer_figures: ("training", "quality"),
+    gender_layer_figures: ("effects", "gender", "cross_lingual"),
+}
 
 
 def words(figure) -> str:
@@ -53,10 +50,11 @@ def test_pretrained_saes_have_no_curve_and_the_figure_says_so(drawn_study, tmp_p
     alone = training_figure(training_frame({}, features), site="2", absent=[OTHERS])
     assert words(alone).count("no SAE was trained here") == 4 and "gemmascope" in words(alone)
     own = {key: path for key, path in drawn_study.quality["2"].items() if key.startswith(OTHERS)}
-    arguments = drawn_study.figures("2") | {"training": {}, "quality": own}
+    layer_figures(site="2", training={}, quality=own, out=tmp_path)
+    arguments = drawn_study.figures("2", "effects", "gender")
     for name in ("effects", "gender"):
         arguments[name] = {key: path for key, path in arguments[name].items() if key.startswith(OTHERS)}
-    layer_figures(**arguments | {"cross_lingual": {}}, out=tmp_path)
+    gender_layer_figures(**arguments, cross_lingual={}, out=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == NAMES
     assert set(gender_frame(arguments["gender"])["corpus"]) == {OTHERS}
 
@@ -182,7 +180,8 @@ def test_without_a_second_language_the_figure_says_so():
 
 def test_stage_writes_the_same_bytes_twice(drawn_study, tmp_path):
     for name in ("first", "second"):
-        layer_figures(**drawn_study.figures("2"), out=tmp_path / name)
+        for draw, wanted in STAGES.items():
+            draw(**drawn_study.figures("2", *wanted), out=tmp_path / name)
     assert sorted(path.name for path in (tmp_path / "first").iterdir()) == NAMES
     for name in NAMES:
         first, second = ((tmp_path / run / name).read_bytes() for run in ("first", "second"))
@@ -195,15 +194,16 @@ def test_stage_writes_the_same_bytes_twice(drawn_study, tmp_path):
     [("quality", "joint/en", "quality"), ("gender", "joint/en", "gender"), ("training", "joint", "training")],
 )
 def test_a_missing_file_or_field_is_named(drawn_study, tmp_path, argument, key, kind):
-    arguments = drawn_study.figures("2")
+    draw, wanted = next((draw, wanted) for draw, wanted in STAGES.items() if argument in wanted)
+    arguments = drawn_study.figures("2", *wanted)
     arguments[argument] = arguments[argument] | {key: tmp_path / "absent.json"}
     with pytest.raises(InputError, match="absent.json.*no such file"):
-        layer_figures(**arguments, out=tmp_path / "out")
+        draw(**arguments, out=tmp_path / "out")
     broken = tmp_path / "broken.json"
     broken.write_text(f'{{"schema": 1, "kind": "{kind}"}}')
     arguments[argument] = arguments[argument] | {key: broken}
     with pytest.raises(InputError, match="broken.json"):
-        layer_figures(**arguments, out=tmp_path / "out")
+        draw(**arguments, out=tmp_path / "out")
 
 
 def test_the_palette_is_seaborns_colorblind():

@@ -6,10 +6,11 @@ from result_files import LANGUAGES, OTHERS
 from test_layer_figures import words
 
 from crosslens.errors import InputError
+from crosslens.figures.gender_study import gender_figures, probes_frame, stereotype_frames
 from crosslens.figures.probes import probes_figure
 from crosslens.figures.quality import quality_figure
 from crosslens.figures.stereotype import stereotype_figure
-from crosslens.figures.study import probes_frame, quality_frame, stereotype_frames, study_figures
+from crosslens.figures.study import quality_frame, study_figures
 from crosslens.summary.layer import layer_summary
 from crosslens.summary.reading import Document
 from crosslens.tables.documents import read_json
@@ -103,9 +104,10 @@ def test_stereotype_points_are_the_shares_beside_the_planted_ones(drawn_study):
 
 def test_stage_is_deterministic_and_says_what_is_missing(drawn_study, layers, tmp_path):
     for name in ("first", "second"):
-        study_figures(layers=layers, stereotype=drawn_study.stereotype, out=tmp_path / name)
+        study_figures(layers=layers, out=tmp_path / name)
+        gender_figures(layers=layers, stereotype=drawn_study.stereotype, out=tmp_path / name)
     for name in ("quality.png", "probes.png", "stereotype.png"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
     assert "not measured" in words(stereotype_figure(*stereotype_frames(None)))
     with pytest.raises(InputError, match="no such file"):
-        study_figures(layers={"2": tmp_path / "absent.json"}, stereotype=None, out=tmp_path / "out")
+        study_figures(layers={"2": tmp_path / "absent.json"}, out=tmp_path / "out")

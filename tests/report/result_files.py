@@ -52,9 +52,8 @@ class Files:
         names = ("training", "quality", "spliced", "rankings", "gender", "probes", "cross_lingual")
         return {"site": site} | {name: getattr(self, name)[site] for name in names}
 
-    def figures(self, site: str) -> dict[str, Any]:
-        """Arguments of layer_figures, without `out`."""
-        names = ("training", "quality", "effects", "gender", "cross_lingual")
+    def figures(self, site: str, *names: str) -> dict[str, Any]:
+        """Arguments of a function that draws the figures of one layer, without `out`."""
         return {"site": site} | {name: getattr(self, name)[site] for name in names}
 
 

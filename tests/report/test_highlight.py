@@ -28,13 +28,18 @@ def test_a_vowel_sign_is_not_cut_from_its_letter():
     assert [piece.text for piece in pieces(text, [(5, 6, 2.0)], scale=2.0)] == ["ممرض", "ةٌ"]
 
 
+def test_an_emoji_of_several_characters_is_not_cut():
+    text = "a 👩🏽‍⚕️!"
+    assert [piece.text for piece in pieces(text, [(2, 3, 2.0)], scale=2.0)] == ["a ", "👩🏽‍⚕️", "!"]
+
+
 def test_a_span_outside_the_text_is_refused():
     with pytest.raises(InputError, match=r"\[2, 9\)"):
         pieces("abc", [(2, 9, 1.0)], scale=1.0)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.data(), st.text(alphabet="ab ةـًٌم🙂", max_size=20))
+@given(st.data(), st.text(alphabet="ab ةـًٌم🙂\u200d🏽", max_size=20))
 def test_the_pieces_joined_are_the_text(data, text):
     ends = st.integers(0, len(text))
     spans = data.draw(

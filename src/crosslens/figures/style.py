@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
+import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -59,6 +61,16 @@ def colour(key: str, keys: list[str]) -> str:
     """The colour of a language or corpus: fixed for the known ones, by position for others."""
     others = [other for other in keys if other not in CORPUS_COLOURS]
     return CORPUS_COLOURS.get(key) or SPARE[others.index(key) % len(SPARE)]
+
+
+WORDS = {"site", "corpus", "language", "category", "condition", "metric", "baseline", "probe"}
+"""Columns of the figures' tables that are no numbers."""
+
+
+def numeric(records: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    """Records as a table of these columns: numbers as floats, None as NaN."""
+    frame = pd.DataFrame(records, columns=columns)
+    return frame.astype({name: "float64" for name in columns if name not in WORDS})
 
 
 def heading(figure: Figure, title: str, note: str) -> None:

@@ -5,10 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
-from crosslens.report.cards import Examples, groups
+from crosslens.report.cards import Examples, groups, ranked_groups
 from crosslens.report.data import dataset_view
 from crosslens.report.findings import findings, verdict
-from crosslens.report.glossary import GLOSSARY
+from crosslens.report.glossary import glossary
+from crosslens.report.languages import (
+    retrieval_finding,
+    retrieval_view,
+    same_text,
+    transfer_finding,
+    transfer_view,
+    transfer_words,
+)
 from crosslens.report.numbers import plain
 from crosslens.report.page import render
 from crosslens.report.pictures import Picture, load_pictures
@@ -23,11 +31,16 @@ CONTENTS = {
     "quality": "Quality",
     "gender": "Gender",
     "stereotype": "Stereotypes",
+    "transfer": "Gender across languages",
+    "retrieval": "Translations",
     "cross-lingual": "Both languages",
     "features": "Features",
     "methods": "Definitions",
     "provenance": "Provenance",
 }
+
+
+GATHERED = ("saes", "gender", "probes", "cross_lingual", "transfer", "directions", "retrieval", "cka")
 
 
 def build_report(
@@ -66,14 +79,16 @@ def build_report(
                 expected=site,
                 mend="name the right file",
             )
-    records = {name: _gather(summaries, name) for name in ("saes", "gender", "probes", "cross_lingual")}
+    records = {name: _gather(summaries, name) for name in GATHERED}
+    if all(record["source"] == record["target"] for record in records["transfer"]):
+        records["transfer"] = []  # one language: its own direction is what the probes show
     data = dataset_view(Document(dataset, "dataset_summary"))
     told = stereotype_view(stereotype)
     pictures = load_pictures(figures)
     view = {
         "study": study,
-        "what": _what(source, data, list(summaries)),
-        "contents": [{"id": anchor, "title": title} for anchor, title in CONTENTS.items()],
+        "subject": _subject(records, told),
+        "what": _what(source, data, records["saes"], list(summaries)),
         "dataset": data,
         "saes": [_with_gates(record) for record in records["saes"]],
         "gate_names": _gate_names(records["saes"]),
@@ -81,17 +96,54 @@ def build_report(
         "gender": [record | {"words": verdict(record)} for record in records["gender"]],
         "probes": [record | {"name": _probed(record["corpus"])} for record in records["probes"]],
         "cross_lingual": records["cross_lingual"],
+        "transfer": transfer_view(records["transfer"], records["directions"]),
+        "transfer_words": transfer_words(records["directions"]),
+        "retrieval": retrieval_view(records["retrieval"], records["cka"]),
+        "same_text": same_text(records["cka"]),
         "stereotype": told,
         "figures": _placed(pictures, list(summaries)),
         "sweeps": sweep_views(sweeps or {}, pictures),
-        "features": groups(records["gender"], _sources(rankings, examples or {})),
-        "glossary": GLOSSARY,
+        "features": groups(records["gender"], _sources(rankings, examples or {}))
+        if records["gender"]
+        else ranked_groups(rankings),
         "provenance": _provenance(study, settings, source, summaries),
     }
+    across = [transfer_finding(records["transfer"], records["directions"])] if records["transfer"] else []
+    across += [retrieval_finding(records["retrieval"], records["cka"])] if records["retrieval"] else []
     view["findings"] = findings(
-        records["saes"], records["gender"], view["probes"], records["cross_lingual"], told
+        records["saes"], records["gender"], view["probes"], records["cross_lingual"], told, across
     )
+    view["contents"] = _contents(view)
+    view["glossary"] = glossary(view["contents"])
     Path(out).write_text(render(view), encoding="utf-8")
+
+
+def _contents(view: dict[str, Any]) -> dict[str, str]:
+    """The sections that have something to show: anchor -> title.
+
+    A study with gender has a section on stereotypes and, with two languages, on what they share, even where nothing was
+    measured, and is told so there; a study that asks for no gender has neither.
+    """
+    gender = view["gender"] or view["probes"]
+    bilingual = len({record["language"] for record in [*view["gender"], *view["probes"]]}) > 1
+    absent = {
+        "findings": not view["findings"],
+        "quality": not view["saes"],
+        "gender": not gender,
+        "stereotype": not (gender or view["stereotype"]),
+        "transfer": not view["transfer"],
+        "retrieval": not view["retrieval"],
+        "cross-lingual": not (view["cross_lingual"] or (gender and bilingual)),
+        "features": not view["features"],
+    }
+    return {anchor: title for anchor, title in CONTENTS.items() if not absent.get(anchor, False)}
+
+
+def _subject(records: dict[str, list[dict[str, Any]]], stereotype: dict[str, Any] | None) -> str:
+    """What the page is about; only a model that sees pictures has captioned some."""
+    model = "a vision-language model" if stereotype else "a language model"
+    gender = "gender in " if records["gender"] or records["probes"] or records["transfer"] else ""
+    return f"{gender}the {'features' if records['saes'] else 'activations'} of {model}"
 
 
 def stereotype_view(path: Path | None) -> dict[str, Any] | None:
@@ -155,12 +207,21 @@ def _probed(corpus: str) -> str:
     return "raw activations" if corpus == "activations" else f"codes, {corpus_name(corpus)}"
 
 
-def _what(source: dict[str, Any], data: dict[str, Any], sites: list[str]) -> str:
+def _what(source: dict[str, Any], data: dict[str, Any], saes: list[dict[str, Any]], sites: list[str]) -> str:
     model = source.get("name") or source.get("id") or "the model"
+    samples = "captions a language" if data["genders"] else "texts"
+    encoded = list(dict.fromkeys(record["site"] for record in saes))
+    measured = [f"sparse autoencoders at {_listed(encoded)}"] if encoded else []
+    if len(encoded) < len(sites):
+        measured.append(f"activations at {_listed(sites)}")
     return (
-        f"Model: {model}. {plain(data['images'])} pictures, {plain(data['samples'])} captions a language; "
-        f"sparse autoencoders at {', '.join(site_name(site) for site in sites)}."
+        f"Model: {model}. {plain(data['images'])} {data['unit']}s, {plain(data['samples'])} {samples}; "
+        f"{'; '.join(measured)}."
     )
+
+
+def _listed(sites: list[str]) -> str:
+    return ", ".join(site_name(site) for site in sites)
 
 
 def _placed(pictures: dict[str, Picture], sites: list[str]) -> dict[str, Any]:
@@ -178,7 +239,8 @@ def _placed(pictures: dict[str, Picture], sites: list[str]) -> dict[str, Any]:
         for site in sites
     }
     study = {
-        name: [pictures[name]] if name in pictures else [] for name in ("quality", "probes", "stereotype")
+        name: [pictures[name]] if name in pictures else []
+        for name in ("quality", "probes", "stereotype", "transfer", "retrieval")
     }
     return study | {
         "training": {site: some for site, some in training.items() if some},

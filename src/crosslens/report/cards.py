@@ -45,15 +45,8 @@ def groups(gender: list[dict[str, Any]], sources: dict[str, list[Examples]]) -> 
                     expected=f"those of {records[0]['sae']}, to which the gendered features belong",
                     mend="rebuild the analyses of this layer from one SAE",
                 )
-        result.append(
-            {
-                "title": f"{site_name(site)}, {corpus_name(corpus)} on {language_name(language)}",
-                "language": language,
-                "dir": direction(language),
-                "open": not result,
-                "cards": _cards(records, found, f"f-{site}-{corpus}-{language}"),
-            }
-        )
+        cards = _cards(records, found, f"f-{site}-{corpus}-{language}")
+        result.append(_group(site, corpus, language, cards, first=not result))
     return result
 
 
@@ -74,32 +67,73 @@ def _cards(records: list[dict[str, Any]], sources: list[Examples], prefix: str) 
                 line = {"condition": record["condition"], "q": entry["q_mann_whitney"]}
                 cards[key]["effects"].append(line | {name: entry[name] for name in names})
     for card in cards.values():
-        card["conditions"] = " and ".join(line["condition"] for line in card["effects"])
+        conditions = " and ".join(line["condition"] for line in card["effects"])
+        card["title"] = f"stronger for {card['side']} · {conditions}"
     return list(cards.values())
 
 
-def _examples(feature: int, sources: list[Examples]) -> dict[str, Any]:
+def ranked_groups(rankings: dict[str, Path]) -> list[dict[str, Any]]:
+    """The same for a study without gender: the first PER_SIDE features of each ranking, by `{corpus}/{language}/{site}`."""
+    result = []
+    for key, path in rankings.items():
+        corpus, language, site = key.split("/")
+        source, doc = Examples(path, "rankings"), Document(path, "rankings")
+        named: dict[int, list[str]] = {}
+        for name in doc("rankings"):
+            for entry in doc("rankings", name, "features")[:PER_SIDE]:
+                named.setdefault(entry["feature"], []).append(name)
+        cards = [
+            {"id": f"f-{site}-{corpus}-{language}-{feature}", "feature": feature, "effects": []}
+            | {"title": "first by ranking: " + ", ".join(names)}
+            | _examples(feature, [source], gendered=False)
+            for feature, names in named.items()
+        ]
+        result.append(_group(site, corpus, language, cards, first=not result))
+    return result
+
+
+def _group(
+    site: str, corpus: str, language: str, cards: list[dict[str, Any]], *, first: bool
+) -> dict[str, Any]:
+    return {
+        "title": f"{site_name(site)}, {corpus_name(corpus)} on {language_name(language)}",
+        "language": language,
+        "dir": direction(language),
+        "open": first,
+        "cards": cards,
+    }
+
+
+def _examples(feature: int, sources: list[Examples], *, gendered: bool = True) -> dict[str, Any]:
     for source in sources:
         examples = source.features.get(feature, [])[:EXAMPLES]
         if examples:
             scale = max(example["max"] for example in examples)
-            return {"max": scale, "examples": [_example(source, example, scale) for example in examples]}
+            shown = [_example(source, example, scale, gendered) for example in examples]
+            return {"max": scale, "examples": shown}
     return {"max": None, "examples": []}
 
 
-def _example(source: Examples, example: dict[str, Any], scale: float) -> dict[str, Any]:
+def _example(source: Examples, example: dict[str, Any], scale: float, gendered: bool) -> dict[str, Any]:
     at = source.index
     text: list[Piece] = []
-    for role, whole in (("prompt", example["prompt"]), ("caption", example["caption"])):
+    # the caption of a generated text is that text
+    parts = (
+        ("prompt", {"prompt"}, example["prompt"]),
+        ("caption", {"caption", "generated"}, example["caption"]),
+    )
+    for part, roles, whole in parts:
         spans = [
             (token[at["char_start"]], token[at["char_end"]], token[at["activation"]])
             for token in example["tokens"]
-            if token[at["role"]] == role and token[at["char_start"]] >= 0
+            if token[at["role"]] in roles and token[at["char_start"]] >= 0
         ]
         # A prompt is the same everywhere: it is shown where the feature fires on it.
-        if spans or role == "caption":
+        if spans or part == "caption":
             text += [*([Piece(" / ", None, 0.0)] if text else []), *pieces(whole, spans, scale)]
-    told = " · ".join(filter(None, [example["sample_id"], example["category"], example["gender"]]))
+    told = " · ".join(
+        filter(None, [example["sample_id"], example["category"], example["gender"] if gendered else ""])
+    )
     hidden = [token[at["activation"]] for token in example["tokens"] if token[at["char_start"]] < 0]
     # Words of the chat template stand in neither text; where the feature fires on them it must not look silent.
     where = f" · {max(hidden):.2f} on a word of the chat template, not shown" if hidden else ""

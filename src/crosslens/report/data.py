@@ -6,11 +6,23 @@ from crosslens.report.numbers import plain
 from crosslens.summary.names import language_name
 from crosslens.summary.reading import Document
 
+PICTURES = {
+    "unit": "picture",
+    "caption": "Pictures (captions) per split and gender",
+    "clean": "Nothing was quarantined: every picture opened.",
+}
+PROMPTS = {
+    "unit": "prompt",
+    "caption": "Prompts (texts) per split",
+    "clean": "Nothing was quarantined: the model wrote to every prompt.",
+}
+
 
 def dataset_view(summary: Document) -> dict[str, Any]:
     """What the page says about the data, out of the dataset summary."""
     counts = summary("counts")
-    genders = list(dict.fromkeys(cell["gender"] for cell in counts))
+    asked = summary("gender_source") != "none"
+    genders = list(dict.fromkeys(cell["gender"] for cell in counts)) if asked else []
     splits = list(dict.fromkeys(cell["split"] for cell in counts))
     rows = [
         {"split": name, "cells": [_sum(counts, split, gender) for gender in [*genders, None]]}
@@ -21,19 +33,24 @@ def dataset_view(summary: Document) -> dict[str, Any]:
         "caption": "the gender is derived from the words of the captions",
     }.get(summary("gender_source"), summary("gender_source"))
     categories = {cell["category"] for cell in counts if cell["category"]}
-    return {
+    shown = PICTURES if asked else PROMPTS
+    words = (
+        f"{plain(summary('images'))} pictures with {plain(summary('rows'))} captions in each of "
+        f"{', '.join(language_name(language) for language in summary('languages'))}; "
+        f"{plain(len(categories)) if categories else 'no'} categories; {source}. "
+        "A picture whose gender is not known is counted as unknown and never as one of the others."
+        if asked
+        else f"{plain(summary('images'))} prompts, {plain(summary('rows'))} texts that the model wrote, in "
+        f"{', '.join(language_name(language) for language in summary('languages'))}."
+    )
+    return shown | {
         "genders": genders,
         "rows": rows,
         "images": summary("images"),
         "samples": summary("rows"),
         "quarantine": summary("quarantine"),
         "agreement": [*_languages(summary), *_column(summary)],
-        "words": (
-            f"{plain(summary('images'))} pictures with {plain(summary('rows'))} captions in each of "
-            f"{', '.join(language_name(language) for language in summary('languages'))}; "
-            f"{plain(len(categories)) if categories else 'no'} categories; {source}. "
-            "A picture whose gender is not known is counted as unknown and never as one of the others."
-        ),
+        "words": words,
     }
 
 

@@ -14,13 +14,15 @@ def findings(
     probes: list[dict],
     cross: list[dict],
     stereotype: dict[str, Any] | None,
+    languages: list[dict[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Dicts of kind (found/null/warning), title and lines, most basic first."""
+    """Dicts of kind (found/null/warning), title and lines, most basic first; `languages`: findings on languages."""
     result = [_quality(saes)] if saes else []
     for condition in dict.fromkeys(record["condition"] for record in gender):
         result.append(_gender(condition, [r for r in gender if r["condition"] == condition]))
     if probes:
         result.append(_probes(probes))
+    result += languages or []
     if cross:
         result.append(_cross(cross))
     if stereotype:

@@ -1,5 +1,7 @@
 """What each number of the report is, in one line."""
 
+from collections.abc import Iterable
+
 GLOSSARY: dict[str, tuple[str, str]] = {
     "sae": (
         "Sparse autoencoder (SAE)",
@@ -18,8 +20,8 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "splits": (
         "Splits",
-        "Pictures are divided once: SAEs and probes learn on train, features are chosen on select, and every number "
-        "shown here comes from test. All captions and both languages of a picture fall into one split.",
+        "Pictures or prompts are divided once: SAEs and probes learn on train, features are chosen on select, and every number "
+        "shown here comes from test. All texts of one, in all languages, fall into one split.",
     ),
     "condition": (
         "Condition",
@@ -70,7 +72,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "ci": (
         "CI",
-        "95 % interval from resampling pictures; tokens or captions of a picture never count twice.",
+        "95 % interval from resampling pictures or prompts; tokens or texts of one never count twice.",
     ),
     "q": (
         "q, significant",
@@ -91,6 +93,29 @@ GLOSSARY: dict[str, tuple[str, str]] = {
         "AUROC",
         "Probability that a female picture is scored above a male one; .5 is chance and what the majority class gives.",
     ),
+    "transfer": (
+        "Transfer",
+        "A direction learned in one language, scored in another: by the difference of the class means of raw activations, or "
+        "by logistic regression with each language standardised by its own unlabelled train pictures. A constant offset "
+        "between languages plays no part. p: the test labels shuffled, two-sided. “Whole caption” includes the words that "
+        "state the gender: what the text says, a lexical matter. Where those are masked, the tokens after them have still "
+        "read them.",
+    ),
+    "direction": (
+        "Direction, length",
+        "Mean of female minus mean of male train pictures. Length: over the root mean squared distance of train pictures from "
+        "their mean. The cosine's null shuffles labels alike in both languages: what they share without any gender.",
+    ),
+    "retrieval": (
+        "R@1, R@5, MRR",
+        "Of the test captions, the share whose translation has the largest cosine (is among the five largest) of all "
+        "test pictures; mean of 1 / rank. Centred: each language minus the mean of its own train pictures.",
+    ),
+    "cka": (
+        "CKA",
+        "Centred kernel alignment of the two languages' captions of the same pictures: 1 for the same shape up to rotation "
+        "and scale. The unbiased one is 0 in expectation for unrelated captions.",
+    ),
     "cross": (
         "Agreement of effects",
         "Correlation over features live in both languages of d in one language with d in the other, in an SAE of both; "
@@ -108,3 +133,18 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
 }
 """anchor -> (term, definition)"""
+
+_OF_SECTIONS = {
+    "gender": {"condition", "d", "q", "null", "probe", "auroc"},
+    "stereotype": {"share", "planted"},
+    "transfer": {"transfer", "direction", "condition", "auroc"},
+    "retrieval": {"retrieval", "cka"},
+    "cross-lingual": {"cross", "d"},
+}
+
+
+def glossary(contents: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The terms of a page with the sections `contents`, and those of no section."""
+    owned = set().union(*_OF_SECTIONS.values())
+    shown = set().union(*(_OF_SECTIONS.get(section, set()) for section in contents))
+    return {anchor: told for anchor, told in GLOSSARY.items() if anchor in shown or anchor not in owned}

@@ -1,11 +1,11 @@
 """A text with each token's activation shown behind it, cut by character offsets so that no letter is lost."""
 
-import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from crosslens.errors import InputError
+from crosslens.tokens.words import clusters
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ def pieces(text: str, spans: Iterable[tuple[int, int, float]], scale: float) -> 
     """`text` cut at the borders of `spans` (start, end, activation), in characters, half-open.
 
     The pieces joined are the text. Where spans overlap (several byte-level tokens of one character) the largest
-    activation counts, and combining marks go with their letter. `scale` is the activation that gets full opacity.
+    activation counts, and characters are whole as a reader sees them. `scale` is the activation that gets full opacity.
     """
-    # A vowel sign stays with its letter: cut before it, a browser would draw it on a dotted circle.
-    starts = [at for at in range(len(text)) if at == 0 or not unicodedata.combining(text[at])] + [len(text)]
+    # Cut before a vowel sign a browser would draw it on a dotted circle, and cut inside an emoji two others.
+    starts = clusters(text)
     values: list[float] = [0.0] * len(text)
     borders = {0, len(text)}
     for start, end, value in spans:

@@ -13,6 +13,8 @@ CAPTIONS = {
     "quality": "Explained variance beside its baselines, L0, and cross-entropy recovered, per layer.",
     "probes": "AUROC of linear gender probes per layer, beside the majority class, shuffled labels and a control task.",
     "stereotype": "Share of captions that say woman for pictures that hide the gender, measured and planted.",
+    "transfer": "AUROC of the gender direction of each language in each language, per layer and condition.",
+    "retrieval": "How often a caption's translation is found first among all pictures, and CKA, per layer, beside chance.",
     "training": "Training curves: loss, FVU, L0 and dead features.",
     "density": "How often features fire: histogram of log10 firing frequency.",
     "decoder": "How alike features are: the largest cosine of each decoder row with another, beside random directions.",

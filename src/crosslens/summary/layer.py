@@ -6,12 +6,16 @@ from typing import Any
 
 from crosslens.errors import InputError
 from crosslens.summary.records import (
+    cka_records,
     cross_lingual_records,
+    direction_records,
     gender_records,
     probe_records,
     ranking_records,
+    retrieval_records,
     sae_records,
     training_records,
+    transfer_records,
 )
 from crosslens.tables.documents import write_json
 
@@ -26,14 +30,18 @@ def layer_summary(
     gender: dict[str, Path],
     probes: dict[str, Path],
     cross_lingual: dict[str, Path],
+    transfer: Path | None = None,
+    retrieval: Path | None = None,
     out: Path,
 ) -> None:
     """Gather the analysis files of `site` into `out`, JSON of kind `layer`, after checking them against each other.
 
-    Keys: `training` and `cross_lingual` by corpus, the others by `{corpus}/{language}`. Each of `saes`, `training`,
-    `gender`, `probes`, `cross_lingual` and `rankings` is a list of flat records; what was not measured is None. Raises
-    InputError where a file or field is missing or a check fails: EV = 1 − FVU, live + dead = d_sae, the same site
-    everywhere, one SAE per corpus, and the same number of test samples and pictures in all languages.
+    Keys: `training` and `cross_lingual` by corpus, the others by `{corpus}/{language}`; transfer: JSON of kind
+    gender_transfer; retrieval: JSON of kind retrieval. Any of them may be empty: a study of one language or without
+    gender. Each of `saes`, `training`, `gender`, `probes`, `cross_lingual`, `transfer`, `directions`, `retrieval`, `cka`
+    and `rankings` is a list of flat records; what was not measured is None. Raises InputError where a file or field is
+    missing or a check fails: EV = 1 − FVU, live + dead = d_sae, the same site everywhere, one SAE per corpus, and the
+    same number of test samples and pictures in all languages.
     """
     summary: dict[str, Any] = {
         "site": site,
@@ -42,6 +50,10 @@ def layer_summary(
         "gender": gender_records(gender),
         "probes": probe_records(probes),
         "cross_lingual": cross_lingual_records(cross_lingual),
+        "transfer": transfer_records(transfer),
+        "directions": direction_records(transfer),
+        "retrieval": retrieval_records(retrieval),
+        "cka": cka_records(retrieval),
         "rankings": ranking_records(rankings),
     }
     check(summary)
@@ -81,6 +93,10 @@ def check(summary: dict[str, Any]) -> None:
             _expect(where, "site", record["site"], site)
             if record["sae"] is not None:
                 _expect(where, "the SAE's digest", record["sae"], digests.get(record["corpus"]))
+    for kind in ("transfer", "retrieval"):
+        for record in summary[kind]:
+            where = f"{kind} from {record['source']} to {record['target']} at {site}"
+            _expect(where, "site", record["site"], site)
     for record in summary["gender"]:
         where = f"gender of {record['corpus']}/{record['language']} at {site}"
         _expect(where, "site", record["site"], site)

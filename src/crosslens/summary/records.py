@@ -172,3 +172,89 @@ def probe_records(probes: dict[str, Path]) -> list[dict[str, Any]]:
 def _bounds(name: str, score: dict[str, float] | None) -> dict[str, float | None]:
     score = score or {"value": None, "low": None, "high": None}
     return {name: score["value"], f"{name}_low": score["low"], f"{name}_high": score["high"]}
+
+
+def transfer_records(path: Path | None) -> list[dict[str, Any]]:
+    """One record per condition, source, target and method: AUROC on the target's test images with CI and null."""
+    if path is None:
+        return []
+    doc = Document(path, "gender_transfer")
+    records = []
+    for condition in doc("conditions"):
+        lexical = doc("conditions", condition, "lexical")
+        for row in doc("conditions", condition, "transfer"):
+            null = {f"null_{name}": row["null"][name] for name in ("q025", "q95", "q975")}
+            records.append(
+                {"site": doc("site"), "condition": condition, "lexical": lexical}
+                | {name: row[name] for name in ("source", "target", "method")}
+                | {"n": sum(row["n"].values())}
+                | {f"n_{gender}": row["n"][gender] for gender in ("female", "male")}
+                | _bounds("auroc", row["auroc"])
+                | null
+                | {"p": row["null"]["p"]}
+            )
+    return records
+
+
+def direction_records(path: Path | None) -> list[dict[str, Any]]:
+    """One record per condition and pair of languages: the cosine of their gender directions, and each one's length.
+
+    Lists have one entry a language: `train` images of known gender, `dropped` samples (train and test) that had
+    nothing to pool over, `lengths` relative to the spread of the train images and their 95 % level under shuffled labels.
+    """
+    if path is None:
+        return []
+    doc = Document(path, "gender_transfer")
+    records = []
+    for condition in doc("conditions"):
+        languages = doc("conditions", condition, "languages")
+        for row in doc("conditions", condition, "cosine"):
+            both = [languages[language] for language in row["languages"]]
+            records.append(
+                {
+                    "site": doc("site"),
+                    "condition": condition,
+                    "lexical": doc("conditions", condition, "lexical"),
+                }
+                | {"languages": row["languages"], "cosine": row["value"], "p": row["null"]["p"]}
+                | {"null_low": row["null"]["q025"], "null_high": row["null"]["q975"]}
+                | {"train": [told["train"]["female"] + told["train"]["male"] for told in both]}
+                | {"dropped": [sum(told[s]["dropped_samples"] for s in ("train", "test")) for told in both]}
+                | {"lengths": [told["direction"]["relative_norm"] for told in both]}
+                | {"lengths_null": [told["direction"]["null"]["q95"] for told in both]}
+            )
+    return records
+
+
+def retrieval_records(path: Path | None) -> list[dict[str, Any]]:
+    """One record per source, target and centring: R@1, R@5 and MRR with CI beside chance, over `images` candidates."""
+    if path is None:
+        return []
+    doc = Document(path, "retrieval")
+    records = []
+    for pair in doc("pairs"):
+        for row in pair["retrieval"]:
+            record = {"site": doc("site"), "images": pair["images"]}
+            record |= {name: row[name] for name in ("source", "target", "centred")}
+            for name in pair["chance"]:
+                record |= _bounds(name, row[name]) | {f"{name}_chance": pair["chance"][name]}
+            records.append(record)
+    return records
+
+
+def cka_records(path: Path | None) -> list[dict[str, Any]]:
+    """One record per pair of languages: CKA, unbiased and biased, beside the mean and 95 % level of shuffled pairs.
+
+    `same_text`: per language, images whose captions another image has too.
+    """
+    if path is None:
+        return []
+    doc = Document(path, "retrieval")
+    records = []
+    for pair in doc("pairs"):
+        record = {"site": doc("site")} | {name: pair[name] for name in ("languages", "images", "same_text")}
+        for name, found in pair["cka"].items():
+            record |= {name: found["value"], f"{name}_null": found["null"]["mean"]}
+            record |= {f"{name}_q95": found["null"]["q95"], f"{name}_p": found["null"]["p"]}
+        records.append(record)
+    return records

@@ -1,0 +1,1 @@
+"""How alike two languages, models or seeds represent the same samples."""

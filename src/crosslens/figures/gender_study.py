@@ -1,0 +1,78 @@
+"""The figures on gender over all layers of a study, from the layers' summaries."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from crosslens.figures.probes import probes_figure
+from crosslens.figures.stereotype import stereotype_figure
+from crosslens.figures.style import numeric, save
+from crosslens.figures.transfer import transfer_figure, transfer_frame
+from crosslens.summary.reading import Document
+from crosslens.summary.records import main_corpora
+from crosslens.summary.stereotype import stereotype_records
+
+_STEREOTYPE = {
+    "shares": [
+        "language",
+        "category",
+        "share",
+        "low",
+        "high",
+        "images_gendered",
+        "captions_gendered",
+        "q",
+        "planted",
+    ],
+    "fits": ["language", "r", "r_low", "r_high", "mae", "categories"],
+}
+_PROBES = ["site", "corpus", "language", "condition", "probe", "auroc", "low", "high", "n", "majority"]
+
+
+def gender_figures(*, layers: dict[str, Path], stereotype: Path | None, out: Path) -> None:
+    """Write {probes, transfer, stereotype}.png to the folder `out`.
+
+    layers: site -> its summary. Without a stereotype result its figure says so in words. Raises InputError where a
+    file or field is missing.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    summaries = [Document(path, "layer") for path in layers.values()]
+    save(probes_figure(probes_frame(summaries)), out / "probes.png")
+    save(transfer_figure(transfer_frame(summaries)), out / "transfer.png")
+    save(stereotype_figure(*stereotype_frames(stereotype)), out / "stereotype.png")
+
+
+def stereotype_frames(path: Path | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of stereotype_figure: shares and fits; none without a result."""
+    records = {"shares": [], "fits": []} if path is None else stereotype_records(path)
+    return numeric(records["shares"], _STEREOTYPE["shares"]), numeric(records["fits"], _STEREOTYPE["fits"])
+
+
+def probes_frame(summaries: list[Document]) -> pd.DataFrame:
+    """Rows of probes_figure: raw activations with their null and control, codes of the SAE of `main_corpora`."""
+    rows = []
+    for summary in summaries:
+        records = summary("probes")
+        shown = main_corpora([record for record in records if record["corpus"] != "activations"])
+        for record in records:
+            corpus, language = record["corpus"], record["language"]
+            of = {"site": summary("site")} | {
+                name: record[name] for name in ("corpus", "language", "condition")
+            }
+            of |= {"n": record["n"], "majority": record["majority"]}
+            bounds = {"low": record["auroc_low"], "high": record["auroc_high"]}
+            if corpus == "activations":
+                rows.append({**of, **bounds, "probe": "activations", "auroc": record["auroc"]})
+                for null in ("shuffled", "control"):
+                    rows.append(
+                        {
+                            **of,
+                            "probe": null,
+                            "auroc": record[null],
+                            "low": record[f"{null}_low"],
+                            "high": record[f"{null}_high"],
+                        }
+                    )
+            elif corpus == shown[language]:
+                rows.append({**of, **bounds, "probe": "codes", "auroc": record["auroc"]})
+    return numeric(rows, _PROBES).dropna(subset=["auroc"])

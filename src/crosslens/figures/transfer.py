@@ -1,0 +1,104 @@
+"""Does the gender direction of one language tell gender in another? AUROC over layers."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from crosslens.figures.gender_features import CONDITIONS
+from crosslens.figures.sites import runs, site_ticks
+from crosslens.figures.style import colour, heading, nothing, style
+from crosslens.summary.names import language_name, site_order
+from crosslens.summary.reading import Document
+
+TITLES = {
+    **CONDITIONS,
+    "text": "prompt and caption read (label words masked)",
+    "caption_whole": "whole caption, label words included (lexical)",
+}
+METHODS = {"difference_of_means": "difference of means", "logistic": "logistic regression"}
+_NUMBERS = ["auroc", "auroc_low", "auroc_high", "null_q025", "null_q975", "n"]
+_COLUMNS = ["site", "condition", "source", "target", "method", *_NUMBERS]
+
+
+def transfer_frame(summaries: list[Document]) -> pd.DataFrame:
+    """Rows of transfer_figure out of the layers' summaries; what was not measured has no row."""
+    rows = [record for summary in summaries for record in summary("transfer")]
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    return frame.astype(dict.fromkeys(_NUMBERS, "float64")).dropna(subset=["auroc"])
+
+
+def transfer_figure(transfer: pd.DataFrame) -> Figure:
+    """AUROC with its CI as a band against the site: a row per condition, a column per method, a line per pair.
+
+    transfer: rows (site, condition, source, target, method, auroc, auroc_low, auroc_high, null_q025, null_q975, n).
+    """
+    sites = sorted(set(transfer["site"]), key=site_order)
+    conditions = list(dict.fromkeys(transfer["condition"]))
+    methods = [method for method in METHODS if method in set(transfer["method"])]
+    with style():
+        figure = Figure(figsize=(5.4 * max(len(methods), 2), 1.7 + 2.8 * max(len(conditions), 1)))
+        grid = figure.subplots(
+            max(len(conditions), 1), max(len(methods), 1), sharex=True, sharey=True, squeeze=False
+        )
+        for i, condition in enumerate(conditions):
+            for j, method in enumerate(methods):
+                at = (transfer["condition"] == condition) & (transfer["method"] == method)
+                _panel(grid[i][j], transfer[at], sites)
+                grid[i][j].set_title(_title(transfer[at], condition, method), fontsize=8.5)
+            grid[i][0].set_ylabel("AUROC on test")
+        for axes in grid[:-1].flat:
+            axes.set_xlabel("")
+        if transfer.empty:
+            nothing(grid[0][0])
+        else:
+            handles = {}
+            for axes in grid.flat:
+                handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+            figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=8)
+        heading(
+            figure,
+            "Gender direction learned in one language, tested in another",
+            "Learned on train, scored on test pictures; colour: the language it is learned in; dashed: tested in another.\n"
+            "Bands: 95 % CI over test pictures. Grey: 95 % of scores with the test labels shuffled (widest of the lines).",
+        )
+    return figure
+
+
+def _title(rows: pd.DataFrame, condition: str, method: str) -> str:
+    counts = rows.groupby("target", sort=False)["n"].agg(["min", "max"]).astype(int)
+    told = ", ".join(
+        f"{language_name(language).split(' ')[0]} n = {low if low == high else f'{low} to {high}'}"
+        for language, low, high in counts.itertuples()
+    )
+    return f"{TITLES.get(condition, condition)}\n{METHODS[method]}; {told}"
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, sites: list[str]) -> None:
+    place = {site: i for i, site in enumerate(sites)}
+    languages = list(dict.fromkeys([*rows["source"], *rows["target"]]))
+    for run in runs(sites):
+        null = rows.groupby("site")[["null_q025", "null_q975"]].agg({"null_q025": "min", "null_q975": "max"})
+        null = null.reindex(run).dropna()
+        x = [place[site] for site in null.index]
+        axes.fill_between(x, null["null_q025"], null["null_q975"], color="#BBBBBB", alpha=0.45, linewidth=0)
+        if len(x) == 1:  # nothing to fill
+            axes.vlines(x, null["null_q025"], null["null_q975"], color="#BBBBBB", alpha=0.45, linewidth=12)
+        for (source, target), line in rows[rows["site"].isin(run)].groupby(["source", "target"], sort=False):
+            line = line.sort_values("site", key=lambda column: column.map(place))
+            x, shade = line["site"].map(place), colour(source, languages)
+            own = source == target
+            axes.fill_between(x, line["auroc_low"], line["auroc_high"], color=shade, alpha=0.13, linewidth=0)
+            axes.vlines(x, line["auroc_low"], line["auroc_high"], color=shade, alpha=0.35, linewidth=1)
+            axes.plot(
+                x,
+                line["auroc"],
+                "o-" if own else "s--",
+                color=shade,
+                markersize=4,
+                linewidth=1.3,
+                markerfacecolor=shade if own else "white",
+                label=" → ".join(language_name(language).split(" ")[0] for language in (source, target)),
+            )
+    axes.axhline(0.5, color="#333333", linewidth=0.9, linestyle=":", label="chance")
+    site_ticks(axes, sites)
+    axes.set_ylim(min(0.3, axes.get_ylim()[0]), 1.02)

@@ -1,0 +1,325 @@
+"""Does the gender direction of one language tell gender in another? Transfer on raw activations at one site."""
+
+import logging
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from crosslens.errors import InputError
+from crosslens.features.pooling import CONDITIONS as POOLED
+from crosslens.features.pooling import pool_activations
+from crosslens.gender.images import ImageTable, by_image
+from crosslens.gender.probes import FOLDS, auroc, fit_and_score
+from crosslens.gender.resampling import bootstrap_weights, stream
+from crosslens.tables.activations import Activations
+from crosslens.tables.documents import read_table, write_json
+from crosslens.tables.tokens import TokenTable, read_tokens
+
+log = logging.getLogger(__name__)
+
+CAPTION_WHOLE = "caption_whole"
+CONDITIONS = {**{name: (name, name != "prompt") for name in POOLED}, CAPTION_WHOLE: ("caption", False)}
+"""Condition -> (what is pooled, whether label words are left out). `caption_whole` keeps the words that state the
+gender: it shows what the text says, a lexical matter, and is never to be read as the masked `caption`."""
+METHODS = {
+    "difference_of_means": "mean of female minus mean of male train images of the source, on raw activations; scores "
+    "are the inner products with it, each language centred by its own train mean, which no AUROC depends on",
+    "logistic": "logistic regression on the source's train images, C by cross-validation there; each language is "
+    "standardised by the mean and standard deviation of its own train images, labels unused",
+}
+
+
+@dataclass(frozen=True)
+class Language:
+    """Pooled images of one language and condition."""
+
+    train: ImageTable
+    test: ImageTable
+    dropped: dict[str, int]
+    """Split -> samples with no token left to pool over."""
+
+
+def gender_transfer(
+    *,
+    datasets: dict[str, Path],
+    tokens: dict[str, list[Path]],
+    activations: dict[str, list[Path]],
+    conditions: list[str],
+    bootstraps: int,
+    permutations: int,
+    seed: int,
+    out: Path,
+) -> None:
+    """Learn gender on `train` of each language and score it on `test` of each; see `transfer`.
+
+    Keys of the three mappings are the languages; `conditions` are names of CONDITIONS. Writes JSON of kind
+    gender_transfer. Raises InputError for an unknown condition and for activations of different sites or models.
+    """
+    stored = open_languages(datasets, tokens, activations)
+    languages = list(stored)
+    results = {}
+    for condition in conditions:
+        if condition not in CONDITIONS:
+            raise InputError(
+                "conditions", found=condition, expected=list(CONDITIONS), mend="name one of these"
+            )
+        pooled = {
+            language: _pool(stored[language], read_tokens(tokens[language]), datasets[language], condition)
+            for language in languages
+        }
+        results[condition] = _reading(condition) | transfer(
+            pooled, bootstraps=bootstraps, permutations=permutations, seed=seed, name=condition
+        )
+    document = {
+        "site": stored[languages[0]].attributes["site"],
+        "width": stored[languages[0]].d_model,
+        "languages": languages,
+        "seed": seed,
+        "unit": "image",
+        "learned_on": "train",
+        "scored_on": "test",
+        "positive": "female",
+        "bootstraps": bootstraps,
+        "permutations": permutations,
+        "methods": METHODS,
+        "nulls": {
+            "auroc": "gender shuffled over the target's test images, the scores as they are; two-sided p",
+            "cosine": "gender shuffled over the train images, the same way in both languages: what languages that "
+            "see the same images share without any gender; two-sided p",
+            "relative_norm": "gender shuffled over the train images; one-sided p",
+        },
+        "conditions": results,
+    }
+    write_json(out, "gender_transfer", document)
+
+
+def open_languages(
+    datasets: dict[str, Path], tokens: dict[str, list[Path]], activations: dict[str, list[Path]]
+) -> dict[str, Activations]:
+    """The activations of each language; raises InputError unless all are of one site and model width."""
+    for name, mapping in (("datasets", datasets), ("tokens", tokens)):
+        if set(mapping) != set(activations):
+            raise InputError(
+                name,
+                found=f"languages {sorted(mapping)}",
+                expected=f"{sorted(activations)}, those of the activations",
+                mend=f"give the {name} of every language",
+            )
+    stored = {language: Activations(paths) for language, paths in activations.items()}
+    (first, reference), *others = stored.items()
+    for language, other in others:
+        for key in ("site", "model", "revision", "d_model"):
+            found, expected = (part.attributes.get(key) for part in (other, reference))
+            if found != expected:
+                raise InputError(
+                    other.paths[0],
+                    found=f"{key} {found!r} ({language})",
+                    expected=f"{expected!r} as in {reference.paths[0]} ({first})",
+                    mend="compare languages at one site of one model",
+                )
+    return stored
+
+
+def _reading(condition: str) -> dict[str, Any]:
+    pooled, masked = CONDITIONS[condition]
+    if masked:
+        words = "left out of pooling; in a causal model the tokens after them have read them"
+    else:
+        words = "kept: lexical" if condition == CAPTION_WHOLE else "none are read"
+    return {"pooled": pooled, "label_words": words, "lexical": condition == CAPTION_WHOLE}
+
+
+def _pool(stored: Activations, table: TokenTable, dataset: Path, condition: str) -> Language:
+    samples = read_table(dataset, "dataset")
+    samples = samples[samples["split"].isin(["train", "test"])]
+    pooling, masked = CONDITIONS[condition]
+    pooled = pool_activations(stored, table, samples, condition=pooling, mask_labels=masked)
+    split_of = dict(zip(samples["sample_id"], samples["split"], strict=True))
+    splits = np.array([split_of[sample_id] for sample_id in pooled.sample_ids], dtype=object)
+    tables = {}
+    for split in ("train", "test"):
+        rows = np.flatnonzero(splits == split)
+        ids = [pooled.sample_ids[row] for row in rows]
+        tables[split] = by_image(pooled.values[rows], ids, samples[samples["split"] == split])
+    dropped = [split_of[sample_id] for sample_id in pooled.dropped]
+    return Language(**tables, dropped={split: dropped.count(split) for split in tables})
+
+
+def transfer(
+    pooled: dict[str, Language], *, bootstraps: int, permutations: int, seed: int, name: str
+) -> dict[str, Any]:
+    """AUROC of every ordered pair of languages and method, cosines of the directions, and their lengths.
+
+    Only images of known gender take part; a language with fewer than FOLDS train images of a gender teaches nothing
+    and one whose test images lack a gender scores nothing (None). CI: 95 %, the target's test images resampled within
+    gender. `relative_norm`: length of the difference of means over the root mean squared distance of the train images
+    from their mean.
+    """
+    train = {language: images.train.labelled() for language, images in pooled.items()}
+    test = {language: images.test.labelled() for language, images in pooled.items()}
+    learnable = [
+        language
+        for language, images in train.items()
+        if min((images.gender == gender).sum() for gender in ("female", "male")) >= FOLDS
+    ]
+    scores = {}
+    for source in learnable:
+        rng = stream(seed, "gender_transfer", name, source)
+        scores |= _scores(source, train[source], pooled, int(rng.integers(2**31)))
+    results = []
+    for source in pooled:
+        for target in pooled:
+            female = test[target].gender == "female"
+            counts = {"female": int(female.sum()), "male": int((~female).sum())}
+            for method in METHODS:
+                rng = stream(seed, "gender_transfer", name, source, target, method)
+                score = scores.get((source, target, method)) if min(counts.values()) else None
+                results.append(
+                    {"source": source, "target": target, "method": method, "n": counts}
+                    | scored(score, female, bootstraps=bootstraps, permutations=permutations, rng=rng)
+                )
+    directions, nulls = {}, {}
+    for language in learnable:
+        images, female = train[language], train[language].gender == "female"
+        directions[language] = _directions(images.values, female[:, None])[:, 0]
+        order = _shuffles(images.image_ids, permutations, seed, name)
+        nulls[language] = _directions(images.values, order < female.sum())
+    return {
+        "languages": {
+            language: _described(images, directions.get(language), nulls.get(language))
+            for language, images in pooled.items()
+        },
+        "transfer": results,
+        "cosine": [
+            {"languages": list(pair)}
+            | (
+                _cosine_statement(*([found[language] for language in pair] for found in (directions, nulls)))
+                if set(pair) <= set(learnable)
+                else {"value": None, "null": null_band(np.empty(0), None)}
+            )
+            for pair in combinations(pooled, 2)
+        ],
+    }
+
+
+def _scores(
+    source: str, train: ImageTable, pooled: dict[str, Language], fold_seed: int
+) -> dict[tuple[str, str, str], np.ndarray]:
+    """(source, target, method) -> scores of the labelled test images of the target."""
+    female = train.gender == "female"
+    direction = _directions(train.values, female[:, None])[:, 0]
+    direction /= np.linalg.norm(direction) or 1.0
+    centre = {language: images.train.values.mean(axis=0) for language, images in pooled.items()}
+    spread = {language: images.train.values.std(axis=0) for language, images in pooled.items()}
+
+    def standard(language: str, images: ImageTable) -> np.ndarray:
+        # a channel that does not vary in train says nothing
+        scale = np.where(spread[language] > 0, spread[language], np.inf)
+        return (images.values - centre[language]) / scale
+
+    tests = {language: images.test.labelled() for language, images in pooled.items() if len(images.train)}
+    decided, _ = fit_and_score(
+        standard(source, train),
+        female,
+        np.concatenate([standard(language, images) for language, images in tests.items()]),
+        fold_seed,
+    )
+    logistic = np.split(decided, np.cumsum([len(images) for images in tests.values()])[:-1])
+    found = {}
+    for (target, images), score in zip(tests.items(), logistic, strict=True):
+        found[source, target, "difference_of_means"] = (images.values - centre[target]) @ direction
+        found[source, target, "logistic"] = score
+    return found
+
+
+def scored(
+    score: np.ndarray | None,
+    female: np.ndarray,
+    *,
+    bootstraps: int,
+    permutations: int,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """`auroc` with CI and its null; `score` (m) and `female` (m) bool of the same images, or no score at all."""
+    if score is None:
+        return {"auroc": None, "null": null_band(np.empty(0), None)}
+    value = auroc(score, female)
+    weights = bootstrap_weights(female, bootstraps, rng)
+    low, high = np.quantile(auroc(score, female, weights), [0.025, 0.975]) if bootstraps else (None, None)
+    ranks, positive = rankdata(score), int(female.sum())
+    chosen = rng.permuted(np.repeat(female[:, None], permutations, axis=1), axis=0)
+    null = (ranks @ chosen - positive * (positive + 1) / 2) / (positive * (len(female) - positive))
+    return {"auroc": {"value": value, "low": low, "high": high}, "null": null_band(null, value)}
+
+
+def _directions(values: np.ndarray, female: np.ndarray) -> np.ndarray:
+    """(d, B) difference of the class means under each labelling: values (m, d), female (m, B) bool."""
+    first, second = female / female.sum(axis=0), ~female / (~female).sum(axis=0)
+    return values.T @ (first - second)
+
+
+def _shuffles(image_ids: np.ndarray, draws: int, seed: int, name: str) -> np.ndarray:
+    """(m, B) ranks of the images in random orders that hang on their ids alone, so that languages agree on them."""
+    keys = [
+        stream(seed, "gender_transfer", name, "shuffle", str(image_id)).random(draws)
+        for image_id in image_ids
+    ]
+    return np.argsort(np.argsort(np.array(keys).reshape(len(image_ids), draws), axis=0), axis=0)
+
+
+def _described(images: Language, direction: np.ndarray | None, null: np.ndarray | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        split: getattr(images, split).counts() | {"dropped_samples": images.dropped[split]}
+        for split in ("train", "test")
+    }
+    if direction is None or null is None:
+        return document | {
+            "direction": {"norm": None, "relative_norm": None, "null": null_band(np.empty(0), None)}
+        }
+    values = images.train.values
+    spread = float(np.sqrt(np.square(values - values.mean(axis=0)).sum(axis=1).mean())) or np.nan
+    norm, lengths = float(np.linalg.norm(direction)), np.linalg.norm(null, axis=0) / spread
+    relative = norm / spread
+    band = null_band(lengths, relative, tails=1)
+    return document | {
+        "direction": {
+            "norm": norm,
+            "relative_norm": relative if np.isfinite(relative) else None,
+            "null": band,
+        }
+    }
+
+
+def _cosine_statement(directions: list[np.ndarray], nulls: list[np.ndarray]) -> dict[str, Any]:
+    cosine = _cosines(*(direction[:, None] for direction in directions))
+    value = float(cosine[0]) if np.isfinite(cosine[0]) else None
+    return {"value": value, "null": null_band(_cosines(*nulls), value)}
+
+
+def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(B) cosine of each column; NaN for a column of zeros."""
+    with np.errstate(invalid="ignore"):
+        return np.einsum("db,db->b", first, second) / (
+            np.linalg.norm(first, axis=0) * np.linalg.norm(second, axis=0)
+        )
+
+
+def null_band(null: np.ndarray, value: float | None, *, tails: int = 2) -> dict[str, float | None]:
+    """Mean, 2.5 %, 95 % and 97.5 % quantiles of a null and the p of `value`: of its upper tail, or twice the smaller."""
+    null = null[np.isfinite(null)]
+    if not len(null) or value is None or not np.isfinite(value):
+        return {"mean": None, "q025": None, "q95": None, "q975": None, "p": None}
+    above, below = np.sum(null >= value - 1e-12), np.sum(null <= value + 1e-12)
+    tail = above if tails == 1 else min(above, below)
+    q025, q95, q975 = np.quantile(null, [0.025, 0.95, 0.975])
+    return {
+        "mean": float(null.mean()),
+        "q025": float(q025),
+        "q95": float(q95),
+        "q975": float(q975),
+        "p": float(min(1.0, tails * (1 + tail) / (1 + len(null)))),
+    }

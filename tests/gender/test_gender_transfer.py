@@ -1,0 +1,293 @@
+"""Transfer of the gender direction on studies in which it is known what the languages share."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from crosslens.errors import InputError
+from crosslens.gender.transfer import gender_transfer, null_band, scored
+from crosslens.tables.activations import create_activations, pack
+from crosslens.tables.documents import read_json, write_table
+from crosslens.tables.tokens import ROLES, TokenTable, write_tokens
+
+WIDTH, CAPTIONS = 12, 2
+WORDS = ["woman", "reads", "books"]
+
+
+@dataclass
+class Bilingual:
+    datasets: dict[str, Path]
+    tokens: dict[str, list[Path]]
+    activations: dict[str, list[Path]]
+    frame: pd.DataFrame
+    values: dict[str, np.ndarray]
+    """(samples, 4, d): prompt token and three words, of which the first is the label word."""
+
+    def run(self, out: Path, conditions=("caption",), **changed) -> dict:
+        settings = {"bootstraps": 200, "permutations": 200, "seed": 0} | changed
+        given = {"datasets": self.datasets, "tokens": self.tokens, "activations": self.activations}
+        gender_transfer(**given, conditions=list(conditions), **settings, out=out)
+        return read_json(out, "gender_transfer")["conditions"]
+
+
+def write_bilingual(
+    root: Path, *, gender: dict, label: float = 0.0, offset=0.0, shared=0.0, images=180
+) -> Bilingual:
+    """English and Arabic captions of the same images.
+
+    gender: language -> (d) added to every word but the label word of pictures of women; label: added to the first channel
+    of the label word alone; offset: added to all of Arabic; shared: size of what an image's captions share.
+    """
+    rng = np.random.default_rng(0)
+    index = np.arange(images)
+    frame = pd.DataFrame(
+        {"image_id": [f"i{i:03d}" for i in index], "category": "", "caption": " ".join(WORDS)}
+    )
+    frame["gender"] = np.array(["female", "male", "female", "male", "unknown"], dtype=object)[index % 5]
+    frame["split"] = np.array(["train", "test", "select"], dtype=object)[index // 5 % 3]
+    frame = frame.loc[frame.index.repeat(CAPTIONS)].reset_index(drop=True)
+    frame.insert(0, "sample_id", [f"{i}#{k % CAPTIONS}" for k, i in enumerate(frame["image_id"])])
+    frame["label_spans"] = json.dumps([[0, 5]])
+    n = len(frame)
+    female = (frame["gender"] == "female").to_numpy()[:, None, None]
+    common = shared * rng.normal(size=(images, 1, WIDTH)).repeat(CAPTIONS, axis=0)
+    study = Bilingual({}, {}, {}, frame, {})
+    starts = [0, 6, 12]
+    table = TokenTable(
+        sample_ids=tuple(frame["sample_id"]),
+        offsets=np.arange(0, 4 * n + 1, 4),
+        sample=np.repeat(np.arange(n), 4),
+        position=np.tile(np.arange(4), n),
+        token_id=np.zeros(4 * n, dtype=np.int32),
+        role=np.tile([ROLES.index("prompt")] + [ROLES.index("caption")] * 3, n),
+        char_start=np.tile([0, *starts], n),
+        char_end=np.tile([3, *(start + 5 for start in starts)], n),
+    )
+    for language, direction in gender.items():
+        x = rng.normal(size=(n, 4, WIDTH)) + common + (offset if language == "ar" else 0.0)
+        x[:, 2:] += female * np.asarray(direction)
+        x[:, 1, 0] += label * female[:, 0, 0]
+        folder = root / language
+        folder.mkdir(parents=True)
+        study.datasets[language] = folder / "dataset.parquet"
+        write_table(study.datasets[language], "dataset", frame)
+        study.tokens[language] = [folder / "tokens.zarr"]
+        write_tokens(study.tokens[language][0], table, language=language)
+        study.activations[language] = [folder / "activations.zarr"]
+        attributes = {"site": "4", "layer": 4, "language": language, "model": "none", "revision": ""}
+        group = create_activations(
+            study.activations[language][0], d_model=WIDTH, dtype="float32", shard_bytes=1 << 22, **attributes
+        )
+        flat = x.reshape(4 * n, WIDTH)
+        for name, values in (("values", pack(flat, "float32")), ("norm", np.linalg.norm(flat, axis=1))):
+            group[name].resize((len(flat), *group[name].shape[1:]))
+            group[name][:] = values
+        study.values[language] = x.astype(np.float32)
+    return study
+
+
+def channel(i: int, size: float = 3.0) -> np.ndarray:
+    return size * np.eye(WIDTH)[i]
+
+
+def auroc(results: dict, source: str, target: str, method: str = "difference_of_means") -> dict:
+    (found,) = [
+        row
+        for row in results["transfer"]
+        if (row["source"], row["target"], row["method"]) == (source, target, method)
+    ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    study = write_bilingual(tmp_path_factory.mktemp("shared"), gender={"en": channel(0), "ar": channel(0)})
+    return study, study.run(study.datasets["en"].parent / "out.json", ["caption", "caption_whole", "prompt"])
+
+
+@pytest.mark.parametrize("method", ["difference_of_means", "logistic"])
+def test_a_shared_direction_transfers(shared, method):
+    results = shared[1]["caption"]
+    for source, target in (("en", "en"), ("en", "ar"), ("ar", "en"), ("ar", "ar")):
+        found = auroc(results, source, target, method)
+        assert found["auroc"]["value"] > 0.95 and found["auroc"]["low"] > 0.9
+        assert found["null"]["p"] < 0.02 and found["null"]["q975"] < 0.7
+        assert found["n"] == {"female": 24, "male": 24}
+    (cosine,) = results["cosine"]
+    assert cosine["value"] > 0.9 and cosine["null"]["p"] < 0.02
+    for language in ("en", "ar"):
+        direction = results["languages"][language]["direction"]
+        assert direction["relative_norm"] > direction["null"]["q975"] and direction["null"]["p"] < 0.01
+
+
+def test_numbers_are_those_of_a_computation_by_hand(shared):
+    study, results = shared
+    frame, labelled = study.frame, study.frame["gender"] != "unknown"
+    images = {}
+    for language, x in study.values.items():
+        pooled = pd.DataFrame(x[:, 2:].astype(np.float64).mean(axis=1)).groupby(frame["image_id"]).mean()
+        images[language] = pooled
+    by_image = frame[labelled].groupby("image_id")[["gender", "split"]].first()
+    train, test = (by_image[by_image["split"] == split] for split in ("train", "test"))
+    directions = {}
+    for language, pooled in images.items():
+        of = {g: pooled.loc[train.index[train["gender"] == g]].mean() for g in ("female", "male")}
+        directions[language] = of["female"] - of["male"]
+    for source in ("en", "ar"):
+        for target in ("en", "ar"):
+            score = images[target].loc[test.index] @ directions[source]
+            expected = roc_auc_score(test["gender"] == "female", score)
+            assert auroc(results["caption"], source, target)["auroc"]["value"] == pytest.approx(expected)
+    cosine = (directions["en"] @ directions["ar"]) / np.prod([np.linalg.norm(d) for d in directions.values()])
+    assert results["caption"]["cosine"][0]["value"] == pytest.approx(cosine)
+    everyone = images["ar"].loc[frame.loc[frame["split"] == "train", "image_id"].unique()]
+    spread = np.sqrt(np.trace(np.cov(everyone.T, ddof=0)))
+    described = results["caption"]["languages"]["ar"]["direction"]
+    assert described["norm"] == pytest.approx(np.linalg.norm(directions["ar"]))
+    assert described["relative_norm"] == pytest.approx(np.linalg.norm(directions["ar"]) / spread)
+
+
+def test_nothing_is_read_where_nothing_is_planted(shared):
+    results = shared[1]["prompt"]
+    for row in results["transfer"]:
+        assert 0.25 < row["auroc"]["value"] < 0.75 and row["null"]["p"] > 0.01
+    assert results["label_words"] == "none are read"
+
+
+def test_orthogonal_directions_do_not_transfer(tmp_path):
+    study = write_bilingual(tmp_path, gender={"en": channel(0), "ar": channel(1)})
+    results = study.run(tmp_path / "out.json")["caption"]
+    for method in ("difference_of_means", "logistic"):
+        assert all(auroc(results, a, a, method)["auroc"]["value"] > 0.95 for a in ("en", "ar"))
+        for pair in (("en", "ar"), ("ar", "en")):
+            found = auroc(results, *pair, method)
+            assert found["auroc"]["low"] < 0.6 and 0.25 < found["auroc"]["value"] < 0.75
+    (cosine,) = results["cosine"]
+    assert abs(cosine["value"]) < 0.3 and cosine["null"]["p"] > 0.01
+
+
+def test_an_offset_of_a_language_changes_nothing(shared, tmp_path):
+    moved = write_bilingual(tmp_path, gender={"en": channel(0), "ar": channel(0)}, offset=100.0)
+    results = moved.run(tmp_path / "out.json")["caption"]
+    for row in results["transfer"]:
+        before = auroc(shared[1]["caption"], row["source"], row["target"], row["method"])
+        assert row["auroc"]["value"] == pytest.approx(before["auroc"]["value"], abs=0.01)
+    assert results["cosine"][0]["value"] == pytest.approx(
+        shared[1]["caption"]["cosine"][0]["value"], abs=1e-4
+    )
+
+
+def test_transfer_may_work_one_way_only(tmp_path):
+    """English: gender in channel 0 alone. Arabic: as strong there, far stronger in a channel that is noise in English."""
+    gender = {"en": channel(0), "ar": channel(0) + channel(1, 20.0)}
+    results = write_bilingual(tmp_path, gender=gender).run(tmp_path / "out.json")["caption"]
+    there, back = auroc(results, "en", "ar"), auroc(results, "ar", "en")
+    assert there["auroc"]["value"] > 0.95 and there["null"]["p"] < 0.02
+    assert back["auroc"]["value"] < there["auroc"]["low"] and back["auroc"]["value"] < 0.8
+
+
+def test_an_opposite_direction_is_found_below_one_half(tmp_path):
+    study = write_bilingual(tmp_path, gender={"en": channel(0), "ar": -channel(0)})
+    results = study.run(tmp_path / "out.json")["caption"]
+    found = auroc(results, "en", "ar")
+    assert found["auroc"]["high"] < 0.1 and found["null"]["p"] < 0.02
+    assert results["cosine"][0]["value"] < -0.9 and results["cosine"][0]["null"]["p"] < 0.02
+
+
+def test_label_words_count_in_the_whole_caption_alone(tmp_path):
+    nothing = {"en": np.zeros(WIDTH), "ar": np.zeros(WIDTH)}
+    study = write_bilingual(tmp_path, gender=nothing, label=6.0)
+    results = study.run(tmp_path / "out.json", ["caption", "caption_whole"])
+    for row in results["caption"]["transfer"]:
+        assert 0.25 < row["auroc"]["value"] < 0.75
+    assert all(row["auroc"]["value"] > 0.95 for row in results["caption_whole"]["transfer"])
+    assert results["caption_whole"]["lexical"] and not results["caption"]["lexical"]
+
+
+def test_what_the_languages_share_without_gender_is_in_the_null_of_the_cosine(tmp_path):
+    """Captions of one image are alike in both languages: any split of the images gives alike directions."""
+    nothing = {"en": np.zeros(WIDTH), "ar": np.zeros(WIDTH)}
+    study = write_bilingual(tmp_path, gender=nothing, shared=5.0)
+    (cosine,) = study.run(tmp_path / "out.json")["caption"]["cosine"]
+    assert cosine["null"]["mean"] > 0.9 and cosine["null"]["p"] > 0.05
+
+
+def test_samples_without_another_word_are_counted(tmp_path):
+    study = write_bilingual(tmp_path, gender={"en": channel(0), "ar": channel(0)})
+    frame = study.frame.copy()
+    only = frame["image_id"].isin(["i000", "i001"]) | (frame["sample_id"] == "i005#1")
+    frame.loc[only, "label_spans"] = json.dumps([[0, 17]])
+    write_table(study.datasets["ar"], "dataset", frame)
+    results = study.run(tmp_path / "out.json", ["caption", "caption_whole"])
+    arabic = results["caption"]["languages"]["ar"]
+    assert arabic["train"]["dropped_samples"] == 4 and arabic["test"]["dropped_samples"] == 1
+    assert (arabic["train"]["female"], arabic["train"]["male"]) == (23, 23)
+    assert results["caption"]["languages"]["en"]["train"]["dropped_samples"] == 0
+    assert results["caption_whole"]["languages"]["ar"]["train"]["dropped_samples"] == 0
+
+
+def test_too_few_images_of_a_gender_are_undefined_not_guessed(tmp_path):
+    study = write_bilingual(tmp_path, gender={"en": channel(0), "ar": channel(0)})
+    frame = study.frame.copy()
+    frame.loc[frame["gender"] == "female", "gender"] = "unknown"
+    write_table(study.datasets["ar"], "dataset", frame)
+    results = study.run(tmp_path / "out.json")["caption"]
+    for row in results["transfer"]:
+        assert (row["auroc"] is None) == ("ar" in (row["source"], row["target"]))
+    assert results["cosine"][0]["value"] is None
+    assert results["languages"]["ar"]["direction"]["norm"] is None
+
+
+def test_null_and_interval_of_a_score():
+    rng = np.random.default_rng(0)
+    female = np.arange(40) % 2 == 0
+    score = np.round(rng.normal(size=40) + 0.4 * female, 1)
+    found = scored(score, female, bootstraps=300, permutations=4000, rng=rng)
+    assert found["auroc"]["value"] == pytest.approx(roc_auc_score(female, score))
+    null = [roc_auc_score(rng.permutation(female), score) for _ in range(1000)]
+    for name, level in (("q025", 0.025), ("q975", 0.975)):
+        assert found["null"][name] == pytest.approx(np.quantile(null, level), abs=0.03)
+    # two-sided p of Mann-Whitney by permutation
+    far = np.mean(np.abs(np.array(null) - 0.5) >= abs(found["auroc"]["value"] - 0.5))
+    assert found["null"]["p"] == pytest.approx(far, abs=0.05)
+
+
+def test_p_values_of_a_null():
+    null = np.arange(99.0)
+    assert null_band(null, 200.0)["p"] == pytest.approx(2 / 100)
+    assert null_band(null, -5.0)["p"] == pytest.approx(2 / 100)
+    assert null_band(null, -5.0, tails=1)["p"] == 1 and null_band(null, 200.0, tails=1)["p"] == 1 / 100
+    assert null_band(null, 49.0)["p"] == 1
+    assert null_band(null, None)["p"] is None
+
+
+def test_bad_input_is_named(shared, tmp_path):
+    study = shared[0]
+    with pytest.raises(InputError, match="caption_hole"):
+        study.run(tmp_path / "out.json", ["caption_hole"])
+    given = {"datasets": study.datasets, "tokens": study.tokens, "activations": study.activations}
+    rest = {
+        "conditions": ["caption"],
+        "bootstraps": 1,
+        "permutations": 1,
+        "seed": 0,
+        "out": tmp_path / "o.json",
+    }
+    with pytest.raises(InputError, match="those of the activations"):
+        gender_transfer(**given | {"tokens": {"en": study.tokens["en"]}}, **rest)
+    other = tmp_path / "other.zarr"
+    attributes = {"site": "5", "layer": 5, "language": "ar", "model": "none", "revision": ""}
+    create_activations(other, d_model=WIDTH, dtype="float32", shard_bytes=1 << 20, **attributes)
+    with pytest.raises(InputError, match="site '5'"):
+        gender_transfer(**given | {"activations": study.activations | {"ar": [other]}}, **rest)
+
+
+def test_same_seed_same_bytes(shared, tmp_path):
+    for name in ("a", "b"):
+        shared[0].run(tmp_path / name, bootstraps=20, permutations=20)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

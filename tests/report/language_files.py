@@ -1,0 +1,49 @@
+"""What the stages on two languages write for drawn images, with the gender direction as like as asked for."""
+
+from pathlib import Path
+
+import numpy as np
+
+from crosslens.alignment import retrieval
+from crosslens.gender.images import ImageTable
+from crosslens.gender.transfer import METHODS, Language, transfer
+from crosslens.tables.documents import write_json
+
+WIDTH = 10
+
+
+def write_transfer(
+    path: Path, *, site: str, shared: float, size: float = 2.0, conditions=("caption",), images: int = 120
+) -> Path:
+    """kind gender_transfer; the directions of the two languages have cosine `shared`, gender the length `size`."""
+    rng = np.random.default_rng(int(site.partition(".")[0]))
+    arabic = np.eye(WIDTH)[0] * shared + np.eye(WIDTH)[1] * np.sqrt(1 - shared**2)
+    found = {}
+    for condition in conditions:
+        gendered = 3 * size if condition == "caption_whole" else size
+        pooled = {}
+        for language, direction in (("en", np.eye(WIDTH)[0]), ("ar", arabic)):
+            tables = [_images(split, gendered * direction, images, rng) for split in ("train", "test")]
+            pooled[language] = Language(*tables, dropped={"train": 3, "test": 1 if language == "ar" else 0})
+        told = transfer(pooled, bootstraps=100, permutations=99, seed=0, name=condition)
+        found[condition] = {"lexical": condition == "caption_whole"} | told
+    write_json(path, "gender_transfer", {"site": site, "methods": METHODS, "conditions": found})
+    return path
+
+
+def _images(split: str, direction: np.ndarray, images: int, rng: np.random.Generator) -> ImageTable:
+    gender = np.array(["female", "male"], dtype=object)[np.arange(images) % 2]
+    values = rng.normal(size=(images, WIDTH)) + (gender == "female")[:, None] * direction
+    ids = np.array([f"{split}{i:03d}" for i in range(images)], dtype=object)
+    return ImageTable(values, ids, gender, np.full(images, "", dtype=object))
+
+
+def write_retrieval(path: Path, *, site: str, shared: float, images: int = 80) -> Path:
+    """kind retrieval; `shared` is the size of what the captions of an image share."""
+    rng = np.random.default_rng(int(site.partition(".")[0]))
+    common = shared * rng.normal(size=(images, WIDTH))
+    sides = [common + rng.normal(size=(images, WIDTH)) for _ in range(2)]
+    told = retrieval.compare(*sides, means=[np.zeros(WIDTH)] * 2, languages=("en", "ar"), rng=rng)
+    pair = {"languages": ["en", "ar"], "images": images, "same_text": [0, 2], "dropped_samples": [0, 0]}
+    write_json(path, "retrieval", {"site": site, "pairs": [pair | told]})
+    return path

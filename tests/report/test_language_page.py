@@ -1,0 +1,227 @@
+"""The sections on two languages say what the files say; a study has the sections that it has results for."""
+
+import re
+
+import pytest
+from language_files import write_retrieval, write_transfer
+from page_reader import Page
+from PIL import Image
+from result_files import arguments, change, write_study
+
+from crosslens.errors import InputError
+from crosslens.report.build import build_report
+from crosslens.report.languages import retrieval_finding, transfer_finding
+from crosslens.summary.layer import layer_summary
+from crosslens.summary.records import direction_records, transfer_records
+from crosslens.tables.documents import read_json, write_json
+
+SITES = ("2", "4")
+CONDITIONS = ("caption", "caption_whole")
+NOTHING = dict.fromkeys(
+    ("training", "quality", "spliced", "rankings", "gender", "probes", "cross_lingual"), {}
+)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """(folder, arguments of build_report, page) of a study with gender in two languages."""
+    folder = tmp_path_factory.mktemp("languages")
+    files = write_study(folder / "in")
+    given = arguments(files, folder)
+    for site, shared in zip(SITES, (0.1, 0.9), strict=True):
+        transfer = write_transfer(folder / f"t{site}.json", site=site, shared=shared, conditions=CONDITIONS)
+        retrieval = write_retrieval(folder / f"r{site}.json", site=site, shared=2 * shared)
+        layer_summary(**files.layer(site), transfer=transfer, retrieval=retrieval, out=given["layers"][site])
+    for name in ("transfer", "retrieval"):
+        Image.new("RGB", (30, 15), "white").save(folder / f"{name}.png")
+        given["figures"][name] = folder / f"{name}.png"
+    build_report(**given, out=folder / "index.html")
+    return folder, given, Page((folder / "index.html").read_text(encoding="utf-8"))
+
+
+def sections(page):
+    return [
+        value
+        for tag, name, value in page.attributes
+        if (tag, name) == ("section", "id") and value not in ("methods", "provenance")
+    ]
+
+
+def test_every_transfer_number_is_the_files(told):
+    folder, _, page = told
+    rows = [row for row in page.tables["transfer"] if row[0][0] != "site"]
+    heads = [row for row in page.tables["transfer"] if row[0][0] == "site"]
+    names = ["English → Arabic", "Arabic → English", "English → English", "Arabic → Arabic"]
+    assert [cell[0] for cell in heads[0][2::3]] == names and len(heads) == len(CONDITIONS)
+    pairs = [("en", "ar"), ("ar", "en"), ("en", "en"), ("ar", "ar")]
+    expected = []
+    for condition in CONDITIONS:
+        for site in SITES:
+            found = read_json(folder / f"t{site}.json", "gender_transfer")["conditions"][condition][
+                "transfer"
+            ]
+            at = {(row["method"], row["source"], row["target"]): row for row in found}
+            for method in ("difference_of_means", "logistic"):
+                cells = [at[method, *pair] for pair in pairs]
+                expected.append([repr(cell["auroc"][k]) for cell in cells for k in ("value", "low", "high")])
+    assert [[value for cell in row[2::3] for value in cell[1]] for row in rows] == expected
+
+
+def test_direction_and_retrieval_numbers_are_the_files(told):
+    folder, _, page = told
+    documents = [read_json(folder / f"t{site}.json", "gender_transfer")["conditions"] for site in SITES]
+    cosines = [doc[condition]["cosine"][0]["value"] for condition in CONDITIONS for doc in documents]
+    rows = [row for row in page.tables["directions"] if row[0][0] != "site"]
+    assert [row[1][1] for row in rows] == [[repr(value)] for value in cosines]
+    assert [row[7][0] for row in rows] == ["3"] * 4 and [row[11][0] for row in rows] == ["4"] * 4
+    rows = page.tables["retrieval"][1:]
+    for i, site in enumerate(SITES):
+        (pair,) = read_json(folder / f"r{site}.json", "retrieval")["pairs"]
+        for row, source in zip(rows[2 * i : 2 * i + 2], ("en", "ar"), strict=True):
+            (found,) = [r for r in pair["retrieval"] if (r["source"], r["centred"]) == (source, True)]
+            assert row[3][1] == [repr(found["r1"][k]) for k in ("value", "low", "high")]
+            assert row[4][1] == [repr(pair["chance"]["r1"])]
+            assert row[9][1] == [repr(pair["cka"]["unbiased"]["value"])]
+            assert row[12][1] == [repr(pair["cka"]["linear"]["value"])]
+
+
+def test_findings_read_the_numbers_and_keep_the_lexical_apart(told):
+    folder, _, page = told
+    records = [record for site in SITES for record in transfer_records(folder / f"t{site}.json")]
+    directions = [record for site in SITES for record in direction_records(folder / f"t{site}.json")]
+    finding = transfer_finding(records, directions)
+    assert finding["kind"] == "found" and finding["title"] in page.text
+    masked = [r for r in records if not r["lexical"] and (r["source"], r["target"]) == ("en", "ar")]
+    best = max(masked, key=lambda record: record["auroc"])
+    assert f"English → Arabic peaks at block {best['site']}" in finding["lines"][0]
+    assert (
+        f"AUROC {best['auroc']:.3f} [{best['auroc_low']:.3f}, {best['auroc_high']:.3f}]"
+        in finding["lines"][0]
+    )
+    assert "lexical" not in finding["lines"][0] and "lexical matter" in finding["lines"][1]
+    assert "3 in English (caption)" in page.text and "4 in Arabic (caption)" in page.text
+    assert "cannot be told apart: 2 in Arabic." in page.text
+
+
+def test_null_results_are_said(tmp_path):
+    path = write_transfer(tmp_path / "t.json", site="2", shared=0.0, size=0.0)
+    finding = transfer_finding(transfer_records(path), direction_records(path))
+    assert finding["kind"] == "null"
+    assert finding["title"].endswith("does not tell gender in the other beyond chance.")
+    path = write_retrieval(tmp_path / "r.json", site="2", shared=0.0)
+    layer_summary(**NOTHING, site="2", retrieval=path, out=tmp_path / "layer.json")
+    layer = read_json(tmp_path / "layer.json", "layer")
+    finding = retrieval_finding(layer["retrieval"], layer["cka"])
+    assert finding["kind"] == "null" and "not found more often than by chance" in finding["title"]
+
+
+def test_a_lexical_effect_alone_is_no_transfer(tmp_path):
+    path = write_transfer(tmp_path / "t.json", site="2", shared=0.9, conditions=("caption_whole",))
+    other = write_transfer(tmp_path / "o.json", site="2", shared=0.9, size=0.0)
+    finding = transfer_finding(
+        transfer_records(path) + transfer_records(other), direction_records(path) + direction_records(other)
+    )
+    assert finding["kind"] == "null" and "it does so in 4 of 4 cases" in finding["lines"][1]
+
+
+def test_what_cannot_be_scored_is_said_not_dropped(tmp_path):
+    path = write_transfer(tmp_path / "t.json", site="2", shared=0.9, images=6)
+    finding = transfer_finding(transfer_records(path), direction_records(path))
+    assert finding["kind"] == "null" and "too few pictures" in finding["lines"][0]
+
+
+def test_transfer_of_another_layer_is_refused(tmp_path):
+    path = write_transfer(tmp_path / "t.json", site="4", shared=0.9)
+    with pytest.raises(InputError, match="transfer from en to en at 2"):
+        layer_summary(**NOTHING, site="2", transfer=path, out=tmp_path / "layer.json")
+
+
+def test_a_study_with_gender_has_all_sections(told):
+    page = told[2]
+    assert sections(page) == [
+        *("findings", "data", "quality", "gender", "stereotype", "transfer", "retrieval"),
+        *("cross-lingual", "features"),
+    ]
+    links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
+    assert all(link[1:] in page.ids for link in links)
+
+
+@pytest.fixture()
+def generation(tmp_path):
+    """Arguments of build_report for texts in one language: SAEs, no gender, no second language."""
+    files = write_study(tmp_path / "in")
+    given = arguments(files, tmp_path)
+    for site in SITES:
+        alone = {
+            name: {key: path for key, path in table.items() if key.endswith("en")}
+            for name, table in files.layer(site).items()
+            if name in ("quality", "spliced", "rankings", "training")
+        }
+        layer_summary(**NOTHING | alone, site=site, out=given["layers"][site])
+    for path in given["rankings"].values():
+        change(path, "rankings", generated)
+    counts = [
+        {"split": split, "gender": gender, "category": "", "images": n, "rows": n}
+        for split, some in (("train", 5), ("select", 1), ("test", 1))
+        for gender, n in (("female", 0), ("male", 0), ("unknown", some))
+    ]
+    document = {"languages": ["en"], "rows": 7, "images": 7, "gender_source": "none", "counts": counts}
+    empty = {"quarantine": [], "agreement": {"languages": [], "column": []}}
+    write_json(tmp_path / "texts.json", "dataset_summary", document | empty)
+    figures = {
+        name: path
+        for name, path in given["figures"].items()
+        if name == "quality" or name.endswith(("training", "density", "decoder"))
+    }
+    return given | {
+        "dataset": tmp_path / "texts.json",
+        "stereotype": None,
+        "figures": figures,
+        "sweeps": {},
+        "examples": {},
+        "rankings": {key: path for key, path in given["rankings"].items() if "/en/" in key},
+    }
+
+
+def generated(document):
+    """The examples' tokens are those that the model wrote."""
+    for entry in document["examples"]["features"]:
+        for example in entry["examples"]:
+            example["gender"], example["category"] = "unknown", ""
+            for token in example["tokens"]:
+                token[0] = "generated"
+
+
+def test_a_study_without_gender_has_no_section_on_it(generation, tmp_path):
+    build_report(**generation, out=tmp_path / "index.html")
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    page = Page(html)
+    assert sections(page) == ["findings", "data", "quality", "features"]
+    assert not re.search(r"female|gender|stereotyp|translation|arabic|unknown", page.text, re.IGNORECASE)
+    assert "icture" not in html[: html.index('<section id="methods">')]
+    links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
+    assert all(link[1:] in page.ids for link in links)
+    contents = html[html.index("<nav") : html.index("</nav>")]
+    assert re.findall(r'href="#([\w-]+)"', contents) == [*sections(page), "methods", "provenance"]
+    for rows in page.tables.values():
+        assert len(rows) > 1 or rows[0][0][0] == "study"
+    assert "7 prompts, 7 texts that the model wrote" in page.text
+    assert "Not measured" not in page.text
+
+
+def test_its_features_are_shown_with_the_texts_that_the_model_wrote(generation, tmp_path):
+    build_report(**generation, out=tmp_path / "index.html")
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    (heading, *_) = re.findall(r"<h4>(.*?)</h4>", html)
+    assert heading == "#1 · first by ranking: strongest, frequent"
+    first = html[html.index("<article") :]
+    assert "background:rgba" in first[: first.index("</article>")]
+
+
+def test_sites_without_a_dictionary_are_named_apart(told, tmp_path):
+    _, given, _ = told
+    transfer = write_transfer(tmp_path / "t.json", site="6", shared=0.5)
+    layer_summary(**NOTHING, site="6", transfer=transfer, out=tmp_path / "6.json")
+    build_report(**given | {"layers": given["layers"] | {"6": tmp_path / "6.json"}}, out=tmp_path / "p.html")
+    text = Page((tmp_path / "p.html").read_text(encoding="utf-8")).text
+    assert "sparse autoencoders at block 2, block 4; activations at block 2, block 4, block 6." in text
