@@ -16,6 +16,8 @@ wildcard_constraints:
     part=r"\d{4}",
     seed=r"\d+",
     variant=r"[A-Za-z0-9_.+-]+",
+    model=r"[A-Za-z0-9_.+-]+",
+    other=r"[A-Za-z0-9_]+",
 
 
 include: "rules/common.smk"
@@ -23,11 +25,14 @@ include: "rules/common.smk"
 include: "rules/artifacts.smk"
 # The stages, in the order in which they run.
 include: "rules/data.smk"
+include: "rules/model.smk"
 include: "rules/activations.smk"
 include: "rules/sae.smk"
 include: "rules/features.smk"
 include: "rules/sweep.smk"
 include: "rules/gender.smk"
+include: "rules/alignment.smk"
+include: "rules/tokens.smk"
 include: "rules/report.smk"
 # Not part of any study: the recipe of the embedded model.
 include: "rules/planted.smk"
@@ -46,14 +51,14 @@ localrules:
 rule all:
     default_target: True
     input:
-        collected("layer", "layer_figures", "study_figures", "sweep", "sweep_figure", "page"),
+        collected("layer", *FIGURES, "sweep", "token_inspection", "model_comparison", "page"),
     message:
         "everything of the studies that config/config.yaml names"
 
 
 rule all_activations:
     input:
-        collected("tokens", "activations"),
+        collected("tokens", "activations", "texts_metadata"),
     message:
         "the activations of all layers"
 
@@ -67,14 +72,14 @@ rule all_saes:
 
 rule all_analyses:
     input:
-        collected("layer", "stereotype", "sweep"),
+        collected("layer", "stereotype", "sweep", "token_inspection", "model_comparison"),
     message:
         "the analyses of all layers"
 
 
 rule all_figures:
     input:
-        collected("layer_figures", "study_figures", "sweep_figure"),
+        collected(*FIGURES),
     message:
         "the figures"
 

@@ -2,9 +2,24 @@
 # A parameter stands here if and only if it can change the result; its key follows from this table alone.
 
 
+def model_of(w):
+    """The model that a rule makes of a GGUF file or a package, where there is one."""
+    return [("model", at(w, model=of(w).model_name))] if of(w).must_be_prepared else []
+
+
+artifact(
+    "model",
+    "results/{study}/model/{model}",
+    code="crosslens.models.gguf",
+    params=lambda w: {"gguf": of(w).prepared_from},
+)
+
+
 def source_of(w):
-    """The embedded study's drawn source, where there is one."""
-    return [("source", at(w))] if of(w).is_planted else []
+    """The drawn or collected source, where there is one."""
+    if of(w).is_planted:
+        return [("source", at(w))]
+    return [("collection", at(w))] if of(w).names else []
 
 
 def dataset_params(w):
@@ -26,6 +41,13 @@ artifact(
     params=lambda w: settings(w, "source")["planted"],
 )
 artifact(
+    "collection",
+    "results/{study}/collection",
+    code="crosslens.sources.write",
+    params=lambda w: of(w).source_identity,
+    role="source",
+)
+artifact(
     "dataset",
     "results/{study}/dataset/{language}.parquet",
     code="crosslens.data.dataset",
@@ -45,23 +67,76 @@ jobs["dataset_summary"] = lambda w: {
 }
 
 
+def texts_params(w):
+    """The prompts, and how the model answers them."""
+    return {
+        "model": of(w).model_identity,
+        "language": of(w).languages[0],
+        "prompts": settings(w, "source")["prompts"],
+        "generation": settings(w, "generation"),
+        "splits": settings(w, "splits"),
+    }
+
+
+artifact(
+    "texts",
+    "results/{study}/texts/{language}.parquet",
+    code="crosslens.generation.texts",
+    params=texts_params,
+    needs=model_of,
+    role="dataset",
+)
+artifact(
+    "texts_metadata",
+    "results/{study}/texts/metadata.json",
+    code="crosslens.generation.texts",
+    params=texts_params,
+    needs=model_of,
+)
+artifact(
+    "texts_summary",
+    "results/{study}/texts/summary.json",
+    code="crosslens.generation.texts",
+    params=texts_params,
+    needs=model_of,
+    role="dataset_summary",
+)
+jobs["texts"] = lambda w: {
+    "table": ("texts", at(w, language=of(w).languages[0])),
+    "metadata": ("texts_metadata", at(w)),
+    "summary": ("texts_summary", at(w)),
+}
+together["texts"] = ["study"]
+
+
+def samples_of(w, language=None):
+    """The table of one language: of given texts, or of those that the model writes."""
+    kind = "texts" if of(w).is_generation else "dataset"
+    return kind, at(w, language=language or w["language"])
+
+
 def block_params(w):
     """What decides the tokens of one part: the model, the samples of the part, how they are batched and stored."""
     stored = settings(w, "activations")
     return {
         "model": of(w).model_identity,
         "language": w["language"],
-        "prompt": settings(w, "prompts")[w["language"]],
+        "prompt": settings(w, "prompts").get(w["language"]),
         "rows": of(w).part_rows(w["part"]),
         "block": of(w).block_identity(w["part"], w["language"]),
-        "code": closure("crosslens.planted.source").modules if of(w).is_planted else None,
+        "code": [closure(recipes.kinds[kind].module).modules for kind, _ in source_of(w)],
         **{name: stored[name] for name in ("roles", "dtype", "batch_tokens", "shard_mb")},
     }
 
 
 def block_reads(w):
     """The samples come from the dataset, but `block` above already says which they are: appending rows changes no key."""
-    return [("dataset", at(w, "language")), *source_of(w)]
+    return [] if of(w).is_generation else [samples_of(w), *source_of(w)]
+
+
+def block_needs(w):
+    """The model, where a rule makes it, and the texts that it has written."""
+    return [*model_of(w), *([samples_of(w)] if of(w).is_generation else [])]
 
 
 artifact(
@@ -69,6 +144,7 @@ artifact(
     "results/{study}/activations/{language}/tokens/part_{part}.zarr",
     code="crosslens.activations.extract",
     params=block_params,
+    needs=block_needs,
     reads=block_reads,
 )
 artifact(
@@ -76,6 +152,7 @@ artifact(
     "results/{study}/activations/{language}/layer_{site}/part_{part}.zarr",
     code="crosslens.activations.extract",
     params=lambda w: block_params(w) | {"site": w["site"]},
+    needs=block_needs,
     reads=block_reads,
 )
 jobs["tokens"] = lambda w: {
@@ -87,14 +164,14 @@ jobs["tokens"] = lambda w: {
 def sae_needs(w):
     """Tables, tokens and activations of every language of the corpus."""
     for language in languages_of(w):
-        yield "dataset", at(w, language=language)
+        yield samples_of(w, language)
         yield from parts_of(w, "tokens", language)
         yield from parts_of(w, "activations", language, "site")
 
 
 def sae_params(w):
     """Settings of one SAE; which corpora, seeds and other SAEs there are besides is not its business."""
-    others = ("corpora", "seeds", "pretrained", "at_once")
+    others = ("corpora", "sites", "seeds", "pretrained", "at_once")
     chosen = {name: value for name, value in settings(w, "sae").items() if name not in others}
     chosen |= of(w).variants[w["variant"]] if "variant" in w else {}
     seed = w["seed"] if "seed" in w else of(w).seeds[0]
@@ -163,6 +240,9 @@ def first_sae(w):
     return ("sae", at(w, "corpus", "site", seed=of(w).seeds[0]))
 
 
+FIRST_SAE = {"swept_sae", "pretrained", "sae"}
+
+
 def encoded(w):
     """An SAE and the tokens and activations of one language."""
     return [
@@ -175,7 +255,7 @@ def encoded(w):
 def codes_needs(w):
     """What the analyses of codes read: the codes, their tokens and the table of the language."""
     return [
-        ("dataset", at(w, "language")),
+        samples_of(w),
         ("codes", at(w, "corpus", "language", "site")),
         *parts_of(w, "tokens", w["language"]),
     ]
@@ -197,7 +277,7 @@ def quality_params(w):
 
 def quality_needs(w):
     """An SAE and held-out tokens."""
-    return [("dataset", at(w, "language")), *encoded(w)]
+    return [samples_of(w), *encoded(w)]
 
 
 def splice_params(w):
@@ -212,7 +292,7 @@ def splice_params(w):
 
 def splice_needs(w):
     """An SAE and the held-out samples that the model reads."""
-    return [("dataset", at(w, "language")), first_sae(w)]
+    return [samples_of(w), first_sae(w), *model_of(w)]
 
 
 artifact(
@@ -283,9 +363,14 @@ artifact(
 )
 
 
+def effect_params(w):
+    """The statistics' settings, without those of the transfer between languages."""
+    return {name: value for name, value in settings(w, "gender").items() if name != "transfer_permutations"}
+
+
 def gender_params(w):
     """The statistics' settings."""
-    return settings(w, "gender") | {"language": w["language"]}
+    return effect_params(w) | {"language": w["language"]}
 
 
 def probe_params(w):
@@ -327,7 +412,7 @@ artifact(
     code="crosslens.gender.probes",
     params=probe_params,
     needs=lambda w: [
-        ("dataset", at(w, "language")),
+        samples_of(w),
         *parts_of(w, "tokens", w["language"]),
         *parts_of(w, "activations", w["language"], "site"),
     ],
@@ -336,7 +421,7 @@ artifact(
     "cross_lingual",
     "results/{study}/gender/{corpus}/cross_lingual/layer_{site}.json",
     code="crosslens.gender.cross_lingual",
-    params=lambda w: settings(w, "gender") | {"languages": of(w).languages},
+    params=lambda w: effect_params(w) | {"languages": of(w).languages},
     needs=lambda w: [
         need
         for language in of(w).languages
@@ -345,6 +430,41 @@ artifact(
             ("gender", at(w, "corpus", "site", language=language)),
         ]
     ],
+)
+
+
+def both_sides(w):
+    """Tables, tokens and raw activations of every language at one site."""
+    for language in of(w).languages:
+        yield samples_of(w, language)
+        yield from parts_of(w, "tokens", language)
+        yield from parts_of(w, "activations", language, "site")
+
+
+def transfer_params(w):
+    """Conditions, and beside the masked caption the whole one; the smallest p needs the permutations."""
+    chosen = settings(w, "gender")
+    lexical = ["caption_whole"] if "caption" in chosen["conditions"] else []
+    return {
+        "conditions": [*chosen["conditions"], *lexical],
+        "permutations": chosen["transfer_permutations"],
+        **{name: chosen[name] for name in ("bootstraps", "seed")},
+    }
+
+
+artifact(
+    "gender_transfer",
+    "results/{study}/gender/activations/transfer/layer_{site}.json",
+    code="crosslens.gender.transfer",
+    params=transfer_params,
+    needs=both_sides,
+)
+artifact(
+    "retrieval",
+    "results/{study}/alignment/retrieval/layer_{site}.json",
+    code="crosslens.alignment.retrieval",
+    params=lambda w: {"seed": settings(w, "splits")["seed"]},
+    needs=both_sides,
 )
 artifact(
     "generated",
@@ -356,7 +476,7 @@ artifact(
         "split": "test",
         **settings(w, "stereotype"),
     },
-    needs=lambda w: [("dataset", at(w, "language"))],
+    needs=lambda w: [samples_of(w), *model_of(w)],
     reads=source_of,
 )
 artifact(
@@ -391,12 +511,28 @@ def layer_needs(w):
     for corpus in of(w).corpora_at(w["site"]):
         yield first_sae({**w, "corpus": corpus})
     for pair in pairs(w):
-        for kind in ("quality", "spliced", "features", "gender", "probe_codes"):
+        for kind in ("quality", "spliced", "features"):
             yield kind, pair | site
+    if of(w).has_gender:
+        yield from gender_needs(w)
+    if len(of(w).languages) > 1:
+        yield "retrieval", at(w, "site")
+    elif w["site"] not in of(w).sae_sites:  # it is extracted all the same
+        for language in of(w).languages:
+            yield from parts_of(w, "activations", language, "site")
+
+
+def gender_needs(w):
+    """Everything about gender at one site."""
+    for pair in pairs(w):
+        for kind in ("gender", "probe_codes"):
+            yield kind, pair | at(w, "site")
     for language in of(w).languages:
         yield "probe_activations", at(w, "site", language=language)
     for corpus in both_languages(w):
         yield "cross_lingual", at(w, "site", corpus=corpus)
+    if len(of(w).languages) > 1:
+        yield "gender_transfer", at(w, "site")
 
 
 def site_params(w):
@@ -416,14 +552,68 @@ artifact(
     "results/{study}/figures/layer_{site}",
     code="crosslens.figures.layer",
     params=site_params,
-    needs=layer_needs,
+    needs=lambda w: [need for need in layer_needs(w) if need[0] in FIRST_SAE | {"quality"}],
     files=LAYER_FIGURES,
+)
+artifact(
+    "gender_layer_figures",
+    "results/{study}/figures/layer_{site}",
+    code="crosslens.figures.gender_layer",
+    params=site_params,
+    needs=lambda w: [need for need in gender_needs(w) if need[0] in {"gender", "cross_lingual"}],
+    files=GENDER_LAYER_FIGURES,
 )
 
 
 def stereotype_of(w):
     """The stereotype stage, where pictures let the model caption them."""
-    return [("stereotype", at(w))] if of(w).is_planted or of(w).images else []
+    return [("stereotype", at(w))] if of(w).has_gender and image_folder(w) else []
+
+
+def inspection_params(w):
+    """The texts, samples and tokens, at which sites, in which model."""
+    chosen = settings(w, "tokens")
+    return chosen | {"sites": chosen["sites"] or of(w).sites, "model": of(w).model_identity}
+
+
+def inspection_needs(w):
+    """The model, where a rule makes it, and the tables that the samples are of."""
+    tables = of(w).languages if settings(w, "tokens")["samples"] else []
+    return [*model_of(w), *(samples_of(w, language) for language in tables)]
+
+
+artifact(
+    "token_inspection",
+    "results/{study}/tokens/inspection",
+    code="crosslens.tokens.inspect",
+    params=inspection_params,
+    needs=inspection_needs,
+    reads=lambda w: source_of(w) if settings(w, "tokens")["samples"] else [],
+)
+
+
+def comparison_params(w):
+    """Which tokens and how many samples."""
+    return {name: value for name, value in settings(w, "compare").items() if name != "with"}
+
+
+def comparison_needs(w):
+    """Table, tokens and all activations of one language in both studies."""
+    for study in (w["study"], w["other"]):
+        v = {"study": study, "language": w["language"]}
+        yield samples_of(v)
+        yield from parts_of(v, "tokens", w["language"])
+        for site in of(v).sites:
+            yield from parts_of(v | {"site": site}, "activations", w["language"], "site")
+
+
+artifact(
+    "model_comparison",
+    "results/{study}/comparison/{other}/{language}",
+    code="crosslens.tokens.compare",
+    params=comparison_params,
+    needs=comparison_needs,
+)
 
 
 def layers_of(w):
@@ -436,24 +626,40 @@ artifact(
     "results/{study}/figures",
     code="crosslens.figures.study",
     params=lambda w: {"sites": of(w).sites},
-    needs=lambda w: [*layers_of(w), *stereotype_of(w)],
+    needs=layers_of,
     files=STUDY_FIGURES,
+)
+artifact(
+    "gender_figures",
+    "results/{study}/figures",
+    code="crosslens.figures.gender_study",
+    params=lambda w: {"sites": of(w).sites},
+    needs=lambda w: [*layers_of(w), *stereotype_of(w)],
+    files=GENDER_FIGURES,
 )
 
 
 def report_needs(w):
     """All that the page shows."""
-    yield "dataset_summary", at(w)
+    if of(w).is_generation:
+        yield from [(kind, at(w)) for kind in ("texts_summary", "texts_metadata")]
+    else:
+        yield "dataset_summary", at(w)
     yield from layers_of(w)
     for site in of(w).sites:
         for pair in pairs({**w, "site": site}):
             yield "features", pair | {"site": site}
-            if pair["corpus"] == of(w).corpora_at(site)[0]:
+            if of(w).has_gender and pair["corpus"] == of(w).corpora_at(site)[0]:
                 yield "gendered_examples", pair | {"site": site}
+    for site in of(w).sae_sites:
         yield "layer_figures", at(w, site=site)
+        if of(w).has_gender:
+            yield "gender_layer_figures", at(w, site=site)
         for corpus in of(w).corpora if of(w).variants else []:
             yield from [(kind, at(w, site=site, corpus=corpus)) for kind in ("sweep", "sweep_figure")]
     yield "study_figures", at(w)
+    if of(w).has_gender:
+        yield "gender_figures", at(w)
     yield from stereotype_of(w)
 
 

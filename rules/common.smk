@@ -52,8 +52,11 @@ told(lambda: validate(config, Path("config/config.yaml"), SCHEMAS / "config.sche
 store, recipes, jobs, together = Store(), Recipes(), {}, {}
 file_digests, code_digests = FileDigests(store.own / "files.json"), remember_in(store.own)
 studies = Studies()
-LAYER_FIGURES = ["training.png", "density.png", "decoder.png", "gender_features.png", "effect_sizes.png"]
-STUDY_FIGURES = ["quality.png", "probes.png", "stereotype.png"]
+LAYER_FIGURES = ["training.png", "density.png", "decoder.png"]
+GENDER_LAYER_FIGURES = ["gender_features.png", "effect_sizes.png"]
+STUDY_FIGURES = ["quality.png", "retrieval.png"]
+FIGURES = ["layer_figures", "gender_layer_figures", "study_figures", "gender_figures", "sweep_figure"]
+GENDER_FIGURES = ["probes.png", "transfer.png", "stereotype.png"]
 
 
 def artifact(name, path, *, code, params, needs=lambda w: [], reads=lambda w: [], role="", files=()):
@@ -82,7 +85,7 @@ def plain(wildcards):
 
 def done(kind):
     """The path pattern of the mark of a finished work job: temporary, gone once its artifacts are linked."""
-    known = "study part language corpus site seed variant".split()
+    known = "study model part language corpus site seed variant other".split()
     own = together.get(kind) or [name for name in known if f"{{{name}}}" in recipes.kinds[kind].path]
     return Path("results/.jobs", kind, *(f"{{{name}}}" for name in own)).as_posix()
 
@@ -189,7 +192,10 @@ def job(kind, local=lambda w: {}):
 
 def model_place(w):
     """Where and on what the model runs: not part of any key."""
-    return {"model": settings(w, "model"), "images": image_folder(w)}
+    model = dict(settings(w, "model"))
+    for kind, v in model_of(w):
+        (model["id"],) = recipes.kinds[kind].paths(v)
+    return {"model": model, "images": image_folder(w)}
 
 
 def training_place(w):
@@ -202,28 +208,31 @@ def pretrained_place(w):
     return {"source": source_of_pretrained(w), "width": of(w).width if of(w).model_folder else None}
 
 
+def source_folder(w):
+    """The folder of the drawn or collected source, or None."""
+    return next((recipes.kinds[kind].path.format(**v) for kind, v in source_of(w)), None)
+
+
 def image_folder(w):
     """The folder of the pictures: the user's, or the drawn ones."""
-    if of(w).is_planted:
-        return f"{recipes.kinds['source'].path.format(**w)}/images"
+    if of(w).is_planted or (of(w).names and (of(w).names["emoji"] or {}).get("pictures")):
+        return f"{source_folder(w)}/images"
     return str(of(w).images) if of(w).images else None
 
 
 def data_place(w):
     """Where the captions, pictures and lexicons are."""
-    planted = of(w).is_planted
-    captions = (
-        f"{recipes.kinds['source'].path.format(**w)}/captions.csv"
-        if planted
-        else settings(w, "source")["captions"]
-    )
+    folder = source_folder(w)
+    captions = f"{folder}/captions.csv" if folder else settings(w, "source")["captions"]
     return {"captions": captions, "images": image_folder(w), "lexicons": settings(w, "lexicons")}
 
 
 def model_mb(w):
     """Megabytes of the weights: twice those on disk, where they can be seen (a bfloat16 file may run as float32)."""
-    folder = of(w).model_folder
-    return 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2**20 if folder else 16000
+    folder = Path(model_place(w)["model"]["id"])
+    if not folder.is_dir():
+        return 3000 if of(w).must_be_prepared else 16000
+    return 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2**20
 
 
 def extract_mb(w):
@@ -271,19 +280,29 @@ def targets(study, kind):
     corpora = [{"corpus": corpus} for corpus in of(w).corpora]
     parts = [{"language": language, "part": part} for language in of(w).languages for part in of(w).parts]
     sites = [{"site": site} for site in of(w).sites]
-    swept = [corpus | site for corpus in corpora for site in sites] if of(w).variants else []
+    trained = [{"site": site} for site in of(w).sae_sites]
+    swept = [corpus | site for corpus in corpora for site in trained] if of(w).variants else []
     several = {
         "layer": sites,
-        "layer_figures": sites,
+        "layer_figures": trained,
+        "gender_layer_figures": trained if of(w).has_gender else [],
+        "gender_figures": [{}] if of(w).has_gender else [],
         "tokens": parts,
         "activations": [site | part for site in sites for part in parts],
         "sae": [
-            site | corpus | {"seed": seed} for site in sites for corpus in corpora for seed in of(w).seeds
+            site | corpus | {"seed": seed} for site in trained for corpus in corpora for seed in of(w).seeds
         ],
         "pretrained": [
             {"corpus": name, "site": site} for name, sources in of(w).pretrained.items() for site in sources
         ],
         "swept_sae": [each | {"variant": variant} for each in swept for variant in of(w).variants],
+        "texts_metadata": [{}] if of(w).is_generation else [],
+        "token_inspection": [{}] if settings(w, "tokens") else [],
+        "model_comparison": [
+            {"other": other, "language": language}
+            for other in settings(w, "compare")["with"]
+            for language in of(w).languages
+        ],
         "sweep": swept,
         "sweep_figure": swept,
         "stereotype": [{}] if stereotype_of(w) else [],

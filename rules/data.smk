@@ -1,10 +1,15 @@
-# Pictures and captions: drawn (embedded study) or the user's own, to one table a language.
+# Pictures and captions: drawn (embedded study), collected from packages, the user's own, or written by the model; to
+# one table a language.
 
 
 localrules:
     source,
+    collection,
     dataset,
     dataset_summary,
+    texts,
+    texts_metadata,
+    texts_summary,
 
 
 rule draw_source:
@@ -24,6 +29,47 @@ rule draw_source:
         "{wildcards.study}: draw the pictures and write the captions"
     script:
         "../workflow/scripts/draw_source.py"
+
+
+rule collect_source:
+    output:
+        temp(touch(done("collection"))),
+    log:
+        "logs/{study}/collect_source.log",
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 1500 * attempt,
+        runtime=60,
+    params:
+        job=job("collection", local=lambda w: {"names": of(w).names}),
+    message:
+        "{wildcards.study}: names and messages from packages"
+    script:
+        "../workflow/scripts/collect_source.py"
+
+
+rule generate_texts:
+    input:
+        needed("texts"),
+    output:
+        temp(touch(done("texts"))),
+    log:
+        "logs/{study}/generate_texts.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: (model_mb(w) + 2000) * attempt,
+        runtime=240,
+        gpu=1,
+    params:
+        job=job("texts", local=model_place),
+    message:
+        "{wildcards.study}: the model answers the prompts [{resources.gpu} GPU, {resources.mem_mb} MB]"
+    script:
+        "../workflow/scripts/generate_texts.py"
 
 
 rule build_dataset:
@@ -84,3 +130,47 @@ use rule source as dataset_summary with:
         "logs/{study}/names/dataset_summary.log",
     params:
         to=stored("dataset_summary"),
+
+
+use rule source as collection with:
+    input:
+        made("collection"),
+    output:
+        directory(shown("collection")),
+    log:
+        "logs/{study}/names/collection.log",
+    params:
+        to=stored("collection"),
+
+
+use rule source as texts with:
+    input:
+        made("texts"),
+    output:
+        shown("texts"),
+    log:
+        "logs/{study}/names/texts_{language}.log",
+    params:
+        to=stored("texts"),
+
+
+use rule source as texts_metadata with:
+    input:
+        made("texts_metadata", by="texts"),
+    output:
+        shown("texts_metadata"),
+    log:
+        "logs/{study}/names/texts_metadata.log",
+    params:
+        to=stored("texts_metadata"),
+
+
+use rule source as texts_summary with:
+    input:
+        made("texts_summary", by="texts"),
+    output:
+        shown("texts_summary"),
+    log:
+        "logs/{study}/names/texts_summary.log",
+    params:
+        to=stored("texts_summary"),

@@ -4,7 +4,9 @@
 localrules:
     layer,
     layer_figures,
+    gender_layer_figures,
     study_figures,
+    gender_figures,
     page,
 
 
@@ -50,6 +52,27 @@ rule draw_layer_figures:
         "../workflow/scripts/draw_layer_figures.py"
 
 
+rule draw_gender_layer_figures:
+    input:
+        needed("gender_layer_figures"),
+    output:
+        temp(touch(done("gender_layer_figures"))),
+    log:
+        "logs/{study}/draw_gender_layer_figures_{site}.log",
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 1500 * attempt,
+        runtime=30,
+    params:
+        job=job("gender_layer_figures"),
+    message:
+        "{wildcards.study}: gender figures of layer {wildcards.site}"
+    script:
+        "../workflow/scripts/draw_gender_layer_figures.py"
+
+
 rule draw_study_figures:
     input:
         needed("study_figures"),
@@ -69,6 +92,27 @@ rule draw_study_figures:
         "{wildcards.study}: figures over the layers"
     script:
         "../workflow/scripts/draw_study_figures.py"
+
+
+rule draw_gender_figures:
+    input:
+        needed("gender_figures"),
+    output:
+        temp(touch(done("gender_figures"))),
+    log:
+        "logs/{study}/draw_gender_figures.log",
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: 1500 * attempt,
+        runtime=30,
+    params:
+        job=job("gender_figures"),
+    message:
+        "{wildcards.study}: gender figures over the layers"
+    script:
+        "../workflow/scripts/draw_gender_figures.py"
 
 
 rule build_report:
@@ -114,6 +158,17 @@ use rule source as layer_figures with:
         to=stored("layer_figures"),
 
 
+use rule source as gender_layer_figures with:
+    input:
+        made("gender_layer_figures"),
+    output:
+        pictured("gender_layer_figures", "{study}, layer {site}"),
+    log:
+        "logs/{study}/names/gender_layer_figures_{site}.log",
+    params:
+        to=stored("gender_layer_figures"),
+
+
 use rule source as study_figures with:
     input:
         made("study_figures"),
@@ -123,6 +178,17 @@ use rule source as study_figures with:
         "logs/{study}/names/study_figures.log",
     params:
         to=stored("study_figures"),
+
+
+use rule source as gender_figures with:
+    input:
+        made("gender_figures"),
+    output:
+        pictured("gender_figures", "{study}"),
+    log:
+        "logs/{study}/names/gender_figures.log",
+    params:
+        to=stored("gender_figures"),
 
 
 use rule source as page with:

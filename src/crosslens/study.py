@@ -12,6 +12,8 @@ import yaml
 
 from crosslens.data.captions import read_rows
 from crosslens.errors import InputError
+from crosslens.models.packages import PACKAGED, PackagedModel
+from crosslens.sources import plan
 from crosslens.store.digests import FileDigests, digest
 
 # What transformers reads of a model folder; cards and other words do not decide numbers.
@@ -69,7 +71,7 @@ def _explain(path: Path, error: jsonschema.ValidationError) -> InputError:
             expected="it to be there",
             mend="add it; see config/README.md",
         )
-    if error.validator == "oneOf":
+    if error.validator == "oneOf" and all("required" in option for option in error.validator_value):
         options = [name for option in error.validator_value for name in option["required"]]
         named = [name for name in options if name in error.instance]
         return InputError(
@@ -130,12 +132,14 @@ class Study:
         self.sites: list[str] = self.settings["sites"]
         self.corpora: list[str] = self.settings["sae"]["corpora"]
         self.seeds: list[str] = [str(seed) for seed in self.settings["sae"]["seeds"]]
+        self.sae_sites: list[str] = self.settings["sae"]["sites"] or self.sites
         self.pretrained: dict[str, dict[str, str]] = self.settings["sae"]["pretrained"]
         self._check()
 
     def corpora_at(self, site: str) -> list[str]:
         """What SAEs of one site are called: the corpora that are trained on, then the pretrained ones."""
-        return [*self.corpora, *(name for name, sources in self.pretrained.items() if site in sources)]
+        trained = self.corpora if site in self.sae_sites else []
+        return [*trained, *(name for name, sources in self.pretrained.items() if site in sources)]
 
     @cached_property
     def variants(self) -> dict[str, dict[str, Any]]:
@@ -160,7 +164,15 @@ class Study:
         raise InputError(f"{self.path}, key {key}", found=found, expected=expected, mend=mend)
 
     def _check(self) -> None:
-        for language in self.languages:
+        adapter = self.settings["model"]["adapter"]
+        if adapter is not None and not Path(adapter).is_file():
+            self._fail("model.adapter", f"no file {adapter}", "a Python file", "correct the path")
+        if self._gguf is not None and not self._gguf.is_file():
+            self._fail("model.id", f"no file {self._gguf}", "a GGUF file", "correct the path")
+        if self.settings["model"]["id"].startswith("package:") and self.model_name not in PACKAGED:
+            known = ", ".join(f"package:{name}" for name in PACKAGED)
+            self._fail("model.id", self.settings["model"]["id"], known, "name one of these")
+        for language in self.languages if not self.is_generation else ():
             if language not in self.settings["prompts"]:
                 self._fail(
                     "prompts", f"no prompt for {language!r}", "one per language", f"add `{language}: …`"
@@ -190,11 +202,13 @@ class Study:
                         "a folder or file, or hf:owner/name/folder",
                         "correct the path",
                     )
-        if missing := [site for site in self.sites if not self.corpora_at(site)]:
+        if strange := sorted(set(self.sae_sites) - set(self.sites)):
+            self._fail("sae.sites", strange, f"some of the study's sites, {self.sites}", "correct them")
+        if missing := [site for site in self.sae_sites if not self.corpora_at(site)]:
             self._fail(
                 "sae.pretrained",
                 f"no SAE for {missing}",
-                "one for each site",
+                "one for each site of sae.sites",
                 "name one, or a corpus to train on",
             )
         if self.settings["sweep"] and not self.corpora:
@@ -219,18 +233,48 @@ class Study:
                         f"0 to {self.depth - 1}: {self.model_name} has {self.depth} blocks, counted from 0",
                         "name a layer that the model has",
                     )
-        if not self.is_planted:
-            for key in ("captions", "images"):
-                value = self.settings["source"][key]
-                if value is not None and not Path(value).exists():
-                    self._fail(
-                        f"source.{key}", f"nothing at {value}", "your file or folder", "correct the path"
-                    )
+        for key in ("captions", "images"):
+            value = self.settings["source"].get(key)
+            if value is not None and not Path(value).exists():
+                self._fail(f"source.{key}", f"nothing at {value}", "your file or folder", "correct the path")
+        if self.is_generation:
+            if len(self.languages) != 1:
+                self._fail("languages", self.languages, "the one language of the prompts", "name one")
+            for key in ("activations", "sae"):
+                if "caption" in (roles := self.settings[key]["roles"]):
+                    self._fail(f"{key}.roles", roles, "generated, for texts that the model writes", "name it")
+        elif "generated" in stored:
+            self._fail(
+                "activations.roles",
+                "generated",
+                "roles of given texts",
+                "give `source.prompts`, or remove it",
+            )
 
     @property
     def is_planted(self) -> bool:
         """True for the embedded study."""
         return "planted" in self.settings["source"]
+
+    @property
+    def is_generation(self) -> bool:
+        """True where the texts are the model's own answers to `source.prompts`."""
+        return "prompts" in self.settings["source"]
+
+    @property
+    def has_gender(self) -> bool:
+        """False where no gender is asked for: `gender: null`, and texts that answer prompts."""
+        return self.settings["gender"] is not None and not self.is_generation
+
+    @property
+    def must_be_prepared(self) -> bool:
+        """True for a model that a rule makes first, of a GGUF file or a package."""
+        return self.settings["model"]["id"].startswith("package:") or self._gguf is not None
+
+    @property
+    def _gguf(self) -> Path | None:
+        file = Path(self.settings["model"]["id"])
+        return file if file.suffix == ".gguf" else None
 
     @property
     def model_folder(self) -> Path | None:
@@ -240,11 +284,26 @@ class Study:
 
     @property
     def model_name(self) -> str:
-        """What artifacts call the model: the hub id, or the last part of a local path."""
-        return self.model_folder.name if self.model_folder else self.settings["model"]["id"]
+        """What artifacts call the model: the hub id, the package's, or the last part of a local path."""
+        if self._gguf is not None:
+            return self._gguf.stem
+        return self.model_folder.name if self.model_folder else self.settings["model"]["id"].split(":")[-1]
+
+    @property
+    def _package(self) -> PackagedModel:
+        return PACKAGED[self.model_name]
+
+    @cached_property
+    def prepared_from(self) -> str:
+        """sha256 of the GGUF file that the model is made of."""
+        if self._gguf is None:
+            return self._package.sha256
+        return self.digests(self._gguf)
 
     @cached_property
     def _model_config(self) -> dict[str, Any]:
+        if self.settings["model"]["id"].startswith("package:"):
+            return {"num_hidden_layers": self._package.n_layers, "hidden_size": self._package.d_model}
         if self.model_folder is None:
             return {}
         file = self.model_folder / "config.json"
@@ -270,6 +329,10 @@ class Study:
         """What decides the model's numbers: name, revision or digest of its files, dtype, attention."""
         model = self.settings["model"]
         identity = {"name": self.model_name, "dtype": model["dtype"], "attention": model["attention"]}
+        if model["adapter"] is not None:
+            identity["adapter"] = self.digests(Path(model["adapter"]))
+        if self.must_be_prepared:
+            return {**identity, "gguf": self.prepared_from}
         if self.model_folder is None:
             return {**identity, "revision": model["revision"]}
         files = sorted(path for path in self.model_folder.iterdir() if MODEL_FILES.fullmatch(path.name))
@@ -308,10 +371,24 @@ class Study:
         return {path.name: self.digests(path) for path in sorted(self.images.iterdir()) if path.is_file()}
 
     @property
+    def names(self) -> dict[str, Any] | None:
+        """The settings of a source that is collected from packages (see crosslens.sources.plan)."""
+        return self.settings["source"].get("names")
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the caption table, or texts that are generated."""
+        source = self.settings["source"]
+        if self.is_planted:
+            return source["planted"]["images"]
+        if self.is_generation:
+            return len(source["prompts"]) * self.settings["generation"]["samples"]
+        return plan.row_count(self.names) if self.names else len(self._rows)
+
+    @property
     def parts(self) -> list[str]:
         """Part numbers: blocks of `activations.part_rows` rows of the caption table."""
-        rows = self.settings["source"]["planted"]["images"] if self.is_planted else len(self._rows)
-        return [f"{i:04d}" for i in range(-(-rows // self.settings["activations"]["part_rows"]))]
+        return [f"{i:04d}" for i in range(-(-self.n_rows // self.settings["activations"]["part_rows"]))]
 
     def part_rows(self, part: str) -> tuple[int, int]:
         """The rows of a part, 1-based and inclusive, as the dataset's column `row` counts them."""
@@ -320,9 +397,11 @@ class Study:
 
     @cached_property
     def source_identity(self) -> Any:
-        """What decides the dataset: the digest of the caption file and of every picture."""
+        """What decides the dataset: the digest of the caption file and of every picture, or what those are made from."""
         if self.is_planted:
             return None
+        if self.names:
+            return plan.identity(self.names, self.digests)
         return [self.digests(Path(self.settings["source"]["captions"])), sorted(self._image_digests.items())]
 
     def block_identity(self, part: str, language: str) -> Any:
@@ -331,6 +410,10 @@ class Study:
         if self.is_planted:
             recipe = self.settings["source"]["planted"]
             return ["planted", recipe["seed"], recipe["control"], first, min(last, recipe["images"])]
+        if self.names:
+            return plan.block_identity(self.names, first, last, self.digests)
+        if self.is_generation:
+            return [first, min(last, self.n_rows)]
         images = {
             Path(name).stem: sha256 for name, sha256 in self._image_digests.items()
         } | self._image_digests

@@ -1,12 +1,24 @@
+from pathlib import Path
+
 from crosslens.report.build import build_report
 from crosslens.store.job import Job
 
 job = Job(snakemake)
-figures = {file.stem: file for folder in job.paths("study_figures") for file in folder.glob("*.png")}
-for site, folder in job.one_by("layer_figures", "site").items():
-    figures |= {f"{site}/{file.stem}": file for file in folder.glob("*.png")}
-for place, folder in job.one_by("sweep_figure", "corpus", "site").items():
-    figures |= {f"{place}/{file.stem}": file for file in folder.glob("*.png")}
+PLACED = {
+    "study_figures": (),
+    "gender_figures": (),
+    "layer_figures": ("site",),
+    "gender_layer_figures": ("site",),
+    "sweep_figure": ("corpus", "site"),
+}
+figures = {
+    "/".join([*(entry["wildcards"][name] for name in PLACED[entry["kind"]]), Path(file).stem]): Path(
+        entry["path"], file
+    )
+    for entry in job.inputs
+    if entry["kind"] in PLACED
+    for file in entry["files"]
+}
 job.run(
     lambda out: build_report(
         **job.params,

@@ -7,9 +7,6 @@ job.run(
         site=job.params["site"],
         training=job.file_by("sae", "training.json", "corpus"),
         quality=job.one_by("quality", "corpus", "language"),
-        effects=job.file_by("gender", "effects.parquet", "corpus", "language"),
-        gender=job.file_by("gender", "gender.json", "corpus", "language"),
-        cross_lingual=job.one_by("cross_lingual", "corpus"),
         out=out["layer_figures"],
     )
 )

@@ -17,6 +17,8 @@ job.run(
                 for language, path in job.one_by("probe_activations", "language").items()
             },
         },
+        transfer=next(iter(job.paths("gender_transfer")), None),
+        retrieval=next(iter(job.paths("retrieval")), None),
         cross_lingual=job.one_by("cross_lingual", "corpus"),
         out=out["layer"],
     )

@@ -15,8 +15,10 @@ from crosslens.activations.disk import disk_errors
 from crosslens.activations.plan import Plan, make_plan
 from crosslens.activations.writer import SiteWriter
 from crosslens.errors import InputError
+from crosslens.generation.continuation import encode_samples
+from crosslens.memory import memory_kept
 from crosslens.models.hooks import capture
-from crosslens.models.inputs import Batch, Sample, as_sample, collate, encode, load_images
+from crosslens.models.inputs import Batch, Sample, as_sample, collate, load_images
 from crosslens.models.load import LoadedModel, check_sites, load_model
 from crosslens.models.sites import parse_site
 from crosslens.progress import Progress
@@ -68,7 +70,7 @@ def extract(
     samples = read_samples(dataset, rows)
     loaded = load_model(**model)
     parsed = {str(site): site for site in check_sites(loaded, sites)}
-    plan = make_plan(loaded, samples, roles=roles, batch_tokens=batch_tokens)
+    plan = make_plan(loaded, samples, images=images, roles=roles, batch_tokens=batch_tokens)
     if tokens is not None:
         with disk_errors(tokens):
             shutil.rmtree(tokens, ignore_errors=True)
@@ -102,7 +104,7 @@ def read_samples(dataset: Path, rows: tuple[int, int]) -> list[Sample]:
 
     Quarantined rows are missing from the table, and the last part may end early.
     """
-    table = read_table(dataset, "dataset", columns=["row", *Sample._fields])
+    table = read_table(dataset, "dataset")
     first, last = rows
     chosen = table[table["row"].between(first, last)]
     if chosen.empty:
@@ -131,13 +133,13 @@ def run_batches(
     done = sum(len(batch.samples) for batch in plan.batches if batch.stop <= first)
     # The thread moves `next_row` on; what a batch must compute follows from where this run began.
     began = {name: writer.next_row for name, writer in writers.items()}
-    with Background(QUEUE_BATCHES) as background:
+    with memory_kept(), Background(QUEUE_BATCHES) as background:
         for planned in plan.from_row(first):
             lacking = [name for name, row in began.items() if planned.stop > row]
             batch_samples = [samples[i] for i in planned.samples]
             batch = collate(
                 loaded,
-                encode(loaded, batch_samples, with_caption=True),
+                encode_samples(loaded, batch_samples, images=images),
                 load_images(loaded, batch_samples, images),
             )
             stored = forward(loaded, batch, lacking, plan.roles, batch_samples, dtype)
@@ -162,17 +164,28 @@ def forward(
     The pass ends behind the deepest site. InputError names the sample, site and position of a value that is not finite.
     """
     kept = batch.has_role(roles)
+    index = kept.flatten().nonzero().squeeze(1)
     with torch.inference_mode():
         with capture(loaded, sites, stop=True) as values:
             loaded.model(**batch.inputs, use_cache=False)
-        return {site: _as_stored(values[site][kept], site, batch, kept, samples, dtype) for site in sites}
+        # All sites are computed before one is fetched: the first copy from a GPU waits for everything before it.
+        found = [_kept_rows(values.pop(site), index) for site in sites]
+        return {
+            site: _as_stored(rows, norms, site, batch, kept, samples, dtype)
+            for site, (rows, norms) in zip(sites, found, strict=True)
+        }
+
+
+def _kept_rows(value: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Of (B, T, d) the (n, d) tokens at flat places `index`, and their norms (n) float32, where the value lies."""
+    rows = value.flatten(0, 1).index_select(0, index.to(value.device))
+    return rows, torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float32)
 
 
 def _as_stored(
-    rows: Tensor, site: str, batch: Batch, kept: Tensor, samples: Sequence[Sample], dtype: str
+    rows: Tensor, norms: Tensor, site: str, batch: Batch, kept: Tensor, samples: Sequence[Sample], dtype: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    rows = rows.float()
-    norms = torch.linalg.vector_norm(rows, dim=-1).cpu()
+    norms = norms.cpu()
     if not torch.isfinite(norms).all():
         bad = int(torch.nonzero(~torch.isfinite(norms))[0])
         sample, column = torch.nonzero(kept)[bad].tolist()
@@ -184,8 +197,8 @@ def _as_stored(
             mend="use model.dtype float32 or bfloat16 with sound weights, or quarantine the sample",
         )
     if dtype == "bfloat16":
-        return rows.to(torch.bfloat16).view(torch.uint16).cpu().numpy(), norms.numpy()
-    return rows.cpu().numpy(), norms.numpy()
+        return rows.to(torch.bfloat16).cpu().view(torch.uint16).numpy(), norms.numpy()
+    return rows.float().cpu().numpy(), norms.numpy()
 
 
 def _append(

@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from crosslens.errors import InputError
-from crosslens.models.inputs import Encoded, Sample, encode
+from crosslens.generation.continuation import encode_samples
+from crosslens.models.inputs import Encoded, Sample
 from crosslens.models.load import LoadedModel
 from crosslens.tables.tokens import ROLES, TokenTable
 
@@ -57,11 +59,18 @@ class Plan:
 
 
 def make_plan(
-    loaded: LoadedModel, samples: Sequence[Sample], *, roles: Sequence[str], batch_tokens: int
+    loaded: LoadedModel,
+    samples: Sequence[Sample],
+    *,
+    images: Path | None = None,
+    roles: Sequence[str],
+    batch_tokens: int,
 ) -> Plan:
     """Order the samples by their number of tokens (equals in the order given) and cut them into batches.
 
-    roles: the roles that are stored. batch_tokens: bound of padded tokens per batch; a longer sample goes alone.
+    images: the folder of the pictures, whose sizes decide the number of tokens in some families (only headers are read,
+    and only there). roles: the roles that are stored. batch_tokens: bound of padded tokens per batch; a longer sample
+    goes alone.
     Raises InputError for no samples, an unknown role, and a sample with nothing to store.
     """
     if not samples:
@@ -78,7 +87,7 @@ def make_plan(
     for first in range(0, len(samples), ENCODE_AT_ONCE):
         block = samples[first : first + ENCODE_AT_ONCE]
         for i, (sample, encoded) in enumerate(
-            zip(block, encode(loaded, block, with_caption=True), strict=True)
+            zip(block, encode_samples(loaded, block, images=images), strict=True)
         ):
             lengths[first + i] = len(encoded)
             kept = np.flatnonzero(_has_role(encoded.role, roles))

@@ -17,7 +17,12 @@ from crosslens.tables.tokens import ROLES, TokenTable
 
 log = logging.getLogger(__name__)
 
-CONDITIONS = {"prompt": ("prompt",), "caption": ("caption",), "text": ("prompt", "caption")}
+CONDITIONS = {
+    "prompt": ("prompt",),
+    "caption": ("caption",),
+    "generated": ("generated",),
+    "text": ("prompt", "caption"),
+}
 """Condition -> token roles pooled over. In "caption" and "text" the caption's label words are left out."""
 
 How = Literal["mean", "max"]

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.features.encode import check_model
+from crosslens.generation.continuation import encode_samples
 from crosslens.models.hooks import capture, edit
-from crosslens.models.inputs import Batch, build_inputs
+from crosslens.models.inputs import Batch, as_sample, collate, load_images
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.progress import Progress
 from crosslens.sae.io import check_site, check_width, load_sae, sae_digest
@@ -21,6 +22,9 @@ from crosslens.sae.model import SAE
 from crosslens.tables.documents import read_table, write_json
 
 log = logging.getLogger(__name__)
+
+COUNTED = ("caption", "generated")
+"""Roles whose tokens are predicted."""
 
 Replacement = Callable[[Tensor], Tensor]
 """Activations (P, d) of the replaced positions to what takes their place, same shape."""
@@ -84,7 +88,7 @@ def measure_splice(
             "site": site,
             "sae": sae_digest(sae),
             "roles_replaced": list(roles),
-            "counted": "positions that predict a caption token",
+            "counted": "positions that predict a token of the caption, or of what the model wrote",
             "split": "test",
             "samples": len(test),
             "images": int(test["image_id"].nunique()),
@@ -116,7 +120,9 @@ def batches(
     ordered = frame.iloc[np.argsort(frame["caption"].str.len().to_numpy(), kind="stable")]
     for start in range(0, len(ordered), size):
         rows = ordered.iloc[start : start + size]
-        yield rows, build_inputs(loaded, rows.to_dict("records"), images=images, with_caption=True)
+        samples = [as_sample(row) for row in rows.to_dict("records")]
+        encoded = encode_samples(loaded, samples, images=images)
+        yield rows, collate(loaded, encoded, load_images(loaded, samples, images))
 
 
 def reconstruct(autoencoder: SAE, x: Tensor) -> Tensor:
@@ -162,7 +168,7 @@ def _run(
     parts, largest, replaced = [], dict.fromkeys(edits, 0.0), 0
     progress = Progress(f"splice site {site}", len(frame), "samples")
     for rows, batch in batches(loaded, frame, images, size):
-        predicts = batch.has_role(["caption"])[:, 1:]
+        predicts = batch.has_role(COUNTED)[:, 1:]
         target = batch.inputs["input_ids"][:, 1:][predicts]
         sample = predicts.nonzero()[:, 0].cpu().numpy()
         mask = batch.has_role(roles)
