@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])))
 
 from crosslens.errors import InputError
+from crosslens.planning import memory
 from crosslens.store.digests import FileDigests, content_digest, digest
 from crosslens.store.maintenance import register_checkout
 from crosslens.store.fingerprint import closure, remember_in
@@ -228,35 +229,13 @@ def data_place(w):
 
 
 def model_mb(w):
-    """Megabytes of the weights: twice those on disk, where they can be seen (a bfloat16 file may run as float32)."""
-    folder = Path(model_place(w)["model"]["id"])
-    if not folder.is_dir():
-        return 3000 if of(w).must_be_prepared else 16000
-    return 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2**20
+    """Megabytes of the model, by the folder that a rule makes where there is one."""
+    return memory.model_mb(of(w), Path(model_place(w)["model"]["id"]))
 
 
 def extract_mb(w):
-    """The model, and a shard of every site that is being filled while another is written."""
-    return model_mb(w) + 1500 + round(2 * len(of(w).sites) * settings(w, "activations")["shard_mb"])
-
-
-def features_of(w):
-    """The largest number of features that an SAE of the study has."""
-    chosen, swept = settings(w, "sae"), settings(w, "sweep").get("d_sae", [])
-    return max(chosen["d_sae"] or round(chosen["expansion"] * of(w).width), *swept, 1)
-
-
-def sae_mb(w):
-    """Weights (in bfloat16 too), gradients, two moments and pre-activations of the SAEs that train together, shuffles."""
-    chosen = settings(w, "sae")
-    sae = features_of(w) * (34 * of(w).width + 8 * chosen["batch_tokens"])
-    all_saes = sae * min(chosen["at_once"], len(jobs["sae"](w)))
-    return round(1500 + all_saes / 2**20 + len(of(w).languages) * chosen["buffer_mb"])
-
-
-def codes_mb(w):
-    """An SAE and a block of its dense pre-activations."""
-    return 2000 + 8 * features_of(w) * of(w).width // 2**20
+    """Megabytes of an extraction with it."""
+    return memory.extract_mb(of(w), Path(model_place(w)["model"]["id"]))
 
 
 def languages_of(w):

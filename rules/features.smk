@@ -19,7 +19,7 @@ rule encode:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: codes_mb(w) * attempt,
+        mem_mb=lambda w, attempt: memory.codes_mb(of(w)) * attempt,
         runtime=120,
     params:
         job=job("codes"),
@@ -40,7 +40,7 @@ rule measure_quality:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: codes_mb(w) * attempt,
+        mem_mb=lambda w, attempt: memory.codes_mb(of(w)) * attempt,
         runtime=120,
     params:
         job=job("quality"),

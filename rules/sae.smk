@@ -18,7 +18,7 @@ rule train_saes:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: sae_mb(w) * attempt,
+        mem_mb=lambda w, attempt: memory.sae_mb(of(w), len(jobs["sae"](w))) * attempt,
         runtime=480,
         gpu=1,
     params:

@@ -1,7 +1,8 @@
-"""The `crosslens` command: care for the store, and exchange of SAEs. Everything else is a Snakemake target."""
+"""The `crosslens` command: care for the store, exchange of SAEs, fetching of text. All else is a Snakemake target."""
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -84,12 +85,34 @@ def _sae_convert(args: argparse.Namespace) -> int:
     return 0
 
 
+def _source_fetch_messages(args: argparse.Namespace) -> int:
+    from crosslens.sources.fetch import fetch_messages
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    manifest = fetch_messages(args.to)
+    kept = manifest["packages"]
+    print(
+        f"{manifest['pairs']:,} usable pairs from {len(kept)} packages in {args.to}; licences: {args.to}/*/copyright"
+    )
+    if manifest["missing"]:
+        print(f"not to be had: {', '.join(manifest['missing'])}")
+    return 0
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from crosslens.planning.command import run
+
+    return run(args)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line of `crosslens`."""
     top = argparse.ArgumentParser(prog="crosslens", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _add_store(commands)
     _add_sae(commands)
+    _add_plan(commands)
+    _add_source(commands)
     return top
 
 
@@ -113,6 +136,20 @@ def _add_store(commands: argparse._SubParsersAction) -> None:
     explain = verbs.add_parser("explain", help="print how one artifact was made, as JSON")
     explain.add_argument("path", type=Path, help="its path under results/")
     explain.set_defaults(run=_explain)
+
+
+def _add_plan(commands: argparse._SubParsersAction) -> None:
+    plan = commands.add_parser("plan", help="print what a study will take: GB, files, memory and hours")
+    plan.add_argument("study", metavar="STUDY", help="the name of a study in config/studies")
+    plan.add_argument(
+        "--config", type=Path, metavar="FILE", help="the model's config.json, where it is not here"
+    )
+    plan.add_argument("--rates", type=Path, metavar="FILE", help="measured rates, before the shipped ones")
+    plan.add_argument("--samples", type=int, metavar="N", help="assume so many captions a language")
+    plan.add_argument("--tokens", type=int, metavar="N", help="assume so many text tokens a sample")
+    plan.add_argument("--cpu", action="store_true", help="GPU rules run on CPUs")
+    plan.add_argument("--json", action="store_true", help="print one JSON object")
+    plan.set_defaults(run=_plan)
 
 
 def _add_sae(commands: argparse._SubParsersAction) -> None:
@@ -144,6 +181,17 @@ def _add_sae(commands: argparse._SubParsersAction) -> None:
     convert.add_argument("--revision", metavar="R", default="", help="that model's revision, if pinned")
     convert.add_argument("--scaling-factor", **factor)
     convert.set_defaults(run=_sae_convert)
+
+
+def _add_source(commands: argparse._SubParsersAction) -> None:
+    source = commands.add_parser("source", help="fetch real bilingual text")
+    verbs = source.add_subparsers(required=True, metavar="VERB")
+    fetch = verbs.add_parser(
+        "fetch-messages",
+        help="fetch English and Arabic messages of software from packages of Debian (140 MB)",
+    )
+    fetch.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="a new or empty folder")
+    fetch.set_defaults(run=_source_fetch_messages)
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from crosslens.memory import memory_kept
 from crosslens.sae.model import SAE
-from crosslens.sae.runtime import memory_kept
 from crosslens.sae.settings import Settings
 from crosslens.sae.step import fresh_state, normalisations, train_step
 from crosslens.tables.activations import Activations

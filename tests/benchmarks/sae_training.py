@@ -30,8 +30,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from crosslens.memory import memory_kept
 from crosslens.sae.architectures.base import SPARE
-from crosslens.sae.runtime import memory_kept, reproducible
+from crosslens.sae.runtime import reproducible
 from crosslens.sae.settings import Settings
 from crosslens.sae.sparse import can_sample_sparsely
 from crosslens.sae.state import TrainState

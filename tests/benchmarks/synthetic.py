@@ -33,8 +33,8 @@ from sae_lens.synthetic import SyntheticModel, SyntheticModelConfig, eval_sae_on
 from sae_lens.training.sae_trainer import SAETrainer
 from torch import Tensor
 
+from crosslens.memory import memory_kept
 from crosslens.sae.io import IDENTITY, save_sae
-from crosslens.sae.runtime import memory_kept
 from crosslens.sae.settings import ARCHITECTURES, PENALISED, Settings
 from crosslens.sae.step import fresh_state, normalisations, train_step
 

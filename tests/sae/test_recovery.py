@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from crosslens.memory import memory_kept
 from crosslens.sae.model import SAE
-from crosslens.sae.runtime import memory_kept
 from crosslens.sae.settings import ARCHITECTURES, Settings
 from crosslens.sae.state import TrainState
 from crosslens.sae.step import fresh_state, normalisations, train_step

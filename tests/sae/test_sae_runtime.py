@@ -12,8 +12,9 @@ from contextlib import suppress
 import pytest
 import torch
 
+from crosslens.memory import memory_kept
 from crosslens.sae import runtime
-from crosslens.sae.runtime import bfloat16_is_faster, memory_kept, pick_device, reproducible, until_terminated
+from crosslens.sae.runtime import bfloat16_is_faster, pick_device, reproducible, until_terminated
 
 LARGE = 256 << 20
 """More than glibc ever keeps for itself of its own accord."""

@@ -1,9 +1,7 @@
 """What training asks of the process: a device, memory that is used again, deterministic kernels, an orderly end."""
 
-import ctypes
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -55,27 +53,6 @@ def _best_of_five(work: Callable[[], object]) -> float:
 
     work()
     return min(seconds() for _ in range(5))
-
-
-@contextmanager
-def memory_kept() -> Iterator[None]:
-    """Inside, freed memory stays with the process and serves the next step; then it goes back to the system.
-
-    A step frees and asks again for tensors of hundreds of megabytes. glibc takes each anew from the system, whose
-    pages then have to be filled one by one: at 2,560 → 20,480 that is half of a step's time. Elsewhere: no effect.
-    """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(libc, "mallopt"):
-        yield
-        return
-    for option, value in _KEEP.items():
-        libc.mallopt(option, value)
-    try:
-        yield
-    finally:
-        for option, value in _DEFAULTS.items():
-            libc.mallopt(option, value)
-        libc.malloc_trim(0)
 
 
 @contextmanager

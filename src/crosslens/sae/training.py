@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from crosslens.errors import InputError
+from crosslens.memory import memory_kept
 from crosslens.progress import Progress
 from crosslens.sae.run import Run, derive_seed
-from crosslens.sae.runtime import memory_kept, pick_device, reproducible, until_terminated
+from crosslens.sae.runtime import pick_device, reproducible, until_terminated
 from crosslens.sae.settings import Settings
 from crosslens.sae.step import normalisations
 from crosslens.sae.stream import Mixture, Reader, TokenStream, select_source

@@ -20,14 +20,16 @@ from crosslens.tables.arrays import (
 STORED = {"bfloat16": "uint16", "float32": "float32"}
 
 
-def create_activations(path: Path, *, d_model: int, dtype: str, shard_bytes: int, **attributes) -> zarr.Group:
-    """An empty activations group: `values` (0, d_model) and `norm` (0), to grow with `resize`.
+def create_activations(
+    path: Path, *, d_model: int, dtype: str, shard_bytes: int, rows: int = 0, **attributes
+) -> zarr.Group:
+    """An activations group to be filled: `values` (rows, d_model) and `norm` (rows). Without `rows` it grows by `resize`.
 
     `dtype` is "bfloat16" (stored as uint16 bits) or "float32"; float16 is refused because residuals overflow it.
     """
     group = create_group(path, "activations", d_model=d_model, dtype=dtype, **attributes)
-    create_rows(group, "values", STORED[dtype], width=d_model, shard_bytes=shard_bytes)
-    create_rows(group, "norm", "float32", shard_bytes=shard_bytes)
+    create_rows(group, "values", STORED[dtype], width=d_model, rows=rows, shard_bytes=shard_bytes, quick=True)
+    create_rows(group, "norm", "float32", rows=rows, shard_bytes=shard_bytes)
     return group
 
 

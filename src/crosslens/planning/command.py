@@ -1,0 +1,43 @@
+"""`crosslens plan STUDY`: what a study will take, printed before anything runs."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import yaml
+
+from crosslens.planning.plan import make_plan
+from crosslens.planning.rates import load_rates
+from crosslens.planning.show import as_document, as_text
+from crosslens.store.digests import FileDigests
+from crosslens.store.store import Store
+from crosslens.study import Study
+
+CONFIG, SCHEMA = Path("config/config.yaml"), Path("workflow/schemas/study.schema.yaml")
+
+
+class Unfurnished(Study):
+    """A study whose captions and pictures need not be there yet."""
+
+    def _fail(self, key: str, found: object, expected: object, mend: str) -> None:
+        if key not in ("source.captions", "source.images"):
+            super()._fail(key, found, expected, mend)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the plan."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    folder = Path((yaml.safe_load(CONFIG.read_text(encoding="utf-8")) or {}).get("studies", "config/studies"))
+    kind = Study if args.samples is None else Unfurnished
+    study = kind(args.study, folder, SCHEMA, FileDigests(Store().own / "files.json"))
+    plan = make_plan(
+        study,
+        load_rates(args.rates),
+        config=args.config,
+        samples=args.samples,
+        tokens=args.tokens,
+        gpu=not args.cpu,
+    )
+    print(json.dumps(as_document(plan), ensure_ascii=False) if args.json else as_text(plan))
+    return 0
