@@ -132,7 +132,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("after", [1, 5, 13])
-@pytest.mark.parametrize("point", ["replace_durably", "sync", "file_digest"])
+@pytest.mark.parametrize("point", ["replace_durably", "sync", "checksum"])
 def test_any_point_of_the_writer_may_be_the_last(
     world, outputs, tmp_path, small_chunks, expected, monkeypatch, point, after
 ):

@@ -1,8 +1,8 @@
-"""Disk errors told so that a user can mend them, and digests of what is on disk."""
+"""Disk errors told so that a user can mend them, and checksums of what is on disk."""
 
 import errno
-import hashlib
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,10 +33,13 @@ def disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def file_digest(path: Path) -> str:
-    """sha256 of a file; the empty string where there is none."""
+def checksum(path: Path) -> int | None:
+    """CRC-32 of a file, None where there is none: it tells damage from a kill, at a twentieth of the cost of a sha256."""
+    found = 0
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while block := file.read(1 << 20):
+                found = zlib.crc32(block, found)
     except FileNotFoundError:
-        return ""
+        return None
+    return found

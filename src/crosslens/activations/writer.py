@@ -1,20 +1,20 @@
 """One site's Zarr group, written by whole shards, with an index that lets a killed run go on where it was.
 
-Beside the group `<out>` stand `<out>.progress.json` (which shards are whole, with their digests; replaced after the data
+Beside the group `<out>` stand `<out>.progress.json` (which shards are whole, with their checksums; replaced after the data
 are on disk) and `<out>.norms` (their norms, so that these need not be read back out of a shared shard).
 """
 
-import hashlib
 import json
 import logging
 import os
 import shutil
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crosslens.activations.disk import disk_errors, file_digest
+from crosslens.activations.disk import checksum, disk_errors
 from crosslens.errors import InputError
 from crosslens.store.durable import replace_durably, sync
 from crosslens.tables.activations import STORED, create_activations
@@ -117,7 +117,7 @@ class SiteWriter:
                 file.write(norms)
                 file.flush()
                 os.fsync(file.fileno())
-            self._shards.append({"values": file_digest(path), "norms": hashlib.sha256(norms).hexdigest()})
+            self._shards.append({"values": checksum(path), "norms": zlib.crc32(norms)})
             self._write_index()
         self._count = 0
 
@@ -133,7 +133,7 @@ class SiteWriter:
         self._shards = []
         self._write_index()
 
-    def _resume(self) -> list[dict[str, str]] | None:
+    def _resume(self) -> list[dict[str, int]] | None:
         """The shards of the index, or None when there is no index of this plan."""
         if not self.index.exists() or not self.out.is_dir():
             return None
@@ -153,8 +153,8 @@ class SiteWriter:
             start, stop = i * self.shard_rows, min((i + 1) * self.shard_rows, self.rows)
             with self.norms.open("rb") as file:
                 file.seek(4 * start)
-                norms = hashlib.sha256(file.read(4 * (stop - start))).hexdigest()
-            if known != {"values": file_digest(self._shard_path(i)), "norms": norms}:
+                norms = zlib.crc32(file.read(4 * (stop - start)))
+            if known != {"values": checksum(self._shard_path(i)), "norms": norms}:
                 log.warning("%s: shard %d is damaged; computing from there", self.out, i)
                 del self._shards[i:]
                 self._write_index()
