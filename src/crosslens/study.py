@@ -117,7 +117,10 @@ def load_yaml(path: Path, schema: Path) -> dict[str, Any]:
 class Study:
     """One study: its settings, and what they say about parts, corpora and the identity of model and data."""
 
-    def __init__(self, name: str, folder: Path, schema: Path, digests: FileDigests):
+    def __init__(
+        self, name: str, folder: Path, schema: Path, digests: FileDigests, *, data_needed: bool = True
+    ):
+        """`data_needed` false: captions and pictures need not be there yet."""
         self.name, self.path, self.digests = name, folder / f"{name}.yaml", digests
         if not self.path.is_file():
             known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
@@ -134,7 +137,7 @@ class Study:
         self.seeds: list[str] = [str(seed) for seed in self.settings["sae"]["seeds"]]
         self.sae_sites: list[str] = self.settings["sae"]["sites"] or self.sites
         self.pretrained: dict[str, dict[str, str]] = self.settings["sae"]["pretrained"]
-        self._check()
+        self._check(data_needed)
 
     def corpora_at(self, site: str) -> list[str]:
         """What SAEs of one site are called: the corpora that are trained on, then the pretrained ones."""
@@ -163,7 +166,7 @@ class Study:
     def _fail(self, key: str, found: object, expected: object, mend: str) -> None:
         raise InputError(f"{self.path}, key {key}", found=found, expected=expected, mend=mend)
 
-    def _check(self) -> None:
+    def _check(self, data_needed: bool) -> None:
         adapter = self.settings["model"]["adapter"]
         if adapter is not None and not Path(adapter).is_file():
             self._fail("model.adapter", f"no file {adapter}", "a Python file", "correct the path")
@@ -235,7 +238,7 @@ class Study:
                     )
         for key in ("captions", "images"):
             value = self.settings["source"].get(key)
-            if value is not None and not Path(value).exists():
+            if data_needed and value is not None and not Path(value).exists():
                 self._fail(f"source.{key}", f"nothing at {value}", "your file or folder", "correct the path")
         if self.is_generation:
             if len(self.languages) != 1:

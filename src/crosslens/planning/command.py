@@ -17,20 +17,12 @@ from crosslens.study import Study
 CONFIG, SCHEMA = Path("config/config.yaml"), Path("workflow/schemas/study.schema.yaml")
 
 
-class Unfurnished(Study):
-    """A study whose captions and pictures need not be there yet."""
-
-    def _fail(self, key: str, found: object, expected: object, mend: str) -> None:
-        if key not in ("source.captions", "source.images"):
-            super()._fail(key, found, expected, mend)
-
-
 def run(args: argparse.Namespace) -> int:
     """Print the plan."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
     folder = Path((yaml.safe_load(CONFIG.read_text(encoding="utf-8")) or {}).get("studies", "config/studies"))
-    kind = Study if args.samples is None else Unfurnished
-    study = kind(args.study, folder, SCHEMA, FileDigests(Store().own / "files.json"))
+    digests = FileDigests(Store().own / "files.json")
+    study = Study(args.study, folder, SCHEMA, digests, data_needed=args.samples is None)
     plan = make_plan(
         study,
         load_rates(args.rates),

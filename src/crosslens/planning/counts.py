@@ -72,7 +72,7 @@ def _texts(study: Study, language: str) -> tuple[Sequence[Sample] | None, str]:
     """The samples, where they can be read or drawn now, and what they were read from."""
     built = Path("results") / study.name / "dataset" / f"{language}.parquet"
     if built.is_file():
-        table = read_table(built, "dataset", columns=["row", *Sample._fields])
+        table = read_table(built, "dataset")
         return [as_sample(row) for row in table.to_dict("records")], "the dataset as built"
     prompt = study.settings["prompts"].get(language, "")
     if study.is_planted:

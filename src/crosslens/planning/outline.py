@@ -80,6 +80,9 @@ def outline(study: Study, config: Path | None = None) -> Outline:
     """
     id = study.settings["model"]["id"]
     folder = study.model_folder
+    made = Path("results", study.name, "model", study.model_name)
+    if study.must_be_prepared and made.is_dir():
+        folder = made
     revision = study.settings["model"]["revision"]
     if config is not None:
         return Outline(id, _read_config(config), str(folder or id), f"sizes of {config}")
