@@ -593,8 +593,9 @@ artifact(
 
 
 def comparison_params(w):
-    """Which tokens and how many samples."""
-    return {name: value for name, value in settings(w, "compare").items() if name != "with"}
+    """The studies, which the document names, and which tokens and how many samples."""
+    chosen = {name: value for name, value in settings(w, "compare").items() if name != "with"}
+    return {"studies": [w["study"], w["other"]], **chosen}
 
 
 def comparison_needs(w):

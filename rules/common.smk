@@ -253,6 +253,19 @@ def parts_of(w, kind, language, *names):
     return [(kind, at(w, *names, language=language, part=part)) for part in of(w).parts]
 
 
+def common_languages(study, other):
+    """The languages of a study that another one has too."""
+    found = [language for language in study.languages if language in studies[other].languages]
+    if not found:
+        study.fail(
+            "compare.with",
+            f"{other!r}, a study of {studies[other].languages}",
+            f"a study of {study.languages}",
+            "compare studies of the same texts",
+        )
+    return found
+
+
 def targets(study, kind):
     """The paths of all artifacts of one kind in one study."""
     w = {"study": study}
@@ -280,7 +293,7 @@ def targets(study, kind):
         "model_comparison": [
             {"other": other, "language": language}
             for other in settings(w, "compare")["with"]
-            for language in of(w).languages
+            for language in common_languages(of(w), other)
         ],
         "sweep": swept,
         "sweep_figure": swept,

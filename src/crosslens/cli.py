@@ -100,9 +100,10 @@ def _source_fetch_messages(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from crosslens.planning.command import run
+    from crosslens.planning.command import told
 
-    return run(args)
+    print(told(args))
+    return 0
 
 
 def parser() -> argparse.ArgumentParser:

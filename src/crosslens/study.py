@@ -163,62 +163,70 @@ class Study:
             found["-".join(words) or architecture] = chosen
         return found
 
-    def _fail(self, key: str, found: object, expected: object, mend: str) -> None:
+    def fail(self, key: str, found: object, expected: object, mend: str) -> None:
+        """Raise InputError for one key of the study's file."""
         raise InputError(f"{self.path}, key {key}", found=found, expected=expected, mend=mend)
 
     def _check(self, data_needed: bool) -> None:
         adapter = self.settings["model"]["adapter"]
         if adapter is not None and not Path(adapter).is_file():
-            self._fail("model.adapter", f"no file {adapter}", "a Python file", "correct the path")
+            self.fail("model.adapter", f"no file {adapter}", "a Python file", "correct the path")
+        if self.model_folder is not None and not [*self.model_folder.glob("*.safetensors")]:
+            self.fail(
+                "model.id",
+                f"no weights in safetensors in {self.model_folder}",
+                "a model folder",
+                "save the model there with save_pretrained",
+            )
         if self._gguf is not None and not self._gguf.is_file():
-            self._fail("model.id", f"no file {self._gguf}", "a GGUF file", "correct the path")
+            self.fail("model.id", f"no file {self._gguf}", "a GGUF file", "correct the path")
         if self.settings["model"]["id"].startswith("package:") and self.model_name not in PACKAGED:
             known = ", ".join(f"package:{name}" for name in PACKAGED)
-            self._fail("model.id", self.settings["model"]["id"], known, "name one of these")
+            self.fail("model.id", self.settings["model"]["id"], known, "name one of these")
         for language in self.languages if not self.is_generation else ():
             if language not in self.settings["prompts"]:
-                self._fail(
+                self.fail(
                     "prompts", f"no prompt for {language!r}", "one per language", f"add `{language}: …`"
                 )
         for key in ("prompts", "lexicons"):
             for language in sorted(self.settings[key].keys() - set(self.languages)):
-                self._fail(key, f"{language!r}", f"one of {self.languages}", "remove it or add the language")
+                self.fail(key, f"{language!r}", f"one of {self.languages}", "remove it or add the language")
         for language, lexicon in self.settings["lexicons"].items():
             if not Path(lexicon).is_file():
-                self._fail(f"lexicons.{language}", f"no file {lexicon}", "a lexicon", "correct the path")
+                self.fail(f"lexicons.{language}", f"no file {lexicon}", "a lexicon", "correct the path")
         for corpus in self.corpora:
             if corpus != "joint" and corpus not in self.languages:
-                self._fail("sae.corpora", f"{corpus!r}", f"joint or one of {self.languages}", "correct it")
+                self.fail("sae.corpora", f"{corpus!r}", f"joint or one of {self.languages}", "correct it")
         if not self.corpora and not self.pretrained:
-            self._fail("sae.corpora", "none", "a corpus, or a pretrained SAE", "name one")
+            self.fail("sae.corpora", "none", "a corpus, or a pretrained SAE", "name one")
         for name, sources in self.pretrained.items():
             key = f"sae.pretrained.{name}"
             if name == "joint" or name in self.languages:
-                self._fail(key, f"the name of a corpus, {name!r}", "a name of its own", "rename it")
+                self.fail(key, f"the name of a corpus, {name!r}", "a name of its own", "rename it")
             for site, source in sources.items():
                 if site not in self.sites:
-                    self._fail(key, f"site {site!r}", f"sites of the study, {self.sites}", "correct the site")
+                    self.fail(key, f"site {site!r}", f"sites of the study, {self.sites}", "correct the site")
                 if not source.startswith("hf:") and not Path(source).exists():
-                    self._fail(
+                    self.fail(
                         f"{key}.{site}",
                         f"nothing at {source}",
                         "a folder or file, or hf:owner/name/folder",
                         "correct the path",
                     )
         if strange := sorted(set(self.sae_sites) - set(self.sites)):
-            self._fail("sae.sites", strange, f"some of the study's sites, {self.sites}", "correct them")
+            self.fail("sae.sites", strange, f"some of the study's sites, {self.sites}", "correct them")
         if missing := [site for site in self.sae_sites if not self.corpora_at(site)]:
-            self._fail(
+            self.fail(
                 "sae.pretrained",
                 f"no SAE for {missing}",
                 "one for each site of sae.sites",
                 "name one, or a corpus to train on",
             )
         if self.settings["sweep"] and not self.corpora:
-            self._fail("sweep", "a sweep", "sae.corpora, what it trains on", "name a corpus")
+            self.fail("sweep", "a sweep", "sae.corpora, what it trains on", "name a corpus")
         stored = set(self.settings["activations"]["roles"])
         if missing := set(self.settings["sae"]["roles"]) - stored:
-            self._fail(
+            self.fail(
                 "sae.roles",
                 sorted(missing),
                 f"roles that are stored: {sorted(stored)}",
@@ -226,11 +234,11 @@ class Study:
             )
         total = sum(self.settings["splits"][name] for name in ("train", "select", "test"))
         if abs(total - 1) > 1e-6:
-            self._fail("splits", f"shares that add up to {total:g}", "1", "correct the shares")
+            self.fail("splits", f"shares that add up to {total:g}", "1", "correct the shares")
         if self.depth is not None:
             for site in self.sites:
                 if int(site.split(".")[0]) >= self.depth:
-                    self._fail(
+                    self.fail(
                         "sites",
                         f"layer {site}",
                         f"0 to {self.depth - 1}: {self.model_name} has {self.depth} blocks, counted from 0",
@@ -239,15 +247,15 @@ class Study:
         for key in ("captions", "images"):
             value = self.settings["source"].get(key)
             if data_needed and value is not None and not Path(value).exists():
-                self._fail(f"source.{key}", f"nothing at {value}", "your file or folder", "correct the path")
+                self.fail(f"source.{key}", f"nothing at {value}", "your file or folder", "correct the path")
         if self.is_generation:
             if len(self.languages) != 1:
-                self._fail("languages", self.languages, "the one language of the prompts", "name one")
+                self.fail("languages", self.languages, "the one language of the prompts", "name one")
             for key in ("activations", "sae"):
                 if "caption" in (roles := self.settings[key]["roles"]):
-                    self._fail(f"{key}.roles", roles, "generated, for texts that the model writes", "name it")
+                    self.fail(f"{key}.roles", roles, "generated, for texts that the model writes", "name it")
         elif "generated" in stored:
-            self._fail(
+            self.fail(
                 "activations.roles",
                 "generated",
                 "roles of given texts",
@@ -311,7 +319,7 @@ class Study:
             return {}
         file = self.model_folder / "config.json"
         if not file.is_file():
-            self._fail(
+            self.fail(
                 "model.id", f"no config.json in {self.model_folder}", "a model folder", "correct the path"
             )
         config = json.loads(file.read_text(encoding="utf-8"))

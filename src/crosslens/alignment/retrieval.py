@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 CUTOFFS = (1, 5)
 BOOTSTRAPS = 1000
 SHUFFLES = 99
-TIE = 1e-6
+TIE = 1e-12
 """Cosines this close are one value: what float32 products resolve."""
 
 
@@ -172,7 +172,8 @@ def ranks(queries: np.ndarray, candidates: np.ndarray, *, rows: int = 1024) -> n
 
     queries (n, d), candidates (n, d). Memory: `rows` × n similarities at a time.
     """
-    queries, candidates = _unit(queries), _unit(candidates)
+    # In float64: under one dominant channel all cosines are nearly 1.
+    queries, candidates = _unit(queries.astype(np.float64)), _unit(candidates.astype(np.float64))
     found = np.empty(len(queries))
     for start in range(0, len(queries), rows):
         block = queries[start : start + rows] @ candidates.T
@@ -184,7 +185,7 @@ def ranks(queries: np.ndarray, candidates: np.ndarray, *, rows: int = 1024) -> n
 
 def _unit(values: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(values, axis=1, keepdims=True)
-    return (values / np.where(norms > 0, norms, 1)).astype(np.float32)
+    return values / np.where(norms > 0, norms, 1)
 
 
 def _scores(rank: np.ndarray) -> dict[str, np.ndarray]:

@@ -57,7 +57,7 @@ def generate_texts(
     Writes what a path is given for: a table of kind `dataset` (image_id is the prompt, caption the generated text)
     with the columns token_ids, char_start, char_end (JSON lists, one entry a generated token, as `character_spans`
     says) and finish ("eos" or "length"); JSON of kind `generation_metadata`; and JSON of kind `dataset_summary`.
-    splits: shares of the prompts, dealt by split_seed; of three prompts each split gets one. Texts without a token
+    splits: shares of the prompts, dealt by split_seed; thirds where one of them is less than a prompt. Texts without a token
     (the model ended them at once) are in the metadata and, with the reason, in the summary's `quarantine` alone. A
     killed run goes on where it was. Raises InputError for settings that draw nothing, for fewer than three prompts,
     empty or repeated ones, and for a split without a text.
@@ -148,8 +148,10 @@ def _prompts(prompts: Sequence[str], splits: Mapping[str, float], seed: int) -> 
                 mend="remove or change it",
             )
     ids = [f"prompt_{i:06d}" for i in range(len(prompts))]
-    thirds = dict.fromkeys(SPLITS, 1 / len(SPLITS))
-    assigned = assign_splits(dict.fromkeys(ids, ""), splits if len(ids) > len(SPLITS) else thirds, seed)
+    # Where a share is less than a prompt, its split could stay empty.
+    few = min(splits[name] for name in SPLITS) * len(ids) < 1
+    shares = dict.fromkeys(SPLITS, 1 / len(SPLITS)) if few else splits
+    assigned = assign_splits(dict.fromkeys(ids, ""), shares, seed)
     return pd.DataFrame(
         {
             "index": np.arange(len(ids)),

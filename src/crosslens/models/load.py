@@ -89,7 +89,9 @@ def load_model(
         check_digests(folder)
     source = str(folder) if local else id
     pinned = {} if local or revision is None else {"revision": revision}
-    options = dict(pinned, dtype=DTYPES[dtype], attn_implementation=attention, output_loading_info=True)
+    # Weights in other formats are in no key, and can be pickles.
+    options = dict(pinned, dtype=DTYPES[dtype], attn_implementation=attention, use_safetensors=True)
+    options["output_loading_info"] = True
     if device_map is not None:
         options["device_map"] = device_map
     try:

@@ -17,8 +17,8 @@ from crosslens.study import Study
 CONFIG, SCHEMA = Path("config/config.yaml"), Path("workflow/schemas/study.schema.yaml")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the plan."""
+def told(args: argparse.Namespace) -> str:
+    """The plan as text, or as JSON."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
     folder = Path((yaml.safe_load(CONFIG.read_text(encoding="utf-8")) or {}).get("studies", "config/studies"))
     digests = FileDigests(Store().own / "files.json")
@@ -31,5 +31,4 @@ def run(args: argparse.Namespace) -> int:
         tokens=args.tokens,
         gpu=not args.cpu,
     )
-    print(json.dumps(as_document(plan), ensure_ascii=False) if args.json else as_text(plan))
-    return 0
+    return json.dumps(as_document(plan), ensure_ascii=False) if args.json else as_text(plan)

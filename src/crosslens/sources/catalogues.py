@@ -16,6 +16,7 @@ MANIFEST_KIND = "message_catalogues"
 MIN_WORDS, MAX_WORDS = 2, 40
 _TRAILING_ACCELERATOR = re.compile(r"\s*\([_&]\w\)")
 _ACCELERATOR = re.compile(r"(?<![A-Z])[_&](?=[^\W_])|[_&](?=[a-z])")
+_WITHIN_WORD = re.compile(r"[^\W\d_]{2}[_&][^\W\d_]{2}")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _ENDING = re.compile(r"\s*(?:[:…]|\.{3,})+$")
 _NOT_PROSE = re.compile(r"[%{}$\\<>|@~^=#_&*`\[\]/\n\t]|--|::|\d{4}")
@@ -38,7 +39,8 @@ class Message(NamedTuple):
 def clean(text: str) -> str:
     """A message without keyboard accelerators (_File, &File, (&F)), invisible marks, and the ":" or "…" of a label."""
     text = _TRAILING_ACCELERATOR.sub("", _INVISIBLE.sub("", text))
-    if len(_ACCELERATOR.findall(text)) == 1:  # several are underscores of an identifier
+    # Several, or one within a word, are underscores of an identifier: is_pair leaves those out.
+    if len(_ACCELERATOR.findall(text)) == 1 and not _WITHIN_WORD.search(text):
         text = _ACCELERATOR.sub("", text)
     return re.sub(" +", " ", _ENDING.sub("", text.strip(" ")))
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from crosslens.errors import InputError
 
 _ZWJ, _VARIATION = "\u200d", "\ufe0f"
+_FACING = f"{_ZWJ}➡"
 _SIGNS = {f"{_ZWJ}♀": "female", f"{_ZWJ}♂": "male"}
 _PEOPLE = {
     "👩": ("female", "🧑"),
@@ -64,7 +65,7 @@ class EmojiName(NamedTuple):
     toneless: str
     """The image id of the same without skin tones."""
     group: str
-    """The image id of the same without gender and skin tone: woman, man and person of one role, in all tones."""
+    """The image id of the same without gender, skin tone and direction: woman, man and person of one role, in all tones."""
     pair: str
     """Shared by a female and a male emoji that differ in nothing else; empty where there is no such two."""
 
@@ -102,7 +103,8 @@ def emoji_names(*, skin_tones: bool = True) -> tuple[EmojiName, ...]:
                 gender,
                 _category(toneless, signed, toned),
                 image_id(_TONE.sub("", emoji)),
-                image_id(toneless),
+                # Which way somebody faces makes no other role.
+                image_id(toneless.replace(_FACING, "")),
                 image_id(neutral),
             )
         )

@@ -43,6 +43,13 @@ def identity(
             expected="a study of pictures, or one of texts",
             mend="take out `messages`, or set `emoji.pictures: null`",
         )
+    if emoji and emoji["pictures"] and emoji["skin_tones"]:
+        raise InputError(
+            "source.names.emoji",
+            found="pictures of every skin tone",
+            expected="one picture of an emoji: those of its tones are near-duplicates, and no units of analysis",
+            mend="set `skin_tones: false`, or `pictures: null`",
+        )
     return {
         "emoji": emoji
         and {

@@ -35,7 +35,7 @@ def write_source(out: Path, *, emoji: Mapping[str, Any] | None, messages: Mappin
     """Write `captions.csv`, `source.json` and, where wanted, `images/{image_id}.png` into the folder `out`.
 
     `emoji` and `messages` as in `crosslens.sources.plan`. Emoji come first, by image id, then the messages as drawn.
-    Without pictures the skin tones of an emoji are several captions of one image.
+    The skin tones of an emoji are several captions of one image.
     The same settings and inputs give the same bytes. An emoji that the font does not draw as one glyph has its row and
     no picture: `source.json` says why, and the dataset quarantines it. Raises InputError as `plan.identity` does.
     """
@@ -44,7 +44,7 @@ def write_source(out: Path, *, emoji: Mapping[str, Any] | None, messages: Mappin
     names = emoji_names(skin_tones=emoji["skin_tones"]) if emoji else ()
     drawn = sample_messages(**messages) if messages else []
     out.mkdir(parents=True, exist_ok=True)
-    rows = [*(_emoji_row(name, bool(emoji["pictures"])) for name in names), *map(_message_row, drawn)]
+    rows = [*map(_emoji_row, names), *map(_message_row, drawn)]
     with (out / "captions.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -74,10 +74,10 @@ def write_source(out: Path, *, emoji: Mapping[str, Any] | None, messages: Mappin
     write_json(out / "source.json", "names_source", document)
 
 
-def _emoji_row(name: EmojiName, pictured: bool) -> dict[str, str]:
-    # The tones of one emoji are all but the same text: the unit of analysis is the emoji, unless pictures differ.
+def _emoji_row(name: EmojiName) -> dict[str, str]:
     return {
-        "image_id": name.image_id if pictured else name.toneless,
+        # The tones of one emoji are all but the same text: the unit of analysis is the emoji.
+        "image_id": name.toneless,
         "english_prompt": name.english,
         "arabic_prompt": name.arabic,
         "ground_truth_gender": name.gender,

@@ -5,7 +5,7 @@ import re
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from crosslens.store.digests import FileMemory, content_digest, digest
@@ -21,8 +21,11 @@ LEFTOVER = re.compile(r"\..*|.*~|.*\.(pyc|orig|rej|bak|tmp)|#.*#")
 # Packages whose version can change numbers or pictures, by import name.
 VERSIONED = {
     "PIL": "pillow",
+    "gguf": "gguf",
     "matplotlib": "matplotlib",
     "numpy": "numpy",
+    "polib": "polib",
+    "regex": "regex",
     "scipy": "scipy",
     "seaborn": "seaborn",
     "sklearn": "scikit-learn",
@@ -92,6 +95,14 @@ def _read(module: str, path: Path) -> tuple[str, list[str]]:
     return digest(ast.unparse(tree)), sorted(imports)
 
 
+def _version(distribution: str) -> str:
+    """Of an installed package; a job that needs one that is not there says so itself."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 @lru_cache
 def closure(module: str, src: Path = SRC) -> Closure:
     """The closure of `module`, a dotted name within `src`; data files of its packages (templates, styles) count too."""
@@ -111,5 +122,5 @@ def closure(module: str, src: Path = SRC) -> Closure:
         for beside in path.parent.iterdir():
             if beside.is_file() and not LEFTOVER.fullmatch(beside.name) and beside.suffix != ".py":
                 modules[beside.relative_to(src).as_posix()] = content_digest(beside)
-    versions = {VERSIONED[name]: version(VERSIONED[name]) for name in outside & VERSIONED.keys()}
+    versions = {VERSIONED[name]: _version(VERSIONED[name]) for name in outside & VERSIONED.keys()}
     return Closure(dict(sorted(modules.items())), dict(sorted(versions.items())))
