@@ -5,13 +5,16 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+from importlib.util import find_spec
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import zarr
-from checkouts import TOY
+from checkouts import TOY, with_answers, write_tiny_gguf
 from safetensors import safe_open
 from storage_page import PAGE, Document, columns, expand, fields, read_page
 
@@ -22,29 +25,70 @@ KINDS = {kind: name for name, (_, kinds) in ARTIFACTS.items() for kind in re.fin
 JSON_KINDS = [kind for kind in KINDS if (kind, "field") in PAGES]
 TABLE_KINDS = [kind for kind in KINDS if (kind, "column") in PAGES]
 GROUP_KINDS = [kind for kind in KINDS if (kind, "array") in PAGES]
+GENDERS = ("female", "male", "unknown")
 SAE = "sae/joint/layer_1/seed_0"
 OTHERS, VARIANTS = "others", ("batchtopk", "relu")
+INSPECTED = {
+    "texts": [{"language": "ar", "text": "وللممرضة كتابها."}],
+    "samples": ["scene_000000#0"],
+    "select": {"words": ["ممرضة", "كتاب"], "positions": [0, -1], "roles": ["prompt"]},
+}
+NEEDS = {"collection": "emoji", "model": "gguf"}
+"""Artifact to the optional package without which it is not here."""
+MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None}
 
 
 @pytest.fixture(scope="module")
 def study(built_once, tmp_path_factory) -> Path:
-    """results/toy: two languages of two parts, one site; an SAE of both, variants of it, and one "of others"."""
-    checkout = built_once.copy(tmp_path_factory.mktemp("storage") / "checkout")
+    """results/toy: two languages of two parts, one site; an SAE of both, variants of it, and one "of others".
+
+    Beside it are results/sibling, another site of the same model; results/answers, what the model writes; and what
+    the optional packages allow: results/names and results/packed.
+    """
+    checkout = with_answers(built_once).copy(tmp_path_factory.mktemp("storage") / "checkout")
     shutil.copytree(checkout.folder / "results/toy" / SAE, checkout.folder / "data/others")
-    pretrained = {OTHERS: {"1": "data/others"}}
-    more = {"sae": {**TOY["sae"], "pretrained": pretrained}, "sweep": {"architecture": list(VARIANTS)}}
+    more = {
+        "sae": {**TOY["sae"], "pretrained": {OTHERS: {"1": "data/others"}}},
+        "sweep": {"architecture": list(VARIANTS)},
+        "tokens": INSPECTED,
+        "compare": {"with": ["sibling"], "draws": 9},
+    }
     checkout.configure("toy", {**TOY, **more})
-    checkout.snakemake("all")
+    one_part = {**TOY["activations"], "part_rows": 60}
+    checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
+    targets = ["all"]
+    if "collection" not in MISSING:
+        checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
+        targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
+    if "model" not in MISSING:
+        file = write_tiny_gguf(checkout.folder / "data/tiny.gguf")
+        checkout.configure("packed", {**TOY, "model": {"id": f"data/{file.name}"}})
+        targets.append("results/packed/model/tiny")
+    checkout.snakemake(*targets)
     return checkout.folder / "results/toy"
 
 
 def places(study: Path, name: str) -> list[Path]:
-    """Every path of one artifact."""
+    """Every path of one artifact of one study."""
     pattern = ARTIFACTS[name][0].strip("`")
     found = sorted(study.glob(re.sub(r"\{\w+\}", "*", pattern)))
-    found = [path for path in found if path.suffix == Path(pattern).suffix]
-    assert found, f"no {name} in {study}"
+    return [path for path in found if path.suffix == Path(pattern).suffix]
+
+
+def everywhere(study: Path, name: str) -> list[Path]:
+    """Every path of one artifact, of this study and of those beside it."""
+    studies = [folder for folder in sorted(study.parent.iterdir()) if not folder.name.startswith(".")]
+    found = [path for each in studies for path in places(each, name)]
+    assert found or name in MISSING, f"no {name}"
     return found
+
+
+def with_kind(study: Path, kind: str) -> list[Path]:
+    """Every path of the artifacts that hold a kind; skips where the packages for them are missing."""
+    names = [name for name, (_, kinds) in ARTIFACTS.items() if f"`{kind}`" in kinds]
+    if not set(names) - MISSING:
+        pytest.skip(f"needs the package {NEEDS[names[0]]}")
+    return [place for name in names for place in everywhere(study, name)]
 
 
 def sha256(path: Path) -> str:
@@ -54,21 +98,19 @@ def sha256(path: Path) -> str:
 def documents(study: Path, kind: str) -> list[dict]:
     """The JSON documents of one kind."""
     found = []
-    for name, (_, kinds) in ARTIFACTS.items():
-        if f"`{kind}`" in kinds:
-            for place in places(study, name):
-                for file in place.glob("*.json") if place.is_dir() else [place]:
-                    document = json.loads(file.read_text(encoding="utf-8"))
-                    header = document["metadata"]["crosslens"] if file.name == "cfg.json" else document
-                    assert header["schema"] == 1
-                    found += [document] if header["kind"] == kind else []
+    for place in with_kind(study, kind):
+        for file in place.glob("*.json") if place.is_dir() else [place]:
+            document = json.loads(file.read_text(encoding="utf-8"))
+            header = document["metadata"]["crosslens"] if file.name == "cfg.json" else document
+            assert header["schema"] == 1
+            found += [document] if header["kind"] == kind else []
     return found
 
 
 def table_of(study: Path, kind: str) -> list:
     """The parquet tables of one kind."""
     tables = []
-    for place in places(study, KINDS[kind]):
+    for place in with_kind(study, kind):
         (file,) = place.glob("*.parquet") if place.is_dir() else [place]
         tables.append(pq.read_table(file))
     return tables
@@ -105,9 +147,9 @@ def encoded(folder: Path, x: np.ndarray) -> np.ndarray:
 
 
 class Language:
-    """All parts of one language put one after the other, as the codes count them."""
+    """All parts of one language at one site put one after the other, as the codes count them."""
 
-    def __init__(self, study: Path, language: str):
+    def __init__(self, study: Path, language: str, site: str = "1"):
         folder = study / "activations" / language
         parts = sorted((folder / "tokens").iterdir())
         tokens = [group(part) for part in parts]
@@ -115,18 +157,30 @@ class Language:
         self.sample_id = np.array(
             [part[""]["sample_ids"][i] for part in tokens for i in part["sample"]], dtype=object
         )
-        for name in ("position", "role", "char_start", "char_end"):
+        for name in ("position", "token_id", "role", "char_start", "char_end"):
             setattr(self, name, np.concatenate([part[name] for part in tokens]))
-        stored = [group(folder / "layer_1" / part.name) for part in parts]
+        stored = [group(folder / f"layer_{site}" / part.name) for part in parts]
         self.x = np.concatenate([float32(part["values"]) for part in stored]).astype(np.float64)
         self.norm = np.concatenate([part["norm"] for part in stored])
-        self.dataset = pq.read_table(study / f"dataset/{language}.parquet").to_pandas().set_index("sample_id")
-        self.codes = group(study / f"codes/joint/{language}/layer_1.zarr")
-        self.k = json.loads((study / SAE / "cfg.json").read_text())["k"]
+        (table,) = [
+            table for name in ("dataset", "texts") for table in study.glob(f"{name}/{language}.parquet")
+        ]
+        self.dataset = pq.read_table(table).to_pandas().set_index("sample_id")
+        if (study / SAE).is_dir():
+            self.codes = group(study / f"codes/joint/{language}/layer_1.zarr")
+            self.k = json.loads((study / SAE / "cfg.json").read_text())["k"]
 
     def of_sample(self, column: str) -> np.ndarray:
         """(N) a column of the dataset for every token."""
         return self.dataset[column].reindex(self.sample_id).to_numpy(dtype=object)
+
+    def pooled(self, role: str, split: str, gender: str | None = None) -> np.ndarray:
+        """(n, d) mean over a role's tokens of each sample of a split (of a gender), by sample id."""
+        wanted = self.dataset["split"] == split
+        wanted &= True if gender is None else self.dataset["gender"] == gender
+        of_role = self.role == self.roles.index(role)
+        ids = sorted(self.dataset.index[wanted])
+        return np.array([self.x[of_role & (self.sample_id == name)].mean(axis=0) for name in ids])
 
     def z(self) -> np.ndarray:
         """(M, F) the codes, dense."""
@@ -165,7 +219,7 @@ def test_a_document_has_the_documented_fields(study, kind):
 
 def test_the_comparison_of_documents_sees_what_is_missing_on_either_side(study):
     types = fields(PAGES, "rankings")
-    (found, *_) = documents(study, "rankings")
+    found = next(d for d in documents(study, "rankings") if "why_none" not in d["specialists"])
     for path in ("sae", "specialists.features[].p", "rankings.frequent.features[].score"):
         with pytest.raises(AssertionError, match="not in docs/storage.md"):
             Document("rankings", {name: t for name, t in types.items() if name != path}).check(found)
@@ -179,23 +233,30 @@ def test_the_comparison_of_documents_sees_what_is_missing_on_either_side(study):
 @pytest.mark.parametrize("kind", TABLE_KINDS)
 def test_a_table_has_the_documented_columns(study, kind):
     documented = columns(PAGES, kind, "column")
+    always = {name for name, type_ in documented.items() if not type_.endswith(", optional")}
+    seen = set()
     for table in table_of(study, kind):
         assert json.loads(table.schema.metadata[b"crosslens"]) == {"schema": 1, "kind": kind}
-        assert sorted(table.column_names) == sorted(documented)
-        for name, type_ in documented.items():
+        assert always <= set(table.column_names) <= documented.keys()
+        seen |= set(table.column_names)
+        for name in table.column_names:
+            type_ = documented[name].removesuffix(", optional")
             found = (
                 str(table[name].type).replace("large_", "").replace("list<element: int64>", "list of int64")
             )
             assert found == type_.removesuffix(" or null"), name
             assert type_.endswith(" or null") or table[name].null_count == 0, name
+    assert documented.keys() - seen <= ({"group"} if "collection" in MISSING else set())
 
 
 @pytest.mark.parametrize("kind", GROUP_KINDS)
 def test_a_group_has_the_documented_arrays_and_attributes(study, kind):
     attributes, arrays = columns(PAGES, kind, "attribute"), columns(PAGES, kind, "array")
-    sizes: dict[str, int] = {}
-    for place in places(study, KINDS[kind]):
+    for place in with_kind(study, kind):
+        place = place if place.suffix == ".zarr" else place / "activations.zarr"
         found = zarr.open_group(place, mode="r")
+        if "{site}" in arrays:
+            arrays = dict.fromkeys(found.attrs["sites"], arrays["{site}"])
         assert (found.attrs["schema"], found.attrs["kind"], found.metadata.zarr_format) == (1, kind, 3)
         document = Document(kind, attributes)
         document.check(dict(found.attrs))
@@ -239,12 +300,57 @@ def test_the_weights_are_as_documented(study):
     assert architectures == {"seed_0": "topk", "layer_1": "topk", "batchtopk": "jumprelu", "relu": "standard"}
 
 
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_the_drawn_source_is_as_documented(study):
-    with (study / "source/captions.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(study / "source/captions.csv")
     assert sorted(rows[0]) == sorted(columns(PAGES, "captions.csv", "column"))
     images = {path.stem for path in (study / "source/images").iterdir()}
     assert images == {row["image_id"] for row in rows}
+
+
+@pytest.mark.skipif("collection" in MISSING, reason="needs the package emoji")
+def test_the_collected_source_is_as_documented(study):
+    rows = read_csv(study.with_name("names") / "collection/captions.csv")
+    assert sorted(rows[0]) == sorted(columns(PAGES, "collection/captions.csv", "column"))
+    said = json.loads((study.with_name("names") / "collection/source.json").read_text())
+    assert said["rows"] == len(rows) == sum(cell[g] for cell in said["counts"] for g in GENDERS)
+    assert said["pairs"] == len({row["pair"] for row in rows} - {""})
+    for row in rows:
+        points = "-".join(f"{ord(character):x}" for character in row["emoji"] if character != "\ufe0f")
+        assert row["image_id"] == f"emoji_{points}"
+    group_of = {row["image_id"]: row["group"] for row in rows}
+    for table in places(study.with_name("names"), "dataset"):
+        table = pq.read_table(table).to_pandas()
+        assert dict(zip(table["image_id"], table["group"], strict=True)) == group_of
+        assert (table.groupby("group")["split"].nunique() == 1).all()
+
+
+@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
+def test_the_manifest_of_catalogues_is_as_documented(tmp_path, monkeypatch):
+    polib = pytest.importorskip("polib", reason="catalogues are read with the package polib")
+    from crosslens.sources import fetch
+
+    root = tmp_path / "one"
+    catalogue = root / "usr/share/locale/ar/LC_MESSAGES/one.mo"
+    catalogue.parent.mkdir(parents=True)
+    messages = polib.POFile()
+    messages.append(polib.POEntry(msgid="Show the page", msgstr="اعرض الصفحة"))
+    messages.save_as_mofile(str(catalogue))
+    (root / "DEBIAN").mkdir()
+    about = "Package: one\nVersion: 1\nArchitecture: all\nMaintainer: N <n@example.org>\nDescription: x\n"
+    (root / "DEBIAN/control").write_text(about)
+    package = tmp_path / "one.deb"
+    subprocess.run(["dpkg-deb", "--build", root, package], check=True, capture_output=True)
+    monkeypatch.setattr(fetch, "_download", lambda name, scratch: package if name == "one" else None)
+    monkeypatch.setattr(shutil, "which", lambda tool: tool)
+    fetch.fetch_messages(tmp_path / "messages", ["one", "none"])
+    document = Document("message_catalogues", fields(PAGES, "message_catalogues"))
+    document.check(json.loads((tmp_path / "messages/manifest.json").read_text()))
+    assert document.unseen() == []
 
 
 def test_figures_and_page_are_what_their_names_say(study):
@@ -255,6 +361,11 @@ def test_figures_and_page_are_what_their_names_say(study):
         for path in (study / "figures" / place).glob("*.png")
     }
     assert sorted(figures) == sorted(re.findall(r"`(\w+\.png)`", said))
+    drawn = {"norms.png", "dimensions_1.png", "cosines_1.png"}
+    assert {path.name for path in (study / "tokens/inspection").glob("*.png")} == drawn
+    figures |= {path: path for path in study.glob("tokens/inspection/*.png")}
+    figures |= {path: path for path in study.glob("comparison/sibling/*/comparison.png")}
+    assert len(figures) == len(re.findall(r"`(\w+\.png)`", said)) + len(drawn) + 2
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.values())
     page = (study / "report/index.html").read_text(encoding="utf-8")
     assert "src=" in page and not re.search(r"(src|href)=[\"']?(https?:|/|\.)", page)
@@ -264,12 +375,8 @@ def test_figures_and_page_are_what_their_names_say(study):
 
 
 def test_the_tables_of_all_languages_hold_the_same_samples(study):
-    english, arabic = (table.to_pandas() for table in reversed(table_of(study, "dataset")))
-    same = [
-        name
-        for name in columns(PAGES, "dataset", "column")
-        if name not in ("caption", "prompt", "label_spans")
-    ]
+    arabic, english = (pq.read_table(place).to_pandas() for place in places(study, "dataset"))
+    same = [name for name in english.columns if name not in ("caption", "prompt", "label_spans")]
     assert english[same].equals(arabic[same])
     assert list(english["row"]) == list(range(1, len(english) + 1))
     assert set(english["gender"]) == {"female", "male", "unknown"}
@@ -284,14 +391,15 @@ def test_the_tables_of_all_languages_hold_the_same_samples(study):
 
 
 def test_tokens_are_ragged_rows_of_samples(study):
-    for place in places(study, "tokens"):
+    for place in everywhere(study, "tokens"):
         part = group(place)
         samples, lengths = part[""]["sample_ids"], np.diff(part["offsets"])
         assert part["offsets"][0] == 0 and part["offsets"][-1] == len(part["sample"]) and (lengths > 0).all()
         assert np.array_equal(part["sample"], np.repeat(np.arange(len(samples)), lengths))
         inside = np.diff(part["sample"]) == 0
         assert (np.diff(part["position"])[inside] > 0).all() and part["position"].min() >= 0
-        assert {part[""]["roles"][i] for i in np.unique(part["role"])} == {"prompt", "caption"}
+        text = "generated" if "answers" in place.parts else "caption"
+        assert {part[""]["roles"][i] for i in np.unique(part["role"])} == {"prompt", text}
 
 
 def test_parts_hold_every_sample_once(language):
@@ -452,6 +560,158 @@ def test_examples_are_the_codes_of_their_sample(study, language):
         assert example["max"] == max(activations)
 
 
+def auroc(female: np.ndarray, male: np.ndarray) -> float:
+    """Share of the pairs in which the woman's score is the larger; ties count half."""
+    difference = female[:, None] - male[None, :]
+    return float((difference > 0).mean() + (difference == 0).mean() / 2)
+
+
+def test_transfer_of_the_difference_of_means_by_hand(study):
+    languages = {name: Language(study, name) for name in TOY["languages"]}
+    document = json.loads((study / "gender/activations/transfer/layer_1.json").read_text())
+    for condition, role in (("prompt", "prompt"), ("caption_whole", "caption")):
+        told = document["conditions"][condition]
+        female, male = (
+            {
+                (name, split): each.pooled(role, split, gender)
+                for name, each in languages.items()
+                for split in ("train", "test")
+            }
+            for gender in ("female", "male")
+        )
+        direction = {
+            name: female[name, "train"].mean(axis=0) - male[name, "train"].mean(axis=0) for name in languages
+        }
+        for name, lengths in told["languages"].items():
+            assert lengths["direction"]["norm"] == pytest.approx(np.linalg.norm(direction[name]), rel=1e-5)
+        (cosine,) = told["cosine"]
+        first, second = (direction[name] / np.linalg.norm(direction[name]) for name in cosine["languages"])
+        assert cosine["value"] == pytest.approx(first @ second, abs=1e-5)
+        found = [row for row in told["transfer"] if row["method"] == "difference_of_means"]
+        assert len(found) == 4
+        for row in found:
+            along = direction[row["source"]]
+            scores = [group[row["target"], "test"] @ along for group in (female, male)]
+            assert row["n"] == dict(zip(("female", "male"), map(len, scores), strict=True))
+            # images whose texts are the same may be tied but for rounding
+            assert row["auroc"]["value"] == pytest.approx(
+                auroc(*scores), abs=1 / np.prod([*map(len, scores)])
+            )
+
+
+def hsic(x: np.ndarray, y: np.ndarray, *, unbiased: bool) -> float:
+    """Of linear kernels: tr(KHLH), or the U-statistic with every index different (Song et al. 2012)."""
+    n = len(x)
+    k, m = x @ x.T, y @ y.T
+    if not unbiased:
+        centre = np.eye(n) - 1 / n
+        return np.trace(k @ centre @ m @ centre)
+    np.fill_diagonal(k, 0)
+    np.fill_diagonal(m, 0)
+    cross = np.trace(k @ m) + k.sum() * m.sum() / ((n - 1) * (n - 2)) - 2 * (k @ m).sum() / (n - 2)
+    return cross / (n * (n - 3))
+
+
+def cka(x: np.ndarray, y: np.ndarray, *, unbiased: bool) -> float:
+    own = hsic(x, x, unbiased=unbiased) * hsic(y, y, unbiased=unbiased)
+    return hsic(x, y, unbiased=unbiased) / np.sqrt(own)
+
+
+def test_retrieval_and_cka_by_hand(study):
+    languages = {name: Language(study, name) for name in TOY["languages"]}
+    (told,) = json.loads((study / "alignment/retrieval/layer_1.json").read_text())["pairs"]
+    test = {name: each.pooled("caption", "test") for name, each in languages.items()}
+    train_mean = {name: each.pooled("caption", "train").mean(axis=0) for name, each in languages.items()}
+    n = len(test["en"])
+    assert told["images"] == told["images_in_common"] == n and told["chance"]["r1"] == pytest.approx(1 / n)
+    assert {(row["source"], row["target"], row["centred"]) for row in told["retrieval"]} == {
+        (*pair, centred) for pair in permutations(TOY["languages"]) for centred in (True, False)
+    }
+    for row in told["retrieval"]:
+        query, candidates = (
+            test[name] - (train_mean[name] if row["centred"] else 0)
+            for name in (row["source"], row["target"])
+        )
+        cosine = (query / np.linalg.norm(query, axis=1, keepdims=True)) @ (
+            candidates / np.linalg.norm(candidates, axis=1, keepdims=True)
+        ).T
+        ahead = (cosine > np.diag(cosine)[:, None] + 1e-9).sum(axis=1)
+        tied = (np.abs(cosine - np.diag(cosine)[:, None]) <= 1e-9).sum(axis=1) - 1
+        rank = 1 + ahead + tied / 2
+        for score, value in (("r1", rank <= 1), ("r5", rank <= 5), ("mrr", 1 / rank)):
+            assert row[score]["value"] == pytest.approx(value.mean(), abs=1e-6)
+    for name in ("linear", "unbiased"):
+        by_hand = cka(*test.values(), unbiased=name == "unbiased")
+        assert told["cka"][name]["value"] == pytest.approx(by_hand, abs=1e-6)
+
+
+@pytest.mark.parametrize("tongue", TOY["languages"])
+def test_cka_of_two_studies_by_hand(study, tongue):
+    document = json.loads((study / f"comparison/sibling/{tongue}/comparison.json").read_text())
+    x = {
+        (name, site): np.concatenate(
+            [
+                Language(study.with_name(name), tongue, site).pooled("caption", split)
+                for split in ("train", "select", "test")
+            ]
+        )
+        for name, site in (("toy", "1"), ("sibling", "2"))
+    }
+    assert document["samples"] == document["samples_available"] == len(x["toy", "1"])
+    assert len(document["pairs"]) == 3
+    for pair in document["pairs"]:
+        sides = [x[pair[f"model_{side}"], pair[f"site_{side}"]] for side in "ab"]
+        for name in ("linear", "unbiased"):
+            by_hand = cka(*sides, unbiased=name == "unbiased")
+            assert pair[f"{name}_cka"] == pytest.approx(by_hand, abs=2e-6)
+
+
+def test_generated_tokens_are_those_of_the_texts(study):
+    """The same ids and spans in the table, in the metadata and beside the activations; joined they are the text."""
+    answers = Language(study.with_name("answers"), "ar")
+    said = json.loads((study.with_name("answers") / "texts/metadata.json").read_text())["texts"]
+    described = {text["sample_id"]: text for text in said}
+    assert set(answers.dataset.index) <= described.keys()
+    for name, row in answers.dataset.iterrows():
+        text = described[name]
+        assert text["generated_text"] == row["caption"] and text["prompt"] == row["prompt"]
+        ids, starts, ends = (json.loads(row[column]) for column in ("token_ids", "char_start", "char_end"))
+        assert text["token_ids"] == ids
+        assert text["offsets"] == [list(span) for span in zip(starts, ends, strict=True)]
+        here = (answers.sample_id == name) & (answers.role == answers.roles.index("generated"))
+        placed = [i for i, start in enumerate(starts) if start >= 0]
+        assert answers.token_id[here].tolist() == [ids[i] for i in placed]
+        assert answers.char_start[here].tolist() == [starts[i] for i in placed]
+        assert answers.char_end[here].tolist() == [ends[i] for i in placed]
+        shown = [row["caption"][max(starts[i], ends[i - 1] if i else 0) : ends[i]] for i in placed]
+        assert "".join(shown) == row["caption"]
+        assert row["finish"] == ("length" if len(placed) == 8 else "eos")
+
+
+def test_inspected_tokens_are_those_of_the_activations(study):
+    """Chosen by hand, and their values the stored ones up to the rounding of another batch and of the stored dtype."""
+    document = json.loads((study / "tokens/inspection/tokens.json").read_text())
+    values = group(study / "tokens/inspection/activations.zarr")["1"].astype(np.float64)
+    assert len(values) == len(document["tokens"])
+    measures = document["measures"]["1"]
+    np.testing.assert_allclose(measures["norm"], np.linalg.norm(values, axis=1), atol=1e-5)
+    np.testing.assert_allclose(measures["std"], values.std(axis=1), atol=1e-5)
+    unit = values / np.linalg.norm(values, axis=1, keepdims=True)
+    np.testing.assert_allclose(document["cosines"]["1"]["activations"], unit @ unit.T, atol=1e-5)
+    chosen = {token["text"].strip() for token in document["tokens"] if token["sample"] == "text 1 (ar)"}
+    assert any(piece and piece in "للممرضة" for piece in chosen)
+    for tongue in TOY["languages"]:
+        stored = Language(study, tongue)
+        here = (stored.sample_id == "scene_000000#0") & (stored.role == stored.roles.index("prompt"))
+        rows = [
+            i for i, token in enumerate(document["tokens"]) if token["sample"] == f"scene_000000#0 ({tongue})"
+        ]
+        positions = [document["tokens"][i]["position"] for i in rows]
+        assert positions == stored.position[here][[0, -1]].tolist()
+        expected = stored.x[here][[0, -1]]
+        assert (np.abs(values[rows] - expected) < 0.01 * np.abs(expected).max()).all()
+
+
 # the store
 
 
@@ -470,7 +730,7 @@ def test_objects_are_named_by_digests_as_the_page_computes_them(study):
 def test_paths_lead_over_an_action_to_an_object(study):
     store = (study.parent / ".store").resolve()
     for name in ARTIFACTS:
-        for place in places(study, name):
+        for place in everywhere(study, name):
             links = [place] if place.is_symlink() else [file for file in place.iterdir() if file.is_symlink()]
             assert links, place
             for link in links:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -56,6 +57,26 @@ MINI = {
 }
 """One language, one part: the shortest chain to an SAE."""
 MINI_SAE = "results/mini/sae/en/layer_1/seed_0/cfg.json"
+
+ANSWERS = {
+    **{name: TOY[name] for name in ("model", "splits", "quality", "features")},
+    "languages": ["ar"],
+    "source": {"prompts": ["صف الصورة.", "من في الصورة؟", "ماذا ترى؟", "أين هذا؟"]},
+    "generation": {"samples": 4, "max_new_tokens": 8, "temperature": 1.0},
+    "gender": None,
+    "sites": ["1", "2"],
+    "activations": {"roles": ["prompt", "generated"], "batch_tokens": 512, "shard_mb": 0.25},
+    "sae": {
+        "sites": ["1"],
+        "roles": ["generated"],
+        "k": 4,
+        "expansion": 1,
+        "epochs": 4,
+        "batch_tokens": 32,
+    },
+}
+"""A generation study: the model answers four prompts, and one of two sites gets an SAE."""
+ANSWERS_PAGE = "results/answers/report/index.html"
 
 
 def snapshot(folder: Path) -> Path:
@@ -236,6 +257,25 @@ class Checkout:
     def unlock(self) -> None:
         """After a kill."""
         self.snakemake("--unlock")
+
+
+@cache
+def with_answers(built: Checkout) -> Checkout:
+    """A copy of a checkout in which the study `answers` was built as well, once a session. Never written by a test."""
+    checkout = built.copy(built.folder.with_name("answered"))
+    checkout.configure("answers", ANSWERS)
+    checkout.snakemake(ANSWERS_PAGE)
+    return checkout
+
+
+def write_tiny_gguf(path: Path) -> Path:
+    """A random Gemma-3 of seven blocks as a GGUF file. Needs the package gguf."""
+    sys.path.insert(0, str(REPOSITORY / "tests/models"))
+    from test_gguf import tiny, write_gguf
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model, vocabulary = tiny("gemma3")
+    return write_gguf(path, model, "gemma3", vocabulary)
 
 
 def counted(said: str) -> Counter:

@@ -1,0 +1,192 @@
+"""Studies of texts that the model writes, of sites without SAEs, of GGUF files, and without gender."""
+
+import html
+import json
+import re
+import shutil
+import sys
+from importlib.util import find_spec
+
+import pytest
+from checkouts import ANSWERS, ANSWERS_PAGE, MINI, REPOSITORY, TOY, write_tiny_gguf
+
+ON_GENDER = {
+    "gender_effects",
+    "find_gendered_examples",
+    "fit_probe_codes",
+    "fit_probe_activations",
+    "compare_languages",
+    "transfer_gender",
+    "generate_captions",
+    "measure_stereotype",
+    "draw_gender_layer_figures",
+    "draw_gender_figures",
+}
+CHAIN = {"extract", "train_saes", "encode", "measure_quality", "feature_statistics", "layer_summary"}
+
+
+# texts that the model writes
+
+
+def test_a_generation_study_has_its_page_and_what_was_generated(answered_once):
+    results = answered_once.folder / "results/answers"
+    metadata = json.loads((results / "texts/metadata.json").read_text(encoding="utf-8"))
+    prompts = ANSWERS["source"]["prompts"]
+    assert [text["prompt"] for text in metadata["texts"]] == [p for p in prompts for _ in range(4)]
+    page = (results / "report/index.html").read_text(encoding="utf-8")
+    assert all(prompt in page for prompt in prompts)
+    shown = html.unescape(re.sub("<[^>]+>", "", page))
+    assert any(text["generated_text"] in shown for text in metadata["texts"])
+    assert not (results / "gender").exists()
+
+
+def test_a_repeat_of_a_generation_study_does_nothing(answered_once):
+    assert answered_once.planned(ANSWERS_PAGE) == {}
+
+
+def test_a_changed_prompt_is_answered_and_extracted_again(answered):
+    answered.configure(
+        "answers", {**ANSWERS, "source": {"prompts": [*ANSWERS["source"]["prompts"][:3], "نعم"]}}
+    )
+    work = answered.work(ANSWERS_PAGE)
+    assert work["generate_texts"] == work["extract"] == 1
+    assert CHAIN | {"build_report"} <= work.keys()
+
+
+def test_a_setting_of_the_sae_generates_nothing(answered):
+    answered.configure("answers", {**ANSWERS, "sae": {**ANSWERS["sae"], "k": 5}})
+    work = answered.work(ANSWERS_PAGE)
+    assert work["train_saes"] == 1
+    assert not {"generate_texts", "extract"} & work.keys()
+
+
+def test_an_edit_that_writes_the_same_texts_extracts_nothing(answered):
+    before = answered.digests()
+    answered.append("src/crosslens/generation/texts.py", "\nUNUSED = 1\n")
+    target = "results/answers/activations/ar/layer_1/part_0000.zarr"
+    assert answered.run(target)["generate_texts"] == 1
+    log = (answered.folder / "logs/answers/extract_ar_0000.log").read_text()
+    assert "computed" not in log and "reused, its inputs are the same bytes" in log
+    assert answered.digests() == before
+
+
+def test_generation_is_a_job_of_the_gpu_partition(fresh):
+    fresh.configure("answers", ANSWERS)
+    # a dry run says the messages of its jobs, but not their partitions
+    fresh.edit(
+        "rules/data.smk", "the model answers the prompts [", "answers on {resources.slurm_partition} ["
+    )
+    fresh.edit("rules/report.smk", ': the report"', ': report on {resources.slurm_partition}"')
+    said = fresh.snakemake("--profile", "slurm", "-n", ANSWERS_PAGE)
+    assert "answers: answers on gpu [1 GPU, " in said and "answers: report on cpu" in said
+
+
+# sites without SAEs
+
+
+def test_a_site_without_sae_is_extracted_and_summarised(answered_once):
+    results = answered_once.folder / "results/answers"
+    assert (results / "activations/ar/layer_2/part_0000.zarr").is_dir()
+    with_sae, without = (json.loads((results / f"layers/{site}.json").read_text()) for site in ("1", "2"))
+    assert len(with_sae["saes"]) == 1 and without["saes"] == without["training"] == without["rankings"] == []
+    for folder in ("sae", "codes", "features", "quality", "figures"):
+        found = {path.name.removesuffix(path.suffix) for path in (results / folder).rglob("layer_*")}
+        assert found == {"layer_1"}, folder
+
+
+def test_a_site_without_sae_is_probed_and_compared(built):
+    sae = {**TOY["sae"], "sites": ["1"]}
+    built.configure("toy", {**TOY, "sites": ["1", "2"], "sae": sae})
+    work = built.work()
+    assert "train_saes" not in work and "encode" not in work
+    assert work["fit_probe_activations"] == 2
+    assert work["transfer_gender"] == work["retrieve_captions"] == 1
+    built.snakemake("results/toy/layers/2.json")
+    summary = json.loads((built.folder / "results/toy/layers/2.json").read_text())
+    assert summary["saes"] == summary["gender"] == []
+    assert {probe["corpus"] for probe in summary["probes"]} == {"activations"}
+    assert all(summary[name] for name in ("transfer", "directions", "retrieval", "cka"))
+
+
+# captions without gender
+
+
+def test_a_caption_study_without_gender_has_no_gender_jobs(built):
+    built.configure("mini", {**MINI, "gender": None})
+    done = built.run("results/mini/report/index.html")
+    assert not ON_GENDER & done.keys()
+    assert "train_saes" not in done and done["feature_statistics"] == done["build_report"] == 1
+    results = built.folder / "results/mini"
+    summary = json.loads((results / "layers/1.json").read_text())
+    assert summary["saes"] and summary["gender"] == summary["probes"] == summary["transfer"] == []
+    assert not (results / "gender").exists() and not (results / "figures/probes.png").exists()
+
+
+# a model in a GGUF file
+
+
+def test_a_gguf_file_is_converted_once_and_an_edit_that_gives_the_same_bytes_is_cut_off(fresh):
+    pytest.importorskip("gguf", reason="GGUF files are written with the package gguf")
+    write_tiny_gguf(fresh.folder / "data/tiny.gguf")
+    table = ["image_id,english_prompt,ground_truth_gender"]
+    table += [f"i{i},A {word} holds a book.,unknown" for i, word in enumerate(["nurse", "cook", "pilot"] * 4)]
+    (fresh.folder / "data/captions.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
+    of_texts = {name: value for name, value in MINI.items() if name != "lexicons"} | {
+        "model": {"id": "data/tiny.gguf"},
+        "source": {"captions": "data/captions.csv"},
+        "gender": None,
+    }
+    fresh.configure("first", {**of_texts, "sites": ["1"]})
+    fresh.configure("second", {**of_texts, "sites": ["2"]})
+    first, second = (
+        f"results/{study}/activations/en/layer_{site}/part_0000.zarr"
+        for study, site in (("first", "1"), ("second", "2"))
+    )
+    done = fresh.run(first)
+    assert done["prepare_model"] == done["extract"] == 1
+    assert fresh.work(second) == {"extract": 1}
+    fresh.snakemake(second)
+    assert sum(record["recipe"]["kind"] == "model" for record in fresh.records()) == 1
+
+    before = fresh.digests()
+    fresh.append("src/crosslens/models/gguf.py", "\nUNUSED = 1\n")
+    done = fresh.run(first)
+    assert done["prepare_model"] == done["extract"] == 1
+    assert re.search(
+        r"model/tiny: computed", (fresh.folder / "logs/first/prepare_model_tiny.log").read_text()
+    )
+    log = (fresh.folder / "logs/first/extract_en_0000.log").read_text()
+    assert "computed" not in log and "reused, its inputs are the same bytes" in log
+    assert fresh.digests() == before
+    assert "prepare_model" not in fresh.work(second)
+
+
+# the studies of the repository
+
+
+def test_studies_of_the_repository_plan_or_say_what_is_missing(fresh):
+    """The user's own table is not there, nor, without its package or download, what names and messages need."""
+    (fresh.folder / "resources/planted_control").symlink_to(REPOSITORY / "resources/planted_control")
+    pages = {}
+    for file in sorted((REPOSITORY / "config/studies").glob("*.yaml")):
+        shutil.copy(file, fresh.folder / "config/studies")
+        pages[file.stem] = f"results/{file.stem}/report/index.html"
+    for study in ("captions", "gemma3_4b"):
+        said = fresh.snakemake("-n", pages.pop(study), fails=True)
+        assert re.search(rf"{study}\.yaml, key source\.captions: found nothing at data/captions\.csv", said)
+        assert "Traceback (most recent call last)" not in said
+    of_names = [study for study in pages if study.startswith("emoji_")]
+    said = fresh.snakemake("-n", pages[of_names[0]], fails=True)
+    assert "Traceback (most recent call last)" not in said
+    if find_spec("emoji") is None:
+        assert "To mend: pip install emoji" in said
+        pages = {study: page for study, page in pages.items() if study not in of_names}
+    else:
+        assert "To mend: `crosslens source fetch-messages --to data/messages`" in said
+        sys.path.insert(0, str(REPOSITORY / "tests/sources"))
+        from catalogue_files import write_catalogues
+
+        write_catalogues(fresh.folder / "data/messages", {"one": {"Show the page": "اعرض الصفحة"}})
+    work = fresh.work(*pages.values())
+    assert work["build_report"] == len(pages)
+    assert work["generate_texts"] == sum(study.startswith("brain_surgery") for study in pages)
