@@ -31,6 +31,7 @@ def dataset_params(w):
         "prompts": {language: settings(w, "prompts")[language] for language in of(w).languages},
         "lexicons": {language: content_digest(Path(lexicons[language])) for language in sorted(lexicons)},
         "splits": settings(w, "splits"),
+        "gender": of(w).has_gender,
     }
 
 

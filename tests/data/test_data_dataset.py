@@ -198,6 +198,27 @@ def test_neither_gender_column_nor_lexicon_is_refused(tmp_path, table):
         build(tmp_path / "out", table(rows, UNLABELLED), lexicons={})
 
 
+@pytest.mark.parametrize("labelled", [False, True])
+def test_without_gender_seventy_texts_in_seven_categories_are_split_by_category_alone(
+    tmp_path, table, labelled
+):
+    rows = [[*row[:4], f"topic {i % 7}"] for i, row in enumerate(people(70))]
+    rows = rows if labelled else [[*row[:3], row[4]] for row in rows]
+    path = table(rows, HEADER if labelled else UNLABELLED)
+    lexicons = {"en": tmp_path / "not looked at.yaml"} if labelled else {}
+    tables, summary = build(tmp_path / "out", path, lexicons=lexicons, gender=False)
+    for one in tables.values():
+        assert set(one["gender"]) == {"unknown"} and set(one["gender_source"]) == {"none"}
+        assert set(one["label_spans"]) == {"[]"}
+        assert one["category"].tolist() == [f"topic {i % 7}" for i in range(70)]
+        cells = Counter(zip(one["category"], one["split"], strict=True))
+        share = {"train": 6, "select": 2, "test": 2}
+        assert cells == {(f"topic {k}", split): n for k in range(7) for split, n in share.items()}
+    assert summary["gender_source"] == "none" and summary["lexicon_hits"] == {}
+    assert summary["agreement"] == {"languages": [], "column": []}
+    assert summary["sources"] == {"captions": "captions.csv", "images": None, "lexicons": {}}
+
+
 def test_the_planted_source(tmp_path):
     write_source(tmp_path / "source", images=100, seed=0)
     lexicons = {language: LEXICONS / f"planted_{language}.yaml" for language in ("en", "ar")}

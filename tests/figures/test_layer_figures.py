@@ -109,7 +109,7 @@ def test_gender_features_are_those_chosen_with_their_interval(drawn_study):
     axes = next(
         a
         for a in figure.axes
-        if "Arabic" in a.get_title(loc="left") and "picture only" in a.get_title(loc="left")
+        if "Arabic" in a.get_title(loc="left") and "before the caption" in a.get_title(loc="left")
     )
     expected = chosen["top_female"][:SHOWN] + chosen["top_male"][:SHOWN]
     assert [label.get_text() for label in axes.get_yticklabels()] == [
@@ -123,7 +123,7 @@ def test_gender_features_are_those_chosen_with_their_interval(drawn_study):
     np.testing.assert_allclose([point.get_xdata()[0] for point in points], [entry["d"] for entry in expected])
     hollow = [point.get_markerfacecolor() == "white" for point in points]
     assert hollow == [not entry["significant"] for entry in expected]
-    assert "n = 60 female + 62 male pictures" in axes.get_title(loc="left")
+    assert "n = 60 female + 62 male" in axes.get_title(loc="left")
     assert "العربية" in words(figure)
 
 
@@ -162,7 +162,7 @@ def test_effect_sizes_has_a_point_a_feature_in_the_right_class(drawn_study):
     assert sizes[f"chosen, confirmed in both ({both:,})"] == both
     assert sizes[f"not chosen on select ({D_SAE - len(chosen):,})"] == D_SAE - len(chosen)
     assert f"r = {result['live']['pearson']['r']:.2f}" in axes.get_title(loc="left")
-    assert f"n = {D_SAE} features, 122 pictures" in axes.get_title(loc="left")
+    assert f"n = {D_SAE} features, 122 pictures or texts" in axes.get_title(loc="left")
 
 
 def test_a_correlation_that_is_undefined_is_said_in_words(drawn_study):

@@ -72,7 +72,7 @@ def test_probe_lines_are_the_numbers_of_the_files(drawn_study, layers):
     axes = next(
         a
         for a in figure.axes
-        if a.get_title(loc="left").startswith("Arabic") and "only" in a.get_title(loc="left")
+        if a.get_title(loc="left").startswith("Arabic") and "before the caption" in a.get_title(loc="left")
     )
     lines = {line.get_label(): line.get_ydata() for line in axes.lines}
     files = [read_json(drawn_study.probes[site]["activations/ar"], "probe") for site in ("2", "4")]
@@ -82,7 +82,7 @@ def test_probe_lines_are_the_numbers_of_the_files(drawn_study, layers):
         lines["shuffled labels (null)"], [result["shuffled"]["auroc"]["value"] for result in results]
     )
     assert set(lines["majority class"]) == {0.5}
-    assert "n = 122 test pictures" in axes.get_title(loc="left")
+    assert "n = 122 test pictures or texts" in axes.get_title(loc="left")
 
 
 def test_stereotype_points_are_the_shares_beside_the_planted_ones(drawn_study):

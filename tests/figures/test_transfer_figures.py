@@ -67,7 +67,7 @@ def test_transfer_lines_are_the_numbers_of_the_files_by_depth(files):
         "block 4",
         "block 10",
     ]
-    assert "95 % CI over test pictures" in words(figure) and "labels shuffled" in words(figure)
+    assert "95 % CI over test pictures or texts" in words(figure) and "labels shuffled" in words(figure)
 
 
 def test_retrieval_lines_are_the_numbers_of_the_files(files):
@@ -95,7 +95,7 @@ def test_retrieval_lines_are_the_numbers_of_the_files(files):
         cka["linear, pairs shuffled: mean"].get_ydata(),
         [pair["cka"]["linear"]["null"]["mean"] for pair in pairs],
     )
-    assert "n = 80 test pictures" in words(figure)
+    assert "n = 80 test pictures or texts" in words(figure)
 
 
 def test_what_was_not_measured_is_said(tmp_path):

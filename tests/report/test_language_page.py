@@ -89,7 +89,7 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told):
     folder, _, page = told
     records = [record for site in SITES for record in transfer_records(folder / f"t{site}.json")]
     directions = [record for site in SITES for record in direction_records(folder / f"t{site}.json")]
-    finding = transfer_finding(records, directions)
+    finding = transfer_finding(records, directions, "pictures")
     assert finding["kind"] == "found" and finding["title"] in page.text
     masked = [r for r in records if not r["lexical"] and (r["source"], r["target"]) == ("en", "ar")]
     best = max(masked, key=lambda record: record["auroc"])
@@ -105,13 +105,13 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told):
 
 def test_null_results_are_said(tmp_path):
     path = write_transfer(tmp_path / "t.json", site="2", shared=0.0, size=0.0)
-    finding = transfer_finding(transfer_records(path), direction_records(path))
+    finding = transfer_finding(transfer_records(path), direction_records(path), "pictures")
     assert finding["kind"] == "null"
     assert finding["title"].endswith("does not tell gender in the other beyond chance.")
     path = write_retrieval(tmp_path / "r.json", site="2", shared=0.0)
     layer_summary(**NOTHING, site="2", retrieval=path, out=tmp_path / "layer.json")
     layer = read_json(tmp_path / "layer.json", "layer")
-    finding = retrieval_finding(layer["retrieval"], layer["cka"])
+    finding = retrieval_finding(layer["retrieval"], layer["cka"], "pictures")
     assert finding["kind"] == "null" and "not found more often than by chance" in finding["title"]
 
 
@@ -119,14 +119,16 @@ def test_a_lexical_effect_alone_is_no_transfer(tmp_path):
     path = write_transfer(tmp_path / "t.json", site="2", shared=0.9, conditions=("caption_whole",))
     other = write_transfer(tmp_path / "o.json", site="2", shared=0.9, size=0.0)
     finding = transfer_finding(
-        transfer_records(path) + transfer_records(other), direction_records(path) + direction_records(other)
+        transfer_records(path) + transfer_records(other),
+        direction_records(path) + direction_records(other),
+        "pictures",
     )
     assert finding["kind"] == "null" and "it does so in 4 of 4 cases" in finding["lines"][1]
 
 
 def test_what_cannot_be_scored_is_said_not_dropped(tmp_path):
     path = write_transfer(tmp_path / "t.json", site="2", shared=0.9, images=6)
-    finding = transfer_finding(transfer_records(path), direction_records(path))
+    finding = transfer_finding(transfer_records(path), direction_records(path), "pictures")
     assert finding["kind"] == "null" and "too few pictures" in finding["lines"][0]
 
 
@@ -167,6 +169,7 @@ def generation(tmp_path):
     ]
     document = {"languages": ["en"], "rows": 7, "images": 7, "gender_source": "none", "counts": counts}
     empty = {"quarantine": [], "agreement": {"languages": [], "column": []}}
+    empty["sources"] = {"captions": None, "images": None, "lexicons": {}}
     write_json(tmp_path / "texts.json", "dataset_summary", document | empty)
     figures = {
         name: path
@@ -198,7 +201,7 @@ def test_a_study_without_gender_has_no_section_on_it(generation, tmp_path):
     page = Page(html)
     assert sections(page) == ["findings", "data", "quality", "features"]
     assert not re.search(r"female|gender|stereotyp|translation|arabic|unknown", page.text, re.IGNORECASE)
-    assert "icture" not in html[: html.index('<section id="methods">')]
+    assert "icture" not in page.text
     links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
     assert all(link[1:] in page.ids for link in links)
     contents = html[html.index("<nav") : html.index("</nav>")]
@@ -216,6 +219,92 @@ def test_its_features_are_shown_with_the_texts_that_the_model_wrote(generation, 
     assert heading == "#1 · first by ranking: strongest, frequent"
     first = html[html.index("<article") :]
     assert "background:rgba" in first[: first.index("</article>")]
+
+
+def without_images(document):
+    """The captions are the units: no picture was shown."""
+    document["sources"]["images"] = None
+    document["rows"] = 2 * document["images"]
+    document["quarantine"] = []
+
+
+def page_of(folder, given, edit):
+    """The page of `given` with `edit` applied to its dataset summary."""
+    document = read_json(given["dataset"], "dataset_summary")
+    edit(document)
+    fields = {key: value for key, value in document.items() if key not in ("schema", "kind")}
+    write_json(folder / "texts.json", "dataset_summary", fields)
+    build_report(**given | {"dataset": folder / "texts.json"}, out=folder / "index.html")
+    return Page((folder / "index.html").read_text(encoding="utf-8"))
+
+
+def test_a_page_of_texts_counts_texts_and_speaks_of_no_picture(told, tmp_path):
+    given = told[1] | {"stereotype": None}
+    given["figures"] = {name: path for name, path in given["figures"].items() if name != "stereotype"}
+    page = page_of(tmp_path, given, without_images)
+    shown = page.text + " ".join(value or "" for _, name, value in page.attributes if name != "src")
+    assert not re.search("picture|prompts are divided", shown, re.IGNORECASE)
+    for says in (
+        "192 texts, 384 variants in each of English, Arabic (العربية); a variant is called a caption below; 2 categories",
+        "192 texts, 384 variants a language",
+        "Texts (variants) per split and gender; splits are by text",
+        "every text was used",
+        "prompt = the constant prompt alone",
+        "From the constant prompt alone: more gendered features than chance",
+        "female + male texts",
+        "the same answer for 180 of 192 texts",
+        "is found among all texts",
+        "resampling texts; tokens or variants of one",
+    ):
+        assert says in page.text, says
+
+
+def test_a_page_with_pictures_keeps_their_words(told):
+    text = told[2].text
+    for says in (
+        "192 pictures with 192 captions in each of English, Arabic (العربية); 2 categories; the gender is given by the "
+        "source. A picture whose gender is not known is counted as unknown and never as one of the others.",
+        "Pictures (captions) per split and gender; splits are by picture",
+        "192 pictures, 192 captions a language;",
+        "1 picture could not be used and was dropped",
+        "prompt = the picture alone; caption = the caption is read",
+        "From the picture alone: more gendered features",
+        "60 female + 62 male pictures",
+        "Probes on test pictures;",
+        "Gender written for pictures that hide it",
+        "Pictures whose caption another one has word for word",
+        "A caption's translation is found among all pictures",
+        "Pictures or prompts are divided once",
+        "prompt = the picture and a constant prompt;",
+        "resampling pictures or prompts; tokens or texts of one never count twice",
+    ):
+        assert says in text, says
+
+
+@pytest.mark.parametrize(
+    ("images", "says"), [(None, "192 texts, 192 variants"), ("images", "192 pictures with 192 captions")]
+)
+def test_given_texts_without_gender_are_counted_and_told_without_its_words(told, tmp_path, images, says):
+    given = told[1] | {"stereotype": None, "examples": {}}
+    given["figures"] = {"retrieval": given["figures"]["retrieval"]}
+    given["layers"] = {}
+    for site in SITES:
+        path = given["layers"][site] = tmp_path / f"{site}.json"
+        layer_summary(**NOTHING, site=site, retrieval=told[0] / f"r{site}.json", out=path)
+    given |= {"rankings": {}, "sweeps": {}}
+
+    def edit(document):
+        document["gender_source"] = "none"
+        document["agreement"] = {"languages": [], "column": []}
+        document["sources"]["images"] = images
+        for cell in document["counts"]:
+            cell["gender"] = "unknown"
+
+    page = page_of(tmp_path, given, edit)
+    assert sections(page) == ["findings", "data", "retrieval"]
+    assert says in page.text and "2 categories." in page.text
+    assert not re.search(r"female|gender|stereotyp|unknown|model wrote", page.text, re.IGNORECASE)
+    assert page.tables["dataset"][0][1:] == [("all", [])]
 
 
 def test_sites_without_a_dictionary_are_named_apart(told, tmp_path):

@@ -12,6 +12,7 @@ job.run(
         columns=job.params["columns"],
         prompts=job.params["prompts"],
         lexicons={language: Path(path) for language, path in job.local["lexicons"].items()},
+        gender=job.params["gender"],
         seed=splits.pop("seed"),
         splits=splits,
         out={language: path for language, path in out.items() if language != "summary"},

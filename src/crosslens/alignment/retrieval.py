@@ -24,7 +24,7 @@ CUTOFFS = (1, 5)
 BOOTSTRAPS = 1000
 SHUFFLES = 99
 TIE = 1e-12
-"""Cosines this close are one value: what float32 products resolve."""
+"""Cosines this close are one value: what float64 products resolve."""
 
 
 def caption_retrieval(

@@ -31,6 +31,7 @@ def build_dataset(
     seed: int,
     out: dict[str, Path],
     out_summary: Path,
+    gender: bool = True,
 ) -> None:
     """Write the dataset parquet of every language of `out` and the summary JSON, as docs/storage.md defines them.
 
@@ -38,13 +39,17 @@ def build_dataset(
     None for a study of texts alone. prompts: language -> constant prompt. lexicons: language -> lexicon file, for the
     label words that pooling masks; an empty mapping declares that nothing tells the gender, and needs a gender column.
     Without that column an image's gender is what its captions say (`image_labels`), in every language of `out`.
+    gender: False where none is asked for: lexicons and the column are not looked at, and every image is unknown.
     Images that share a value of an optional column `group` fall into one split; the tables then have that column.
     splits: fractions of train, select, test. Images that do not open are quarantined: dropped in all languages and
     listed in the summary. Raises InputError on anything in the input that a user can mend.
     """
     languages = list(out)
     rows = read_rows(captions, columns, languages)
-    _check_languages(languages, prompts, lexicons, rows, captions)
+    given = "caption" if rows[0].gender is None else "column"
+    source = given if gender else "none"
+    lexicons = lexicons if gender else {}
+    _check_languages(languages, prompts, lexicons, source, captions)
     loaded = {language: load_lexicon(lexicons[language], language) for language in languages if lexicons}
 
     files, quarantine = _verify(images, rows)
@@ -59,10 +64,10 @@ def build_dataset(
     }
     counts = {language: [count for _, count in captions] for language, captions in found.items()}
     derived = {language: image_labels(rows, told) for language, told in counts.items()}
-    from_column = rows[0].gender is not None
     combined = combine_labels(derived)
-    column = {row.image_id: row.gender for row in rows} if from_column else None
-    genders = combined if column is None else column
+    column = {row.image_id: row.gender for row in rows} if source == "column" else None
+    unknown = {row.image_id: "unknown" for row in rows}
+    genders = {"column": column, "caption": combined, "none": unknown}[source]
     assigned = _assign(rows, genders, files, splits, seed)
 
     shared = pd.DataFrame(
@@ -71,7 +76,7 @@ def build_dataset(
             "image_id": [row.image_id for row in rows],
             "row": pd.Series([row.row for row in rows], dtype="int64"),
             "gender": [genders[row.image_id] for row in rows],
-            "gender_source": "column" if from_column else "caption",
+            "gender_source": source,
             "category": [row.category for row in rows],
             "image": [files[row.image_id].image if files else "" for row in rows],
             "image_sha256": [files[row.image_id].sha256 if files else "" for row in rows],
@@ -92,7 +97,7 @@ def build_dataset(
         "languages": languages,
         "rows": len(rows),
         "images": len(genders),
-        "gender_source": "column" if from_column else "caption",
+        "gender_source": source,
         "splits": dict(splits),
         "seed": seed,
         "counts": _counts(shared),
@@ -146,7 +151,7 @@ def _check_languages(
     languages: Sequence[str],
     prompts: Mapping[str, str],
     lexicons: Mapping[str, Path],
-    rows: Sequence[Row],
+    source: str,
     captions: Path,
 ) -> None:
     for language in languages:
@@ -164,12 +169,13 @@ def _check_languages(
                 expected=f"one for language {language!r}, or else its label words would not be masked",
                 mend="add it under `lexicons:` in the study (resources/lexicons has some)",
             )
-    if not lexicons and rows[0].gender is None:
+    if not lexicons and source == "caption":
         raise InputError(
             captions,
             found="no column 'ground_truth_gender' and no lexicon",
-            expected="one of the two, to know each picture's gender",
-            mend="add the column, or name a lexicon a language under `lexicons:` in the study",
+            expected="one of the two, to know each image's gender",
+            mend="add the column, name a lexicon a language under `lexicons:` in the study, or ask for no gender: "
+            "`gender: null`",
         )
 
 

@@ -56,7 +56,7 @@ def effect_sizes_figure(
         heading(
             figure,
             f"Gender effects in both languages, {corpus_name(corpus)}, {site_name(site)}",
-            "A point is a feature live in both languages; d on the test split. CI: pictures resampled. "
+            "A point is a feature live in both languages; d on the test split. CI: pictures or texts resampled. "
             "Chosen: significant on select in a language.\n"
             "Confirmed: q ≤ the study's level on test. Nulls: 95 % interval of r with the features paired at random, "
             "and with the gender labels shuffled.",
@@ -92,7 +92,7 @@ def _words(row) -> str:
     text = f"{name}: r = {row.r:.2f}"
     if not pd.isna(row.low):
         text += f" [{row.low:.2f}, {row.high:.2f}]"
-    text += f", n = {int(row.features):,} features, {int(row.images):,} pictures"
+    text += f", n = {int(row.features):,} features, {int(row.images):,} pictures or texts"
     if not pd.isna(row.pairing_low):
         text += (
             f"\n    null: pairing {row.pairing_low:.2f} to {row.pairing_high:.2f}, "

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from crosslens.figures.style import FEMALE, MALE, heading, nothing, style
 from crosslens.summary.names import corpus_name, language_name, site_name
 
-CONDITIONS = {"prompt": "picture only (prompt tokens)", "caption": "caption read (label words masked)"}
+CONDITIONS = {"prompt": "before the caption (prompt tokens)", "caption": "caption read (label words masked)"}
 
 
 def gender_features_figure(effects: pd.DataFrame, *, site: str) -> Figure:
@@ -35,7 +35,7 @@ def gender_features_figure(effects: pd.DataFrame, *, site: str) -> Figure:
             figure,
             f"Top gendered features, {site_name(site)}",
             "Chosen on the select split (significant there, largest d), shown on the test split. "
-            "Bars: 95 % bootstrap CI over pictures.\nFilled: significant on test too (Mann–Whitney, BH over live "
+            "Bars: 95 % bootstrap CI over pictures or texts.\nFilled: significant on test too (Mann–Whitney, BH over live "
             "features); hollow: not. Pink: chosen as female, green: as male.",
         )
     return figure
@@ -50,7 +50,7 @@ def _panel(axes, effects: pd.DataFrame, language: str, condition: str) -> None:
     first = effects.iloc[0]
     axes.set_title(
         f"{title}\n{corpus_name(first['corpus'])}, n = {int(first['n_female'])} female + "
-        f"{int(first['n_male'])} male pictures",
+        f"{int(first['n_male'])} male",
         fontsize=8.5,
     )
     effects = effects.dropna(subset=["feature"])

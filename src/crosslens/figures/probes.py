@@ -60,7 +60,7 @@ def _panel(axes, rows: pd.DataFrame, sites: list[str], language: str, condition:
         axes.plot(x, some["auroc"], mark, color=shade, markersize=4.5, linewidth=1.2, label=name)
     first = rows.iloc[0]
     axes.set_title(
-        f"{title}\nn = {int(first['n'])} test pictures, majority class {first['majority']:.2f}; bars: 95 % CI",
+        f"{title}\nn = {int(first['n'])} test pictures or texts, majority class {first['majority']:.2f}; bars: 95 % CI",
         fontsize=8.5,
     )
     axes.set_xticks(range(len(sites)), [site_name(site) for site in sites])

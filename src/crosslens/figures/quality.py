@@ -60,7 +60,7 @@ def quality_figure(quality: pd.DataFrame) -> Figure:
             figure,
             "SAE quality per layer",
             f"{n}. Markers without a line: baselines on the same tokens, with the L0 of the first SAE of a language. "
-            "Bars: 95 % CI over pictures (cross-entropy only).",
+            "Bars: 95 % CI over pictures or texts (cross-entropy only).",
         )
     return figure
 

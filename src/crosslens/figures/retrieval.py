@@ -52,15 +52,15 @@ def retrieval_figure(retrieval: pd.DataFrame, cka: pd.DataFrame) -> Figure:
                 nothing(axes)
         images = sorted({int(n) for n in retrieval["images"]})
         n = (
-            f"n = {images[0]:,}{f' to {images[-1]:,}' if len(images) > 1 else ''} test pictures. "
+            f"n = {images[0]:,}{f' to {images[-1]:,}' if len(images) > 1 else ''} test pictures or texts. "
             if images
             else ""
         )
         heading(
             figure,
-            "Captions of the same picture in two languages, per layer",
+            "Captions and their translations, per layer",
             f"{n}Mean-pooled caption activations, cosine among all n; centred: minus the language's train mean.\n"
-            "Bands: 95 % CI over pictures. Unbiased CKA is 0 in expectation for unrelated captions, linear CKA is not.",
+            "Bands: 95 % CI over pictures or texts. Unbiased CKA is 0 in expectation for unrelated captions, linear CKA is not.",
         )
     return figure
 
@@ -94,7 +94,7 @@ def _retrieval_panel(axes: Axes, rows: pd.DataFrame, sites: list[str]) -> None:
     chance = rows.drop_duplicates("site")[["site", "r1_chance"]]
     _line(axes, chance, sites, "r1_chance", "--", color="#333333", label="chance")
     site_ticks(axes, sites)
-    axes.set(ylabel="share of test pictures", ylim=(-0.02, 1.02))
+    axes.set(ylabel="share of test pictures or texts", ylim=(-0.02, 1.02))
     axes.legend(fontsize=8)
 
 

@@ -21,6 +21,7 @@ from crosslens.report.numbers import plain
 from crosslens.report.page import render
 from crosslens.report.pictures import Picture, load_pictures
 from crosslens.report.sweeps import GATES, sweep_views
+from crosslens.report.words import words_of
 from crosslens.summary.names import corpus_name, language_name, site_name, site_order
 from crosslens.summary.reading import Document
 from crosslens.summary.stereotype import stereotype_records
@@ -82,13 +83,16 @@ def build_report(
     records = {name: _gather(summaries, name) for name in GATHERED}
     if all(record["source"] == record["target"] for record in records["transfer"]):
         records["transfer"] = []  # one language: its own direction is what the probes show
-    data = dataset_view(Document(dataset, "dataset_summary"))
+    counted = Document(dataset, "dataset_summary")
+    words = words_of(counted)
+    data = dataset_view(counted, words)
     told = stereotype_view(stereotype)
-    pictures = load_pictures(figures)
+    pictures = load_pictures(figures, words)
     view = {
         "study": study,
         "subject": _subject(records, told),
-        "what": _what(source, data, records["saes"], list(summaries)),
+        "what": _what(source, data, words, records["saes"], list(summaries)),
+        "of": words,
         "dataset": data,
         "saes": [_with_gates(record) for record in records["saes"]],
         "gate_names": _gate_names(records["saes"]),
@@ -99,7 +103,7 @@ def build_report(
         "transfer": transfer_view(records["transfer"], records["directions"]),
         "transfer_words": transfer_words(records["directions"]),
         "retrieval": retrieval_view(records["retrieval"], records["cka"]),
-        "same_text": same_text(records["cka"]),
+        "same_text": same_text(records["cka"], words["units"]),
         "stereotype": told,
         "figures": _placed(pictures, list(summaries)),
         "sweeps": sweep_views(sweeps or {}, pictures),
@@ -108,13 +112,16 @@ def build_report(
         else ranked_groups(rankings),
         "provenance": _provenance(study, settings, source, summaries),
     }
-    across = [transfer_finding(records["transfer"], records["directions"])] if records["transfer"] else []
-    across += [retrieval_finding(records["retrieval"], records["cka"])] if records["retrieval"] else []
+    across = []
+    if records["transfer"]:
+        across.append(transfer_finding(records["transfer"], records["directions"], words["units"]))
+    if records["retrieval"]:
+        across.append(retrieval_finding(records["retrieval"], records["cka"], words["units"]))
     view["findings"] = findings(
-        records["saes"], records["gender"], view["probes"], records["cross_lingual"], told, across
+        records["saes"], records["gender"], view["probes"], records["cross_lingual"], told, words, across
     )
     view["contents"] = _contents(view)
-    view["glossary"] = glossary(view["contents"])
+    view["glossary"] = glossary(view["contents"], words)
     Path(out).write_text(render(view), encoding="utf-8")
 
 
@@ -207,15 +214,20 @@ def _probed(corpus: str) -> str:
     return "raw activations" if corpus == "activations" else f"codes, {corpus_name(corpus)}"
 
 
-def _what(source: dict[str, Any], data: dict[str, Any], saes: list[dict[str, Any]], sites: list[str]) -> str:
+def _what(
+    source: dict[str, Any],
+    data: dict[str, Any],
+    words: dict[str, str],
+    saes: list[dict[str, Any]],
+    sites: list[str],
+) -> str:
     model = source.get("name") or source.get("id") or "the model"
-    samples = "captions a language" if data["genders"] else "texts"
     encoded = list(dict.fromkeys(record["site"] for record in saes))
     measured = [f"sparse autoencoders at {_listed(encoded)}"] if encoded else []
     if len(encoded) < len(sites):
         measured.append(f"activations at {_listed(sites)}")
     return (
-        f"Model: {model}. {plain(data['images'])} {data['unit']}s, {plain(data['samples'])} {samples}; "
+        f"Model: {model}. {plain(data['images'])} {words['units']}, {plain(data['samples'])} {words['lead']}; "
         f"{'; '.join(measured)}."
     )
 

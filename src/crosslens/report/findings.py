@@ -14,17 +14,19 @@ def findings(
     probes: list[dict],
     cross: list[dict],
     stereotype: dict[str, Any] | None,
+    words: dict[str, str],
     languages: list[dict[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Dicts of kind (found/null/warning), title and lines, most basic first; `languages`: findings on languages."""
+    """Dicts of kind (found/null/warning), title and lines, most basic first; `words` as of `words_of`; `languages`:
+    findings on languages."""
     result = [_quality(saes)] if saes else []
     for condition in dict.fromkeys(record["condition"] for record in gender):
-        result.append(_gender(condition, [r for r in gender if r["condition"] == condition]))
+        result.append(_gender(condition, [r for r in gender if r["condition"] == condition], words))
     if probes:
-        result.append(_probes(probes))
+        result.append(_probes(probes, words["units"]))
     result += languages or []
     if cross:
-        result.append(_cross(cross))
+        result.append(_cross(cross, words["units"]))
     if stereotype:
         result.append(_stereotype(stereotype))
     return result
@@ -72,9 +74,9 @@ def _quality(saes: list[dict]) -> dict[str, Any]:
     return {"kind": "warning", "title": title, "lines": lines}
 
 
-def _gender(condition: str, records: list[dict]) -> dict[str, Any]:
+def _gender(condition: str, records: list[dict], words: dict[str, str]) -> dict[str, Any]:
     seen = {
-        "prompt": "From the picture alone",
+        "prompt": f"From {words['alone']}",
         "caption": "Reading the caption, its gender words masked",
     }.get(condition, condition)
     yes = [record for record in records if beyond_chance(record)]
@@ -91,7 +93,7 @@ def _gender(condition: str, records: list[dict]) -> dict[str, Any]:
     test = best["images"]["test"]
     lines = [
         f"The largest share is at {_where(best)}: {plain(best['significant'])} of {plain(best['live'])} live features "
-        f"(n = {plain(test['female'])} female + {plain(test['male'])} male pictures); shuffled labels give "
+        f"(n = {plain(test['female'])} female + {plain(test['male'])} male {words['units']}); shuffled labels give "
         f"{plain(best['null']['mean'], 1)} (95th percentile {plain(best['null']['q95'], 1)}, "
         f"p = {plain(best['null']['p'])})."
     ]
@@ -102,7 +104,7 @@ def _gender(condition: str, records: list[dict]) -> dict[str, Any]:
     return {"kind": "found", "title": title, "lines": lines}
 
 
-def _probes(probes: list[dict]) -> dict[str, Any]:
+def _probes(probes: list[dict], units: str) -> dict[str, Any]:
     scored = [probe for probe in probes if probe["auroc"] is not None]
     if not scored:
         return {"kind": "null", "title": "No probe could be scored.", "lines": []}
@@ -112,7 +114,7 @@ def _probes(probes: list[dict]) -> dict[str, Any]:
     line = (
         f"Best: AUROC {plain(best['auroc'])}{ci} on {best['name']}, {site_name(best['site'])}, "
         f"{language_name(best['language'])}, {best['condition']} condition, "
-        f"n = {plain(best['n'])} test pictures; shuffled labels give {plain(best['shuffled'])}, a control task "
+        f"n = {plain(best['n'])} test {units}; shuffled labels give {plain(best['shuffled'])}, a control task "
         f"{plain(best['control'])}, "
         f"the majority class .5 (accuracy {plain(best['majority'])})."
     )
@@ -129,7 +131,7 @@ def _reads(probe: dict) -> bool:
     return above and (shuffled is None or probe["auroc"] > shuffled)
 
 
-def _cross(cross: list[dict]) -> dict[str, Any]:
+def _cross(cross: list[dict], units: str) -> dict[str, Any]:
     rows = [
         row
         for row in cross
@@ -145,7 +147,7 @@ def _cross(cross: list[dict]) -> dict[str, Any]:
     yes = [
         row for row in rows if row["r"] > 0 and all(_p(row, null) < LEVEL for null in ("pairing", "labels"))
     ]
-    lines = [_agreement(best)]
+    lines = [_agreement(best, units)]
     if len(yes) < len(rows):
         rest = [row for row in rows if row not in yes]
         lines.append(
@@ -170,7 +172,7 @@ def _p(row: dict, null: str) -> float:
     return 1.0 if p is None else p
 
 
-def _agreement(row: dict) -> str:
+def _agreement(row: dict, units: str) -> str:
     ci = "" if row["low"] is None else f" [{plain(row['low'], 2)}, {plain(row['high'], 2)}]"
     nulls = ", ".join(
         f"{name} {plain(row['null'][null]['q025'], 2)} to {plain(row['null'][null]['q975'], 2)}"
@@ -180,7 +182,7 @@ def _agreement(row: dict) -> str:
     return (
         f"Highest at {site_name(row['site'])}, {corpus_name(row['corpus'])}, {row['condition']} condition: "
         f"r = {plain(row['r'], 2)}{ci} over n = {plain(row['features'])} features live in both and "
-        f"{plain(row['images'])} pictures{f' (nulls: {nulls})' if nulls else ''}."
+        f"{plain(row['images'])} {units}{f' (nulls: {nulls})' if nulls else ''}."
     )
 
 

@@ -20,12 +20,12 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "splits": (
         "Splits",
-        "Pictures or prompts are divided once: SAEs and probes learn on train, features are chosen on select, and every number "
-        "shown here comes from test. All texts of one, in all languages, fall into one split.",
+        "{Resampled} are divided once: SAEs and probes learn on train, features are chosen on select, and every number "
+        "shown here comes from test. All {of_unit} of one, in all languages, fall into one split.",
     ),
     "condition": (
         "Condition",
-        "What the model had seen: prompt = the picture and a constant prompt; caption = it also reads the caption, "
+        "What the model had seen: prompt = {before}; caption = it also reads the caption, "
         "with the words that tell the gender left out of the pooling.",
     ),
     "ev": (
@@ -67,12 +67,12 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "kl": ("KL", "Mean KL(clean ‖ spliced) of the next-token distributions, in nats per token."),
     "d": (
         "Cohen's d",
-        "(mean female − mean male) / pooled standard deviation of a feature's pooled activation, a value per picture; "
+        "(mean female − mean male) / pooled standard deviation of a feature's pooled activation, a value per {unit}; "
         "positive is stronger for female. g is the same with Hedges' small-sample correction.",
     ),
     "ci": (
         "CI",
-        "95 % interval from resampling pictures or prompts; tokens or texts of one never count twice.",
+        "95 % interval from resampling {resampled}; tokens or {of_unit} of one never count twice.",
     ),
     "q": (
         "q, significant",
@@ -81,39 +81,39 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "null": (
         "Expected by chance",
-        "The same count with the gender labels shuffled over the pictures: mean, 95th percentile, and p = (1 + number of "
+        "The same count with the gender labels shuffled over the {units}: mean, 95th percentile, and p = (1 + number of "
         "shuffles that reach the observed count) / (1 + shuffles).",
     ),
     "probe": (
         "Probe",
-        "Logistic regression of the picture's gender, chosen by cross-validation grouped by picture on train, scored on "
+        "Logistic regression of the {unit}'s gender, chosen by cross-validation grouped by {unit} on train, scored on "
         "test; shown beside the majority class, a probe on shuffled labels, and a control task.",
     ),
     "auroc": (
         "AUROC",
-        "Probability that a female picture is scored above a male one; .5 is chance and what the majority class gives.",
+        "Probability that a female {unit} is scored above a male one; .5 is chance and what the majority class gives.",
     ),
     "transfer": (
         "Transfer",
         "A direction learned in one language, scored in another: by the difference of the class means of raw activations, or "
-        "by logistic regression with each language standardised by its own unlabelled train pictures. A constant offset "
+        "by logistic regression with each language standardised by its own unlabelled train {units}. A constant offset "
         "between languages plays no part. p: the test labels shuffled, two-sided. “Whole caption” includes the words that "
         "state the gender: what the text says, a lexical matter. Where those are masked, the tokens after them have still "
         "read them.",
     ),
     "direction": (
         "Direction, length",
-        "Mean of female minus mean of male train pictures. Length: over the root mean squared distance of train pictures from "
+        "Mean of female minus mean of male train {units}. Length: over the root mean squared distance of train {units} from "
         "their mean. The cosine's null shuffles labels alike in both languages: what they share without any gender.",
     ),
     "retrieval": (
         "R@1, R@5, MRR",
         "Of the test captions, the share whose translation has the largest cosine (is among the five largest) of all "
-        "test pictures; mean of 1 / rank. Centred: each language minus the mean of its own train pictures.",
+        "test {units}; mean of 1 / rank. Centred: each language minus the mean of its own train {units}.",
     ),
     "cka": (
         "CKA",
-        "Centred kernel alignment of the two languages' captions of the same pictures: 1 for the same shape up to rotation "
+        "Centred kernel alignment of the two languages' captions of the same {units}: 1 for the same shape up to rotation "
         "and scale. The unbiased one is 0 in expectation for unrelated captions.",
     ),
     "cross": (
@@ -123,8 +123,8 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     ),
     "share": (
         "Share of women",
-        "For pictures whose gender is not visible: of the captions that the model wrote and whose words name a gender, "
-        "the share that says woman, first per picture, then the mean over the pictures; whole words only.",
+        "For {units} whose gender is not visible: of the captions that the model wrote and whose words name a gender, "
+        "the share that says woman, first per {unit}, then the mean over the {units}; whole words only.",
     ),
     "planted": (
         "Planted",
@@ -132,7 +132,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {
         "categories. Only the embedded study has it.",
     ),
 }
-"""anchor -> (term, definition)"""
+"""anchor -> (term, definition, with fields of `words_of`)"""
 
 _OF_SECTIONS = {
     "gender": {"condition", "d", "q", "null", "probe", "auroc"},
@@ -143,8 +143,12 @@ _OF_SECTIONS = {
 }
 
 
-def glossary(contents: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """The terms of a page with the sections `contents`, and those of no section."""
+def glossary(contents: Iterable[str], words: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """The terms of a page with the sections `contents`, and those of no section; `words` as of `words_of`."""
     owned = set().union(*_OF_SECTIONS.values())
     shown = set().union(*(_OF_SECTIONS.get(section, set()) for section in contents))
-    return {anchor: told for anchor, told in GLOSSARY.items() if anchor in shown or anchor not in owned}
+    return {
+        anchor: (name, definition.format(**words))
+        for anchor, (name, definition) in GLOSSARY.items()
+        if anchor in shown or anchor not in owned
+    }

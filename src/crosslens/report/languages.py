@@ -92,8 +92,8 @@ def transfer_words(directions: list[dict]) -> str:
     return f"Samples with no token left to pool over are left out: {', '.join(counts)}."
 
 
-def same_text(cka: list[dict]) -> str:
-    """A sentence on captions that no representation could tell apart, or nothing."""
+def same_text(cka: list[dict], units: str) -> str:
+    """A sentence on captions that no representation could tell apart, or nothing; `units`: pictures or texts."""
     found = {
         language: same
         for row in cka
@@ -105,10 +105,10 @@ def same_text(cka: list[dict]) -> str:
     counts = ", ".join(
         f"{plain(same)} in {language_name(language).split(' ')[0]}" for language, same in found.items()
     )
-    return f"Pictures whose caption another one has word for word cannot be told apart: {counts}."
+    return f"{units.capitalize()} whose caption another one has word for word cannot be told apart: {counts}."
 
 
-def transfer_finding(transfer: list[dict], directions: list[dict]) -> dict[str, Any]:
+def transfer_finding(transfer: list[dict], directions: list[dict], units: str) -> dict[str, Any]:
     """Does gender transfer? The family of the correction is every layer, method, condition and ordered pair of two
     languages without the lexical condition, which has a family of its own and a line of its own."""
     across = [record for record in transfer if record["source"] != record["target"]]
@@ -120,7 +120,7 @@ def transfer_finding(transfer: list[dict], directions: list[dict]) -> dict[str, 
         return {
             "kind": "null",
             "title": "No gender direction could be learned in one language and tested in another.",
-            "lines": ["There are too few pictures of known gender with a word left to pool over."],
+            "lines": [f"There are too few {units} of known gender with a word left to pool over."],
         }
     yes, tested = _beyond(masked)
     if not yes:
@@ -201,7 +201,7 @@ def _cosine(directions: list[dict]) -> str:
     )
 
 
-def retrieval_finding(retrieval: list[dict], cka: list[dict]) -> dict[str, Any]:
+def retrieval_finding(retrieval: list[dict], cka: list[dict], units: str) -> dict[str, Any]:
     """Are translations found? The layer with the largest centred R@1 of each direction, and where CKA peaks."""
     lines, found = [], False
     centred = [record for record in retrieval if record["centred"]]
@@ -211,7 +211,7 @@ def retrieval_finding(retrieval: list[dict], cka: list[dict]) -> dict[str, Any]:
         found |= best["r1_low"] > best["r1_chance"]
         lines.append(
             f"{pair_name(source, target)} peaks at {site_name(best['site'])}: R@1 {plain(best['r1'])}"
-            f"{_interval(best, 'r1')}, MRR {plain(best['mrr'])}, n = {plain(best['images'])} pictures, chance "
+            f"{_interval(best, 'r1')}, MRR {plain(best['mrr'])}, n = {plain(best['images'])} {units}, chance "
             f"{plain(best['r1_chance'])}; the largest of {len(rows)}."
         )
     measured = [row for row in cka if row["unbiased"] is not None]
@@ -222,7 +222,7 @@ def retrieval_finding(retrieval: list[dict], cka: list[dict]) -> dict[str, Any]:
             f"below {plain(best['unbiased_q95'])}, p = {plain(best['unbiased_p'])})."
         )
     if found:
-        title = "A caption's translation is found among all pictures more often than by chance."
+        title = f"A caption's translation is found among all {units} more often than by chance."
         return {"kind": "found", "title": title, "lines": lines}
     title = "A caption's translation is not found more often than by chance."
     return {"kind": "null", "title": title, "lines": lines}

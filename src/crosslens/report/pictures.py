@@ -12,9 +12,9 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CAPTIONS = {
     "quality": "Explained variance beside its baselines, L0, and cross-entropy recovered, per layer.",
     "probes": "AUROC of linear gender probes per layer, beside the majority class, shuffled labels and a control task.",
-    "stereotype": "Share of captions that say woman for pictures that hide the gender, measured and planted.",
+    "stereotype": "Share of captions that say woman for {units} that hide the gender, measured and planted.",
     "transfer": "AUROC of the gender direction of each language in each language, per layer and condition.",
-    "retrieval": "How often a caption's translation is found first among all pictures, and CKA, per layer, beside chance.",
+    "retrieval": "How often a caption's translation is found first among all {units}, and CKA, per layer, beside chance.",
     "training": "Training curves: loss, FVU, L0 and dead features.",
     "density": "How often features fire: histogram of log10 firing frequency.",
     "decoder": "How alike features are: the largest cosine of each decoder row with another, beside random directions.",
@@ -36,16 +36,16 @@ class Picture:
     alt: str
 
 
-def load_pictures(figures: dict[str, Path]) -> dict[str, Picture]:
+def load_pictures(figures: dict[str, Path], words: dict[str, str]) -> dict[str, Picture]:
     """Name to picture. A name is that of a figure of the study (`quality`), of a layer (`4/training`) or of a
-    corpus at a layer (`joint/4/pareto`).
+    corpus at a layer (`joint/4/pareto`); `words` as of `words_of`.
 
     Raises InputError for an unknown name, a missing file, and a file that is no PNG.
     """
-    return {name: _load(name, Path(path)) for name, path in figures.items()}
+    return {name: _load(name, Path(path), words) for name, path in figures.items()}
 
 
-def _load(name: str, path: Path) -> Picture:
+def _load(name: str, path: Path, words: dict[str, str]) -> Picture:
     place, _, figure = name.rpartition("/")
     corpus, _, site = place.rpartition("/")
     if figure not in CAPTIONS:
@@ -62,7 +62,8 @@ def _load(name: str, path: Path) -> Picture:
         raise InputError(path, found="no PNG", expected="a PNG", mend="draw it with snakemake")
     width, height = struct.unpack(">II", data[16:24])
     where = ", ".join([*([site_name(site)] if site else []), *([corpus_name(corpus)] if corpus else [])])
-    caption = f"{where[:1].upper()}{where[1:]}. {CAPTIONS[figure]}" if where else CAPTIONS[figure]
+    says = CAPTIONS[figure].format(**words)
+    caption = f"{where[:1].upper()}{where[1:]}. {says}" if where else says
     return Picture(
         src="data:image/png;base64," + base64.b64encode(data).decode("ascii"),
         width=round(width / 1.5),
