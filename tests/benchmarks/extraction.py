@@ -10,6 +10,8 @@ what else the machine does meets both alike.
 - extraction: everything between the plan and the finished artifacts, so tokenising, padding, capture, norms, check for
   NaN, bfloat16, compression, disk and digests. Loading the model and planning are in neither.
 
+Shards are small, so that as in a long run they are written while the model works and not all at the end.
+
 `ratio_of_forward` is forward / extraction in wall time, `ratio_of_forward_cpu` in processor time of all threads, which
 other work on the machine disturbs less; both are medians over `--repeats`. `peak_mb` is what extraction adds to the
 resident memory of the process that has loaded the model and run it. With `--json` the last line is one JSON object.
@@ -18,6 +20,7 @@ resident memory of the process that has loaded the model and run it. With `--jso
 import argparse
 import json
 import logging
+import os
 import resource
 import statistics
 import sys
@@ -26,6 +29,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# As in the workflow (rules/common.smk), and read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
@@ -199,7 +205,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
     parser.add_argument("--attention", default="eager", choices=("eager", "sdpa"))
     parser.add_argument("--batch-tokens", type=int, default=4096)
-    parser.add_argument("--shard-mb", type=float, default=32)
+    parser.add_argument("--shard-mb", type=float, default=8)
     parser.add_argument("--threads", type=int, help="of torch; default: as it chooses")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     given = parser.parse_args()
