@@ -4,8 +4,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from crosslens.figures.gender_features import CONDITIONS
+from crosslens.figures.sites import runs, site_ticks
 from crosslens.figures.style import BLUE, BROWN, GREEN, GREY, heading, nothing, style
-from crosslens.summary.names import language_name, site_name, site_order
+from crosslens.summary.names import language_name, site_order
 
 _PROBES = {
     "activations": ("raw activations", BLUE, "o-"),
@@ -57,12 +58,14 @@ def _panel(axes, rows: pd.DataFrame, sites: list[str], language: str, condition:
             continue
         x = some["site"].map(sites.index) + 0.05 * (shift - 1.5)
         axes.vlines(x, some["low"], some["high"], color=shade, linewidth=1.4)
-        axes.plot(x, some["auroc"], mark, color=shade, markersize=4.5, linewidth=1.2, label=name)
+        for n, run in enumerate(runs(some["site"].tolist())):
+            at = some["site"].isin(run)
+            label = name if n == 0 else None
+            axes.plot(x[at], some["auroc"][at], mark, color=shade, markersize=4.5, linewidth=1.2, label=label)
     first = rows.iloc[0]
     axes.set_title(
         f"{title}\nn = {int(first['n'])} test pictures or texts, majority class {first['majority']:.2f}; bars: 95 % CI",
         fontsize=8.5,
     )
-    axes.set_xticks(range(len(sites)), [site_name(site) for site in sites])
-    axes.set_xlim(-0.4, len(sites) - 0.6)
+    site_ticks(axes, sites)
     axes.set_ylim(min(0.3, axes.get_ylim()[0]), 1.03)

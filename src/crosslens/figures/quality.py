@@ -3,8 +3,9 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from crosslens.figures.sites import runs, site_ticks
 from crosslens.figures.style import colour, heading, nothing, style
-from crosslens.summary.names import corpus_name, is_pretrained, language_name, site_name, site_order
+from crosslens.summary.names import corpus_name, is_pretrained, language_name, site_order
 from crosslens.summary.records import main_corpora
 
 _PANELS = (
@@ -43,8 +44,7 @@ def quality_figure(quality: pd.DataFrame) -> Figure:
                 corpus, language, baseline = key
                 if not baseline or corpus == shown[language]:
                     _line(axes, line, sites, languages, marks[corpus], aside.get(key, 0.0), *key)
-            axes.set_xticks(range(len(sites)), [site_name(site) for site in sites])
-            axes.set_xlim(-0.4, len(sites) - 0.6)
+            site_ticks(axes, sites)
             axes.set(ylabel=unit)
             if metric == "l0":
                 axes.set_ylim(0, 1.08 * rows["value"].max())
@@ -59,7 +59,7 @@ def quality_figure(quality: pd.DataFrame) -> Figure:
         heading(
             figure,
             "SAE quality per layer",
-            f"{n}. Markers without a line: baselines on the same tokens, with the L0 of the first SAE of a language. "
+            f"{n}. Markers without a line: baselines on the same tokens, with the L0 of the first SAE of a language.\n"
             "Bars: 95 % CI over pictures or texts (cross-entropy only).",
         )
     return figure
@@ -92,16 +92,18 @@ def _line(axes, line, sites, languages, line_mark, aside, corpus, language, base
         return
     bounded = line["low"].notna().to_numpy()
     axes.vlines(x[bounded], line["low"][bounded], line["high"][bounded], color=shade, linewidth=1.2)
-    axes.plot(
-        x,
-        line["value"],
-        line_mark,
-        color=shade,
-        markersize=4.5,
-        linewidth=1.3,
-        markerfacecolor=shade if corpus == "joint" else "white",
-        label=f"{corpus_name(corpus)}, {language_name(language)}",
-    )
+    for n, run in enumerate(runs(line["site"].tolist())):
+        at = line["site"].isin(run)
+        axes.plot(
+            x[at],
+            line["value"][at],
+            line_mark,
+            color=shade,
+            markersize=4.5,
+            linewidth=1.3,
+            markerfacecolor=shade if corpus == "joint" else "white",
+            label=f"{corpus_name(corpus)}, {language_name(language)}" if n == 0 else None,
+        )
 
 
 def _span(values: pd.Series) -> str:

@@ -6,14 +6,15 @@ from matplotlib.axes import Axes
 
 from crosslens.summary.names import site_name, site_order
 
-NAMED = 6
-"""With more sites than this the axis numbers the blocks."""
+NAMED = 36
+"""Characters of names that fit under an axis; with more it numbers the blocks."""
 
 
 def site_ticks(axes: Axes, sites: list[str]) -> None:
     """Label the x axis with `sites`, which stand at 0, 1, 2 …"""
-    if len(sites) <= NAMED:
-        axes.set_xticks(range(len(sites)), [site_name(site) for site in sites])
+    names = [site_name(site) for site in sites]
+    if sum(map(len, names)) <= NAMED:
+        axes.set_xticks(range(len(sites)), names)
     else:
         short = [site.replace("_", "\n").replace(".", "\n") for site in sites]
         axes.set_xticks(range(len(sites)), short, fontsize=8)
