@@ -113,11 +113,8 @@ def emoji_names(*, skin_tones: bool = True) -> tuple[EmojiName, ...]:
 
 def package_identity() -> list[Any]:
     """What decides the names: the package's version and the sha256 of its English and Arabic tables."""
-    return [
-        "emoji",
-        importlib.metadata.version("emoji"),
-        *(hashlib.sha256(path.read_bytes()).hexdigest() for path in _files()),
-    ]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _files()]
+    return ["emoji", importlib.metadata.version("emoji"), *digests]
 
 
 def image_id(emoji: str) -> str:
