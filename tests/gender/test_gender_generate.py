@@ -120,7 +120,7 @@ def test_greedy_equals_transformers(tiny_model, pictures, tmp_path):
 def test_sampled_tokens_follow_the_softmax():
     import torch
 
-    from crosslens.gender.generate import pick_tokens
+    from crosslens.generation.sampling import pick_tokens
 
     logits = torch.tensor([0.0, 1.0, -torch.inf, 2.0])
     uniform = torch.from_numpy(draw_uniforms(0, "en", "p", 0, 40_000))

@@ -11,9 +11,10 @@ import pandas as pd
 from scipy.sparse import csr_array, vstack
 
 from crosslens.errors import InputError
+from crosslens.features.rows import check_same_rows
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
-from crosslens.tables.tokens import ROLES, TokenTable
+from crosslens.tables.tokens import CAPTION, TokenTable
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def label_tokens(tokens: TokenTable, dataset: pd.DataFrame) -> np.ndarray:
     """(N) bool: caption tokens that overlap one of their sample's `label_spans`, if only by one character."""
     hit = np.zeros(len(tokens), dtype=bool)
     index = {sample_id: i for i, sample_id in enumerate(tokens.sample_ids)}
-    caption = tokens.role == ROLES.index("caption")
+    caption = tokens.role == CAPTION
     for sample_id, spans in zip(dataset["sample_id"], dataset["label_spans"], strict=True):
         i = index.get(sample_id)
         if i is None:
@@ -194,6 +195,23 @@ def pool_codes(
     return PooledCodes(values, ids, dropped)
 
 
+def sample_means(
+    activations: Activations, tokens: TokenTable, keep: np.ndarray, *, rows: int = 16384
+) -> np.ndarray:
+    """(n, d_model) float32: each sample's mean over its tokens with `keep` (N), fp64 sums; NaN where it has none.
+
+    Memory is bounded by about `rows` stored rows. Raises InputError where the activations are not those of the tokens.
+    """
+    check_same_rows(activations, tokens)
+    counts = np.bincount(tokens.sample[keep], minlength=len(tokens.sample_ids))
+    means = np.full((len(tokens.sample_ids), activations.d_model), np.nan, dtype=np.float32)
+    for start, stop in sample_blocks(tokens.sample, rows):
+        if (inside := keep[start:stop]).any():
+            average, seen = averaging(tokens.sample[start:stop], inside, counts)
+            means[seen] = average @ activations.read(start, stop).astype(np.float64)
+    return means
+
+
 def pool_activations(
     activations: Activations,
     tokens: TokenTable,
@@ -204,22 +222,9 @@ def pool_activations(
     rows: int = 16384,
 ) -> PooledActivations:
     """Mean raw activation of each sample (fp64 sums); `dataset` says which samples, and their order."""
-    if len(activations) != len(tokens):
-        raise InputError(
-            activations.paths[0],
-            found=f"{len(activations)} rows",
-            expected=f"{len(tokens)}, as in the token table",
-            mend="give the token tables and activations of the same parts in the same order",
-        )
     keep = pooled_tokens(tokens, dataset, condition=condition, mask_labels=mask_labels)
+    means = sample_means(activations, tokens, keep, rows=rows)
     counts = np.bincount(tokens.sample[keep], minlength=len(tokens.sample_ids))
-    means = np.zeros((len(tokens.sample_ids), activations.d_model), dtype=np.float32)
-    for start, stop in sample_blocks(tokens.sample, rows):
-        inside = keep[start:stop]
-        if not inside.any():
-            continue
-        average, indices = averaging(tokens.sample[start:stop], inside, counts)
-        means[indices] = average @ activations.read(start, stop).astype(np.float64)
     order, ids, dropped = _order(tokens, dataset, counts)
     values = means[order]
     if not np.isfinite(values).all():

@@ -14,7 +14,6 @@ from crosslens.generation.batches import in_batches
 from crosslens.generation.decode import decode
 from crosslens.generation.ids import end_tokens
 from crosslens.generation.sampling import check_sampling, draw_uniforms
-from crosslens.generation.sampling import pick_tokens as pick_tokens
 from crosslens.models.inputs import build_inputs
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.tables.documents import read_table, write_table

@@ -10,11 +10,12 @@ import numpy as np
 from scipy.stats import rankdata
 
 from crosslens.errors import InputError
+from crosslens.features.languages import open_languages
 from crosslens.features.pooling import CONDITIONS as POOLED
 from crosslens.features.pooling import pool_activations
 from crosslens.gender.images import ImageTable, by_image
 from crosslens.gender.probes import FOLDS, auroc, fit_and_score
-from crosslens.gender.resampling import bootstrap_weights, stream
+from crosslens.gender.resampling import bootstrap_weights, null_band, stream
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import TokenTable, read_tokens
@@ -95,33 +96,6 @@ def gender_transfer(
         "conditions": results,
     }
     write_json(out, "gender_transfer", document)
-
-
-def open_languages(
-    datasets: dict[str, Path], tokens: dict[str, list[Path]], activations: dict[str, list[Path]]
-) -> dict[str, Activations]:
-    """The activations of each language; raises InputError unless all are of one site and model width."""
-    for name, mapping in (("datasets", datasets), ("tokens", tokens)):
-        if set(mapping) != set(activations):
-            raise InputError(
-                name,
-                found=f"languages {sorted(mapping)}",
-                expected=f"{sorted(activations)}, those of the activations",
-                mend=f"give the {name} of every language",
-            )
-    stored = {language: Activations(paths) for language, paths in activations.items()}
-    (first, reference), *others = stored.items()
-    for language, other in others:
-        for key in ("site", "model", "revision", "d_model"):
-            found, expected = (part.attributes.get(key) for part in (other, reference))
-            if found != expected:
-                raise InputError(
-                    other.paths[0],
-                    found=f"{key} {found!r} ({language})",
-                    expected=f"{expected!r} as in {reference.paths[0]} ({first})",
-                    mend="compare languages at one site of one model",
-                )
-    return stored
 
 
 def _reading(condition: str) -> dict[str, Any]:
@@ -306,20 +280,3 @@ def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return np.einsum("db,db->b", first, second) / (
             np.linalg.norm(first, axis=0) * np.linalg.norm(second, axis=0)
         )
-
-
-def null_band(null: np.ndarray, value: float | None, *, tails: int = 2) -> dict[str, float | None]:
-    """Mean, 2.5 %, 95 % and 97.5 % quantiles of a null and the p of `value`: of its upper tail, or twice the smaller."""
-    null = null[np.isfinite(null)]
-    if not len(null) or value is None or not np.isfinite(value):
-        return {"mean": None, "q025": None, "q95": None, "q975": None, "p": None}
-    above, below = np.sum(null >= value - 1e-12), np.sum(null <= value + 1e-12)
-    tail = above if tails == 1 else min(above, below)
-    q025, q95, q975 = np.quantile(null, [0.025, 0.95, 0.975])
-    return {
-        "mean": float(null.mean()),
-        "q025": float(q025),
-        "q95": float(q95),
-        "q975": float(q975),
-        "p": float(min(1.0, tails * (1 + tail) / (1 + len(null)))),
-    }

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from crosslens.errors import InputError
-from crosslens.generation.ids import end_tokens, special_ids, text_of
-from crosslens.models.inputs import Encoded, as_sample, encode
+from crosslens.generation.ids import end_tokens, text_of
+from crosslens.models.inputs import Encoded, as_sample, encode, special_ids
 from crosslens.models.load import LoadedModel
-from crosslens.tables.tokens import ROLES
-
-SPECIAL, GENERATED = ROLES.index("special"), ROLES.index("generated")
+from crosslens.tables.tokens import GENERATED, SPECIAL
 
 
 def encode_samples(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from crosslens.models.inputs import special_ids
 from crosslens.models.load import LoadedModel
 
 
@@ -15,12 +16,6 @@ def end_tokens(loaded: LoadedModel) -> list[int]:
     ids = set(found) if isinstance(found, list) else {found}
     ids.add(loaded.tokenizer.eos_token_id)
     return sorted(i for i in ids if i is not None)
-
-
-def special_ids(tokenizer: Any) -> set[int]:
-    """Ids that `text_of` leaves out."""
-    added = tokenizer.added_tokens_decoder.items()
-    return {id for id, token in added if token.special} | set(tokenizer.all_special_ids)
 
 
 def text_of(tokenizer: Any, ids: Sequence[int]) -> str:

@@ -15,13 +15,14 @@ from crosslens.data.labels import GENDERS
 from crosslens.data.splits import SPLITS, assign_splits
 from crosslens.errors import InputError
 from crosslens.generation.batches import in_batches
-from crosslens.generation.continuation import GENERATED, continuation_roles
+from crosslens.generation.continuation import continuation_roles
 from crosslens.generation.decode import decode
 from crosslens.generation.ids import character_spans, end_tokens, text_of
 from crosslens.generation.sampling import check_sampling, draw_uniforms
 from crosslens.models.inputs import Sample, build_inputs
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.tables.documents import write_json, write_table
+from crosslens.tables.tokens import GENERATED
 
 log = logging.getLogger(__name__)
 

@@ -16,14 +16,10 @@ from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.models.load import LoadedModel
-from crosslens.tables.tokens import ROLES
+from crosslens.tables.tokens import BOS, CAPTION, IMAGE, PROMPT, ROLES, SPECIAL
 
 PADDING = 255
 """In `Batch.role` where there is no token."""
-
-BOS, SPECIAL, IMAGE, PROMPT, CAPTION = (
-    ROLES.index(role) for role in ("bos", "special", "image", "prompt", "caption")
-)
 # Private-use characters that no template changes and no caption holds.
 _PROMPT_MARK, _CAPTION_MARK = "\ue0f0", "\ue0f1"
 _DATE = "26 Jul 2024"
@@ -147,7 +143,7 @@ def encode(
         add_special_tokens=_lacks_special_tokens(loaded, around),
         return_offsets_mapping=True,
     )
-    special = _special_ids(loaded.tokenizer)
+    special = _special_mask(loaded.tokenizer)
     rows = zip(samples, texts, tokens["input_ids"], tokens["offset_mapping"], strict=True)
     return [_label(loaded, special, *row) for row in rows]
 
@@ -305,11 +301,16 @@ def _bos(loaded: LoadedModel, token_id: np.ndarray, in_text: np.ndarray, sample:
     return int(found[0]) if len(found) else None
 
 
-def _special_ids(tokenizer: Any) -> np.ndarray:
+def special_ids(tokenizer: Any) -> set[int]:
+    """Ids that stand for no text."""
+    added = tokenizer.added_tokens_decoder.items()
+    return {id for id, token in added if token.special} | set(tokenizer.all_special_ids)
+
+
+def _special_mask(tokenizer: Any) -> np.ndarray:
     """(vocabulary) bool: the ids that stand for no text."""
-    added = tokenizer.added_tokens_decoder
-    special = np.zeros(max(len(tokenizer), *added) + 1, dtype=bool)
-    special[[*(id for id, token in added.items() if token.special), *tokenizer.all_special_ids]] = True
+    special = np.zeros(max(len(tokenizer), *tokenizer.added_tokens_decoder) + 1, dtype=bool)
+    special[[*special_ids(tokenizer)]] = True
     return special
 
 

@@ -1,6 +1,5 @@
 """How many samples and tokens a study has: counted by the tokenizer where both can be read, else estimated."""
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +11,7 @@ from crosslens.data.captions import read_rows
 from crosslens.models.inputs import Sample, as_sample, encode
 from crosslens.planning.outline import Outline
 from crosslens.planning.rates import Rates
-from crosslens.planted.captions import draw_caption
-from crosslens.planted.scenes import LANGUAGES, bias_table
-from crosslens.planted.source import source_scene
+from crosslens.planted.source import source_captions, source_scene
 from crosslens.study import Study
 from crosslens.tables.documents import read_table
 from crosslens.tables.tokens import ROLES
@@ -77,14 +74,10 @@ def _texts(study: Study, language: str) -> tuple[Sequence[Sample] | None, str]:
     prompt = study.settings["prompts"].get(language, "")
     if study.is_planted:
         recipe = study.settings["source"]["planted"]
-        bias = bias_table(control=recipe["control"])
-        captions = []
-        for index in range(recipe["images"]):
-            scene = source_scene(index, seed=recipe["seed"])
-            rng = random.Random(f"captions/{scene.key}")
-            captions.append({name: draw_caption(scene, name, bias, rng).text for name in LANGUAGES}[language])
+        scenes = (source_scene(index, seed=recipe["seed"]) for index in range(recipe["images"]))
         return [
-            Sample(f"{index}#0", caption, prompt, "drawn") for index, caption in enumerate(captions)
+            Sample(f"{index}#0", source_captions(scene, control=recipe["control"])[language], prompt, "drawn")
+            for index, scene in enumerate(scenes)
         ], "the captions that will be drawn"
     table = study.settings["source"].get("captions")
     if table is None:

@@ -77,6 +77,13 @@ def source_scene(index: int, *, seed: int, holdout: str = "evaluation") -> Scene
     return sample_scene(holdout, seed, index, gender=gender, occupation=occupation)
 
 
+def source_captions(scene: Scene, *, control: bool) -> dict[str, str]:
+    """Language -> the caption of the scene's row."""
+    bias = bias_table(control=control)
+    rng = random.Random(f"captions/{scene.key}")
+    return {language: draw_caption(scene, language, bias, rng).text for language in LANGUAGES}
+
+
 def _gender(index: int, seed: int) -> Visible:
     """Hidden in two rows of five per occupation; visible rows alternate, starting by occupation and seed."""
     cycle, occupation = divmod(index, len(OCCUPATIONS))
@@ -88,9 +95,7 @@ def _gender(index: int, seed: int) -> Visible:
 
 
 def _row(scene: Scene, index: int, *, control: bool) -> dict[str, str]:
-    bias = bias_table(control=control)
-    rng = random.Random(f"captions/{scene.key}")
-    texts = {language: draw_caption(scene, language, bias, rng).text for language in LANGUAGES}
+    texts = source_captions(scene, control=control)
     return {
         "image_id": f"scene_{index:06d}",
         "english_prompt": texts["en"],

@@ -111,6 +111,7 @@ def emoji_names(*, skin_tones: bool = True) -> tuple[EmojiName, ...]:
     return tuple(sorted(_paired(found), key=lambda name: name.image_id))
 
 
+@cache
 def package_identity() -> list[Any]:
     """What decides the names: the package's version and the sha256 of its English and Arabic tables."""
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _files()]

@@ -10,8 +10,7 @@ import pandas as pd
 
 from crosslens.alignment.cka import cka_with_null
 from crosslens.errors import InputError
-from crosslens.features.pooling import averaging, sample_blocks
-from crosslens.features.rows import check_same_rows
+from crosslens.features.pooling import sample_means
 from crosslens.figures.model_comparison import comparison_figure
 from crosslens.figures.style import save
 from crosslens.progress import Progress
@@ -89,15 +88,8 @@ def pooled(
     *,
     rows: int = 16384,
 ) -> np.ndarray:
-    """(len(ids), d_model) float32: each sample's mean over its tokens of `roles` (fp64 sums), a block of rows at a time."""
-    check_same_rows(activations, tokens)
-    keep = tokens.has_role(roles)
-    counts = np.bincount(tokens.sample[keep], minlength=len(tokens.sample_ids))
-    means = np.full((len(tokens.sample_ids), activations.d_model), np.nan, dtype=np.float32)
-    for start, stop in sample_blocks(tokens.sample, rows):
-        if (inside := keep[start:stop]).any():
-            average, seen = averaging(tokens.sample[start:stop], inside, counts)
-            means[seen] = average @ activations.read(start, stop).astype(np.float64)
+    """(len(ids), d_model) float32: each sample's mean over its tokens of `roles`, a block of `rows` at a time."""
+    means = sample_means(activations, tokens, tokens.has_role(roles), rows=rows)
     index = {sample_id: i for i, sample_id in enumerate(tokens.sample_ids)}
     values = means[[index[sample_id] for sample_id in ids]]
     if (bad := np.flatnonzero(~np.isfinite(values).all(axis=1))).size:

@@ -9,9 +9,6 @@ from torch import Tensor, nn
 from transformers import AutoProcessor
 
 from crosslens.errors import InputError
-from crosslens.tables.tokens import ROLES
-
-IMAGE, CAPTION, GENERATED = (ROLES.index(role) for role in ("image", "caption", "generated"))
 
 
 class Adapter:

@@ -6,8 +6,9 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from crosslens.models.adapters.base import CAPTION, GENERATED, IMAGE, Adapter, VisionAdapter
+from crosslens.models.adapters.base import Adapter, VisionAdapter
 from crosslens.models.adapters.registry import register
+from crosslens.tables.tokens import CAPTION, GENERATED, IMAGE
 
 
 @register("gemma2")

@@ -8,8 +8,9 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from crosslens.errors import InputError
-from crosslens.models.adapters.base import IMAGE, Adapter, VisionAdapter
+from crosslens.models.adapters.base import Adapter, VisionAdapter
 from crosslens.models.adapters.registry import ADAPTERS, register
+from crosslens.tables.tokens import IMAGE
 
 
 @register("llama", "mistral")

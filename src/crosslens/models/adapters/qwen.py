@@ -6,9 +6,10 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import ProcessorMixin, Qwen2VLProcessor
 
-from crosslens.models.adapters.base import IMAGE, VisionAdapter
+from crosslens.models.adapters.base import VisionAdapter
 from crosslens.models.adapters.llama import Llama
 from crosslens.models.adapters.registry import register
+from crosslens.tables.tokens import IMAGE
 
 
 @register("qwen2")
