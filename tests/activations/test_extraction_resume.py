@@ -8,12 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny import digests
 
 from crosslens.activations import extract as stage
 from crosslens.activations.extract import extract
 from crosslens.activations.writer import SiteWriter
+from crosslens.tables.arrays import create_group, create_rows, write_shard
 
 CHILD = """
 import json, os, signal, sys
@@ -42,6 +44,19 @@ def dies(function, half=False):
         return function(*args, **options)
     return wrapped
 
+def torn(function):
+    def wrapped(array, number, rows):
+        global calls
+        calls += 1
+        if calls > after:
+            path = Path(array.store.root, array.path, "c", str(number), "0")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.with_name("0.new").write_bytes(b"half")
+            path.write_bytes(rows.tobytes()[:100])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(array, number, rows)
+    return wrapped
+
 if point == "forward":
     stage.forward = dies(stage.forward)
 elif point == "index":
@@ -50,6 +65,7 @@ elif point == "sync":
     writer.sync = dies(writer.sync)
 elif point == "shard":
     local._put = dies(local._put, half=True)
+    writer.write_shard = torn(writer.write_shard)
 elif point == "finish":
     writer.SiteWriter.finish = dies(writer.SiteWriter.finish)
 
@@ -253,3 +269,17 @@ def test_kills_at_random_times(world, outputs, tmp_path, small_chunks, expected,
         process.wait()
     extract(**world, **out)
     assert_same(out, expected)
+
+
+@pytest.mark.parametrize("width", [3, 64, 2560])
+def test_a_shard_written_at_once_has_the_bytes_that_zarr_writes(tmp_path, width):
+    array = create_rows(
+        create_group(tmp_path / "a", "x"), "values", "uint16", width=width, shard_bytes=3 << 20
+    )
+    rows = np.random.default_rng(0).integers(0, 900, (array.shards[0], width), dtype=np.uint16)
+    array.resize((2 * len(rows), width))
+    array[: len(rows)] = rows
+    by_zarr, ours = ((tmp_path / f"a/values/c/{number}/0") for number in (0, 1))
+    assert write_shard(array, 1, rows) == ours
+    assert ours.read_bytes() == by_zarr.read_bytes() and array.shards[0] > array.chunks[0]
+    assert np.array_equal(array[len(rows) :], rows)

@@ -1,0 +1,33 @@
+"""The raw activations of several languages at one site, for stages that compare them."""
+
+from pathlib import Path
+
+from crosslens.errors import InputError
+from crosslens.tables.activations import Activations
+
+
+def open_languages(
+    datasets: dict[str, Path], tokens: dict[str, list[Path]], activations: dict[str, list[Path]]
+) -> dict[str, Activations]:
+    """The activations of each language; raises InputError unless all are of one site and model width."""
+    for name, mapping in (("datasets", datasets), ("tokens", tokens)):
+        if set(mapping) != set(activations):
+            raise InputError(
+                name,
+                found=f"languages {sorted(mapping)}",
+                expected=f"{sorted(activations)}, those of the activations",
+                mend=f"give the {name} of every language",
+            )
+    stored = {language: Activations(paths) for language, paths in activations.items()}
+    (first, reference), *others = stored.items()
+    for language, other in others:
+        for key in ("site", "model", "revision", "d_model"):
+            found, expected = (part.attributes.get(key) for part in (other, reference))
+            if found != expected:
+                raise InputError(
+                    other.paths[0],
+                    found=f"{key} {found!r} ({language})",
+                    expected=f"{expected!r} as in {reference.paths[0]} ({first})",
+                    mend="compare languages at one site of one model",
+                )
+    return stored
