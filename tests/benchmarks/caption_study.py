@@ -15,6 +15,7 @@ file that `crosslens plan --rates FILE` reads, in the place of those of this dev
 
 import argparse
 import datetime
+import itertools
 import json
 import logging
 import platform
@@ -24,6 +25,8 @@ import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +35,14 @@ import pandas as pd
 import torch
 from PIL import Image
 from scipy.sparse import csr_array
-from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3Processor
+from transformers import AutoConfig, Gemma3Config, Gemma3ForConditionalGeneration, Gemma3Processor
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 
-from crosslens.activations.extract import extract, forward, read_samples
+from crosslens.activations.extract import extract
+from crosslens.generation.decode import decode
 from crosslens.memory import memory_kept
-from crosslens.models.inputs import collate, encode, load_images
-from crosslens.models.load import load_model
+from crosslens.models.inputs import build_inputs
+from crosslens.models.load import choose_device, load_model
 from crosslens.planning.outline import Outline
 from crosslens.planning.rates import Rate
 from crosslens.planted.captions import draw_caption
@@ -55,7 +59,7 @@ from crosslens.tables.tokens import read_tokens
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 sys.path.insert(0, str(Path(__file__).parent))
-from extraction import peak_mb
+from extraction import measure, peak_mb
 from tiny import CHAT_TEMPLATE, tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -67,8 +71,8 @@ STUDY = {"samples": 2000, "sites": 8, "d_model": 2560, "positions": 278, "image_
 log = logging.getLogger("caption_study")
 
 
-def save_wide_vlm(folder: Path, layers: int, vision_layers: int) -> Path:
-    """The model of the module's docstring, with its processor."""
+def save_wide_vlm(folder: Path, layers: int, vision_layers: int, device: torch.device) -> Path:
+    """The model of the module's docstring, with its processor; made on `device`, which decides its random numbers."""
     tokenizer = tiny_tokenizer()
     sizes = json.loads(SIZES.read_text())
     sizes["text_config"] |= {"num_hidden_layers": layers, "vocab_size": len(tokenizer)}
@@ -81,7 +85,7 @@ def save_wide_vlm(folder: Path, layers: int, vision_layers: int) -> Path:
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), device:
             torch.manual_seed(0)
             model = Gemma3ForConditionalGeneration(Gemma3Config(**sizes))
     finally:
@@ -99,14 +103,21 @@ def save_wide_vlm(folder: Path, layers: int, vision_layers: int) -> Path:
     return folder
 
 
+def save_picture(index: int, folder: Path) -> None:
+    """The picture of a sample: as large as those of captioned photographs are."""
+    picture = draw(source_scene(index, seed=0)).resize((500, 375), Image.Resampling.BICUBIC)
+    picture.save(folder / f"{index:04d}.jpg", quality=90)
+
+
 def save_study(folder: Path, samples: int) -> dict[str, Path]:
-    """Drawn pictures of 896 pixels, and a dataset table a language."""
+    """Drawn pictures, and a dataset table a language."""
     (folder / "images").mkdir(parents=True)
     texts: dict[str, list[str]] = {language: [] for language in LANGUAGES}
     bias = bias_table(control=False)
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        list(pool.map(save_picture, range(samples), itertools.repeat(folder / "images"), chunksize=16))
     for index in range(samples):
         scene = source_scene(index, seed=0)
-        draw(scene).resize((896, 896), Image.Resampling.BICUBIC).save(folder / f"images/{index:04d}.png")
         rng = random.Random(index)
         for language in LANGUAGES:
             texts[language].append(draw_caption(scene, language, bias, rng).text)
@@ -118,7 +129,7 @@ def save_study(folder: Path, samples: int) -> dict[str, Path]:
                 "row": range(1, samples + 1),
                 "caption": texts[language],
                 "prompt": PROMPTS[language],
-                "image": [f"{i:04d}.png" for i in range(samples)],
+                "image": [f"{i:04d}.jpg" for i in range(samples)],
                 "image_sha256": "",
                 "split": "train",
             }
@@ -136,7 +147,8 @@ def size_of(folder: Path) -> tuple[int, int]:
 
 def measure_extraction(folder: Path, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, dict]]:
     """Both languages through `extract`, all layers at once: speed, bytes, memory. And the paths of what it stored."""
-    model = save_wide_vlm(folder / "model", args.layers, args.vision_layers)
+    device = choose_device(args.device)
+    model = save_wide_vlm(folder / "model", args.layers, args.vision_layers, device)
     datasets = save_study(folder, args.samples)
     # one model is loaded at a time: what it holds while it is saved counts for nobody
     settings = {"id": str(model), "dtype": "bfloat16", "device": args.device, "attention": "sdpa"}
@@ -160,35 +172,48 @@ def measure_extraction(folder: Path, args: argparse.Namespace) -> tuple[dict[str
         )
         seconds.append(time.perf_counter() - start)
         paths[language] = {"dataset": dataset, "tokens": tokens, "sites": sites}
-    # once more without loading and planning, for the rate
-    loaded = load_model(**settings)
-    chosen = read_samples(datasets["en"], (1, args.samples))
-    encoded = encode(loaded, chosen, with_caption=True)
-    shape = Outline(str(model), loaded.model.config, str(model), "")
-    took, flops = 0.0, 0.0
-    size = max(1, args.batch_tokens // max(len(one) for one in encoded))
-    with memory_kept():
-        for first in range(0, len(chosen), size):
-            part, few = encoded[first : first + size], chosen[first : first + size]
-            start = time.perf_counter()
-            batch = collate(loaded, part, load_images(loaded, few, folder / "images"))
-            forward(loaded, batch, list(sites), ("prompt", "caption"), few, "bfloat16")
-            took += time.perf_counter() - start
-            flops += len(part) * (shape.text_flops(max(map(len, part)), args.layers) + shape.image_flops())
+    # once more without loading and planning, beside the bare forward pass
+    speed = measure(
+        model,
+        datasets["en"],
+        folder / "images",
+        samples=args.timed_samples or args.samples,
+        repeats=args.repeats,
+        dtype="bfloat16",
+        attention="sdpa",
+        batch_tokens=args.batch_tokens,
+        shard_mb=256,
+    )
+    shape = Outline(str(model), AutoConfig.from_pretrained(model), str(model), "")
+    flop = shape.text_flops(speed["tokens_a_sample"], args.layers) + shape.image_flops()
     rows = {language: len(read_tokens(found["tokens"])) for language, found in paths.items()}
     stored, files = zip(*(size_of(path) for path in paths["en"]["sites"].values()), strict=True)
     return {
-        "positions": float(np.mean([len(one) for one in encoded])),
+        "positions": speed["tokens_a_sample"],
         "rows_a_sample": {language: count / args.samples for language, count in rows.items()},
         "seconds_with_loading": seconds,
-        "samples_per_s": len(chosen) / took,
-        "flops": flops / took,
-        "flop_a_sample": flops / len(chosen),
+        **{name: speed[name] for name in ("samples_per_s", "forward_samples_per_s", "ratio_of_forward")},
+        "flops": flop * speed["samples_per_s"],
+        "flop_a_sample": flop,
         "bytes_per_value_random": stored[0] / (rows["en"] * 2560),
         "files_a_site": files[0],
         "peak_mb_over_start": peak_mb() - before,
-        "model_mb": sum(p.numel() * p.element_size() for p in loaded.model.parameters()) / 1e6,
+        "model_mb": 2 * shape.parameters / 1e6,
     }, paths
+
+
+def measure_generation(folder: Path, args: argparse.Namespace) -> dict[str, float]:
+    """Tokens a second of captions sampled as a study's stereotypes ask for, eight of a picture and 64 at a time."""
+    loaded = load_model(str(folder / "model"), dtype="bfloat16", device=args.device, attention="sdpa")
+    rows = pd.read_parquet(folder / "en.parquet").head(min(8, args.samples)).to_dict("records")
+    prompts = build_inputs(loaded, rows, images=folder / "images", with_caption=False)
+    uniforms = torch.from_numpy(np.random.default_rng(0).random((8 * len(rows), args.new_tokens)))
+    start = time.perf_counter()
+    texts = decode(loaded, prompts, uniforms, draws=8, temperature=1.0, ends=[])
+    seconds = time.perf_counter() - start
+    tokens = sum(map(len, texts)) / seconds
+    parameters = sum(p.numel() for p in loaded.model.parameters())
+    return {"generated_tokens_per_s": tokens, "generation": tokens * parameters}
 
 
 def measure_training(folder: Path, paths: dict[str, dict], args: argparse.Namespace) -> dict[str, Any]:
@@ -216,7 +241,7 @@ def measure_training(folder: Path, paths: dict[str, dict], args: argparse.Namesp
     whole = time.perf_counter() - start
     stored = [Activations(found["sites"][site]) for found in paths.values()]
     rows = np.concatenate([one.read(0, len(one)) for one in stored])
-    device = torch.device("cuda" if torch.cuda.is_available() and args.device != "cpu" else "cpu")
+    device = choose_device(args.device)
     index = np.random.default_rng(0).integers(0, len(rows), args.batch)
     x = torch.from_numpy(rows[index]).to(device)
     config = Settings(k=K, d_sae=D_SAE, batch_tokens=args.batch).resolve(
@@ -372,6 +397,7 @@ def rates_of(found: dict[str, Any], args: argparse.Namespace) -> list[Rate]:
         Rate(device, "forward", found["flops"], "FLOP/s", wide),
         Rate(device, "sae_training", found["sae_products_per_s"], "tokens × d_model × d_sae / s", wide),
         Rate(device, "encoding", found["encoding_products_per_s"], "tokens × d_model × d_sae / s", wide),
+        Rate(device, "generation", found["generation"], "tokens × parameters / s", wide),
         Rate("any", "stored_share/bfloat16", found["stored_share_bfloat16"], "of 2 bytes a value", real),
         Rate("any", "stored_share/float32", found["stored_share_float32"], "of 4 bytes a value", real),
         Rate("any", "stored_share/columns", found["stored_share_columns"], "of 21 bytes a token", real),
@@ -401,6 +427,9 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=2, help="text blocks")
     parser.add_argument("--vision-layers", type=int, default=1)
     parser.add_argument("--batch-tokens", type=int, default=1200)
+    parser.add_argument("--timed-samples", type=int, help="of them, for the rates; default: all")
+    parser.add_argument("--repeats", type=int, default=1, help="of the timed extraction")
+    parser.add_argument("--new-tokens", type=int, default=16, help="of a generated caption")
     parser.add_argument("--batch", type=int, default=2048, help="tokens of an SAE step")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument(
@@ -415,6 +444,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found, paths = measure_extraction(folder, args)
+        found |= measure_generation(folder, args)
         shutil.rmtree(folder / "model")
         found |= measure_training(folder, paths, args)
         found |= measure_storage(folder, args.real, args)
@@ -424,6 +454,7 @@ def main() -> None:
     found |= {
         "device": device_name(args),
         "peak_mb": peak_mb(),
+        "gpu_peak_mb": torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_available() else 0.0,
         "original_gb_both_languages": 2 * values * STUDY["positions"] * 4 / 1e9,
         "study_gb_a_language": values * (STUDY["positions"] - STUDY["image_tokens"]) * 2 * share / 1e9,
         "study_gb_a_language_all_roles": values * STUDY["positions"] * 2 * share / 1e9,

@@ -7,8 +7,8 @@ what else the machine does meets both alike.
 
 - forward: the model's own pass over the same batches, inputs ready and on the device, without unembedding (extraction
   does not need it either) and without anything being kept. It too runs inside `memory_kept`, or it would be slower.
-- extraction: everything between the plan and the finished artifacts, so tokenising, padding, capture, norms, check for
-  NaN, bfloat16, compression, disk and digests. Loading the model and planning are in neither.
+- extraction: everything between the plan and the finished artifacts, so tokenising, pictures, padding, capture, norms,
+  check for NaN, bfloat16, compression, disk and digests. Loading the model and planning are in neither.
 
 Shards are small, so that as in a long run they are written while the model works and not all at the end.
 
@@ -124,13 +124,17 @@ def measure(
     rows = read_samples(dataset, (1, samples))
     plan = make_plan(loaded, rows, images=images, roles=STORED_ROLES, batch_tokens=batch_tokens)
     stored_bytes: list[int] = []
+    padded: list[int] = []
 
     @memory_kept()
     def forward(clock: Clock) -> None:
+        padded.clear()
         for planned in plan.batches:
             chosen = [rows[i] for i in planned.samples]
             encoded = encode(loaded, chosen, with_caption=True, images=images)
             inputs = collate(loaded, encoded, load_images(loaded, chosen, images)).inputs
+            padded.append(inputs["input_ids"].numel())
+            _wait(loaded)
             with clock.running(), torch.inference_mode():
                 loaded.model.base_model(**inputs, use_cache=False)
                 _wait(loaded)
@@ -168,7 +172,8 @@ def measure(
         "ratio_of_forward_cpu": cpu["forward"] / cpu["extraction"],
         "peak_mb": peak_mb() - before,
         "samples_per_s": samples / wall["extraction"],
-        "tokens_per_s": plan.rows / wall["extraction"],
+        "rows_per_s": plan.rows / wall["extraction"],
+        "tokens_a_sample": sum(padded) / samples,
         "forward_samples_per_s": samples / wall["forward"],
         "stored_bytes_per_value": stored_bytes[-1] / (plan.rows * loaded.d_model * loaded.n_layers),
         "sites": loaded.n_layers,

@@ -1,10 +1,34 @@
-"""Work handed to one thread through a bounded queue, so that computing does not wait for the disk."""
+"""Work handed to threads, so that computing waits neither for the disk nor for the next batch."""
 
 import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def ahead(work: Callable[[T], R], items: Iterable[T], *, threads: int) -> Iterator[R]:
+    """`work(item)` of every item, in their order, made by `threads` threads while the caller uses the one before.
+
+    At most `threads` items are ahead of the caller's. An exception of `work` is raised in its place, and what is behind
+    it dropped; so is what is ahead of a caller that stops.
+    """
+    waiting: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="crosslens-reader")
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class Background:

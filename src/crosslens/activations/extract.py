@@ -2,24 +2,25 @@
 
 import logging
 import shutil
+import threading
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from crosslens.activations.background import Background
+from crosslens.activations.background import Background, ahead
 from crosslens.activations.disk import disk_errors
-from crosslens.activations.plan import Plan, make_plan
+from crosslens.activations.plan import BatchPlan, Plan, make_plan
 from crosslens.activations.writer import SiteWriter
 from crosslens.errors import InputError
 from crosslens.generation.continuation import encode_samples
 from crosslens.memory import memory_kept
 from crosslens.models.hooks import capture
 from crosslens.models.inputs import Batch, Sample, as_sample, collate, load_images
-from crosslens.models.load import LoadedModel, check_sites, load_model
+from crosslens.models.load import DTYPES, LoadedModel, check_sites, load_model
 from crosslens.models.sites import parse_site
 from crosslens.progress import Progress
 from crosslens.tables.activations import STORED
@@ -29,8 +30,8 @@ from crosslens.tables.tokens import write_tokens
 log = logging.getLogger(__name__)
 
 STORED_ROLES = ("prompt", "caption")
-QUEUE_BATCHES = 4
-"""Computed batches that may wait for the disk."""
+QUEUE_BATCHES = 2
+"""Computed batches that may wait for the disk, where they were computed."""
 
 
 def extract(
@@ -127,82 +128,96 @@ def run_batches(
     dtype: str,
     language: str,
 ) -> None:
-    """Compute what the writers lack, from the first row that one of them lacks, and hand it to them."""
+    """Compute what the writers lack, from the first row that one of them lacks, and hand it to them.
+
+    Batches are read (texts, pictures) by as many threads as torch has, ahead of the model, and written behind it, so
+    that a GPU waits neither for pictures nor for the disk.
+    """
     first = min((writer.next_row for writer in writers.values()), default=plan.rows)
     progress = Progress(f"activations {language}", plan.rows, "tokens", start=first)
     done = sum(len(batch.samples) for batch in plan.batches if batch.stop <= first)
     # The thread moves `next_row` on; what a batch must compute follows from where this run began.
     began = {name: writer.next_row for name, writer in writers.items()}
-    with memory_kept(), Background(QUEUE_BATCHES) as background:
-        for planned in plan.from_row(first):
+    tokenizing = threading.Lock()
+
+    def read(planned: BatchPlan) -> _Reading:
+        chosen = [samples[i] for i in planned.samples]
+        # A tokenizer serves one thread at a time; pictures, which take longest, are read side by side.
+        with tokenizing:
+            encoded = encode_samples(loaded, chosen, images=images)
+        batch = collate(loaded, encoded, load_images(loaded, chosen, images))
+        kept = batch.has_role(plan.roles).flatten().nonzero().squeeze(1)
+        return _Reading(planned, chosen, batch, kept)
+
+    batches = ahead(read, plan.from_row(first), threads=torch.get_num_threads())
+    with memory_kept(), Background(QUEUE_BATCHES) as background, closing(batches):
+        for reading in batches:
+            planned = reading.planned
             lacking = [name for name, row in began.items() if planned.stop > row]
-            batch_samples = [samples[i] for i in planned.samples]
-            batch = collate(
-                loaded,
-                encode_samples(loaded, batch_samples, images=images),
-                load_images(loaded, batch_samples, images),
-            )
-            stored = forward(loaded, batch, lacking, plan.roles, batch_samples, dtype)
-            for name, (values, _) in stored.items():
-                if len(values) != planned.stop - planned.start:
-                    raise RuntimeError(f"{name}: {len(values)} rows computed, {planned} planned")
-            background.put(_append, writers, planned.start, stored)
-            done += len(batch_samples)
+            found = forward(loaded, reading.batch, lacking, reading.kept, dtype)
+            for name, (rows, _) in found.items():
+                if len(rows) != planned.stop - planned.start:
+                    raise RuntimeError(f"{name}: {len(rows)} rows computed, {planned} planned")
+            background.put(_append, writers, reading, found)
+            done += len(reading.samples)
             progress.update(planned.stop - max(planned.start, first), samples=done)
 
 
-def forward(
-    loaded: LoadedModel,
-    batch: Batch,
-    sites: Sequence[str],
-    roles: Sequence[str],
-    samples: Sequence[Sample],
-    dtype: str,
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Per site the kept rows as stored, (n, d), and their norms before rounding, (n) float32.
+class _Reading(NamedTuple):
+    """A batch as the model takes it."""
 
-    The pass ends behind the deepest site. InputError names the sample, site and position of a value that is not finite.
+    planned: BatchPlan
+    samples: list[Sample]
+    batch: Batch
+    kept: Tensor
+    """(n) int64, where the stored tokens are in the flattened batch."""
+
+
+def forward(
+    loaded: LoadedModel, batch: Batch, sites: Sequence[str], kept: Tensor, dtype: str
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Per site the kept tokens (n, d) in the stored dtype, and their norms before rounding, (n) float32.
+
+    kept: (n) int64 indices into the B · T tokens. The pass ends behind the deepest site. Tensors stay where they were
+    computed, and on a GPU nothing here waits for it.
     """
-    kept = batch.has_role(roles)
-    index = kept.flatten().nonzero().squeeze(1)
     with torch.inference_mode():
         with capture(loaded, sites, stop=True) as values:
             loaded.model(**batch.inputs, use_cache=False)
-        # All sites are computed before one is fetched: the first copy from a GPU waits for everything before it.
-        found = [_kept_rows(values.pop(site), index) for site in sites]
-        return {
-            site: _as_stored(rows, norms, site, batch, kept, samples, dtype)
-            for site, (rows, norms) in zip(sites, found, strict=True)
-        }
-
-
-def _kept_rows(value: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """Of (B, T, d) the (n, d) tokens at flat places `index`, and their norms (n) float32, where the value lies."""
-    rows = value.flatten(0, 1).index_select(0, index.to(value.device))
-    return rows, torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float32)
-
-
-def _as_stored(
-    rows: Tensor, norms: Tensor, site: str, batch: Batch, kept: Tensor, samples: Sequence[Sample], dtype: str
-) -> tuple[np.ndarray, np.ndarray]:
-    norms = norms.cpu()
-    if not torch.isfinite(norms).all():
-        bad = int(torch.nonzero(~torch.isfinite(norms))[0])
-        sample, column = torch.nonzero(kept)[bad].tolist()
-        value = rows[bad][~torch.isfinite(rows[bad])]
-        raise InputError(
-            f"sample {samples[sample].sample_id}, site {site}, position {int(batch.position[sample, column])}",
-            found=f"the activation {float(value[0]) if len(value) else float(norms[bad])}",
-            expected="finite activations",
-            mend="use model.dtype float32 or bfloat16 with sound weights, or quarantine the sample",
-        )
-    if dtype == "bfloat16":
-        return rows.to(torch.bfloat16).cpu().view(torch.uint16).numpy(), norms.numpy()
-    return rows.float().cpu().numpy(), norms.numpy()
+        found = {}
+        for site in sites:
+            value = values.pop(site)
+            rows = value.flatten(0, 1).index_select(0, kept.to(value.device))
+            norms = torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float32)
+            found[site] = rows.to(DTYPES[dtype]), norms
+        return found
 
 
 def _append(
-    writers: dict[str, SiteWriter], start: int, stored: dict[str, tuple[np.ndarray, np.ndarray]]
+    writers: dict[str, SiteWriter], reading: _Reading, found: dict[str, tuple[Tensor, Tensor]]
 ) -> None:
-    for site, (values, norms) in stored.items():
-        writers[site].append(start, values, norms)
+    """Check and write a batch's values. InputError names sample, site and position of one that is not finite."""
+    arrays = {}
+    for site, (rows, norms) in found.items():
+        rows, norms = rows.cpu(), norms.cpu()
+        _check_finite(site, rows, norms, reading)
+        values = rows.view(torch.uint16) if rows.dtype == torch.bfloat16 else rows
+        arrays[site] = values.numpy(), norms.numpy()
+    # None of a batch is written before all of it is known to be sound.
+    for site, (values, norms) in arrays.items():
+        writers[site].append(reading.planned.start, values, norms)
+
+
+def _check_finite(site: str, rows: Tensor, norms: Tensor, reading: _Reading) -> None:
+    bad = torch.nonzero(~torch.isfinite(norms))
+    if not len(bad):
+        return
+    row, batch = rows[int(bad[0])], reading.batch
+    value = row[~torch.isfinite(row)]
+    sample, column = divmod(int(reading.kept[int(bad[0])]), batch.role.shape[1])
+    raise InputError(
+        f"sample {reading.samples[sample].sample_id}, site {site}, position {int(batch.position[sample, column])}",
+        found=f"the activation {float(value[0]) if len(value) else float(norms[bad[0]])}",
+        expected="finite activations",
+        mend="use model.dtype float32 or bfloat16 with sound weights, or quarantine the sample",
+    )

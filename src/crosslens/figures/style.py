@@ -1,5 +1,6 @@
 """One look for all figures, independent of the machine's matplotlib settings, saved to the same bytes every time."""
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,8 @@ def colour(key: str, keys: list[str]) -> str:
     return CORPUS_COLOURS.get(key) or SPARE[others.index(key) % len(SPARE)]
 
 
+NOTE_CHARACTERS = 17
+"""Of a note in an inch."""
 WORDS = {"site", "corpus", "language", "category", "condition", "metric", "baseline", "probe"}
 """Columns of the figures' tables that are no numbers."""
 
@@ -74,7 +77,9 @@ def numeric(records: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
 
 
 def heading(figure: Figure, title: str, note: str) -> None:
-    """The figure's title on top and what n, CI and marks mean at its foot."""
+    """The figure's title on top and what n, CI and marks mean at its foot, in lines that fit its width."""
+    width = int(figure.get_figwidth() * NOTE_CHARACTERS)
+    note = "\n".join(textwrap.fill(line, width) for line in note.splitlines())
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color="#444444")
 
