@@ -67,7 +67,7 @@ def test_transfer_lines_are_the_numbers_of_the_files_by_depth(files):
         "block 4",
         "block 10",
     ]
-    assert "95 % CI over test pictures or texts" in words(figure) and "labels shuffled" in words(figure)
+    assert "95 % CI over test pictures or texts" in words(figure) and "shuffled labels" in words(figure)
 
 
 def test_retrieval_lines_are_the_numbers_of_the_files(files):

@@ -59,8 +59,8 @@ def transfer_figure(transfer: pd.DataFrame) -> Figure:
             figure,
             "Gender direction learned in one language, tested in another",
             "Learned on train, scored on test pictures or texts; colour: the language it is learned in; dashed: tested in "
-            "another.\nBands: 95 % CI over test pictures or texts. Grey: 95 % of scores with the test labels shuffled "
-            "(widest of the lines).",
+            "another.\nBands: 95 % CI over test pictures or texts. Grey: 95 % of directions that were learned from "
+            "shuffled labels (widest of the lines).",
         )
     return figure
 

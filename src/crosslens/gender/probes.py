@@ -176,6 +176,26 @@ def _path(x_train: Any, y_train: np.ndarray, x_test: Any, penalties: tuple[float
     return scores
 
 
+def shuffled_fits(x_train: np.ndarray, labels: np.ndarray, x_test: np.ndarray, penalty: float) -> np.ndarray:
+    """(m, B) decision values of x_test (m, d) by a fit to x_train (n, d) under each column of `labels` (n, B) bool.
+
+    Standardised inputs. Their L2 fit lies in the span of the centred rows, so it is found in at most n dimensions.
+    """
+    import sklearn
+    from sklearn.linear_model import LogisticRegression
+
+    centre = x_train.mean(axis=0)
+    left, sizes, axes = np.linalg.svd(x_train - centre, full_matrices=False)
+    kept = sizes > 1e-10 * max(sizes[0], 1e-300)
+    train, test = left[:, kept] * sizes[kept], (x_test - centre) @ axes[kept].T
+    scores = np.empty((len(x_test), labels.shape[1]))
+    with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
+        for i, female in enumerate(labels.T):
+            model = LogisticRegression(C=penalty, max_iter=1000, tol=1e-3).fit(train, female)
+            scores[:, i] = model.decision_function(test)
+    return scores
+
+
 def accuracy(score: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | float:
     """Share of rows whose score (m) has the sign of its class; (B) under weights (m, B)."""
     hit = ((score > 0) == y).astype(np.float64)

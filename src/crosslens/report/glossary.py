@@ -97,9 +97,10 @@ GLOSSARY: dict[str, tuple[str, str]] = {
         "Transfer",
         "A direction learned in one language, scored in another: by the difference of the class means of raw activations, or "
         "by logistic regression with each language standardised by its own unlabelled train {units}. A constant offset "
-        "between languages plays no part. p: the test labels shuffled, two-sided. “Whole caption” includes the words that "
-        "state the gender: what the text says, a lexical matter. Where those are masked, the tokens after them have still "
-        "read them.",
+        "between languages plays no part. p: the learned labels shuffled and learned anew, two-sided, of how far "
+        "apart the genders' mean scores are: an AUROC alone may be high by luck where few directions matter. “Whole "
+        "caption” includes the words that state the gender: what the text says, a lexical matter. Where those are masked, "
+        "the tokens after them have still read them.",
     ),
     "direction": (
         "Direction, length",
