@@ -18,7 +18,7 @@ SOURCE = ROOT / "src" / "crosslens"
 FIRST = ("draw_source", "collect_source", "prepare_model", "adopt_sae")
 """Rules that read nothing of the workflow's."""
 LAYERS = [
-    {"errors", "progress", "tables", "store", "memory"},
+    {"errors", "devices", "progress", "tables", "store", "memory"},
     {"data", "models"},
     {"generation", "sources"},
     {"study", "planted", "activations"},

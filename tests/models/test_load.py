@@ -17,7 +17,7 @@ from tiny import D_MODEL, LAYERS, save_tiny_text
 
 from crosslens.errors import InputError
 from crosslens.models.adapters import Gemma3
-from crosslens.models.load import choose_device, load_model
+from crosslens.models.load import load_model
 
 MAIN, OLD, WITHOUT_WEIGHTS = "a" * 40, "b" * 40, "c" * 40
 
@@ -52,18 +52,7 @@ def test_bad_attention_and_device(vlm_folder):
     with pytest.raises(InputError, match="eager or sdpa"):
         load_model(str(vlm_folder), attention="flash")
     with pytest.raises(InputError, match="auto"):
-        choose_device("tpu")
-
-
-def test_auto_takes_the_first_device_that_is_there(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert choose_device("auto").type == "mps"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto").type == "cuda"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert choose_device("auto").type == "cpu"
+        load_model(str(vlm_folder), device="tpu")
 
 
 def test_a_missing_folder(tmp_path):
@@ -91,6 +80,17 @@ def test_a_device_map_puts_the_model_where_it_says(vlm_folder, vlm):
     with torch.inference_mode():
         found = loaded.model(input_ids=ids, token_type_ids=types).logits
         assert torch.equal(found, vlm.model(input_ids=ids, token_type_ids=types).logits)
+
+
+@pytest.mark.parametrize("kept", [["model.embed_tokens", "lm_head"], ["model.layers.0"]])
+def test_inputs_go_to_what_computes_where_parts_are_kept_elsewhere(tmp_path, kept):
+    """An embedding that is kept in memory or on disk is on `meta` until it runs."""
+    pytest.importorskip("accelerate", reason="a device map needs accelerate")
+    folder = save_tiny_text(tmp_path / "model")
+    parts = ["embed_tokens", "norm", "rotary_emb", *(f"layers.{layer}" for layer in range(LAYERS))]
+    places = {f"model.{part}": "cpu" for part in parts} | {"lm_head": "cpu"} | dict.fromkeys(kept, "disk")
+    loaded = load_model(str(folder), device_map=places)
+    assert loaded.device == torch.device("cpu")
 
 
 def test_a_device_map_needs_accelerate_and_no_device(vlm_folder, monkeypatch):

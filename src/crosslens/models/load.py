@@ -18,6 +18,7 @@ from transformers import (
     AutoTokenizer,
 )
 
+from crosslens.devices import choose_device
 from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, adapter_for, declare
 from crosslens.models.sites import Site, parse_site
@@ -119,7 +120,9 @@ def load_model(
     if device_map is None:
         model = model.to(target)
     else:
-        target = model.get_input_embeddings().weight.device
+        # Parts that are kept in memory or on disk are on `meta` until they run.
+        places = (parameter.device for parameter in model.parameters())
+        target = next((place for place in places if place.type != "meta"), torch.device("cpu"))
     if target.type == "cuda":
         # TF32 convolutions (the patch embedding) and searched kernels change the last bits from run to run.
         torch.backends.cudnn.allow_tf32 = False
@@ -151,26 +154,6 @@ def check_sites(loaded: LoadedModel, sites: Iterable[str | Site]) -> list[Site]:
                 mend="correct the sites of the study",
             )
     return parsed
-
-
-def choose_device(device: str) -> torch.device:
-    """The named device; for "auto" the first of cuda, mps and cpu that is there."""
-    there = {
-        "cuda": torch.cuda.is_available,
-        "mps": torch.backends.mps.is_available,
-        "cpu": lambda: True,
-    }
-    if device == "auto":
-        return torch.device(next(name for name, is_there in there.items() if is_there()))
-    if device not in there or not there[device]():
-        usable = [name for name, is_there in there.items() if is_there()]
-        raise InputError(
-            "model.device",
-            found=repr(device),
-            expected=f"auto or one that is here: {', '.join(usable)}",
-            mend="set model.device to auto",
-        )
-    return torch.device(device)
 
 
 def check_digests(folder: Path) -> None:

@@ -80,7 +80,8 @@ class Mllama(VisionAdapter, Llama):
         gate = block.cross_attn_mlp_gate.tanh()
         rows = self._sees_image[block]
         # The model drops this half, not the attention, where a token stands before the image: rows is (B, 1, T, 1).
-        return gate if rows is None else gate * rows[:, 0]
+        # They were seen before the block was given them, so they may be where the block before it is.
+        return gate if rows is None else gate * rows[:, 0].to(gate.device)
 
     def image_text(self, size: tuple[int, int] | None) -> str:
         return self.processor.image_token
