@@ -225,10 +225,10 @@ def test_the_queue_is_bounded_and_errors_come_back():
 
 def test_an_error_of_the_writer_ends_the_extraction(world, outputs, tmp_path, monkeypatch, small_chunks):
     def full(path):
-        if path.name == "0":
+        if path.name == "0.new":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/part.zarr")
 
-    monkeypatch.setattr("crosslens.activations.writer.sync", full)
+    monkeypatch.setattr("crosslens.store.durable.sync", full)
     with pytest.raises(InputError, match="/disk/part.zarr.*No space left.*free space"):
         extract(**world, **outputs(tmp_path))
 
