@@ -30,6 +30,9 @@ from crosslens.tables.tokens import write_tokens
 log = logging.getLogger(__name__)
 
 STORED_ROLES = ("prompt", "caption")
+READ_AHEAD = 4
+"""Threads that read batches, and batches that they are ahead, at most: each holds the pixels of its pictures in memory,
+and a machine of 64 cores would hold 64 batches of them."""
 QUEUE_BATCHES = 2
 """Computed batches that may wait for the disk, where they were computed."""
 
@@ -130,8 +133,8 @@ def run_batches(
 ) -> None:
     """Compute what the writers lack, from the first row that one of them lacks, and hand it to them.
 
-    Batches are read (texts, pictures) by as many threads as torch has, ahead of the model, and written behind it, so
-    that a GPU waits neither for pictures nor for the disk.
+    Batches are read (texts, pictures) by as many threads as torch has, at most READ_AHEAD, ahead of the model, and
+    written behind it, so that a GPU waits neither for pictures nor for the disk.
     """
     first = min((writer.next_row for writer in writers.values()), default=plan.rows)
     progress = Progress(f"activations {language}", plan.rows, "tokens", start=first)
@@ -149,7 +152,7 @@ def run_batches(
         kept = batch.has_role(plan.roles).flatten().nonzero().squeeze(1)
         return _Reading(planned, chosen, batch, kept)
 
-    batches = ahead(read, plan.from_row(first), threads=torch.get_num_threads())
+    batches = ahead(read, plan.from_row(first), threads=min(READ_AHEAD, torch.get_num_threads()))
     with memory_kept(), Background(QUEUE_BATCHES) as background, closing(batches):
         for reading in batches:
             planned = reading.planned
