@@ -80,7 +80,8 @@ WORK = {name: text for name, text in RULES.items() if "script:" in text}
 
 
 def test_the_pins_of_the_environments_are_those_of_the_project():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = {*project["dependencies"], *project["optional-dependencies"]["gemma"]}
     environments = sorted((ROOT / "envs").glob("*.yaml"))
     assert environments
     for file in environments:
@@ -89,7 +90,12 @@ def test_the_pins_of_the_environments_are_those_of_the_project():
             for entry in yaml.safe_load(file.read_text())["dependencies"]
             if isinstance(entry, dict)
         ]
-        assert set(pip) <= set(project), f"{file.name}: {sorted(set(pip) - set(project))}"
+        assert set(pip) <= pins, f"{file.name}: {sorted(set(pip) - pins)}"
+
+
+def test_the_environment_that_prepares_models_can_read_gguf_files():
+    assert "envs/torch.yaml" in RULES["prepare_model"]
+    assert "gguf" in (ROOT / "envs/torch.yaml").read_text()
 
 
 def test_rules_of_the_small_environment_do_without_torch():
