@@ -10,10 +10,10 @@ import pandas as pd
 
 from crosslens.alignment.cka import cka_with_null
 from crosslens.errors import InputError
+from crosslens.features.images import ImageTable, by_image
 from crosslens.features.languages import open_languages
 from crosslens.features.pooling import pool_activations
-from crosslens.gender.images import ImageTable, by_image
-from crosslens.gender.resampling import bootstrap_weights, null_band, stream
+from crosslens.features.resampling import bootstrap_weights, null_band, stream
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import TokenTable, read_tokens
