@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from crosslens.errors import InputError
-from crosslens.gender.images import ImageTable
+from crosslens.features.images import ImageTable
 from crosslens.gender.probes import shuffled_fits
 from crosslens.gender.transfer import METHODS, Language, gender_transfer, null_band, scored, transfer
 from crosslens.tables.activations import create_activations, pack

@@ -14,19 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 DPI = 150
-BLUE, ORANGE, GREEN, RED, PINK, BROWN, ROSE, GREY, YELLOW, SKY = (
+BLUE, ORANGE, GREEN, RED, PINK, BROWN, GREY, SKY = (
     "#0173B2",
     "#DE8F05",
     "#029E73",
     "#D55E00",
     "#CC78BC",
     "#CA9161",
-    "#FBAFE4",
     "#949494",
-    "#ECE133",
     "#56B4E9",
 )
-"""seaborn's `colorblind` palette, copied so that drawing need not import seaborn (a test compares the two)."""
+"""Of seaborn's `colorblind` palette, copied so that drawing need not import seaborn (a test compares the two)."""
 LANGUAGE_COLOURS = {"en": BLUE, "ar": ORANGE}
 CORPUS_COLOURS = {"joint": GREEN, **LANGUAGE_COLOURS}
 FEMALE, MALE = PINK, GREEN
