@@ -82,6 +82,15 @@ def heading(figure: Figure, title: str, note: str) -> None:
     figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color="#444444")
 
 
+def auroc_axis(axes: Axes, scores: pd.DataFrame) -> None:
+    """Limits that hold every score and interval of `scores`: once for all panels that share the axis.
+
+    A panel that sets limits of what it has itself freezes them for the panels after it.
+    """
+    lowest = scores.min().min()
+    axes.set_ylim(min(0.3, lowest - 0.02), 1.03)
+
+
 def nothing(axes: Axes, words: str = "not measured") -> None:
     """Say in words that a panel has no data."""
     axes.text(0.5, 0.5, words, ha="center", va="center", transform=axes.transAxes, color="#555555")
