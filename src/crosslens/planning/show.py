@@ -80,7 +80,7 @@ def as_text(plan: Plan) -> str:
         ],
     )
     lines += [
-        f"  in all {total['jobs']:,} jobs, {total['gpu_hours']:.1f} GPU hours, {total['cpu_hours']:.1f} CPU hours",
+        f"  in all {total['jobs']:,} jobs, {total['gpu_hours']:.2f} GPU hours, {total['cpu_hours']:.2f} CPU hours",
         "",
         *(f"[{number}] {note}" for number, note in enumerate(notes, start=1)),
     ]
