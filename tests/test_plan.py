@@ -330,7 +330,7 @@ def test_jobs_are_those_of_a_dry_run(nothing_built, monkeypatch, name):
 
 def test_every_rule_has_its_memory_and_the_gpu_rules_are_those_of_the_profile(study):
     assert {*memory.FIXED, *memory.SIZED} == WORK - {"planted_model"}
-    assert all(memory.job_mb(rule, study) >= 800 for rule in WORK - {"planted_model"})
+    assert all(memory.job_mb(rule, study) > 0 for rule in WORK - {"planted_model"})
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
     assert set(GPU_RULES) == profile["set-resources"].keys()
     assert profile["set-threads"] == {"extract": 4}

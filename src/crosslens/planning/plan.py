@@ -9,8 +9,15 @@ from crosslens.planning.counts import Counts
 from crosslens.planning.jobs import common_languages, count_jobs
 from crosslens.planning.memory import job_mb
 from crosslens.planning.rates import Rates
-from crosslens.planning.reading import Reading, read_study
-from crosslens.planning.stored import Stored, stored_activations, stored_codes, stored_saes
+from crosslens.planning.reading import read_study
+from crosslens.planning.stored import (
+    Stored,
+    stored_activations,
+    stored_codes,
+    stored_inputs,
+    stored_results,
+    stored_saes,
+)
 from crosslens.planning.work import Work, active_entries, settings_of, work_of_rules
 from crosslens.study import Study
 
@@ -94,10 +101,13 @@ def make_plan(
         for other in compared
     ]
     model, own = reading.model, settings_of(reading)
-    stored = stored_activations(reading, rates, study.languages)
+    counted = count_jobs(study, reading.parts, [(other.study, other.parts) for other, _ in others])
+    stored = [*stored_inputs(reading, rates), *stored_activations(reading, rates, study.languages)]
     for other, languages in others:
         stored += stored_activations(other, rates, languages, f", {other.study.name}")
     stored += [*stored_saes(reading, own), stored_codes(reading, rates, active_entries(own))]
+    stored += stored_results(counted, rates, own.d_sae)
+    work = work_of_rules(reading, others)
     return Plan(
         study.name,
         study.model_name,
@@ -107,19 +117,11 @@ def make_plan(
         reading.samples,
         reading.counts,
         stored,
-        _jobs(reading, others, rates, gpu),
+        [
+            _timed(study, rule, count, work.get(rule), rates, gpu and rule in GPU_RULES)
+            for rule, count in counted.items()
+        ],
     )
-
-
-def _jobs(
-    reading: Reading, others: Sequence[tuple[Reading, list[str]]], rates: Rates, gpu: bool
-) -> list[Jobs]:
-    counted = count_jobs(reading.study, reading.parts, [(other.study, other.parts) for other, _ in others])
-    work = work_of_rules(reading, others)
-    return [
-        _timed(reading.study, rule, count, work.get(rule), rates, gpu and rule in GPU_RULES)
-        for rule, count in counted.items()
-    ]
 
 
 def _timed(study: Study, rule: str, count: int, work: Work | None, rates: Rates, gpu: bool) -> Jobs:

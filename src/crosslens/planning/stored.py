@@ -1,5 +1,6 @@
 """What a study stores: artifacts, bytes and files."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from crosslens.planning.jobs import readers
@@ -13,6 +14,39 @@ NORM_BYTES, TOKEN_BYTES, CODE_BYTES = 4, 21, 8
 """Raw, of a stored row's norm, of a row of the token table, and of an entry of the codes."""
 COLUMN_SHARD_BYTES = 64 << 20
 """Of columns and codes."""
+BESIDE = 12
+"""Inodes of an artifact beside its files: links, records, folders and logs, as counted in the embedded study."""
+MODEL_FILES = 6
+"""Of a model that a rule makes: weights in bfloat16, configuration, tokenizer."""
+PLANTED_SIDE = 64
+"""Pixels of a drawn scene."""
+FEATURE_TABLES = ("feature_statistics", "gender_effects")
+"""Rules that write a row a feature, and a document."""
+RESULT_FILES = {
+    "generate_captions": 1,
+    "fit_probe_activations": 1,
+    "fit_probe_codes": 1,
+    "find_gendered_examples": 1,
+    "compare_languages": 1,
+    "transfer_gender": 1,
+    "retrieve_captions": 1,
+    "measure_stereotype": 1,
+    "measure_quality": 1,
+    "measure_splice": 1,
+    "measure_swept_quality": 1,
+    "measure_swept_splice": 1,
+    "compare_settings": 1,
+    "draw_sweep_figure": 1,
+    "draw_layer_figures": 3,
+    "draw_gender_layer_figures": 2,
+    "draw_study_figures": 2,
+    "draw_gender_figures": 3,
+    "layer_summary": 1,
+    "inspect_tokens": 4,
+    "compare_models": 2,
+    "build_report": 1,
+}
+"""Files of the one small artifact that a job of these rules makes."""
 
 
 class Stored(NamedTuple):
@@ -24,8 +58,13 @@ class Stored(NamedTuple):
     bytes: int
     """Of all of them."""
     files: int
-    """Of all of them; every artifact takes two more places in the store, a link and its record."""
+    """Of all of them, without what is BESIDE each."""
     basis: str
+
+    @property
+    def inodes(self) -> int:
+        """Of all of them."""
+        return self.files + BESIDE * self.count
 
 
 def stored_activations(reading: Reading, rates: Rates, languages: list[str], of: str = "") -> list[Stored]:
@@ -70,7 +109,10 @@ def stored_saes(reading: Reading, settings: Settings) -> list[Stored]:
     count = saes_per_site(study) * len(study.sae_sites)
     weights = 4 * (2 * settings.d_sae * d_model + settings.d_sae + d_model)
     together = min(saes_per_site(study), study.settings["sae"]["at_once"]) * len(study.sae_sites)
+    others = sum(len(sources) for sources in study.pretrained.values())
+    adopted = [Stored("SAEs of others", others, others * weights, 2 * others, "assumed: as large as the own")]
     return [
+        *(adopted if others else []),
         Stored("SAEs", count, count * weights, 3 * count, "float32: exact"),
         Stored(
             "checkpoints, while training",
@@ -105,6 +147,48 @@ def stored_codes(reading: Reading, rates: Rates, active: int) -> Stored:
         files,
         f"{active} entries a row of {CODE_BYTES} bytes, stored as {share.value:.2f} of it: {share.basis}",
     )
+
+
+def stored_inputs(reading: Reading, rates: Rates) -> list[Stored]:
+    """What rules make before anything is read: the model, drawn pictures, tables of samples."""
+    study, found = reading.study, []
+    if study.must_be_prepared:
+        size = 2 * reading.model.parameters
+        found.append(Stored("model", 1, size, MODEL_FILES, "2 bytes a parameter: exact"))
+    if study.draws_pictures:
+        rate = rates.find("picture_bytes")
+        side = PLANTED_SIDE if study.is_planted else study.names["emoji"]["pictures"]
+        pictures = max(counts.pictures for counts in reading.counts.values())
+        size = round(pictures * side**2 * rate.value)
+        basis = f"{side} pixels square, {rate.value:g} {rate.unit}: {rate.basis}"
+        found.append(Stored("drawn pictures", 1, size, pictures + 2, basis))
+    rate, tables = rates.find("sample_bytes"), 1 + len(study.languages) + study.is_generation
+    size = round(reading.samples * len(study.languages) * rate.value)
+    return [*found, Stored("samples", tables, size, tables, f"{rate.value:g} {rate.unit}: {rate.basis}")]
+
+
+def stored_results(jobs: Mapping[str, int], rates: Rates, features: int) -> list[Stored]:
+    """What the analyses write, by the number of jobs of every rule; features: of an SAE."""
+    rate, tables = rates.find("feature_bytes"), sum(jobs.get(rule, 0) for rule in FEATURE_TABLES)
+    small, results = rates.find("result_bytes"), {rule: jobs.get(rule, 0) for rule in RESULT_FILES}
+    files = sum(count * RESULT_FILES[rule] for rule, count in results.items())
+    count = sum(results.values())
+    return [
+        Stored(
+            "feature tables",
+            tables,
+            round(tables * features * rate.value),
+            2 * tables,
+            f"{features:,} features, {rate.value:g} {rate.unit}: {rate.basis}",
+        ),
+        Stored(
+            "documents, figures and page",
+            count,
+            round(count * small.value),
+            files,
+            f"{small.value:g} {small.unit}: {small.basis}",
+        ),
+    ]
 
 
 def _shards(rows: int, row_bytes: int, shard_bytes: int) -> int:
