@@ -118,7 +118,14 @@ def test_training(tmp_path, device, architecture):
     """The same bytes again, and as good an SAE as the CPU's."""
     x, _ = planted(4000, d=16, m=64, active=3, seed=0)
     store = write_store(tmp_path, {"en": x[:2400], "ar": x[2400:]}, dtype="bfloat16")
-    settings = {"architecture": architecture, "k": 3, "d_sae": 160, "batch_tokens": 64, "lr": 3e-3, "epochs": 8}
+    settings = {
+        "architecture": architecture,
+        "k": 3,
+        "d_sae": 160,
+        "batch_tokens": 64,
+        "lr": 3e-3,
+        "epochs": 8,
+    }
     saes = {name: sae_in(tmp_path / name, **settings) for name in ("cpu", "once", "again")}
     for name, sae in saes.items():
         train_saes(**store, saes=[sae], device="cpu" if name == "cpu" else device)
@@ -156,7 +163,10 @@ def test_splicing_nothing_changes_nothing(tmp_path, device):
 
 def test_chosen_tokens(tmp_path, device):
     model = str(save_tiny_vlm(tmp_path / "model"))
-    samples = [Sample("a", "امرأة تحمل كتابا أحمر في الحديقة.", "صف الصورة."), Sample("b", "A driver.", "Describe.")]
+    samples = [
+        Sample("a", "امرأة تحمل كتابا أحمر في الحديقة.", "صف الصورة."),
+        Sample("b", "A driver.", "Describe."),
+    ]
 
     def found(where):
         select = Selection(words=("امرأة", "driver"), positions=(0,))
