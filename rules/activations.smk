@@ -17,7 +17,7 @@ rule extract:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: extract_mb(w) * attempt,
+        mem_mb=lambda w, attempt, threads: megabytes("extract", w, threads) * attempt,
         runtime=240,
         gpu=1,
     params:

@@ -17,7 +17,7 @@ rule transfer_gender:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 2500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("transfer_gender", w) * attempt,
         runtime=120,
     params:
         job=job("gender_transfer"),
@@ -38,7 +38,7 @@ rule retrieve_captions:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 2500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("retrieve_captions", w) * attempt,
         runtime=120,
     params:
         job=job("retrieval"),

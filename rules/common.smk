@@ -216,7 +216,7 @@ def source_folder(w):
 
 def image_folder(w):
     """The folder of the pictures: the user's, or the drawn ones."""
-    if of(w).is_planted or (of(w).names and (of(w).names["emoji"] or {}).get("pictures")):
+    if of(w).draws_pictures:
         return f"{source_folder(w)}/images"
     return str(of(w).images) if of(w).images else None
 
@@ -228,14 +228,9 @@ def data_place(w):
     return {"captions": captions, "images": image_folder(w), "lexicons": settings(w, "lexicons")}
 
 
-def model_mb(w):
-    """Megabytes of the model, by the folder that a rule makes where there is one."""
-    return memory.model_mb(of(w), Path(model_place(w)["model"]["id"]))
-
-
-def extract_mb(w):
-    """Megabytes of an extraction with it."""
-    return memory.extract_mb(of(w), Path(model_place(w)["model"]["id"]))
+def megabytes(rule, w, threads=1):
+    """What a job of `rule` needs; the model by the folder that a rule makes, where there is one."""
+    return memory.job_mb(rule, of(w), Path(model_place(w)["model"]["id"]), threads=threads)
 
 
 def languages_of(w):

@@ -21,7 +21,7 @@ rule draw_source:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 800 * attempt,
+        mem_mb=lambda w, attempt: megabytes("draw_source", w) * attempt,
         runtime=20,
     params:
         job=job("source"),
@@ -40,7 +40,7 @@ rule collect_source:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 1500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("collect_source", w) * attempt,
         runtime=60,
     params:
         job=job("collection", local=lambda w: {"names": of(w).names}),
@@ -61,7 +61,7 @@ rule generate_texts:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: (model_mb(w) + 2000) * attempt,
+        mem_mb=lambda w, attempt: megabytes("generate_texts", w) * attempt,
         runtime=240,
         gpu=1,
     params:
@@ -83,7 +83,7 @@ rule build_dataset:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 1500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("build_dataset", w) * attempt,
         runtime=60,
     params:
         job=job("dataset_summary", local=data_place),

@@ -19,7 +19,7 @@ rule encode:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: memory.codes_mb(of(w)) * attempt,
+        mem_mb=lambda w, attempt: megabytes("encode", w) * attempt,
         runtime=120,
     params:
         job=job("codes"),
@@ -40,7 +40,7 @@ rule measure_quality:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: memory.codes_mb(of(w)) * attempt,
+        mem_mb=lambda w, attempt: megabytes("measure_quality", w) * attempt,
         runtime=120,
     params:
         job=job("quality"),
@@ -61,7 +61,7 @@ rule measure_splice:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: (model_mb(w) + 2000) * attempt,
+        mem_mb=lambda w, attempt: megabytes("measure_splice", w) * attempt,
         runtime=240,
         gpu=1,
     params:
@@ -83,7 +83,7 @@ rule feature_statistics:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 2000 * attempt,
+        mem_mb=lambda w, attempt: megabytes("feature_statistics", w) * attempt,
         runtime=120,
     params:
         job=job("features"),

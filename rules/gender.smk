@@ -22,7 +22,7 @@ rule gender_effects:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 2500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("gender_effects", w) * attempt,
         runtime=120,
     params:
         job=job("gender"),
@@ -43,7 +43,7 @@ rule find_gendered_examples:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 2000 * attempt,
+        mem_mb=lambda w, attempt: megabytes("find_gendered_examples", w) * attempt,
         runtime=120,
     params:
         job=job("gendered_examples"),
@@ -64,7 +64,7 @@ rule fit_probe_codes:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 2000 * attempt,
+        mem_mb=lambda w, attempt: megabytes("fit_probe_codes", w) * attempt,
         runtime=120,
     params:
         job=job("probe_codes"),
@@ -85,7 +85,7 @@ rule fit_probe_activations:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 2500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("fit_probe_activations", w) * attempt,
         runtime=120,
     params:
         job=job("probe_activations"),
@@ -106,7 +106,7 @@ rule compare_languages:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 2500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("compare_languages", w) * attempt,
         runtime=120,
     params:
         job=job("cross_lingual"),
@@ -127,7 +127,7 @@ rule generate_captions:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: (model_mb(w) + 2000) * attempt,
+        mem_mb=lambda w, attempt: megabytes("generate_captions", w) * attempt,
         runtime=480,
         gpu=1,
     params:
@@ -149,7 +149,7 @@ rule measure_stereotype:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 1500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("measure_stereotype", w) * attempt,
         runtime=60,
     params:
         job=job("stereotype", local=data_place),

@@ -14,7 +14,7 @@ rule prepare_model:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 4 * model_mb(w) * attempt,
+        mem_mb=lambda w, attempt: megabytes("prepare_model", w) * attempt,
         runtime=60,
     params:
         job=job("model", local=lambda w: {"source": settings(w, "model")["id"]}),

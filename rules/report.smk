@@ -21,7 +21,7 @@ rule layer_summary:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 1000 * attempt,
+        mem_mb=lambda w, attempt: megabytes("layer_summary", w) * attempt,
         runtime=30,
     params:
         job=job("layer"),
@@ -42,7 +42,7 @@ rule draw_layer_figures:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 1500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("draw_layer_figures", w) * attempt,
         runtime=30,
     params:
         job=job("layer_figures"),
@@ -63,7 +63,7 @@ rule draw_gender_layer_figures:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 1500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("draw_gender_layer_figures", w) * attempt,
         runtime=30,
     params:
         job=job("gender_layer_figures"),
@@ -84,7 +84,7 @@ rule draw_study_figures:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 1500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("draw_study_figures", w) * attempt,
         runtime=30,
     params:
         job=job("study_figures"),
@@ -105,7 +105,7 @@ rule draw_gender_figures:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 1500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("draw_gender_figures", w) * attempt,
         runtime=30,
     params:
         job=job("gender_figures"),
@@ -126,7 +126,7 @@ rule build_report:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 1500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("build_report", w) * attempt,
         runtime=30,
     params:
         job=job("page"),

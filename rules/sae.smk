@@ -18,7 +18,7 @@ rule train_saes:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: memory.sae_mb(of(w), len(jobs["sae"](w))) * attempt,
+        mem_mb=lambda w, attempt: megabytes("train_saes", w) * attempt,
         runtime=480,
         gpu=1,
     params:
@@ -60,7 +60,7 @@ rule adopt_sae:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 8000 * attempt,
+        mem_mb=lambda w, attempt: megabytes("adopt_sae", w) * attempt,
         runtime=60,
     params:
         job=job("pretrained", local=pretrained_place),

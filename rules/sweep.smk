@@ -45,7 +45,7 @@ rule compare_settings:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 1000 * attempt,
+        mem_mb=lambda w, attempt: megabytes("compare_settings", w) * attempt,
         runtime=10,
     params:
         job=job("sweep"),
@@ -66,7 +66,7 @@ rule draw_sweep_figure:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 1000 * attempt,
+        mem_mb=lambda w, attempt: megabytes("draw_sweep_figure", w) * attempt,
         runtime=10,
     params:
         job=job("sweep_figure"),

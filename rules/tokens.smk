@@ -17,7 +17,7 @@ rule inspect_tokens:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: (model_mb(w) + 1500) * attempt,
+        mem_mb=lambda w, attempt: megabytes("inspect_tokens", w) * attempt,
         runtime=60,
         gpu=1,
     params:
@@ -39,7 +39,7 @@ rule compare_models:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: 2500 * attempt,
+        mem_mb=lambda w, attempt: megabytes("compare_models", w) * attempt,
         runtime=120,
     params:
         job=job("model_comparison"),

@@ -1,7 +1,10 @@
 """What `crosslens plan` foretells, against a small real run of the embedded model and against hand computation."""
 
 import json
+import re
+import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +16,10 @@ from crosslens.activations.extract import extract
 from crosslens.data.dataset import build_dataset
 from crosslens.errors import InputError
 from crosslens.features.encode import encode
-from crosslens.planning.outline import Outline, outline
-from crosslens.planning.plan import make_plan
+from crosslens.planning import memory
+from crosslens.planning.jobs import count_jobs
+from crosslens.planning.outline import Outline, _read_config, outline
+from crosslens.planning.plan import GPU_RULES, make_plan
 from crosslens.planning.rates import Rate, Rates, load_rates
 from crosslens.planning.show import as_text
 from crosslens.planted.source import write_source
@@ -24,6 +29,10 @@ from crosslens.study import Study
 from crosslens.tables.tokens import read_tokens
 
 ROOT = Path(__file__).parents[1]
+SCHEMA = ROOT / "workflow/schemas/study.schema.yaml"
+WORK = {script.stem for script in (ROOT / "workflow/scripts").glob("*.py")} - {"link"}
+WORK |= {"measure_swept_quality", "measure_swept_splice"}
+"""The rules that compute; the others name or collect."""
 STUDY = {
     "model": {"id": "resources/planted"},
     "languages": ["en", "ar"],
@@ -43,8 +52,7 @@ def study(tmp_path_factory):
     patch.chdir(ROOT)
     folder = tmp_path_factory.mktemp("studies")
     (folder / "small.yaml").write_text(yaml.safe_dump(STUDY, allow_unicode=True), encoding="utf-8")
-    schema = ROOT / "workflow/schemas/study.schema.yaml"
-    yield Study("small", folder, schema, FileDigests(folder / "files.json"))
+    yield Study("small", folder, SCHEMA, FileDigests(folder / "files.json"))
     patch.undo()
 
 
@@ -205,7 +213,8 @@ def test_hours_follow_from_the_rate(study):
         make_plan(study, Rates([Rate("gpu: x", "forward", value, "FLOP/s", "measured"), *shipped.rates]))
         for value in (1e9, 2e9)
     ]
-    start = shipped.find("job_start").value / 3600
+    # Each of the six parts is one batch.
+    start = (shipped.find("job_start").value + shipped.find("batch").value) / 3600
     slow, fast = (next(jobs for jobs in plan.jobs if jobs.rule == "extract") for plan in plans)
     assert slow.count == 6 and slow.hours - 6 * start == pytest.approx(2 * (fast.hours - 6 * start))
     assert slow.basis.endswith("(gpu: x): measured")
@@ -247,3 +256,147 @@ def test_the_real_study_without_its_data(monkeypatch, capsys):
     size = {stored["what"]: stored["bytes"] / 1e9 for stored in said["stored"]}
     assert 0.5 < size["activations en"] < 12 and 0.5 < size["activations ar"] < 12
     assert all(np.isfinite(jobs["hours"]) and jobs["hours"] > 0 for jobs in said["jobs"])
+
+
+ODD = {
+    **STUDY,
+    "sites": ["2", "3", "4"],
+    "source": {"captions": "captions.csv"},
+    "sae": {
+        "corpora": ["joint", "ar"],
+        "sites": ["2", "4"],
+        "seeds": [0, 1],
+        "k": 8,
+        "pretrained": {"other": {"3": "captions.csv", "4": "captions.csv"}},
+    },
+    "sweep": {"k": [4, 8, 16]},
+    "tokens": {"texts": [{"language": "en", "text": "A man."}]},
+    "compare": {"with": ["answers"]},
+}
+"""SAEs of others, two seeds, a sweep, chosen tokens, and another model that has one of its two languages."""
+ANSWERS = {
+    "model": {"id": "package:smollm2-135m-instruct"},
+    "languages": ["en"],
+    "source": {"prompts": ["Who?", "What?", "Where?"]},
+    "gender": None,
+    "sites": ["1", "2"],
+    "activations": {"roles": ["prompt", "generated"], "part_rows": 2},
+    "sae": {"sites": ["1"], "roles": ["generated"]},
+}
+
+
+@pytest.fixture(scope="module")
+def nothing_built(tmp_path_factory):
+    """A folder that has studies and what they need, and no results."""
+    folder = tmp_path_factory.mktemp("nothing")
+    (folder / "config").mkdir()
+    (folder / "config/config.yaml").write_text("run: [planted]\n")
+    (folder / "resources").symlink_to(ROOT / "resources")
+    studies = folder / "config/studies"
+    studies.mkdir()
+    for shipped in (ROOT / "config/studies").glob("*.yaml"):
+        (studies / shipped.name).symlink_to(shipped)
+    for name, settings in {"odd": ODD, "answers": ANSWERS}.items():
+        (studies / f"{name}.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+    rows = [f"{i},a {who} reads,شخص يقرأ,{gender}" for i, who, gender in ((1, "man", "m"), (2, "woman", "f"))]
+    rows = ["image_id,english_prompt,arabic_prompt,ground_truth_gender", *rows]
+    (folder / "captions.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name", ["planted", "planted_control", "planted_sweep", "brain_surgery_smollm2", "odd", "answers"]
+)
+def test_jobs_are_those_of_a_dry_run(nothing_built, monkeypatch, name):
+    monkeypatch.chdir(nothing_built)
+    said = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "-n", "--config", f"run={name}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ).stdout
+    table = re.search(r"^Job stats:\njob +count\n[- ]+\n(.*?)^total", said, re.MULTILINE | re.DOTALL)
+    assert table, said
+    lines = [line.split() for line in table[1].splitlines()]
+    truth = Counter({rule: int(count) for rule, count in lines if rule in WORK})
+
+    def read(study):
+        return Study(study, Path("config/studies"), SCHEMA, FileDigests(nothing_built / "files.json"))
+
+    study = read(name)
+    compared = [read(other) for other in study.settings["compare"]["with"]]
+    assert count_jobs(study, len(study.parts), [(other, len(other.parts)) for other in compared]) == truth
+
+
+def test_every_rule_has_its_memory_and_the_gpu_rules_are_those_of_the_profile(study):
+    assert {*memory.FIXED, *memory.SIZED} == WORK - {"planted_model"}
+    assert all(memory.job_mb(rule, study) > 0 for rule in WORK - {"planted_model"})
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    assert set(GPU_RULES) == profile["set-resources"].keys()
+    assert profile["set-threads"] == {"extract": 4}
+
+
+def test_memory_of_an_extraction_holds_the_pictures_that_are_read_ahead(monkeypatch):
+    """gemma3_4b: 8,192 tokens a batch are 32 pictures of 896 x 896 x 3, each 35 MiB as read, as float32 and cast."""
+    monkeypatch.chdir(ROOT)
+    digests = FileDigests(Path("/nowhere/files.json"))
+    real = Study("gemma3_4b", ROOT / "config/studies", SCHEMA, digests, data_needed=False)
+    one, four = (memory.job_mb("extract", real, threads=threads) for threads in (1, 4))
+    assert four - one == pytest.approx(3 * 32 * 34.4, rel=0.01)
+    weights = 4 * 4_300_079_472 / 2**20
+    assert one == pytest.approx(weights + 1500 + 2 * 8 * 256 + 3 * 32 * 34.4, rel=0.01)
+    text = Study("brain_surgery", ROOT / "config/studies", SCHEMA, digests)
+    assert memory.job_mb("extract", text, threads=8) == memory.job_mb("extract", text)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("google--gemma-3-4b-it", 4_300_079_472), ("google--gemma-3-1b-it", 999_885_952)],
+)
+def test_shipped_sizes_say_how_many_parameters_they_make(name, parameters):
+    file = ROOT / f"resources/architectures/{name}.json"
+    assert json.loads(file.read_text())["parameters"] == parameters
+    assert Outline("nobody/nothing", _read_config(file), "nowhere/at-all", "").parameters == parameters
+
+
+def test_answers_are_planned_as_the_longest_and_read_once_they_are_there(nothing_built, monkeypatch):
+    """The prompt's tokens are stored too; the model's own dictionary is not here, so characters are counted."""
+    monkeypatch.chdir(nothing_built)
+    answers = Study("answers", Path("config/studies"), SCHEMA, FileDigests(nothing_built / "files.json"))
+    planned = make_plan(answers, load_rates(), gpu=False)
+    counts = planned.counts["en"]
+    assert counts.stored.tolist() == [40 + 1, 40 + 2, 40 + 2] and counts.trained.tolist() == [40] * 3
+    jobs = {jobs.rule: jobs.count for jobs in planned.jobs}
+    assert jobs["generate_texts"] == jobs["prepare_model"] == 1 and jobs["extract"] == 2
+    assert "build_dataset" not in jobs and planned.hours("gpu") == 0
+
+
+def test_a_splice_is_five_passes_and_one_to_the_site(study):
+    shipped = load_rates()
+    rates = [Rate("any", what, 1e-30, "s", "assumed: ") for what in ("job_start", "batch")]
+    rates += [Rate("any", "forward", 1.0, "FLOP/s", "assumed: "), *shipped.rates]
+    found = next(jobs for jobs in make_plan(study, Rates(rates)).jobs if jobs.rule == "measure_splice")
+    model = outline(study)
+    samples = 60 * study.settings["splits"]["test"], 60 * study.settings["splits"]["train"]
+    flops = 0.0
+    for counts in make_plan(study, shipped).counts.values():
+        mean = float(counts.all.mean())
+        whole = model.text_flops(mean, model.depth) + model.head_flops(mean) + model.image_flops()
+        flops += 5 * samples[0] * whole + samples[1] * (model.text_flops(mean, 5) + model.image_flops())
+    assert found.hours * 3600 == pytest.approx(flops)
+
+
+def test_names_are_read_and_only_labelled_images_are_probed(tmp_path, monkeypatch):
+    """Messages that were not fetched count as long as names of emoji, and no gender is in them."""
+    pytest.importorskip("emoji")
+    monkeypatch.chdir(ROOT)
+    names = {"emoji": {"skin_tones": False}, "messages": {"folder": str(tmp_path / "none"), "count": 100}}
+    settings = {name: value for name, value in STUDY.items() if name != "source"} | {
+        "source": {"names": names}
+    }
+    (tmp_path / "names.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+    named = Study("names", tmp_path, SCHEMA, FileDigests(tmp_path / "files.json"))
+    counts = make_plan(named, load_rates()).counts["en"]
+    assert len(counts.all) == named.n_rows and counts.pictures == 0
+    assert "not fetched yet" in counts.basis
+    assert 0 < counts.labelled < counts.images and counts.hidden == counts.images - counts.labelled >= 100

@@ -23,6 +23,9 @@ MODEL_FILES = re.compile(
     r"|added_tokens|vocab|chat_template|.*\.safetensors\.index)\.json|merges\.txt"
 )
 
+ARCHITECTURES = Path("resources/architectures")
+"""Sizes of models that are not on this machine, `owner--name.json`."""
+
 # Settings of a sweep that an architecture does not read.
 UNUSED = {
     "topk": ("l1",),
@@ -313,28 +316,36 @@ class Study:
         return self.digests(self._gguf)
 
     @cached_property
-    def _model_config(self) -> dict[str, Any]:
+    def model_config(self) -> dict[str, Any]:
+        """The model's config.json; of a hub model that of `resources/architectures`, empty where that has none.
+
+        A shipped one has one entry more, `parameters`.
+        """
+        shipped = ARCHITECTURES / f"{self.settings['model']['id'].split(':')[-1].replace('/', '--')}.json"
         if self.settings["model"]["id"].startswith("package:"):
             return {"num_hidden_layers": self._package.n_layers, "hidden_size": self._package.d_model}
         if self.model_folder is None:
-            return {}
+            return json.loads(shipped.read_text(encoding="utf-8")) if shipped.is_file() else {}
         file = self.model_folder / "config.json"
         if not file.is_file():
             self.fail(
                 "model.id", f"no config.json in {self.model_folder}", "a model folder", "correct the path"
             )
-        config = json.loads(file.read_text(encoding="utf-8"))
-        return config.get("text_config", config)
+        return json.loads(file.read_text(encoding="utf-8"))
+
+    @property
+    def _text_config(self) -> dict[str, Any]:
+        return self.model_config.get("text_config", self.model_config)
 
     @property
     def depth(self) -> int | None:
-        """The number of blocks, where the model's config.json is at hand."""
-        return self._model_config.get("num_hidden_layers")
+        """The number of blocks, where the model's sizes are known."""
+        return self._text_config.get("num_hidden_layers")
 
     @property
     def width(self) -> int:
-        """d_model, where the model's config.json is at hand; else 4096, to ask for enough memory."""
-        return self._model_config.get("hidden_size", 4096)
+        """d_model, where the model's sizes are known; else 4096, to ask for enough memory."""
+        return self._text_config.get("hidden_size", 4096)
 
     @cached_property
     def model_identity(self) -> dict[str, Any]:
@@ -394,6 +405,16 @@ class Study:
     def names(self) -> dict[str, Any] | None:
         """The settings of a source that is collected from packages (see crosslens.sources.plan)."""
         return self.settings["source"].get("names")
+
+    @property
+    def draws_pictures(self) -> bool:
+        """True where a rule draws the pictures: the embedded study, and emoji that are drawn."""
+        return self.is_planted or bool(self.names and self.names["emoji"] and self.names["emoji"]["pictures"])
+
+    @property
+    def has_pictures(self) -> bool:
+        """True where the model sees pictures: drawn ones or the user's."""
+        return self.draws_pictures or self.images is not None
 
     @property
     def n_rows(self) -> int:

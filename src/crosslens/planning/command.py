@@ -22,10 +22,15 @@ def told(args: argparse.Namespace) -> str:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     folder = Path((yaml.safe_load(CONFIG.read_text(encoding="utf-8")) or {}).get("studies", "config/studies"))
     digests = FileDigests(Store().own / "files.json")
-    study = Study(args.study, folder, SCHEMA, digests, data_needed=args.samples is None)
+
+    def read(name: str) -> Study:
+        return Study(name, folder, SCHEMA, digests, data_needed=args.samples is None)
+
+    study = read(args.study)
     plan = make_plan(
         study,
         load_rates(args.rates),
+        compared=[read(name) for name in study.settings["compare"]["with"]],
         config=args.config,
         samples=args.samples,
         tokens=args.tokens,

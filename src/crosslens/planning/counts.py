@@ -1,19 +1,17 @@
 """How many samples and tokens a study has: counted by the tokenizer where both can be read, else estimated."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from crosslens.activations.plan import cut
-from crosslens.data.captions import read_rows
-from crosslens.models.inputs import Sample, as_sample, encode
+from crosslens.generation.continuation import encode_samples
+from crosslens.models.inputs import encode
 from crosslens.planning.outline import Outline
 from crosslens.planning.rates import Rates
-from crosslens.planted.source import source_captions, source_scene
+from crosslens.planning.texts import Texts, read_texts
 from crosslens.study import Study
-from crosslens.tables.documents import read_table
 from crosslens.tables.tokens import ROLES
 
 AT_ONCE = 512
@@ -30,6 +28,12 @@ class Counts(NamedTuple):
     """(n) tokens of the forward pass."""
     pictures: int
     """Samples with a picture."""
+    images: int
+    """Pictures, or groups of texts that count as one."""
+    labelled: int
+    """Images of known gender, at most."""
+    hidden: int
+    """Images of unknown gender, at most."""
     basis: str
 
 
@@ -38,84 +42,77 @@ def count_tokens(
 ) -> Counts:
     """Tokens of every sample of a language.
 
-    samples, tokens: how many samples, and text tokens in each, to assume where there is no table to count.
+    samples, tokens: how many samples, and text tokens in each, to assume where there is no table to count. Of texts that
+    the model writes the settings say how many there are.
     """
-    texts, source = _texts(study, language) if samples is None else (None, "")
-    if texts is not None and outline.loaded is not None:
-        return _counted(study, outline, texts, f"counted: {source}, the model's tokenizer")
-    pictures = outline.image_tokens() if study.is_planted or study.images else 0
-    if texts is not None:
-        rate = rates.find(f"characters_per_token/{language}")
-        own = np.array([-(-len(text.prompt + text.caption) // rate.value) for text in texts], dtype=np.int64)
-        basis = f"{source}, {rate.value:.2g} characters a token ({rate.basis})"
-    elif study.is_generation and tokens is None:
-        own = np.full(study.n_rows, study.settings["generation"]["max_new_tokens"], dtype=np.int64)
-        basis = "assumed: every answer of generation.max_new_tokens"
+    texts = read_texts(study, language) if samples is None or study.is_generation else None
+    pictures = outline.image_tokens() if study.has_pictures else 0
+    if texts is None:
+        return _assumed(study, rates, samples or study.n_rows, tokens, pictures)
+    if outline.loaded is not None:
+        by_role = _counted(study, outline, texts)
+        basis = f"counted: {texts.source}, the model's tokenizer"
     else:
-        rate = rates.find("text_tokens_per_sample")
-        own = np.full(samples or study.n_rows, tokens or round(rate.value), dtype=np.int64)
-        basis = "as --tokens says" if tokens else f"{rate.value:g} text tokens a sample, {rate.basis}"
-    roles = study.settings["activations"]["roles"]
-    stored = own + (pictures if "image" in roles else 0)
-    trained = own + (pictures if "image" in study.settings["sae"]["roles"] else 0)
-    # the assumed number of text tokens has the template's in it
-    template = round(rates.find("template_tokens").value) if texts is not None else 0
-    return Counts(
-        stored, trained, own + pictures + template, len(own) if pictures else 0, f"estimated: {basis}"
+        rate = rates.find(f"characters_per_token/{language}")
+        by_role = _estimated(texts, rate.value, rates.find("template_tokens").value, pictures)
+        basis = f"estimated: {texts.source}, {rate.value:.2g} characters a token ({rate.basis})"
+    by_role["generated"] = by_role["generated"] + texts.unwritten
+    pictured = sum(bool(sample.image) for sample in texts.samples)
+    told = all(gender is not None for _, gender in texts.units)
+    hidden = texts.images - (texts.labelled if told else 0)
+    return _of_roles(study, by_role, pictured, (texts.images, texts.labelled, hidden), basis)
+
+
+def _of_roles(
+    study: Study, by_role: dict[str, np.ndarray], pictures: int, images: tuple[int, int, int], basis: str
+) -> Counts:
+    stored, trained, every = (
+        sum(by_role[role] for role in roles)
+        for roles in (study.settings["activations"]["roles"], study.settings["sae"]["roles"], ROLES)
     )
+    return Counts(stored, trained, every, pictures, *images, basis)
 
 
-def _texts(study: Study, language: str) -> tuple[Sequence[Sample] | None, str]:
-    """The samples, where they can be read or drawn now, and what they were read from."""
-    built = Path("results") / study.name / "dataset" / f"{language}.parquet"
-    if built.is_file():
-        table = read_table(built, "dataset")
-        return [as_sample(row) for row in table.to_dict("records")], "the dataset as built"
-    prompt = study.settings["prompts"].get(language, "")
-    if study.is_planted:
-        recipe = study.settings["source"]["planted"]
-        scenes = (source_scene(index, seed=recipe["seed"]) for index in range(recipe["images"]))
-        return [
-            Sample(f"{index}#0", source_captions(scene, control=recipe["control"])[language], prompt, "drawn")
-            for index, scene in enumerate(scenes)
-        ], "the captions that will be drawn"
-    table = study.settings["source"].get("captions")
-    if table is None:
-        return None, ""
-    rows = read_rows(Path(table), study.settings["source"]["columns"], [language])
-    files = {path.stem: path.name for path in study.images.iterdir()} if study.images else {}
-    return [
-        Sample(
-            row.sample_id,
-            row.captions[language],
-            prompt,
-            files.get(row.image_id, row.image_id) if files else "",
-        )
-        for row in rows
-    ], "the caption table"
+def _assumed(study: Study, rates: Rates, samples: int, tokens: int | None, pictures: int) -> Counts:
+    """Text tokens have the template's in them; any image may show its gender or hide it."""
+    rate = rates.find("text_tokens_per_sample")
+    by_role = dict.fromkeys(ROLES, np.zeros(samples, dtype=np.int64))
+    by_role["caption"] = np.full(samples, tokens or round(rate.value), dtype=np.int64)
+    by_role["image"] = np.full(samples, pictures, dtype=np.int64)
+    basis = "as --tokens says" if tokens else f"{rate.value:g} text tokens a sample, {rate.basis}"
+    return _of_roles(study, by_role, samples if pictures else 0, (samples,) * 3, f"estimated: {basis}")
 
 
-def _counted(study: Study, outline: Outline, samples: Sequence[Sample], basis: str) -> Counts:
-    columns = {"stored": study.settings["activations"]["roles"], "trained": study.settings["sae"]["roles"]}
-    found: dict[str, list[int]] = {"stored": [], "trained": [], "all": []}
-    for first in range(0, len(samples), AT_ONCE):
-        block = samples[first : first + AT_ONCE]
-        for encoded in encode(outline.loaded, block, with_caption=True, images=study.images):
-            found["all"].append(len(encoded))
-            for name, roles in columns.items():
-                wanted = [ROLES.index(role) for role in roles]
-                found[name].append(int(np.isin(encoded.role, wanted).sum()))
-    return Counts(
-        *(np.array(found[name], dtype=np.int64) for name in ("stored", "trained", "all")),
-        pictures=sum(bool(sample.image) for sample in samples),
-        basis=basis,
-    )
+def _estimated(texts: Texts, rate: float, template: float, pictures: int) -> dict[str, np.ndarray]:
+    """By the number of characters; an empty prompt has no template around it but one token that begins the text."""
+
+    def column(values: list[float]) -> np.ndarray:
+        return np.ceil(np.array(values)).astype(np.int64)
+
+    samples = texts.samples
+    return dict.fromkeys(ROLES, np.zeros(len(samples), dtype=np.int64)) | {
+        "prompt": column([len(sample.prompt) / rate for sample in samples]),
+        "caption": column([len(sample.caption) / rate for sample in samples]),
+        "image": column([pictures if sample.image else 0 for sample in samples]),
+        "special": column([template if sample.prompt else 1 for sample in samples]),
+    }
 
 
-def padded(counts: Counts, batch_tokens: int, part_rows: int) -> int:
-    """Tokens of all forward passes with their padding: every part's samples by length, in batches."""
-    total = 0
+def _counted(study: Study, outline: Outline, texts: Texts) -> dict[str, np.ndarray]:
+    found = []
+    for first in range(0, len(texts.samples), AT_ONCE):
+        block = texts.samples[first : first + AT_ONCE]
+        if texts.unwritten:
+            encoded = encode(outline.loaded, block, with_caption=False)
+        else:
+            encoded = encode_samples(outline.loaded, block, images=study.images)
+        found += [np.bincount(sample.role, minlength=len(ROLES)) for sample in encoded]
+    return dict(zip(ROLES, np.array(found, dtype=np.int64).T, strict=True))
+
+
+def batches(counts: Counts, batch_tokens: int, part_rows: int) -> Iterator[int]:
+    """Tokens of every forward pass with their padding: each part's samples by length, in batches."""
     for first in range(0, len(counts.all), part_rows):
         lengths = np.sort(counts.all[first : first + part_rows], kind="stable")
-        total += sum((high - low) * int(lengths[high - 1]) for low, high in cut(lengths, batch_tokens))
-    return total
+        for low, high in cut(lengths, batch_tokens):
+            yield (high - low) * int(lengths[high - 1])

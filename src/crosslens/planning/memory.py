@@ -1,26 +1,64 @@
-"""Megabytes that the jobs ask for. Imports nothing heavy: the rules read it."""
+"""Megabytes that the job of each rule asks for. Imports nothing heavy: the rules read it."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from crosslens.study import Study
 
+PLANTED_MODEL_MB = 3000
+"""To train the embedded model, which belongs to no study."""
+FIXED = {
+    "draw_source": 800,
+    "collect_source": 1500,
+    "build_dataset": 1500,
+    "adopt_sae": 8000,
+    "feature_statistics": 2000,
+    "compare_settings": 1000,
+    "draw_sweep_figure": 1000,
+    "gender_effects": 2500,
+    "find_gendered_examples": 2000,
+    "fit_probe_codes": 2000,
+    "fit_probe_activations": 2500,
+    "compare_languages": 2500,
+    "measure_stereotype": 1500,
+    "transfer_gender": 2500,
+    "retrieve_captions": 2500,
+    "compare_models": 2500,
+    "layer_summary": 1000,
+    "draw_layer_figures": 1500,
+    "draw_gender_layer_figures": 1500,
+    "draw_study_figures": 1500,
+    "draw_gender_figures": 1500,
+    "build_report": 1500,
+}
+"""Rules whose memory hangs on no setting of a study."""
+GEMMA = {"mm_tokens_per_image": 256, "image_size": 896}
+"""Of Gemma 3, the largest pictures of the families: for models whose sizes are not known."""
+
+
+class _Place(NamedTuple):
+    study: Study
+    folder: Path | None
+    threads: int
+
+
+def job_mb(rule: str, study: Study, folder: Path | None = None, *, threads: int = 1) -> int:
+    """Of one job of `rule`.
+
+    folder: where the model will be, if not where the study says. threads: of the rule, which read as many batches ahead.
+    """
+    return FIXED[rule] if rule in FIXED else SIZED[rule](_Place(study, folder, threads))
+
 
 def model_mb(study: Study, folder: Path | None = None) -> int:
-    """Twice the weights on disk, where they can be seen (a bfloat16 file may run as float32).
-
-    folder: where the model will be, if not where the study says.
-    """
+    """Twice the weights (a bfloat16 file may run as float32): on disk where they can be seen, else by their number."""
     folder = folder or study.model_folder
-    if folder is None or not folder.is_dir():
-        return 3000 if study.must_be_prepared else 16000
-    return 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2**20
-
-
-def extract_mb(study: Study, folder: Path | None = None) -> int:
-    """The model, and a shard of every site that is being filled while another is written."""
-    stored = study.settings["activations"]
-    return model_mb(study, folder) + 1500 + round(2 * len(study.sites) * stored["shard_mb"])
+    if folder is not None and folder.is_dir():
+        return 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2**20
+    if study.must_be_prepared:
+        return 3000
+    return 4 * study.model_config.get("parameters", 4_000_000_000) // 2**20
 
 
 def features_of(study: Study) -> int:
@@ -29,14 +67,64 @@ def features_of(study: Study) -> int:
     return max(chosen["d_sae"] or round(chosen["expansion"] * study.width), *swept, 1)
 
 
-def sae_mb(study: Study, saes: int) -> int:
+def _extract(place: _Place) -> int:
+    """The model, a shard of every site that is being filled while another is written, and pictures that wait."""
+    stored = place.study.settings["activations"]
+    shards = round(2 * len(place.study.sites) * stored["shard_mb"])
+    # One batch for each reader, one in the model and one that was read in time.
+    pictures = (place.threads + 2) * _batch_of_pictures_mb(place.study)
+    return _model(place) + 1500 + shards + pictures
+
+
+def _batch_of_pictures_mb(study: Study) -> int:
+    """Pictures of one batch: as read, as float32, and in the dtype of the model; none where the study has none."""
+    if not study.has_pictures:
+        return 0
+    config = study.model_config
+    side = config.get("vision_config", {}).get("image_size", GEMMA["image_size"])
+    tokens = config.get("mm_tokens_per_image", GEMMA["mm_tokens_per_image"])
+    values, as_read = 3 * side**2, 3 * side**2 if study.draws_pictures else 16 << 20
+    count = max(1, study.settings["activations"]["batch_tokens"] // tokens)
+    return -(-count * (as_read + 8 * values) // 2**20)
+
+
+def _train(place: _Place) -> int:
     """Weights (in bfloat16 too), gradients, two moments and pre-activations of the SAEs that train together, shuffles."""
-    chosen: dict[str, Any] = study.settings["sae"]
+    study, chosen = place.study, place.study.settings["sae"]
     sae = features_of(study) * (34 * study.width + 8 * chosen["batch_tokens"])
-    together = sae * min(chosen["at_once"], saes)
+    together = sae * min(chosen["at_once"], saes_per_site(study))
     return round(1500 + together / 2**20 + len(study.languages) * chosen["buffer_mb"])
 
 
-def codes_mb(study: Study) -> int:
+def saes_per_site(study: Study) -> int:
+    """SAEs that one job trains."""
+    return len(study.corpora) * (len(study.seeds) + len(study.variants))
+
+
+def _codes(place: _Place) -> int:
     """An SAE and a block of its dense pre-activations."""
-    return 2000 + 8 * features_of(study) * study.width // 2**20
+    return 2000 + 8 * features_of(place.study) * place.study.width // 2**20
+
+
+def _model(place: _Place) -> int:
+    return model_mb(place.study, place.folder)
+
+
+def _with_model(more: int) -> Callable[[_Place], int]:
+    return lambda place: _model(place) + more
+
+
+SIZED: dict[str, Callable[[_Place], Any]] = {
+    "prepare_model": lambda place: 4 * _model(place),
+    "generate_texts": _with_model(2000),
+    "extract": _extract,
+    "train_saes": _train,
+    "encode": _codes,
+    "measure_quality": _codes,
+    "measure_swept_quality": _codes,
+    "measure_splice": _with_model(2000),
+    "measure_swept_splice": _with_model(2000),
+    "generate_captions": _with_model(2000),
+    "inspect_tokens": _with_model(1500),
+}
+"""Rules whose memory follows from the sizes of the model, the SAEs or the pictures."""

@@ -12,9 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, adapter_for
 from crosslens.models.load import LoadedModel
-from crosslens.study import Study
-
-SHIPPED = Path("resources/architectures")
+from crosslens.study import ARCHITECTURES, Study
 
 
 class Outline:
@@ -64,6 +62,15 @@ class Outline:
         weights = sum(_count(block) for block in self.adapter.blocks[:blocks])
         return 2.0 * weights * tokens + 4.0 * heads * tokens**2 * blocks
 
+    def head_flops(self, tokens: float) -> float:
+        """Of the logits of so many tokens."""
+        return 2.0 * self.d_model * self.adapter.text_config.vocab_size * tokens
+
+    @property
+    def depth(self) -> int:
+        """Blocks."""
+        return len(self.adapter.blocks)
+
     def image_flops(self) -> float:
         """Of one picture through the vision tower: as above, with a token for each patch."""
         tower, sizes = self.adapter.vision_tower, getattr(self.config, "vision_config", None)
@@ -90,7 +97,7 @@ def outline(study: Study, config: Path | None = None) -> Outline:
         return Outline(
             id, _read_config(folder / "config.json"), str(folder), f"sizes of {folder.name}/config.json"
         )
-    shipped = SHIPPED / f"{id.split(':')[-1].replace('/', '--')}.json"
+    shipped = ARCHITECTURES / f"{id.split(':')[-1].replace('/', '--')}.json"
     try:
         pinned = {"revision": revision} if revision else {}
         found = AutoConfig.from_pretrained(id, local_files_only=True, **pinned)
@@ -109,6 +116,7 @@ def outline(study: Study, config: Path | None = None) -> Outline:
 def _read_config(path: Path) -> Any:
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
+        document.pop("parameters", None)  # no part of a config.json: see resources/architectures
         return AutoConfig.for_model(document.pop("model_type"), **document)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(

@@ -64,7 +64,10 @@ def as_text(plan: Plan) -> str:
         ],
     )
     total = _totals(plan)
-    lines += [f"  in all {total['gb']:.2f} GB, {total['inodes']:,} inodes (files, links and records)", ""]
+    lines += [
+        f"  in all {total['gb']:.2f} GB, {total['inodes']:,} inodes (files, links, records, folders and logs)",
+        "",
+    ]
     lines += _table(
         ["jobs", "count", "on", "hours in all", "hours each", "MB each"],
         [
@@ -80,7 +83,7 @@ def as_text(plan: Plan) -> str:
         ],
     )
     lines += [
-        f"  in all {total['jobs']:,} jobs, {total['gpu_hours']:.1f} GPU hours, {total['cpu_hours']:.1f} CPU hours",
+        f"  in all {total['jobs']:,} jobs, {total['gpu_hours']:.2f} GPU hours, {total['cpu_hours']:.2f} CPU hours",
         "",
         *(f"[{number}] {note}" for number, note in enumerate(notes, start=1)),
     ]
@@ -90,7 +93,7 @@ def as_text(plan: Plan) -> str:
 def _totals(plan: Plan) -> dict[str, float]:
     return {
         "gb": sum(stored.bytes for stored in plan.stored) / 1e9,
-        "inodes": sum(stored.files + 2 * stored.count for stored in plan.stored),
+        "inodes": sum(stored.inodes for stored in plan.stored),
         "jobs": sum(jobs.count for jobs in plan.jobs),
         "gpu_hours": plan.hours("gpu"),
         "cpu_hours": plan.hours("cpu"),

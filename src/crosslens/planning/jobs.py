@@ -1,0 +1,104 @@
+"""How many jobs of each rule build a study: what `snakemake -n --config run=STUDY` counts where nothing is built yet.
+
+Counted from the settings alone, as the data need not be there; `tests/test_plan.py` holds it to what Snakemake says.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from crosslens.study import Study
+
+
+def count_jobs(study: Study, parts: int, compared: Sequence[tuple[Study, int]]) -> Counter[str]:
+    """Rule → jobs, of the rules that compute.
+
+    parts: of a language. compared: the studies that `compare.with` names, with the parts of each.
+    """
+    jobs = reading_jobs(study, study.languages, parts)
+    for _ in study.sae_sites:
+        jobs += _training_jobs(study)
+    for site in study.sites:
+        jobs += _analysis_jobs(study, site)
+    jobs += _study_jobs(study)
+    for other, other_parts in compared:
+        languages = common_languages(study, other)
+        jobs += reading_jobs(other, languages, other_parts)
+        jobs["compare_models"] += len(languages)
+    return jobs
+
+
+def reading_jobs(study: Study, languages: Sequence[str], parts: int) -> Counter[str]:
+    """What gives the activations of these languages."""
+    return _counter(
+        draw_source=study.is_planted,
+        collect_source=study.names is not None,
+        prepare_model=study.must_be_prepared,
+        generate_texts=study.is_generation,
+        build_dataset=not study.is_generation,
+        extract=len(languages) * parts,
+    )
+
+
+def common_languages(study: Study, other: Study) -> list[str]:
+    """Those of a study that another one has too."""
+    return [language for language in study.languages if language in other.languages]
+
+
+def readers(study: Study, corpus: str) -> list[str]:
+    """The languages that the SAEs of a corpus are analysed in: a language's own, or all of a joint or pretrained one."""
+    return [corpus] if corpus in study.languages else study.languages
+
+
+def _training_jobs(study: Study) -> Counter[str]:
+    """At each site with SAEs: their training, a sweep over their settings, and their figures."""
+    swept = len(study.corpora) if study.variants else 0
+    measured = len(study.variants) * sum(len(readers(study, corpus)) for corpus in study.corpora)
+    return _counter(
+        train_saes=bool(study.corpora),
+        measure_swept_quality=measured,
+        measure_swept_splice=measured,
+        compare_settings=swept,
+        draw_sweep_figure=swept,
+        draw_layer_figures=1,
+        draw_gender_layer_figures=study.has_gender,
+    )
+
+
+def _analysis_jobs(study: Study, site: str) -> Counter[str]:
+    """At each site: with every SAE in every language that it is read in, and on the activations themselves."""
+    gender, several = study.has_gender, len(study.languages) > 1
+    corpora = study.corpora_at(site)
+    pairs = sum(len(readers(study, corpus)) for corpus in corpora)
+    return _counter(
+        adopt_sae=sum(site in sources for sources in study.pretrained.values()),
+        encode=pairs,
+        measure_quality=pairs,
+        measure_splice=pairs,
+        feature_statistics=pairs,
+        gender_effects=gender * pairs,
+        find_gendered_examples=len(readers(study, corpora[0])) if gender and corpora else 0,
+        fit_probe_codes=gender * pairs,
+        fit_probe_activations=gender * len(study.languages),
+        compare_languages=gender * sum(len(readers(study, corpus)) > 1 for corpus in corpora),
+        transfer_gender=gender and several,
+        retrieve_captions=several,
+        layer_summary=1,
+    )
+
+
+def _study_jobs(study: Study) -> Counter[str]:
+    """What is done once."""
+    captioned = study.has_gender and study.has_pictures
+    return _counter(
+        generate_captions=captioned * len(study.languages),
+        measure_stereotype=captioned,
+        inspect_tokens=study.settings["tokens"] is not None,
+        draw_study_figures=1,
+        draw_gender_figures=study.has_gender,
+        build_report=1,
+    )
+
+
+def _counter(**counts: int) -> Counter[str]:
+    """Of those that are not 0, as `snakemake -n` lists them."""
+    return Counter({rule: int(count) for rule, count in counts.items() if count})

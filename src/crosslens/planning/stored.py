@@ -1,0 +1,195 @@
+"""What a study stores: artifacts, bytes and files."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from crosslens.planning.jobs import readers
+from crosslens.planning.memory import saes_per_site
+from crosslens.planning.rates import Rates
+from crosslens.planning.reading import Reading
+from crosslens.sae.settings import Settings
+from crosslens.tables.arrays import rows_at_once
+
+NORM_BYTES, TOKEN_BYTES, CODE_BYTES = 4, 21, 8
+"""Raw, of a stored row's norm, of a row of the token table, and of an entry of the codes."""
+COLUMN_SHARD_BYTES = 64 << 20
+"""Of columns and codes."""
+BESIDE = 12
+"""Inodes of an artifact beside its files: links, records, folders and logs, as counted in the embedded study."""
+MODEL_FILES = 6
+"""Of a model that a rule makes: weights in bfloat16, configuration, tokenizer."""
+PLANTED_SIDE = 64
+"""Pixels of a drawn scene."""
+FEATURE_TABLES = ("feature_statistics", "gender_effects")
+"""Rules that write a row a feature, and a document."""
+RESULT_FILES = {
+    "generate_captions": 1,
+    "fit_probe_activations": 1,
+    "fit_probe_codes": 1,
+    "find_gendered_examples": 1,
+    "compare_languages": 1,
+    "transfer_gender": 1,
+    "retrieve_captions": 1,
+    "measure_stereotype": 1,
+    "measure_quality": 1,
+    "measure_splice": 1,
+    "measure_swept_quality": 1,
+    "measure_swept_splice": 1,
+    "compare_settings": 1,
+    "draw_sweep_figure": 1,
+    "draw_layer_figures": 3,
+    "draw_gender_layer_figures": 2,
+    "draw_study_figures": 2,
+    "draw_gender_figures": 3,
+    "layer_summary": 1,
+    "inspect_tokens": 4,
+    "compare_models": 2,
+    "build_report": 1,
+}
+"""Files of the one small artifact that a job of these rules makes."""
+
+
+class Stored(NamedTuple):
+    """One kind of artifact on disk."""
+
+    what: str
+    count: int
+    """Artifacts."""
+    bytes: int
+    """Of all of them."""
+    files: int
+    """Of all of them, without what is BESIDE each."""
+    basis: str
+
+    @property
+    def inodes(self) -> int:
+        """Of all of them."""
+        return self.files + BESIDE * self.count
+
+
+def stored_activations(reading: Reading, rates: Rates, languages: list[str], of: str = "") -> list[Stored]:
+    """Activations and token tables of these languages; `of` names the study where it is another one."""
+    study = reading.study
+    settings = study.settings["activations"]
+    width = 2 if settings["dtype"] == "bfloat16" else 4
+    value, column = rates.find(f"stored_share/{settings['dtype']}"), rates.find("stored_share/columns")
+    norm = NORM_BYTES * rates.find("stored_share/norms").value
+    shard_bytes = round(settings["shard_mb"] * 2**20)
+    row_bytes, sites = width * reading.model.d_model, len(study.sites)
+    found = []
+    for language in languages:
+        parts = reading.rows_of_parts(language)
+        one = round(sum(parts) * (row_bytes * value.value + norm))
+        files = sum(
+            3 + sum(_shards(part, row, shard_bytes) for row in (row_bytes, NORM_BYTES)) for part in parts
+        )
+        found += [
+            Stored(
+                f"activations {language}{of}",
+                sites * len(parts),
+                sites * one,
+                sites * files,
+                f"{one / 1e9:.3f} GB a site: {reading.model.d_model:,} × {width} bytes a row, stored as "
+                f"{value.value:.2f} of it: {value.basis}",
+            ),
+            Stored(
+                f"tokens {language}{of}",
+                len(parts),
+                round(sum(parts) * TOKEN_BYTES * column.value),
+                15 * len(parts),
+                f"{TOKEN_BYTES} bytes a row, stored as {column.value:.2f} of it: {column.basis}",
+            ),
+        ]
+    return found
+
+
+def stored_saes(reading: Reading, settings: Settings) -> list[Stored]:
+    """SAEs, those of a sweep too, and their checkpoints."""
+    study, d_model = reading.study, reading.model.d_model
+    count = saes_per_site(study) * len(study.sae_sites)
+    weights = 4 * (2 * settings.d_sae * d_model + settings.d_sae + d_model)
+    together = min(saes_per_site(study), study.settings["sae"]["at_once"]) * len(study.sae_sites)
+    others = sum(len(sources) for sources in study.pretrained.values())
+    adopted = [Stored("SAEs of others", others, others * weights, 2 * others, "assumed: as large as the own")]
+    return [
+        *(adopted if others else []),
+        Stored("SAEs", count, count * weights, 3 * count, "float32: exact"),
+        Stored(
+            "checkpoints, while training",
+            count,
+            3 * together * weights,
+            count,
+            "weights and Adam's two moments; all sites at once",
+        ),
+    ]
+
+
+def stored_codes(reading: Reading, rates: Rates, active: int) -> Stored:
+    """Of every SAE that is analysed in every language that it is read in; active: entries of a token."""
+    study, share = reading.study, rates.find("stored_share/codes")
+    rows = [
+        int(reading.counts[language].trained.sum())
+        for site in study.sites
+        for corpus in study.corpora_at(site)
+        for language in readers(study, corpus)
+    ]
+    files = sum(
+        5
+        + 2 * _shards(one * active, CODE_BYTES // 2, COLUMN_SHARD_BYTES)
+        + _shards(one, 8, COLUMN_SHARD_BYTES)
+        + _shards(one + 1, 8, COLUMN_SHARD_BYTES)
+        for one in rows
+    )
+    return Stored(
+        "codes",
+        len(rows),
+        round(sum(rows) * active * CODE_BYTES * share.value),
+        files,
+        f"{active} entries a row of {CODE_BYTES} bytes, stored as {share.value:.2f} of it: {share.basis}",
+    )
+
+
+def stored_inputs(reading: Reading, rates: Rates) -> list[Stored]:
+    """What rules make before anything is read: the model, drawn pictures, tables of samples."""
+    study, found = reading.study, []
+    if study.must_be_prepared:
+        size = 2 * reading.model.parameters
+        found.append(Stored("model", 1, size, MODEL_FILES, "2 bytes a parameter: exact"))
+    if study.draws_pictures:
+        rate = rates.find("picture_bytes")
+        side = PLANTED_SIDE if study.is_planted else study.names["emoji"]["pictures"]
+        pictures = max(counts.pictures for counts in reading.counts.values())
+        size = round(pictures * side**2 * rate.value)
+        basis = f"{side} pixels square, {rate.value:g} {rate.unit}: {rate.basis}"
+        found.append(Stored("drawn pictures", 1, size, pictures + 2, basis))
+    rate, tables = rates.find("sample_bytes"), 1 + len(study.languages) + study.is_generation
+    size = round(reading.samples * len(study.languages) * rate.value)
+    return [*found, Stored("samples", tables, size, tables, f"{rate.value:g} {rate.unit}: {rate.basis}")]
+
+
+def stored_results(jobs: Mapping[str, int], rates: Rates, features: int) -> list[Stored]:
+    """What the analyses write, by the number of jobs of every rule; features: of an SAE."""
+    rate, tables = rates.find("feature_bytes"), sum(jobs.get(rule, 0) for rule in FEATURE_TABLES)
+    small, results = rates.find("result_bytes"), {rule: jobs.get(rule, 0) for rule in RESULT_FILES}
+    files = sum(count * RESULT_FILES[rule] for rule, count in results.items())
+    count = sum(results.values())
+    return [
+        Stored(
+            "feature tables",
+            tables,
+            round(tables * features * rate.value),
+            2 * tables,
+            f"{features:,} features, {rate.value:g} {rate.unit}: {rate.basis}",
+        ),
+        Stored(
+            "documents, figures and page",
+            count,
+            round(count * small.value),
+            files,
+            f"{small.value:g} {small.unit}: {small.basis}",
+        ),
+    ]
+
+
+def _shards(rows: int, row_bytes: int, shard_bytes: int) -> int:
+    return -(-rows // rows_at_once(row_bytes, shard_bytes, rows)[1])
