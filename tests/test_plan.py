@@ -423,7 +423,7 @@ def test_a_whole_study_stores_what_was_foretold(built_once, monkeypatch):
 
 @pytest.mark.parametrize(("name", "minutes"), [("planted", 5), ("emoji_gemma", 24)])
 def test_hours_are_those_of_studies_that_were_run_on_two_cores(tmp_path, monkeypatch, name, minutes):
-    """Minutes as README.md and resources/examples/emoji_gemma have them; of emoji_gemma without the compared study."""
+    """Minutes of the whole run, as resources/examples/emoji_gemma has them too; it did not build the compared study."""
     monkeypatch.chdir(ROOT)
     settings = yaml.safe_load((ROOT / f"config/studies/{name}.yaml").read_text(encoding="utf-8"))
     if "names" in settings["source"]:
