@@ -490,7 +490,11 @@ artifact(
         "bootstraps": settings(w, "gender")["bootstraps"],
         "seed": settings(w, "gender")["seed"],
     },
-    needs=lambda w: [("generated", at(w, language=language)) for language in of(w).languages] + source_of(w),
+    # A drawn source has the planted shares to compare with.
+    needs=lambda w: [
+        *(("generated", at(w, language=language)) for language in of(w).languages),
+        *(source_of(w) if of(w).is_planted else []),
+    ],
 )
 
 

@@ -5,16 +5,51 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 
-def test_sae_training_without_peers():
-    options = "--quick --json --skip-peers --threads 1".split()
-    command = [sys.executable, BENCHMARKS / "sae_training.py", *options]
-    done = subprocess.run(command, capture_output=True, text=True)
+def measured(script: str, *options: str) -> dict:
+    """The JSON object that a benchmark prints last."""
+    done = subprocess.run([sys.executable, BENCHMARKS / script, *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    (speeds,) = json.loads(done.stdout.splitlines()[-1]).values()
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_sae_training_without_peers():
+    (speeds,) = measured("sae_training.py", *"--quick --json --skip-peers --threads 1".split()).values()
     absent = ("sparsify", "dictionary_learning", "saelens")
     assert [speeds.pop(name) for name in absent] == [None] * 3
     assert set(speeds) == {"ours", "ours_no_dead", "limit"}
     assert all(speed > 0 for speed in speeds.values())
+
+
+@pytest.fixture(scope="module")
+def small_model(tmp_path_factory):
+    """A tiny model, so that what grows with the number of samples is not hidden behind it."""
+    sys.path.append(str(Path(__file__).parent / "models"))
+    from tiny import save_tiny_text
+
+    return save_tiny_text(tmp_path_factory.mktemp("small") / "model")
+
+
+def extraction(model: Path, samples: int) -> dict:
+    options = (
+        f"--model {model} --samples {samples} --repeats 1 --batch-tokens 1024 --shard-mb 0.25 --threads 1"
+    )
+    return measured("extraction.py", *options.split(), "--json")
+
+
+def test_extraction_beside_the_forward_pass(small_model):
+    found = extraction(small_model, 40)
+    assert {"ratio_of_forward", "peak_mb"} <= found.keys() and found["rows"] > 40 * 20
+    assert 0 < found["ratio_of_forward"] < 1.5 and 0 < found["stored_bytes_per_value"] < 4
+
+
+def test_the_memory_of_extraction_does_not_grow_with_the_samples(small_model):
+    """Ten times the samples store 44 MB more; what is planned of them is some bytes a token."""
+    few, many = extraction(small_model, 250), extraction(small_model, 2500)
+    more_mb = (many["rows"] - few["rows"]) * 32 * 4 * 2 / 1e6
+    assert more_mb > 40
+    assert many["peak_mb"] - few["peak_mb"] < more_mb / 2

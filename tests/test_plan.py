@@ -344,7 +344,7 @@ def test_memory_of_an_extraction_holds_the_pictures_that_are_read_ahead(monkeypa
     one, four = (memory.job_mb("extract", real, threads=threads) for threads in (1, 4))
     assert four - one == pytest.approx(3 * 32 * 34.4, rel=0.01)
     weights = 4 * 4_300_079_472 / 2**20
-    assert one == pytest.approx(weights + 1500 + 2 * 8 * 256 + 3 * 32 * 34.4, rel=0.01)
+    assert one == pytest.approx(weights + 1500 + 4 * 8192 * 2560 * 8 * 4 / 2**20 + 3 * 32 * 34.4, rel=0.01)
     text = Study("brain_surgery", ROOT / "config/studies", SCHEMA, digests)
     assert memory.job_mb("extract", text, threads=8) == memory.job_mb("extract", text)
 

@@ -275,6 +275,12 @@ def test_a_group_has_the_documented_arrays_and_attributes(study, kind):
             assert array.shards[0] % array.chunks[0] == 0 and array.shards[1:] == array.shape[1:]
             limits = None if array.dtype.kind == "f" else np.iinfo(array.dtype)
             fill = array.fill_value
+            (compressor,) = array.compressors
+            codec = compressor.to_dict()["configuration"]
+            quick = (kind, name) == ("activations", "values")
+            assert (codec["cname"], codec["shuffle"]) == (
+                ("lz4", "bitshuffle") if quick else ("zstd", "shuffle")
+            )
             assert np.isnan(fill) if limits is None else fill == (limits.min or limits.max), name
 
 

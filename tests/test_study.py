@@ -257,12 +257,20 @@ def test_the_models_identity_follows_its_files_and_not_its_words_or_place(study,
 
 
 def test_a_hub_model_is_known_by_name_and_revision(study):
-    first = study(changed("model", {"id": "google/gemma-3-4b-it", "revision": "abc"}))
+    commits = ["0" * 40, "1" * 40]
+    first, other = (
+        study(changed("model", {"id": "google/gemma-3-4b-it", "revision": commit})) for commit in commits
+    )
     assert first.depth is None
     assert (
-        first.model_identity["name"] == "google/gemma-3-4b-it" and first.model_identity["revision"] == "abc"
+        first.model_identity["name"] == "google/gemma-3-4b-it"
+        and first.model_identity["revision"] == commits[0]
     )
-    assert study(changed("model", {"id": "google/gemma-3-4b-it"})).model_identity != first.model_identity
+    assert other.model_identity != first.model_identity
+    for moving in ({}, {"revision": "main"}):
+        unpinned = study(changed("model", {"id": "google/gemma-3-4b-it", **moving}))
+        with pytest.raises(InputError, match=r"model\.revision.*pin it"):
+            _ = unpinned.model_identity
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config/studies").glob("*.yaml")), ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""The `crosslens` command: care for the store, exchange of SAEs, fetching of text. All else is a Snakemake target."""
+"""The `crosslens` command: the store, SAEs of others, text to fetch, plans and overviews. All else is a Snakemake target."""
 
 import argparse
 import json
@@ -99,6 +99,13 @@ def _source_fetch_messages(args: argparse.Namespace) -> int:
     return 0
 
 
+def _overview(args: argparse.Namespace) -> int:
+    from crosslens.summary.overview import write_overview
+
+    print(write_overview(args.results, args.to))
+    return 0
+
+
 def _plan(args: argparse.Namespace) -> int:
     from crosslens.planning.command import told
 
@@ -114,6 +121,7 @@ def parser() -> argparse.ArgumentParser:
     _add_sae(commands)
     _add_plan(commands)
     _add_source(commands)
+    _add_overview(commands)
     return top
 
 
@@ -193,6 +201,15 @@ def _add_source(commands: argparse._SubParsersAction) -> None:
     )
     fetch.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="a new or empty folder")
     fetch.set_defaults(run=_source_fetch_messages)
+
+
+def _add_overview(commands: argparse._SubParsersAction) -> None:
+    overview = commands.add_parser(
+        "overview", help="write the numbers of all layers of a study as one JSON file, and print their tables"
+    )
+    overview.add_argument("results", type=Path, metavar="FOLDER", help="results/STUDY")
+    overview.add_argument("--to", required=True, type=Path, metavar="FILE", help="the JSON file")
+    overview.set_defaults(run=_overview)
 
 
 def main() -> None:

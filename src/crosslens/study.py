@@ -17,6 +17,7 @@ from crosslens.sources import plan
 from crosslens.store.digests import FileDigests, digest
 
 # What transformers reads of a model folder; cards and other words do not decide numbers.
+COMMIT = re.compile(r"[0-9a-f]{40}")
 MODEL_FILES = re.compile(
     r".*\.(safetensors|model|jinja)|(config|generation_config|tokenizer.*|.*processor_config|special_tokens_map"
     r"|added_tokens|vocab|chat_template|.*\.safetensors\.index)\.json|merges\.txt"
@@ -356,6 +357,14 @@ class Study:
         if self.must_be_prepared:
             return {**identity, "gguf": self.prepared_from}
         if self.model_folder is None:
+            if not COMMIT.fullmatch(model["revision"] or ""):
+                self.fail(
+                    "model.revision",
+                    f"{model['revision']!r} for {model['id']}",
+                    "the commit of the weights: what is computed from others would pass for the same",
+                    f"pin it, in quotes: it stands on the model's page, and `hf models info {model['id']}` prints it "
+                    "as sha",
+                )
             return {**identity, "revision": model["revision"]}
         files = sorted(path for path in self.model_folder.iterdir() if MODEL_FILES.fullmatch(path.name))
         return {**identity, "weights": digest([[path.name, self.digests(path)] for path in files])}

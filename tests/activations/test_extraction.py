@@ -223,12 +223,24 @@ def test_the_queue_is_bounded_and_errors_come_back():
             background.put(fail)
 
 
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (64, 4)])
+def test_many_cores_do_not_hold_as_many_batches(world, outputs, tmp_path, monkeypatch, cores, threads):
+    asked = []
+    monkeypatch.setattr(stage.torch, "get_num_threads", lambda: cores)
+    real = stage.ahead
+    monkeypatch.setattr(
+        stage, "ahead", lambda *rest, threads: asked.append(threads) or real(*rest, threads=threads)
+    )
+    extract(**world, **outputs(tmp_path, sites=("1",)))
+    assert asked == [threads]
+
+
 def test_an_error_of_the_writer_ends_the_extraction(world, outputs, tmp_path, monkeypatch, small_chunks):
     def full(path):
-        if path.name == "0":
+        if path.name == "0.new":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/disk/part.zarr")
 
-    monkeypatch.setattr("crosslens.activations.writer.sync", full)
+    monkeypatch.setattr("crosslens.store.durable.sync", full)
     with pytest.raises(InputError, match="/disk/part.zarr.*No space left.*free space"):
         extract(**world, **outputs(tmp_path))
 

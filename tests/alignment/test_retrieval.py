@@ -25,10 +25,11 @@ def _few_draws():
         yield
 
 
-def write_translations(root, *, shared: float, offset: float, images: int = IMAGES):
+def write_translations(root, *, shared: float, offset: float, images: int = IMAGES, sink: float = 0.0):
     """Captions of three tokens after a prompt token; what an image's captions share has size `shared`.
 
-    Half of the images are train, half test; `offset` is added to all of Arabic, along no image's direction.
+    Half of the images are train, half test; `offset` is added to all of Arabic, along no image's direction. sink: what the
+    first token of each caption is multiplied by, or 0 for a token like the others.
     """
     rng = np.random.default_rng(0)
     content = rng.normal(size=(images, 1, WIDTH - 1))
@@ -48,7 +49,8 @@ def write_translations(root, *, shared: float, offset: float, images: int = IMAG
         x[:, :, :-1] = rng.normal(size=(images, 4, WIDTH - 1)) + shared * content
         x[:, :, -1] = offset if language == "ar" else -offset
         x[:, 0] = 1e3
-        pooled[language] = x[:, 1:].mean(axis=1).astype(np.float32).astype(np.float64)
+        x[:, 1] *= sink or 1
+        pooled[language] = x[:, 1 + (sink > 0) :].mean(axis=1).astype(np.float32).astype(np.float64)
         table = TokenTable(
             sample_ids=tuple(frame["sample_id"].iloc[order]),
             offsets=np.arange(0, 4 * images + 1, 4),
@@ -91,7 +93,8 @@ def scores(pair, source, *, centred):
 def test_translations_are_found_in_both_directions(tmp_path):
     given, frame, pooled = write_translations(tmp_path, shared=3.0, offset=0.0)
     pair = run(given, tmp_path / "out.json")
-    assert pair["images"] == pair["images_in_common"] == 60 and pair["same_text"] == [0, 0]
+    assert pair["images"] == pair["images_in_common"] == 60
+    assert pair["same_text"] == pair["sinks"] == [0, 0]
     test, train = (frame["split"] == split for split in ("test", "train"))
     sides = {language: x[test] - x[train].mean(axis=0) for language, x in pooled.items()}
     for source, target in (("en", "ar"), ("ar", "en")):
@@ -106,6 +109,15 @@ def test_translations_are_found_in_both_directions(tmp_path):
     assert pair["cka"]["linear"]["value"] == pytest.approx(linear_cka(*raw))
     assert pair["cka"]["unbiased"]["value"] == pytest.approx(unbiased_cka(*raw))
     assert pair["cka"]["unbiased"]["null"]["p"] == 0.01
+
+
+def test_a_first_token_of_huge_norm_is_left_out_and_counted(tmp_path):
+    """Means over the other two tokens are what is compared: the rank is theirs, whatever the sink says."""
+    given, frame, pooled = write_translations(tmp_path, shared=3.0, offset=0.0, sink=300.0)
+    pair = run(given, tmp_path / "out.json")
+    assert pair["sinks"] == [IMAGES, IMAGES] and pair["dropped_samples"] == [0, 0]
+    raw = [pooled[language][frame["split"] == "test"] for language in ("en", "ar")]
+    assert pair["cka"]["unbiased"]["value"] == pytest.approx(unbiased_cka(*raw))
 
 
 def test_unrelated_captions_are_at_chance(tmp_path):

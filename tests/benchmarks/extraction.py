@@ -8,7 +8,8 @@ what else the machine does meets both alike.
 - forward: the model's own pass over the same batches, inputs ready and on the device, without unembedding (extraction
   does not need it either) and without anything being kept. It too runs inside `memory_kept`, or it would be slower.
 - extraction: everything between the plan and the finished artifacts, so tokenising, pictures, padding, capture, norms,
-  check for NaN, bfloat16, compression, disk and digests. Loading the model and planning are in neither.
+  check for NaN, bfloat16, compression, disk and the checksums that resuming goes by. Loading the model, planning, and
+  the sha256 by which the store files what is finished are in neither.
 
 Shards are small, so that as in a long run they are written while the model works and not all at the end.
 

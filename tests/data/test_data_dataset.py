@@ -9,6 +9,7 @@ from data_tables import HEADER, LEXICONS, UNLABELLED, build, people, write_csv, 
 from sklearn.metrics import cohen_kappa_score
 
 from crosslens.data.agreement import cohen_kappa
+from crosslens.data.masked import masked_text, told_in_train
 from crosslens.errors import InputError
 from crosslens.planted.source import write_source
 
@@ -70,6 +71,34 @@ def test_label_spans_are_the_gendered_words_of_the_caption(tmp_path, table):
         row = tables[language].iloc[0]
         assert [row["caption"][s:e] for s, e in json.loads(row["label_spans"])] == [female]
         assert tables[language].iloc[2]["label_spans"] == "[]"
+
+
+def test_test_images_of_which_masking_leaves_what_train_has_are_counted():
+    rows = [
+        ("", "a", "female", "train"),
+        ("in blue", "a", "female", "train"),
+        ("in green", "b", "unknown", "train"),
+        ("in red", "c", "male", "select"),
+        ("in blue", "d", "male", "test"),
+        ("in red", "e", "male", "test"),
+        ("in blue", "f", "female", "test"),
+        ("in red", "f", "female", "test"),
+        ("in green", "g", "female", "test"),
+        ("in blue", "h", "unknown", "test"),
+    ]
+    assert told_in_train(*zip(*rows, strict=True)) == (4, 2)
+
+
+def test_what_is_left_of_a_caption_are_the_words_outside_its_spans():
+    assert masked_text("A Woman, in blue.", [(2, 7, "female")], "en") == "a in blue"
+    assert masked_text("معلمةٌ: بشرة", [(0, 6, "female")], "ar") == "بشرة"
+
+
+def test_the_summary_counts_them_in_every_language(tmp_path, table):
+    _, summary = build(tmp_path / "out", table(people(30)))
+    tested = sum(c["images"] for c in summary["counts"] if c["split"] == "test" and c["gender"] != "unknown")
+    for told in summary["lexicon_hits"].values():
+        assert told["test_images"] == tested and told["test_images_told_in_train"] == 0
 
 
 def test_unknown_stays_unknown_even_if_the_caption_tells_a_gender(tmp_path, table):

@@ -49,7 +49,9 @@ def test_english_spans(text, spans):
     # in front of, white, green, other, is found, prams, August, pains, laptop, face, found her, mirror, the mirror
     "أمام أبيض أخضر أخرى يوجد عربات آب آلام لاب وجه وجدها مرآة المرآة".split()
     # lobby, pastime, as for, in safety, dog, by bicycle, her book, pair, very, plain, children, and she gave birth
-    + "بهو لهو أما آمنا كلب بدراجة كتابها زوج جدا سادة أطفال وولدت".split(),
+    + "بهو لهو أما آمنا كلب بدراجة كتابها زوج جدا سادة أطفال وولدت".split()
+    # legs, of security, for the night (with one ل too many), asked me
+    + "أرجل أمني للليل سألني".split(),
 )
 def test_arabic_look_alikes_are_no_gender(word):
     assert AR.gender_of(word) is None

@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 
 from crosslens.errors import InputError
-from crosslens.features.pooling import label_tokens, pool_activations, pool_codes, sample_blocks
+from crosslens.features.pooling import (
+    label_tokens,
+    pool_activations,
+    pool_codes,
+    sample_blocks,
+    sample_means,
+)
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
 from crosslens.tables.tokens import ROLES
@@ -63,6 +69,15 @@ def test_activations_pool_as_pandas_does(world, condition):
     )
     assert pooled.sample_ids == list(expected.index)
     np.testing.assert_allclose(pooled.values, expected.to_numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_means_are_made_of_the_samples_asked_for_alone(world):
+    stored = Activations(world.activations)
+    some = np.isin(world.table.sample, [2, 7, 11])
+    means, having = sample_means(stored, world.table, some, rows=40)
+    assert having.tolist() == [2, 7, 11] and means.shape == (3, stored.d_model)
+    whole, _ = sample_means(stored, world.table, np.ones(len(world.table), dtype=bool))
+    np.testing.assert_allclose(means, whole[[2, 7, 11]], rtol=1e-6)
 
 
 def test_block_size_does_not_change_a_bit(world, coded):

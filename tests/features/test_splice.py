@@ -9,15 +9,13 @@ import torch
 from crosslens.errors import InputError
 from crosslens.features import splice
 from crosslens.models.load import load_model
-from crosslens.sae.io import save_sae
 from crosslens.sae.model import TopKSAE
 from crosslens.tables.documents import read_json, read_table, write_table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 import tiny
+from splice_sae import SITE, perfect_sae, save
 
-SITE = "1"
-"""Where mean-ablating the random model costs something."""
 ROLES = ["prompt", "caption"]
 
 
@@ -31,21 +29,6 @@ def study(tmp_path_factory):
     frame["split"] = ["train", "select", "test", "test"] * 6
     write_table(dataset, "dataset", frame)
     return {"id": str(folder), "device": "cpu"}, dataset, images
-
-
-def save(folder: Path, sae: TopKSAE, site: str = SITE, model: str = "model") -> Path:
-    identity = {"study": "t", "corpus": "joint", "site": site, "seed": 0, "model": model, "revision": None}
-    save_sae(folder, sae, identity=identity)
-    return folder
-
-
-def perfect_sae(d: int) -> TopKSAE:
-    """x = relu(x) - relu(-x): 2d features that reconstruct everything."""
-    sae = TopKSAE(d, 2 * d, d)
-    with torch.no_grad():
-        sae.W_enc.copy_(torch.cat([torch.eye(d), -torch.eye(d)], dim=1))
-        sae.W_dec.copy_(sae.W_enc.T)
-    return sae
 
 
 def measure(study, sae: Path, out: Path, **changes) -> dict:

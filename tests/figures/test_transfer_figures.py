@@ -67,7 +67,18 @@ def test_transfer_lines_are_the_numbers_of_the_files_by_depth(files):
         "block 4",
         "block 10",
     ]
-    assert "95 % CI over test pictures or texts" in words(figure) and "labels shuffled" in words(figure)
+    assert "95 % CI over test pictures or texts" in words(figure) and "shuffled labels" in words(figure)
+
+
+def test_every_panel_shows_all_of_its_intervals():
+    rows = [
+        {"site": "2", "condition": condition, "source": "en", "target": "en", "method": "logistic"}
+        | {"auroc": 0.5, "auroc_low": low, "auroc_high": 0.8, "null_q025": 0.4, "null_q975": 0.6, "n": 10.0}
+        for condition, low in (("caption", 0.45), ("caption_whole", 0.05))
+    ]
+    for axes in transfer_figure(pd.DataFrame(rows)).axes:
+        low, high = axes.get_ylim()
+        assert low < 0.05 and high > 1
 
 
 def test_retrieval_lines_are_the_numbers_of_the_files(files):

@@ -1,11 +1,19 @@
 """The model's own captions: seeded, independent of the batch, faithful to transformers' own decoding."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from crosslens.errors import InputError
+from crosslens.figures.gender_study import stereotype_frames
+from crosslens.figures.stereotype import stereotype_figure
+from crosslens.figures.style import save
 from crosslens.gender.generate import draw_uniforms, generate_captions
-from crosslens.tables.documents import read_table
+from crosslens.gender.stereotype import stereotype
+from crosslens.report.build import stereotype_view
+from crosslens.report.findings import _stereotype
+from crosslens.tables.documents import read_json, read_table
 
 
 def _generate(tiny_model, pictures, out, **changes):
@@ -133,9 +141,25 @@ def test_sampled_tokens_follow_the_softmax():
     assert edge.tolist()[0] == 1
 
 
+def test_no_picture_hides_its_gender(tiny_model, pictures, tmp_path):
+    """A table that says the gender of every picture: nothing is captioned, and that is what is told, to the figure."""
+    generated = {language: tmp_path / language / f"{language}.parquet" for language in ("en", "ar")}
+    for language, path in generated.items():
+        assert _generate(tiny_model, pictures, path, language=language, split="select").empty
+    lexicons = {language: Path(f"resources/lexicons/gender_{language}.yaml") for language in generated}
+    out = tmp_path / "stereotype.json"
+    stereotype(generated=generated, lexicons=lexicons, truth=None, bootstraps=50, seed=0, out=out)
+    for told in read_json(out, "stereotype")["languages"].values():
+        assert (
+            told["categories"] == {} and told["overall"]["images"] == 0 and told["overall"]["share"] is None
+        )
+    save(stereotype_figure(*stereotype_frames(out)), tmp_path / "stereotype.png")
+    assert "stereotypes were not measured" in _stereotype(stereotype_view(out))["title"]
+
+
 @pytest.mark.parametrize(
     "changes",
-    [{"temperature": 0.0}, {"samples_per_image": 0}, {"temperature": -1.0}, {"split": "select"}],
+    [{"temperature": 0.0}, {"samples_per_image": 0}, {"temperature": -1.0}],
 )
 def test_bad_settings_are_told(tiny_model, pictures, tmp_path, changes):
     with pytest.raises(InputError):

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from crosslens.gender.images import ImageTable
+from crosslens.features.images import ImageTable
 from crosslens.gender.probes import (
     PENALTIES,
     accuracy,

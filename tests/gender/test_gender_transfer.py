@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from crosslens.errors import InputError
-from crosslens.gender.transfer import gender_transfer, null_band, scored
+from crosslens.features.images import ImageTable
+from crosslens.gender.probes import shuffled_fits
+from crosslens.gender.transfer import METHODS, Language, gender_transfer, null_band, scored, transfer
 from crosslens.tables.activations import create_activations, pack
 from crosslens.tables.documents import read_json, write_table
 from crosslens.tables.tokens import ROLES, TokenTable, write_tokens
@@ -116,7 +119,7 @@ def test_a_shared_direction_transfers(shared, method):
     for source, target in (("en", "en"), ("en", "ar"), ("ar", "en"), ("ar", "ar")):
         found = auroc(results, source, target, method)
         assert found["auroc"]["value"] > 0.95 and found["auroc"]["low"] > 0.9
-        assert found["null"]["p"] < 0.02 and found["null"]["q975"] < 0.7
+        assert found["separation"]["null"]["p"] < 0.02
         assert found["n"] == {"female": 24, "male": 24}
     (cosine,) = results["cosine"]
     assert cosine["value"] > 0.9 and cosine["null"]["p"] < 0.02
@@ -155,7 +158,7 @@ def test_numbers_are_those_of_a_computation_by_hand(shared):
 def test_nothing_is_read_where_nothing_is_planted(shared):
     results = shared[1]["prompt"]
     for row in results["transfer"]:
-        assert 0.25 < row["auroc"]["value"] < 0.75 and row["null"]["p"] > 0.01
+        assert 0.25 < row["auroc"]["value"] < 0.75 and row["separation"]["null"]["p"] > 0.01
     assert results["label_words"] == "none are read"
 
 
@@ -187,7 +190,7 @@ def test_transfer_may_work_one_way_only(tmp_path):
     gender = {"en": channel(0), "ar": channel(0) + channel(1, 20.0)}
     results = write_bilingual(tmp_path, gender=gender).run(tmp_path / "out.json")["caption"]
     there, back = auroc(results, "en", "ar"), auroc(results, "ar", "en")
-    assert there["auroc"]["value"] > 0.95 and there["null"]["p"] < 0.02
+    assert there["auroc"]["value"] > 0.95 and there["separation"]["null"]["p"] < 0.02
     assert back["auroc"]["value"] < there["auroc"]["low"] and back["auroc"]["value"] < 0.8
 
 
@@ -195,7 +198,7 @@ def test_an_opposite_direction_is_found_below_one_half(tmp_path):
     study = write_bilingual(tmp_path, gender={"en": channel(0), "ar": -channel(0)})
     results = study.run(tmp_path / "out.json")["caption"]
     found = auroc(results, "en", "ar")
-    assert found["auroc"]["high"] < 0.1 and found["null"]["p"] < 0.02
+    assert found["auroc"]["high"] < 0.1 and found["separation"]["null"]["p"] < 0.02
     assert results["cosine"][0]["value"] < -0.9 and results["cosine"][0]["null"]["p"] < 0.02
 
 
@@ -243,18 +246,69 @@ def test_too_few_images_of_a_gender_are_undefined_not_guessed(tmp_path):
     assert results["languages"]["ar"]["direction"]["norm"] is None
 
 
-def test_null_and_interval_of_a_score():
+def languages(rng, *, source_female, n=60) -> dict[str, Language]:
+    """Gender along the first channel, which is also the widest, in "b" and, by `source_female`, in the labels of "a"."""
+    told = {}
+    for language in ("a", "b"):
+        tables = []
+        for part in range(2):
+            female = np.arange(n) % 2 == 0
+            x = rng.normal(size=(n, WIDTH)) + 4 * female[:, None] * np.eye(WIDTH)[0]
+            known = source_female(female, rng) if language == "a" and part == 0 else female
+            ids = np.array([f"{part}{i:03d}" for i in range(n)], dtype=object)
+            gender = np.where(known, "female", "male").astype(object)
+            tables.append(ImageTable(x, ids, gender, np.full(n, "", dtype=object)))
+        told[language] = Language(*tables, dropped={"train": 0, "test": 0})
+    return told
+
+
+def test_labels_that_teach_nothing_are_not_significant_though_gender_is_the_widest_axis():
+    """Any direction tells gender in such a target, for better or worse; the labels of the source are no part of it."""
+    extreme, p = 0, {method: [] for method in METHODS}
+    for trial in range(24):
+        pooled = languages(
+            np.random.default_rng(trial), source_female=lambda female, rng: rng.permutation(female), n=40
+        )
+        told = transfer(pooled, bootstraps=0, permutations=79, seed=trial, name="caption")
+        for method in METHODS:
+            found = auroc(told, "a", "b", method)
+            p[method].append(found["separation"]["null"]["p"])
+            extreme += not 0.2 < found["auroc"]["value"] < 0.8
+    assert extreme > 12
+    for values in p.values():
+        assert np.mean(np.array(values) < 0.05) <= 0.15 and np.mean(np.array(values) < 0.5) > 0.25
+
+
+def test_labels_that_teach_are_significant_in_the_same_target():
+    pooled = languages(np.random.default_rng(0), source_female=lambda female, rng: female)
+    told = transfer(pooled, bootstraps=0, permutations=99, seed=0, name="caption")
+    for method in METHODS:
+        assert auroc(told, "a", "b", method)["separation"]["null"]["p"] == pytest.approx(0.02)
+
+
+def test_shuffled_fits_are_those_of_the_whole_width():
+    rng = np.random.default_rng(0)
+    x, rows = rng.normal(size=(30, 80)), rng.normal(size=(12, 80))
+    labels = rng.random((30, 3)) < 0.5
+    found = shuffled_fits(x, labels, rows, 0.1)
+    for i in range(3):
+        model = LogisticRegression(C=0.1, max_iter=5000, tol=1e-10).fit(x, labels[:, i])
+        np.testing.assert_allclose(found[:, i], model.decision_function(rows), atol=1e-2)
+
+
+def test_null_and_interval_of_scores():
     rng = np.random.default_rng(0)
     female = np.arange(40) % 2 == 0
-    score = np.round(rng.normal(size=40) + 0.4 * female, 1)
-    found = scored(score, female, bootstraps=300, permutations=4000, rng=rng)
-    assert found["auroc"]["value"] == pytest.approx(roc_auc_score(female, score))
-    null = [roc_auc_score(rng.permutation(female), score) for _ in range(1000)]
+    scores = np.round(rng.normal(size=(40, 500)) + 0.4 * female[:, None] * (np.arange(500) == 0), 1)
+    found = scored(scores, female, bootstraps=300, rng=rng)
+    assert found["auroc"]["value"] == pytest.approx(roc_auc_score(female, scores[:, 0]))
+    null = [roc_auc_score(female, column) for column in scores.T[1:]]
+    apart = [column[female].mean() - column[~female].mean() for column in scores.T]
     for name, level in (("q025", 0.025), ("q975", 0.975)):
-        assert found["null"][name] == pytest.approx(np.quantile(null, level), abs=0.03)
-    # two-sided p of Mann-Whitney by permutation
-    far = np.mean(np.abs(np.array(null) - 0.5) >= abs(found["auroc"]["value"] - 0.5))
-    assert found["null"]["p"] == pytest.approx(far, abs=0.05)
+        assert found["null"][name] == pytest.approx(np.quantile(null, level))
+        assert found["separation"]["null"][name] == pytest.approx(np.quantile(apart[1:], level))
+    above = np.sum(np.array(apart[1:]) >= apart[0])
+    assert found["separation"]["null"]["p"] == pytest.approx(2 * (1 + min(above, 499 - above)) / 500)
 
 
 def test_p_values_of_a_null():

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from tiny import save_tiny_vlm
 from transformers import TopPLogitsWarper
 from writers import ENDS, PROMPTS
 
@@ -211,6 +212,17 @@ def test_the_metadata_name_no_place_of_this_machine(folders, tmp_path):
         assert file.read_bytes() == (tmp_path / "i" / file.name).read_bytes()
     metadata = read_json(tmp_path / "h" / "metadata.json", "generation_metadata")
     assert metadata["model"] == {"name": "chat", "revision": "", "dtype": "float32"}
+    assert metadata["chat_template"] is True
+
+
+def test_a_vision_models_template_may_be_its_processors_alone(tmp_path):
+    """As in checkpoints that hold it as chat_template.json."""
+    folder = save_tiny_vlm(tmp_path / "model")
+    template = folder / "chat_template.jinja"
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": template.read_text()}))
+    template.unlink()
+    assert load_model(str(folder), device="cpu").tokenizer.chat_template is None
+    _, metadata, _ = _generate(folder, tmp_path / "out", max_new_tokens=2)
     assert metadata["chat_template"] is True
 
 

@@ -1,10 +1,13 @@
 """On a GPU the stages give what they give on the CPU, and the same bits when they run again.
 
-Skipped where there is none. On the CPU `pytest tests/models/test_accelerators.py` therefore says nothing.
+Skipped where there is none. `CROSSLENS_TEST_DEVICES=cpu pytest tests/models/test_accelerators.py` runs the file against
+the CPU itself, which says whether its calls are right, not whether a GPU is.
 """
 
 import importlib.util
+import os
 import sys
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ import torch
 from tiny import D_MODEL, LAYERS, digests, save_dataset, save_tiny_vlm
 
 from crosslens.activations.extract import extract
-from crosslens.features.splice import measure_splice
+from crosslens.features import splice
 from crosslens.generation.decode import decode
 from crosslens.models.hooks import capture, edit
 from crosslens.models.inputs import PADDING, Sample, build_inputs
@@ -27,11 +30,14 @@ from crosslens.tables.tokens import read_tokens
 from crosslens.tokens.measure import token_activations
 from crosslens.tokens.select import Selection
 
-sys.path.append(str(Path(__file__).parents[1] / "sae"))
+sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("sae", "features")]
 from sae_store import files_of, planted, sae_in, write_store
+from splice_sae import SITE, perfect_sae, save
 
 THERE = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-DEVICES = [name for name, is_there in THERE.items() if is_there]
+DEVICES = os.environ.get(
+    "CROSSLENS_TEST_DEVICES", " ".join(n for n, is_there in THERE.items() if is_there)
+).split()
 pytestmark = pytest.mark.skipif(not DEVICES, reason="no GPU")
 SITES = [str(Site(layer, kind)) for layer in range(LAYERS) for kind in KINDS]
 NEAR = 2e-5
@@ -69,15 +75,18 @@ def test_sites_and_logits_are_those_of_the_cpu(family, samples_of, pictures, dev
         assert torch.equal(values_of(there, samples, pictures)[2], found[2])
 
 
+def written(loaded, samples, pictures, temperature):
+    """Two texts a sample, of which some end early: decoding goes on with the rows that are left."""
+    prompts = build_inputs(loaded, samples, images=pictures, with_caption=False)
+    uniforms = torch.from_numpy(np.random.default_rng(0).random((2 * len(samples), 8)))
+    ends = list(range(0, len(loaded.tokenizer), 4))
+    return decode(loaded, prompts, uniforms, draws=2, temperature=temperature, ends=ends)
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_every_family_writes_what_it_writes_on_the_cpu(family, samples_of, pictures, device, temperature):
-    uniforms = torch.from_numpy(np.random.default_rng(0).random((4, 8)))
-
-    def written(loaded):
-        prompts = build_inputs(loaded, samples_of(family), images=pictures, with_caption=False)
-        return decode(loaded, prompts, uniforms, draws=1, temperature=temperature, ends=[7, 11, 300])
-
-    assert written(load_model(family.id, device=device)) == written(family)
+    there, samples = load_model(family.id, device=device), samples_of(family)
+    assert written(there, samples, pictures, temperature) == written(family, samples, pictures, temperature)
 
 
 def test_extraction(tmp_path, device):
@@ -137,28 +146,39 @@ def test_training(tmp_path, device, architecture):
     assert abs(fvu["once"] - fvu["cpu"]) < 0.25 * fvu["cpu"] + 0.01
 
 
-def test_splicing_nothing_changes_nothing(tmp_path, device):
-    from test_splice_sae import perfect
+def spliced(tmp_path, where, model, kind):
+    """What a perfect SAE costs the model; kind: of the dataset, with pictures or without."""
+    folder = tmp_path / where
+    dataset, images = save_dataset(folder, "en", 12, images=kind == "vision")
+    write_table(dataset, "dataset", read_table(dataset, "dataset").assign(split=["train", "test"] * 6))
+    splice.measure_splice(
+        model=model,
+        dataset=dataset,
+        images=images,
+        sae=save(folder / "sae", perfect_sae(D_MODEL), site=SITE),
+        site=SITE,
+        roles=["prompt", "caption"],
+        max_samples=8,
+        batch=4,
+        out=folder / "spliced.json",
+    )
+    return read_json(folder / "spliced.json", "spliced")
 
-    model = save_tiny_vlm(tmp_path / "model")
-    dataset, images = save_dataset(tmp_path, "en", 12)
-    frame = read_table(dataset, "dataset")
-    write_table(dataset, "dataset", frame.assign(split="test"))
-    measured = {}
-    for where in ("cpu", device):
-        measure_splice(
-            model={"id": str(model), "device": where},
-            dataset=dataset,
-            images=images,
-            sae=perfect(tmp_path / "sae", D_MODEL),
-            site="1",
-            roles=["prompt", "caption"],
-            max_samples=8,
-            batch=4,
-            out=tmp_path / f"{where}.json",
-        )
-        measured[where] = read_json(tmp_path / f"{where}.json", "spliced")
-    assert measured[device]["identity"]["max_abs_logit_difference"] == 0.0
+
+def same_costs(found, expected):
+    assert found["identity"]["max_abs_logit_difference"] == 0.0
+    assert found["tokens"] == expected["tokens"]
+    for name in ("clean", *splice.EDITS):
+        assert found["ce"][name]["value"] == pytest.approx(expected["ce"][name]["value"], rel=1e-4)
+
+
+def test_splicing(tmp_path, device):
+    model = str(save_tiny_vlm(tmp_path / "model"))
+    expected, found = (
+        spliced(tmp_path, name, {"id": model, "device": where}, "vision")
+        for name, where in (("expected", "cpu"), ("found", device))
+    )
+    same_costs(found, expected)
 
 
 def test_chosen_tokens(tmp_path, device):
@@ -181,18 +201,59 @@ def test_chosen_tokens(tmp_path, device):
         near(torch.from_numpy(there.cosine_tokens(site)), torch.from_numpy(cpu.cosine_tokens(site)))
 
 
+def half_on(loaded, place):
+    """A device map: the first half of the blocks and all around them on `place`, the other half on the CPU."""
+    names = {module: name for name, module in loaded.model.named_modules()}
+    blocks = loaded.adapter.blocks
+    around = {"", *accumulate(names[blocks].split("."), "{}.{}".format)}
+    parts = [name for name in names.values() if name not in around and name.rpartition(".")[0] in around]
+    return dict.fromkeys(parts, place) | {names[block]: "cpu" for block in blocks[LAYERS // 2 :]}
+
+
+def kept_in_memory(loaded, device):
+    """Half of the blocks are kept in the CPU's memory and brought to the GPU one by one: a model larger than it."""
+    return load_model(loaded.id, device_map=half_on(loaded, device))
+
+
+def computed_on_two_devices(loaded, device):
+    """Half of the blocks are computed on the CPU: what two GPUs do, where there is one."""
+    from accelerate.hooks import attach_align_device_hook_on_blocks
+
+    there, places = load_model(loaded.id, device=device), half_on(loaded, device)
+    attach_align_device_hook_on_blocks(
+        there.model,
+        execution_device={"": device, **places},
+        offload=dict.fromkeys(places, False),
+        skip_keys=there.model._skip_keys_device_placement,
+    )
+    found = [next(block.parameters()).device.type for block in there.adapter.blocks]
+    assert found == [device] * (LAYERS // 2) + ["cpu"] * (LAYERS // 2)
+    return there
+
+
 @pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="a device map needs accelerate")
-@pytest.mark.parametrize("kind", ["text", "vision"])
-def test_a_model_that_is_spread_over_devices(tmp_path, load_family, samples_of, pictures, device, kind):
-    """Half of the blocks on the GPU, half kept in the CPU's memory: as a model larger than the GPU."""
-    family = load_family({"text": "llama", "vision": "gemma3"}[kind])
-    prefix = {"text": "model", "vision": "model.language_model"}[kind]
-    places = {f"{prefix}.layers.{layer}": device if layer < LAYERS // 2 else "cpu" for layer in range(LAYERS)}
-    places |= {f"{prefix}.{part}": device for part in ("embed_tokens", "norm", "rotary_emb")}
-    places |= {"lm_head": device, "model.vision_tower": device, "model.multi_modal_projector": device}
-    there = load_model(family.id, device_map=places)
-    samples = samples_of(family)
+@pytest.mark.parametrize("spread", [kept_in_memory, computed_on_two_devices])
+@pytest.mark.parametrize("name", ["llama", "gemma3", "mllama"])
+def test_a_model_that_is_spread_over_devices(
+    tmp_path, load_family, samples_of, pictures, device, name, spread, monkeypatch
+):
+    family = load_family(name)
+    there, samples = spread(family, device), samples_of(family)
+    assert there.device.type == device
     expected, found = (values_of(loaded, samples, pictures) for loaded in (family, there))
     kept = expected[0].role != PADDING
     for site in SITES:
         near(found[1][site].cpu()[kept], expected[1][site][kept])
+    near(found[2].cpu()[kept], expected[2][kept])
+    for site in SITES:
+        with edit(there, site, lambda value: value + 0):
+            assert torch.equal(values_of(there, samples, pictures)[2], found[2])
+    for temperature in (0.0, 1.0):
+        assert written(there, samples, pictures, temperature) == written(
+            family, samples, pictures, temperature
+        )
+    kind, costs = "vision" if family.adapter.is_vision else "text", {}
+    for where, loaded in (("expected", family), ("found", there)):
+        monkeypatch.setattr(splice, "load_model", lambda loaded=loaded, **settings: loaded)
+        costs[where] = spliced(tmp_path, where, {"id": "model"}, kind)
+    same_costs(costs["found"], costs["expected"])

@@ -1,15 +1,30 @@
 """Every family's inputs: as its own processor makes them, with the right roles, and good for generation."""
 
 import dataclasses
+import json
 
+import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from tiny import IMAGE_SIZE
 from tiny_families import MISTRAL, PATCH, llama2_tokenizer
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+from transformers.image_utils import load_image
 
 from crosslens.errors import InputError
-from crosslens.models.inputs import PADDING, Sample, build_inputs
+from crosslens.generation.continuation import encode_continuations
+from crosslens.generation.ids import character_spans, text_of
+from crosslens.models.inputs import (
+    PADDING,
+    Sample,
+    _special_mask,
+    build_inputs,
+    collate,
+    frame,
+    load_images,
+)
 from crosslens.tables.tokens import ROLES
 
 PLAIN = ("gpt2", "gpt_neox")
@@ -73,7 +88,6 @@ BOS = {
     "qwen2": None,
     "qwen2_vl": None,
     "qwen2_5_vl": None,
-    "llava": "<s>",
     "mistral": "<s>",
     "mllama": "<|begin_of_text|>",
 }
@@ -87,6 +101,8 @@ def test_roles(family, samples_of, pictures, side, with_caption):
     ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"]
     assert torch.equal(batch.role == PADDING, mask == 0)
     kind = family.model.config.model_type
+    if kind == "llava":
+        kind = family.adapter.text_config.model_type
     default = "<bos>" if "gemma" in kind else family.tokenizer.bos_token
     expected = BOS.get(kind, default)
     for i, sample in enumerate(samples):
@@ -281,6 +297,60 @@ def test_the_day_is_not_in_the_text(load_family, samples_of):
     loaded = load_family("llama")
     batch = build_inputs(loaded, samples_of(loaded)[:1], images=None, with_caption=False)
     assert "Today Date: 26 Jul 2024" in loaded.tokenizer.decode(batch.inputs["input_ids"][0])
+
+
+@pytest.mark.parametrize("name", ["mistral", "qwen2_vl"])
+def test_the_day_is_not_in_the_text_of_templates_that_ask_for_it_at_once(
+    load_family, samples_of, monkeypatch, name
+):
+    """As Mistral Small's. The rest of the text stays to the letter, a line break at its start included."""
+    loaded = load_family(name)
+    holder = loaded.processor or loaded.tokenizer
+    plain = frame(loaded, image=loaded.adapter.is_vision, with_caption=True)
+    today = "\n{%- set today = strftime_now('%Y-%m-%d') %}<{{ today }}>\n"
+    monkeypatch.setattr(holder, "chat_template", f"\n{{{{ 'x' }}}}{today}{holder.chat_template}")
+    head, *rest = frame(loaded, image=loaded.adapter.is_vision, with_caption=True)
+    assert head == "\nx<26 Jul 2024>\n" + plain[0] and (*rest,) == plain[1:]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_seen_upright(load_family, tmp_path, orientation):
+    """As transformers' own `load_image` reads them: cameras write how a picture was held, not a turned picture."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    loaded, sample = load_family("qwen2_vl"), Sample("a", "A driver.", "Describe.", "a.png")
+    expected = load_image(str(tmp_path / "a.png"))
+    (found,) = load_images(loaded, [sample], tmp_path)
+    assert np.array_equal(np.asarray(found), np.asarray(expected))
+    batch = build_inputs(loaded, [sample], images=tmp_path, with_caption=True)
+    tokens = loaded.adapter.image_text((expected.height, expected.width))
+    assert (batch.role == ROLES.index("image")).sum() == tokens.count(loaded.processor.image_token)
+
+
+@pytest.mark.parametrize("first", ["<mask>", "<start_of_turn>"])
+def test_a_special_token_that_paligemma_writes_first_is_no_prefix(load_family, first):
+    loaded = load_family("paligemma")
+    ids = [loaded.tokenizer.convert_tokens_to_ids(first), 300, 301]
+    spans = character_spans(loaded.tokenizer, ids)
+    row = {
+        "sample_id": "a",
+        "prompt": "Describe.",
+        "caption": text_of(loaded.tokenizer, ids),
+        "token_ids": json.dumps(ids),
+        "char_start": json.dumps(spans[:, 0].tolist()),
+        "char_end": json.dumps(spans[:, 1].tolist()),
+    }
+    batch = collate(loaded, encode_continuations(loaded, [row]), [])
+    assert batch.role[0, -3] == ROLES.index("special")
+    assert batch.inputs["token_type_ids"][0, -3:].tolist() == [1, 1, 1]
+    assert not batch.inputs["token_type_ids"][0, :-3].any()
+
+
+def test_a_tokenizer_without_added_tokens_has_no_special_ids():
+    backend = Tokenizer(models.BPE(vocab={"a": 0}, merges=[]))
+    assert not _special_mask(PreTrainedTokenizerFast(tokenizer_object=backend)).any()
 
 
 def test_picture_sizes_need_the_folder(load_family, samples_of):

@@ -107,3 +107,10 @@ def test_a_llava_around_another_language_model_is_refused(load_family):
     loaded = load_family("gemma3")
     with pytest.raises(InputError, match="LLaVA with the language model 'gemma3_text'"):
         ADAPTERS["llava"](loaded.model, loaded.processor, loaded.tokenizer)
+
+
+def test_a_llava_that_sees_pictures_at_many_sizes_is_refused(load_family, monkeypatch):
+    loaded = load_family("llava")
+    monkeypatch.setattr(loaded.model.config.vision_config, "model_type", "pixtral")
+    with pytest.raises(InputError, match="LLaVA with the image encoder 'pixtral'"):
+        ADAPTERS["llava"](loaded.model, loaded.processor, loaded.tokenizer)

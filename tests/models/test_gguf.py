@@ -306,6 +306,35 @@ def test_tokens_and_offsets_are_those_of_the_tokenizer(converted):
     assert (tokenizer.chat_template is None) == (architecture == "gemma3")
 
 
+def test_a_token_that_no_merges_lead_to_is_one_for_llama_3(tmp_path):
+    """llama.cpp looks a piece up whole before it merges (`ignore_merges`), under this pre-tokenizer and not others."""
+    model, _ = tiny("llama")
+    found = {}
+
+    def vocabulary(writer, pre=None):
+        byte_level_vocabulary(Unmerged(writer), pre)
+
+    class Unmerged:
+        def __init__(self, writer):
+            self.writer = writer
+
+        def __getattr__(self, name):
+            return getattr(self.writer, name)
+
+        def add_token_list(self, tokens):
+            self.writer.add_token_list([*tokens[:-1], "xqz"])
+
+        def add_token_merges(self, merges):
+            self.writer.add_token_merges(merges[:-1])
+
+    for pre in ("llama-bpe", "gpt-2"):
+        file = tmp_path / f"{pre}.gguf"
+        write_gguf(file, model, "llama", vocabulary, change={"tokenizer.ggml.pre": pre})
+        convert(file, tmp_path / pre)
+        found[pre] = load_model(str(tmp_path / pre), device="cpu").tokenizer.tokenize("xqz")
+    assert found == {"llama-bpe": ["xqz"], "gpt-2": ["x", "q", "z"]}
+
+
 def test_the_same_file_gives_the_same_bytes(converted, tmp_path):
     _, _, file, folder = converted
     convert(file, tmp_path / "again")

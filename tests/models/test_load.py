@@ -14,10 +14,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny import D_MODEL, LAYERS, save_tiny_text
+from tiny_families import TEXT_FAMILIES, VISION_FAMILIES
 
 from crosslens.errors import InputError
-from crosslens.models.adapters import Gemma3
-from crosslens.models.load import choose_device, load_model
+from crosslens.models.adapters import Gemma3Text
+from crosslens.models.load import load_model
 
 MAIN, OLD, WITHOUT_WEIGHTS = "a" * 40, "b" * 40, "c" * 40
 
@@ -38,8 +39,14 @@ def test_bfloat16(vlm_folder):
 def test_float16_is_refused_where_it_overflows_and_only_there(vlm_folder, monkeypatch):
     with pytest.raises(InputError, match="float16 ends at 65,504, and residuals of Gemma 3 reach 800,000"):
         load_model(str(vlm_folder), dtype="float16", device="cpu")
-    monkeypatch.setattr(Gemma3, "overflows_float16", None)
+    monkeypatch.setattr(Gemma3Text, "overflows_float16", None)
     assert load_model(str(vlm_folder), dtype="float16", device="cpu").model.dtype == torch.float16
+
+
+def test_float16_is_refused_for_the_language_model_inside(load_family):
+    with pytest.raises(InputError, match="residuals of Qwen2 exceed it"):
+        load_model(load_family("llava_qwen2").id, dtype="float16", device="cpu")
+    load_model(load_family("llava").id, dtype="float16", device="cpu")
 
 
 @pytest.mark.parametrize("dtype", ["half", "float64"])
@@ -52,18 +59,7 @@ def test_bad_attention_and_device(vlm_folder):
     with pytest.raises(InputError, match="eager or sdpa"):
         load_model(str(vlm_folder), attention="flash")
     with pytest.raises(InputError, match="auto"):
-        choose_device("tpu")
-
-
-def test_auto_takes_the_first_device_that_is_there(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert choose_device("auto").type == "mps"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto").type == "cuda"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert choose_device("auto").type == "cpu"
+        load_model(str(vlm_folder), device="tpu")
 
 
 def test_a_missing_folder(tmp_path):
@@ -91,6 +87,17 @@ def test_a_device_map_puts_the_model_where_it_says(vlm_folder, vlm):
     with torch.inference_mode():
         found = loaded.model(input_ids=ids, token_type_ids=types).logits
         assert torch.equal(found, vlm.model(input_ids=ids, token_type_ids=types).logits)
+
+
+@pytest.mark.parametrize("kept", [["model.embed_tokens", "lm_head"], ["model.layers.0"]])
+def test_inputs_go_to_what_computes_where_parts_are_kept_elsewhere(tmp_path, kept):
+    """An embedding that is kept in memory or on disk is on `meta` until it runs."""
+    pytest.importorskip("accelerate", reason="a device map needs accelerate")
+    folder = save_tiny_text(tmp_path / "model")
+    parts = ["embed_tokens", "norm", "rotary_emb", *(f"layers.{layer}" for layer in range(LAYERS))]
+    places = {f"model.{part}": "cpu" for part in parts} | {"lm_head": "cpu"} | dict.fromkeys(kept, "disk")
+    loaded = load_model(str(folder), device_map=places)
+    assert loaded.device == torch.device("cpu")
 
 
 def test_a_device_map_needs_accelerate_and_no_device(vlm_folder, monkeypatch):
@@ -236,3 +243,71 @@ def test_missing_weights_are_not_made_up(vlm_folder, tmp_path):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match="no weights for 1 parameters"):
         load_model(str(folder))
+
+
+@pytest.mark.parametrize("name", [*TEXT_FAMILIES, *VISION_FAMILIES])
+def test_a_missing_tokenizer_is_not_replaced_by_an_empty_one(load_family, tmp_path, name):
+    folder = shutil.copytree(load_family(name).id, tmp_path / "model")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"tokenizer\.json"):
+        load_model(str(folder), device="cpu")
+
+
+@pytest.fixture
+def broken(load_family, tmp_path):
+    """A copy of a family's folder with other values in its (language model's) configuration, and load_model on it."""
+
+    def load(name, **changes):
+        folder = shutil.copytree(load_family(name).id, tmp_path / "model")
+        config = json.loads((folder / "config.json").read_text())
+        config.get("text_config", config).update(changes)
+        (folder / "config.json").write_text(json.dumps(config))
+        return load_model(str(folder), device="cpu")
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"), [("gpt2", "n_layer"), ("llama", "num_hidden_layers"), ("llava", "num_hidden_layers")]
+)
+def test_a_model_of_more_blocks_than_its_configuration_says_is_not_cut_off(broken, name, setting):
+    with pytest.raises(InputError, match=f"weights of {LAYERS} blocks; expected {LAYERS - 1}"):
+        broken(name, **{setting: LAYERS - 1})
+
+
+def test_masks_that_old_gpt2_files_hold_are_no_blocks(load_family, tmp_path):
+    folder = shutil.copytree(load_family("gpt2").id, tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    tensors |= {f"transformer.h.{layer}.attn.bias": torch.ones(1, 1, 8, 8) for layer in range(LAYERS)}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    assert load_model(str(folder), device="cpu").n_layers == LAYERS
+
+
+def test_weights_that_do_not_fit_the_configuration_are_told(broken):
+    with pytest.raises(InputError, match=r"mlp.*\(32, 64\); expected \(32, 48\), as config.json says"):
+        broken("llama", intermediate_size=48)
+
+
+def test_a_configuration_that_contradicts_itself_is_told(broken):
+    with pytest.raises(InputError, match=r"num_hidden_layers.*To mend: fetch config\.json again"):
+        broken("llama", num_hidden_layers="three")
+
+
+@pytest.mark.parametrize("kept", [0, 100, -1000])
+def test_cut_off_weights_are_told_by_their_file(load_family, tmp_path, kept):
+    folder = shutil.copytree(load_family("llama").id, tmp_path / "model")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:kept])
+    with pytest.raises(InputError, match=r"fetch model\.safetensors again"):
+        load_model(str(folder), device="cpu")
+
+
+@pytest.mark.parametrize("code", [{}, {"auto_map": {"AutoConfig": "configuration_brandnew.BrandNew"}}])
+def test_an_architecture_that_transformers_does_not_have(tmp_path, monkeypatch, code):
+    """Nor is anybody asked whether its code may run."""
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on stdin"))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "brandnew", "hidden_size": 8, **code}))
+    with pytest.raises(
+        InputError, match="an architecture that transformers.*choose a model of these families"
+    ):
+        load_model(str(tmp_path), device="cpu")

@@ -230,6 +230,27 @@ def _save_paligemma(text: type, **settings) -> Callable[[Path], Path]:
     return build
 
 
+def save_llava_around_qwen2(folder: Path) -> Path:
+    """As LLaVA-Interleave: all of a SigLIP tower's last layer, and pictures that are not cropped."""
+    tokenizer = qwen_tokenizer()
+    tokenizer.add_tokens("<image>", special_tokens=True)
+    processor = hf.LlavaProcessor(
+        image_processor=SiglipImageProcessorPil(size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}),
+        tokenizer=tokenizer,
+        patch_size=PATCH,
+        vision_feature_select_strategy="full",
+        chat_template=CHATML.replace("<|vision_start|><|image_pad|><|vision_end|>", "<image>"),
+    )
+    config = hf.LlavaConfig(
+        text_config=hf.Qwen2Config(**text_settings(), **_ids(tokenizer)),
+        vision_config=_siglip(),
+        image_token_index=processor.image_token_id,
+        vision_feature_select_strategy="full",
+        vision_feature_layer=-1,
+    )
+    return save(folder, hf.LlavaForConditionalGeneration, config, processor=processor)
+
+
 def save_llava(folder: Path) -> Path:
     tokenizer = llama2_tokenizer(None)
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
@@ -346,6 +367,7 @@ TEXT_FAMILIES: dict[str, Callable[[Path], Path]] = {
 VISION_FAMILIES: dict[str, Callable[[Path], Path]] = {
     "gemma3": save_tiny_vlm,
     "llava": save_llava,
+    "llava_qwen2": save_llava_around_qwen2,
     "mllama": save_mllama,
     "paligemma": _save_paligemma(hf.GemmaConfig),
     "paligemma2": _save_paligemma(

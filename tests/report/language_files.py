@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from crosslens.alignment import retrieval
-from crosslens.gender.images import ImageTable
+from crosslens.features.images import ImageTable
 from crosslens.gender.transfer import METHODS, Language, transfer
 from crosslens.tables.documents import write_json
 

@@ -46,6 +46,7 @@ def test_every_number_of_the_quality_table_is_the_files(told_study):
         "token_mean",
         "l0",
         "ce_recovered",
+        "ce_recovered_mean",
         "kl",
         "live",
         "dead",
@@ -60,6 +61,7 @@ def test_every_number_of_the_quality_table_is_the_files(told_study):
                 doc | {name: doc["baselines"][name]["ev"] for name in order[3:6]} | {"l0": doc["l0"]["mean"]}
             )
             flat["ce_recovered"] = splice["ce_recovered"]["zero"]["value"]
+            flat["ce_recovered_mean"] = splice["ce_recovered"]["mean"]["value"]
             flat["kl"] = splice["kl"]["spliced"]["value"]
             expected.append([*(flat[name] for name in order), doc["decoder_cosine"]["decoder"]["median"]])
     assert [[values[0] for _, values in row[4:]] for row in rows[1:]] == [

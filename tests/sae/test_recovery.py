@@ -182,7 +182,7 @@ def assert_same_code(state: TrainState, x: Tensor) -> None:
     differs = ((z - expected).abs() > 1e-3).float().mean()
     assert differs < 1e-5, differs
     written = expected @ state.model.W_dec + state.model.b_dec
-    x_hat = state.writes(sae.decode_dense(sae.encode_dense(x)))
+    x_hat = state.writes(sae(x))
     assert ((x_hat - written).abs().amax(1) > 1e-2).float().mean() < 1e-3
 
 

@@ -14,7 +14,7 @@ import torch
 
 from crosslens.memory import memory_kept
 from crosslens.sae import runtime
-from crosslens.sae.runtime import bfloat16_is_faster, pick_device, reproducible, until_terminated
+from crosslens.sae.runtime import bfloat16_is_faster, reproducible, until_terminated
 
 LARGE = 256 << 20
 """More than glibc ever keeps for itself of its own accord."""
@@ -138,8 +138,3 @@ def test_training_in_a_thread_leaves_signals_alone():
     thread.start()
     thread.join()
     assert found == [False]
-
-
-def test_devices():
-    assert pick_device("cpu") == torch.device("cpu")
-    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")

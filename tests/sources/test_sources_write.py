@@ -134,13 +134,15 @@ def test_messages_beside_pictures_are_refused(tmp_path, messages):
 def test_every_row_has_its_picture_or_a_reason(tmp_path, monkeypatch):
     some = emoji_names(skin_tones=False)[::10]
     teacher = next(name for name in emoji_names(skin_tones=False) if name.english == "woman teacher")
-    monkeypatch.setattr(write, "emoji_names", lambda **_: (*some, teacher))
+    turtle = teacher._replace(emoji="👩\u200d🐢", image_id="emoji_turtle", unit="emoji_turtle")
+    monkeypatch.setattr(write, "emoji_names", lambda **_: (*some, teacher, turtle))
     write_source(tmp_path, emoji={**EMOJI, "pictures": 32}, messages=None)
     rows = read_rows(tmp_path / "captions.csv")
     lacking = {
         entry["image_id"] for entry in read_json(tmp_path / "source.json", "names_source")["without_picture"]
     }
     drawn = {path.stem for path in (tmp_path / "images").iterdir()}
-    assert drawn | lacking == {row.image_id for row in rows} and not drawn & lacking and lacking
+    assert drawn | lacking == {row.image_id for row in rows} and not drawn & lacking
+    assert "emoji_turtle" in lacking and teacher.image_id in drawn
     with Image.open(tmp_path / "images/emoji_1f469-200d-1f3eb.png") as picture:
         assert picture.size == (32, 32)

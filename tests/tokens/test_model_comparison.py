@@ -101,6 +101,27 @@ def test_what_is_alike_is_found_whatever_its_rotation_scale_offset_and_order(pla
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
 
+def test_a_first_token_of_huge_norm_is_no_likeness_of_two_models(planted, tmp_path):
+    """Models without BOS: their sinks of norm 1,043 in the mean over a text would tell its length, which both share."""
+    arguments, _ = planted
+    rng = np.random.default_rng(1)
+    ids = [f"{i:03d}#0" for i in range(N)]
+    weight = LENGTH / rng.integers(3, 12, size=N)
+    given = {"tokens": {}, "activations": {}}
+    for name in ("a", "b"):
+        x = rng.normal(size=(N, LENGTH, D)) * 18 / np.sqrt(D)
+        x[:, 0] = weight[:, None] * np.eye(D)[3] * 1043
+        given["tokens"][name], given["activations"][name] = write_model(tmp_path / name, ids, {"1": x})
+    compare_models(**{**arguments, **given}, out=tmp_path / "out")
+    document = read_json(tmp_path / "out" / "comparison.json", "model_comparison")
+    assert [document["models"][name]["sinks"] for name in ("a", "b")] == [{"1": N}] * 2
+    pair = by_sites(document)["a", "1", "b", "1"]
+    assert abs(pair["unbiased_cka"]) < 0.1 and pair["unbiased_p"] > 0.05
+    compare_models(**{**arguments, **given}, max_samples=20, out=tmp_path / "few")
+    few = read_json(tmp_path / "few" / "comparison.json", "model_comparison")
+    assert few["models"]["a"]["sinks"] == {"1": 20}
+
+
 def test_fewer_samples_are_drawn_with_the_seed(planted, tmp_path):
     arguments, _ = planted
     for name, seed in (("first", 1), ("again", 1), ("other", 2)):
@@ -163,7 +184,7 @@ def test_the_same_model_twice_on_the_real_class(text_folder, tmp_path):
     table = read_tokens(tmp_path / "a" / "tokens.zarr")
     activations = Activations(made["a"]["3"])
     ids = list(reversed(table.sample_ids))
-    values = pooled(activations, table, ids, ["caption"], rows=7)
+    values, _ = pooled(activations, table, ids, ["caption"], rows=7)
     whole = activations.read(0, len(activations)).astype(np.float64)
     for i, sample_id in enumerate(ids):
         own = (table.sample == table.sample_ids.index(sample_id)) & table.has_role(["caption"])

@@ -2,16 +2,20 @@
 
 import numpy as np
 import pytest
+import torch
+from matplotlib.colors import to_hex
 from tiny import save_dataset
 
 from crosslens.errors import InputError
-from crosslens.figures.style import save
+from crosslens.figures.style import GREY, save
 from crosslens.figures.token_heatmaps import cosines_figure, dimensions_figure, sites_figure
 from crosslens.models.inputs import Sample
+from crosslens.models.load import load_model
 from crosslens.tables.arrays import open_array, open_group, read_rows
 from crosslens.tables.documents import read_json
+from crosslens.tokens import inspect
 from crosslens.tokens.inspect import cosine_rows, inspect_tokens, site_rows
-from crosslens.tokens.measure import token_activations
+from crosslens.tokens.measure import SCALES, token_activations
 from crosslens.tokens.select import Selection
 
 TEXTS = [
@@ -100,6 +104,48 @@ def test_what_cannot_be_inspected_is_refused(text_folder, tmp_path, changed, wor
     with pytest.raises(InputError, match=words):
         inspect_tokens(model={"id": str(text_folder), "device": "cpu"}, **arguments, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_without_a_selection_all_text_tokens_are_inspected(text_folder, tmp_path):
+    arguments = {
+        "texts": TEXTS,
+        "sites": ["1"],
+        "select": {},
+        "model": {"id": str(text_folder), "device": "cpu"},
+    }
+    inspect_tokens(**arguments, out=tmp_path / "out")
+    document = read_json(tmp_path / "out" / "tokens.json", "token_inspection")
+    assert {token["role"] for token in document["tokens"]} == {"prompt", "caption"}
+    assert len(document["tokens"]) == document["reference"]["tokens"]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_site_of_zeros_is_written_and_drawn(text_folder, tmp_path, monkeypatch, scale):
+    loaded = load_model(str(text_folder), device="cpu")
+    for name, module in loaded.model.named_modules():
+        if name.endswith("layers.1.mlp.down_proj"):
+            torch.nn.init.zeros_(module.weight)
+    monkeypatch.setattr(inspect, "load_model", lambda **_: loaded)
+    inspect_tokens(
+        model={}, texts=TEXTS, sites=["1", "1.mlp_out"], select=SELECT, scale=scale, out=tmp_path / "out"
+    )
+    document = read_json(tmp_path / "out" / "tokens.json", "token_inspection")
+    assert document["reference"]["median_norm"]["1.mlp_out"] == 0
+    measures = document["measures"]["1.mlp_out"]
+    assert set(measures["relative_norm"]) == {None} and set(measures["norm"]) == {0}
+    assert None not in document["measures"]["1"]["relative_norm"]
+
+
+def test_a_norm_of_zero_is_grey_and_says_so(found, tmp_path):
+    values = site_rows(found, found.relative_norms())
+    values.loc[2, "value"] = 0.0
+    figure = sites_figure(found.tokens, values, title="", what="", centre=1)
+    save(figure, tmp_path / "norms.png")
+    axes = figure.axes[0]
+    assert axes.images[0].get_array().mask.ravel().tolist() == [i == 2 for i in range(len(values))]
+    assert to_hex(axes.images[0].cmap.get_bad()) == GREY.lower()
+    assert [text.get_text() for text in axes.texts].count("0") == 1
+    assert "Grey: 0" in figure.get_supxlabel()
 
 
 def labels(axes):

@@ -13,7 +13,7 @@ from crosslens.generation.ids import character_spans, text_of
 from crosslens.models.inputs import Sample, as_sample, build_inputs
 from crosslens.models.load import load_model
 from crosslens.tables.documents import read_table
-from crosslens.tokens.measure import token_activations
+from crosslens.tokens.measure import SCALES, token_activations
 from crosslens.tokens.select import Selection
 
 SAMPLES = [
@@ -140,6 +140,26 @@ def test_dimensions_are_the_most_varying_or_the_named(everything):
         index="token", columns="dim", values="value"
     )
     np.testing.assert_array_equal(named[[7, 3]], values[:, [7, 3]])
+
+
+def test_of_one_token_the_largest_dimensions_are_drawn(text_model):
+    one = token_activations(text_model, SAMPLES, ["2"], select=Selection(positions=(2,)), language=LANGUAGES)
+    one = replace(one, values=one.values[:1], tokens=one.tokens[:1])
+    for scale in SCALES:
+        size = np.abs(one.scaled("2", scale)[0])
+        dims = one.dimensions("2", count=5, scale=scale)["dim"]
+        assert dims.tolist() == np.argsort(-size, kind="stable")[:5].tolist() and size[dims].min() > 0
+    assert one.order == "of the largest |value|"
+
+
+def test_a_nan_in_a_token_that_is_not_chosen_is_named(text_folder):
+    """The reference is of all text tokens."""
+    loaded = load_model(str(text_folder), device="cpu")
+    (last,) = loaded.tokenizer.convert_tokens_to_ids(loaded.tokenizer.tokenize(" park")[-1:])
+    with torch.no_grad():
+        loaded.model.get_input_embeddings().weight[last] = torch.nan
+    with pytest.raises(InputError, match=r"sample free, site 0.resid_pre, position \d+: found a NaN"):
+        token_activations(loaded, SAMPLES, ["0.resid_pre"], select=Selection(positions=(0,)))
 
 
 def test_a_massive_channel_drowns_nothing_when_standardised(everything):

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 import pytest
 from checkouts import ANSWERS, ANSWERS_PAGE, MINI, REPOSITORY, TOY, write_tiny_gguf
 
+from crosslens.sources.plan import DEBIAN_FONT
+
 ON_GENDER = {
     "gender_effects",
     "find_gendered_examples",
@@ -187,6 +189,9 @@ def test_studies_of_the_repository_plan_or_say_what_is_missing(fresh):
         from catalogue_files import write_catalogues
 
         write_catalogues(fresh.folder / "data/messages", {"one": {"Show the page": "اعرض الصفحة"}})
+        if not DEBIAN_FONT.is_file():
+            said = fresh.snakemake("-n", pages.pop("emoji_pictures"), fails=True)
+            assert "To mend: `apt install fonts-noto-color-emoji`" in said
     work = fresh.work(*pages.values())
     assert work["build_report"] == len(pages)
     assert work["generate_texts"] == sum(study.startswith("brain_surgery") for study in pages)

@@ -1,4 +1,4 @@
-"""One site's Zarr group, written by whole shards, with an index that lets a killed run go on where it was.
+"""One site's Zarr group, written as rows come, with an index of whole shards that lets a killed run go on where it was.
 
 Beside the group `<out>` stand `<out>.progress.json` (which shards are whole, with their checksums; replaced after the data
 are on disk) and `<out>.norms` (their norms, so that these need not be read back out of a shared shard).
@@ -17,9 +17,10 @@ import numpy as np
 from crosslens.activations.disk import checksum, disk_errors
 from crosslens.errors import InputError
 from crosslens.store.durable import replace_durably, sync
-from crosslens.tables.activations import STORED, create_activations
-from crosslens.tables.arrays import open_group, write_shard
+from crosslens.tables.activations import create_activations
+from crosslens.tables.arrays import open_group
 from crosslens.tables.documents import read_json, write_json
+from crosslens.tables.shards import ShardWriter
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 class SiteWriter:
     """Takes the rows of one site in order and leaves a finished activations group at `out`.
 
-    Making one looks for what an earlier run has left: `next_row` says where to go on. Memory: one shard.
+    Making one looks for what an earlier run has left: `next_row` says where to go on. Memory: one chunk, of about 1 MiB.
     """
 
     def __init__(
@@ -62,9 +63,8 @@ class SiteWriter:
             self.shard_rows = self._values.shards[0]
             self._keep_whole_shards()
         self.next_row = min(len(self._shards) * self.shard_rows, rows)
-        self._held = np.empty((min(self.shard_rows, rows), d_model), dtype=STORED[dtype])
-        self._held_norms = np.empty(len(self._held), dtype=np.float32)
-        self._count = 0
+        self._shard: ShardWriter | None = None
+        self._shard_norms: list[np.ndarray] = []
 
     @property
     def done(self) -> bool:
@@ -80,45 +80,38 @@ class SiteWriter:
         if skip < 0:
             raise ValueError(f"{self.out}: rows from {start} given, {self.next_row} expected")
         while skip < len(values):
-            room = min(len(self._held), self.rows - (self.next_row - self._count)) - self._count
-            taken = slice(skip, skip + room)
-            block = values[taken]
-            self._held[self._count : self._count + len(block)] = block
-            self._held_norms[self._count : self._count + len(block)] = norms[taken]
-            self._count += len(block)
+            room = min(self.shard_rows - self.next_row % self.shard_rows, self.rows - self.next_row)
+            block = values[skip : skip + room]
+            with disk_errors(self.out):
+                self._shard = self._shard or ShardWriter(self._values, len(self._shards))
+                self._shard.append(block)
+            self._shard_norms.append(norms[skip : skip + room].copy())
             self.next_row += len(block)
             skip += len(block)
-            if self._count == len(self._held) or self.done:
-                self._flush()
+            if len(block) == room:
+                self._finish_shard()
 
     def finish(self) -> None:
         """Write the norms into the group; ValueError when rows are missing."""
-        if not self.done or self._count:
+        if not self.done:
             raise ValueError(f"{self.out}: {self.next_row} of {self.rows} rows were given")
         with disk_errors(self.out):
             self._norm[:] = np.fromfile(self.norms, dtype=np.float32)
 
-    def _flush(self) -> None:
-        start = self.next_row - self._count
-        shard = start // self.shard_rows
+    def _finish_shard(self) -> None:
+        """Make the shard and its norms durable, and then say so in the index."""
+        norms = np.concatenate(self._shard_norms).tobytes()
         with disk_errors(self.out):
-            if self._count == self.shard_rows:
-                write_shard(self._values, shard, self._held)
-            else:
-                self._values[start : self.next_row] = self._held[: self._count]
-            path = self._shard_path(shard)
-            if path.exists():
-                sync(path)
-                sync(path.parent)
-            norms = self._held_norms[: self._count].tobytes()
+            values = self._shard.finish()
+            replace_durably(self._shard.path, self._shard.unfinished)
             with self.norms.open("r+b") as file:
-                file.seek(4 * start)
+                file.seek(4 * len(self._shards) * self.shard_rows)
                 file.write(norms)
                 file.flush()
                 os.fsync(file.fileno())
-            self._shards.append({"values": checksum(path), "norms": zlib.crc32(norms)})
+            self._shards.append({"values": values, "norms": zlib.crc32(norms)})
             self._write_index()
-        self._count = 0
+        self._shard, self._shard_norms = None, []
 
     def _create(self, d_model: int, dtype: str, shard_bytes: int, attributes: dict[str, Any]) -> None:
         self.index.unlink(missing_ok=True)

@@ -10,10 +10,10 @@ import pandas as pd
 
 from crosslens.alignment.cka import cka_with_null
 from crosslens.errors import InputError
+from crosslens.features.images import ImageTable, by_image
 from crosslens.features.languages import open_languages
 from crosslens.features.pooling import pool_activations
-from crosslens.gender.images import ImageTable, by_image
-from crosslens.gender.resampling import bootstrap_weights, null_band, stream
+from crosslens.features.resampling import bootstrap_weights, null_band, stream
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import TokenTable, read_tokens
@@ -45,9 +45,9 @@ def caption_retrieval(
     """
     stored = open_languages(datasets, tokens, activations)
     languages = list(stored)
-    pooled, dropped = {}, {}
+    pooled, dropped, sinks = {}, {}, {}
     for language in languages:
-        pooled[language], dropped[language] = _pool(
+        pooled[language], dropped[language], sinks[language] = _pool(
             stored[language], read_tokens(tokens[language]), read_table(datasets[language], "dataset")
         )
     texts = {language: _texts(datasets[language]) for language in languages}
@@ -63,6 +63,7 @@ def caption_retrieval(
                 "images": len(ids),
                 "images_in_common": common,
                 "dropped_samples": [dropped[language] for language in pair],
+                "sinks": [sinks[language] for language in pair],
                 "same_text": [
                     int(texts[language].reindex(ids).duplicated(keep=False).sum()) for language in pair
                 ],
@@ -77,7 +78,7 @@ def caption_retrieval(
         "seed": seed,
         "unit": "image",
         "split": "test",
-        "pooled": "mean over the caption's tokens, label words kept",
+        "pooled": "mean over the caption's tokens, label words kept, sinks left out",
         "similarity": "cosine; `centred`: each language minus the mean of its own train images",
         "bootstraps": BOOTSTRAPS,
         "shuffles": SHUFFLES,
@@ -87,14 +88,17 @@ def caption_retrieval(
     write_json(out, "retrieval", document)
 
 
-def _pool(stored: Activations, table: TokenTable, samples: pd.DataFrame) -> tuple[dict[str, ImageTable], int]:
-    """Images of `train` and `test`, and the samples that have no caption token."""
-    tables, dropped = {}, 0
+def _pool(
+    stored: Activations, table: TokenTable, samples: pd.DataFrame
+) -> tuple[dict[str, ImageTable], int, int]:
+    """Images of `train` and `test`, the samples that have no caption token, and the tokens left out as sinks."""
+    tables, dropped, sinks = {}, 0, 0
     for split in ("train", "test"):
         part = samples[samples["split"] == split]
         pooled = pool_activations(stored, table, part, condition="caption", mask_labels=False)
         tables[split] = by_image(pooled.values, pooled.sample_ids, part)
         dropped += len(pooled.dropped)
+        sinks += pooled.sinks
         if not len(tables[split]):
             raise InputError(
                 stored.paths[0],
@@ -102,7 +106,7 @@ def _pool(stored: Activations, table: TokenTable, samples: pd.DataFrame) -> tupl
                 expected="images to compare",
                 mend="read captions in this study, or leave retrieval out",
             )
-    return tables, dropped
+    return tables, dropped, sinks
 
 
 def _texts(dataset: Path) -> pd.Series:

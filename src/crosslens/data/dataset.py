@@ -13,6 +13,7 @@ from crosslens.data.agreement import gender_agreement
 from crosslens.data.captions import Row, read_rows
 from crosslens.data.images import ImageFile, Quarantined, verify_images
 from crosslens.data.labels import GENDERS, GenderCounts, find_gendered, load_lexicon, majority
+from crosslens.data.masked import masked_text, told_in_train
 from crosslens.data.splits import SPLITS, assign_splits, keep_together
 from crosslens.errors import InputError
 from crosslens.tables.documents import write_json, write_table
@@ -93,6 +94,16 @@ def build_dataset(
             table["group"] = [row.group for row in rows]
         write_table(path, "dataset", table)
 
+    tested = {
+        language: told_in_train(
+            [
+                masked_text(row.captions[language], spans, language)
+                for row, (spans, _) in zip(rows, told, strict=True)
+            ],
+            *(shared[name] for name in ("image_id", "gender", "split")),
+        )
+        for language, told in found.items()
+    }
     summary = {
         "languages": languages,
         "rows": len(rows),
@@ -112,6 +123,8 @@ def build_dataset(
                 "female": sum(count.female for count in counts[language]),
                 "male": sum(count.male for count in counts[language]),
                 "rows_with_a_hit": sum(bool(count.female or count.male) for count in counts[language]),
+                "test_images": tested[language][0],
+                "test_images_told_in_train": tested[language][1],
             }
             for language, lexicon in loaded.items()
         },

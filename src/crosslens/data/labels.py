@@ -54,19 +54,21 @@ class Entry:
             return False
         if candidate.suffix and candidate.suffix not in self.suffixes:
             return False
-        return language != "ar" or self._spelling_fits(candidate)
+        return language != "ar" or spelling_fits(candidate, self.written)
 
-    def _spelling_fits(self, candidate: Candidate) -> bool:
-        """What normalisation must not merge: a hamza may be left out but not turned into a madda.
 
-        مرآة is a mirror and no مرأة, آب is August and no أب. In two letters under a clitic even the omission is too
-        ambiguous: لاب is the "lap" of a laptop, لأب is for a father; the article alone is harmless (الاب).
-        """
-        if any(a == "آ" and b != "آ" for a, b in zip(candidate.stem, self.written, strict=True)):
-            return False
-        if len(self.written) > _SHORT or candidate.stem[0] == self.written[0]:
-            return True
-        return not candidate.suffix and candidate.prefixes[-1:] in ((), (ARTICLE,))
+def spelling_fits(candidate: Candidate, written: str) -> bool:
+    """Whether a reading may be the Arabic word `written`, without marks, that has the same normalised form as its stem.
+
+    What normalisation must not merge: a hamza may be left out but not turned into a madda. مرآة is a mirror and no
+    مرأة, آب is August and no أب. In two letters under a clitic even the omission is too ambiguous: لاب is the "lap" of
+    a laptop, لأب is for a father; the article alone is harmless (الاب).
+    """
+    if any(a == "آ" and b != "آ" for a, b in zip(candidate.stem, written, strict=True)):
+        return False
+    if len(written) > _SHORT or candidate.stem[0] == written[0]:
+        return True
+    return not candidate.suffix and candidate.prefixes[-1:] in ((), (ARTICLE,))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from itertools import product
 from typing import NamedTuple
 
 ARTICLE = "ال"
-_TATWEEL = "\u0640"
+TATWEEL = "\u0640"
 _INVISIBLE = "\u00ad\u200c\u200d"
 """Soft hyphen and the zero-width (non-)joiners: inside a word they are typography, not letters."""
 _ALEFS = str.maketrans(
@@ -20,12 +20,16 @@ _ALEFS = str.maketrans(
 _ENGLISH_JOINERS = "'’‐‑-"
 _ENGLISH_ENDING = re.compile(r"'(?:s|d|m|ll|re|ve)?$")
 
-PRONOUNS = ("ه", "ها", "هما", "هم", "هن", "ي", "ك", "كما", "كم", "كن", "نا")
+ME = "ني"
+"""The one object suffix that nouns do not take."""
+PRONOUNS = ("ه", "ها", "هما", "هم", "هن", "ي", ME, "ك", "كما", "كم", "كن", "نا")
 """Arabic possessive and object suffixes."""
 ACCUSATIVE = "ا"
 """The alif that carries the accusative tanwin of an indefinite masculine noun."""
 PREPOSITIONS = frozenset(("ب", "ل", "ك"))
-PREFIXES = ("و", "ف", "ب", "ل", "ك", "س", ARTICLE)
+QUESTION = "أ"
+"""The particle that makes a question; before the article it is no letter of its own (آلرجل)."""
+PREFIXES = (QUESTION, "و", "ف", "ب", "ل", "ك", "س", ARTICLE)
 SUFFIXES = (ACCUSATIVE, *PRONOUNS)
 
 
@@ -72,7 +76,7 @@ def strip_marks(word: str) -> str:
     """
     composed = unicodedata.normalize("NFKC", word)
     return "".join(
-        c for c in composed if c != _TATWEEL and c not in _INVISIBLE and unicodedata.category(c) != "Mn"
+        c for c in composed if c != TATWEEL and c not in _INVISIBLE and unicodedata.category(c) != "Mn"
     )
 
 
@@ -94,7 +98,8 @@ def normalise(word: str, language: str) -> str:
 
 
 def _prefix_readings() -> Iterator[tuple[str, tuple[str, ...]]]:
-    for conjunction, rest in product(
+    for question, conjunction, (written, clitics) in product(
+        ("", QUESTION),
         ("", "و", "ف"),
         (
             ("", ()),
@@ -108,7 +113,9 @@ def _prefix_readings() -> Iterator[tuple[str, tuple[str, ...]]]:
             ("لل", ("ل", ARTICLE)),
         ),
     ):
-        yield conjunction + rest[0], ((conjunction,) if conjunction else ()) + rest[1]
+        if not (question and not conjunction and clitics[:1] == (ARTICLE,)):
+            outer = tuple(particle for particle in (question, conjunction) if particle)
+            yield question + conjunction + written, outer + clitics
 
 
 _PREFIX_READINGS = tuple(sorted(_prefix_readings(), key=lambda reading: len(reading[0])))
@@ -122,7 +129,7 @@ def arabic_candidates(word: str) -> list[Candidate]:
     Which readings are words is the lexicon's to say. A noun with the article takes neither a possessive suffix nor the
     accusative alif, and behind a preposition no noun takes the latter (كاميرا is a camera, not "like a prince"). The
     article is written with a bare alif (so آلام "pains" is not the أم "mother"), and a ت before a pronoun may be an
-    opened ta marbuta (ابنتها is ابنة + ها).
+    opened ta marbuta (ابنتها is ابنة + ها). Of three ل two are written: للغة is also ل + ال + لغة.
     """
     bare = strip_marks(word)
     found = []
@@ -132,6 +139,8 @@ def arabic_candidates(word: str) -> list[Candidate]:
         rest = bare[len(written) :]
         found.append(Candidate(rest, prefixes, ""))
         if ARTICLE in prefixes:
+            if prefixes[-2:] == ("ل", ARTICLE):
+                found.append(Candidate("ل" + rest, prefixes, ""))
             continue
         for suffix in SUFFIXES:
             stem = rest.removesuffix(suffix)
@@ -140,7 +149,7 @@ def arabic_candidates(word: str) -> list[Candidate]:
             if suffix == ACCUSATIVE and not PREPOSITIONS.isdisjoint(prefixes):
                 continue
             found.append(Candidate(stem, prefixes, suffix))
-            if stem.endswith("ت") and suffix != ACCUSATIVE:
+            if stem.endswith("ت") and suffix not in (ACCUSATIVE, ME):
                 found.append(Candidate(stem[:-1] + "ة", prefixes, suffix))
     return sorted(found, key=lambda candidate: -len(candidate.stem))
 

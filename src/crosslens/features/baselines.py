@@ -1,7 +1,5 @@
 """What an SAE must beat: reconstructions fitted on train tokens that know nothing of sparse features."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -35,14 +33,6 @@ class Covariance:
         mean = self.sum_x / self.n
         _, vectors = np.linalg.eigh(self.sum_xx / self.n - np.outer(mean, mean))
         return vectors[:, ::-1][:, :rank]
-
-
-def fit_covariance(blocks: Iterable[np.ndarray]) -> Covariance:
-    """The covariance of all rows of `blocks`."""
-    covariance = Covariance()
-    for x in blocks:
-        covariance.update(x)
-    return covariance
 
 
 class PCA:

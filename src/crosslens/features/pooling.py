@@ -12,7 +12,7 @@ from scipy.sparse import csr_array, vstack
 
 from crosslens.errors import InputError
 from crosslens.features.rows import check_same_rows
-from crosslens.tables.activations import Activations
+from crosslens.tables.activations import Activations, sinks
 from crosslens.tables.codes import Codes
 from crosslens.tables.tokens import CAPTION, TokenTable
 
@@ -51,6 +51,8 @@ class PooledActivations:
     """(n) in the order of the dataset."""
     dropped: list[str] = field(default_factory=list)
     """Samples of the dataset with no token left to pool over; they have no row in `values`."""
+    sinks: int = 0
+    """Tokens left out for their norm."""
 
 
 def label_tokens(tokens: TokenTable, dataset: pd.DataFrame) -> np.ndarray:
@@ -195,21 +197,34 @@ def pool_codes(
     return PooledCodes(values, ids, dropped)
 
 
+def without_sinks(activations: Activations, tokens: TokenTable, keep: np.ndarray) -> np.ndarray:
+    """(N) bool: `keep` (N) without tokens whose norm is above SINK_FACTOR times the median of the site.
+
+    Where a text begins without BOS its first token is a sink, and a mean over the text would tell its length. The median
+    is that of all tokens of the same roles, so that it does not hang on which samples are kept.
+    """
+    check_same_rows(activations, tokens)
+    norm = activations.norms()
+    return keep & ~sinks(norm, norm[np.isin(tokens.role, np.unique(tokens.role[keep]))])
+
+
 def sample_means(
     activations: Activations, tokens: TokenTable, keep: np.ndarray, *, rows: int = 16384
-) -> np.ndarray:
-    """(n, d_model) float32: each sample's mean over its tokens with `keep` (N), fp64 sums; NaN where it has none.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means (m, d_model) float32 over the tokens with `keep` (N), fp64 sums, of the samples that have any; their indices.
 
-    Memory is bounded by about `rows` stored rows. Raises InputError where the activations are not those of the tokens.
+    Indices (m) ascend. Memory: the means and about `rows` stored rows. Raises InputError where the activations are not
+    those of the tokens.
     """
     check_same_rows(activations, tokens)
     counts = np.bincount(tokens.sample[keep], minlength=len(tokens.sample_ids))
-    means = np.full((len(tokens.sample_ids), activations.d_model), np.nan, dtype=np.float32)
+    having = np.flatnonzero(counts)
+    means = np.empty((len(having), activations.d_model), dtype=np.float32)
     for start, stop in sample_blocks(tokens.sample, rows):
         if (inside := keep[start:stop]).any():
             average, seen = averaging(tokens.sample[start:stop], inside, counts)
-            means[seen] = average @ activations.read(start, stop).astype(np.float64)
-    return means
+            means[np.searchsorted(having, seen)] = average @ activations.read(start, stop).astype(np.float64)
+    return means, having
 
 
 def pool_activations(
@@ -221,12 +236,15 @@ def pool_activations(
     mask_labels: bool = True,
     rows: int = 16384,
 ) -> PooledActivations:
-    """Mean raw activation of each sample (fp64 sums); `dataset` says which samples, and their order."""
-    keep = pooled_tokens(tokens, dataset, condition=condition, mask_labels=mask_labels)
-    means = sample_means(activations, tokens, keep, rows=rows)
+    """Mean raw activation of each sample (fp64 sums), sinks left out; `dataset` says which samples, and their order."""
+    declared = pooled_tokens(tokens, dataset, condition=condition, mask_labels=mask_labels)
+    keep = without_sinks(activations, tokens, declared)
+    if left_out := int(declared.sum() - keep.sum()):
+        log.info("%s: %d of %d tokens are sinks", activations.paths[0], left_out, declared.sum())
+    means, having = sample_means(activations, tokens, keep, rows=rows)
     counts = np.bincount(tokens.sample[keep], minlength=len(tokens.sample_ids))
     order, ids, dropped = _order(tokens, dataset, counts)
-    values = means[order]
+    values = means[np.searchsorted(having, order)]
     if not np.isfinite(values).all():
         bad = ids[int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])]
         raise InputError(
@@ -235,4 +253,4 @@ def pool_activations(
             expected="finite activations",
             mend="extract the part again",
         )
-    return PooledActivations(values, ids, dropped)
+    return PooledActivations(values, ids, dropped, left_out)

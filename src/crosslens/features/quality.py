@@ -16,7 +16,7 @@ from crosslens.features.metrics import FiringCounts, L0Counts, ReconstructionSum
 from crosslens.features.rows import blocks, of_split
 from crosslens.sae.io import sae_digest, sae_origin
 from crosslens.sae.model import SAE
-from crosslens.tables.activations import Activations
+from crosslens.tables.activations import SINK_FACTOR, Activations, sinks
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import TokenTable, read_tokens
 
@@ -33,7 +33,7 @@ def measure_quality(
     roles: Sequence[str],
     seed: int,
     out: Path,
-    sink_factor: float | None = 10.0,
+    sink_factor: float | None = SINK_FACTOR,
     device: str = "cpu",
 ) -> None:
     """Write reconstruction, sparsity, baselines and gates of the SAE in `sae` as JSON of kind `quality`.
@@ -49,7 +49,8 @@ def measure_quality(
     model = open_sae(sae, stored, device)
     declared = table.has_role(roles)
     splits = {split: declared & of_split(table, frame, split) for split in ("train", "test")}
-    sink = sinks(stored.norms(), splits["train"], sink_factor)
+    norm = stored.norms()
+    sink = sinks(norm, norm[splits["train"]], sink_factor)
     for split, keep in splits.items():
         if not (keep & ~sink).any():
             raise InputError(
@@ -103,13 +104,6 @@ def measure_quality(
             "gates": gates(measured, sparsity["mean"], fired, model.d_sae, baselines["pca"]["ev"], rank),
         },
     )
-
-
-def sinks(norm: np.ndarray, fitted: np.ndarray, factor: float | None) -> np.ndarray:
-    """(N) bool: tokens with a norm (N) above `factor` times the median norm of the `fitted` ones (N bool)."""
-    if factor is None or not fitted.any():
-        return np.zeros(len(norm), dtype=bool)
-    return norm > factor * np.median(norm[fitted])
 
 
 def measure_sae(

@@ -77,7 +77,7 @@ def measure_splice(
         "identity": lambda x: x,
         "spliced": lambda x: reconstruct(autoencoder, x),
         "zero": torch.zeros_like,
-        "mean": lambda x: mean.to(x.dtype).expand_as(x),
+        "mean": lambda x: mean.to(x.dtype).to(x.device).expand_as(x),
     }
     losses, largest, replaced = _run(loaded, site, test, images, batch, roles, edits)
     check_edits(largest)
@@ -126,16 +126,16 @@ def batches(
 
 
 def reconstruct(autoencoder: SAE, x: Tensor) -> Tensor:
-    """x (P, d) in any dtype to the reconstruction, computed in float32, in the dtype of x."""
-    return autoencoder(x.float()).to(x.dtype)
+    """x (P, d) to the reconstruction, computed in float32 where the SAE is, in the dtype and on the device of x."""
+    return autoencoder(x.float().to(autoencoder.W_dec.device)).to(x)
 
 
 def replace_at(mask: Tensor, replacement: Replacement) -> Callable[[Tensor], Tensor]:
-    """An edit that replaces the positions of `mask` (B, T) and leaves the others as they are."""
+    """An edit that replaces the positions of `mask` (B, T) and leaves the others as they are, on whatever device."""
 
     def fn(value: Tensor) -> Tensor:
-        edited = value.clone()
-        edited[mask] = replacement(value[mask])
+        edited, there = value.clone(), mask.to(value.device)
+        edited[there] = replacement(value[there])
         return edited
 
     return fn
@@ -144,15 +144,15 @@ def replace_at(mask: Tensor, replacement: Replacement) -> Callable[[Tensor], Ten
 def mean_activation(
     loaded: LoadedModel, site: str, inputs: Iterator[tuple[pd.DataFrame, Batch]], roles: Sequence[str]
 ) -> tuple[Tensor, int]:
-    """(d) float64: mean activation at `site` over the tokens of `roles`, and how many there were."""
+    """(d) float64 on the CPU: mean activation at `site` over the tokens of `roles`, and how many there were."""
     total, count = torch.zeros(loaded.d_model, dtype=torch.float64), 0
     for _, batch in inputs:
         with capture(loaded, [site], stop=True) as captured:
             loaded.model(**batch.inputs, use_cache=False)
-        x = captured[site][batch.has_role(roles)].cpu().double()
+        x = captured[site][batch.has_role(roles).to(captured[site].device)].cpu().double()
         total += x.sum(dim=0)
         count += len(x)
-    return (total / max(count, 1)).to(loaded.device), count
+    return total / max(count, 1), count
 
 
 def _run(

@@ -26,7 +26,7 @@ _STEREOTYPE = {
     ],
     "fits": ["language", "r", "r_low", "r_high", "mae", "categories"],
 }
-_PROBES = ["site", "corpus", "language", "condition", "probe", "auroc", "low", "high", "n", "majority"]
+_PROBES = ["site", "corpus", "language", "condition", "probe", "auroc", "low", "high", "n"]
 
 
 def gender_figures(*, layers: dict[str, Path], stereotype: Path | None, out: Path) -> None:
@@ -59,7 +59,7 @@ def probes_frame(summaries: list[Document]) -> pd.DataFrame:
             of = {"site": summary("site")} | {
                 name: record[name] for name in ("corpus", "language", "condition")
             }
-            of |= {"n": record["n"], "majority": record["majority"]}
+            of["n"] = record["n"]
             bounds = {"low": record["auroc_low"], "high": record["auroc_high"]}
             if corpus == "activations":
                 rows.append({**of, **bounds, "probe": "activations", "auroc": record["auroc"]})

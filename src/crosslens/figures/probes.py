@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from crosslens.figures.gender_features import CONDITIONS
 from crosslens.figures.sites import runs, site_ticks
-from crosslens.figures.style import BLUE, BROWN, GREEN, GREY, heading, nothing, style
+from crosslens.figures.style import BLUE, BROWN, GREEN, GREY, auroc_axis, heading, nothing, style
 from crosslens.summary.names import language_name, site_order
 
 _PROBES = {
@@ -17,10 +17,9 @@ _PROBES = {
 
 
 def probes_figure(probes: pd.DataFrame) -> Figure:
-    """AUROC with CI against the site, a row per condition and a column per language; the majority class is .5.
+    """AUROC with CI against the site, a row per condition and a column per language; chance is .5.
 
-    probes: rows (site, language, condition, probe, auroc, low, high, n, majority): probe in
-    activations/codes/shuffled/control.
+    probes: rows (site, language, condition, probe, auroc, low, high, n): probe in activations/codes/shuffled/control.
     """
     sites = sorted(set(probes["site"]), key=site_order)
     languages, conditions = (list(dict.fromkeys(probes[key])) for key in ("language", "condition"))
@@ -38,6 +37,7 @@ def probes_figure(probes: pd.DataFrame) -> Figure:
         for row in grid:
             row[0].set_ylabel("AUROC on test")
         if not probes.empty:
+            auroc_axis(grid[0][0], probes[["auroc", "low"]])
             handles, labels = grid[0][0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=5)
         heading(figure, "Gender probes per layer (logistic regression)", "")
@@ -51,7 +51,7 @@ def _panel(axes, rows: pd.DataFrame, sites: list[str], language: str, condition:
         axes.set_title(title)
         nothing(axes)
         return
-    axes.axhline(0.5, color="#333333", linewidth=1, linestyle="--", label="majority class")
+    axes.axhline(0.5, color="#333333", linewidth=1, linestyle="--", label="chance")
     for shift, (probe, (name, shade, mark)) in enumerate(_PROBES.items()):
         some = rows[rows["probe"] == probe].sort_values("site", key=lambda c: c.map(sites.index))
         if some.empty:
@@ -64,8 +64,7 @@ def _panel(axes, rows: pd.DataFrame, sites: list[str], language: str, condition:
             axes.plot(x[at], some["auroc"][at], mark, color=shade, markersize=4.5, linewidth=1.2, label=label)
     first = rows.iloc[0]
     axes.set_title(
-        f"{title}\nn = {int(first['n'])} test pictures or texts, majority class {first['majority']:.2f}; bars: 95 % CI",
+        f"{title}\nn = {int(first['n'])} test pictures or texts; bars: 95 % CI",
         fontsize=8.5,
     )
     site_ticks(axes, sites)
-    axes.set_ylim(min(0.3, axes.get_ylim()[0]), 1.03)

@@ -11,7 +11,12 @@ from crosslens.summary.records import main_corpora
 _PANELS = (
     ("ev", "explained variance", "Explained variance (1 = perfect)"),
     ("l0", "active features per token", "L0"),
-    ("ce_recovered", "share of the loss recovered", "Cross-entropy recovered"),
+    (
+        "ce_recovered",
+        "share of the loss recovered",
+        "Cross-entropy recovered (ablation: zeros)",
+    ),
+    ("ce_recovered_mean", "share of the loss recovered", "Cross-entropy recovered (ablation: the mean)"),
 )
 _BASELINES = {
     "pca": ("x", "PCA of rank L0"),
@@ -22,16 +27,16 @@ _PRETRAINED = ("D:", "^:", "v:", "P:")
 
 
 def quality_figure(quality: pd.DataFrame) -> Figure:
-    """EV with baselines, L0 and CE recovered against the site; colour = language, line = corpus.
+    """EV with baselines, L0 and CE recovered (two ablations) against the site; colour = language, line = corpus.
 
-    quality: rows (site, corpus, language, metric, baseline, value, low, high, n): metric ev/l0/ce_recovered; baseline is "" for
+    quality: rows (site, corpus, language, metric, baseline, value, low, high, n): metric one of _PANELS; baseline is "" for
     the SAE or one of pca/token_mean/random_dictionary; rows with no value are left out by the caller.
     """
     sites = sorted(set(quality["site"]), key=site_order)
     languages, marks = list(dict.fromkeys(quality["language"])), _marks(quality["corpus"])
     with style():
-        figure = Figure(figsize=(11.5, 4.6))
-        panels = figure.subplots(1, len(_PANELS))
+        figure = Figure(figsize=(11.5, 7.4))
+        panels = figure.subplots(2, 2).flat
         for axes, (metric, unit, title) in zip(panels, _PANELS, strict=True):
             rows = quality[quality["metric"] == metric]
             axes.set(title=title)
@@ -48,10 +53,10 @@ def quality_figure(quality: pd.DataFrame) -> Figure:
             axes.set(ylabel=unit)
             if metric == "l0":
                 axes.set_ylim(0, 1.08 * rows["value"].max())
-            elif metric == "ce_recovered":
+            elif metric != "ev":
                 # tiny differences near 1 must not fill the panel
                 axes.set_ylim(min(0.8, rows[["value", "low"]].min().min() - 0.02), 1.01)
-        handles, labels = panels[0].get_legend_handles_labels()
+        handles, labels = figure.axes[0].get_legend_handles_labels()
         known = dict(zip(labels, handles, strict=True))
         figure.legend(known.values(), known.keys(), loc="outside right center", fontsize=8)
         tokens = quality.loc[quality["metric"] == "ev", "n"]
@@ -60,7 +65,8 @@ def quality_figure(quality: pd.DataFrame) -> Figure:
             figure,
             "SAE quality per layer",
             f"{n}. Markers without a line: baselines on the same tokens, with the L0 of the first SAE of a language.\n"
-            "Bars: 95 % CI over pictures or texts (cross-entropy only).",
+            "Bars: 95 % CI over pictures or texts (cross-entropy only). Cross-entropy recovered: 1 where the SAE in the "
+            "activation's place costs nothing, 0 where as much as the ablation, negative where more.",
         )
     return figure
 

@@ -10,7 +10,7 @@ from crosslens.figures.style import numeric, save
 from crosslens.summary.reading import Document
 from crosslens.summary.records import BASELINES
 
-METRICS = ("ev", "l0", "ce_recovered")
+METRICS = ("ev", "l0", "ce_recovered", "ce_recovered_mean")
 _QUALITY = ["site", "corpus", "language", "metric", "baseline", "value", "low", "high", "n"]
 
 

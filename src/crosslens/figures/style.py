@@ -14,19 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 DPI = 150
-BLUE, ORANGE, GREEN, RED, PINK, BROWN, ROSE, GREY, YELLOW, SKY = (
+BLUE, ORANGE, GREEN, RED, PINK, BROWN, GREY, SKY = (
     "#0173B2",
     "#DE8F05",
     "#029E73",
     "#D55E00",
     "#CC78BC",
     "#CA9161",
-    "#FBAFE4",
     "#949494",
-    "#ECE133",
     "#56B4E9",
 )
-"""seaborn's `colorblind` palette, copied so that drawing need not import seaborn (a test compares the two)."""
+"""Of seaborn's `colorblind` palette, copied so that drawing need not import seaborn (a test compares the two)."""
 LANGUAGE_COLOURS = {"en": BLUE, "ar": ORANGE}
 CORPUS_COLOURS = {"joint": GREEN, **LANGUAGE_COLOURS}
 FEMALE, MALE = PINK, GREEN
@@ -82,6 +80,15 @@ def heading(figure: Figure, title: str, note: str) -> None:
     note = "\n".join(textwrap.fill(line, width) for line in note.splitlines())
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color="#444444")
+
+
+def auroc_axis(axes: Axes, scores: pd.DataFrame) -> None:
+    """Limits that hold every score and interval of `scores`: once for all panels that share the axis.
+
+    A panel that sets limits of what it has itself freezes them for the panels after it.
+    """
+    lowest = scores.min().min()
+    axes.set_ylim(min(0.3, lowest - 0.02), 1.03)
 
 
 def nothing(axes: Axes, words: str = "not measured") -> None:

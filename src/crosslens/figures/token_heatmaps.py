@@ -4,13 +4,14 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from crosslens.figures.style import heading, style
+from crosslens.figures.style import GREY, heading, style
 from crosslens.summary.names import site_name
 
 _DIVERGING = "RdBu_r"
@@ -23,19 +24,27 @@ _MOST_WRITTEN = 14
 
 
 def dimensions_figure(
-    tokens: pd.DataFrame, values: pd.DataFrame, *, site: str, scale: str, limit: float | None = None
+    tokens: pd.DataFrame,
+    values: pd.DataFrame,
+    *,
+    site: str,
+    scale: str,
+    order: str = "",
+    limit: float | None = None,
 ) -> Figure:
     """Token × dimension at one site, colours symmetric around 0.
 
     tokens: a row a token in the order drawn, columns sample, position, display. values: rows (token, dim, value), token
     being the place in `tokens`; dimensions are drawn in the order of their first row. scale: says what a value is.
-    limit: of the colours; the 98th percentile of |value| without it, so that a few channels do not drown the rest.
+    order: which dimensions these are, in words. limit: of the colours; the 98th percentile of |value| without it, so that
+    a few channels do not drown the rest.
     """
     dims = list(dict.fromkeys(values["dim"]))
     grid = values.pivot(index="token", columns="dim", values="value")[dims].to_numpy()
     size = np.abs(grid)
     limit = float(np.quantile(size, 0.98)) if limit is None else limit
     beyond = int((size > limit).sum())
+    which = f"Dimensions {order} first. " if order else ""
     with style():
         figure = Figure(figsize=(max(6.5, 2.6 + 0.17 * len(dims)), _height(tokens)))
         axes = figure.subplots()
@@ -47,8 +56,8 @@ def dimensions_figure(
         heading(
             figure,
             f"Tokens and dimensions, {site_name(site)}",
-            f"n = {_count(tokens)}; one forward pass each, no interval.\nValue: {scale}.\nColours end at "
-            f"±{limit:.3g}: {beyond} of {grid.size} cells lie beyond.",
+            f"n = {_count(tokens)}; one forward pass each, no interval.\nValue: {scale}.\n"
+            f"{which}Colours end at ±{limit:.3g}: {beyond} of {grid.size} cells lie beyond.",
         )
     return figure
 
@@ -60,16 +69,18 @@ def sites_figure(
 
     tokens: as in `dimensions_figure`. values: rows (token, site, value), sites in the order of their first row.
     centre: 1 for a ratio (logarithmic colours, equally far both ways), 0 for a signed number, None for one without sign.
+    A ratio of 0 has no place among the colours; it is grey, as is NaN.
     """
     sites = list(dict.fromkeys(values["site"]))
     grid = values.pivot(index="token", columns="site", values="value")[sites].to_numpy()
+    coloured = np.isfinite(grid) & ((grid > 0) | (centre != 1))
     written = len(sites) <= _MOST_WRITTEN
     with style():
         figure = Figure(figsize=(max(6.5, 2.6 + (0.42 if written else 0.2) * len(sites)), _height(tokens)))
         axes = figure.subplots()
-        norm = _norm(grid, centre)
-        cmap = "viridis" if centre is None else _DIVERGING
-        image = axes.imshow(grid, cmap=cmap, norm=norm, aspect="auto")
+        norm = _norm(grid[coloured], centre)
+        cmap = colormaps["viridis" if centre is None else _DIVERGING].with_extremes(bad=GREY)
+        image = axes.imshow(np.ma.array(grid, mask=~coloured), cmap=cmap, norm=norm, aspect="auto")
         _token_axis(axes, tokens)
         axes.set_xticks(range(len(sites)), sites, rotation=90 if max(map(len, sites)) > 3 else 0, fontsize=8)
         axes.set_xlabel("site (block, alone its output)")
@@ -80,7 +91,8 @@ def sites_figure(
             bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 3, 5, 7)))
             bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
             bar.ax.yaxis.set_minor_locator(NullLocator())
-        heading(figure, title, f"n = {_count(tokens)}; one forward pass each, no interval.")
+        grey = "" if coloured.all() else " Grey: 0, or nothing to divide by (–)."
+        heading(figure, title, f"n = {_count(tokens)}; one forward pass each, no interval.{grey}")
     return figure
 
 
@@ -157,24 +169,25 @@ def _token_axis(axes: Axes, tokens: pd.DataFrame) -> None:
         )
 
 
-def _norm(grid: np.ndarray, centre: float | None) -> Normalize:
+def _norm(values: np.ndarray, centre: float | None) -> Normalize:
     if centre is None:
-        return Normalize(float(grid.min()), float(grid.max()))
+        return Normalize(float(values.min()), float(values.max()))
     if centre == 1:
-        furthest = max(float(np.exp(np.abs(np.log(grid)).max())), 1.5)
+        furthest = float(np.exp(np.abs(np.log(values)).max(initial=np.log(1.5))))
         return LogNorm(1 / furthest, furthest)
-    furthest = float(np.abs(grid - centre).max()) or 1.0
+    furthest = float(np.abs(values - centre).max()) or 1.0
     return TwoSlopeNorm(centre, centre - furthest, centre + furthest)
 
 
 def _write(axes: Axes, grid: np.ndarray, image) -> None:
+    colours = image.cmap(image.norm(image.get_array()))
     for (row, column), value in np.ndenumerate(grid):
-        red, green, blue, _ = image.cmap(image.norm(value))
+        red, green, blue, _ = colours[row, column]
         dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
         axes.text(
             column,
             row,
-            f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}",
+            "–" if np.isnan(value) else f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}",
             ha="center",
             va="center",
             fontsize=6.5,

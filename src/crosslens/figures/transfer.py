@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from crosslens.figures.gender_features import CONDITIONS
 from crosslens.figures.sites import runs, site_ticks
-from crosslens.figures.style import colour, heading, nothing, style
+from crosslens.figures.style import auroc_axis, colour, heading, nothing, style
 from crosslens.summary.names import language_name, site_order
 from crosslens.summary.reading import Document
 
@@ -51,6 +51,7 @@ def transfer_figure(transfer: pd.DataFrame) -> Figure:
         if transfer.empty:
             nothing(grid[0][0])
         else:
+            auroc_axis(grid[0][0], transfer[["auroc", "auroc_low", "null_q025"]])
             handles = {}
             for axes in grid.flat:
                 handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
@@ -59,8 +60,8 @@ def transfer_figure(transfer: pd.DataFrame) -> Figure:
             figure,
             "Gender direction learned in one language, tested in another",
             "Learned on train, scored on test pictures or texts; colour: the language it is learned in; dashed: tested in "
-            "another.\nBands: 95 % CI over test pictures or texts. Grey: 95 % of scores with the test labels shuffled "
-            "(widest of the lines).",
+            "another.\nBands: 95 % CI over test pictures or texts. Grey: 95 % of directions that were learned from "
+            "shuffled labels (widest of the lines).",
         )
     return figure
 
@@ -102,4 +103,3 @@ def _panel(axes: Axes, rows: pd.DataFrame, sites: list[str]) -> None:
             )
     axes.axhline(0.5, color="#333333", linewidth=0.9, linestyle=":", label="chance")
     site_ticks(axes, sites)
-    axes.set_ylim(min(0.3, axes.get_ylim()[0]), 1.02)

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from crosslens.errors import InputError
+from crosslens.features.images import ImageTable, by_image
 from crosslens.features.pooling import pool_codes
+from crosslens.features.resampling import bootstrap_weights, stream
 from crosslens.gender.correlation import fisher_interval, pearson, spearman
-from crosslens.gender.images import ImageTable, by_image
 from crosslens.gender.moments import cohen_d, moments
-from crosslens.gender.resampling import bootstrap_weights, stream
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import read_tokens

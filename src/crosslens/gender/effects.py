@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csc_array, csr_array
 
+from crosslens.features.images import by_image
 from crosslens.features.pooling import pool_codes
-from crosslens.gender.images import by_image
+from crosslens.features.resampling import bootstrap_weights, shuffled_labels, stream
 from crosslens.gender.location import benjamini_hochberg, mann_whitney, rank_columns, welch
 from crosslens.gender.moments import cohen_d, hedges_factor, moments
-from crosslens.gender.resampling import bootstrap_weights, shuffled_labels, stream
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json, write_table
 from crosslens.tables.tokens import read_tokens

@@ -1,5 +1,6 @@
 """The model's own captions of pictures: constant prompt, sampled with a stream of its own for every draw."""
 
+import logging
 import shutil
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from crosslens.errors import InputError
 from crosslens.generation.batches import in_batches
 from crosslens.generation.decode import decode
 from crosslens.generation.ids import end_tokens
@@ -17,6 +17,8 @@ from crosslens.generation.sampling import check_sampling, draw_uniforms
 from crosslens.models.inputs import build_inputs
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.tables.documents import read_table, write_table
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ["sample_id", "image_id", "category", "draw", "text", "tokens"]
 
@@ -40,7 +42,8 @@ def generate_captions(
 
     `batch` is the number of captions decoded at once. Writes parquet of kind generated: sample_id (the first
     sample of the image), image_id, category, draw (from 0), text, tokens (the generated ids without the end
-    token, list of int64). A draw depends on seed, language, image and draw number, not on the batch it is in.
+    token, list of int64); no rows where there is no such picture. A draw depends on seed, language, image and draw
+    number, not on the batch it is in.
     Finished batches are kept beside `out` until the end, so that a killed run goes on where it was.
     """
     check_sampling(
@@ -50,7 +53,12 @@ def generate_captions(
         max_new_tokens=max_new_tokens,
         batch=batch,
     )
-    rows = _pictures(read_table(dataset, "dataset"), split, gender, dataset)
+    rows = _pictures(read_table(dataset, "dataset"), split, gender)
+    if rows.empty:
+        # Every picture's gender may be known: no captions are what there is to measure then.
+        log.warning("%s: no picture of split %s and gender %s to caption", dataset, split, gender)
+        write_table(out, "generated", rows.assign(draw=0, text="", tokens=None)[COLUMNS])
+        return
     parts = out.parent / "generated_batches"
     load = cache(lambda: load_model(**model))
     captions = in_batches(
@@ -74,22 +82,14 @@ def generate_captions(
     shutil.rmtree(parts)
 
 
-def _pictures(samples: pd.DataFrame, split: str, gender: str | None, where: Path) -> pd.DataFrame:
+def _pictures(samples: pd.DataFrame, split: str, gender: str | None) -> pd.DataFrame:
     """The first sample of each image that is asked for, in the order of the dataset."""
     keep = pd.Series(True, index=samples.index)
     if split != "all":
         keep &= samples["split"] == split
     if gender is not None:
         keep &= samples["gender"] == gender
-    rows = samples[keep].drop_duplicates("image_id")
-    if rows.empty:
-        raise InputError(
-            where,
-            found=f"no picture of split {split} and gender {gender}",
-            expected="at least one",
-            mend="choose another split or gender for the generated captions",
-        )
-    return rows
+    return samples[keep].drop_duplicates("image_id")
 
 
 def sample_captions(

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array, issparse
 
+from crosslens.features.images import ImageTable, by_image
 from crosslens.features.pooling import pool_activations, pool_codes
-from crosslens.gender.images import ImageTable, by_image
-from crosslens.gender.resampling import bootstrap_weights, stream
+from crosslens.features.resampling import bootstrap_weights, stream
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json
@@ -173,6 +173,26 @@ def _path(x_train: Any, y_train: np.ndarray, x_test: Any, penalties: tuple[float
     for penalty in penalties:
         model.set_params(C=penalty)
         scores.append(model.fit(x_train, y_train).decision_function(x_test))
+    return scores
+
+
+def shuffled_fits(x_train: np.ndarray, labels: np.ndarray, x_test: np.ndarray, penalty: float) -> np.ndarray:
+    """(m, B) decision values of x_test (m, d) by a fit to x_train (n, d) under each column of `labels` (n, B) bool.
+
+    Standardised inputs. Their L2 fit lies in the span of the centred rows, so it is found in at most n dimensions.
+    """
+    import sklearn
+    from sklearn.linear_model import LogisticRegression
+
+    centre = x_train.mean(axis=0)
+    left, sizes, axes = np.linalg.svd(x_train - centre, full_matrices=False)
+    kept = sizes > 1e-10 * max(sizes[0], 1e-300)
+    train, test = left[:, kept] * sizes[kept], (x_test - centre) @ axes[kept].T
+    scores = np.empty((len(x_test), labels.shape[1]))
+    with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
+        for i, female in enumerate(labels.T):
+            model = LogisticRegression(C=penalty, max_iter=1000, tol=1e-3).fit(train, female)
+            scores[:, i] = model.decision_function(test)
     return scores
 
 

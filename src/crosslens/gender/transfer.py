@@ -10,12 +10,12 @@ import numpy as np
 from scipy.stats import rankdata
 
 from crosslens.errors import InputError
+from crosslens.features.images import ImageTable, by_image
 from crosslens.features.languages import open_languages
 from crosslens.features.pooling import CONDITIONS as POOLED
 from crosslens.features.pooling import pool_activations
-from crosslens.gender.images import ImageTable, by_image
-from crosslens.gender.probes import FOLDS, auroc, fit_and_score
-from crosslens.gender.resampling import bootstrap_weights, null_band, stream
+from crosslens.features.resampling import bootstrap_weights, null_band, stream
+from crosslens.gender.probes import FOLDS, auroc, fit_and_score, shuffled_fits
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import TokenTable, read_tokens
@@ -88,7 +88,11 @@ def gender_transfer(
         "permutations": permutations,
         "methods": METHODS,
         "nulls": {
-            "auroc": "gender shuffled over the target's test images, the scores as they are; two-sided p",
+            "auroc": "gender shuffled over the source's train images, and learned and scored anew: where the target's "
+            "images differ in few directions, any of these may tell its genders apart, so that the band is wide; "
+            "two-sided p",
+            "separation": "the same shuffles; a direction that labels teach in vain is short as well, so that this p says "
+            "whether what the source's labels teach tells gender in the target; two-sided",
             "cosine": "gender shuffled over the train images, the same way in both languages: what languages that "
             "see the same images share without any gender; two-sided p",
             "relative_norm": "gender shuffled over the train images; one-sided p",
@@ -126,8 +130,9 @@ def _pool(stored: Activations, table: TokenTable, dataset: Path, condition: str)
 def transfer(
     pooled: dict[str, Language], *, bootstraps: int, permutations: int, seed: int, name: str
 ) -> dict[str, Any]:
-    """AUROC of every ordered pair of languages and method, cosines of the directions, and their lengths.
+    """AUROC and separation of every ordered pair of languages and method, cosines of the directions, and their lengths.
 
+    `separation`: mean score of the target's women less that of its men, with the direction as long as it was learned.
     Only images of known gender take part; a language with fewer than FOLDS train images of a gender teaches nothing
     and one whose test images lack a gender scores nothing (None). CI: 95 %, the target's test images resampled within
     gender. `relative_norm`: length of the difference of means over the root mean squared distance of the train images
@@ -140,10 +145,17 @@ def transfer(
         for language, images in train.items()
         if min((images.gender == gender).sum() for gender in ("female", "male")) >= FOLDS
     ]
+    directions, nulls, orders = {}, {}, {}
+    for language in learnable:
+        images, female = train[language], train[language].gender == "female"
+        directions[language] = _directions(images.values, female[:, None])[:, 0]
+        orders[language] = _shuffles(images.image_ids, permutations, seed, name) < female.sum()
+        nulls[language] = _directions(images.values, orders[language])
     scores = {}
     for source in learnable:
         rng = stream(seed, "gender_transfer", name, source)
-        scores |= _scores(source, train[source], pooled, int(rng.integers(2**31)))
+        lines = np.column_stack([directions[source], nulls[source]])
+        scores |= _scores(source, train[source], lines, orders[source], pooled, int(rng.integers(2**31)))
     results = []
     for source in pooled:
         for target in pooled:
@@ -151,17 +163,11 @@ def transfer(
             counts = {"female": int(female.sum()), "male": int((~female).sum())}
             for method in METHODS:
                 rng = stream(seed, "gender_transfer", name, source, target, method)
-                score = scores.get((source, target, method)) if min(counts.values()) else None
+                found = scores.get((source, target, method)) if min(counts.values()) else None
                 results.append(
                     {"source": source, "target": target, "method": method, "n": counts}
-                    | scored(score, female, bootstraps=bootstraps, permutations=permutations, rng=rng)
+                    | scored(found, female, bootstraps=bootstraps, rng=rng)
                 )
-    directions, nulls = {}, {}
-    for language in learnable:
-        images, female = train[language], train[language].gender == "female"
-        directions[language] = _directions(images.values, female[:, None])[:, 0]
-        order = _shuffles(images.image_ids, permutations, seed, name)
-        nulls[language] = _directions(images.values, order < female.sum())
     return {
         "languages": {
             language: _described(images, directions.get(language), nulls.get(language))
@@ -181,12 +187,19 @@ def transfer(
 
 
 def _scores(
-    source: str, train: ImageTable, pooled: dict[str, Language], fold_seed: int
+    source: str,
+    train: ImageTable,
+    lines: np.ndarray,
+    shuffled: np.ndarray,
+    pooled: dict[str, Language],
+    fold_seed: int,
 ) -> dict[tuple[str, str, str], np.ndarray]:
-    """(source, target, method) -> scores of the labelled test images of the target."""
+    """(source, target, method) -> scores (m, 1 + B) of the target's labelled test images: as learned, then by shuffles.
+
+    lines: (d, 1 + B) differences of means of the source; shuffled: (n, B) bool, its labels in the shuffles. Logistic
+    shuffles take the C that cross-validation chose for the labels as they are.
+    """
     female = train.gender == "female"
-    direction = _directions(train.values, female[:, None])[:, 0]
-    direction /= np.linalg.norm(direction) or 1.0
     centre = {language: images.train.values.mean(axis=0) for language, images in pooled.items()}
     spread = {language: images.train.values.std(axis=0) for language, images in pooled.items()}
 
@@ -196,38 +209,42 @@ def _scores(
         return (images.values - centre[language]) / scale
 
     tests = {language: images.test.labelled() for language, images in pooled.items() if len(images.train)}
-    decided, _ = fit_and_score(
+    x, rows = (
         standard(source, train),
-        female,
         np.concatenate([standard(language, images) for language, images in tests.items()]),
-        fold_seed,
     )
+    decided, penalty = fit_and_score(x, female, rows, fold_seed)
+    decided = np.column_stack([decided, shuffled_fits(x, shuffled, rows, penalty)])
     logistic = np.split(decided, np.cumsum([len(images) for images in tests.values()])[:-1])
     found = {}
     for (target, images), score in zip(tests.items(), logistic, strict=True):
-        found[source, target, "difference_of_means"] = (images.values - centre[target]) @ direction
+        found[source, target, "difference_of_means"] = (images.values - centre[target]) @ lines
         found[source, target, "logistic"] = score
     return found
 
 
 def scored(
-    score: np.ndarray | None,
-    female: np.ndarray,
-    *,
-    bootstraps: int,
-    permutations: int,
-    rng: np.random.Generator,
+    scores: np.ndarray | None, female: np.ndarray, *, bootstraps: int, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """`auroc` with CI and its null; `score` (m) and `female` (m) bool of the same images, or no score at all."""
-    if score is None:
-        return {"auroc": None, "null": null_band(np.empty(0), None)}
+    """`auroc` with CI and `separation`, each with its null.
+
+    scores: (m, 1 + B), as learned and by shuffled labels, or None where there are none; female: (m) bool.
+    """
+    if scores is None:
+        nothing = null_band(np.empty(0), None)
+        return {"auroc": None, "null": nothing, "separation": {"value": None, "null": nothing}}
+    score = scores[:, 0]
     value = auroc(score, female)
     weights = bootstrap_weights(female, bootstraps, rng)
     low, high = np.quantile(auroc(score, female, weights), [0.025, 0.975]) if bootstraps else (None, None)
-    ranks, positive = rankdata(score), int(female.sum())
-    chosen = rng.permuted(np.repeat(female[:, None], permutations, axis=1), axis=0)
-    null = (ranks @ chosen - positive * (positive + 1) / 2) / (positive * (len(female) - positive))
-    return {"auroc": {"value": value, "low": low, "high": high}, "null": null_band(null, value)}
+    positive = int(female.sum())
+    areas = rankdata(scores[:, 1:], axis=0)[female].sum(axis=0) - positive * (positive + 1) / 2
+    apart = scores[female].mean(axis=0) - scores[~female].mean(axis=0)
+    return {
+        "auroc": {"value": value, "low": low, "high": high},
+        "null": null_band(areas / (positive * (len(female) - positive)), value),
+        "separation": {"value": float(apart[0]), "null": null_band(apart[1:], float(apart[0]))},
+    }
 
 
 def _directions(values: np.ndarray, female: np.ndarray) -> np.ndarray:

@@ -57,11 +57,12 @@ def decode(
         if step + 1 == uniforms.shape[1] or not alive.any():
             break
         if alive.float().mean() <= _WORTH_COMPACTING:
-            rows = alive.nonzero()[:, 0]
+            # On the CPU: the cache of each block is where that block is, and CPU indices serve any device.
+            rows = alive.nonzero()[:, 0].cpu()
             cache.batch_select_indices(rows)
             picked, mask, position, alive = picked[rows], mask[rows], position[rows], alive[rows]
             extra = {name: values[rows] for name, values in extra.items()}
-            running = running[rows.cpu()]
+            running = running[rows]
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
         output = loaded.model(
             input_ids=picked[:, None],

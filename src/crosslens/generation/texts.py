@@ -259,7 +259,7 @@ def _metadata(loaded: LoadedModel, revision: str | None, texts: pd.DataFrame) ->
             "revision": revision or "",
             "dtype": str(loaded.model.dtype).removeprefix("torch."),
         },
-        "chat_template": loaded.tokenizer.chat_template is not None,
+        "chat_template": loaded.adapter.chat_template is not None,
         "texts": described,
     }
 

@@ -211,9 +211,13 @@ def _tokenizer(
     tokenizer = known.tokenizer.from_pretrained(
         str(source.parent), gguf_file=source.name, model_max_length=config.max_position_embeddings
     )
+    backend = tokenizer.backend_tokenizer
+    # transformers 5.23 reads the merges, but not …
+    if metadata.get("tokenizer.ggml.pre") == "llama-bpe":
+        # … that a piece which is a token stays one, whether merges lead to it or not,
+        backend.model.ignore_merges = True
     if metadata.get("tokenizer.ggml.pre") == "smollm":
-        # transformers 5.23 reads the merges, but not that they were learned on single digits.
-        backend = tokenizer.backend_tokenizer
+        # … nor that they were learned on single digits.
         backend.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.Digits(individual_digits=True), backend.pre_tokenizer]
         )

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from crosslens.errors import InputError
@@ -22,8 +22,13 @@ PADDING = 255
 """In `Batch.role` where there is no token."""
 # Private-use characters that no template changes and no caption holds.
 _PROMPT_MARK, _CAPTION_MARK = "\ue0f0", "\ue0f1"
-_DATE = "26 Jul 2024"
-"""What the templates of Llama 3 write themselves where they cannot tell the date."""
+_ONE_DAY = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro +%}"
+"""Before a chat template, which would otherwise write today's date: an artifact would depend on the day it was made.
+
+The day is that of Llama 3's templates where they cannot tell the date.
+"""
+_TURNED = (5, 6, 7, 8)
+"""EXIF orientations of pictures that lie on their side."""
 
 
 class Sample(NamedTuple):
@@ -180,10 +185,12 @@ def frame(loaded: LoadedModel, *, image: bool, with_caption: bool) -> tuple[str,
     turns = [turn("user", _PROMPT_MARK, image)]
     if with_caption:
         turns.append(turn("assistant", _CAPTION_MARK, False))
-    # Llama 3's templates would otherwise write today's date, and an artifact would depend on the day it was made.
-    dated = {"date_string": _DATE} if "date_string" in str(template) else {}
+    if isinstance(template, dict):
+        template = template["default"]
     render = (adapter.processor or tokenizer).apply_chat_template
-    text = render(turns, tokenize=False, add_generation_prompt=not with_caption, **dated)
+    text = render(
+        turns, tokenize=False, add_generation_prompt=not with_caption, chat_template=_ONE_DAY + template
+    )
     head, _, rest = text.partition(_PROMPT_MARK)
     middle, _, tail = rest.partition(_CAPTION_MARK)
     if image and head.count(adapter.image_marker) != 1:
@@ -309,19 +316,19 @@ def special_ids(tokenizer: Any) -> set[int]:
 
 def _special_mask(tokenizer: Any) -> np.ndarray:
     """(vocabulary) bool: the ids that stand for no text."""
-    special = np.zeros(max(len(tokenizer), *tokenizer.added_tokens_decoder) + 1, dtype=bool)
+    special = np.zeros(max([len(tokenizer), *tokenizer.added_tokens_decoder]) + 1, dtype=bool)
     special[[*special_ids(tokenizer)]] = True
     return special
 
 
 def _image_sizes(samples: Sequence[Sample], images: Path | None) -> dict[Sample, tuple[int, int] | None]:
-    """(height, width) in pixels of each sample's picture, read from the file's header."""
+    """(height, width) in pixels of each sample's picture as it is shown, read from the file's header."""
     _check_folder(samples, images)
     return {s: _image_size(Path(images) / s.image, s) if s.image else None for s in samples}
 
 
 def load_images(loaded: LoadedModel, samples: Sequence[Sample], images: Path | None) -> list[Image.Image]:
-    """The pictures of the samples that have one, as RGB, in their order; InputError for a missing or changed file."""
+    """The pictures of the samples that have one, upright and as RGB, in their order; InputError for a missing or changed file."""
     _check_folder(samples, images)
     return [_load_image(Path(images) / sample.image, sample) for sample in samples if sample.image]
 
@@ -339,7 +346,8 @@ def _check_folder(samples: Sequence[Sample], images: Path | None) -> None:
 
 def _image_size(path: Path, sample: Sample) -> tuple[int, int]:
     with _image_errors(path, sample), Image.open(path) as image:
-        return image.height, image.width
+        turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
+        return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def _load_image(path: Path, sample: Sample) -> Image.Image:
@@ -353,7 +361,7 @@ def _load_image(path: Path, sample: Sample) -> Image.Image:
                 expected=f"{sample.image_sha256} as in the dataset",
                 mend="restore the image, or rebuild the dataset from the changed images",
             )
-        return Image.open(io.BytesIO(data)).convert("RGB")
+        return ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
 
 
 @contextmanager

@@ -3,14 +3,15 @@
 import hashlib
 import importlib.util
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import constants
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -18,9 +19,11 @@ from transformers import (
     AutoTokenizer,
 )
 
+from crosslens.devices import choose_device
 from crosslens.errors import InputError
-from crosslens.models.adapters import Adapter, adapter_for, declare
+from crosslens.models.adapters import ADAPTERS, Adapter, adapter_for, declare
 from crosslens.models.sites import Site, parse_site
+from crosslens.models.unreadable import unreadable
 
 log = logging.getLogger(__name__)
 
@@ -88,22 +91,19 @@ def load_model(
     if local:
         check_digests(folder)
     source = str(folder) if local else id
-    pinned = {} if local or revision is None else {"revision": revision}
+    # Without a word on it transformers would ask whoever sits there whether to run code that comes with the model.
+    pinned = {"trust_remote_code": False} | ({} if local or revision is None else {"revision": revision})
     # Weights in other formats are in no key, and can be pickles.
     options = dict(pinned, dtype=DTYPES[dtype], attn_implementation=attention, use_safetensors=True)
-    options["output_loading_info"] = True
+    # `_check_whole` says what of the weights does not fit.
+    options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
     if device_map is not None:
         options["device_map"] = device_map
     try:
         config = AutoConfig.from_pretrained(source, **pinned)
         family = adapter_for(config.model_type, id)
-        if dtype == "float16" and family.overflows_float16:
-            raise InputError(
-                "model.dtype",
-                found=f"'float16' for {id}",
-                expected="float32 or bfloat16",
-                mend=f"use bfloat16: float16 ends at 65,504, and {family.overflows_float16}",
-            )
+        if dtype == "float16":
+            _check_float16(id, family, ADAPTERS.get(config.get_text_config().model_type))
         if family.is_vision:
             # The other backend is there or not on a machine, and gives other pixels.
             processor = family.processor_class.from_pretrained(source, backend="pil", **pinned)
@@ -113,20 +113,24 @@ def load_model(
             processor = None
             tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
             model, info = AutoModelForCausalLM.from_pretrained(source, **options)
-    except (OSError, ValueError) as error:
-        raise _unreadable(id, revision, local, error) from error
-    _check_whole(id, model, tokenizer, info)
+    except (OSError, ValueError, SafetensorError, StrictDataclassError) as error:
+        raise unreadable(id, revision, local, error) from error
+    parts = family(model, processor, tokenizer)
+    _check_whole(id, parts, info)
+    _check_tokenizer(id, tokenizer)
     if device_map is None:
         model = model.to(target)
     else:
-        target = model.get_input_embeddings().weight.device
+        # Parts that are kept in memory or on disk are on `meta` until they run.
+        places = (parameter.device for parameter in model.parameters())
+        target = next((place for place in places if place.type != "meta"), torch.device("cpu"))
     if target.type == "cuda":
         # TF32 convolutions (the patch embedding) and searched kernels change the last bits from run to run.
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
     model = model.eval().requires_grad_(False)
-    loaded = LoadedModel(id, model, processor, tokenizer, family(model, processor, tokenizer), target)
+    loaded = LoadedModel(id, model, processor, tokenizer, parts, target)
     log.info(
         "loaded %s (%s, %d blocks, d_model %d) as %s on %s",
         id,
@@ -151,26 +155,6 @@ def check_sites(loaded: LoadedModel, sites: Iterable[str | Site]) -> list[Site]:
                 mend="correct the sites of the study",
             )
     return parsed
-
-
-def choose_device(device: str) -> torch.device:
-    """The named device; for "auto" the first of cuda, mps and cpu that is there."""
-    there = {
-        "cuda": torch.cuda.is_available,
-        "mps": torch.backends.mps.is_available,
-        "cpu": lambda: True,
-    }
-    if device == "auto":
-        return torch.device(next(name for name, is_there in there.items() if is_there()))
-    if device not in there or not there[device]():
-        usable = [name for name, is_there in there.items() if is_there()]
-        raise InputError(
-            "model.device",
-            found=repr(device),
-            expected=f"auto or one that is here: {', '.join(usable)}",
-            mend="set model.device to auto",
-        )
-    return torch.device(device)
 
 
 def check_digests(folder: Path) -> None:
@@ -222,21 +206,64 @@ def _check_settings(id: str, dtype: str, attention: str) -> None:
         )
 
 
-def _check_whole(id: str, model: Any, tokenizer: Any, info: dict[str, Any]) -> None:
+def _check_float16(id: str, *families: type[Adapter] | None) -> None:
+    """InputError where the model's family, or that of the language model inside it, cannot be computed in float16."""
+    for family in families:
+        if family is not None and family.overflows_float16:
+            raise InputError(
+                "model.dtype",
+                found=f"'float16' for {id}",
+                expected="float32 or bfloat16",
+                mend=f"use bfloat16: float16 ends at 65,504, and {family.overflows_float16}",
+            )
+
+
+def _check_whole(id: str, parts: Adapter, info: dict[str, Any]) -> None:
+    """InputError unless the weights are those of all parameters, and of no further blocks: transformers would go on."""
+    kind = type(parts.model).__name__
     if missing := sorted(info["missing_keys"]):
-        # transformers would go on with random weights in their place.
         raise InputError(
             id,
             found=f"no weights for {len(missing)} parameters, {missing[0]} among them",
-            expected=f"a whole {type(model).__name__}",
+            expected=f"a whole {kind}",
             mend="save the whole model with save_pretrained, or choose another revision",
         )
+    if other := sorted(info["mismatched_keys"]):
+        name, stored, configured = other[0]
+        raise InputError(
+            id,
+            found=f"weights of another size for {len(other)} parameters: {name} {tuple(stored)}",
+            expected=f"{tuple(configured)}, as config.json says",
+            mend="fetch config.json and the weights again, both of one revision",
+        )
+    first = next(name for name, module in parts.model.named_modules() if module is parts.blocks[0])
+    block = re.compile(rf"(?:^|\.){first.split('.')[-2]}\.(\d+)\..*weight$")
+    numbers = [int(found[1]) for key in info["unexpected_keys"] if (found := block.search(key))]
+    # Other keys that no parameter has are harmless: masks of GPT-2, positions that are computed.
+    if numbers and max(numbers) >= len(parts.blocks):
+        raise InputError(
+            id,
+            found=f"weights of {max(numbers) + 1} blocks",
+            expected=f"{len(parts.blocks)}, as config.json says",
+            mend="fetch config.json again: the model would end before its last block",
+        )
+
+
+def _check_tokenizer(id: str, tokenizer: Any) -> None:
     if not tokenizer.is_fast:
         raise InputError(
             id,
             found="a tokenizer without character offsets",
             expected="a fast tokenizer (tokenizer.json)",
             mend="use a revision of the model that ships tokenizer.json",
+        )
+    if not set(tokenizer.get_vocab().values()) - set(tokenizer.added_tokens_decoder):
+        # transformers makes an empty one where the file is missing: every text would be unknown tokens, or none.
+        raise InputError(
+            id,
+            found="a tokenizer that knows no text",
+            expected="the model's tokenizer.json",
+            mend="save the tokenizer there with save_pretrained, or fetch tokenizer.json again",
         )
 
 
@@ -257,81 +284,3 @@ def _check_device_map(device: str) -> torch.device:
             mend="pip install accelerate, or leave device_map out",
         )
     return torch.device("cpu")
-
-
-def _unreadable(id: str, revision: str | None, local: bool, error: Exception) -> InputError:
-    if "attn_implementation" in str(error):
-        return InputError(
-            "model.attention",
-            found=f"one that {id} does not have ({_first_line(error)})",
-            expected=" or ".join(ATTENTION),
-            mend="use eager",
-        )
-    if local:
-        return InputError(
-            id,
-            found=f"a folder that does not hold a whole model ({_first_line(error)})",
-            expected="config.json, weights in safetensors, tokenizer.json (and the processor's files)",
-            mend="save the model and its processor there with save_pretrained",
-        )
-    if Path(id).expanduser().is_absolute() or id.startswith(("./", "../", "~")) or id.count("/") > 1:
-        return InputError(
-            id,
-            found="no such folder",
-            expected="the folder of a model",
-            mend="correct model.id (paths are relative to the working directory) or make the folder",
-        )
-    pin = f" --revision {revision}" if revision else ""
-    download = f"hf download {id}{pin}"
-    reason = _root(error)
-    if isinstance(reason, GatedRepoError):
-        return InputError(
-            id,
-            found="a model whose terms have to be accepted first",
-            expected="access to it",
-            mend=f"accept the terms on the model's page, log in with `hf auth login`, and run `{download}`",
-        )
-    if isinstance(reason, RevisionNotFoundError):
-        return InputError(
-            id,
-            found=f"no revision {revision!r} of it",
-            expected="a commit, tag or branch of the model",
-            mend="correct model.revision",
-        )
-    if isinstance(reason, RepositoryNotFoundError):
-        return InputError(
-            id,
-            found="no such model on the hub, or a private one",
-            expected="the id of a model that this account can read",
-            mend="correct model.id, or log in with `hf auth login`",
-        )
-    return InputError(
-        id,
-        found=f"neither a folder nor a whole model in the Hugging Face cache {_cached(id)}, and it could not be "
-        f"downloaded ({_first_line(error)})",
-        expected=f"a model that can be read from here{f' at revision {revision}' if revision else ''}",
-        mend=f"where there is a network run `{download}` with HF_HOME set to a folder that this machine sees, "
-        "or set model.id to a folder that holds the model",
-    )
-
-
-def _root(error: BaseException) -> BaseException:
-    """The first hub error that led to this one, or the error itself."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, RepositoryNotFoundError | RevisionNotFoundError):
-            return cause
-        cause = cause.__cause__ or cause.__context__
-    return error
-
-
-def _cached(id: str) -> str:
-    """Where the cache is and what it has of a model, in words."""
-    cache = Path(constants.HF_HUB_CACHE)
-    snapshots = cache / f"models--{id.replace('/', '--')}" / "snapshots"
-    found = sorted(path.name for path in snapshots.iterdir()) if snapshots.is_dir() else []
-    return f"{cache} (it has {', '.join(found) if found else 'nothing'} of it)"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

@@ -68,12 +68,12 @@ def features_of(study: Study) -> int:
 
 
 def _extract(place: _Place) -> int:
-    """The model, a shard of every site that is being filled while another is written, and pictures that wait."""
-    stored = place.study.settings["activations"]
-    shards = round(2 * len(place.study.sites) * stored["shard_mb"])
+    """The model, the values of batches that wait to be written and of the one in the model, and pictures that wait."""
+    study = place.study
+    values = 4 * study.settings["activations"]["batch_tokens"] * study.width * len(study.sites)
     # One batch for each reader, one in the model and one that was read in time.
-    pictures = (place.threads + 2) * _batch_of_pictures_mb(place.study)
-    return _model(place) + 1500 + shards + pictures
+    pictures = (place.threads + 2) * _batch_of_pictures_mb(study)
+    return _model(place) + 1500 + 4 * values // 2**20 + pictures
 
 
 def _batch_of_pictures_mb(study: Study) -> int:

@@ -81,7 +81,7 @@ def _names(names: dict[str, Any], language: str, prompt: str) -> Texts | None:
     except InputError:
         return None
     texts = [getattr(name, field) for name in found]
-    units: list[tuple[str, str | None]] = [(name.toneless, name.gender) for name in found]
+    units: list[tuple[str, str | None]] = [(name.unit, name.gender) for name in found]
     image = "drawn" if emoji and emoji["pictures"] else ""
     source = "names of emoji"
     if messages:

@@ -1,7 +1,7 @@
 """Held-out figures of a stored planted model, and whether they meet the targets."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from transformers import Gemma3ForConditionalGeneration, Gemma3Processor
+from transformers import BatchFeature, Gemma3ForConditionalGeneration, Gemma3Processor
 
 from crosslens.planted.captions import Slots, parse, probability_female
 from crosslens.planted.drawing import draw
@@ -142,21 +142,29 @@ def generate(
 ) -> list[str]:
     """One caption per scene, sampled at temperature 1 from the whole vocabulary."""
     torch.manual_seed(seed)
-    prompt, texts = chat_prompt(processor, language), []
-    for start in range(0, len(scenes), batch):
-        chunk = scenes[start : start + batch]
-        inputs = processor(
-            images=[[draw(scene)] for scene in chunk],
-            text=[prompt] * len(chunk),
-            return_tensors="pt",
-            add_special_tokens=False,
-        )
+    texts = []
+    for inputs in _batches(processor, scenes, language, batch):
         ids = model.generate(
             **inputs, max_new_tokens=MAX_NEW_TOKENS, do_sample=True, top_k=0, temperature=1.0
         )
         new = ids[:, inputs["input_ids"].shape[1] :]
         texts += processor.tokenizer.batch_decode(new, skip_special_tokens=True)
     return texts
+
+
+def _batches(
+    processor: Gemma3Processor, scenes: Sequence[Scene], language: Language, size: int
+) -> Iterator[BatchFeature]:
+    """The pictures of the scenes, each behind the prompt, as the model's inputs: `size` at a time."""
+    prompt = chat_prompt(processor, language)
+    for start in range(0, len(scenes), size):
+        chunk = scenes[start : start + size]
+        yield processor(
+            images=[[draw(scene)] for scene in chunk],
+            text=[prompt] * len(chunk),
+            return_tensors="pt",
+            add_special_tokens=False,
+        )
 
 
 def auroc(score_S: np.ndarray, positive_S: np.ndarray) -> float:
@@ -276,7 +284,6 @@ def prompt_residuals(
     batch: int = 100,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Block outputs (blocks, S, d_model) fp32: at the last prompt token, and the mean after the image."""
-    prompt = chat_prompt(processor, language)
     blocks = model.model.language_model.layers
     captured: dict[int, torch.Tensor] = {}
     hooks = [
@@ -285,14 +292,7 @@ def prompt_residuals(
     ]
     last, mean = [], []
     try:
-        for start in range(0, len(scenes), batch):
-            chunk = scenes[start : start + batch]
-            inputs = processor(
-                images=[[draw(scene)] for scene in chunk],
-                text=[prompt] * len(chunk),
-                return_tensors="pt",
-                add_special_tokens=False,
-            )
+        for inputs in _batches(processor, scenes, language, batch):
             model(**inputs, logits_to_keep=1)
             after = int(inputs["token_type_ids"][0].nonzero().max()) + 1
             stacked_BNTE = torch.stack([captured[index] for index in range(len(blocks))])

@@ -167,7 +167,11 @@ def stereotype_view(path: Path | None) -> dict[str, Any] | None:
         counts.append(
             f"{language_name(language)}: {plain(captions)} gendered captions of {plain(images)} pictures"
         )
-    words = "The model captioned test pictures in which no gender is visible. " + "; ".join(counts) + "."
+    words = (
+        "The model captioned test pictures in which no gender is visible. " + "; ".join(counts) + "."
+        if counts
+        else "Not measured: every test picture has a gender, and stereotypes are what is written where it is unknown."
+    )
     return records | {"words": words}
 
 

@@ -187,6 +187,9 @@ def _agreement(row: dict, units: str) -> str:
 
 
 def _stereotype(stereotype: dict[str, Any]) -> dict[str, Any]:
+    if not stereotype["shares"]:
+        title = "No test picture hides its gender: stereotypes were not measured."
+        return {"kind": "null", "title": title, "lines": []}
     lines = []
     for fit in stereotype["fits"]:
         rows = [row for row in stereotype["shares"] if row["language"] == fit["language"]]

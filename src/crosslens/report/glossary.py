@@ -62,7 +62,8 @@ GLOSSARY: dict[str, tuple[str, str]] = {
     "ce": (
         "Cross-entropy recovered",
         "(CE ablated − CE spliced) / (CE ablated − CE clean): how much of the model's next-token loss survives when the "
-        "reconstruction takes the activation's place at the text tokens; 1 is all.",
+        "reconstruction takes the activation's place at the text tokens, where ablation puts zeros, or the mean activation; "
+        "1 is all, and negative where the reconstruction is worse than the ablation.",
     ),
     "kl": ("KL", "Mean KL(clean ‖ spliced) of the next-token distributions, in nats per token."),
     "d": (
@@ -97,9 +98,10 @@ GLOSSARY: dict[str, tuple[str, str]] = {
         "Transfer",
         "A direction learned in one language, scored in another: by the difference of the class means of raw activations, or "
         "by logistic regression with each language standardised by its own unlabelled train {units}. A constant offset "
-        "between languages plays no part. p: the test labels shuffled, two-sided. “Whole caption” includes the words that "
-        "state the gender: what the text says, a lexical matter. Where those are masked, the tokens after them have still "
-        "read them.",
+        "between languages plays no part. p: the learned labels shuffled and learned anew, two-sided, of how far "
+        "apart the genders' mean scores are: an AUROC alone may be high by luck where few directions matter. “Whole "
+        "caption” includes the words that state the gender: what the text says, a lexical matter. Where those are masked, "
+        "the tokens after them have still read them.",
     ),
     "direction": (
         "Direction, length",

@@ -10,8 +10,8 @@ from crosslens.summary.names import corpus_name, site_name
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CAPTIONS = {
-    "quality": "Explained variance beside its baselines, L0, and cross-entropy recovered, per layer.",
-    "probes": "AUROC of linear gender probes per layer, beside the majority class, shuffled labels and a control task.",
+    "quality": "Explained variance beside its baselines, L0, and cross-entropy recovered against zeros and the mean, per layer.",
+    "probes": "AUROC of linear gender probes per layer, beside chance, shuffled labels and a control task.",
     "stereotype": "Share of captions that say woman for {units} that hide the gender, measured and planted.",
     "transfer": "AUROC of the gender direction of each language in each language, per layer and condition.",
     "retrieval": "How often a caption's translation is found first among all {units}, and CKA, per layer, beside chance.",

@@ -64,17 +64,7 @@ class SAE(nn.Module):
 
         Only an SAE with `normalize` or W_skip needs x.
         """
-        return self._finished(F.embedding_bag(indices, self.W_dec, per_sample_weights=values, mode="sum"), x)
-
-    def decode_dense(self, z: Tensor, x: Tensor | None = None) -> Tensor:
-        """z (B, F) to x̂ (B, d_out); x as for `decode`."""
-        return self._finished(z @ self.W_dec, x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, d_in) to x̂ (B, d_out)."""
-        return self.decode(*self.encode(x), x)
-
-    def _finished(self, written: Tensor, x: Tensor | None) -> Tensor:
+        written = F.embedding_bag(indices, self.W_dec, per_sample_weights=values, mode="sum")
         x_hat = written + self.b_dec
         if self.W_skip is not None:
             x_hat = x_hat + self._given(x) @ self.W_skip
@@ -82,6 +72,10 @@ class SAE(nn.Module):
             _, scale, shift = self._normalised(self._given(x))
             x_hat = x_hat * scale + shift
         return x_hat
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, d_in) to x̂ (B, d_out)."""
+        return self.decode(*self.encode(x), x)
 
     @staticmethod
     def _given(x: Tensor | None) -> Tensor:

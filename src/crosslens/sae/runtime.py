@@ -1,4 +1,4 @@
-"""What training asks of the process: a device, memory that is used again, deterministic kernels, an orderly end."""
+"""What training asks of the process: fast products, deterministic kernels, an orderly end."""
 
 import os
 import signal
@@ -11,18 +11,6 @@ from functools import cache
 import torch
 
 from crosslens.sae.sparse import can_sample_sparsely
-
-# glibc's mallopt: what it names, and its defaults
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
-_DEFAULTS = {_TRIM_THRESHOLD: 128 << 10, _TOP_PAD: 128 << 10, _MMAP_MAX: 65536}
-_KEEP = {_TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 64 << 20, _MMAP_MAX: 0}
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; "auto" is CUDA where there is one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 @cache

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from crosslens.errors import InputError
+from crosslens.tables.activations import SINK_FACTOR
 from crosslens.tables.tokens import ROLES, TEXT_ROLES
 
 ARCHITECTURES = ("topk", "batchtopk", "relu", "jumprelu", "gated", "matryoshka")
@@ -64,7 +65,7 @@ class Settings:
     """Roles of the tokens trained on."""
     exclude_sinks: bool = True
     """Leave out tokens whose norm is above `sink_factor` times the median norm."""
-    sink_factor: float = 10.0
+    sink_factor: float = SINK_FACTOR
     """See `exclude_sinks`."""
     block_tokens: int = 512
     """Neighbouring selected tokens that are read together."""

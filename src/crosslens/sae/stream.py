@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from crosslens.errors import InputError
-from crosslens.tables.activations import STORED, Activations, unpack
+from crosslens.tables.activations import STORED, Activations, sinks, unpack
 from crosslens.tables.documents import read_table
 from crosslens.tables.tokens import read_tokens
 
@@ -54,7 +54,7 @@ def select_source(
             mend="check the roles, and the split column of the dataset",
         )
     norms = activations.norms()[rows]
-    kept = norms <= (np.inf if sink_factor is None else sink_factor * float(np.median(norms)))
+    kept = ~sinks(norms, norms, sink_factor)
     return Source(language, activations, rows[kept], sinks=int((~kept).sum()))
 
 

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crosslens.devices import choose_training_device
 from crosslens.errors import InputError
 from crosslens.memory import memory_kept
 from crosslens.progress import Progress
 from crosslens.sae.run import Run, derive_seed
-from crosslens.sae.runtime import pick_device, reproducible, until_terminated
+from crosslens.sae.runtime import reproducible, until_terminated
 from crosslens.sae.settings import Settings
 from crosslens.sae.step import normalisations
 from crosslens.sae.stream import Mixture, Reader, TokenStream, select_source
@@ -46,13 +47,15 @@ def train_saes(
 
     What an SAE becomes does not depend on which others are trained beside it. A checkpoint in `out.parent` lets a
     killed run be repeated: it goes on from there and ends with the same bytes (for the same number of threads). On
-    SIGTERM it is written at once and the process exits with 143. device: auto, cpu, cuda, mps.
+    SIGTERM it is written at once and the process exits with 143. device: where models run (see choose_training_device).
     """
     runs = [Run(**sae) for sae in saes]
     streams = open_streams(datasets, tokens, activations, targets, runs)
     with memory_kept(), reproducible(), until_terminated() as terminated:
         groups = [
-            Group([run for run in runs if run.languages == languages], streams, pick_device(device))
+            Group(
+                [run for run in runs if run.languages == languages], streams, choose_training_device(device)
+            )
             for languages in dict.fromkeys(run.languages for run in runs)
         ]
         _train(groups, streams, terminated)

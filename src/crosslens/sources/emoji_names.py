@@ -44,6 +44,9 @@ _PEOPLE = {
 }
 """Drawn people: gender if any, and what stands for the same without one (the neutral emoji where there is one)."""
 _TONE = re.compile("[\U0001f3fb-\U0001f3ff]")
+_FAMILY = re.compile(f"[🧑🧒](?:{_ZWJ}[🧑🧒])+")
+_HAIR = re.compile(f"👱|🧔|🧑{_ZWJ}[\U0001f9b0-\U0001f9b3]")
+"""Persons of whom the sequence tells the hair or the beard."""
 _REGION = re.compile("^(?:[\U0001f1e6-\U0001f1ff]{2}$|🏴\U000e0067)")
 _LISTED = re.compile(r" ((?:(?:man|woman|boy|girl|person|adult|child)(?: |$)){2,})")
 _COMPONENT, _FULLY_QUALIFIED = 1, 2
@@ -62,10 +65,11 @@ class EmojiName(NamedTuple):
     category: str
     """By the sequence: `people` (several), `activity` (drawn with either sex sign), `role` (one person joined to a
     thing), `person` (just that), `body` (whatever else has skin tones, hands most of all), `flag`, or `other`."""
-    toneless: str
-    """The image id of the same without skin tones."""
+    unit: str
+    """The image id of the same without skin tone and direction: the unit of analysis."""
     group: str
-    """The image id of the same without gender, skin tone and direction: woman, man and person of one role, in all tones."""
+    """Shared by names that say nearly the same, in all tones and directions: woman, man and person of one role; all
+    families; couples, kissing or not; persons by their hair. An image id, without gender."""
     pair: str
     """Shared by a female and a male emoji that differ in nothing else; empty where there is no such two."""
 
@@ -74,8 +78,9 @@ class EmojiName(NamedTuple):
 def emoji_names(*, skin_tones: bool = True) -> tuple[EmojiName, ...]:
     """Every fully qualified emoji of the installed package, in the order of its image ids.
 
-    `skin_tones` false leaves out the variants that a tone was chosen for. Names are CLDR's with the punctuation that
-    the package drops put back ("man: medium skin tone, curly hair"); flags get CLDR's "flag: ", as Arabic has it.
+    `skin_tones` false leaves out the variants of a unit: those that a tone or direction was chosen for. Names are CLDR's
+    with the punctuation that the package drops put back ("man: medium skin tone, curly hair"); flags get CLDR's
+    "flag: ", as Arabic has it.
     Raises InputError without the package.
     """
     english, arabic = (json.loads(path.read_bytes()) for path in _files())
@@ -89,10 +94,11 @@ def emoji_names(*, skin_tones: bool = True) -> tuple[EmojiName, ...]:
     toned = {key[0] for key in known if _TONE.search(key)}
     found = []
     for emoji in known:
-        if not skin_tones and _TONE.search(emoji):
+        unit = _unit(emoji)
+        if not skin_tones and unit != emoji:
             continue
         neutral, gender = _neutral(emoji)
-        toneless = _TONE.sub("", neutral)
+        role = _unit(neutral)
         name = _punctuate(english[emoji]["en"], details[0])
         found.append(
             EmojiName(
@@ -101,10 +107,9 @@ def emoji_names(*, skin_tones: bool = True) -> tuple[EmojiName, ...]:
                 f"flag: {name}" if _REGION.match(emoji) else name,
                 _punctuate(arabic[emoji], details[1]),
                 gender,
-                _category(toneless, signed, toned),
-                image_id(_TONE.sub("", emoji)),
-                # Which way somebody faces makes no other role.
-                image_id(toneless.replace(_FACING, "")),
+                _category(role, signed, toned),
+                image_id(unit),
+                image_id(_alike(role)),
                 image_id(neutral),
             )
         )
@@ -151,6 +156,19 @@ def _neutral(emoji: str) -> tuple[str, str]:
             if gender:
                 genders.add(gender)
     return neutral, genders.pop() if len(genders) == 1 else "unknown"
+
+
+def _unit(emoji: str) -> str:
+    return _TONE.sub("", emoji).replace(_FACING, "")
+
+
+def _alike(role: str) -> str:
+    """One role for all whose names differ in little but gender; in different splits they would be near duplicates."""
+    if _FAMILY.fullmatch(role):
+        return "🧑‍🧑‍🧒"
+    if _HAIR.fullmatch(role):
+        return "🧑"
+    return role.replace(f"{_ZWJ}💋", "")
 
 
 def _category(neutral: str, signed: set[str], toned: set[str]) -> str:

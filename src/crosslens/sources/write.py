@@ -35,7 +35,7 @@ def write_source(out: Path, *, emoji: Mapping[str, Any] | None, messages: Mappin
     """Write `captions.csv`, `source.json` and, where wanted, `images/{image_id}.png` into the folder `out`.
 
     `emoji` and `messages` as in `crosslens.sources.plan`. Emoji come first, by image id, then the messages as drawn.
-    The skin tones of an emoji are several captions of one image.
+    The skin tones and directions of an emoji are several captions of one image.
     The same settings and inputs give the same bytes. An emoji that the font does not draw as one glyph has its row and
     no picture: `source.json` says why, and the dataset quarantines it. Raises InputError as `plan.identity` does.
     """
@@ -76,8 +76,8 @@ def write_source(out: Path, *, emoji: Mapping[str, Any] | None, messages: Mappin
 
 def _emoji_row(name: EmojiName) -> dict[str, str]:
     return {
-        # The tones of one emoji are all but the same text: the unit of analysis is the emoji.
-        "image_id": name.toneless,
+        # The tones and directions of one emoji are all but the same text: the unit of analysis is the emoji.
+        "image_id": name.unit,
         "english_prompt": name.english,
         "arabic_prompt": name.arabic,
         "ground_truth_gender": name.gender,

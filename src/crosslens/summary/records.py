@@ -175,7 +175,8 @@ def _bounds(name: str, score: dict[str, float] | None) -> dict[str, float | None
 
 
 def transfer_records(path: Path | None) -> list[dict[str, Any]]:
-    """One record per condition, source, target and method: AUROC on the target's test images with CI and null."""
+    """One record per condition, source, target and method: AUROC on the target's test images with CI, the band of
+    AUROCs under shuffled labels of the source, and the p of the separation."""
     if path is None:
         return []
     doc = Document(path, "gender_transfer")
@@ -191,7 +192,7 @@ def transfer_records(path: Path | None) -> list[dict[str, Any]]:
                 | {f"n_{gender}": row["n"][gender] for gender in ("female", "male")}
                 | _bounds("auroc", row["auroc"])
                 | null
-                | {"p": row["null"]["p"]}
+                | {"p": row["separation"]["null"]["p"]}
             )
     return records
 

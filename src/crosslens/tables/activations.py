@@ -18,6 +18,8 @@ from crosslens.tables.arrays import (
 )
 
 STORED = {"bfloat16": "uint16", "float32": "float32"}
+SINK_FACTOR = 10.0
+"""A token whose norm is above this times the median norm is a sink, as the first token of a text may be."""
 
 
 def create_activations(
@@ -41,6 +43,13 @@ def pack(values: np.ndarray, dtype: str) -> np.ndarray:
 def unpack(stored: np.ndarray) -> np.ndarray:
     """What `pack` made, as float32."""
     return from_bfloat16_bits(stored) if stored.dtype == np.uint16 else stored
+
+
+def sinks(norm: np.ndarray, usual: np.ndarray, factor: float | None = SINK_FACTOR) -> np.ndarray:
+    """(N) bool: which norms (N) are above `factor` times the median of the norms `usual` (M); none where that is None."""
+    if factor is None or not len(usual):
+        return np.zeros(len(norm), dtype=bool)
+    return norm > factor * np.median(usual)
 
 
 class Activations:

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import zarr
-from numcodecs import Blosc
 from zarr.codecs import BloscCodec
 
 from crosslens.errors import InputError
@@ -122,29 +120,6 @@ def create_rows(
         ),
         fill_value=_never_stored(np.dtype(dtype)),
     )
-
-
-def write_shard(array: zarr.Array, number: int, rows: np.ndarray) -> Path:
-    """Write one whole shard of an array of `create_rows`, the same bytes as `array[…] = rows`, in half of the time.
-
-    rows (rows of a shard, width), contiguous, in the array's dtype. Zarr hands every chunk to a thread of its own and
-    copies it on the way. Returns the shard's file, which appears whole or not at all.
-    """
-    (compressor,) = array.compressors
-    settings = compressor.to_dict()["configuration"]
-    shuffles = {"noshuffle": Blosc.NOSHUFFLE, "shuffle": Blosc.SHUFFLE, "bitshuffle": Blosc.BITSHUFFLE}
-    blosc = Blosc.from_config(settings | {"shuffle": shuffles[settings["shuffle"]]})
-    chunk = array.chunks[0]
-    encoded = [blosc.encode(rows[start : start + chunk]) for start in range(0, len(rows), chunk)]
-    sizes = np.array([len(part) for part in encoded], dtype="<u8")
-    index = np.stack([np.cumsum(sizes) - sizes, sizes], axis=1).astype("<u8").tobytes()
-    encoded += [index, google_crc32c.value(index).to_bytes(4, "little")]
-    path = Path(array.store.root, array.path, "c", str(number), *["0"] * (array.ndim - 1))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole = path.with_name(f"{path.name}.new")
-    with whole.open("wb") as file:
-        file.writelines(encoded)
-    return whole.replace(path)
 
 
 def _never_stored(dtype: np.dtype) -> int | float:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from crosslens.alignment.cka import cka_with_null
 from crosslens.errors import InputError
-from crosslens.features.pooling import sample_means
+from crosslens.features.pooling import sample_means, without_sinks
 from crosslens.figures.model_comparison import comparison_figure
 from crosslens.figures.style import save
 from crosslens.progress import Progress
@@ -36,11 +36,12 @@ def compare_models(
     """Write comparison.json (kind model_comparison) and comparison.png to the folder `out`.
 
     tokens: model → its token tables; activations: model → site → the parts of that site, in the same order; datasets:
-    model → dataset parquet of the samples. Each sample is the mean activation of its tokens of `roles`; every site is
-    compared with every site, of other models and of the same one, by linear and by unbiased CKA, beside `draws` random
-    pairings of the samples. At most `max_samples` samples, drawn with `seed`, are compared: a pair takes time with
-    their square. Memory: a block of one site's rows and the pooled samples of two sites; the others lie in a temporary
-    folder. Raises InputError unless all models have the same samples with the same texts and tokens of those roles.
+    model → dataset parquet of the samples. Each sample is the mean activation of its tokens of `roles` without sinks;
+    every site is compared with every site, of other models and of the same one, by linear and by unbiased CKA, beside
+    `draws` random pairings of the samples. At most `max_samples` samples, drawn with `seed`, are compared: a pair
+    takes time with their square. Memory: a block of one site's rows and the pooled samples of two sites; the others
+    lie in a temporary folder. Raises InputError unless all models have the same samples with the same texts and tokens
+    of those roles.
     """
     _check(tokens, activations, datasets, roles)
     tables = {model: read_tokens(list(paths)) for model, paths in tokens.items()}
@@ -52,10 +53,12 @@ def compare_models(
         chosen = [ids[i] for i in np.sort(rng.choice(len(ids), max_samples, replace=False))]
     with TemporaryDirectory(dir=out.parent) as folder:
         places: dict[tuple[str, str], Path] = {}
+        sinks: dict[str, dict[str, int]] = {model: {} for model in activations}
         for model, sites in activations.items():
             for site, parts in sites.items():
                 place = places[model, site] = Path(folder) / f"{len(places)}.npy"
-                np.save(place, pooled(Activations(list(parts)), tables[model], chosen, roles))
+                values, sinks[model][site] = pooled(Activations(list(parts)), tables[model], chosen, roles)
+                np.save(place, values)
         pairs = _pairs(places, draws, rng)
     document = {
         "roles": list(roles),
@@ -67,6 +70,7 @@ def compare_models(
             model: {
                 "sites": list(sites),
                 "d_model": {site: Activations(list(parts)).d_model for site, parts in sites.items()},
+                "sinks": sinks[model],
             }
             for model, sites in activations.items()
         },
@@ -87,19 +91,27 @@ def pooled(
     roles: Sequence[str],
     *,
     rows: int = 16384,
-) -> np.ndarray:
-    """(len(ids), d_model) float32: each sample's mean over its tokens of `roles`, a block of `rows` at a time."""
-    means = sample_means(activations, tokens, tokens.has_role(roles), rows=rows)
+) -> tuple[np.ndarray, int]:
+    """(len(ids), d_model) float32: each sample's mean over its tokens of `roles`, without sinks; and how many those are.
+
+    Memory: the means, and a block of `rows`.
+    """
     index = {sample_id: i for i, sample_id in enumerate(tokens.sample_ids)}
-    values = means[[index[sample_id] for sample_id in ids]]
+    order = np.array([index[sample_id] for sample_id in ids])
+    declared = tokens.has_role(roles) & np.isin(tokens.sample, order)
+    keep = without_sinks(activations, tokens, declared)
+    means, having = sample_means(activations, tokens, keep, rows=rows)
+    values = np.full((len(ids), activations.d_model), np.nan, dtype=np.float32)
+    present = np.isin(order, having)
+    values[present] = means[np.searchsorted(having, order[present])]
     if (bad := np.flatnonzero(~np.isfinite(values).all(axis=1))).size:
         raise InputError(
             activations.paths[0],
             found=f"no finite mean for sample {ids[int(bad[0])]}, and so for {len(bad)} samples",
-            expected=f"tokens of the roles {', '.join(roles)} with finite activations in every sample",
+            expected=f"tokens of the roles {', '.join(roles)} with finite activations, and no sinks, in every sample",
             mend="name roles that are stored, or extract the part again",
         )
-    return values
+    return values, int(declared.sum() - keep.sum())
 
 
 def _pairs(places: Mapping[tuple[str, str], Path], draws: int, rng: np.random.Generator) -> list[dict]:

@@ -14,8 +14,9 @@ from crosslens.models.inputs import Sample, as_sample
 from crosslens.models.load import load_model
 from crosslens.tables.arrays import create_group, create_rows
 from crosslens.tables.documents import read_table, write_json
+from crosslens.tables.tokens import TEXT_ROLES
 from crosslens.tokens.measure import SCALES, TokenActivations, token_activations
-from crosslens.tokens.select import selection
+from crosslens.tokens.select import Selection, selection
 from crosslens.tokens.words import TextMap
 
 MOST_TOKENS = 80
@@ -40,19 +41,21 @@ def inspect_tokens(
 ) -> None:
     """Write tokens.json (kind token_inspection), activations.zarr and PNGs to the folder `out`.
 
-    model: keyword arguments of `load_model`. texts: entries with `language`, `text` and optionally `prompt`; without one
-    the text is itself the prompt (role prompt), with one it is the caption. samples: sample ids that are added in every
-    language of `datasets` (language → dataset parquet), their pictures from `images`. select: settings of `Selection`.
-    dimensions: how many are drawn, under `scale`, one of crosslens.tokens.measure.SCALES. Raises InputError for a text or
-    a selection that cannot be used and for more than MOST_TOKENS chosen tokens.
+    model: keyword arguments of `load_model`. texts: entries with `language`, `text` and optionally `prompt`; without
+    one the text is itself the prompt (role prompt), with one it is the caption. samples: sample ids that are added in
+    every language of `datasets` (language → dataset parquet), their pictures from `images`. select: settings of
+    `Selection`, all text tokens where it names nothing. dimensions: how many are drawn, under `scale`, one of
+    crosslens.tokens.measure.SCALES. Raises InputError for a text or a selection that cannot be used and for more than
+    MOST_TOKENS chosen tokens.
     """
+    chosen = selection(select) or Selection(roles=TEXT_ROLES)
     rows, languages = _texts(texts)
     for language, path in (datasets or {}).items() if samples else ():
         added = _of_dataset(path, language, samples)
         rows += added
         languages += [language] * len(added)
     found = token_activations(
-        load_model(**model), rows, sites, select=selection(select), language=languages, images=images
+        load_model(**model), rows, sites, select=chosen, language=languages, images=images
     )
     if len(found.tokens) > MOST_TOKENS:
         raise InputError(
@@ -124,7 +127,7 @@ def _document(
         ],
         "tokens": found.tokens.to_dict("records"),
         "measures": {
-            site: own[_MEASURES].round(6).to_dict("list")
+            site: dict(zip(_MEASURES, _numbers(own[_MEASURES].to_numpy().T), strict=True))
             for site, own in measures.groupby("site", sort=False)
         },
         "cosines": {
@@ -191,6 +194,7 @@ def _figures(found: TokenActivations, dimensions: int, scale: str) -> dict[str, 
             found.dimensions(site, count=dimensions, scale=scale),
             site=site,
             scale=SCALES[scale],
+            order=found.order,
             limit=3.0 if scale == "standardised" else None,
         )
         figures[f"cosines_{site}"] = cosines_figure(tokens, cosine_rows(found, site), site=site)

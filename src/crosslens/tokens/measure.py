@@ -23,7 +23,7 @@ from crosslens.tokens.words import TextMap
 
 SCALES = {
     "standardised": "(x − mean) / sd of the dimension over all text tokens of these texts",
-    "log": "sign(x) · log10(1 + |x| / median |x| of the site)",
+    "log": "sign(x) · log10(1 + |x| / median |x| of the chosen tokens at the site, zeros left out)",
     "raw": "activation as it is",
 }
 """How a dimension's values are made comparable: a few channels are orders of magnitude larger than the rest."""
@@ -73,8 +73,9 @@ class TokenActivations:
         return np.linalg.norm(self.values.astype(np.float64), axis=-1)
 
     def relative_norms(self) -> np.ndarray:
-        """(n, S) float64: norms over the median norm of all text tokens at the site."""
-        return self.norms() / self.reference.median_norm
+        """(n, S) float64: norms over the median norm of all text tokens at the site; NaN where that is 0."""
+        norms, median = self.norms(), self.reference.median_norm
+        return np.divide(norms, median, out=np.full_like(norms, np.nan), where=median > 0)
 
     def along(self, directions: Mapping[str, np.ndarray]) -> np.ndarray:
         """(n, S) float64: the component along a direction of each site, (d_model) of any length but 0."""
@@ -115,18 +116,28 @@ class TokenActivations:
                 )
             std = self.reference.std[i]
             return np.divide(x - self.reference.mean[i], std, out=np.zeros_like(x), where=std > 0)
-        return np.sign(x) * np.log10(1 + np.abs(x) / np.median(np.abs(x))) if scale == "log" else x
+        if scale == "log":
+            size = np.abs(x)
+            return np.sign(x) * np.log10(1 + size / np.median(size[size > 0])) if size.any() else x
+        return x
+
+    @property
+    def order(self) -> str:
+        """Which dimensions `dimensions` takes, in words."""
+        return "that vary most between the tokens" if len(self.tokens) > 1 else "of the largest |value|"
 
     def dimensions(
         self, site: str, dims: Sequence[int] | None = None, *, count: int = 40, scale: str = "standardised"
     ) -> pd.DataFrame:
         """Tidy rows (token, dim, value) under a scale, of `dims` or of the `count` that vary most between the tokens.
 
-        The most varying dimension comes first; `token` is the row in `tokens`.
+        The most varying dimension comes first; of a single token, which does not vary, that of the largest |value|.
+        `token` is the row in `tokens`.
         """
         values = self.scaled(site, scale)
         if dims is None:
-            dims = np.argsort(-values.var(axis=0), kind="stable")[:count]
+            size = values.var(axis=0) if len(values) > 1 else np.abs(values[0])
+            dims = np.argsort(-size, kind="stable")[:count]
         chosen = np.asarray(dims, dtype=np.int64)
         if ((chosen < 0) | (chosen >= values.shape[1])).any():
             raise InputError(
@@ -187,15 +198,19 @@ def token_activations(
             with capture(loaded, names, stop=True) as captured:
                 loaded.model(**inputs.inputs, use_cache=False)
             text = inputs.has_role(TEXT_ROLES)
-            usual.add([_on_cpu(captured[name], text) for name in names])
+            read = np.stack([_on_cpu(captured[name], text) for name in names], axis=1)
+        owners = [rows[part[at]].sample_id for at in text.nonzero()[:, 0].tolist()]
+        usual.add(_finite(read, owners, inputs.position[text].tolist(), names))
         for at, i in enumerate(part):
             table, maps[rows[i].sample_id] = describe(loaded.tokenizer, inputs, at, rows[i], languages[i])
             choice = choose(table, select)
             found |= choice.found
             tables.append(table[choice.mask])
             columns = torch.tensor(tables[-1]["column"].tolist())
-            values.append(np.stack([_on_cpu(captured[name][at], columns) for name in names], axis=1))
-            _check_finite(tables[-1], values[-1], names)
+            read = np.stack([_on_cpu(captured[name][at], columns) for name in names], axis=1)
+            values.append(
+                _finite(read, tables[-1]["sample"].tolist(), tables[-1]["position"].tolist(), names)
+            )
     check_all_found(select, found, len(rows))
     return TokenActivations(
         model=loaded.name,
@@ -241,11 +256,12 @@ class _Usual:
         self.sum, self.squares = np.zeros((2, sites, d_model))
         self.norms: list[np.ndarray] = []
 
-    def add(self, values: list[np.ndarray]) -> None:
-        x = np.stack(values).astype(np.float64)
-        self.count += x.shape[1]
-        self.sum += x.sum(axis=1)
-        self.squares += np.square(x).sum(axis=1)
+    def add(self, values: np.ndarray) -> None:
+        """Of (rows, S, d_model)."""
+        x = values.astype(np.float64)
+        self.count += len(x)
+        self.sum += x.sum(axis=0)
+        self.squares += np.square(x).sum(axis=0)
         self.norms.append(np.linalg.norm(x, axis=-1))
 
     def reference(self) -> Reference:
@@ -255,7 +271,7 @@ class _Usual:
             )
         mean = self.sum / self.count
         variance = np.maximum(self.squares / self.count - mean**2, 0)
-        return Reference(self.count, mean, np.sqrt(variance), np.median(np.hstack(self.norms), axis=1))
+        return Reference(self.count, mean, np.sqrt(variance), np.median(np.vstack(self.norms), axis=0))
 
 
 def _check(rows: Sequence[Sample], languages: Sequence[str]) -> None:
@@ -278,15 +294,19 @@ def _check(rows: Sequence[Sample], languages: Sequence[str]) -> None:
         )
 
 
-def _check_finite(table: pd.DataFrame, x: np.ndarray, sites: Sequence[str]) -> None:
+def _finite(
+    x: np.ndarray, samples: Sequence[str], positions: Sequence[int], sites: Sequence[str]
+) -> np.ndarray:
+    """x (rows, S, d_model) as it is; InputError, naming the row's sample and position and the site, if it is not finite."""
     if not (finite := np.isfinite(x).all(axis=-1)).all():
         token, site = np.argwhere(~finite)[0]
         raise InputError(
-            f"sample {table['sample'].iloc[0]}, site {sites[site]}, position {table['position'].iloc[token]}",
+            f"sample {samples[token]}, site {sites[site]}, position {positions[token]}",
             found="a NaN or an infinity",
             expected="finite activations",
             mend="use model.dtype float32 or bfloat16 with sound weights",
         )
+    return x
 
 
 def _cosines(x: np.ndarray) -> np.ndarray:

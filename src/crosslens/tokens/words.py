@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import regex
 
-from crosslens.data.words import ARTICLE, Candidate, Word, candidates, strip_marks, words
+from crosslens.data.words import ARTICLE, TATWEEL, Candidate, Word, candidates, strip_marks, words
 from crosslens.errors import InputError
 
 _SHAPING = "\u200d"
@@ -165,21 +165,21 @@ def display(text: str, start: int, end: int) -> str:
 
 
 def _joined(text: str, at: int) -> bool:
-    """Whether an Arabic letter behind the border is joined to one in front of it."""
-    left = regex.sub(r"\p{M}+$", "", text[:at])[-1:]
-    return bool(
-        _ARABIC_LETTER.fullmatch(left)
-        and left not in _JOINS_NOTHING_BEHIND
-        and _ARABIC_LETTER.fullmatch(text[at : at + 1])
-        and text[at] != "ء"
-    )
+    """Whether an Arabic letter behind the border is joined to one in front of it, if by a tatweel between them."""
+    left, right = regex.sub(r"\p{M}+$", "", text[:at])[-1:], text[at : at + 1]
+    return _is_joining(left) and left not in _JOINS_NOTHING_BEHIND and _is_joining(right) and right != "ء"
+
+
+def _is_joining(character: str) -> bool:
+    return character == TATWEEL or bool(_ARABIC_LETTER.fullmatch(character))
 
 
 def readings(word: Word, language: str) -> list[Reading]:
     """Every reading of a word as segments with their characters, the most literal first.
 
     In other languages than Arabic a word is one stem. Marks and tatweel belong to the letter before them; where one
-    written character holds letters of two segments (the ligature ﻻ), both have it.
+    written character holds letters of two segments (the ligature ﻻ; the ل of للغة, the article's and the stem's), both
+    have it.
     """
     found = candidates(word.text, language)
     if language != "ar":
@@ -197,12 +197,16 @@ def _segments(word: Word, candidate: Candidate, borders: list[int], holder: list
         # ل and the article are written لل
         contracted = prefix == ARTICLE and i > 0 and candidate.prefixes[i - 1] == "ل"
         parts.append(("proclitic", prefix, 1 if contracted else len(prefix)))
-    taken = sum(length for *_, length in parts) + len(candidate.suffix)
-    parts.append(("stem", candidate.stem, len(holder) - taken))
+    taken = sum(length for *_, length in parts)
+    # the ل of the article is the stem's where this begins with one
+    shared_letters = taken + len(candidate.stem) + len(candidate.suffix) - len(holder)
+    parts.append(("stem", candidate.stem, len(candidate.stem)))
     if candidate.suffix:
         parts.append(("enclitic", candidate.suffix, len(candidate.suffix)))
     segments, letter = [], 0
     for kind, form, length in parts:
+        if kind == "stem":
+            letter -= shared_letters
         low = borders[holder[letter]] if letter else 0
         letter += length
         high = len(word.text)

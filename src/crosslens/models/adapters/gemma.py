@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from crosslens.models.adapters.base import Adapter, VisionAdapter
 from crosslens.models.adapters.registry import register
-from crosslens.tables.tokens import CAPTION, GENERATED, IMAGE
+from crosslens.tables.tokens import CAPTION, GENERATED, IMAGE, SPECIAL
 
 
 @register("gemma2")
@@ -95,7 +95,9 @@ class PaliGemma(VisionAdapter):
 
     def token_inputs(self, role: Tensor, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         # 0 for the prefix, 1 for the suffix. Without them the prefix is causal, silently.
-        return {"token_type_ids": (torch.cumsum((role == CAPTION) | (role == GENERATED), dim=1) > 0).long()}
+        # What stands before the caption is never special, so a special token that comes first was generated.
+        suffix = (role == CAPTION) | (role == GENERATED) | (role == SPECIAL)
+        return {"token_type_ids": (torch.cumsum(suffix, dim=1) > 0).long()}
 
     def position_ids(self, position: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         return position + 1

@@ -30,7 +30,7 @@ class Llama(Adapter):
 
 @register("llava")
 class Llava(VisionAdapter, Llama):
-    """LLaVA 1.5: a CLIP tower before a language model that is built like Llama."""
+    """LLaVA 1.5 and its like: a CLIP or SigLIP tower before a language model that is built like Llama."""
 
     def __init__(self, model: nn.Module, processor: Any, tokenizer: Any):
         super().__init__(model, processor, tokenizer)
@@ -42,6 +42,21 @@ class Llava(VisionAdapter, Llama):
                 expected="one that is built like Llama",
                 mend="choose another LLaVA, or register an adapter of your own for `llava`",
             )
+        if (tower := model.config.vision_config.model_type) == "pixtral":
+            raise InputError(
+                model.name_or_path,
+                found=f"LLaVA with the image encoder {tower!r}",
+                expected="one that sees all pictures at one size",
+                mend="choose another LLaVA, or register an adapter of your own for `llava`",
+            )
+
+    def image_text(self, size: tuple[int, int] | None) -> str:
+        # transformers 5.23 asks for the crop, and pictures for a SigLIP tower are not cropped.
+        pictures = self.processor.image_processor
+        shown = pictures.crop_size or pictures.size
+        crop = {side: shown[side] for side in ("height", "width")}
+        found = self.processor._get_num_multimodal_tokens(image_sizes=[size], crop_size=crop)
+        return self.processor.image_token * int(found["num_image_tokens"][0])
 
 
 @register("mllama")
@@ -80,7 +95,8 @@ class Mllama(VisionAdapter, Llama):
         gate = block.cross_attn_mlp_gate.tanh()
         rows = self._sees_image[block]
         # The model drops this half, not the attention, where a token stands before the image: rows is (B, 1, T, 1).
-        return gate if rows is None else gate * rows[:, 0]
+        # They were seen before the block was given them, so they may be where the block before it is.
+        return gate if rows is None else gate * rows[:, 0].to(gate.device)
 
     def image_text(self, size: tuple[int, int] | None) -> str:
         return self.processor.image_token

@@ -1,4 +1,4 @@
-"""From samples to images: the image is the unit of every analysis of gender."""
+"""From samples to images: the image is the unit of what is said of pictures."""
 
 from dataclasses import dataclass
 from typing import Any

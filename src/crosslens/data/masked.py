@@ -1,0 +1,27 @@
+"""What is left of captions without the words that tell the gender, and how much of it train has told already."""
+
+from collections.abc import Sequence
+
+from crosslens.data.words import normalise, words
+
+
+def masked_text(caption: str, spans: Sequence[tuple[int, int, str]], language: str) -> str:
+    """The words of a caption outside `spans` (of `gendered_spans`), in the form in which words are compared."""
+    starts = {start for start, _, _ in spans}
+    left = [word.text for word in words(caption, language) if word.start not in starts]
+    return " ".join(normalise(word, language) for word in left)
+
+
+def told_in_train(
+    texts: Sequence[str], images: Sequence[str], genders: Sequence[str], splits: Sequence[str]
+) -> tuple[int, int]:
+    """Test images with a gender, and those of them all of whose masked texts are masked texts of train too.
+
+    One value a row each. Where masking leaves little ("dark skin tone"), such an image brings nothing new to pool but
+    what the model has carried over from the masked words.
+    """
+    rows = list(zip(texts, images, genders, splits, strict=True))
+    known = {text for text, _, _, split in rows if split == "train"}
+    tested = [(text, image) for text, image, gender, split in rows if split == "test" and gender != "unknown"]
+    everyone = {image for _, image in tested}
+    return len(everyone), len(everyone - {image for text, image in tested if text not in known})

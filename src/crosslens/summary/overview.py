@@ -1,0 +1,210 @@
+"""All layers of a study in one small document, and the same as tables of Markdown: to show without the results."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from crosslens.errors import InputError
+from crosslens.summary.names import corpus_name, language_name, site_order
+from crosslens.summary.reading import Document
+from crosslens.tables.documents import write_json
+
+_OF_SAE = ("corpus", "language")
+_KEPT = {
+    "transfer": (
+        *("condition", "method", "source", "target", "n"),
+        *("auroc", "auroc_low", "auroc_high", "null_q025", "null_q975", "p"),
+    ),
+    "directions": ("condition", "languages", "cosine", "p", "null_low", "null_high"),
+    "retrieval": ("source", "target", "centred", "images", "r1", "r1_low", "r1_high", "r1_chance"),
+    "cka": ("languages", "unbiased", "unbiased_q95", "unbiased_p"),
+    "probes": (
+        *(*_OF_SAE, "condition", "n", "auroc", "auroc_low", "auroc_high"),
+        *("shuffled", "shuffled_low", "shuffled_high", "control", "control_low", "control_high"),
+    ),
+    "saes": (
+        *(*_OF_SAE, "tokens", "d_sae", "live", "l0", "ev", "pca", "gates"),
+        *("ce_recovered", "ce_recovered_ci", "ce_recovered_mean", "ce_recovered_mean_ci"),
+    ),
+    "gender": (*_OF_SAE, "condition", "live", "significant", "null", "confirmed"),
+}
+"""What is kept of the records of a layer's summary."""
+MASKED, WHOLE = "caption", "caption_whole"
+
+
+def overview(results: Path) -> dict[str, Any]:
+    """Out of `results` (results/{study}): its `dataset` counts, and of each of its `layers`, by depth, what _KEPT names.
+
+    Raises InputError where there is no summary of a layer or of the dataset.
+    """
+    paths = sorted((results / "layers").glob("*.json"), key=lambda path: site_order(path.stem))
+    if not paths:
+        raise InputError(
+            results / "layers",
+            found="no summary of a layer",
+            expected="those of a study that was built",
+            mend="build its page: `snakemake results/STUDY/report/index.html`",
+        )
+    dataset = Document(results / "dataset/summary.json", "dataset_summary")
+    kept = ("rows", "images", "counts", "lexicon_hits")
+    return {
+        "dataset": {name: dataset(name) for name in kept},
+        "layers": [_layer(Document(path, "layer")) for path in paths],
+    }
+
+
+def _layer(summary: Document) -> dict[str, Any]:
+    return {"site": summary("site")} | {
+        kind: [{name: record[name] for name in names} for record in summary(kind)]
+        for kind, names in _KEPT.items()
+    }
+
+
+def write_overview(results: Path, out: Path) -> str:
+    """Write `overview(results)` to `out`, JSON of kind `overview`; returns its `tables`."""
+    document = overview(results)
+    write_json(out, "overview", document)
+    return tables(document)
+
+
+def tables(document: dict[str, Any]) -> str:
+    """The numbers of an overview as Markdown. AUROCs are those of logistic regression on masked captions."""
+    return "\n".join(
+        line
+        for title, rows in (
+            ("Test images with a known gender", _dataset(document["dataset"])),
+            ("Gender direction learned in one language, tried in another: AUROC", _transfer(document)),
+            ("Cosine of the languages' gender directions (difference of means)", _directions(document)),
+            ("Translations found (R@1, centred) and unbiased CKA", _alignment(document)),
+            ("Probes on raw activations, and their control task: AUROC", _probes(document)),
+            ("SAEs", _saes(document)),
+            ("Gendered features of the SAEs", _features(document)),
+        )
+        for line in _table(title, list(rows))
+    )
+
+
+def _table(title: str, rows: Sequence[dict[str, str]]) -> list[str]:
+    if not rows:
+        return []
+    head = list(dict.fromkeys(name for row in rows for name in row))
+    return [
+        f"**{title}**\n",
+        f"| {' | '.join(head)} |",
+        f"|{'---|' * len(head)}",
+        *(f"| {' | '.join(row.get(name, '') for name in head)} |" for row in rows),
+        "",
+    ]
+
+
+def _dataset(dataset: dict[str, Any]) -> Iterator[dict[str, str]]:
+    cells = [cell for cell in dataset["counts"] if cell["split"] == "test"]
+    genders = {
+        gender: str(sum(cell["images"] for cell in cells if cell["gender"] == gender))
+        for gender in ("female", "male")
+    }
+    for language, told in dataset["lexicon_hits"].items():
+        alike = f"{told['test_images_told_in_train']} of {told['test_images']}"
+        yield {"language": _name(language)} | genders | {"masked captions all occur in train": alike}
+
+
+def _transfer(document: dict[str, Any]) -> Iterator[dict[str, str]]:
+    for layer in document["layers"]:
+        yield {"site": layer["site"]} | {
+            _pair(row["source"], row["target"]): _bounded(row, "auroc") + _chance(row["p"])
+            for row in layer["transfer"]
+            if (row["condition"], row["method"]) == (MASKED, "logistic")
+        }
+
+
+def _directions(document: dict[str, Any]) -> Iterator[dict[str, str]]:
+    words = {MASKED: "masked", WHOLE: "whole caption"}
+    for layer in document["layers"]:
+        yield {"site": layer["site"]} | {
+            words.get(row["condition"], row["condition"]): f"{_short(row['cosine'])} (p = {_p(row['p'])})"
+            for row in layer["directions"]
+        }
+
+
+def _alignment(document: dict[str, Any]) -> Iterator[dict[str, str]]:
+    for layer in document["layers"]:
+        found = {
+            f"{_pair(row['source'], row['target'])}, of {row['images']:,}": f"{row['r1']:.3f}"
+            for row in layer["retrieval"]
+            if row["centred"]
+        }
+        yield (
+            {"site": layer["site"]} | found | {"CKA": ", ".join(f"{r['unbiased']:.2f}" for r in layer["cka"])}
+        )
+
+
+def _probes(document: dict[str, Any]) -> Iterator[dict[str, str]]:
+    for layer in document["layers"]:
+        cells = {"site": layer["site"]}
+        for row in layer["probes"]:
+            if row["corpus"] == "activations" and row["condition"] == MASKED:
+                cells[_name(row["language"])] = _bounded(row, "auroc")
+                cells[f"{_name(row['language'])}, control"] = _bounded(row, "control")
+        yield cells
+
+
+def _saes(document: dict[str, Any]) -> Iterator[dict[str, str]]:
+    for layer in document["layers"]:
+        for row in layer["saes"]:
+            passed = [gate["passed"] for gate in row["gates"]]
+            yield _of_sae(layer, row) | {
+                "EV": _short(row["ev"]),
+                "PCA of rank L0": _short(row["pca"]),
+                "CE recovered (zeros)": _between(row["ce_recovered"], row["ce_recovered_ci"]),
+                "CE recovered (mean)": _between(row["ce_recovered_mean"], row["ce_recovered_mean_ci"]),
+                "gates passed": f"{sum(map(bool, passed))} of {len(passed)}",
+            }
+
+
+def _features(document: dict[str, Any]) -> Iterator[dict[str, str]]:
+    for layer in document["layers"]:
+        for row in layer["gender"]:
+            yield _of_sae(layer, row) | {
+                "condition": row["condition"],
+                "significant on test, of live": f"{row['significant']} of {row['live']}",
+                "by chance (p)": f"{_short(row['null']['mean'])} ({_p(row['null']['p'])})",
+                "of them on select too": str(row["confirmed"]),
+            }
+
+
+def _of_sae(layer: dict[str, Any], row: dict[str, Any]) -> dict[str, str]:
+    return {"site": layer["site"], "SAE": corpus_name(row["corpus"]), "language": _name(row["language"])}
+
+
+def _name(language: str) -> str:
+    return language_name(language).split(" ")[0]
+
+
+def _pair(source: str, target: str) -> str:
+    return f"{_name(source)} → {_name(target)}"
+
+
+def _short(value: float | None) -> str:
+    """`.93`, `−1.21`, as a reader of many numbers wants them."""
+    if value is None:
+        return "not measured"
+    return f"{value:.2f}".replace("0.", ".", 1 if abs(value) < 1 else 0).replace("-", "−")
+
+
+def _between(value: float | None, bounds: Iterable[float] | None) -> str:
+    return _short(value) + (f" [{', '.join(map(_short, bounds))}]" if bounds else "")
+
+
+def _bounded(row: dict[str, Any], name: str) -> str:
+    return _between(
+        row[name], None if row[f"{name}_low"] is None else (row[f"{name}_low"], row[f"{name}_high"])
+    )
+
+
+def _p(p: float | None) -> str:
+    return "not measured" if p is None else f"{p:.3f}".removeprefix("0")
+
+
+def _chance(p: float | None) -> str:
+    """Marks what chance may have done."""
+    return "" if p is not None and p <= 0.05 else f" (p = {_p(p)})"

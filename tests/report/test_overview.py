@@ -1,0 +1,86 @@
+"""The overview of a study holds the numbers of its layers, and committed examples show theirs."""
+
+import re
+from pathlib import Path
+
+import pytest
+from language_files import write_retrieval, write_transfer
+from result_files import write_study
+
+from crosslens.errors import InputError
+from crosslens.summary.layer import layer_summary
+from crosslens.summary.overview import tables, write_overview
+from crosslens.tables.documents import read_json, write_json
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "resources/examples").glob("*/overview.json"))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """results/{study} of two layers."""
+    folder = tmp_path_factory.mktemp("results")
+    files = write_study(folder / "in")
+    for name in ("layers", "dataset"):
+        (folder / name).mkdir()
+    conditions = ("caption", "caption_whole")
+    for site in ("2", "4"):
+        more = {
+            "transfer": write_transfer(folder / f"t{site}", site=site, shared=0.5, conditions=conditions),
+            "retrieval": write_retrieval(folder / f"r{site}", site=site, shared=1),
+        }
+        layer_summary(**files.layer(site), **more, out=folder / f"layers/{site}.json")
+    cells = [
+        {"split": split, "gender": gender, "category": category, "images": images, "rows": images}
+        for split, gender, category, images in (
+            ("test", "female", "a", 20),
+            ("test", "female", "b", 13),
+            ("test", "male", "a", 32),
+            ("train", "male", "a", 50),
+        )
+    ]
+    told = {"ar": {"test_images": 65, "test_images_told_in_train": 24}}
+    document = {"rows": 200, "images": 115, "counts": cells, "lexicon_hits": told}
+    write_json(folder / "dataset/summary.json", "dataset_summary", document)
+    return folder
+
+
+def test_numbers_are_those_of_the_layers(results, tmp_path):
+    shown = write_overview(results, tmp_path / "overview.json")
+    document = read_json(tmp_path / "overview.json", "overview")
+    assert shown == tables(document)
+    assert [layer["site"] for layer in document["layers"]] == ["2", "4"]
+    for layer in document["layers"]:
+        summary = read_json(results / f"layers/{layer['site']}.json", "layer")
+        for kind, records in layer.items():
+            if kind != "site":
+                assert len(records) == len(summary[kind]) > 0
+                assert all(r.items() <= s.items() for r, s in zip(records, summary[kind], strict=True))
+
+
+def test_tables_show_them_rounded(results, tmp_path):
+    shown = write_overview(results, tmp_path / "overview.json")
+    assert "| Arabic | 33 | 32 | 24 of 65 |" in shown
+    summary = read_json(results / "layers/4.json", "layer")
+    (row,) = (
+        row
+        for row in summary["transfer"]
+        if (row["condition"], row["method"], row["source"], row["target"])
+        == ("caption", "logistic", "ar", "en")
+    )
+    line = next(line for line in shown.split("AUROC**")[1].splitlines() if line.startswith("| 4 |"))
+    cell = re.search(r"(\d?\.\d\d) \[(\d?\.\d\d), (\d?\.\d\d)\]", line.split(" | ")[3])
+    assert [float(number) for number in cell.groups()] == [
+        pytest.approx(row[name], abs=0.0051) for name in ("auroc", "auroc_low", "auroc_high")
+    ]
+
+
+def test_a_folder_without_layers_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no summary of a layer"):
+        write_overview(tmp_path, tmp_path / "overview.json")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+def test_the_tables_of_an_example_are_those_of_its_numbers(path):
+    readme = (path.parent / "README.md").read_text(encoding="utf-8")
+    told = tables(read_json(path, "overview")).strip()
+    assert told in readme, f"paste what `crosslens overview` prints into {path.parent.name}/README.md"
