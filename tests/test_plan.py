@@ -409,7 +409,7 @@ def test_a_whole_study_stores_what_was_foretold(built_once, monkeypatch):
     monkeypatch.setattr("crosslens.planning.rates.SHIPPED", ROOT / "resources/rates.json")
     stored = [one for one in make_plan(toy, load_rates()).stored if not one.what.startswith("checkpoints")]
     made = {
-        record["recipe"]["path"]: record["action"].resolve()
+        (record["recipe"]["kind"], record["recipe"]["path"]): record["action"].resolve()
         for record in built_once.records()
         if record["recipe"]["path"].startswith("results/toy/")
     }
