@@ -400,3 +400,36 @@ def test_names_are_read_and_only_labelled_images_are_probed(tmp_path, monkeypatc
     assert len(counts.all) == named.n_rows and counts.pictures == 0
     assert "not fetched yet" in counts.basis
     assert 0 < counts.labelled < counts.images and counts.hidden == counts.images - counts.labelled >= 100
+
+
+def test_a_whole_study_stores_what_was_foretold(built_once, monkeypatch):
+    """Artifacts and files exactly, bytes by a factor. Not hours: wall time is that of whatever else the machine does."""
+    monkeypatch.chdir(built_once.folder)
+    toy = Study("toy", Path("config/studies"), SCHEMA, FileDigests(built_once.folder / "files.json"))
+    monkeypatch.setattr("crosslens.planning.rates.SHIPPED", ROOT / "resources/rates.json")
+    stored = [one for one in make_plan(toy, load_rates()).stored if not one.what.startswith("checkpoints")]
+    made = {
+        (record["recipe"]["kind"], record["recipe"]["path"]): record["action"].resolve()
+        for record in built_once.records()
+        if record["recipe"]["path"].startswith("results/toy/")
+    }
+    assert len(made) == sum(one.count for one in stored)
+    files = [file for place in made.values() for file in ([place] if place.is_file() else place.rglob("*"))]
+    files = [file for file in files if file.is_file()]
+    assert len(files) == sum(one.files for one in stored)
+    size = sum(file.stat().st_size for file in files)
+    assert sum(one.bytes for one in stored) == pytest.approx(size, rel=0.6)
+
+
+@pytest.mark.parametrize(("name", "minutes"), [("planted", 5), ("emoji_gemma", 24)])
+def test_hours_are_those_of_studies_that_were_run_on_two_cores(tmp_path, monkeypatch, name, minutes):
+    """Minutes of the whole run, as resources/examples/emoji_gemma has them too; it did not build the compared study."""
+    monkeypatch.chdir(ROOT)
+    settings = yaml.safe_load((ROOT / f"config/studies/{name}.yaml").read_text(encoding="utf-8"))
+    if "names" in settings["source"]:
+        pytest.importorskip("emoji")
+    settings.pop("compare", None)
+    (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+    known = Study(name, tmp_path, SCHEMA, FileDigests(tmp_path / "files.json"))
+    hours = make_plan(known, load_rates(), gpu=False).hours("cpu")
+    assert 0.5 < hours / (2 * minutes / 60) < 2

@@ -104,7 +104,8 @@ def make_plan(
     counted = count_jobs(study, reading.parts, [(other.study, other.parts) for other, _ in others])
     stored = [*stored_inputs(reading, rates), *stored_activations(reading, rates, study.languages)]
     for other, languages in others:
-        stored += stored_activations(other, rates, languages, f", {other.study.name}")
+        of = f", {other.study.name}"
+        stored += [*stored_inputs(other, rates, of), *stored_activations(other, rates, languages, of)]
     stored += [*stored_saes(reading, own), stored_codes(reading, rates, active_entries(own))]
     stored += stored_results(counted, rates, own.d_sae)
     work = work_of_rules(reading, others)

@@ -22,31 +22,20 @@ PLANTED_SIDE = 64
 """Pixels of a drawn scene."""
 FEATURE_TABLES = ("feature_statistics", "gender_effects")
 """Rules that write a row a feature, and a document."""
-RESULT_FILES = {
-    "generate_captions": 1,
-    "fit_probe_activations": 1,
-    "fit_probe_codes": 1,
-    "find_gendered_examples": 1,
-    "compare_languages": 1,
-    "transfer_gender": 1,
-    "retrieve_captions": 1,
-    "measure_stereotype": 1,
-    "measure_quality": 1,
-    "measure_splice": 1,
-    "measure_swept_quality": 1,
-    "measure_swept_splice": 1,
-    "compare_settings": 1,
-    "draw_sweep_figure": 1,
+TOLD = (
+    *("draw_source", "collect_source", "prepare_model", "build_dataset", "generate_texts"),
+    *("extract", "train_saes", "adopt_sae", "encode", *FEATURE_TABLES),
+)
+"""Rules whose artifacts have a line of their own; the others make one small artifact each."""
+FILES = {
     "draw_layer_figures": 3,
     "draw_gender_layer_figures": 2,
     "draw_study_figures": 2,
     "draw_gender_figures": 3,
-    "layer_summary": 1,
     "inspect_tokens": 4,
     "compare_models": 2,
-    "build_report": 1,
 }
-"""Files of the one small artifact that a job of these rules makes."""
+"""Of the small artifacts that are more than one file."""
 
 
 class Stored(NamedTuple):
@@ -149,29 +138,29 @@ def stored_codes(reading: Reading, rates: Rates, active: int) -> Stored:
     )
 
 
-def stored_inputs(reading: Reading, rates: Rates) -> list[Stored]:
-    """What rules make before anything is read: the model, drawn pictures, tables of samples."""
+def stored_inputs(reading: Reading, rates: Rates, of: str = "") -> list[Stored]:
+    """What rules make before anything is read: the model, drawn pictures, tables of samples; `of` as above."""
     study, found = reading.study, []
     if study.must_be_prepared:
         size = 2 * reading.model.parameters
-        found.append(Stored("model", 1, size, MODEL_FILES, "2 bytes a parameter: exact"))
+        found.append(Stored(f"model{of}", 1, size, MODEL_FILES, "2 bytes a parameter: exact"))
     if study.draws_pictures:
         rate = rates.find("picture_bytes")
         side = PLANTED_SIDE if study.is_planted else study.names["emoji"]["pictures"]
         pictures = max(counts.pictures for counts in reading.counts.values())
         size = round(pictures * side**2 * rate.value)
         basis = f"{side} pixels square, {rate.value:g} {rate.unit}: {rate.basis}"
-        found.append(Stored("drawn pictures", 1, size, pictures + 2, basis))
+        found.append(Stored(f"drawn pictures{of}", 1, size, pictures + 2, basis))
     rate, tables = rates.find("sample_bytes"), 1 + len(study.languages) + study.is_generation
     size = round(reading.samples * len(study.languages) * rate.value)
-    return [*found, Stored("samples", tables, size, tables, f"{rate.value:g} {rate.unit}: {rate.basis}")]
+    return [*found, Stored(f"samples{of}", tables, size, tables, f"{rate.value:g} {rate.unit}: {rate.basis}")]
 
 
 def stored_results(jobs: Mapping[str, int], rates: Rates, features: int) -> list[Stored]:
     """What the analyses write, by the number of jobs of every rule; features: of an SAE."""
     rate, tables = rates.find("feature_bytes"), sum(jobs.get(rule, 0) for rule in FEATURE_TABLES)
-    small, results = rates.find("result_bytes"), {rule: jobs.get(rule, 0) for rule in RESULT_FILES}
-    files = sum(count * RESULT_FILES[rule] for rule, count in results.items())
+    small, results = rates.find("result_bytes"), {rule: n for rule, n in jobs.items() if rule not in TOLD}
+    files = sum(count * FILES.get(rule, 1) for rule, count in results.items())
     count = sum(results.values())
     return [
         Stored(
