@@ -125,6 +125,20 @@ def test_the_lexicons_of_emoji_know_every_word_that_tells_the_gender(names, pair
     assert len(unequal) <= 0.06 * len(left)
 
 
+@pytest.mark.parametrize(("language", "left"), [("en", (8, 4)), ("ar", (75, 38))])
+def test_of_so_many_names_masking_leaves_a_tone_at_most(names, language, left):
+    """Emoji and groups, of 185 and 80: the README of the example says so."""
+    lexicon = load_lexicon(LEXICONS / f"emoji_{language}.yaml", language)
+    told, groups = {}, {}
+    for name in names:
+        if name.gender != "unknown":
+            bare = DETAILS[language].issuperset(masked(name, language, lexicon).split())
+            told.setdefault(name.unit, set()).add(bare)
+            groups.setdefault(name.group, set()).add(bare)
+    assert (len(told), len(groups)) == (185, 80)
+    assert (sum(found == {True} for found in told.values()), sum(True in g for g in groups.values())) == left
+
+
 @pytest.mark.parametrize("language", ["en", "ar"])
 def test_gendered_names_that_masking_makes_the_same_are_of_one_group(names, language):
     """But for those of which a skin tone or direction is left, or nothing: in Arabic most roles are one word."""
