@@ -13,6 +13,7 @@ from torch import Tensor
 from crosslens.errors import InputError
 from crosslens.features.encode import check_model
 from crosslens.generation.continuation import encode_samples
+from crosslens.memory import memory_kept
 from crosslens.models.hooks import capture, edit
 from crosslens.models.inputs import Batch, as_sample, collate, load_images
 from crosslens.models.load import LoadedModel, load_model
@@ -79,7 +80,9 @@ def measure_splice(
         "zero": torch.zeros_like,
         "mean": lambda x: mean.to(x.dtype).to(x.device).expand_as(x),
     }
-    losses, largest, replaced = _run(loaded, site, test, images, batch, roles, edits)
+    # Logits over a large vocabulary are freed and asked for again by the gigabyte.
+    with memory_kept():
+        losses, largest, replaced = _run(loaded, site, test, images, batch, roles, edits)
     check_edits(largest)
     write_json(
         out,
