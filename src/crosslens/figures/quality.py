@@ -55,7 +55,8 @@ def quality_figure(quality: pd.DataFrame) -> Figure:
                 axes.set_ylim(0, 1.08 * rows["value"].max())
             elif metric != "ev":
                 # tiny differences near 1 must not fill the panel
-                axes.set_ylim(min(0.8, rows[["value", "low"]].min().min() - 0.02), 1.01)
+                lowest = min(0.8, rows[["value", "low"]].min().min())
+                axes.set_ylim(lowest - 0.04 * (1 - lowest), 1 + 0.04 * (1 - lowest))
         handles, labels = figure.axes[0].get_legend_handles_labels()
         known = dict(zip(labels, handles, strict=True))
         figure.legend(known.values(), known.keys(), loc="outside right center", fontsize=8)
@@ -66,7 +67,8 @@ def quality_figure(quality: pd.DataFrame) -> Figure:
             "SAE quality per layer",
             f"{n}. Markers without a line: baselines on the same tokens, with the L0 of the first SAE of a language.\n"
             "Bars: 95 % CI over pictures or texts (cross-entropy only). Cross-entropy recovered: 1 where the SAE in the "
-            "activation's place costs nothing, 0 where as much as the ablation, negative where more.",
+            "activation's place costs nothing, 0 where as much as the ablation, negative where more; no point where the "
+            "ablation costs nothing.",
         )
     return figure
 

@@ -155,8 +155,8 @@ def _saes(document: dict[str, Any]) -> Iterator[dict[str, str]]:
             yield _of_sae(layer, row) | {
                 "EV": _short(row["ev"]),
                 "PCA of rank L0": _short(row["pca"]),
-                "CE recovered (zeros)": _between(row["ce_recovered"], row["ce_recovered_ci"]),
-                "CE recovered (mean)": _between(row["ce_recovered_mean"], row["ce_recovered_mean_ci"]),
+                "CE recovered (zeros)": _ablated(row, "ce_recovered"),
+                "CE recovered (mean)": _ablated(row, "ce_recovered_mean"),
                 "gates passed": f"{sum(map(bool, passed))} of {len(passed)}",
             }
 
@@ -193,6 +193,11 @@ def _short(value: float | None) -> str:
 
 def _between(value: float | None, bounds: Iterable[float] | None) -> str:
     return _short(value) + (f" [{', '.join(map(_short, bounds))}]" if bounds else "")
+
+
+def _ablated(row: dict[str, Any], name: str) -> str:
+    """Undefined where the ablation costs nothing that could be recovered."""
+    return "undefined" if row[name] is None else _between(row[name], row[f"{name}_ci"])
 
 
 def _bounded(row: dict[str, Any], name: str) -> str:
