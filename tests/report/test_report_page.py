@@ -216,7 +216,7 @@ def test_null_results_and_what_is_missing_are_said_plainly(tmp_path):
     assert "The gender effects of the two languages do not agree beyond chance." in page.text
     assert "No category's captions depart from .5 beyond chance." in page.text
     assert "No feature was significant on select." in page.text
-    assert {row[11][0] for row in page.tables["quality"][1:]} == {"not measured"}
+    assert {row[11][0] for row in page.tables["quality"][1:]} == {"undefined"}
 
 
 def test_a_study_without_captions_of_its_own_says_so(told_study, tmp_path):

@@ -63,7 +63,7 @@ GLOSSARY: dict[str, tuple[str, str]] = {
         "Cross-entropy recovered",
         "(CE ablated − CE spliced) / (CE ablated − CE clean): how much of the model's next-token loss survives when the "
         "reconstruction takes the activation's place at the text tokens, where ablation puts zeros, or the mean activation; "
-        "1 is all, and negative where the reconstruction is worse than the ablation.",
+        "1 is all, negative where the reconstruction is worse than the ablation, and undefined where that costs nothing.",
     ),
     "kl": ("KL", "Mean KL(clean ‖ spliced) of the next-token distributions, in nats per token."),
     "d": (
