@@ -164,11 +164,11 @@ def run_batches(
         for reading in batches:
             planned = reading.planned
             lacking = [name for name, row in began.items() if planned.stop > row]
-            found = forward(loaded, reading.batch, lacking, reading.kept, dtype)
+            found, events = forward(loaded, reading.batch, lacking, reading.kept, dtype)
             for name, (rows, _) in found.items():
                 if len(rows) != planned.stop - planned.start:
                     raise RuntimeError(f"{name}: {len(rows)} rows computed, {planned} planned")
-            background.put(_append, writers, reading, found, _events(loaded), pool)
+            background.put(_append, writers, reading, found, events, pool)
             done += len(reading.samples)
             progress.update(planned.stop - max(planned.start, first), samples=done)
 
@@ -185,35 +185,31 @@ class _Reading(NamedTuple):
 
 def forward(
     loaded: LoadedModel, batch: Batch, sites: Sequence[str], kept: Tensor, dtype: str
-) -> dict[str, tuple[Tensor, Tensor]]:
+) -> tuple[dict[str, tuple[Tensor, Tensor]], list[torch.cuda.Event]]:
     """Per site the kept tokens (n, d) in the stored dtype, and their norms before rounding, (n) float32; on the CPU.
 
     kept: (n) int64 indices into the B · T tokens. The pass ends behind the deepest site. With CUDA nothing here waits for
-    the GPU: values are there when it has done all that it was given.
+    a GPU: the values are there when the events, one for each GPU that computed some, have come.
     """
+    devices = set()
     with torch.inference_mode():
         with capture(loaded, sites, stop=True) as values:
             loaded.model(**batch.inputs, use_cache=False)
         found = {}
         for site in sites:
             value = values.pop(site)
+            devices.add(value.device)
             rows = value.flatten(0, 1).index_select(0, kept.to(value.device))
             norms = torch.linalg.vector_norm(rows, dim=-1, dtype=torch.float32)
             found[site] = _fetched(rows.to(DTYPES[dtype])), _fetched(norms)
-        return found
+    return found, [
+        torch.cuda.current_stream(place).record_event() for place in devices if place.type == "cuda"
+    ]
 
 
 def _fetched(value: Tensor) -> Tensor:
-    """`value` on the CPU; from CUDA by way of page-locked memory, ten times as fast, without waiting."""
+    """`value` on the CPU; from CUDA by way of page-locked memory, without waiting."""
     return value.to("cpu", non_blocking=value.is_cuda)
-
-
-def _events(loaded: LoadedModel) -> list[torch.cuda.Event]:
-    """One for every GPU of the model: behind all that it has been given so far."""
-    if not torch.cuda.is_available():
-        return []
-    devices = {parameter.device for parameter in loaded.model.parameters() if parameter.is_cuda}
-    return [torch.cuda.current_stream(device).record_event() for device in devices]
 
 
 def _append(
