@@ -5,13 +5,7 @@ import pandas as pd
 import pytest
 
 from crosslens.errors import InputError
-from crosslens.features.pooling import (
-    label_tokens,
-    pool_activations,
-    pool_codes,
-    sample_blocks,
-    sample_means,
-)
+from crosslens.pooling.pool import label_tokens, pool_activations, pool_codes, sample_blocks, sample_means
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
 from crosslens.tables.tokens import ROLES

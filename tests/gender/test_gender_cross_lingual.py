@@ -7,8 +7,8 @@ from scipy.sparse import csr_array
 from test_gender_effects import run
 
 from crosslens.errors import InputError
-from crosslens.features.images import ImageTable
 from crosslens.gender.cross_lingual import compare, cross_lingual_bias
+from crosslens.pooling.images import ImageTable
 from crosslens.tables.documents import read_json, read_table
 
 FEATURES, IMAGES = 250, 300

@@ -7,8 +7,8 @@ from gender_study import ENGLISH_ONLY, FEATURES, FEMALE, HIDDEN, LABEL_WORD, MAL
 from scipy.sparse import csr_array
 
 from crosslens.errors import InputError
-from crosslens.features.images import by_image
 from crosslens.gender.effects import gender_effects
+from crosslens.pooling.images import by_image
 from crosslens.tables.documents import read_json, read_table
 
 

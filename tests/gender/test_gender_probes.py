@@ -9,7 +9,6 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from crosslens.features.images import ImageTable
 from crosslens.gender.probes import (
     PENALTIES,
     accuracy,
@@ -19,6 +18,7 @@ from crosslens.gender.probes import (
     probe_activations,
     probe_codes,
 )
+from crosslens.pooling.images import ImageTable
 from crosslens.tables.documents import read_json
 
 

@@ -5,11 +5,13 @@ import pytest
 from scipy import stats
 from scipy.sparse import csc_array, csr_array
 
-from crosslens.features.resampling import bootstrap_weights, shuffled_labels
-from crosslens.gender.correlation import fisher_interval, pearson, spearman
 from crosslens.gender.effects import feature_effects
-from crosslens.gender.location import benjamini_hochberg, mann_whitney, rank_columns, sign_flip_p, welch
-from crosslens.gender.moments import cohen_d, hedges_factor, moments
+from crosslens.stats.correlation import fisher_interval, pearson, spearman
+from crosslens.stats.effect_size import cohen_d, hedges_factor, moments
+from crosslens.stats.fdr import benjamini_hochberg
+from crosslens.stats.resampling import bootstrap_weights, shuffled_labels
+from crosslens.stats.sign_flips import sign_flip_p
+from crosslens.stats.two_sample import mann_whitney, rank_columns, welch
 
 
 @pytest.fixture(scope="module")

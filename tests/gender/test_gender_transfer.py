@@ -11,9 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from crosslens.errors import InputError
-from crosslens.features.images import ImageTable
 from crosslens.gender.probes import shuffled_fits
 from crosslens.gender.transfer import METHODS, Language, gender_transfer, null_band, scored, transfer
+from crosslens.pooling.images import ImageTable
 from crosslens.tables.activations import create_activations, pack
 from crosslens.tables.documents import read_json, write_table
 from crosslens.tables.tokens import ROLES, TokenTable, write_tokens

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from crosslens.alignment import retrieval
-from crosslens.features.images import ImageTable
 from crosslens.gender.transfer import METHODS, Language, transfer
+from crosslens.pooling.images import ImageTable
 from crosslens.tables.documents import write_json
 
 WIDTH = 10

@@ -10,10 +10,11 @@ import pandas as pd
 
 from crosslens.alignment.cka import cka_with_null
 from crosslens.errors import InputError
-from crosslens.features.images import ImageTable, by_image
-from crosslens.features.languages import open_languages
-from crosslens.features.pooling import pool_activations
-from crosslens.features.resampling import bootstrap_weights, null_band, stream
+from crosslens.pooling.images import ImageTable, by_image
+from crosslens.pooling.languages import open_languages
+from crosslens.pooling.pool import pool_activations
+from crosslens.stats.nulls import null_band
+from crosslens.stats.resampling import bootstrap_weights, stream
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import TokenTable, read_tokens

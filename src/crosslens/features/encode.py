@@ -9,7 +9,7 @@ import torch
 from scipy.sparse import csr_array
 
 from crosslens.errors import InputError
-from crosslens.features.rows import blocks
+from crosslens.pooling.rows import blocks
 from crosslens.progress import Progress
 from crosslens.sae.io import check_site, check_width, load_sae, sae_digest, sae_identity
 from crosslens.sae.model import SAE

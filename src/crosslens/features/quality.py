@@ -13,7 +13,7 @@ from crosslens.features.baselines import PCA, Covariance, RandomDictionary, Toke
 from crosslens.features.decoder import decoder_cosine
 from crosslens.features.encode import block_rows, open_sae
 from crosslens.features.metrics import FiringCounts, L0Counts, ReconstructionSums
-from crosslens.features.rows import blocks, of_split
+from crosslens.pooling.rows import blocks, of_split
 from crosslens.sae.io import sae_digest, sae_origin
 from crosslens.sae.model import SAE
 from crosslens.tables.activations import SINK_FACTOR, Activations, sinks

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from crosslens.errors import InputError
-from crosslens.features.pooling import How, pool_codes
+from crosslens.pooling.pool import How, pool_codes
 from crosslens.tables.codes import Codes
 from crosslens.tables.tokens import TokenTable
 

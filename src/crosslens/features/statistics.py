@@ -11,10 +11,10 @@ from crosslens.errors import InputError
 from crosslens.features.examples import top_examples as find_top_examples
 from crosslens.features.metrics import L0Counts
 from crosslens.features.moments import FeatureSums
-from crosslens.features.pooling import averaging, sample_blocks
 from crosslens.features.rankings import coactivation, rank, scores
-from crosslens.features.rows import aligned
 from crosslens.features.specialists import find_specialists, image_means
+from crosslens.pooling.pool import averaging, sample_blocks
+from crosslens.pooling.rows import aligned
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json, write_table
 from crosslens.tables.tokens import TokenTable, read_tokens

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from crosslens.errors import InputError
-from crosslens.features.images import ImageTable, by_image
-from crosslens.features.pooling import pool_codes
-from crosslens.features.resampling import bootstrap_weights, stream
-from crosslens.gender.correlation import fisher_interval, pearson, spearman
-from crosslens.gender.moments import cohen_d, moments
+from crosslens.pooling.images import ImageTable, by_image
+from crosslens.pooling.pool import pool_codes
+from crosslens.stats.correlation import fisher_interval, pearson, spearman
+from crosslens.stats.effect_size import cohen_d, moments
+from crosslens.stats.resampling import bootstrap_weights, stream
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import read_tokens

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csc_array, csr_array
 
-from crosslens.features.images import by_image
-from crosslens.features.pooling import pool_codes
-from crosslens.features.resampling import bootstrap_weights, shuffled_labels, stream
-from crosslens.gender.location import benjamini_hochberg, mann_whitney, rank_columns, welch
-from crosslens.gender.moments import cohen_d, hedges_factor, moments
+from crosslens.pooling.images import by_image
+from crosslens.pooling.pool import pool_codes
+from crosslens.stats.effect_size import cohen_d, hedges_factor, moments
+from crosslens.stats.fdr import benjamini_hochberg
+from crosslens.stats.resampling import bootstrap_weights, shuffled_labels, stream
+from crosslens.stats.two_sample import mann_whitney, rank_columns, welch
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json, write_table
 from crosslens.tables.tokens import read_tokens

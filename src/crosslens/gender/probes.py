@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array, issparse
 
-from crosslens.features.images import ImageTable, by_image
-from crosslens.features.pooling import pool_activations, pool_codes
-from crosslens.features.resampling import bootstrap_weights, stream
+from crosslens.pooling.images import ImageTable, by_image
+from crosslens.pooling.pool import pool_activations, pool_codes
+from crosslens.stats.resampling import bootstrap_weights, stream
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json

@@ -9,9 +9,10 @@ import pandas as pd
 
 from crosslens.data.labels import Lexicon, gender_counts, load_lexicon, majority
 from crosslens.errors import InputError
-from crosslens.features.resampling import bootstrap_weights, stream
-from crosslens.gender.correlation import fisher_interval, pearson, spearman
-from crosslens.gender.location import benjamini_hochberg, sign_flip_p
+from crosslens.stats.correlation import fisher_interval, pearson, spearman
+from crosslens.stats.fdr import benjamini_hochberg
+from crosslens.stats.resampling import bootstrap_weights, stream
+from crosslens.stats.sign_flips import sign_flip_p
 from crosslens.tables.documents import read_json, read_table, write_json
 
 _METHODS = {"pearson": pearson, "spearman": spearman}

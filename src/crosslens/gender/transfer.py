@@ -10,12 +10,13 @@ import numpy as np
 from scipy.stats import rankdata
 
 from crosslens.errors import InputError
-from crosslens.features.images import ImageTable, by_image
-from crosslens.features.languages import open_languages
-from crosslens.features.pooling import CONDITIONS as POOLED
-from crosslens.features.pooling import pool_activations
-from crosslens.features.resampling import bootstrap_weights, null_band, stream
 from crosslens.gender.probes import FOLDS, auroc, fit_and_score, shuffled_fits
+from crosslens.pooling.images import ImageTable, by_image
+from crosslens.pooling.languages import open_languages
+from crosslens.pooling.pool import CONDITIONS as POOLED
+from crosslens.pooling.pool import pool_activations
+from crosslens.stats.nulls import null_band
+from crosslens.stats.resampling import bootstrap_weights, stream
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import TokenTable, read_tokens

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from crosslens.gender.location import benjamini_hochberg
 from crosslens.report.numbers import plain
+from crosslens.stats.fdr import benjamini_hochberg
 from crosslens.summary.names import language_name, site_name
 
 LEVEL = 0.05

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array, vstack
 
 from crosslens.errors import InputError
 from crosslens.features.examples import top_examples
-from crosslens.features.rows import aligned
+from crosslens.pooling.rows import aligned
 from crosslens.summary.records import gender_records
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json

@@ -10,9 +10,9 @@ import pandas as pd
 
 from crosslens.alignment.cka import cka_with_null
 from crosslens.errors import InputError
-from crosslens.features.pooling import sample_means, without_sinks
 from crosslens.figures.model_comparison import comparison_figure
 from crosslens.figures.style import save
+from crosslens.pooling.pool import sample_means, without_sinks
 from crosslens.progress import Progress
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.sparse import csr_array, vstack
 
 from crosslens.errors import InputError
-from crosslens.features.rows import check_same_rows
+from crosslens.pooling.rows import check_same_rows
 from crosslens.tables.activations import Activations, sinks
 from crosslens.tables.codes import Codes
 from crosslens.tables.tokens import CAPTION, TokenTable

@@ -1,4 +1,4 @@
-"""Two-sample tests for many features at once, and false discovery control."""
+"""Two-sample tests for many features at once."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csc_array
 from scipy.special import ndtr, stdtr
 
-from crosslens.gender.moments import Moments
+from crosslens.stats.effect_size import Moments
 
 
 class Ranks(NamedTuple):
@@ -94,40 +94,3 @@ def welch(first: Moments, second: Moments) -> WelchTest:
     constant = (a + b) == 0
     t = np.where(constant, np.where(difference == 0, 0.0, np.copysign(np.inf, difference)), t)
     return WelchTest(t, np.where(constant, np.where(difference == 0, 1.0, 0.0), p))
-
-
-def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """q-values of a family of p-values along axis 0, (F) or (F, P). Source: Benjamini & Hochberg (1995)."""
-    p = np.asarray(p, dtype=np.float64)
-    family = p.shape[0]
-    if not family:
-        return p.copy()
-    order = np.argsort(p, axis=0, kind="stable")
-    rank = np.arange(1, family + 1).reshape(-1, *[1] * (p.ndim - 1))
-    scaled = np.take_along_axis(p, order, axis=0) * (family / rank)
-    adjusted = np.minimum(np.minimum.accumulate(scaled[::-1], axis=0)[::-1], 1.0)
-    q = np.empty_like(p)
-    np.put_along_axis(q, order, adjusted, axis=0)
-    return q
-
-
-EXACT_SIGN_FLIPS = 14
-"""Up to so many values all 2ⁿ sign patterns are enumerated."""
-
-
-def sign_flip_p(differences: np.ndarray, rng: np.random.Generator, draws: int = 10_000) -> float:
-    """Two-sided p that differences (n) are symmetric about 0: permutation of their signs, statistic |mean|.
-
-    Exact by enumeration for n ≤ EXACT_SIGN_FLIPS, else Monte Carlo, p = (1 + #{|mean*| ≥ |mean|}) / (1 + draws),
-    which is valid at any number of draws. NaN for n = 0. Source: Fisher (1935), section 21.
-    """
-    differences = np.asarray(differences, dtype=np.float64)
-    n = len(differences)
-    if n == 0:
-        return float("nan")
-    observed = abs(differences.sum()) - 1e-12 * np.abs(differences).sum()
-    if n <= EXACT_SIGN_FLIPS:
-        signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-        return float(np.mean(np.abs(signs @ differences) >= observed))
-    signs = 1.0 - 2.0 * rng.integers(0, 2, size=(draws, n))
-    return float((1 + np.sum(np.abs(signs @ differences) >= observed)) / (1 + draws))

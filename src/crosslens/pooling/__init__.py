@@ -1,0 +1,1 @@
+"""From tokens to samples, images and languages: the values that analyses compare."""

@@ -1,0 +1,1 @@
+"""Statistics: resampling, nulls, two-sample tests, false discovery, effect sizes, correlations."""
