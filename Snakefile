@@ -21,8 +21,8 @@ wildcard_constraints:
 
 
 include: "rules/common.smk"
-# What every artifact is made from.
-include: "rules/artifacts.smk"
+# Every artifact's place under results/ (crosslens.artifacts declares them).
+include: "rules/names.smk"
 # The stages, in the order in which they run.
 include: "rules/data.smk"
 include: "rules/model.smk"
@@ -51,7 +51,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        collected("layer", *FIGURES, "sweep", "token_inspection", "model_comparison", "page"),
+        collected(),
     message:
         "everything of the studies that config/config.yaml names"
 
@@ -79,7 +79,7 @@ rule all_analyses:
 
 rule all_figures:
     input:
-        collected(*FIGURES),
+        collected(*(kind for kind in table.kinds if "/figures" in table.kinds[kind].path)),
     message:
         "the figures"
 

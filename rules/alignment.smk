@@ -1,26 +1,21 @@
 # What the languages have in common: where pairs are found again, and which way gender points in both.
 
 
-localrules:
-    gender_transfer,
-    retrieval,
-
-
 rule transfer_gender:
     input:
-        needed("gender_transfer"),
+        needed("transfer_gender"),
     output:
-        temp(touch(done("gender_transfer"))),
+        temp(touch(done("transfer_gender"))),
     log:
-        "logs/{study}/transfer_gender_{site}.log",
+        logged("transfer_gender"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("transfer_gender", w) * attempt,
+        mem_mb=megabytes("transfer_gender"),
         runtime=120,
     params:
-        job=job("gender_transfer"),
+        job=job("transfer_gender"),
     message:
         "{wildcards.study}: gender from one language to the other, layer {wildcards.site}"
     script:
@@ -29,42 +24,20 @@ rule transfer_gender:
 
 rule retrieve_captions:
     input:
-        needed("retrieval"),
+        needed("retrieve_captions"),
     output:
-        temp(touch(done("retrieval"))),
+        temp(touch(done("retrieve_captions"))),
     log:
-        "logs/{study}/retrieve_captions_{site}.log",
+        logged("retrieve_captions"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("retrieve_captions", w) * attempt,
+        mem_mb=megabytes("retrieve_captions"),
         runtime=120,
     params:
-        job=job("retrieval"),
+        job=job("retrieve_captions"),
     message:
         "{wildcards.study}: captions found again in the other language, layer {wildcards.site}"
     script:
         "../workflow/scripts/retrieve_captions.py"
-
-
-use rule source as gender_transfer with:
-    input:
-        made("gender_transfer"),
-    output:
-        shown("gender_transfer"),
-    log:
-        "logs/{study}/names/gender_transfer_{site}.log",
-    params:
-        to=stored("gender_transfer"),
-
-
-use rule source as retrieval with:
-    input:
-        made("retrieval"),
-    output:
-        shown("retrieval"),
-    log:
-        "logs/{study}/names/retrieval_{site}.log",
-    params:
-        to=stored("retrieval"),

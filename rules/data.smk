@@ -2,29 +2,19 @@
 # one table a language.
 
 
-localrules:
-    source,
-    collection,
-    dataset,
-    dataset_summary,
-    texts,
-    texts_metadata,
-    texts_summary,
-
-
 rule draw_source:
     output:
-        temp(touch(done("source"))),
+        temp(touch(done("draw_source"))),
     log:
-        "logs/{study}/draw_source.log",
+        logged("draw_source"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("draw_source", w) * attempt,
+        mem_mb=megabytes("draw_source"),
         runtime=20,
     params:
-        job=job("source"),
+        job=job("draw_source"),
     message:
         "{wildcards.study}: draw the pictures and write the captions"
     script:
@@ -33,17 +23,17 @@ rule draw_source:
 
 rule collect_source:
     output:
-        temp(touch(done("collection"))),
+        temp(touch(done("collect_source"))),
     log:
-        "logs/{study}/collect_source.log",
+        logged("collect_source"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("collect_source", w) * attempt,
+        mem_mb=megabytes("collect_source"),
         runtime=60,
     params:
-        job=job("collection", local=lambda w: {"names": of(w).names}),
+        job=job("collect_source"),
     message:
         "{wildcards.study}: names and messages from packages"
     script:
@@ -52,20 +42,20 @@ rule collect_source:
 
 rule generate_texts:
     input:
-        needed("texts"),
+        needed("generate_texts"),
     output:
-        temp(touch(done("texts"))),
+        temp(touch(done("generate_texts"))),
     log:
-        "logs/{study}/generate_texts.log",
+        logged("generate_texts"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("generate_texts", w) * attempt,
+        mem_mb=megabytes("generate_texts"),
         runtime=240,
         gpu=1,
     params:
-        job=job("texts", local=model_place),
+        job=job("generate_texts"),
     message:
         "{wildcards.study}: the model answers the prompts [{resources.gpu} GPU, {resources.mem_mb} MB]"
     script:
@@ -74,103 +64,20 @@ rule generate_texts:
 
 rule build_dataset:
     input:
-        needed("dataset_summary"),
+        needed("build_dataset"),
     output:
-        temp(touch(done("dataset_summary"))),
+        temp(touch(done("build_dataset"))),
     log:
-        "logs/{study}/build_dataset.log",
+        logged("build_dataset"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("build_dataset", w) * attempt,
+        mem_mb=megabytes("build_dataset"),
         runtime=60,
     params:
-        job=job("dataset_summary", local=data_place),
+        job=job("build_dataset"),
     message:
         "{wildcards.study}: captions to tables, with labels, splits and quarantine"
     script:
         "../workflow/scripts/build_dataset.py"
-
-
-rule source:
-    input:
-        made("source"),
-    output:
-        directory(shown("source")),
-    log:
-        "logs/{study}/names/source.log",
-    conda:
-        "../envs/analysis.yaml"
-    params:
-        to=stored("source"),
-    message:
-        "{output}"
-    shell:
-        LINK
-
-
-use rule source as dataset with:
-    input:
-        made("dataset", by="dataset_summary"),
-    output:
-        shown("dataset"),
-    log:
-        "logs/{study}/names/dataset_{language}.log",
-    params:
-        to=stored("dataset"),
-
-
-use rule source as dataset_summary with:
-    input:
-        made("dataset_summary"),
-    output:
-        shown("dataset_summary"),
-    log:
-        "logs/{study}/names/dataset_summary.log",
-    params:
-        to=stored("dataset_summary"),
-
-
-use rule source as collection with:
-    input:
-        made("collection"),
-    output:
-        directory(shown("collection")),
-    log:
-        "logs/{study}/names/collection.log",
-    params:
-        to=stored("collection"),
-
-
-use rule source as texts with:
-    input:
-        made("texts"),
-    output:
-        shown("texts"),
-    log:
-        "logs/{study}/names/texts_{language}.log",
-    params:
-        to=stored("texts"),
-
-
-use rule source as texts_metadata with:
-    input:
-        made("texts_metadata", by="texts"),
-    output:
-        shown("texts_metadata"),
-    log:
-        "logs/{study}/names/texts_metadata.log",
-    params:
-        to=stored("texts_metadata"),
-
-
-use rule source as texts_summary with:
-    input:
-        made("texts_summary", by="texts"),
-    output:
-        shown("texts_summary"),
-    log:
-        "logs/{study}/names/texts_summary.log",
-    params:
-        to=stored("texts_summary"),

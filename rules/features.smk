@@ -1,28 +1,21 @@
 # What the SAEs are worth and what their features do, on tokens they were not trained on.
 
 
-localrules:
-    codes,
-    quality,
-    spliced,
-    features,
-
-
 rule encode:
     input:
-        needed("codes"),
+        needed("encode"),
     output:
-        temp(touch(done("codes"))),
+        temp(touch(done("encode"))),
     log:
-        "logs/{study}/encode_{corpus}_{language}_{site}.log",
+        logged("encode"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("encode", w) * attempt,
+        mem_mb=megabytes("encode"),
         runtime=120,
     params:
-        job=job("codes"),
+        job=job("encode"),
     message:
         "{wildcards.study}: codes, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
     script:
@@ -31,19 +24,19 @@ rule encode:
 
 rule measure_quality:
     input:
-        needed("quality"),
+        needed("measure_quality"),
     output:
-        temp(touch(done("quality"))),
+        temp(touch(done("measure_quality"))),
     log:
-        "logs/{study}/measure_quality_{corpus}_{language}_{site}.log",
+        logged("measure_quality"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("measure_quality", w) * attempt,
+        mem_mb=megabytes("measure_quality"),
         runtime=120,
     params:
-        job=job("quality"),
+        job=job("measure_quality"),
     message:
         "{wildcards.study}: quality, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
     script:
@@ -52,20 +45,20 @@ rule measure_quality:
 
 rule measure_splice:
     input:
-        needed("spliced"),
+        needed("measure_splice"),
     output:
-        temp(touch(done("spliced"))),
+        temp(touch(done("measure_splice"))),
     log:
-        "logs/{study}/measure_splice_{corpus}_{language}_{site}.log",
+        logged("measure_splice"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("measure_splice", w) * attempt,
+        mem_mb=megabytes("measure_splice"),
         runtime=240,
         gpu=1,
     params:
-        job=job("spliced", local=model_place),
+        job=job("measure_splice"),
     message:
         "{wildcards.study}: spliced into the model, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site} [{resources.gpu} GPU, {resources.mem_mb} MB]"
     script:
@@ -74,64 +67,20 @@ rule measure_splice:
 
 rule feature_statistics:
     input:
-        needed("features"),
+        needed("feature_statistics"),
     output:
-        temp(touch(done("features"))),
+        temp(touch(done("feature_statistics"))),
     log:
-        "logs/{study}/feature_statistics_{corpus}_{language}_{site}.log",
+        logged("feature_statistics"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("feature_statistics", w) * attempt,
+        mem_mb=megabytes("feature_statistics"),
         runtime=120,
     params:
-        job=job("features"),
+        job=job("feature_statistics"),
     message:
         "{wildcards.study}: feature statistics and rankings, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
     script:
         "../workflow/scripts/feature_statistics.py"
-
-
-use rule source as codes with:
-    input:
-        made("codes"),
-    output:
-        directory(shown("codes")),
-    log:
-        "logs/{study}/names/codes_{corpus}_{language}_{site}.log",
-    params:
-        to=stored("codes"),
-
-
-use rule source as quality with:
-    input:
-        made("quality"),
-    output:
-        shown("quality"),
-    log:
-        "logs/{study}/names/quality_{corpus}_{language}_{site}.log",
-    params:
-        to=stored("quality"),
-
-
-use rule source as spliced with:
-    input:
-        made("spliced"),
-    output:
-        shown("spliced"),
-    log:
-        "logs/{study}/names/spliced_{corpus}_{language}_{site}.log",
-    params:
-        to=stored("spliced"),
-
-
-use rule source as features with:
-    input:
-        made("features"),
-    output:
-        shown("features"),
-    log:
-        "logs/{study}/names/features_{corpus}_{language}_{site}.log",
-    params:
-        to=stored("features"),

@@ -1,31 +1,21 @@
 # Gender: effect sizes, probes, the languages compared, and the model's own captions of ambiguous pictures.
 
 
-localrules:
-    gender,
-    gendered_examples,
-    probe_codes,
-    probe_activations,
-    cross_lingual,
-    generated,
-    stereotype,
-
-
 rule gender_effects:
     input:
-        needed("gender"),
+        needed("gender_effects"),
     output:
-        temp(touch(done("gender"))),
+        temp(touch(done("gender_effects"))),
     log:
-        "logs/{study}/gender_effects_{corpus}_{language}_{site}.log",
+        logged("gender_effects"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("gender_effects", w) * attempt,
+        mem_mb=megabytes("gender_effects"),
         runtime=120,
     params:
-        job=job("gender"),
+        job=job("gender_effects"),
     message:
         "{wildcards.study}: gender effect sizes, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
     script:
@@ -34,19 +24,19 @@ rule gender_effects:
 
 rule find_gendered_examples:
     input:
-        needed("gendered_examples"),
+        needed("find_gendered_examples"),
     output:
-        temp(touch(done("gendered_examples"))),
+        temp(touch(done("find_gendered_examples"))),
     log:
-        "logs/{study}/find_gendered_examples_{corpus}_{language}_{site}.log",
+        logged("find_gendered_examples"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("find_gendered_examples", w) * attempt,
+        mem_mb=megabytes("find_gendered_examples"),
         runtime=120,
     params:
-        job=job("gendered_examples"),
+        job=job("find_gendered_examples"),
     message:
         "{wildcards.study}: examples of gendered features, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
     script:
@@ -55,19 +45,19 @@ rule find_gendered_examples:
 
 rule fit_probe_codes:
     input:
-        needed("probe_codes"),
+        needed("fit_probe_codes"),
     output:
-        temp(touch(done("probe_codes"))),
+        temp(touch(done("fit_probe_codes"))),
     log:
-        "logs/{study}/fit_probe_codes_{corpus}_{language}_{site}.log",
+        logged("fit_probe_codes"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("fit_probe_codes", w) * attempt,
+        mem_mb=megabytes("fit_probe_codes"),
         runtime=120,
     params:
-        job=job("probe_codes"),
+        job=job("fit_probe_codes"),
     message:
         "{wildcards.study}: gender probe on codes, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
     script:
@@ -76,19 +66,19 @@ rule fit_probe_codes:
 
 rule fit_probe_activations:
     input:
-        needed("probe_activations"),
+        needed("fit_probe_activations"),
     output:
-        temp(touch(done("probe_activations"))),
+        temp(touch(done("fit_probe_activations"))),
     log:
-        "logs/{study}/fit_probe_activations_{language}_{site}.log",
+        logged("fit_probe_activations"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("fit_probe_activations", w) * attempt,
+        mem_mb=megabytes("fit_probe_activations"),
         runtime=120,
     params:
-        job=job("probe_activations"),
+        job=job("fit_probe_activations"),
     message:
         "{wildcards.study}: gender probe on activations, {wildcards.language}, layer {wildcards.site}"
     script:
@@ -97,19 +87,19 @@ rule fit_probe_activations:
 
 rule compare_languages:
     input:
-        needed("cross_lingual"),
+        needed("compare_languages"),
     output:
-        temp(touch(done("cross_lingual"))),
+        temp(touch(done("compare_languages"))),
     log:
-        "logs/{study}/compare_languages_{corpus}_{site}.log",
+        logged("compare_languages"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("compare_languages", w) * attempt,
+        mem_mb=megabytes("compare_languages"),
         runtime=120,
     params:
-        job=job("cross_lingual"),
+        job=job("compare_languages"),
     message:
         "{wildcards.study}: gender effects of the languages compared, {wildcards.corpus} SAE, layer {wildcards.site}"
     script:
@@ -118,20 +108,20 @@ rule compare_languages:
 
 rule generate_captions:
     input:
-        needed("generated"),
+        needed("generate_captions"),
     output:
-        temp(touch(done("generated"))),
+        temp(touch(done("generate_captions"))),
     log:
-        "logs/{study}/generate_captions_{language}.log",
+        logged("generate_captions"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("generate_captions", w) * attempt,
+        mem_mb=megabytes("generate_captions"),
         runtime=480,
         gpu=1,
     params:
-        job=job("generated", local=model_place),
+        job=job("generate_captions"),
     message:
         "{wildcards.study}: captions by the model itself, {wildcards.language} [{resources.gpu} GPU, {resources.mem_mb} MB]"
     script:
@@ -140,97 +130,20 @@ rule generate_captions:
 
 rule measure_stereotype:
     input:
-        needed("stereotype"),
+        needed("measure_stereotype"),
     output:
-        temp(touch(done("stereotype"))),
+        temp(touch(done("measure_stereotype"))),
     log:
-        "logs/{study}/measure_stereotype.log",
+        logged("measure_stereotype"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("measure_stereotype", w) * attempt,
+        mem_mb=megabytes("measure_stereotype"),
         runtime=60,
     params:
-        job=job("stereotype", local=data_place),
+        job=job("measure_stereotype"),
     message:
         "{wildcards.study}: gendered share per occupation"
     script:
         "../workflow/scripts/measure_stereotype.py"
-
-
-use rule source as gender with:
-    input:
-        made("gender"),
-    output:
-        shown("gender"),
-    log:
-        "logs/{study}/names/gender_{corpus}_{language}_{site}.log",
-    params:
-        to=stored("gender"),
-
-
-use rule source as gendered_examples with:
-    input:
-        made("gendered_examples"),
-    output:
-        shown("gendered_examples"),
-    log:
-        "logs/{study}/names/gendered_examples_{corpus}_{language}_{site}.log",
-    params:
-        to=stored("gendered_examples"),
-
-
-use rule source as probe_codes with:
-    input:
-        made("probe_codes"),
-    output:
-        shown("probe_codes"),
-    log:
-        "logs/{study}/names/probe_codes_{corpus}_{language}_{site}.log",
-    params:
-        to=stored("probe_codes"),
-
-
-use rule source as probe_activations with:
-    input:
-        made("probe_activations"),
-    output:
-        shown("probe_activations"),
-    log:
-        "logs/{study}/names/probe_activations_{language}_{site}.log",
-    params:
-        to=stored("probe_activations"),
-
-
-use rule source as cross_lingual with:
-    input:
-        made("cross_lingual"),
-    output:
-        shown("cross_lingual"),
-    log:
-        "logs/{study}/names/cross_lingual_{corpus}_{site}.log",
-    params:
-        to=stored("cross_lingual"),
-
-
-use rule source as generated with:
-    input:
-        made("generated"),
-    output:
-        shown("generated"),
-    log:
-        "logs/{study}/names/generated_{language}.log",
-    params:
-        to=stored("generated"),
-
-
-use rule source as stereotype with:
-    input:
-        made("stereotype"),
-    output:
-        shown("stereotype"),
-    log:
-        "logs/{study}/names/stereotype.log",
-    params:
-        to=stored("stereotype"),

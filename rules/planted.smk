@@ -12,7 +12,7 @@ rule planted_model:
         "../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=lambda w, attempt: memory.PLANTED_MODEL_MB * attempt,
+        mem_mb=lambda w, attempt: 3000 * attempt,
         runtime=120,
     params:
         control=lambda w: "--control" if w.variant == "planted_control" else "",

@@ -1,30 +1,21 @@
 # One layer's summary, the figures and the page.
 
 
-localrules:
-    layer,
-    layer_figures,
-    gender_layer_figures,
-    study_figures,
-    gender_figures,
-    page,
-
-
 rule layer_summary:
     input:
-        needed("layer"),
+        needed("layer_summary"),
     output:
-        temp(touch(done("layer"))),
+        temp(touch(done("layer_summary"))),
     log:
-        "logs/{study}/layer_summary_{site}.log",
+        logged("layer_summary"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("layer_summary", w) * attempt,
+        mem_mb=megabytes("layer_summary"),
         runtime=30,
     params:
-        job=job("layer"),
+        job=job("layer_summary"),
     message:
         "{wildcards.study}: summary of layer {wildcards.site}"
     script:
@@ -33,19 +24,19 @@ rule layer_summary:
 
 rule draw_layer_figures:
     input:
-        needed("layer_figures"),
+        needed("draw_layer_figures"),
     output:
-        temp(touch(done("layer_figures"))),
+        temp(touch(done("draw_layer_figures"))),
     log:
-        "logs/{study}/draw_layer_figures_{site}.log",
+        logged("draw_layer_figures"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("draw_layer_figures", w) * attempt,
+        mem_mb=megabytes("draw_layer_figures"),
         runtime=30,
     params:
-        job=job("layer_figures"),
+        job=job("draw_layer_figures"),
     message:
         "{wildcards.study}: figures of layer {wildcards.site}"
     script:
@@ -54,19 +45,19 @@ rule draw_layer_figures:
 
 rule draw_gender_layer_figures:
     input:
-        needed("gender_layer_figures"),
+        needed("draw_gender_layer_figures"),
     output:
-        temp(touch(done("gender_layer_figures"))),
+        temp(touch(done("draw_gender_layer_figures"))),
     log:
-        "logs/{study}/draw_gender_layer_figures_{site}.log",
+        logged("draw_gender_layer_figures"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("draw_gender_layer_figures", w) * attempt,
+        mem_mb=megabytes("draw_gender_layer_figures"),
         runtime=30,
     params:
-        job=job("gender_layer_figures"),
+        job=job("draw_gender_layer_figures"),
     message:
         "{wildcards.study}: gender figures of layer {wildcards.site}"
     script:
@@ -75,19 +66,19 @@ rule draw_gender_layer_figures:
 
 rule draw_study_figures:
     input:
-        needed("study_figures"),
+        needed("draw_study_figures"),
     output:
-        temp(touch(done("study_figures"))),
+        temp(touch(done("draw_study_figures"))),
     log:
-        "logs/{study}/draw_study_figures.log",
+        logged("draw_study_figures"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("draw_study_figures", w) * attempt,
+        mem_mb=megabytes("draw_study_figures"),
         runtime=30,
     params:
-        job=job("study_figures"),
+        job=job("draw_study_figures"),
     message:
         "{wildcards.study}: figures over the layers"
     script:
@@ -96,19 +87,19 @@ rule draw_study_figures:
 
 rule draw_gender_figures:
     input:
-        needed("gender_figures"),
+        needed("draw_gender_figures"),
     output:
-        temp(touch(done("gender_figures"))),
+        temp(touch(done("draw_gender_figures"))),
     log:
-        "logs/{study}/draw_gender_figures.log",
+        logged("draw_gender_figures"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("draw_gender_figures", w) * attempt,
+        mem_mb=megabytes("draw_gender_figures"),
         runtime=30,
     params:
-        job=job("gender_figures"),
+        job=job("draw_gender_figures"),
     message:
         "{wildcards.study}: gender figures over the layers"
     script:
@@ -117,86 +108,20 @@ rule draw_gender_figures:
 
 rule build_report:
     input:
-        needed("page"),
+        needed("build_report"),
     output:
-        temp(touch(done("page"))),
+        temp(touch(done("build_report"))),
     log:
-        "logs/{study}/build_report.log",
+        logged("build_report"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("build_report", w) * attempt,
+        mem_mb=megabytes("build_report"),
         runtime=30,
     params:
-        job=job("page"),
+        job=job("build_report"),
     message:
         "{wildcards.study}: the report"
     script:
         "../workflow/scripts/build_report.py"
-
-
-use rule source as layer with:
-    input:
-        made("layer"),
-    output:
-        shown("layer"),
-    log:
-        "logs/{study}/names/layer_{site}.log",
-    params:
-        to=stored("layer"),
-
-
-use rule source as layer_figures with:
-    input:
-        made("layer_figures"),
-    output:
-        pictured("layer_figures", "{study}, layer {site}"),
-    log:
-        "logs/{study}/names/layer_figures_{site}.log",
-    params:
-        to=stored("layer_figures"),
-
-
-use rule source as gender_layer_figures with:
-    input:
-        made("gender_layer_figures"),
-    output:
-        pictured("gender_layer_figures", "{study}, layer {site}"),
-    log:
-        "logs/{study}/names/gender_layer_figures_{site}.log",
-    params:
-        to=stored("gender_layer_figures"),
-
-
-use rule source as study_figures with:
-    input:
-        made("study_figures"),
-    output:
-        pictured("study_figures", "{study}"),
-    log:
-        "logs/{study}/names/study_figures.log",
-    params:
-        to=stored("study_figures"),
-
-
-use rule source as gender_figures with:
-    input:
-        made("gender_figures"),
-    output:
-        pictured("gender_figures", "{study}"),
-    log:
-        "logs/{study}/names/gender_figures.log",
-    params:
-        to=stored("gender_figures"),
-
-
-use rule source as page with:
-    input:
-        made("page"),
-    output:
-        pictured("page", "{study}"),
-    log:
-        "logs/{study}/names/page.log",
-    params:
-        to=stored("page"),

@@ -1,81 +1,42 @@
 # Sparse autoencoders: all that a site trains in one reading of its activations, and those of others.
 
 
-localrules:
-    sae,
-    swept_sae,
-    pretrained,
-
-
 rule train_saes:
     input:
-        needed("sae"),
+        needed("train_saes"),
     output:
-        temp(touch(done("sae"))),
+        temp(touch(done("train_saes"))),
     log:
-        "logs/{study}/train_saes_{site}.log",
+        logged("train_saes"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("train_saes", w) * attempt,
+        mem_mb=megabytes("train_saes"),
         runtime=480,
         gpu=1,
     params:
-        job=job("sae", local=training_place),
+        job=job("train_saes"),
     message:
         "{wildcards.study}: SAEs of layer {wildcards.site} [{resources.gpu} GPU, {resources.mem_mb} MB]"
     script:
         "../workflow/scripts/train_saes.py"
 
 
-use rule source as sae with:
-    input:
-        made("sae"),
-    output:
-        shown("sae"),
-    log:
-        "logs/{study}/names/sae_{corpus}_{site}_{seed}.log",
-    params:
-        to=stored("sae"),
-
-
-use rule source as swept_sae with:
-    input:
-        made("swept_sae", by="sae"),
-    output:
-        shown("swept_sae"),
-    log:
-        "logs/{study}/names/swept_sae_{corpus}_{site}_{variant}.log",
-    params:
-        to=stored("swept_sae"),
-
-
 rule adopt_sae:
     output:
-        temp(touch(done("pretrained"))),
+        temp(touch(done("adopt_sae"))),
     log:
-        "logs/{study}/adopt_sae_{corpus}_{site}.log",
+        logged("adopt_sae"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("adopt_sae", w) * attempt,
+        mem_mb=megabytes("adopt_sae"),
         runtime=60,
     params:
-        job=job("pretrained", local=pretrained_place),
+        job=job("adopt_sae"),
     message:
         "{wildcards.study}: pretrained SAE {wildcards.corpus}, layer {wildcards.site}"
     script:
         "../workflow/scripts/adopt_sae.py"
-
-
-use rule source as pretrained with:
-    input:
-        made("pretrained"),
-    output:
-        shown("pretrained"),
-    log:
-        "logs/{study}/names/pretrained_{corpus}_{site}.log",
-    params:
-        to=stored("pretrained"),

@@ -1,54 +1,47 @@
 # A sweep of SAE settings: what each costs and keeps, and which is recommended.
 
 
-localrules:
-    swept_quality,
-    swept_spliced,
-    sweep,
-    sweep_figure,
-
-
 use rule measure_quality as measure_swept_quality with:
     input:
-        needed("swept_quality"),
+        needed("measure_swept_quality"),
     output:
-        temp(touch(done("swept_quality"))),
+        temp(touch(done("measure_swept_quality"))),
     log:
-        "logs/{study}/measure_quality_{corpus}_{language}_{site}_{variant}.log",
+        logged("measure_swept_quality"),
     params:
-        job=job("swept_quality"),
+        job=job("measure_swept_quality"),
     message:
         "{wildcards.study}: quality, {wildcards.corpus} SAE {wildcards.variant}, {wildcards.language}, layer {wildcards.site}"
 
 
 use rule measure_splice as measure_swept_splice with:
     input:
-        needed("swept_spliced"),
+        needed("measure_swept_splice"),
     output:
-        temp(touch(done("swept_spliced"))),
+        temp(touch(done("measure_swept_splice"))),
     log:
-        "logs/{study}/measure_splice_{corpus}_{language}_{site}_{variant}.log",
+        logged("measure_swept_splice"),
     params:
-        job=job("swept_spliced", local=model_place),
+        job=job("measure_swept_splice"),
     message:
         "{wildcards.study}: spliced into the model, {wildcards.corpus} SAE {wildcards.variant}, {wildcards.language}, layer {wildcards.site} [{resources.gpu} GPU, {resources.mem_mb} MB]"
 
 
 rule compare_settings:
     input:
-        needed("sweep"),
+        needed("compare_settings"),
     output:
-        temp(touch(done("sweep"))),
+        temp(touch(done("compare_settings"))),
     log:
-        "logs/{study}/compare_settings_{corpus}_{site}.log",
+        logged("compare_settings"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("compare_settings", w) * attempt,
+        mem_mb=megabytes("compare_settings"),
         runtime=10,
     params:
-        job=job("sweep"),
+        job=job("compare_settings"),
     message:
         "{wildcards.study}: sweep of SAE settings, {wildcards.corpus}, layer {wildcards.site}"
     script:
@@ -57,64 +50,20 @@ rule compare_settings:
 
 rule draw_sweep_figure:
     input:
-        needed("sweep_figure"),
+        needed("draw_sweep_figure"),
     output:
-        temp(touch(done("sweep_figure"))),
+        temp(touch(done("draw_sweep_figure"))),
     log:
-        "logs/{study}/draw_sweep_figure_{corpus}_{site}.log",
+        logged("draw_sweep_figure"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("draw_sweep_figure", w) * attempt,
+        mem_mb=megabytes("draw_sweep_figure"),
         runtime=10,
     params:
-        job=job("sweep_figure"),
+        job=job("draw_sweep_figure"),
     message:
         "{wildcards.study}: figure of the sweep, {wildcards.corpus}, layer {wildcards.site}"
     script:
         "../workflow/scripts/draw_sweep_figure.py"
-
-
-use rule source as swept_quality with:
-    input:
-        made("swept_quality"),
-    output:
-        shown("swept_quality"),
-    log:
-        "logs/{study}/names/swept_quality_{corpus}_{language}_{site}_{variant}.log",
-    params:
-        to=stored("swept_quality"),
-
-
-use rule source as swept_spliced with:
-    input:
-        made("swept_spliced"),
-    output:
-        shown("swept_spliced"),
-    log:
-        "logs/{study}/names/swept_spliced_{corpus}_{language}_{site}_{variant}.log",
-    params:
-        to=stored("swept_spliced"),
-
-
-use rule source as sweep with:
-    input:
-        made("sweep"),
-    output:
-        shown("sweep"),
-    log:
-        "logs/{study}/names/sweep_{corpus}_{site}.log",
-    params:
-        to=stored("sweep"),
-
-
-use rule source as sweep_figure with:
-    input:
-        made("sweep_figure"),
-    output:
-        pictured("sweep_figure", "{study}, layer {site}"),
-    log:
-        "logs/{study}/names/sweep_figure_{corpus}_{site}.log",
-    params:
-        to=stored("sweep_figure"),

@@ -1,27 +1,22 @@
 # Single tokens looked at, and the models of two studies compared on the same texts.
 
 
-localrules:
-    token_inspection,
-    model_comparison,
-
-
 rule inspect_tokens:
     input:
-        needed("token_inspection"),
+        needed("inspect_tokens"),
     output:
-        temp(touch(done("token_inspection"))),
+        temp(touch(done("inspect_tokens"))),
     log:
-        "logs/{study}/inspect_tokens.log",
+        logged("inspect_tokens"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("inspect_tokens", w) * attempt,
+        mem_mb=megabytes("inspect_tokens"),
         runtime=60,
         gpu=1,
     params:
-        job=job("token_inspection", local=model_place),
+        job=job("inspect_tokens"),
     message:
         "{wildcards.study}: chosen tokens [{resources.gpu} GPU, {resources.mem_mb} MB]"
     script:
@@ -30,42 +25,20 @@ rule inspect_tokens:
 
 rule compare_models:
     input:
-        needed("model_comparison"),
+        needed("compare_models"),
     output:
-        temp(touch(done("model_comparison"))),
+        temp(touch(done("compare_models"))),
     log:
-        "logs/{study}/compare_models_{other}_{language}.log",
+        logged("compare_models"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("compare_models", w) * attempt,
+        mem_mb=megabytes("compare_models"),
         runtime=120,
     params:
-        job=job("model_comparison"),
+        job=job("compare_models"),
     message:
         "{wildcards.study} and {wildcards.other}: their models on the same texts, {wildcards.language}"
     script:
         "../workflow/scripts/compare_models.py"
-
-
-use rule source as token_inspection with:
-    input:
-        made("token_inspection"),
-    output:
-        directory(shown("token_inspection")),
-    log:
-        "logs/{study}/names/token_inspection.log",
-    params:
-        to=stored("token_inspection"),
-
-
-use rule source as model_comparison with:
-    input:
-        made("model_comparison"),
-    output:
-        directory(shown("model_comparison")),
-    log:
-        "logs/{study}/names/model_comparison_{other}_{language}.log",
-    params:
-        to=stored("model_comparison"),

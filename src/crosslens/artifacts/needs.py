@@ -1,0 +1,165 @@
+"""What several stages are made from, and where their jobs run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from crosslens.artifacts.kinds import At, Need, Wildcards
+
+
+def model_of(at: At) -> list[Need]:
+    """The model that a rule makes of a GGUF file or a package, where there is one."""
+    return [at.need("model", model=at.study.model_name)] if at.study.must_be_prepared else []
+
+
+def source_of(at: At) -> list[Need]:
+    """The drawn or collected source, where there is one."""
+    if at.study.is_planted:
+        return [at.need("source")]
+    return [at.need("collection")] if at.study.names else []
+
+
+def samples_of(at: At, language: str | None = None) -> Need:
+    """The table of one language: of given texts, or of those that the model writes."""
+    kind = "texts" if at.study.is_generation else "dataset"
+    return at.need(kind, language=language or at["language"])
+
+
+def parts_of(at: At, kind: str, language: str, *names: str) -> list[Need]:
+    """Every part of one language."""
+    return [at.need(kind, *names, language=language, part=part) for part in at.parts]
+
+
+def languages_of(at: At) -> list[str]:
+    """The languages of a corpus: its own, or all of them for the joint and for pretrained SAEs."""
+    return [at["corpus"]] if at["corpus"] in at.study.languages else at.study.languages
+
+
+def site_of(at: At, languages: list[str]) -> Iterator[Need]:
+    """Tables, tokens and activations of these languages at one site."""
+    for language in languages:
+        yield samples_of(at, language)
+        yield from parts_of(at, "tokens", language)
+        yield from parts_of(at, "activations", language, "site")
+
+
+def first_sae(at: At) -> Need:
+    """The SAE that the analyses read: a sweep's, a pretrained one, or the one of the first seed."""
+    if "variant" in at:
+        return at.need("swept_sae", "corpus", "site", "variant")
+    if at["corpus"] in at.study.pretrained:
+        return at.need("pretrained", "corpus", "site")
+    return at.need("sae", "corpus", "site", seed=at.study.seeds[0])
+
+
+def encoded(at: At) -> list[Need]:
+    """An SAE and the tokens and activations of one language."""
+    return [
+        first_sae(at),
+        *parts_of(at, "tokens", at["language"]),
+        *parts_of(at, "activations", at["language"], "site"),
+    ]
+
+
+def codes_of(at: At) -> list[Need]:
+    """What the analyses of codes read: the codes, their tokens and the table of the language."""
+    return [
+        samples_of(at),
+        at.need("codes", "corpus", "language", "site"),
+        *parts_of(at, "tokens", at["language"]),
+    ]
+
+
+def several_languages(at: At) -> bool:
+    """Whether there are languages to compare."""
+    return len(at.study.languages) > 1
+
+
+# The wildcards of what a study has: `every` of many kinds.
+
+
+def each_language(at: At) -> list[Wildcards]:
+    return [{"language": language} for language in at.study.languages]
+
+
+def each_site(at: At) -> list[Wildcards]:
+    return [{"site": site} for site in at.study.sites]
+
+
+def each_sae_site(at: At) -> list[Wildcards]:
+    return [{"site": site} for site in at.study.sae_sites]
+
+
+def each_pair(at: At) -> list[Wildcards]:
+    """Every SAE that is analysed, in every language that it is read in: a language's own in that language."""
+    return [
+        {"corpus": corpus, "language": language, "site": site}
+        for site in at.study.sites
+        for corpus in at.study.corpora_at(site)
+        for language in languages_of(at.moved(corpus=corpus))
+    ]
+
+
+def each_variant(at: At) -> list[Wildcards]:
+    """Every SAE of the sweep."""
+    return [
+        {"corpus": corpus, "site": site, "variant": variant}
+        for site in at.study.sae_sites
+        for corpus in at.study.corpora
+        for variant in at.study.variants
+    ]
+
+
+def each_swept_pair(at: At) -> list[Wildcards]:
+    """Every SAE of the sweep, in every language that it is read in."""
+    return [
+        each | {"language": language}
+        for each in each_variant(at)
+        for language in languages_of(at.moved(**each))
+    ]
+
+
+# Where a job runs: told to its script, and no part of any key.
+
+
+def source_folder(at: At) -> str | None:
+    """The folder of the drawn or collected source, or None."""
+    return next((at.path(need) for need in source_of(at)), None)
+
+
+def image_folder(at: At) -> str | None:
+    """The folder of the pictures: the user's, or the drawn ones."""
+    if at.study.draws_pictures:
+        return f"{source_folder(at)}/images"
+    return str(at.study.images) if at.study.images else None
+
+
+def data_place(at: At) -> dict[str, Any]:
+    """Where the captions, pictures and lexicons are."""
+    folder = source_folder(at)
+    captions = f"{folder}/captions.csv" if folder else at.settings["source"]["captions"]
+    return {"captions": captions, "images": image_folder(at), "lexicons": at.settings["lexicons"]}
+
+
+def model_place(at: At) -> dict[str, Any]:
+    """Where and on what the model runs, and the pictures that it sees."""
+    model = dict(at.settings["model"])
+    for need in model_of(at):
+        model["id"] = at.path(need)
+    return {"model": model, "images": image_folder(at)}
+
+
+def model_mb(at: At) -> int:
+    """Twice the weights (a bfloat16 file may run as float32): on disk where they can be seen, else by their number."""
+    folder = Path(model_place(at)["model"]["id"])
+    if folder.is_dir():
+        return 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2**20
+    if at.study.must_be_prepared:
+        return 3000
+    return 4 * at.study.model_config.get("parameters", 4_000_000_000) // 2**20
+
+
+def features_of(at: At) -> int:
+    """The largest number of features that an SAE of the study has."""
+    chosen, swept = at.settings["sae"], at.settings["sweep"].get("d_sae", [])
+    return max(chosen["d_sae"] or round(chosen["expansion"] * at.study.width), *swept, 1)

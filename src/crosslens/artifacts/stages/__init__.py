@@ -1,0 +1,1 @@
+"""The stages, a file each: KINDS, what they make, and WORK, the rules that make it."""

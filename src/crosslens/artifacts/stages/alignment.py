@@ -1,0 +1,35 @@
+"""What the languages have in common: where pairs are found again."""
+
+import math
+from typing import Any
+
+from crosslens.artifacts.kinds import Amount, At, Kind, Work
+from crosslens.artifacts.needs import each_site, several_languages, site_of
+
+DRAWS = 100
+"""The retrieval itself and the shuffles of its null."""
+IMAGES = 5000
+"""At most."""
+
+
+def retrieving(at: At, reading: Any) -> Amount:
+    """Similarities of all pairs of images, and as often under a null."""
+    most = max(counts.images for counts in reading.counts.values())
+    images = min(IMAGES, at.settings["splits"]["test"] * most)
+    return Amount("pairing", math.comb(len(at.study.languages), 2) * DRAWS * images**2)
+
+
+KINDS = [
+    Kind(
+        "retrieval",
+        "results/{study}/alignment/retrieval/layer_{site}.json",
+        by="retrieve_captions",
+        module="crosslens.alignment.retrieval",
+        params=lambda at: {"seed": at.settings["splits"]["seed"]},
+        needs=lambda at: site_of(at, at.study.languages),
+        every=lambda at: each_site(at) if several_languages(at) else [],
+        into=("layer",),
+        amount=retrieving,
+    )
+]
+WORK = [Work("retrieve_captions", memory=2500)]

@@ -1,0 +1,163 @@
+"""Pictures and captions: drawn, collected, the user's own, or written by the model; to one table a language."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from crosslens.artifacts.kinds import Amount, At, Kind, Work
+from crosslens.artifacts.needs import data_place, each_language, model_mb, model_of, model_place, source_of
+from crosslens.store.digests import content_digest
+
+
+def lexicons_of(at: At) -> dict[str, str]:
+    """Language to digest of its lexicon."""
+    return {
+        language: content_digest(Path(file)) for language, file in sorted(at.settings["lexicons"].items())
+    }
+
+
+def dataset_params(at: At) -> dict[str, Any]:
+    """What the tables of all languages are made from."""
+    return {
+        "source": at.study.source_identity,
+        "columns": at.settings["source"].get("columns"),
+        "prompts": {language: at.settings["prompts"][language] for language in at.study.languages},
+        "lexicons": lexicons_of(at),
+        "splits": at.settings["splits"],
+        "gender": at.study.has_gender,
+    }
+
+
+def texts_params(at: At) -> dict[str, Any]:
+    """The prompts, and how the model answers them."""
+    return {
+        "model": at.study.model_identity,
+        "language": at.study.languages[0],
+        "prompts": at.settings["source"]["prompts"],
+        "generation": at.settings["generation"],
+        "splits": at.settings["splits"],
+    }
+
+
+def answered(at: At, reading: Any) -> Amount:
+    """Every answer as long as it may be."""
+    chosen = at.settings["generation"]
+    return generation(at.study.n_rows, chosen, reading.model.parameters)
+
+
+def generation(texts: float, settings: dict[str, Any], parameters: int) -> Amount:
+    """So many texts, as long as they may be."""
+    longest = settings["max_new_tokens"]
+    return Amount("generation", texts * longest * parameters, math.ceil(texts / settings["batch"]) * longest)
+
+
+def given(at: At) -> list[dict[str, str]]:
+    """Once, where texts are given."""
+    return [] if at.study.is_generation else [{}]
+
+
+def written(at: At) -> list[dict[str, str]]:
+    """Once, where the model writes the texts."""
+    return [{}] if at.study.is_generation else []
+
+
+KINDS = [
+    Kind(
+        "model",
+        "results/{study}/model/{model}",
+        by="prepare_model",
+        module="crosslens.models.gguf",
+        params=lambda at: {"gguf": at.study.prepared_from},
+        every=lambda at: [{"model": at.study.model_name}] if at.study.must_be_prepared else [],
+    ),
+    Kind(
+        "source",
+        "results/{study}/source",
+        by="draw_source",
+        module="crosslens.planted.source",
+        params=lambda at: at.settings["source"]["planted"],
+        every=lambda at: [{}] if at.study.is_planted else [],
+    ),
+    Kind(
+        "collection",
+        "results/{study}/collection",
+        by="collect_source",
+        module="crosslens.sources.write",
+        params=lambda at: at.study.source_identity,
+        every=lambda at: [{}] if at.study.names else [],
+        role="source",
+    ),
+    Kind(
+        "dataset",
+        "results/{study}/dataset/{language}.parquet",
+        by="build_dataset",
+        module="crosslens.data.dataset",
+        params=lambda at: dataset_params(at) | {"language": at["language"]},
+        needs=source_of,
+        every=lambda at: each_language(at) if given(at) else [],
+        called="{language}",
+    ),
+    Kind(
+        "dataset_summary",
+        "results/{study}/dataset/summary.json",
+        by="build_dataset",
+        module="crosslens.data.dataset",
+        params=dataset_params,
+        needs=source_of,
+        every=given,
+        into=("page",),
+        called="summary",
+    ),
+    Kind(
+        "texts",
+        "results/{study}/texts/{language}.parquet",
+        by="generate_texts",
+        module="crosslens.generation.texts",
+        params=texts_params,
+        needs=model_of,
+        every=lambda at: each_language(at) if written(at) else [],
+        role="dataset",
+        called="table",
+        amount=answered,
+    ),
+    Kind(
+        "texts_metadata",
+        "results/{study}/texts/metadata.json",
+        by="generate_texts",
+        module="crosslens.generation.texts",
+        params=texts_params,
+        needs=model_of,
+        every=written,
+        into=("page",),
+        called="metadata",
+    ),
+    Kind(
+        "texts_summary",
+        "results/{study}/texts/summary.json",
+        by="generate_texts",
+        module="crosslens.generation.texts",
+        params=texts_params,
+        needs=model_of,
+        every=written,
+        into=("page",),
+        role="dataset_summary",
+        called="summary",
+    ),
+]
+WORK = [
+    Work(
+        "prepare_model",
+        memory=lambda at, threads: 4 * model_mb(at),
+        local=lambda at: {"source": at.settings["model"]["id"]},
+    ),
+    Work("draw_source", memory=800),
+    Work("collect_source", memory=1500, local=lambda at: {"names": at.study.names}),
+    Work("build_dataset", memory=1500, per=(), local=data_place),
+    Work(
+        "generate_texts",
+        memory=lambda at, threads: model_mb(at) + 2000,
+        per=(),
+        gpu=True,
+        local=model_place,
+    ),
+]

@@ -1,0 +1,222 @@
+"""What the SAEs are worth and what their features do, on tokens they were not trained on; a sweep of their settings."""
+
+from typing import Any
+
+from crosslens.artifacts.kinds import Amount, At, Kind, Need, Work
+from crosslens.artifacts.needs import (
+    codes_of,
+    each_pair,
+    each_swept_pair,
+    encoded,
+    features_of,
+    first_sae,
+    languages_of,
+    model_mb,
+    model_of,
+    model_place,
+    samples_of,
+    source_of,
+)
+
+SPLICE_PASSES = 5
+"""Clean, identity, spliced, zero and mean."""
+
+
+def quality_params(at: At) -> dict[str, Any]:
+    """Which tokens, and the seed of the baselines."""
+    return {"roles": at.settings["sae"]["roles"], "seed": at.settings["quality"]["seed"]}
+
+
+def quality_needs(at: At) -> list[Need]:
+    """An SAE and held-out tokens."""
+    return [samples_of(at), *encoded(at)]
+
+
+def splice_params(at: At) -> dict[str, Any]:
+    """Model, site and samples."""
+    return quality_params(at) | {
+        "model": at.study.model_identity,
+        "site": at["site"],
+        "max_samples": at.settings["quality"]["spliced_samples"],
+        "batch": at.settings["quality"]["batch"],
+    }
+
+
+def splice_needs(at: At) -> list[Need]:
+    """An SAE and the held-out samples that the model reads."""
+    return [samples_of(at), first_sae(at), *model_of(at)]
+
+
+def sweep_needs(at: At):
+    """Quality and splices of the study's own SAE and of every variant, in each language of the corpus."""
+    for language in languages_of(at):
+        place = at.moved(language=language)
+        for kind in ("quality", "spliced"):
+            yield place.need(kind, "corpus", "language", "site")
+        for variant in at.study.variants:
+            for kind in ("swept_quality", "swept_spliced"):
+                yield place.need(kind, "corpus", "language", "site", variant=variant)
+
+
+def each_sweep(at: At) -> list[dict[str, str]]:
+    """Every corpus and site whose settings are compared."""
+    return [
+        {"corpus": corpus, "site": site}
+        for site in (at.study.sae_sites if at.study.variants else [])
+        for corpus in at.study.corpora
+    ]
+
+
+def settings_of(at: At, reading: Any) -> Any:
+    """Of the SAE that is analysed."""
+    return reading.sae_settings(at.study.variants[at["variant"]] if "variant" in at else {})
+
+
+def encoding(at: At, reading: Any) -> Amount:
+    """All tokens that SAEs read, through the SAE."""
+    return Amount(
+        "encoding",
+        reading.trained_rows(at["language"]) * settings_of(at, reading).d_sae * reading.model.d_model,
+    )
+
+
+def measuring(at: At, reading: Any) -> Amount:
+    """Tokens of test, through the SAE and its random baseline."""
+    held_out = 2 * at.settings["splits"]["test"] * reading.trained_rows(at["language"])
+    return Amount("encoding", held_out * settings_of(at, reading).d_sae * reading.model.d_model)
+
+
+def splicing(at: At, reading: Any) -> Amount:
+    """Whole passes over test samples, and one to the site over train samples, for the mean that ablates."""
+    chosen, share = at.settings["quality"], at.settings["splits"]
+    train, test = (
+        min(chosen["spliced_samples"], reading.samples * share[name]) for name in ("train", "test")
+    )
+    blocks = int(at["site"].split(".")[0]) + 1
+    flops = SPLICE_PASSES * reading.pass_flops(at["language"], test, reading.model.depth)
+    return Amount(
+        "forward",
+        flops + reading.pass_flops(at["language"], train, blocks),
+        (SPLICE_PASSES * test + train) / chosen["batch"],
+    )
+
+
+def counting(at: At, reading: Any) -> Amount:
+    """Entries of the codes."""
+    return Amount(
+        "statistics", reading.trained_rows(at["language"]) * reading.active_entries(settings_of(at, reading))
+    )
+
+
+def codes_mb(at: At, threads: int) -> int:
+    """An SAE and a block of its dense pre-activations."""
+    return 2000 + 8 * features_of(at) * at.study.width // 2**20
+
+
+def splice_mb(at: At, threads: int) -> int:
+    """The model and its logits."""
+    return model_mb(at) + 2000
+
+
+KINDS = [
+    Kind(
+        "codes",
+        "results/{study}/codes/{corpus}/{language}/layer_{site}.zarr",
+        by="encode",
+        module="crosslens.features.encode",
+        params=lambda at: {"roles": at.settings["sae"]["roles"], "site": at["site"]},
+        needs=encoded,
+        every=each_pair,
+        amount=encoding,
+    ),
+    Kind(
+        "quality",
+        "results/{study}/quality/{corpus}/{language}/layer_{site}.json",
+        by="measure_quality",
+        module="crosslens.features.quality",
+        params=quality_params,
+        needs=quality_needs,
+        every=each_pair,
+        into=("layer",),
+        amount=measuring,
+    ),
+    Kind(
+        "swept_quality",
+        "results/{study}/sweep/{corpus}/layer_{site}/{variant}/quality_{language}.json",
+        by="measure_swept_quality",
+        module="crosslens.features.quality",
+        params=quality_params,
+        needs=quality_needs,
+        every=each_swept_pair,
+        role="quality",
+        amount=measuring,
+    ),
+    Kind(
+        "spliced",
+        "results/{study}/quality/{corpus}/{language}/spliced/layer_{site}.json",
+        by="measure_splice",
+        module="crosslens.features.splice",
+        params=splice_params,
+        needs=splice_needs,
+        reads=source_of,
+        every=each_pair,
+        into=("layer",),
+        amount=splicing,
+    ),
+    Kind(
+        "swept_spliced",
+        "results/{study}/sweep/{corpus}/layer_{site}/{variant}/spliced_{language}.json",
+        by="measure_swept_splice",
+        module="crosslens.features.splice",
+        params=splice_params,
+        needs=splice_needs,
+        reads=source_of,
+        every=each_swept_pair,
+        role="spliced",
+        amount=splicing,
+    ),
+    Kind(
+        "sweep",
+        "results/{study}/sweep/{corpus}/layer_{site}.json",
+        by="compare_settings",
+        module="crosslens.summary.sweep",
+        params=lambda at: {"site": at["site"], "corpus": at["corpus"], "variants": at.study.variants},
+        needs=sweep_needs,
+        every=each_sweep,
+        into=("page",),
+    ),
+    Kind(
+        "sweep_figure",
+        "results/{study}/figures/sweep/{corpus}/layer_{site}",
+        by="draw_sweep_figure",
+        module="crosslens.figures.pareto",
+        needs=lambda at: [at.need("sweep", "corpus", "site")],
+        every=each_sweep,
+        into=("page",),
+        files={
+            "pareto.png": "Settings compared: what each leaves unexplained and keeps of the cross-entropy, against L0."
+        },
+    ),
+    Kind(
+        "features",
+        "results/{study}/features/{corpus}/{language}/layer_{site}",
+        by="feature_statistics",
+        module="crosslens.features.statistics",
+        params=lambda at: at.settings["features"] | {"language": at["language"]},
+        needs=codes_of,
+        every=each_pair,
+        into=("layer", "page"),
+        files={"features.parquet": "", "rankings.json": ""},
+        amount=counting,
+    ),
+]
+WORK = [
+    Work("encode", memory=codes_mb),
+    Work("measure_quality", memory=codes_mb),
+    Work("measure_swept_quality", memory=codes_mb),
+    Work("measure_splice", memory=splice_mb, gpu=True, local=model_place),
+    Work("measure_swept_splice", memory=splice_mb, gpu=True, local=model_place),
+    Work("compare_settings", memory=1000),
+    Work("draw_sweep_figure", memory=1000),
+    Work("feature_statistics", memory=2000),
+]

@@ -1,0 +1,233 @@
+"""Gender: effect sizes, probes, the languages compared, and the model's own captions of ambiguous pictures."""
+
+from typing import Any
+
+from crosslens.artifacts.kinds import Amount, At, Kind, Wildcards, Work
+from crosslens.artifacts.needs import (
+    codes_of,
+    data_place,
+    each_language,
+    each_pair,
+    each_site,
+    image_folder,
+    languages_of,
+    model_mb,
+    model_of,
+    model_place,
+    samples_of,
+    several_languages,
+    site_of,
+    source_of,
+)
+from crosslens.artifacts.stages.data import generation, lexicons_of
+
+
+def effect_params(at: At) -> dict[str, Any]:
+    """The statistics' settings, without those of the transfer between languages."""
+    return {name: value for name, value in at.settings["gender"].items() if name != "transfer_permutations"}
+
+
+def probe_params(at: At) -> dict[str, Any]:
+    """What a probe needs of them."""
+    chosen = at.settings["gender"]
+    return {"conditions": chosen["conditions"], "seed": chosen["seed"], "language": at["language"]}
+
+
+def transfer_params(at: At) -> dict[str, Any]:
+    """Conditions, and beside the masked caption the whole one; the smallest p needs the permutations."""
+    chosen = at.settings["gender"]
+    lexical = ["caption_whole"] if "caption" in chosen["conditions"] else []
+    return {
+        "conditions": [*chosen["conditions"], *lexical],
+        "permutations": chosen["transfer_permutations"],
+        **{name: chosen[name] for name in ("bootstraps", "seed")},
+    }
+
+
+def gendered_pairs(at: At) -> list[Wildcards]:
+    """Every SAE in every language that it is read in, where gender is asked for."""
+    return each_pair(at) if at.study.has_gender else []
+
+
+def first_pairs(at: At) -> list[Wildcards]:
+    """Those of the first SAE of each site."""
+    return [w for w in gendered_pairs(at) if w["corpus"] == at.study.corpora_at(w["site"])[0]]
+
+
+def shared_saes(at: At) -> list[Wildcards]:
+    """The SAEs in which the languages can be compared feature by feature."""
+    return [
+        {"corpus": corpus, "site": site}
+        for site in (at.study.sites if at.study.has_gender else [])
+        for corpus in at.study.corpora_at(site)
+        if len(languages_of(at.moved(corpus=corpus))) > 1
+    ]
+
+
+def captioned(at: At) -> bool:
+    """Whether the model captions pictures that hide the gender."""
+    return at.study.has_gender and image_folder(at) is not None
+
+
+def labelled(at: At, reading: Any, language: str) -> float:
+    """Conditions × labelled images of train, which the probes read."""
+    images = at.settings["splits"]["train"] * reading.counts[language].labelled
+    return len(at.settings["gender"]["conditions"]) * images
+
+
+def probing(at: At, reading: Any) -> Amount:
+    """A probe's images."""
+    return Amount("probing", labelled(at, reading, at["language"]))
+
+
+def resampling(at: At, reading: Any) -> Amount:
+    """Features × draws of both splits and all conditions."""
+    chosen = at.settings["gender"]
+    draws = 2 * len(chosen["conditions"]) * (chosen["bootstraps"] + chosen["permutations"])
+    return Amount("resampling", draws * reading.sae_settings({}).d_sae)
+
+
+def shuffling(at: At, reading: Any) -> Amount:
+    """Images of train whose labels are shuffled, for the whole caption too."""
+    chosen = at.settings["gender"]
+    share = (len(chosen["conditions"]) + 1) / len(chosen["conditions"])
+    images = sum(labelled(at, reading, language) for language in at.study.languages)
+    return Amount("resampling", share * images * chosen["transfer_permutations"])
+
+
+def captioning(at: At, reading: Any) -> Amount:
+    """Captions of the test pictures that hide the gender, as long as they may be."""
+    chosen = at.settings["stereotype"]
+    pictures = reading.counts[at["language"]].hidden * at.settings["splits"]["test"]
+    return generation(pictures * chosen["samples_per_image"], chosen, reading.model.parameters)
+
+
+KINDS = [
+    Kind(
+        "gender",
+        "results/{study}/gender/{corpus}/{language}/layer_{site}",
+        by="gender_effects",
+        module="crosslens.gender.effects",
+        params=lambda at: effect_params(at) | {"language": at["language"]},
+        needs=codes_of,
+        every=gendered_pairs,
+        into=("layer",),
+        files={"effects.parquet": "", "gender.json": ""},
+        amount=resampling,
+    ),
+    Kind(
+        "gendered_examples",
+        "results/{study}/gender/{corpus}/{language}/examples/layer_{site}.json",
+        by="find_gendered_examples",
+        module="crosslens.summary.examples",
+        params=lambda at: {
+            "corpus": at["corpus"],
+            "language": at["language"],
+            "features": 5,
+            "count": at.settings["features"]["top_examples"],
+        },
+        needs=lambda at: [*codes_of(at), at.need("gender", "corpus", "language", "site")],
+        every=first_pairs,
+        into=("page",),
+    ),
+    Kind(
+        "probe_codes",
+        "results/{study}/gender/{corpus}/{language}/probe/layer_{site}.json",
+        by="fit_probe_codes",
+        module="crosslens.gender.probes",
+        params=probe_params,
+        needs=codes_of,
+        every=gendered_pairs,
+        into=("layer",),
+        amount=probing,
+    ),
+    Kind(
+        "probe_activations",
+        "results/{study}/gender/activations/{language}/probe/layer_{site}.json",
+        by="fit_probe_activations",
+        module="crosslens.gender.probes",
+        params=probe_params,
+        needs=lambda at: site_of(at, [at["language"]]),
+        every=lambda at: (
+            [site | each for site in each_site(at) for each in each_language(at)]
+            if at.study.has_gender
+            else []
+        ),
+        into=("layer",),
+        amount=probing,
+    ),
+    Kind(
+        "cross_lingual",
+        "results/{study}/gender/{corpus}/cross_lingual/layer_{site}.json",
+        by="compare_languages",
+        module="crosslens.gender.cross_lingual",
+        params=lambda at: effect_params(at) | {"languages": at.study.languages},
+        needs=lambda at: [
+            need
+            for language in at.study.languages
+            for need in [
+                *codes_of(at.moved(language=language)),
+                at.need("gender", "corpus", "site", language=language),
+            ]
+        ],
+        every=shared_saes,
+        into=("layer",),
+        amount=resampling,
+    ),
+    Kind(
+        "gender_transfer",
+        "results/{study}/gender/activations/transfer/layer_{site}.json",
+        by="transfer_gender",
+        module="crosslens.gender.transfer",
+        params=transfer_params,
+        needs=lambda at: site_of(at, at.study.languages),
+        every=lambda at: each_site(at) if at.study.has_gender and several_languages(at) else [],
+        into=("layer",),
+        amount=shuffling,
+    ),
+    Kind(
+        "generated",
+        "results/{study}/generated/{language}.parquet",
+        by="generate_captions",
+        module="crosslens.gender.generate",
+        params=lambda at: {
+            "model": at.study.model_identity,
+            "language": at["language"],
+            "split": "test",
+            **at.settings["stereotype"],
+        },
+        needs=lambda at: [samples_of(at), *model_of(at)],
+        reads=source_of,
+        every=lambda at: each_language(at) if captioned(at) else [],
+        amount=captioning,
+    ),
+    Kind(
+        "stereotype",
+        "results/{study}/gender/stereotype.json",
+        by="measure_stereotype",
+        module="crosslens.gender.stereotype",
+        params=lambda at: {
+            "lexicons": lexicons_of(at),
+            "languages": at.study.languages,
+            "bootstraps": at.settings["gender"]["bootstraps"],
+            "seed": at.settings["gender"]["seed"],
+        },
+        # A drawn source has the planted shares to compare with.
+        needs=lambda at: [
+            *(at.need("generated", language=language) for language in at.study.languages),
+            *(source_of(at) if at.study.is_planted else []),
+        ],
+        every=lambda at: [{}] if captioned(at) else [],
+        into=("page",),
+    ),
+]
+WORK = [
+    Work("gender_effects", memory=2500),
+    Work("find_gendered_examples", memory=2000),
+    Work("fit_probe_codes", memory=2000),
+    Work("fit_probe_activations", memory=2500),
+    Work("compare_languages", memory=2500),
+    Work("transfer_gender", memory=2500),
+    Work("generate_captions", memory=lambda at, threads: model_mb(at) + 2000, gpu=True, local=model_place),
+    Work("measure_stereotype", memory=1500, local=data_place),
+]

@@ -1,0 +1,121 @@
+"""One layer's summary, the figures and the page."""
+
+from typing import Any
+
+from crosslens.artifacts.kinds import At, Kind, Need, Work
+from crosslens.artifacts.needs import each_sae_site, each_site, first_sae, parts_of
+
+CROSS_ENTROPY = "Explained variance beside its baselines, L0, and cross-entropy recovered against zeros and the mean, per layer."
+
+
+def first_saes(at: At) -> list[Need]:
+    """The SAE of every corpus at one site that the analyses read."""
+    return [first_sae(at.moved(corpus=corpus)) for corpus in at.study.corpora_at(at["site"])]
+
+
+def layer_needs(at: At):
+    """Everything that was measured at one site; where nothing was, its activations: they are extracted all the same."""
+    yield from (found := [*first_saes(at), *at.into("layer", site=at["site"])])
+    for language in () if found else at.study.languages:
+        yield from parts_of(at, "activations", language, "site")
+
+
+def site_params(at: At) -> dict[str, Any]:
+    """A layer has no settings of its own."""
+    return {"site": at["site"]}
+
+
+KINDS = [
+    Kind(
+        "layer",
+        "results/{study}/layers/{site}.json",
+        by="layer_summary",
+        module="crosslens.summary.layer",
+        params=site_params,
+        needs=layer_needs,
+        every=each_site,
+        into=("page",),
+    ),
+    Kind(
+        "layer_figures",
+        "results/{study}/figures/layer_{site}",
+        by="draw_layer_figures",
+        module="crosslens.figures.layer",
+        params=site_params,
+        needs=lambda at: [*first_saes(at), *at.every("quality", site=at["site"])],
+        every=each_sae_site,
+        into=("page",),
+        files={
+            "training.png": "Training curves: loss, FVU, L0 and dead features.",
+            "density.png": "How often features fire: histogram of log10 firing frequency.",
+            "decoder.png": "How alike features are: the largest cosine of each decoder row with another, beside random "
+            "directions.",
+        },
+    ),
+    Kind(
+        "gender_layer_figures",
+        "results/{study}/figures/layer_{site}",
+        by="draw_gender_layer_figures",
+        module="crosslens.figures.gender_layer",
+        params=site_params,
+        needs=lambda at: [
+            need for kind in ("gender", "cross_lingual") for need in at.every(kind, site=at["site"])
+        ],
+        every=lambda at: each_sae_site(at) if at.study.has_gender else [],
+        into=("page",),
+        files={
+            "gender_features.png": "The features chosen as most female and most male, with their effect on test.",
+            "effect_sizes.png": "Effect of gender on each feature in one language against the other.",
+        },
+    ),
+    Kind(
+        "study_figures",
+        "results/{study}/figures",
+        by="draw_study_figures",
+        module="crosslens.figures.study",
+        params=lambda at: {"sites": at.study.sites},
+        needs=lambda at: at.every("layer"),
+        into=("page",),
+        files={
+            "quality.png": CROSS_ENTROPY,
+            "retrieval.png": "How often a caption's translation is found first among all {units}, and CKA, per layer, "
+            "beside chance.",
+        },
+    ),
+    Kind(
+        "gender_figures",
+        "results/{study}/figures",
+        by="draw_gender_figures",
+        module="crosslens.figures.gender_study",
+        params=lambda at: {"sites": at.study.sites},
+        needs=lambda at: [*at.every("layer"), *at.every("stereotype")],
+        every=lambda at: [{}] if at.study.has_gender else [],
+        into=("page",),
+        files={
+            "probes.png": "AUROC of linear gender probes per layer, beside chance, shuffled labels and a control task.",
+            "transfer.png": "AUROC of the gender direction of each language in each language, per layer and condition.",
+            "stereotype.png": "Share of captions that say woman for {units} that hide the gender, measured and planted.",
+        },
+    ),
+    Kind(
+        "page",
+        "results/{study}/report/index.html",
+        by="build_report",
+        module="crosslens.report.build",
+        params=lambda at: {
+            "study": at["study"],
+            "settings": at.settings,
+            "source": at.study.model_identity,
+        },
+        needs=lambda at: at.into("page"),
+        into=("all",),
+    ),
+]
+WORK = [
+    Work("layer_summary", memory=1000),
+    Work("draw_layer_figures", memory=1500),
+    Work("draw_gender_layer_figures", memory=1500),
+    Work("draw_study_figures", memory=1500),
+    Work("draw_gender_figures", memory=1500),
+    Work("build_report", memory=1500),
+]

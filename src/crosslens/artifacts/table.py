@@ -1,0 +1,118 @@
+"""The table of all artifacts and of the rules that make them, for the studies that are named."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from crosslens.artifacts.kinds import At, Kind, Need, Wildcards, Work, wildcards_of
+from crosslens.artifacts.recipes import Recipes
+from crosslens.registry import member, names
+from crosslens.study import Study
+
+STAGES = "crosslens.artifacts.stages"
+
+
+class Studies(dict[str, Study]):
+    """Study name to Study, each read when it is first named."""
+
+    def __init__(self, read: Callable[[str], Study], parts: Mapping[str, int] | None = None):
+        """parts: how many to assume of a study, where its data need not be there."""
+        self._read, self._assumed = read, parts or {}
+
+    def __missing__(self, name: str) -> Study:
+        self[name] = self._read(name)
+        return self[name]
+
+    def parts(self, name: str) -> list[str]:
+        """The numbers of a study's parts."""
+        if name in self._assumed:
+            return [f"{i:04d}" for i in range(self._assumed[name])]
+        return self[name].parts
+
+
+class Table(Recipes):
+    """Every kind and every rule, read from the files of `stages/`."""
+
+    def __init__(self, studies: Studies):
+        stages = [member(STAGES, name) for name in names(STAGES)]
+        super().__init__([kind for stage in stages for kind in stage.KINDS], self.at)
+        self.studies = studies
+        self.works: dict[str, Work] = {work.rule: work for stage in stages for work in stage.WORK}
+
+    def at(self, wildcards: Wildcards) -> At:
+        """The place that the wildcards name."""
+        return At(self, wildcards)
+
+    def kinds_of(self, rule: str) -> list[Kind]:
+        """What its jobs make."""
+        return [kind for kind in self.kinds.values() if kind.by == rule]
+
+    def per(self, rule: str) -> tuple[str, ...]:
+        """The wildcards of its jobs, `study` first."""
+        per = self.works[rule].per
+        return wildcards_of(self.kinds_of(rule)[0].path) if per is None else ("study", *per)
+
+    def makes(self, rule: str, wildcards: Wildcards) -> dict[str, Need]:
+        """What one job makes, by what it calls it."""
+        place, per = self.at(wildcards), self.per(rule)
+        found = {}
+        for kind in self.kinds_of(rule):
+            own = {name: wildcards[name] for name in wildcards_of(kind.path) if name in per}
+            several = len(own) < len(wildcards_of(kind.path))
+            for need in place.every(kind.name, **own) if several else [(kind.name, own)]:
+                found[(kind.called or kind.role or kind.name).format(**need[1])] = need
+        return found
+
+    def inputs(self, rule: str, wildcards: Wildcards) -> list[Need]:
+        """What one job reads, for whichever of its artifacts."""
+        return self.reads(*self.makes(rule, wildcards).values())
+
+    def job(self, rule: str, wildcards: Wildcards) -> str:
+        """What a script is told: the recipes to make, their inputs and the place, as canonical JSON (see store.job)."""
+        artifacts = {
+            name: {
+                "recipe": self.describe(kind, w),
+                "suffix": Path(self.kinds[kind].path).suffix,
+                "inputs": [self.key(*need) for need in self.reads((kind, w))],
+            }
+            for name, (kind, w) in self.makes(rule, wildcards).items()
+        }
+        inputs = [
+            {
+                "key": self.key(kind, w),
+                "path": self.kinds[kind].path.format(**w),
+                "files": list(self.kinds[kind].files),
+                "kind": self.kinds[kind].role or kind,
+                "wildcards": w,
+            }
+            for kind, w in self.inputs(rule, wildcards)
+        ]
+        local = self.works[rule].local(self.at(wildcards))
+        return json.dumps({"artifacts": artifacts, "inputs": inputs, "local": local}, ensure_ascii=False)
+
+    def megabytes(self, rule: str, wildcards: Wildcards, threads: int = 1) -> int:
+        """What one job asks for."""
+        memory = self.works[rule].memory
+        return memory if isinstance(memory, int) else round(memory(self.at(wildcards), threads))
+
+    def everything(self, study: str) -> list[Need]:
+        """All artifacts that `snakemake` makes of a study where nothing is built yet, those of other studies included.
+
+        What a job makes beside what was asked for is made too.
+        """
+        todo, found = list(self.at({"study": study}).into("all")), {}
+        while todo:
+            kind, w = todo.pop()
+            if (mark := (kind, *sorted(w.items()))) in found:
+                continue
+            found[mark] = (kind, w)
+            todo += [*self.makes(self.kinds[kind].by, w).values(), *self.reads((kind, w))]
+        return list(found.values())
+
+    def jobs(self, artifacts: Iterable[Need]) -> Counter[str]:
+        """How many jobs of each rule make these artifacts."""
+        rules = [(self.kinds[kind].by, wildcards) for kind, wildcards in artifacts]
+        return Counter(
+            rule for rule, *_ in {(rule, *(w[name] for name in self.per(rule))) for rule, w in rules}
+        )
