@@ -19,7 +19,8 @@ FIRST = ("draw_source", "collect_source", "prepare_model", "adopt_sae")
 # Low to high: a module imports only from its own package and from layers below it; packages side by side do not.
 LAYERS = [
     {"errors"},
-    {"devices", "progress", "registry", "tables", "store", "memory", "stats"},
+    {"registry"},
+    {"devices", "progress", "tables", "store", "memory", "stats"},
     {"data", "models"},
     {"generation", "sources", "pooling"},
     {"study", "planted", "activations"},

@@ -15,12 +15,17 @@ SHARED = {"__init__", "base"}
 """Modules of such a package that are no members."""
 
 
-def names(package: str) -> list[str]:
-    """The members of `package`, sorted; imports none of them."""
+def files(package: str) -> dict[str, Path]:
+    """The members of `package`, sorted, and where their source is; imports none of them."""
     spec = importlib.util.find_spec(package)
     assert spec is not None and spec.submodule_search_locations, f"{package} is no package"
-    found = {file.stem for place in spec.submodule_search_locations for file in Path(place).glob("*.py")}
-    return sorted(found - SHARED)
+    found = sorted(file for place in spec.submodule_search_locations for file in Path(place).glob("*.py"))
+    return {file.stem: file for file in found if file.stem not in SHARED}
+
+
+def names(package: str) -> list[str]:
+    """The members of `package`, sorted; imports none of them."""
+    return sorted(files(package))
 
 
 def member(package: str, name: str) -> ModuleType:

@@ -48,10 +48,15 @@ def src(tmp_path):
     return tmp_path
 
 
-def fresh(src, module="crosslens.high.stage"):
-    fingerprint._parsed.cache_clear()
-    closure.cache_clear()
-    return closure(module, src)
+def forget():
+    """What was read of sources in this process."""
+    for function in (fingerprint._parsed, fingerprint._beside, closure):
+        function.cache_clear()
+
+
+def fresh(src, module="crosslens.high.stage", *members):
+    forget()
+    return closure(module, members, src)
 
 
 def edited(src, name, old, new):
@@ -166,8 +171,7 @@ def test_a_constant_always_counts_and_words_never(tmp_path_factory, number, word
 
 def test_closures_of_the_stages_hold_only_what_lies_below():
     """A plot in the closure of a training, say, would retrain when the plot changes."""
-    fingerprint._parsed.cache_clear()
-    closure.cache_clear()
+    forget()
     training, extraction = (
         closure(f"crosslens.{name}").modules for name in ("sae.training", "activations.extract")
     )

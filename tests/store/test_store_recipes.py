@@ -1,9 +1,9 @@
 from types import SimpleNamespace
 
 import pytest
+from crosslens.store.recipes import Kind, Recipes
 
 from crosslens.store import recipes as module
-from crosslens.store.recipes import Kind, Recipes
 
 
 @pytest.fixture
