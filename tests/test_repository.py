@@ -23,13 +23,15 @@ LAYERS = [
     {"data", "models"},
     {"generation", "sources", "pooling"},
     {"study", "planted", "activations"},
+    {"artifacts"},
     {"sae"},
     {"features"},
     {"gender", "alignment"},
     {"summary"},
     {"figures"},
     {"tokens"},
-    {"report", "planning"},
+    {"report"},
+    {"planning"},
     {"cli"},
 ]
 

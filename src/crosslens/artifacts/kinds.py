@@ -111,6 +111,8 @@ class Kind:
     """What its job calls it, where that makes several: a pattern with {wildcards}; empty: its role or name."""
     files: dict[str, str] = field(default_factory=dict)
     """The files of a folder artifact that are shown one by one, each with its caption (empty for what is no picture)."""
+    holds: int = 1
+    """Files of a folder artifact that is shown as one."""
     amount: Callable[[At, Any], Amount | None] = lambda at, reading: None
     """What making it takes, by the sizes that planning.reading.Reading knows; None: next to nothing beside its start."""
 
