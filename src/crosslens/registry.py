@@ -4,10 +4,12 @@ Nothing lists the members: a file added to the package is one more. A module imp
 the package's `base` and the members that its study uses (see crosslens.store.fingerprint).
 """
 
+import ast
 import importlib
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from crosslens.errors import InputError
 
@@ -26,6 +28,15 @@ def files(package: str) -> dict[str, Path]:
 def names(package: str) -> list[str]:
     """The members of `package`, sorted; imports none of them."""
     return sorted(files(package))
+
+
+def declared(package: str, name: str, constant: str) -> Any:
+    """The literal that a member's file assigns to `constant`; the member is not imported. It must be there."""
+    tree = ast.parse(files(package)[name].read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == constant:
+            return ast.literal_eval(node.value)
+    raise AttributeError(f"{package}.{name} declares no {constant}")
 
 
 def member(package: str, name: str) -> ModuleType:

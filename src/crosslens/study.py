@@ -13,6 +13,7 @@ import yaml
 from crosslens.data.captions import read_rows
 from crosslens.errors import InputError
 from crosslens.models.packages import PACKAGED, PackagedModel
+from crosslens.sae.settings import unread
 from crosslens.sources import plan
 from crosslens.store.digests import FileDigests, digest
 
@@ -25,16 +26,6 @@ MODEL_FILES = re.compile(
 
 ARCHITECTURES = Path("resources/architectures")
 """Sizes of models that are not on this machine, `owner--name.json`."""
-
-# Settings of a sweep that an architecture does not read.
-UNUSED = {
-    "topk": ("l1",),
-    "batchtopk": ("l1",),
-    "matryoshka": ("l1",),
-    "jumprelu": ("l1",),
-    "relu": ("k",),
-    "gated": ("k",),
-}
 
 
 def _with_defaults(base: type) -> type:
@@ -159,7 +150,7 @@ class Study:
         for values in itertools.product(*swept.values()) if swept else ():
             chosen = dict(zip(swept, values, strict=True))
             architecture = chosen.get("architecture", self.settings["sae"]["architecture"])
-            for name in UNUSED[architecture]:
+            for name in unread(architecture):
                 chosen.pop(name, None)
             if chosen.items() <= self.settings["sae"].items():
                 continue
