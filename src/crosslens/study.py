@@ -12,6 +12,7 @@ import yaml
 
 from crosslens.data.captions import read_rows
 from crosslens.errors import InputError
+from crosslens.models.families import gguf_config
 from crosslens.models.packages import PACKAGED, PackagedModel
 from crosslens.sae.settings import unread
 from crosslens.sources import plan
@@ -314,7 +315,9 @@ class Study:
         """
         shipped = ARCHITECTURES / f"{self.settings['model']['id'].split(':')[-1].replace('/', '--')}.json"
         if self.settings["model"]["id"].startswith("package:"):
-            return {"num_hidden_layers": self._package.n_layers, "hidden_size": self._package.d_model}
+            return self._package.config
+        if self._gguf is not None:
+            return gguf_config(self._gguf)
         if self.model_folder is None:
             return json.loads(shipped.read_text(encoding="utf-8")) if shipped.is_file() else {}
         file = self.model_folder / "config.json"

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM
 
 from crosslens.errors import InputError
+from crosslens.models.families import family_of, gguf_config
 from crosslens.models.gguf import convert, prepare_model
 from crosslens.models.load import load_model
 from crosslens.models.packages import PACKAGED, PackagedModel, packaged, parts
@@ -237,6 +238,15 @@ def converted(request, tmp_path_factory):
     file = write_gguf(folder / "model.gguf", model, request.param, vocabulary)
     convert(file, folder / "tiny")
     return request.param, model, file, folder / "tiny"
+
+
+def test_the_family_is_known_before_the_model_is_made(converted, tmp_path):
+    architecture, _, file, folder = converted
+    config = json.loads((folder / "config.json").read_text())
+    assert gguf_config(file) == {"model_type": architecture}
+    assert family_of(gguf_config(file)) == family_of(config) is not None
+    (tmp_path / "other.gguf").write_bytes(b"GGUF" + bytes(40))
+    assert gguf_config(tmp_path / "other.gguf") == {}
 
 
 @pytest.mark.parametrize("architecture", MODELS)
