@@ -51,7 +51,7 @@ def src(tmp_path):
 
 def forget():
     """What was read of sources in this process."""
-    for function in (fingerprint._parsed, fingerprint._beside, closure):
+    for function in (fingerprint._file, fingerprint._parsed, fingerprint._beside, closure):
         function.cache_clear()
 
 

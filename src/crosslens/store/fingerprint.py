@@ -48,6 +48,7 @@ class Closure:
     """distribution to version, of the packages that it imports and that decide numbers."""
 
 
+@cache
 def _file(module: str, src: Path) -> Path | None:
     base = src.joinpath(*module.split("."))
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
@@ -165,6 +166,7 @@ def _members(package: str, chosen: tuple[str, ...], src: Path) -> list[str]:
     return [name for name in known if name in chosen] or known
 
 
+@cache
 def _version(distribution: str) -> str:
     """Of an installed package; a job that needs one that is not there says so itself."""
     try:
