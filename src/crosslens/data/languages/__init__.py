@@ -8,6 +8,7 @@ from functools import cache
 from crosslens.data.languages.base import Language
 from crosslens.registry import member, names
 
+PACKAGE = "crosslens.data.languages"
 RIGHT_TO_LEFT = {"fa", "he", "ur"}
 """Written from right to left, and plain in all else as long as they have no file."""
 
@@ -15,6 +16,6 @@ RIGHT_TO_LEFT = {"fa", "he", "ur"}
 @cache
 def language_of(code: str) -> Language:
     """What is known of a language; plain words and the code for a name where there is no file for it."""
-    if code in names(__name__):
-        return member(__name__, code).LANGUAGE
+    if code in names(PACKAGE):
+        return member(PACKAGE, code).LANGUAGE
     return Language(name=code, right_to_left=code in RIGHT_TO_LEFT)
