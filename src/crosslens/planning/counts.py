@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from crosslens.activations.plan import cut
+from crosslens.data.languages import language_of
 from crosslens.generation.continuation import encode_samples
 from crosslens.models.inputs import encode
 from crosslens.planning.outline import Outline
@@ -53,9 +54,10 @@ def count_tokens(
         by_role = _counted(study, outline, texts)
         basis = f"counted: {texts.source}, the model's tokenizer"
     else:
-        rate = rates.find(f"characters_per_token/{language}")
-        by_role = _estimated(texts, rate.value, rates.find("template_tokens").value, pictures)
-        basis = f"estimated: {texts.source}, {rate.value:.2g} characters a token ({rate.basis})"
+        spoken = language_of(language)
+        rate = spoken.characters_per_token
+        by_role = _estimated(texts, rate, rates.find("template_tokens").value, pictures)
+        basis = f"estimated: {texts.source}, {rate:.2g} characters a token ({spoken.characters_basis})"
     by_role["generated"] = by_role["generated"] + texts.unwritten
     pictured = sum(bool(sample.image) for sample in texts.samples)
     told = all(gender is not None for _, gender in texts.units)

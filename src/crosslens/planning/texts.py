@@ -75,18 +75,17 @@ def _planted(recipe: dict[str, Any], language: str, prompt: str) -> Texts:
 def _names(names: dict[str, Any], language: str, prompt: str) -> Texts | None:
     """Names of emoji and messages; messages that were not fetched yet count as long as names."""
     emoji, messages = names["emoji"], names["messages"]
-    field = {"en": "english", "ar": "arabic"}[language]
     try:
         found = emoji_names(skin_tones=emoji["skin_tones"]) if emoji else ()
     except InputError:
         return None
-    texts = [getattr(name, field) for name in found]
+    texts = [getattr(name, language) for name in found]
     units: list[tuple[str, str | None]] = [(name.unit, name.gender) for name in found]
     image = "drawn" if emoji and emoji["pictures"] else ""
     source = "names of emoji"
     if messages:
         try:
-            more = [getattr(message, field) for message in sample_messages(**messages)]
+            more = [getattr(message, language) for message in sample_messages(**messages)]
             source = f"{source} and messages" if emoji else "messages"
         except InputError:
             if not texts:
@@ -104,7 +103,7 @@ def _is_there(study: Study) -> bool:
 
 def _captions(study: Study, language: str, prompt: str) -> Texts:
     source = study.settings["source"]
-    rows = read_rows(Path(source["captions"]), source["columns"], [language])
+    rows = read_rows(Path(source["captions"]), [language], source["columns"])
     files = {path.stem: path.name for path in study.images.iterdir()} if study.images else {}
     samples = [
         Sample(

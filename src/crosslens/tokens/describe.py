@@ -7,7 +7,7 @@ import pandas as pd
 
 from crosslens.models.inputs import PADDING, Batch, Sample
 from crosslens.tables.tokens import ROLES
-from crosslens.tokens.words import TextMap, display, map_text
+from crosslens.tokens.text_map import TextMap, display, map_text
 
 
 def describe(

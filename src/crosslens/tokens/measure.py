@@ -19,7 +19,7 @@ from crosslens.models.load import LoadedModel, check_sites
 from crosslens.tables.tokens import TEXT_ROLES
 from crosslens.tokens.describe import describe
 from crosslens.tokens.select import Selection, check_all_found, choose
-from crosslens.tokens.words import TextMap
+from crosslens.tokens.text_map import TextMap
 
 SCALES = {
     "standardised": "(x − mean) / sd of the dimension over all text tokens of these texts",
