@@ -29,6 +29,8 @@ class PackagedModel(NamedTuple):
     """Of the joined GGUF file."""
     terms: str
     """Under what terms the weights may be used, in a sentence."""
+    model_type: str
+    """transformers' name of its family."""
     n_layers: int
     d_model: int
 
@@ -45,6 +47,7 @@ PACKAGED = {
             notices=("GEMMA_TERMS.html", "NOTICE.md"),
             sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
             terms="the Gemma Terms of Use apply, which GEMMA_TERMS.html in its folder holds",
+            model_type="gemma3_text",
             n_layers=18,
             d_model=640,
         ),
@@ -56,6 +59,7 @@ PACKAGED = {
             notices=("LICENSE",),
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             terms="the Apache License 2.0 applies, which LICENSE in its folder holds",
+            model_type="llama",
             n_layers=30,
             d_model=576,
         ),

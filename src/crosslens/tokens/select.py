@@ -10,7 +10,7 @@ import pandas as pd
 from crosslens.data.labels import spelling_fits
 from crosslens.data.words import ARTICLE, Candidate, candidates, normalise, strip_marks, words
 from crosslens.errors import InputError
-from crosslens.tables.tokens import ROLES
+from crosslens.tables.roles import ROLES
 
 _LEAST_BEHIND = {"ب": 3, "ل": 3, "ك": 3, "ف": 4, "س": 4}
 """Letters of a stem behind a proclitic that stands next to it: no lexicon tells بنت, كلب and سيد from ب + نت, ك + لب and

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from crosslens.models.adapters.base import Adapter, VisionAdapter
 from crosslens.models.adapters.registry import register
-from crosslens.tables.tokens import CAPTION, GENERATED, IMAGE, SPECIAL
+from crosslens.tables.roles import CAPTION, GENERATED, IMAGE, SPECIAL
 
 
 @register("gemma2")

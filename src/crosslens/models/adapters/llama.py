@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from crosslens.errors import InputError
 from crosslens.models.adapters.base import Adapter, VisionAdapter
 from crosslens.models.adapters.registry import ADAPTERS, register
-from crosslens.tables.tokens import IMAGE
+from crosslens.tables.roles import IMAGE
 
 
 @register("llama", "mistral")

@@ -9,7 +9,7 @@ from transformers import ProcessorMixin, Qwen2VLProcessor
 from crosslens.models.adapters.base import VisionAdapter
 from crosslens.models.adapters.llama import Llama
 from crosslens.models.adapters.registry import register
-from crosslens.tables.tokens import IMAGE
+from crosslens.tables.roles import IMAGE
 
 
 @register("qwen2")
