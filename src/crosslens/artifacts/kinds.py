@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from crosslens.study import Study
-
-if TYPE_CHECKING:
-    from crosslens.artifacts.table import Table
 
 Wildcards = dict[str, str]
 Need = tuple[str, Wildcards]
@@ -25,7 +22,8 @@ def wildcards_of(pattern: str) -> tuple[str, ...]:
 class At:
     """A study and some values of wildcards: what a declaration is asked with."""
 
-    def __init__(self, table: "Table", wildcards: Wildcards):
+    def __init__(self, table: Any, wildcards: Wildcards):
+        """table: the crosslens.artifacts.table.Table that it is a place of."""
         self.table, self.wildcards = table, wildcards
 
     def __getitem__(self, name: str) -> str:
@@ -111,6 +109,8 @@ class Kind:
     """What its job calls it, where that makes several: a pattern with {wildcards}; empty: its role or name."""
     files: dict[str, str] = field(default_factory=dict)
     """The files of a folder artifact that are shown one by one, each with its caption (empty for what is no picture)."""
+    holds: int = 1
+    """Files of a folder artifact that is shown as one."""
     amount: Callable[[At, Any], Amount | None] = lambda at, reading: None
     """What making it takes, by the sizes that planning.reading.Reading knows; None: next to nothing beside its start."""
 

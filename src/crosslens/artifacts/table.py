@@ -44,6 +44,11 @@ class Table(Recipes):
         """The place that the wildcards name."""
         return At(self, wildcards)
 
+    @property
+    def figures(self) -> list[str]:
+        """The kinds that are pictures."""
+        return [kind.name for kind in self.kinds.values() if any(kind.files.values())]
+
     def kinds_of(self, rule: str) -> list[Kind]:
         """What its jobs make."""
         return [kind for kind in self.kinds.values() if kind.by == rule]
@@ -97,22 +102,29 @@ class Table(Recipes):
         return memory if isinstance(memory, int) else round(memory(self.at(wildcards), threads))
 
     def everything(self, study: str) -> list[Need]:
-        """All artifacts that `snakemake` makes of a study where nothing is built yet, those of other studies included.
+        """All artifacts that `snakemake` makes of a study where nothing is built yet, each after what it is made from.
 
-        What a job makes beside what was asked for is made too.
+        What a job makes beside what was asked for is made too, and what is read of other studies.
         """
-        todo, found = list(self.at({"study": study}).into("all")), {}
-        while todo:
-            kind, w = todo.pop()
-            if (mark := (kind, *sorted(w.items()))) in found:
-                continue
-            found[mark] = (kind, w)
-            todo += [*self.makes(self.kinds[kind].by, w).values(), *self.reads((kind, w))]
-        return list(found.values())
+        found: dict[tuple, Need | None] = {}
+
+        def visit(need: Need) -> None:
+            kind, wildcards = need
+            if (mark := (kind, *sorted(wildcards.items()))) not in found:
+                found[mark] = None
+                for read in self.reads(need):
+                    visit(read)
+                del found[mark]  # behind what it is made from
+                found[mark] = need
+                for beside in self.makes(self.kinds[kind].by, wildcards).values():
+                    visit(beside)
+
+        for need in self.at({"study": study}).into("all"):
+            visit(need)
+        return [need for need in found.values() if need]
 
     def jobs(self, artifacts: Iterable[Need]) -> Counter[str]:
-        """How many jobs of each rule make these artifacts."""
+        """How many jobs of each rule make these artifacts, rules in the order of the artifacts."""
         rules = [(self.kinds[kind].by, wildcards) for kind, wildcards in artifacts]
-        return Counter(
-            rule for rule, *_ in {(rule, *(w[name] for name in self.per(rule))) for rule, w in rules}
-        )
+        jobs = dict.fromkeys((rule, *(w[name] for name in self.per(rule))) for rule, w in rules)
+        return Counter(rule for rule, *_ in jobs)

@@ -1,15 +1,16 @@
 """The plan of a study: what every stage stores, and what its jobs take."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from crosslens.artifacts.kinds import Need
+from crosslens.artifacts.table import Studies, Table
 from crosslens.planning.counts import Counts
-from crosslens.planning.jobs import common_languages, count_jobs
-from crosslens.planning.memory import job_mb
 from crosslens.planning.rates import Rates
-from crosslens.planning.reading import read_study
+from crosslens.planning.reading import Reading, read_study
 from crosslens.planning.stored import (
     Stored,
     stored_activations,
@@ -18,19 +19,7 @@ from crosslens.planning.stored import (
     stored_results,
     stored_saes,
 )
-from crosslens.planning.work import Work, active_entries, settings_of, work_of_rules
 from crosslens.study import Study
-
-GPU_RULES = (
-    "generate_texts",
-    "extract",
-    "train_saes",
-    "measure_splice",
-    "measure_swept_splice",
-    "generate_captions",
-    "inspect_tokens",
-)
-"""Those that ask for a GPU."""
 
 
 class Jobs(NamedTuple):
@@ -92,45 +81,72 @@ def make_plan(
     machine. samples, tokens: of one language, and text tokens of each, to assume where there are no captions yet. gpu:
     GPU rules run on one; otherwise on CPUs.
     """
-    reading = read_study(study, rates, config=config, samples=samples, tokens=tokens)
-    others = [
-        (
-            read_study(other, rates, config=None, samples=samples, tokens=tokens),
-            common_languages(study, other),
+    readings = {
+        study.name: read_study(study, rates, config=config, samples=samples, tokens=tokens),
+        **{
+            other.name: read_study(other, rates, config=None, samples=samples, tokens=tokens)
+            for other in compared
+        },
+    }
+    reading = readings[study.name]
+    table = table_of(readings)
+    artifacts = table.everything(study.name)
+    own = Counter(kind for kind, wildcards in artifacts if wildcards["study"] == study.name)
+    stored = []
+    for name, other in readings.items():
+        of = f", {name}" if other is not reading else ""
+        languages = {w["language"] for kind, w in artifacts if kind == "tokens" and w["study"] == name}
+        stored += stored_inputs(other, rates, of)
+        stored += stored_activations(
+            other, rates, [language for language in other.study.languages if language in languages], of
         )
-        for other in compared
-    ]
-    model, own = reading.model, settings_of(reading)
-    counted = count_jobs(study, reading.parts, [(other.study, other.parts) for other, _ in others])
-    stored = [*stored_inputs(reading, rates), *stored_activations(reading, rates, study.languages)]
-    for other, languages in others:
-        of = f", {other.study.name}"
-        stored += [*stored_inputs(other, rates, of), *stored_activations(other, rates, languages, of)]
-    stored += [*stored_saes(reading, own), stored_codes(reading, rates, active_entries(own))]
-    stored += stored_results(counted, rates, own.d_sae)
-    work = work_of_rules(reading, others)
+    settings = reading.sae_settings({})
+    stored += stored_saes(reading, own, settings)
+    stored.append(stored_codes(reading, rates, table.at({"study": study.name}).every("codes")))
+    stored += stored_results(own, table.kinds, rates, settings.d_sae)
     return Plan(
         study.name,
         study.model_name,
-        model.basis,
-        model.parameters,
-        model.d_model,
+        reading.model.basis,
+        reading.model.parameters,
+        reading.model.d_model,
         reading.samples,
         reading.counts,
         stored,
         [
-            _timed(study, rule, count, work.get(rule), rates, gpu and rule in GPU_RULES)
-            for rule, count in counted.items()
+            _timed(
+                table,
+                rule,
+                [need for need in artifacts if table.kinds[need[0]].by == rule],
+                readings,
+                rates,
+                gpu,
+            )
+            for rule in table.jobs(artifacts)
         ],
     )
 
 
-def _timed(study: Study, rule: str, count: int, work: Work | None, rates: Rates, gpu: bool) -> Jobs:
-    device, start = "gpu" if gpu else "cpu", rates.find("job_start")
+def table_of(readings: dict[str, Reading]) -> Table:
+    """The artifacts of these studies, whose data need not be there."""
+
+    def read(name: str) -> Study:
+        return readings[name].study
+
+    return Table(Studies(read, {name: reading.parts for name, reading in readings.items()}))
+
+
+def _timed(
+    table: Table, rule: str, made: list[Need], readings: dict[str, Reading], rates: Rates, gpu: bool
+) -> Jobs:
+    """The jobs of one rule, which make these artifacts."""
+    count, memory = table.jobs(made)[rule], max(table.megabytes(rule, wildcards) for _, wildcards in made)
+    device, start = "gpu" if gpu and table.works[rule].gpu else "cpu", rates.find("job_start")
     seconds, basis = count * start.value, start.basis
-    if work is not None:
-        rate = rates.find(work.rate, device)
-        seconds += work.amount * rate.value if rate.unit.startswith("s ") else work.amount / rate.value
-        seconds += work.batches * rates.find("batch", device).value
-        basis = f"{work.what} at {rate.value:.2g} {rate.unit} ({rate.device}): {rate.basis}"
-    return Jobs(rule, count, device, seconds / 3600, job_mb(rule, study), basis)
+    amounts = [table.kinds[kind].amount(table.at(w), readings[w["study"]]) for kind, w in made]
+    if amounts := [amount for amount in amounts if amount is not None]:
+        rate, total = rates.find(amounts[0].rate, device), sum(one.amount for one in amounts)
+        seconds += total * rate.value if rate.unit.startswith("s ") else total / rate.value
+        seconds += sum(one.batches for one in amounts) * rates.find("batch", device).value
+        basis = f"{total:.2g} at {rate.value:.2g} {rate.unit} ({rate.device}): {rate.basis}"
+    return Jobs(rule, count, device, seconds / 3600, memory, basis)

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from crosslens.artifacts.stages.sae import ELSEWHERE
 from crosslens.planning.counts import Counts, batches, count_tokens
 from crosslens.planning.outline import Outline, outline
 from crosslens.planning.rates import Rates
+from crosslens.sae.settings import Settings
 from crosslens.study import Study
 
 
@@ -69,6 +72,25 @@ class Reading:
         mean = float(np.mean(counts.all))
         one = self.model.text_flops(mean, blocks) + self._seen(counts) / self.samples
         return samples * (one + (self.model.head_flops(mean) if blocks == self.model.depth else 0))
+
+    def trained_rows(self, language: str) -> int:
+        """Tokens that SAEs read."""
+        return int(self.counts[language].trained.sum())
+
+    def train_rows(self, language: str) -> float:
+        """Those of the train split."""
+        return self.study.settings["splits"]["train"] * self.trained_rows(language)
+
+    def sae_settings(self, changed: dict[str, Any]) -> Settings:
+        """Of the study's SAEs, with what a variant of its sweep changes."""
+        own = {name: value for name, value in self.study.settings["sae"].items() if name not in ELSEWHERE}
+        return Settings.from_dict(own | changed).resolve(d_model=self.model.d_model, tokens=1)
+
+    @staticmethod
+    def active_entries(settings: Settings) -> int:
+        """Entries of a token's code: k, or what the L1 penalty leaves."""
+        penalised = settings.architecture in ("relu", "gated")
+        return round(1 / (2 * settings.l1**2)) if penalised else settings.k
 
     def _seen(self, counts: Counts) -> float:
         return counts.pictures * self.model.image_flops()

@@ -1,10 +1,10 @@
 """What a study stores: artifacts, bytes and files."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from crosslens.planning.jobs import readers
-from crosslens.planning.memory import saes_per_site
+from crosslens.artifacts.kinds import Kind, Need
 from crosslens.planning.rates import Rates
 from crosslens.planning.reading import Reading
 from crosslens.sae.settings import Settings
@@ -20,22 +20,22 @@ MODEL_FILES = 6
 """Of a model that a rule makes: weights in bfloat16, configuration, tokenizer."""
 PLANTED_SIDE = 64
 """Pixels of a drawn scene."""
-FEATURE_TABLES = ("feature_statistics", "gender_effects")
-"""Rules that write a row a feature, and a document."""
-TOLD = (
-    *("draw_source", "collect_source", "prepare_model", "build_dataset", "generate_texts"),
-    *("extract", "train_saes", "adopt_sae", "encode", *FEATURE_TABLES),
-)
-"""Rules whose artifacts have a line of their own; the others make one small artifact each."""
-FILES = {
-    "draw_layer_figures": 3,
-    "draw_gender_layer_figures": 2,
-    "draw_study_figures": 2,
-    "draw_gender_figures": 3,
-    "inspect_tokens": 4,
-    "compare_models": 2,
+TABLES = ("features", "gender")
+"""Kinds that are a row a feature, and a document."""
+SIZED = {
+    *(
+        "source",
+        "collection",
+        "model",
+        "dataset",
+        "dataset_summary",
+        "texts",
+        "texts_metadata",
+        "texts_summary",
+    ),
+    *("tokens", "activations", "sae", "swept_sae", "pretrained", "codes", *TABLES),
 }
-"""Of the small artifacts that are more than one file."""
+"""Kinds that have a line of their own; the others are small."""
 
 
 class Stored(NamedTuple):
@@ -92,13 +92,12 @@ def stored_activations(reading: Reading, rates: Rates, languages: list[str], of:
     return found
 
 
-def stored_saes(reading: Reading, settings: Settings) -> list[Stored]:
-    """SAEs, those of a sweep too, and their checkpoints."""
+def stored_saes(reading: Reading, counts: Counter[str], settings: Settings) -> list[Stored]:
+    """SAEs, those of a sweep too, and their checkpoints; counts: artifacts of each kind."""
     study, d_model = reading.study, reading.model.d_model
-    count = saes_per_site(study) * len(study.sae_sites)
+    count, others = counts["sae"] + counts["swept_sae"], counts["pretrained"]
     weights = 4 * (2 * settings.d_sae * d_model + settings.d_sae + d_model)
-    together = min(saes_per_site(study), study.settings["sae"]["at_once"]) * len(study.sae_sites)
-    others = sum(len(sources) for sources in study.pretrained.values())
+    together = min(count, study.settings["sae"]["at_once"] * len(study.sae_sites))
     adopted = [Stored("SAEs of others", others, others * weights, 2 * others, "assumed: as large as the own")]
     return [
         *(adopted if others else []),
@@ -113,15 +112,10 @@ def stored_saes(reading: Reading, settings: Settings) -> list[Stored]:
     ]
 
 
-def stored_codes(reading: Reading, rates: Rates, active: int) -> Stored:
-    """Of every SAE that is analysed in every language that it is read in; active: entries of a token."""
-    study, share = reading.study, rates.find("stored_share/codes")
-    rows = [
-        int(reading.counts[language].trained.sum())
-        for site in study.sites
-        for corpus in study.corpora_at(site)
-        for language in readers(study, corpus)
-    ]
+def stored_codes(reading: Reading, rates: Rates, codes: Iterable[Need]) -> Stored:
+    """Of every SAE that is analysed in every language that it is read in."""
+    share, active = rates.find("stored_share/codes"), reading.active_entries(reading.sae_settings({}))
+    rows = [reading.trained_rows(wildcards["language"]) for _, wildcards in codes]
     files = sum(
         5
         + 2 * _shards(one * active, CODE_BYTES // 2, COLUMN_SHARD_BYTES)
@@ -156,12 +150,13 @@ def stored_inputs(reading: Reading, rates: Rates, of: str = "") -> list[Stored]:
     return [*found, Stored(f"samples{of}", tables, size, tables, f"{rate.value:g} {rate.unit}: {rate.basis}")]
 
 
-def stored_results(jobs: Mapping[str, int], rates: Rates, features: int) -> list[Stored]:
-    """What the analyses write, by the number of jobs of every rule; features: of an SAE."""
-    rate, tables = rates.find("feature_bytes"), sum(jobs.get(rule, 0) for rule in FEATURE_TABLES)
-    small, results = rates.find("result_bytes"), {rule: n for rule, n in jobs.items() if rule not in TOLD}
-    files = sum(count * FILES.get(rule, 1) for rule, count in results.items())
+def stored_results(counts: Counter[str], kinds: dict[str, Kind], rates: Rates, features: int) -> list[Stored]:
+    """What the analyses write; counts: artifacts of each kind; features: of an SAE."""
+    rate, small = rates.find("feature_bytes"), rates.find("result_bytes")
+    tables = sum(counts[kind] for kind in TABLES)
+    results = {kind: number for kind, number in counts.items() if kind not in SIZED}
     count = sum(results.values())
+    files = sum(number * max(len(kinds[kind].files), kinds[kind].holds) for kind, number in results.items())
     return [
         Stored(
             "feature tables",

@@ -70,6 +70,7 @@ KINDS = [
         reads=lambda at: source_of(at) if at.settings["tokens"]["samples"] else [],
         every=lambda at: [{}] if at.settings["tokens"] else [],
         into=("all",),
+        holds=4,
     ),
     Kind(
         "model_comparison",
@@ -80,6 +81,7 @@ KINDS = [
         needs=comparison_needs,
         every=compared,
         into=("all",),
+        holds=2,
         amount=comparing,
     ),
 ]
