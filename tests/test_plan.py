@@ -24,7 +24,7 @@ from crosslens.planning.show import as_text
 from crosslens.planted.source import write_source
 from crosslens.sae.training import train_saes
 from crosslens.store.digests import FileDigests
-from crosslens.study import Study
+from crosslens.study.study import Study
 from crosslens.tables.tokens import read_tokens
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 from crosslens.artifacts.kinds import At, Kind, Need, Wildcards, Work, wildcards_of
 from crosslens.artifacts.recipes import Recipes
 from crosslens.registry import member, names
-from crosslens.study import Study
+from crosslens.study.study import Study
 
 STAGES = "crosslens.artifacts.stages"
 

@@ -78,7 +78,10 @@ def _check_saes(settings: StudySettings) -> None:
     stored = set(settings["activations"]["roles"])
     if missing := set(chosen["roles"]) - stored:
         settings.fail(
-            "sae.roles", sorted(missing), f"roles that are stored: {sorted(stored)}", "add to activations.roles"
+            "sae.roles",
+            sorted(missing),
+            f"roles that are stored: {sorted(stored)}",
+            "add to activations.roles",
         )
 
 

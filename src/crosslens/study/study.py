@@ -54,7 +54,9 @@ class Study:
     @property
     def parts(self) -> list[str]:
         """Part numbers: blocks of `activations.part_rows` rows of the caption table."""
-        return [f"{i:04d}" for i in range(-(-self.source.n_rows // self.settings["activations"]["part_rows"]))]
+        return [
+            f"{i:04d}" for i in range(-(-self.source.n_rows // self.settings["activations"]["part_rows"]))
+        ]
 
     def part_rows(self, part: str) -> tuple[int, int]:
         """The rows of a part, 1-based and inclusive, as the dataset's column `row` counts them."""

@@ -40,7 +40,9 @@ class Prompts(Source):
             self.whole.fail("languages", languages, "the one language of the prompts", "name one")
         for key in ("activations", "sae"):
             if "caption" in (roles := self.whole[key]["roles"]):
-                self.whole.fail(f"{key}.roles", roles, "generated, for texts that the model writes", "name it")
+                self.whole.fail(
+                    f"{key}.roles", roles, "generated, for texts that the model writes", "name it"
+                )
 
 
 SOURCE = Prompts
