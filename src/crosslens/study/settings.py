@@ -11,7 +11,7 @@ import yaml
 
 from crosslens.errors import InputError
 from crosslens.registry import member, names
-from crosslens.sae.settings import Settings
+from crosslens.sae.settings import ARCHITECTURES, Settings
 
 SOURCES = "crosslens.study.sources"
 TRAINING = {field.name: field.default for field in fields(Settings) if field.name != "transcoder"}
@@ -51,7 +51,7 @@ def source_names(document: Any) -> list[str]:
 
 
 def study_schema(path: Path, document: Any = None) -> dict[str, Any]:
-    """The JSON schema at `path`, and in it what is said elsewhere: keys of the sources, defaults of training.
+    """The JSON schema at `path`, and in it what is said elsewhere: keys of the sources, architectures, defaults of training.
 
     Of the sources all, or that one alone which `document` names.
     """
@@ -64,6 +64,8 @@ def study_schema(path: Path, document: Any = None) -> dict[str, Any]:
     for name, inner in sections["sae"]["properties"].items():
         if name in TRAINING:
             inner["default"] = json.loads(json.dumps(TRAINING[name]))
+    swept = sections["sweep"]["properties"]["architecture"]["items"]
+    sections["sae"]["properties"]["architecture"]["enum"] = swept["enum"] = list(ARCHITECTURES)
     return schema
 
 
