@@ -1,4 +1,5 @@
 # Every helper that the rules use. Nothing here or below may import torch: each cluster job reads this file.
+import atexit
 import os
 import sys
 from pathlib import Path
@@ -45,7 +46,10 @@ if isinstance(config.get("run"), str):
     config["run"] = [config["run"]]
 told(lambda: validate(config, Path("config/config.yaml"), SCHEMAS / "config.schema.yaml"))
 store, table = Store(), Table(Studies(read_study))
-file_digests, code_digests = FileDigests(store.own / "files.json"), remember_in(store.own)
+file_digests, code_digests = FileDigests(store.own / "files.json"), remember_in(*store.roots)
+# When this process ends, whatever it was started for: dry runs read sources and files too.
+for memory in (file_digests, code_digests):
+    atexit.register(memory.save)
 
 
 def place_of(wildcards):

@@ -12,7 +12,9 @@ import yaml
 
 from crosslens.data.captions import read_rows
 from crosslens.errors import InputError
+from crosslens.models.families import gguf_config
 from crosslens.models.packages import PACKAGED, PackagedModel
+from crosslens.sae.settings import unread
 from crosslens.sources import plan
 from crosslens.store.digests import FileDigests, digest
 
@@ -25,16 +27,6 @@ MODEL_FILES = re.compile(
 
 ARCHITECTURES = Path("resources/architectures")
 """Sizes of models that are not on this machine, `owner--name.json`."""
-
-# Settings of a sweep that an architecture does not read.
-UNUSED = {
-    "topk": ("l1",),
-    "batchtopk": ("l1",),
-    "matryoshka": ("l1",),
-    "jumprelu": ("l1",),
-    "relu": ("k",),
-    "gated": ("k",),
-}
 
 
 def _with_defaults(base: type) -> type:
@@ -159,7 +151,7 @@ class Study:
         for values in itertools.product(*swept.values()) if swept else ():
             chosen = dict(zip(swept, values, strict=True))
             architecture = chosen.get("architecture", self.settings["sae"]["architecture"])
-            for name in UNUSED[architecture]:
+            for name in unread(architecture):
                 chosen.pop(name, None)
             if chosen.items() <= self.settings["sae"].items():
                 continue
@@ -323,7 +315,9 @@ class Study:
         """
         shipped = ARCHITECTURES / f"{self.settings['model']['id'].split(':')[-1].replace('/', '--')}.json"
         if self.settings["model"]["id"].startswith("package:"):
-            return {"num_hidden_layers": self._package.n_layers, "hidden_size": self._package.d_model}
+            return self._package.config
+        if self._gguf is not None:
+            return gguf_config(self._gguf)
         if self.model_folder is None:
             return json.loads(shipped.read_text(encoding="utf-8")) if shipped.is_file() else {}
         file = self.model_folder / "config.json"

@@ -86,12 +86,6 @@ class Reading:
         own = {name: value for name, value in self.study.settings["sae"].items() if name not in ELSEWHERE}
         return Settings.from_dict(own | changed).resolve(d_model=self.model.d_model, tokens=1)
 
-    @staticmethod
-    def active_entries(settings: Settings) -> int:
-        """Entries of a token's code: k, or what the L1 penalty leaves."""
-        penalised = settings.architecture in ("relu", "gated")
-        return round(1 / (2 * settings.l1**2)) if penalised else settings.k
-
     def _seen(self, counts: Counts) -> float:
         return counts.pictures * self.model.image_flops()
 

@@ -114,7 +114,7 @@ def stored_saes(reading: Reading, counts: Counter[str], settings: Settings) -> l
 
 def stored_codes(reading: Reading, rates: Rates, codes: Iterable[Need]) -> Stored:
     """Of every SAE that is analysed in every language that it is read in."""
-    share, active = rates.find("stored_share/codes"), reading.active_entries(reading.sae_settings({}))
+    share, active = rates.find("stored_share/codes"), reading.sae_settings({}).active_entries
     rows = [reading.trained_rows(wildcards["language"]) for _, wildcards in codes]
     files = sum(
         5

@@ -3,14 +3,27 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any
 
 from crosslens.errors import InputError
+from crosslens.registry import declared, names
 from crosslens.tables.activations import SINK_FACTOR
 from crosslens.tables.tokens import ROLES, TEXT_ROLES
 
-ARCHITECTURES = ("topk", "batchtopk", "relu", "jumprelu", "gated", "matryoshka")
-PENALISED = {"relu": "l1", "gated": "l1", "jumprelu": "l0_weight"}
+_PACKAGE = "crosslens.sae.architectures"
+ARCHITECTURES = tuple(names(_PACKAGE))
+
+
+@cache
+def reads(architecture: str) -> frozenset[str]:
+    """The settings that this architecture reads and not every one does, as its file says."""
+    return frozenset(declared(_PACKAGE, architecture, "READS"))
+
+
+def unread(architecture: str) -> set[str]:
+    """The settings that other architectures read and this one does not."""
+    return set().union(*map(reads, ARCHITECTURES)) - reads(architecture)
 
 
 @dataclass(frozen=True)
@@ -100,8 +113,9 @@ class Settings:
         shares = self.matryoshka_fractions
         if not shares or shares[0] <= 0 or shares[-1] != 1 or sorted(set(shares)) != list(shares):
             raise _error("matryoshka_fractions", shares, "rising shares above 0, the last of them 1")
-        if self.tied and (self.transcoder or self.architecture == "gated"):
-            raise _error("tied", True, "false for a transcoder and for gated")
+        if self.tied and (self.transcoder or "tied" not in reads(self.architecture)):
+            untied = ", ".join(name for name in ARCHITECTURES if "tied" not in reads(name))
+            raise _error("tied", True, f"false for a transcoder and for {untied}")
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Settings":
@@ -129,9 +143,13 @@ class Settings:
             dead_after_tokens=self.dead_after_tokens or max(1, total // 10),
         )
 
-    def sparsity_weight(self, progress: float) -> float:
-        """The weight of the architecture's sparsity penalty when this share of the steps is done."""
-        weight = getattr(self, PENALISED[self.architecture])
+    @property
+    def active_entries(self) -> int:
+        """Features that fire on a token, about: k, or what the L1 penalty leaves."""
+        return self.k if "k" in reads(self.architecture) else round(1 / (2 * self.l1**2))
+
+    def warmed(self, weight: float, progress: float) -> float:
+        """The weight of a sparsity penalty when this share of the steps is done."""
         return weight * min(1.0, progress / self.sparsity_warmup) if self.sparsity_warmup else weight
 
 

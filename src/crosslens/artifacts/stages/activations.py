@@ -4,7 +4,6 @@ from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Need, Work
 from crosslens.artifacts.needs import each_language, model_mb, model_of, model_place, samples_of, source_of
-from crosslens.store.fingerprint import closure
 
 GEMMA = {"mm_tokens_per_image": 256, "image_size": 896}
 """Of Gemma 3, the largest pictures of the families: for models whose sizes are not known."""
@@ -19,7 +18,7 @@ def block_params(at: At) -> dict[str, Any]:
         "prompt": at.settings["prompts"].get(at["language"]),
         "rows": at.study.part_rows(at["part"]),
         "block": at.study.block_identity(at["part"], at["language"]),
-        "code": [closure(at.table.kinds[kind].module).modules for kind, _ in source_of(at)],
+        "code": [at.table.code(*need).modules for need in source_of(at)],
         **{name: stored[name] for name in ("roles", "dtype", "batch_tokens", "shard_mb")},
     }
 

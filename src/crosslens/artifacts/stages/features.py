@@ -104,7 +104,7 @@ def splicing(at: At, reading: Any) -> Amount:
 def counting(at: At, reading: Any) -> Amount:
     """Entries of the codes."""
     return Amount(
-        "statistics", reading.trained_rows(at["language"]) * reading.active_entries(settings_of(at, reading))
+        "statistics", reading.trained_rows(at["language"]) * settings_of(at, reading).active_entries
     )
 
 
