@@ -14,7 +14,7 @@ from crosslens.artifacts import recipes
 from crosslens.artifacts.table import Studies, Table
 from crosslens.store.digests import FileDigests
 from crosslens.store.fingerprint import closure
-from crosslens.study import Study
+from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = "crosslens.sae.architectures."

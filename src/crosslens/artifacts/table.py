@@ -9,7 +9,7 @@ from crosslens.artifacts.kinds import At, Kind, Need, Wildcards, Work, wildcards
 from crosslens.artifacts.members import members_of
 from crosslens.artifacts.recipes import Recipes
 from crosslens.registry import member, names
-from crosslens.study import Study
+from crosslens.study.study import Study
 
 STAGES = "crosslens.artifacts.stages"
 

@@ -1,4 +1,4 @@
-"""Settings of SAE training."""
+"""Settings of SAE training: their defaults are those of a study. Imports nothing heavy, as studies are read with it."""
 
 import math
 from collections.abc import Mapping
@@ -8,8 +8,7 @@ from typing import Any
 
 from crosslens.errors import InputError
 from crosslens.registry import declared, names
-from crosslens.tables.activations import SINK_FACTOR
-from crosslens.tables.tokens import ROLES, TEXT_ROLES
+from crosslens.tables.roles import ROLES, SINK_FACTOR
 
 _PACKAGE = "crosslens.sae.architectures"
 ARCHITECTURES = tuple(names(_PACKAGE))
@@ -52,7 +51,7 @@ class Settings:
     """The encoder is the decoder's transpose."""
     transcoder: bool = False
     """What is written is another site than what is read; see `train_saes`."""
-    batch_tokens: int = 1024
+    batch_tokens: int = 2048
     """Tokens a step."""
     train_tokens: int | None = None
     """Tokens seen in all, rounded up to whole steps; None: `epochs` times the selected tokens."""
@@ -74,7 +73,7 @@ class Settings:
     """Weight of the AuxK loss."""
     dead_after_tokens: int | None = None
     """Tokens without firing after which a feature is dead; None: a tenth of the training tokens."""
-    roles: tuple[str, ...] = TEXT_ROLES
+    roles: tuple[str, ...] = ("prompt", "caption")
     """Roles of the tokens trained on."""
     exclude_sinks: bool = True
     """Leave out tokens whose norm is above `sink_factor` times the median norm."""
@@ -84,7 +83,7 @@ class Settings:
     """Neighbouring selected tokens that are read together."""
     buffer_mb: float = 256
     """Memory of the shuffle, for each language: half of it is shuffled while the other half is read."""
-    checkpoint_tokens: int = 5_000_000
+    checkpoint_tokens: int = 2_000_000
     """Tokens between checkpoints."""
     curve_points: int = 200
     """About how many points of the training curve are kept."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from crosslens.models.inputs import PADDING, Batch, Sample
-from crosslens.tables.tokens import ROLES
+from crosslens.tables.roles import ROLES
 from crosslens.tokens.text_map import TextMap, display, map_text
 
 

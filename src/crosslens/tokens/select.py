@@ -9,7 +9,7 @@ import pandas as pd
 
 from crosslens.data.languages import language_of
 from crosslens.errors import InputError
-from crosslens.tables.tokens import ROLES
+from crosslens.tables.roles import ROLES
 
 
 @dataclass(frozen=True)

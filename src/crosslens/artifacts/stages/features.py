@@ -35,7 +35,7 @@ def quality_needs(at: At) -> list[Need]:
 def splice_params(at: At) -> dict[str, Any]:
     """Model, site and samples."""
     return quality_params(at) | {
-        "model": at.study.model_identity,
+        "model": at.study.model.identity,
         "site": at["site"],
         "max_samples": at.settings["quality"]["spliced_samples"],
         "batch": at.settings["quality"]["batch"],
@@ -110,7 +110,7 @@ def counting(at: At, reading: Any) -> Amount:
 
 def codes_mb(at: At, threads: int) -> int:
     """An SAE and a block of its dense pre-activations."""
-    return 2000 + 8 * features_of(at) * at.study.width // 2**20
+    return 2000 + 8 * features_of(at) * at.study.model.d_model // 2**20
 
 
 def splice_mb(at: At, threads: int) -> int:

@@ -7,7 +7,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from crosslens.models.adapters import Adapter, VisionAdapter, register
-from crosslens.tables.tokens import CAPTION, GENERATED, IMAGE, SPECIAL
+from crosslens.tables.roles import CAPTION, GENERATED, IMAGE, SPECIAL
 
 
 @register("gemma2")

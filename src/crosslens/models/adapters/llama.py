@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, VisionAdapter, known_adapter, register
-from crosslens.tables.tokens import IMAGE
+from crosslens.tables.roles import IMAGE
 
 
 @register("llama", "mistral")

@@ -8,7 +8,7 @@ from transformers import ProcessorMixin, Qwen2VLProcessor
 
 from crosslens.models.adapters import VisionAdapter, register
 from crosslens.models.adapters.llama import Llama
-from crosslens.tables.tokens import IMAGE
+from crosslens.tables.roles import IMAGE
 
 
 @register("qwen2")
