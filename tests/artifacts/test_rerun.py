@@ -102,12 +102,12 @@ def test_a_comment_or_docstring_never_reruns_anything(change):
 
 
 def test_members_of_open_packages_that_a_study_does_not_use_are_in_none_of_its_keys(change):
-    """`toy` and `mini` train topk on a model of another family."""
+    """`toy` and `mini` train topk on a model of another family; neither is Persian."""
     library = change.code()
     for unused in ("models/adapters/qwen.py", "models/adapters/gpt.py", "sae/architectures/gated.py"):
         with (library / unused).open("a") as file:
             file.write("\nUNUSED = 1\n")
-    for new in ("models/adapters/new.py", "sae/architectures/new.py"):
+    for new in ("models/adapters/new.py", "sae/architectures/new.py", "data/languages/fa.py"):
         (library / new).write_text('@register("new")\nclass New: pass\n\nREADS = ("new",)\n')
     assert change.work() == {} and change.work("mini") == {}
 
@@ -119,6 +119,14 @@ def test_those_that_it_uses_are(change, file, first):
     change.edit(file)
     assert first in change.work()
     assert ("extract" in change.work()) == (first == "extract")
+
+
+def test_editing_a_language_reads_its_captions_again_and_extracts_nothing(change):
+    """`mini` is English alone."""
+    change.edit("data/languages/ar.py")
+    work = change.work()
+    assert work["build_dataset"] == 1 and not {"draw_source", "extract"} & work.keys()
+    assert change.work("mini") == {}
 
 
 def test_an_sae_of_a_sweep_has_the_code_of_its_own_architecture(change):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from crosslens.data.labels import GENDERS
+from crosslens.data.genders import GENDERS
 
 
 def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:

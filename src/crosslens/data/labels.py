@@ -16,7 +16,6 @@ from crosslens.data.languages import language_of
 from crosslens.data.languages.base import Candidate, Language
 from crosslens.errors import InputError
 
-GENDERS = ("female", "male", "unknown")
 _HEADER = {"schema", "kind", "language", "description", "sources", "licence", "left_out", "groups"}
 _GROUP = {"name", "prefixes", "suffixes", "female", "male"}
 

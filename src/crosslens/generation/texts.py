@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from crosslens.data.labels import GENDERS
+from crosslens.data.genders import GENDERS
 from crosslens.data.splits import SPLITS, assign_splits
 from crosslens.errors import InputError
 from crosslens.generation.batches import in_batches

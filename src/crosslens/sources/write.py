@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crosslens.data.labels import GENDERS
+from crosslens.data.genders import GENDERS
 from crosslens.sources.catalogues import MANIFEST_KIND, Message, sample_messages
 from crosslens.sources.emoji_names import EmojiName, emoji_names
 from crosslens.sources.pictures import EmojiFont

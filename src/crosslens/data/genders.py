@@ -1,0 +1,3 @@
+"""What a picture or text may be labelled."""
+
+GENDERS = ("female", "male", "unknown")
