@@ -79,7 +79,7 @@ rule all_analyses:
 
 rule all_figures:
     input:
-        collected(*(kind for kind in table.kinds if "/figures" in table.kinds[kind].path)),
+        collected(*table.figures),
     message:
         "the figures"
 

@@ -2,6 +2,7 @@
 
 
 rule extract:
+    """texts, model, dataset, collection, source -> activations/{language}/tokens/part_{part}.zarr and activations/{language}/layer_{site}/part_{part}.zarr"""
     input:
         needed("extract"),
     output:

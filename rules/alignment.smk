@@ -2,6 +2,7 @@
 
 
 rule transfer_gender:
+    """dataset, tokens, activations -> gender/activations/transfer/layer_{site}.json"""
     input:
         needed("transfer_gender"),
     output:
@@ -23,6 +24,7 @@ rule transfer_gender:
 
 
 rule retrieve_captions:
+    """dataset, tokens, activations -> alignment/retrieval/layer_{site}.json"""
     input:
         needed("retrieve_captions"),
     output:

@@ -3,6 +3,7 @@
 
 
 rule draw_source:
+    """the settings -> source"""
     output:
         temp(touch(done("draw_source"))),
     log:
@@ -22,6 +23,7 @@ rule draw_source:
 
 
 rule collect_source:
+    """the settings -> collection"""
     output:
         temp(touch(done("collect_source"))),
     log:
@@ -41,6 +43,7 @@ rule collect_source:
 
 
 rule generate_texts:
+    """model -> texts/{language}.parquet and texts/metadata.json and texts/summary.json"""
     input:
         needed("generate_texts"),
     output:
@@ -63,6 +66,7 @@ rule generate_texts:
 
 
 rule build_dataset:
+    """collection, source -> dataset/{language}.parquet and dataset/summary.json"""
     input:
         needed("build_dataset"),
     output:

@@ -2,6 +2,7 @@
 
 
 rule encode:
+    """sae, tokens, activations -> codes/{corpus}/{language}/layer_{site}.zarr"""
     input:
         needed("encode"),
     output:
@@ -23,6 +24,7 @@ rule encode:
 
 
 rule measure_quality:
+    """texts, sae, tokens, activations, dataset -> quality/{corpus}/{language}/layer_{site}.json"""
     input:
         needed("measure_quality"),
     output:
@@ -44,6 +46,7 @@ rule measure_quality:
 
 
 rule measure_splice:
+    """texts, sae, dataset, model, collection, source -> quality/{corpus}/{language}/spliced/layer_{site}.json"""
     input:
         needed("measure_splice"),
     output:
@@ -66,6 +69,7 @@ rule measure_splice:
 
 
 rule feature_statistics:
+    """texts, codes, tokens, dataset -> features/{corpus}/{language}/layer_{site}"""
     input:
         needed("feature_statistics"),
     output:

@@ -2,6 +2,7 @@
 
 
 rule gender_effects:
+    """dataset, codes, tokens -> gender/{corpus}/{language}/layer_{site}"""
     input:
         needed("gender_effects"),
     output:
@@ -23,6 +24,7 @@ rule gender_effects:
 
 
 rule find_gendered_examples:
+    """dataset, codes, tokens, gender -> gender/{corpus}/{language}/examples/layer_{site}.json"""
     input:
         needed("find_gendered_examples"),
     output:
@@ -44,6 +46,7 @@ rule find_gendered_examples:
 
 
 rule fit_probe_codes:
+    """dataset, codes, tokens -> gender/{corpus}/{language}/probe/layer_{site}.json"""
     input:
         needed("fit_probe_codes"),
     output:
@@ -65,6 +68,7 @@ rule fit_probe_codes:
 
 
 rule fit_probe_activations:
+    """dataset, tokens, activations -> gender/activations/{language}/probe/layer_{site}.json"""
     input:
         needed("fit_probe_activations"),
     output:
@@ -86,6 +90,7 @@ rule fit_probe_activations:
 
 
 rule compare_languages:
+    """dataset, codes, tokens, gender -> gender/{corpus}/cross_lingual/layer_{site}.json"""
     input:
         needed("compare_languages"),
     output:
@@ -107,6 +112,7 @@ rule compare_languages:
 
 
 rule generate_captions:
+    """dataset, source, collection -> generated/{language}.parquet"""
     input:
         needed("generate_captions"),
     output:
@@ -129,6 +135,7 @@ rule generate_captions:
 
 
 rule measure_stereotype:
+    """generated, source -> gender/stereotype.json"""
     input:
         needed("measure_stereotype"),
     output:

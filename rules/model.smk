@@ -2,6 +2,7 @@
 
 
 rule prepare_model:
+    """the settings -> model/{model}"""
     output:
         temp(touch(done("prepare_model"))),
     log:

@@ -2,6 +2,7 @@
 
 
 rule layer_summary:
+    """activations, sae, quality, spliced, features, retrieval, gender, probe_codes, probe_activations, cross_lingual, gender_transfer -> layers/{site}.json"""
     input:
         needed("layer_summary"),
     output:
@@ -23,6 +24,7 @@ rule layer_summary:
 
 
 rule draw_layer_figures:
+    """sae, quality -> figures/layer_{site}"""
     input:
         needed("draw_layer_figures"),
     output:
@@ -44,6 +46,7 @@ rule draw_layer_figures:
 
 
 rule draw_gender_layer_figures:
+    """gender, cross_lingual -> figures/layer_{site}"""
     input:
         needed("draw_gender_layer_figures"),
     output:
@@ -65,6 +68,7 @@ rule draw_gender_layer_figures:
 
 
 rule draw_study_figures:
+    """layer -> figures"""
     input:
         needed("draw_study_figures"),
     output:
@@ -86,6 +90,7 @@ rule draw_study_figures:
 
 
 rule draw_gender_figures:
+    """layer, stereotype -> figures"""
     input:
         needed("draw_gender_figures"),
     output:
@@ -107,6 +112,7 @@ rule draw_gender_figures:
 
 
 rule build_report:
+    """texts_metadata, texts_summary, features, layer, layer_figures, study_figures, dataset_summary, gendered_examples, gender_layer_figures, gender_figures, stereotype, sweep, sweep_figure -> report/index.html"""
     input:
         needed("build_report"),
     output:

@@ -2,6 +2,7 @@
 
 
 rule train_saes:
+    """texts, tokens, activations, dataset -> sae/{corpus}/layer_{site}/seed_{seed} and sweep/{corpus}/layer_{site}/{variant}"""
     input:
         needed("train_saes"),
     output:
@@ -24,6 +25,7 @@ rule train_saes:
 
 
 rule adopt_sae:
+    """the settings -> pretrained/{corpus}/layer_{site}"""
     output:
         temp(touch(done("adopt_sae"))),
     log:

@@ -28,6 +28,7 @@ use rule measure_splice as measure_swept_splice with:
 
 
 rule compare_settings:
+    """quality, spliced, swept_quality, swept_spliced -> sweep/{corpus}/layer_{site}.json"""
     input:
         needed("compare_settings"),
     output:
@@ -49,6 +50,7 @@ rule compare_settings:
 
 
 rule draw_sweep_figure:
+    """sweep -> figures/sweep/{corpus}/layer_{site}"""
     input:
         needed("draw_sweep_figure"),
     output:

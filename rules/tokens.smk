@@ -2,6 +2,7 @@
 
 
 rule inspect_tokens:
+    """model -> tokens/inspection"""
     input:
         needed("inspect_tokens"),
     output:
@@ -24,6 +25,7 @@ rule inspect_tokens:
 
 
 rule compare_models:
+    """dataset, tokens, activations -> comparison/{other}/{language}"""
     input:
         needed("compare_models"),
     output:

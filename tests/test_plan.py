@@ -13,13 +13,12 @@ import yaml
 
 from crosslens import cli
 from crosslens.activations.extract import extract
+from crosslens.artifacts.table import Studies, Table
 from crosslens.data.dataset import build_dataset
 from crosslens.errors import InputError
 from crosslens.features.encode import encode
-from crosslens.planning import memory
-from crosslens.planning.jobs import count_jobs
 from crosslens.planning.outline import Outline, _read_config, outline
-from crosslens.planning.plan import GPU_RULES, make_plan
+from crosslens.planning.plan import make_plan
 from crosslens.planning.rates import Rate, Rates, load_rates
 from crosslens.planning.show import as_text
 from crosslens.planted.source import write_source
@@ -304,9 +303,13 @@ def nothing_built(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(
-    "name", ["planted", "planted_control", "planted_sweep", "brain_surgery_smollm2", "odd", "answers"]
-)
+def table(folder: Path, *, data_needed: bool = True) -> Table:
+    """The artifacts of the studies in `folder`."""
+    digests = FileDigests(Path("/nowhere/files.json"))
+    return Table(Studies(lambda name: Study(name, folder, SCHEMA, digests, data_needed=data_needed)))
+
+
+@pytest.mark.parametrize("name", ["odd", "answers"])
 def test_jobs_are_those_of_a_dry_run(nothing_built, monkeypatch, name):
     monkeypatch.chdir(nothing_built)
     said = subprocess.run(
@@ -315,38 +318,24 @@ def test_jobs_are_those_of_a_dry_run(nothing_built, monkeypatch, name):
         stderr=subprocess.STDOUT,
         text=True,
     ).stdout
-    table = re.search(r"^Job stats:\njob +count\n[- ]+\n(.*?)^total", said, re.MULTILINE | re.DOTALL)
-    assert table, said
-    lines = [line.split() for line in table[1].splitlines()]
-    truth = Counter({rule: int(count) for rule, count in lines if rule in WORK})
-
-    def read(study):
-        return Study(study, Path("config/studies"), SCHEMA, FileDigests(nothing_built / "files.json"))
-
-    study = read(name)
-    compared = [read(other) for other in study.settings["compare"]["with"]]
-    assert count_jobs(study, len(study.parts), [(other, len(other.parts)) for other in compared]) == truth
-
-
-def test_every_rule_has_its_memory_and_the_gpu_rules_are_those_of_the_profile(study):
-    assert {*memory.FIXED, *memory.SIZED} == WORK - {"planted_model"}
-    assert all(memory.job_mb(rule, study) > 0 for rule in WORK - {"planted_model"})
-    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-    assert set(GPU_RULES) == profile["set-resources"].keys()
-    assert profile["set-threads"] == {"extract": 4}
+    stats = re.search(r"^Job stats:\njob +count\n[- ]+\n(.*?)^total", said, re.MULTILINE | re.DOTALL)
+    assert stats, said
+    lines = [line.split() for line in stats[1].splitlines()]
+    declared = table(Path("config/studies"))
+    truth = Counter({rule: int(count) for rule, count in lines if rule in declared.works})
+    assert declared.jobs(declared.everything(name)) == truth
 
 
 def test_memory_of_an_extraction_holds_the_pictures_that_are_read_ahead(monkeypatch):
     """gemma3_4b: 8,192 tokens a batch are 32 pictures of 896 x 896 x 3, each 35 MiB as read, as float32 and cast."""
     monkeypatch.chdir(ROOT)
-    digests = FileDigests(Path("/nowhere/files.json"))
-    real = Study("gemma3_4b", ROOT / "config/studies", SCHEMA, digests, data_needed=False)
-    one, four = (memory.job_mb("extract", real, threads=threads) for threads in (1, 4))
+    declared = table(ROOT / "config/studies", data_needed=False)
+    one, four = (declared.megabytes("extract", {"study": "gemma3_4b"}, threads=threads) for threads in (1, 4))
     assert four - one == pytest.approx(3 * 32 * 34.4, rel=0.01)
     weights = 4 * 4_300_079_472 / 2**20
     assert one == pytest.approx(weights + 1500 + 4 * 8192 * 2560 * 8 * 4 / 2**20 + 3 * 32 * 34.4, rel=0.01)
-    text = Study("brain_surgery", ROOT / "config/studies", SCHEMA, digests)
-    assert memory.job_mb("extract", text, threads=8) == memory.job_mb("extract", text)
+    text = {"study": "brain_surgery"}
+    assert declared.megabytes("extract", text, threads=8) == declared.megabytes("extract", text)
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_every_work_rule_is_complete(name):
             continue
         assert part in WORK[name], f"rule {name} has no {part}"
     assert f"workflow/scripts/{name}.py" in WORK[name], f"the script of rule {name} has another name"
-    assert "attempt" in WORK[name], f"rule {name}: memory does not grow with `attempt`"
+    assert f'megabytes("{name}")' in WORK[name], f"rule {name}: memory does not grow with `attempt`"
 
 
 def test_every_gpu_rule_goes_to_the_gpu_partition_of_the_slurm_profile():

@@ -1,15 +1,13 @@
-"""What is computed again, and what is not. Most of it is asked of a dry run."""
+"""What is computed again, and what is not, by real runs; tests/artifacts/test_rerun.py asks the keys alone."""
 
 import re
 import shutil
 import time
 
-from checkouts import MINI, MINI_SAE, TOY, Checkout
+from checkouts import MINI_SAE, TOY, Checkout
 
 from crosslens.tables.documents import read_table
 from crosslens.tables.tokens import read_tokens
-
-FIGURES = ("draw_layer_figures", "draw_gender_layer_figures", "draw_study_figures", "draw_gender_figures")
 
 
 def without(settings: dict, **sections) -> dict:
@@ -59,63 +57,6 @@ def test_a_second_checkout_with_a_shared_store_computes_nothing(built_once, sour
     assert sorted(path for path in built_once.stored.rglob("*") if "checkouts" not in path.parts) == before
 
 
-def test_editing_plots_draws_and_never_retrains(built):
-    built.append("src/crosslens/figures/style.py", "\nUNUSED = 1\n")
-    assert built.work().keys() == set(FIGURES) | {"build_report"}
-
-
-def test_editing_the_page_builds_the_page(built):
-    built.append("src/crosslens/report/page.css", "\nbody { margin: 1px }\n")
-    assert built.work() == {"build_report": 1}
-
-
-def test_a_comment_or_docstring_never_reruns_anything(built):
-    for module in (built.folder / "src").rglob("*.py"):
-        text = module.read_text(encoding="utf-8")
-        lines = text.replace('"""', '"""Reworded. ', 1) if text.startswith('"""') else text
-        module.write_text(f"# a comment\n{lines}\n# another\n", encoding="utf-8")
-        (module.parent / f".{module.name}.swp").write_text("what an editor leaves")
-    assert built.planned("all", MINI_SAE) == {}
-
-
-def test_editing_sae_code_retrains_and_what_follows(built):
-    built.append("src/crosslens/sae/sparse.py", "\nUNUSED = 1\n")
-    work = built.work()
-    assert work["train_saes"] == 1
-    assert {
-        "encode",
-        "measure_quality",
-        "measure_splice",
-        "feature_statistics",
-        "gender_effects",
-        "layer_summary",
-    } <= (work.keys())
-    assert (
-        not {"draw_source", "build_dataset", "extract", "fit_probe_activations", "generate_captions"}
-        & work.keys()
-    )
-
-
-def test_a_setting_reruns_its_own_stage_and_what_follows(built):
-    built.configure(
-        "toy",
-        without(
-            TOY, gender={"bootstraps": 21}, features={"top_examples": 3}, stereotype={"max_new_tokens": 13}
-        ),
-    )
-    work = built.work()
-    assert {"gender_effects", "feature_statistics", "generate_captions", "build_report"} <= work.keys()
-    assert (
-        not {"draw_source", "build_dataset", "extract", "train_saes", "encode", "measure_splice"}
-        & work.keys()
-    )
-
-
-def test_the_device_is_no_part_of_any_key(built):
-    built.configure("toy", without(TOY, model={"device": "cpu"}))
-    assert built.work("results/toy/layers/1.json") == {}
-
-
 def test_a_layer_added_is_extracted_alone_in_one_pass(built):
     built.configure("toy", without(TOY, sites=["1", "2", "3.attn_out"]))
     work = built.work("all_activations", "all_saes")
@@ -132,12 +73,6 @@ def test_a_layer_added_is_extracted_alone_in_one_pass(built):
     computed = re.findall(r"results/(\S+): computed", log)
     assert computed == [f"toy/activations/en/layer_{site}/part_0000.zarr" for site in ("2", "3.attn_out")]
     assert len({record["object"] for record in built.records()} - old) == 2
-
-
-def test_appended_samples_alone_are_extracted(built):
-    built.configure("toy", without(TOY, source={"planted": {"images": 90, "seed": 7}}))
-    said = built.snakemake("-n", "all_activations")
-    assert sorted(re.findall(r"activations of (\w+), part (\d+)", said)) == [("ar", "0002"), ("en", "0002")]
 
 
 def test_early_cutoff_a_refactoring_of_extraction_retrains_nothing_in_the_same_run(built):
@@ -170,9 +105,3 @@ def test_one_layers_target_builds_its_own_chain_only(fresh):
     assert not [
         rule for rule in work if rule.startswith(("draw_layer", "draw_study", "build_report", "generate"))
     ]
-
-
-def test_another_studys_target_can_be_typed_though_run_does_not_name_it(built):
-    assert built.planned(MINI_SAE) == {}
-    built.configure("mini", without(MINI, sae={"k": 7}))
-    assert built.work(MINI_SAE, "all") == {"train_saes": 1}

@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from crosslens.study import Study
-
-if TYPE_CHECKING:
-    from crosslens.artifacts.table import Table
 
 Wildcards = dict[str, str]
 Need = tuple[str, Wildcards]
@@ -25,7 +22,8 @@ def wildcards_of(pattern: str) -> tuple[str, ...]:
 class At:
     """A study and some values of wildcards: what a declaration is asked with."""
 
-    def __init__(self, table: "Table", wildcards: Wildcards):
+    def __init__(self, table: Any, wildcards: Wildcards):
+        """table: the crosslens.artifacts.table.Table that it is a place of."""
         self.table, self.wildcards = table, wildcards
 
     def __getitem__(self, name: str) -> str:

@@ -44,6 +44,11 @@ class Table(Recipes):
         """The place that the wildcards name."""
         return At(self, wildcards)
 
+    @property
+    def figures(self) -> list[str]:
+        """The kinds that are pictures."""
+        return [kind.name for kind in self.kinds.values() if any(kind.files.values())]
+
     def kinds_of(self, rule: str) -> list[Kind]:
         """What its jobs make."""
         return [kind for kind in self.kinds.values() if kind.by == rule]

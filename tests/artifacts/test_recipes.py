@@ -2,8 +2,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from crosslens.store import recipes as module
-from crosslens.store.recipes import Kind, Recipes
+from crosslens.artifacts import recipes as module
+from crosslens.artifacts.kinds import Kind
+from crosslens.artifacts.recipes import Recipes
 
 
 @pytest.fixture
@@ -18,39 +19,40 @@ def code(monkeypatch):
     return modules
 
 
+def declared(*kinds):
+    """Their recipes, asked with plain wildcards."""
+    return Recipes(kinds, at=lambda wildcards: wildcards)
+
+
 def chain(settings, rows=("row",)):
     """activations -> sae -> plot, each with its own settings."""
-    recipes = Recipes()
-    recipes.add(
+    return declared(
         Kind(
             "activations",
             "results/{study}/activations/{site}",
-            "extract",
+            by="extract",
+            module="extract",
             params=lambda w: {"batch": settings["batch"], "site": w["site"]},
-            needs=lambda w: [],
             reads=lambda w: [("dataset", {"rows": rows})],
-        )
-    )
-    recipes.add(
+        ),
         Kind(
             "sae",
             "results/{study}/sae/{site}",
-            "train",
+            by="train_saes",
+            module="train",
             params=lambda w: {"k": settings["k"]},
             needs=lambda w: [("activations", w)],
-            files=("weights", "cfg.json"),
-        )
-    )
-    recipes.add(
+            files={"weights": "", "cfg.json": ""},
+        ),
         Kind(
             "plot",
             "results/{study}/plot/{site}.png",
-            "plot",
-            lambda w: {"dpi": settings["dpi"]},
-            lambda w: [("sae", w)],
-        )
+            by="plot",
+            module="plot",
+            params=lambda w: {"dpi": settings["dpi"]},
+            needs=lambda w: [("sae", w)],
+        ),
     )
-    return recipes
 
 
 def keys(settings, site="4", **more):
@@ -105,27 +107,29 @@ def test_a_wildcard_changes_a_key_only_through_the_parameters(code):
 
 
 def test_two_kinds_of_the_same_code_and_parameters_have_different_keys(code):
-    recipes = Recipes()
-    for name in ("tokens", "activations"):
-        recipes.add(Kind(name, name, "extract", lambda w: {}, lambda w: []))
+    recipes = declared(
+        *(Kind(name, name, by="extract", module="extract") for name in ("tokens", "activations"))
+    )
     assert recipes.key("tokens", {}) != recipes.key("activations", {})
 
 
 def test_the_order_of_inputs_counts(code):
     def both(order):
-        recipes = Recipes()
-        for name, batch in (("a", 1), ("b", 2)):
-            recipes.add(Kind(name, name, "extract", lambda w, batch=batch: batch, lambda w: []))
-        recipes.add(Kind("both", "both", "train", lambda w: {}, lambda w: [(name, {}) for name in order]))
-        return recipes.key("both", {})
+        one, two = (
+            Kind(name, name, by="extract", module="extract", params=lambda w, batch=batch: batch)
+            for name, batch in (("a", 1), ("b", 2))
+        )
+        needs = [(name, {}) for name in order]
+        both = Kind("both", "both", by="train", module="train", needs=lambda w: needs)
+        return declared(one, two, both).key("both", {})
 
     assert both("ab") != both("ba")
 
 
 def test_a_kind_is_declared_once(code):
-    recipes = chain(BASE)
+    sae = chain(BASE).kinds["sae"]
     with pytest.raises(ValueError, match="declared twice"):
-        recipes.add(recipes.kinds["sae"])
+        declared(sae, sae)
 
 
 def test_a_recipe_says_how_the_artifact_is_made_and_where_it_is_shown(code):

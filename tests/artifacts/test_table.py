@@ -1,0 +1,117 @@
+"""The table of artifacts against the rules, the scripts and the functions that its names lead to, for every study."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crosslens.artifacts.kinds import wildcards_of
+from crosslens.artifacts.table import Studies, Table
+from crosslens.store.digests import FileDigests
+from crosslens.study import Study
+
+ROOT = Path(__file__).parents[2]
+STUDIES = sorted(file.stem for file in (ROOT / "config/studies").glob("*.yaml"))
+RULES = {
+    name: text
+    for file in sorted((ROOT / "rules").glob("*.smk"))
+    for name, text in re.findall(
+        r"^rule (\w+):\n(.*?)(?=^\S|\Z)", file.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+}
+
+
+@pytest.fixture
+def table(monkeypatch):
+    """All shipped studies; their data need not be there."""
+    monkeypatch.chdir(ROOT)
+    digests = FileDigests(Path("/nowhere/files.json"))
+
+    def read(name: str) -> Study:
+        return Study(
+            name,
+            Path("config/studies"),
+            Path("workflow/schemas/study.schema.yaml"),
+            digests,
+            data_needed=False,
+        )
+
+    return Table(Studies(read, dict.fromkeys(STUDIES, 2)))
+
+
+def test_every_kind_has_a_rule_and_every_rule_makes_something(table):
+    assert {kind.by for kind in table.kinds.values()} == table.works.keys()
+    assert table.works.keys() == RULES.keys() - {"planted_model"}
+
+
+def test_docs_storage_lists_the_artifacts(table):
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", (ROOT / "docs/storage.md").read_text(), re.MULTILINE)
+    assert set(rows) == {
+        (kind.name, kind.path.removeprefix("results/{study}/")) for kind in table.kinds.values()
+    }
+
+
+def test_a_kind_leads_to_its_rule_script_and_function_by_one_name(table):
+    for kind in table.kinds.values():
+        script = (ROOT / f"workflow/scripts/{kind.by}.py").read_text(encoding="utf-8")
+        assert f"from {kind.module} import {kind.by}\n" in script, f"{kind.name}: {kind.by} of {kind.module}"
+        assert callable(getattr(importlib.import_module(kind.module), kind.by))
+        for helper in ("needed", "done", "logged", "megabytes", "job"):
+            assert f'{helper}("{kind.by}")' in RULES[kind.by] or helper == "needed"
+
+
+def test_a_rule_says_what_it_makes(table):
+    for rule, text in RULES.items():
+        if rule in table.works:
+            makes = re.search(r'"""(.*?)"""', text, re.DOTALL)
+            assert makes, f"rule {rule} has no docstring"
+            for kind in table.kinds_of(rule):
+                assert kind.path.removeprefix("results/{study}/") in makes[1], (
+                    f"{rule} does not name {kind.path}"
+                )
+
+
+def test_gpu_rules_are_those_of_the_rules_and_of_the_slurm_profile(table):
+    gpu = {rule for rule, work in table.works.items() if work.gpu}
+    assert gpu == {rule for rule, text in RULES.items() if "gpu=1" in text}
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    assert gpu == profile["set-resources"].keys()
+    assert all(chosen["slurm_partition"] == "gpu" for chosen in profile["set-resources"].values())
+    assert profile["set-threads"].keys() <= gpu
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_what_a_study_has_is_made_and_read_within_the_table(table, study):
+    """Every need is an artifact that `every` of its kind names; every artifact is made by the job of its own rule."""
+    artifacts = table.everything(study)
+    declared = {
+        name: {
+            (kind, *sorted(w.items()))
+            for kind in table.kinds
+            for _, w in table.at({"study": name}).every(kind)
+        }
+        for name in {w["study"] for _, w in artifacts}
+    }
+    seen = set()
+    for kind, w in artifacts:
+        mark = (kind, *sorted(w.items()))
+        assert mark in declared[w["study"]], f"{kind} {w} is needed, and no artifact of the study"
+        assert (
+            set(w) == set(wildcards_of(table.kinds[kind].path))
+            and (kind, w) in table.makes(table.kinds[kind].by, w).values()
+        )
+        for need in table.reads((kind, w)):
+            assert (need[0], *sorted(need[1].items())) in seen, f"{need} comes after {kind}, which reads it"
+        seen.add(mark)
+        assert table.megabytes(table.kinds[kind].by, w) > 0
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_names_of_a_job_are_unique(table, study):
+    for kind, w in table.everything(study):
+        rule = table.kinds[kind].by
+        made = [n for other in table.kinds_of(rule) for n in table.at(w).every(other.name)]
+        same = [n for n in made if all(n[1].get(name, w[name]) == w[name] for name in table.per(rule))]
+        assert len(table.makes(rule, w)) == len(same), f"{rule} {w}: two artifacts of one name"
