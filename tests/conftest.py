@@ -11,11 +11,11 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "workflow")]
+sys.path.insert(0, str(Path(__file__).parent / "workflow"))
 
 from checkouts import ANSWERS, ANSWERS_PAGE, MINI_SAE, Checkout, snapshot
 
-STARTS_SNAKEMAKE = {"source", "project"}
+STARTS_SNAKEMAKE = {"made_once", "project"}
 """Fixtures without which no test starts it."""
 
 
@@ -36,7 +36,7 @@ def pytest_xdist_auto_num_workers():
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory):
+def made_once(tmp_path_factory):
     """name, make → a folder that the first worker that asks makes; the others wait for it. Never written by a test."""
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -57,23 +57,23 @@ def shared(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def source(shared):
+def source(made_once):
     """The files of the repository as they are now: all checkouts of a session are of the same state."""
-    return shared("snapshot", snapshot) / "source"
+    return made_once("snapshot", snapshot) / "source"
 
 
 @pytest.fixture(scope="session")
-def built_once(source, shared):
+def built_once(source, made_once):
     """A checkout in which both studies were built: toy in full, mini to its SAE. Never written by a test."""
 
     def build(folder):
         Checkout.create(folder, source).snakemake("all", MINI_SAE)
 
-    return Checkout(shared("built", build))
+    return Checkout(made_once("built", build))
 
 
 @pytest.fixture(scope="session")
-def answered_once(built_once, shared):
+def answered_once(built_once, made_once):
     """The same and the generation study `answers`. Never written by a test."""
 
     def build(folder):
@@ -81,4 +81,4 @@ def answered_once(built_once, shared):
         checkout.configure("answers", ANSWERS)
         checkout.snakemake(ANSWERS_PAGE)
 
-    return Checkout(shared("answered", build))
+    return Checkout(made_once("answered", build))

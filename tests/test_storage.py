@@ -38,13 +38,13 @@ MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None
 
 
 @pytest.fixture(scope="module")
-def study(answered_once, shared) -> Path:
+def study(answered_once, made_once) -> Path:
     """results/toy: two languages of two parts, one site; an SAE of both, variants of it, and one "of others".
 
     Beside it are results/sibling, another site of the same model; results/answers, what the model writes; and what
     the optional packages allow: results/names and results/packed.
     """
-    return shared("storage", lambda folder: build(answered_once.copy(folder))) / "results/toy"
+    return made_once("storage", lambda folder: build(answered_once.copy(folder))) / "results/toy"
 
 
 def build(checkout: Checkout) -> None:
