@@ -1,7 +1,7 @@
 """How languages, corpora and sites are called for a reader."""
 
-_LANGUAGES = {"en": "English", "ar": "Arabic (العربية)"}
-_RIGHT_TO_LEFT = {"ar", "fa", "he", "ur"}
+from crosslens.data.languages import language_of
+
 _KINDS = {
     "resid_post": "",
     "resid_pre": " (input)",
@@ -12,19 +12,19 @@ _KINDS = {
 
 def language_name(language: str) -> str:
     """`ar` to `Arabic (العربية)`; a language without a name here stays as it is."""
-    return _LANGUAGES.get(language, language)
+    return language_of(language).name
 
 
 def direction(language: str) -> str:
     """The writing direction as HTML's `dir` has it."""
-    return "rtl" if language in _RIGHT_TO_LEFT else "ltr"
+    return "rtl" if language_of(language).right_to_left else "ltr"
 
 
 def corpus_name(corpus: str) -> str:
     """`joint` to `joint SAE`, `en` to `English SAE`, and the name of a pretrained SAE to `gemmascope (pretrained)`."""
     if is_pretrained(corpus):
         return f"{corpus} (pretrained)"
-    return "joint SAE" if corpus == "joint" else f"{_LANGUAGES.get(corpus, corpus).split(' ')[0]} SAE"
+    return "joint SAE" if corpus == "joint" else f"{language_name(corpus).split(' ')[0]} SAE"
 
 
 def is_pretrained(corpus: str) -> bool:

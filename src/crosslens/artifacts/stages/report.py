@@ -105,7 +105,7 @@ KINDS = [
         params=lambda at: {
             "study": at["study"],
             "settings": at.settings,
-            "source": at.study.model_identity,
+            "source": at.study.model.identity,
         },
         needs=lambda at: at.into("page"),
         into=("all",),
