@@ -16,14 +16,14 @@ sys.path.insert(0, str(Path(__file__).parent / "workflow"))
 from checkouts import ANSWERS, ANSWERS_PAGE, MINI_SAE, Checkout, snapshot
 
 STARTS_SNAKEMAKE = {"made_once", "project"}
-"""Fixtures without which no test starts it."""
+"""Fixtures whose tests do, beside those of tests/workflow."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Mark what starts Snakemake as `workflow`; leave `long` tests out unless -m names them."""
     for item in items:
-        if STARTS_SNAKEMAKE & set(item.fixturenames):
+        if item.path.parent.name == "workflow" or STARTS_SNAKEMAKE & set(item.fixturenames):
             item.add_marker("workflow")
     if "long" not in config.option.markexpr:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
