@@ -1,24 +1,84 @@
-"""The one study that is built in a test session, for all that read what the workflow makes."""
+"""What all tests share: the one study that is built in a session, and which tests are chosen."""
 
+import fcntl
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
+# Workers side by side: two threads each on two cores would be slower, and sums depend on how many share them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 sys.path.insert(0, str(Path(__file__).parent / "workflow"))
 
-from checkouts import MINI_SAE, Checkout, snapshot
+from checkouts import ANSWERS, ANSWERS_PAGE, MINI_SAE, Checkout, snapshot
+
+STARTS_SNAKEMAKE = {"made_once", "project"}
+"""Fixtures whose tests do, beside those of tests/workflow."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Mark what starts Snakemake as `workflow`; leave `long` tests out unless -m names them."""
+    for item in items:
+        if item.path.parent.name == "workflow" or STARTS_SNAKEMAKE & set(item.fixturenames):
+            item.add_marker("workflow")
+    if "long" not in config.option.markexpr:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def pytest_xdist_auto_num_workers():
+    """Each holds torch, and starts Snakemake with two cores."""
+    return min(os.cpu_count(), 4)
 
 
 @pytest.fixture(scope="session")
-def source(tmp_path_factory):
+def made_once(tmp_path_factory):
+    """name, make → a folder that the first worker that asks makes; the others wait for it. Never written by a test."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def once(name, make):
+        folder = root / "shared" / name
+        folder.parent.mkdir(exist_ok=True)
+        with (folder.parent / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            made = folder.with_suffix(".made")
+            if not made.exists():
+                make(folder)
+                made.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def source(made_once):
     """The files of the repository as they are now: all checkouts of a session are of the same state."""
-    return snapshot(tmp_path_factory.mktemp("snapshot"))
+    return made_once("snapshot", snapshot) / "source"
 
 
 @pytest.fixture(scope="session")
-def built_once(source, tmp_path_factory):
+def built_once(source, made_once):
     """A checkout in which both studies were built: toy in full, mini to its SAE. Never written by a test."""
-    checkout = Checkout.create(tmp_path_factory.mktemp("built") / "checkout", source)
-    checkout.snakemake("all", MINI_SAE)
-    return checkout
+
+    def build(folder):
+        Checkout.create(folder, source).snakemake("all", MINI_SAE)
+
+    return Checkout(made_once("built", build))
+
+
+@pytest.fixture(scope="session")
+def answered_once(built_once, made_once):
+    """The same and the generation study `answers`. Never written by a test."""
+
+    def build(folder):
+        checkout = built_once.copy(folder)
+        checkout.configure("answers", ANSWERS)
+        checkout.snakemake(ANSWERS_PAGE)
+
+    return Checkout(made_once("answered", build))

@@ -1,42 +1,4 @@
-"""Bad input ends with what was found, where, what was expected and how to mend it.
-
-What an area's own tests assert word for word is not repeated here:
-
-- missing column, unknown gender value, duplicate ids, empty caption
-  data/test_data_captions.py::test_refusals
-- ids of samples given twice
-  data/test_data_captions.py::test_sample_ids_must_be_unique
-- unreadable image, every reason
-  data/test_data_images.py::test_what_does_not_open_is_quarantined_with_a_reason_that_is_the_same_every_time
-- activations that are NaN or infinite, when extracted
-  activations/test_extraction.py::test_a_value_that_is_not_finite_stops_with_its_place
-- activations that are NaN or infinite, when read
-  features/test_encode_and_quality.py::test_nan_and_infinity_are_errors_with_sample_and_position
-- edited weights file of a model
-  models/test_load.py::test_edited_and_missing_files_are_found_by_their_digests
-- NaN in the weights of an SAE
-  sae/test_sae_files.py::test_nan_is_refused
-- edited object in the store
-  store/test_store_maintenance.py::test_one_flipped_byte_is_found_and_named_by_the_artifacts_path
-- edited object, through the workflow
-  workflow/test_workflow_faults.py::test_verify_names_the_artifact_of_one_flipped_byte_and_forget_heals_it
-- unwritable store
-  store/test_store_disk.py::test_an_unwritable_store
-- unwritable store, through the workflow
-  workflow/test_workflow_faults.py::test_a_store_that_cannot_be_written_is_told_with_its_mend
-- full disk
-  store/test_store_disk.py::test_a_full_disk
-  store/test_store_disk.py::test_no_space_while_writing
-- unknown study
-  test_study.py::test_an_unknown_study_is_told_with_those_that_exist
-- unknown study, through the workflow
-  workflow/test_workflow_interface.py::test_an_unknown_study_is_told_with_those_that_exist
-- layer out of range
-  workflow/test_workflow_interface.py::test_bad_settings_end_with_one_message
-  models/test_sites_and_hooks.py::test_a_layer_out_of_range_is_named
-
-Here: the same through the command that a user types, and Zarr groups that lost a file or a part of one.
-"""
+"""Bad input through the command that a user types, and Zarr groups that lost a file or a part of one."""
 
 import csv
 import json
@@ -65,12 +27,6 @@ from crosslens.tables.codes import Codes, write_codes
 from crosslens.tables.tokens import TokenTable, read_tokens, write_tokens
 
 TESTS = Path(__file__).parent
-
-
-@pytest.mark.parametrize("name", re.findall(r"\S+\.py::\w+", __doc__))
-def test_what_is_asserted_elsewhere_is_there(name):
-    file, _, test = name.partition("::")
-    assert f"def {test}(" in (TESTS / file).read_text(encoding="utf-8")
 
 
 # a user's own captions and pictures, through snakemake

@@ -41,15 +41,19 @@ def extraction(model: Path, samples: int) -> dict:
     return measured("extraction.py", *options.split(), "--json")
 
 
-def test_extraction_beside_the_forward_pass(small_model):
-    found = extraction(small_model, 40)
-    assert {"ratio_of_forward", "peak_mb"} <= found.keys() and found["rows"] > 40 * 20
-    assert 0 < found["ratio_of_forward"] < 1.5 and 0 < found["stored_bytes_per_value"] < 4
+@pytest.fixture(scope="module")
+def few(small_model) -> dict:
+    return extraction(small_model, 40)
 
 
-def test_the_memory_of_extraction_does_not_grow_with_the_samples(small_model):
-    """Ten times the samples store 44 MB more; what is planned of them is some bytes a token."""
-    few, many = extraction(small_model, 250), extraction(small_model, 2500)
+def test_extraction_beside_the_forward_pass(few):
+    assert {"ratio_of_forward", "peak_mb"} <= few.keys() and few["rows"] > 40 * 20
+    assert 0 < few["ratio_of_forward"] < 1.5 and 0 < few["stored_bytes_per_value"] < 4
+
+
+def test_the_memory_of_extraction_does_not_grow_with_the_samples(small_model, few):
+    """Fifty times the samples store 43 MB more; what is planned of them is some bytes a token."""
+    many = extraction(small_model, 2250)
     more_mb = (many["rows"] - few["rows"]) * 32 * 4 * 2 / 1e6
     assert more_mb > 40
     assert many["peak_mb"] - few["peak_mb"] < more_mb / 2

@@ -309,6 +309,7 @@ def table(folder: Path, *, data_needed: bool = True) -> Table:
     return Table(Studies(lambda name: Study(name, folder, SCHEMA, digests, data_needed=data_needed)))
 
 
+@pytest.mark.workflow
 @pytest.mark.parametrize("name", ["odd", "answers"])
 def test_jobs_are_those_of_a_dry_run(nothing_built, monkeypatch, name):
     monkeypatch.chdir(nothing_built)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import zarr
-from checkouts import TOY, with_answers, write_tiny_gguf
+from checkouts import TOY, Checkout, write_tiny_gguf
 from safetensors import safe_open
 from storage_page import PAGE, Document, columns, expand, fields, read_page
 
@@ -38,13 +38,17 @@ MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None
 
 
 @pytest.fixture(scope="module")
-def study(built_once, tmp_path_factory) -> Path:
+def study(answered_once, made_once) -> Path:
     """results/toy: two languages of two parts, one site; an SAE of both, variants of it, and one "of others".
 
     Beside it are results/sibling, another site of the same model; results/answers, what the model writes; and what
     the optional packages allow: results/names and results/packed.
     """
-    checkout = with_answers(built_once).copy(tmp_path_factory.mktemp("storage") / "checkout")
+    return made_once("storage", lambda folder: build(answered_once.copy(folder))) / "results/toy"
+
+
+def build(checkout: Checkout) -> None:
+    """See `study`."""
     shutil.copytree(checkout.folder / "results/toy" / SAE, checkout.folder / "data/others")
     more = {
         "sae": {**TOY["sae"], "pretrained": {OTHERS: {"1": "data/others"}}},
@@ -64,7 +68,6 @@ def study(built_once, tmp_path_factory) -> Path:
         checkout.configure("packed", {**TOY, "model": {"id": f"data/{file.name}"}})
         targets.append("results/packed/model/tiny")
     checkout.snakemake(*targets)
-    return checkout.folder / "results/toy"
 
 
 def places(study: Path, name: str) -> list[Path]:

@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.spatial.distance import cdist
+from world import Token, World, write_corpus
 
 from crosslens.alignment import retrieval
 from crosslens.alignment.cka import linear_cka, unbiased_cka
 from crosslens.alignment.retrieval import caption_retrieval, ranks
 from crosslens.errors import InputError
-from crosslens.tables.activations import create_activations, pack
 from crosslens.tables.documents import read_json, write_table
-from crosslens.tables.tokens import ROLES, TokenTable, write_tokens
 
 WIDTH, IMAGES = 16, 120
 
@@ -40,10 +39,9 @@ def write_translations(root, *, shared: float, offset: float, images: int = IMAG
     frame["caption"] = [f"caption {i}" for i in range(images)]
     frame["split"] = ["train", "test"] * (images // 2)
     frame["label_spans"] = json.dumps([[0, 100]])
-    given, pooled = {"datasets": {}, "tokens": {}, "activations": {}}, {}
+    tokens = [Token("prompt", 0, 3), *(Token("caption", start, start + 3) for start in (0, 3, 6))]
+    world, pooled = World(), {}
     for language in ("en", "ar"):
-        folder = root / language
-        folder.mkdir(parents=True)
         order = rng.permutation(images)
         x = np.zeros((images, 4, WIDTH))
         x[:, :, :-1] = rng.normal(size=(images, 4, WIDTH - 1)) + shared * content
@@ -51,33 +49,9 @@ def write_translations(root, *, shared: float, offset: float, images: int = IMAG
         x[:, 0] = 1e3
         x[:, 1] *= sink or 1
         pooled[language] = x[:, 1 + (sink > 0) :].mean(axis=1).astype(np.float32).astype(np.float64)
-        table = TokenTable(
-            sample_ids=tuple(frame["sample_id"].iloc[order]),
-            offsets=np.arange(0, 4 * images + 1, 4),
-            sample=np.repeat(np.arange(images), 4),
-            position=np.tile(np.arange(4), images),
-            token_id=np.zeros(4 * images, dtype=np.int32),
-            role=np.tile([ROLES.index("prompt")] + [ROLES.index("caption")] * 3, images),
-            char_start=np.tile([0, 0, 3, 6], images),
-            char_end=np.tile([3, 3, 6, 9], images),
-        )
-        for name, file in (("datasets", "d.parquet"), ("tokens", "t.zarr"), ("activations", "a.zarr")):
-            given[name][language] = folder / file if name == "datasets" else [folder / file]
-        write_table(given["datasets"][language], "dataset", frame)
-        write_tokens(given["tokens"][language][0], table, language=language)
-        attributes = {"site": "4", "layer": 4, "language": language, "model": "none", "revision": ""}
-        group = create_activations(
-            given["activations"][language][0],
-            d_model=WIDTH,
-            dtype="float32",
-            shard_bytes=1 << 22,
-            **attributes,
-        )
-        flat = x[order].reshape(-1, WIDTH)
-        for name, values in (("values", pack(flat, "float32")), ("norm", np.linalg.norm(flat, axis=1))):
-            group[name].resize((len(flat), *group[name].shape[1:]))
-            group[name][:] = values
-    return given, frame, pooled
+        samples = dict.fromkeys(frame["sample_id"].iloc[order], tokens)
+        world[language] = write_corpus(root, frame, samples, x[order].reshape(-1, WIDTH), language=language)
+    return world.inputs, frame, pooled
 
 
 def run(given, out, **changed):

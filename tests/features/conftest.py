@@ -1,9 +1,10 @@
 import pytest
-from feature_world import World, make_codes, make_world
+from feature_world import make_codes, make_world
+from world import Corpus
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory) -> World:
+def world(tmp_path_factory) -> Corpus:
     return make_world(tmp_path_factory.mktemp("world"), n=64, d=12, parts=2, seed=0)
 
 

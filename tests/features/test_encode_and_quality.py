@@ -16,7 +16,7 @@ from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_json, write_table
 from crosslens.tables.tokens import ROLES
 
-IDENTITY = {"study": "t", "corpus": "joint", "site": "4", "seed": 0, "model": "toy", "revision": "0"}
+IDENTITY = {"study": "t", "corpus": "joint", "site": "4", "seed": 0, "model": "toy", "revision": "1"}
 D, F, K = 12, 40, 6
 
 
@@ -109,7 +109,7 @@ def test_an_sae_of_another_width_site_or_model_is_refused(world, tmp_path):
     save_sae(tmp_path / "wide", random_sae(0, d=D + 1), identity=IDENTITY)
     with pytest.raises(InputError, match="width"):
         run(world, tmp_path / "wide", tmp_path / "codes.zarr")
-    for key, other in (("site", "4.mlp_out"), ("model", "other"), ("revision", "1")):
+    for key, other in (("site", "4.mlp_out"), ("model", "other"), ("revision", "2")):
         save_sae(tmp_path / key, random_sae(0), identity={**IDENTITY, key: other})
         with pytest.raises(InputError, match=other):
             run(world, tmp_path / key, tmp_path / "codes.zarr")

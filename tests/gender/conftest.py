@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from gender_study import Study, write_study
+from gender_study import write_study
+from world import World
 
 from crosslens.tables.documents import write_table
 
@@ -55,6 +56,6 @@ def pictures(tmp_path_factory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory) -> Study:
+def study(tmp_path_factory) -> World:
     """360 pictures, two captions each, in two languages; 40 female, 40 male, 40 unknown in every split."""
     return write_study(tmp_path_factory.mktemp("study"), images=360, captions=2, seed=0)

@@ -1,7 +1,6 @@
 """Transfer of the gender direction on studies in which it is known what the languages share."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,32 +8,28 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from world import Token, World, tokens_of, write_corpus, write_site
 
 from crosslens.errors import InputError
 from crosslens.gender.probes import shuffled_fits
 from crosslens.gender.transfer import METHODS, Language, gender_transfer, null_band, scored, transfer
 from crosslens.pooling.images import ImageTable
-from crosslens.tables.activations import create_activations, pack
 from crosslens.tables.documents import read_json, write_table
-from crosslens.tables.tokens import ROLES, TokenTable, write_tokens
 
 WIDTH, CAPTIONS = 12, 2
 WORDS = ["woman", "reads", "books"]
 
 
-@dataclass
-class Bilingual:
-    datasets: dict[str, Path]
-    tokens: dict[str, list[Path]]
-    activations: dict[str, list[Path]]
+class Bilingual(World):
+    """English and Arabic captions of the same images."""
+
     frame: pd.DataFrame
     values: dict[str, np.ndarray]
     """(samples, 4, d): prompt token and three words, of which the first is the label word."""
 
     def run(self, out: Path, conditions=("caption",), **changed) -> dict:
         settings = {"bootstraps": 200, "permutations": 200, "seed": 0} | changed
-        given = {"datasets": self.datasets, "tokens": self.tokens, "activations": self.activations}
-        gender_transfer(**given, conditions=list(conditions), **settings, out=out)
+        gender_transfer(**self.inputs, conditions=list(conditions), **settings, out=out)
         return read_json(out, "gender_transfer")["conditions"]
 
 
@@ -59,37 +54,14 @@ def write_bilingual(
     n = len(frame)
     female = (frame["gender"] == "female").to_numpy()[:, None, None]
     common = shared * rng.normal(size=(images, 1, WIDTH)).repeat(CAPTIONS, axis=0)
-    study = Bilingual({}, {}, {}, frame, {})
-    starts = [0, 6, 12]
-    table = TokenTable(
-        sample_ids=tuple(frame["sample_id"]),
-        offsets=np.arange(0, 4 * n + 1, 4),
-        sample=np.repeat(np.arange(n), 4),
-        position=np.tile(np.arange(4), n),
-        token_id=np.zeros(4 * n, dtype=np.int32),
-        role=np.tile([ROLES.index("prompt")] + [ROLES.index("caption")] * 3, n),
-        char_start=np.tile([0, *starts], n),
-        char_end=np.tile([3, *(start + 5 for start in starts)], n),
-    )
+    study = Bilingual()
+    study.frame, study.values = frame, {}
+    samples = dict.fromkeys(frame["sample_id"], [Token("prompt", 0, 3), *tokens_of("caption", WORDS)])
     for language, direction in gender.items():
         x = rng.normal(size=(n, 4, WIDTH)) + common + (offset if language == "ar" else 0.0)
         x[:, 2:] += female * np.asarray(direction)
         x[:, 1, 0] += label * female[:, 0, 0]
-        folder = root / language
-        folder.mkdir(parents=True)
-        study.datasets[language] = folder / "dataset.parquet"
-        write_table(study.datasets[language], "dataset", frame)
-        study.tokens[language] = [folder / "tokens.zarr"]
-        write_tokens(study.tokens[language][0], table, language=language)
-        study.activations[language] = [folder / "activations.zarr"]
-        attributes = {"site": "4", "layer": 4, "language": language, "model": "none", "revision": ""}
-        group = create_activations(
-            study.activations[language][0], d_model=WIDTH, dtype="float32", shard_bytes=1 << 22, **attributes
-        )
-        flat = x.reshape(4 * n, WIDTH)
-        for name, values in (("values", pack(flat, "float32")), ("norm", np.linalg.norm(flat, axis=1))):
-            group[name].resize((len(flat), *group[name].shape[1:]))
-            group[name][:] = values
+        study[language] = write_corpus(root, frame, samples, x.reshape(4 * n, WIDTH), language=language)
         study.values[language] = x.astype(np.float32)
     return study
 
@@ -324,7 +296,7 @@ def test_bad_input_is_named(shared, tmp_path):
     study = shared[0]
     with pytest.raises(InputError, match="caption_hole"):
         study.run(tmp_path / "out.json", ["caption_hole"])
-    given = {"datasets": study.datasets, "tokens": study.tokens, "activations": study.activations}
+    given = study.inputs
     rest = {
         "conditions": ["caption"],
         "bootstraps": 1,
@@ -334,9 +306,7 @@ def test_bad_input_is_named(shared, tmp_path):
     }
     with pytest.raises(InputError, match="those of the activations"):
         gender_transfer(**given | {"tokens": {"en": study.tokens["en"]}}, **rest)
-    other = tmp_path / "other.zarr"
-    attributes = {"site": "5", "layer": 5, "language": "ar", "model": "none", "revision": ""}
-    create_activations(other, d_model=WIDTH, dtype="float32", shard_bytes=1 << 20, **attributes)
+    other = write_site(tmp_path / "other.zarr", np.ones((1, WIDTH)), language="ar", site="5")
     with pytest.raises(InputError, match="site '5'"):
         gender_transfer(**given | {"activations": study.activations | {"ar": [other]}}, **rest)
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from world import Token, World, write_corpus
 
 from crosslens.sae import run, training
-from crosslens.tables.activations import create_activations, pack
-from crosslens.tables.documents import write_table
-from crosslens.tables.tokens import ROLES, TokenTable, write_tokens
+from crosslens.tables.tokens import ROLES
 
 IDENTITY = {"study": "toy", "corpus": "joint", "site": "4", "seed": 0, "model": "toy", "revision": "1"}
 
@@ -43,52 +42,17 @@ def write_store(
 
     roles (per_sample) are indices into ROLES, all "caption" by default; splits are dealt to samples in turn.
     """
-    inputs: dict = {"datasets": {}, "tokens": {}, "activations": {}}
     roles = np.full(per_sample, ROLES.index("caption")) if roles is None else roles
+    tokens, world = [Token(ROLES[role]) for role in roles], World()
     for language, x in values.items():
         ids = [f"image{i}#0" for i in range(len(x) // per_sample)]
         split = [splits[i % len(splits)] for i in range(len(ids))]
-        dataset = folder / f"{language}.parquet"
-        folder.mkdir(parents=True, exist_ok=True)
-        write_table(dataset, "dataset", pd.DataFrame({"sample_id": ids, "split": split}))
-        inputs["datasets"][language] = dataset
-        inputs["tokens"][language], inputs["activations"][language] = [], []
-        for part, samples in enumerate(np.array_split(np.arange(len(ids)), parts)):
-            n = len(samples) * per_sample
-            rows = slice(samples[0] * per_sample, samples[0] * per_sample + n)
-            tokens, layer = folder / f"{language}_tokens_{part}.zarr", folder / f"{language}_{part}.zarr"
-            empty = np.full(n, -1)
-            table = TokenTable(
-                sample_ids=tuple(ids[i] for i in samples),
-                offsets=np.arange(len(samples) + 1) * per_sample,
-                sample=np.repeat(np.arange(len(samples)), per_sample),
-                position=np.tile(np.arange(per_sample), len(samples)),
-                token_id=np.zeros(n, dtype=np.int32),
-                role=np.tile(roles, len(samples)),
-                char_start=empty,
-                char_end=empty,
-            )
-            write_tokens(tokens, table, language=language)
-            group = create_activations(
-                layer,
-                d_model=x.shape[1],
-                dtype=dtype,
-                shard_bytes=1 << 22,
-                site=site,
-                layer=int(site.split(".")[0]),
-                language=language,
-                model="toy",
-                revision="1",
-            )
-            for name, column in (
-                ("values", pack(x[rows], dtype)),
-                ("norm", np.linalg.norm(x[rows], axis=1)),
-            ):
-                group[name].resize((n, *column.shape[1:]))
-                group[name][:] = column
-            inputs["tokens"][language].append(tokens)
-            inputs["activations"][language].append(layer)
-    return inputs
+        frame = pd.DataFrame({"sample_id": ids, "split": split})
+        samples = dict.fromkeys(ids, tokens)
+        world[language] = write_corpus(
+            folder, frame, samples, x, language=language, parts=parts, dtype=dtype, site=site
+        )
+    return world.inputs
 
 
 def sae_in(folder: Path, *, target: str | None = None, languages=("en", "ar"), **settings) -> dict:

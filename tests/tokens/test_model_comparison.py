@@ -5,14 +5,15 @@ import pandas as pd
 import pytest
 from scipy.stats import ortho_group
 from tiny import save_dataset
+from world import Token, table_of, write_site
 
 from crosslens.activations.extract import extract
 from crosslens.alignment.cka import unbiased_cka
 from crosslens.errors import InputError
 from crosslens.figures.model_comparison import comparison_figure
-from crosslens.tables.activations import Activations, create_activations
+from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_json, read_table, write_table
-from crosslens.tables.tokens import ROLES, TokenTable, read_tokens, write_tokens
+from crosslens.tables.tokens import read_tokens, write_tokens
 from crosslens.tokens.compare import compare_models, pooled
 
 N, LENGTH, D = 60, 5, 12
@@ -21,25 +22,13 @@ N, LENGTH, D = 60, 5, 12
 def write_model(folder, ids, sites):
     """Token table and activations (d each) of samples with LENGTH caption tokens behind a BOS of large norm."""
     folder.mkdir()
-    rows = len(ids) * (LENGTH + 1)
-    role = np.tile([ROLES.index("bos")] + [ROLES.index("caption")] * LENGTH, len(ids))
-    sample = np.repeat(np.arange(len(ids)), LENGTH + 1)
-    zeros = np.zeros(rows, dtype=np.int64)
-    offsets = np.arange(len(ids) + 1) * (LENGTH + 1)
-    table = TokenTable(tuple(ids), offsets, sample, zeros, zeros, role, zeros, zeros)
-    write_tokens(folder / "tokens.zarr", table, language="en")
+    tokens = [Token("bos"), *[Token("caption")] * LENGTH]
+    write_tokens(folder / "tokens.zarr", table_of(dict.fromkeys(ids, tokens)), language="en")
     paths = {}
     for site, values in sites.items():
         x = np.full((len(ids), LENGTH + 1, values.shape[-1]), 1e4, dtype=np.float32)
         x[:, 1:] = values
-        path = folder / f"{site}.zarr"
-        group = create_activations(
-            path, d_model=values.shape[-1], dtype="float32", shard_bytes=1 << 20, site=site
-        )
-        for name, stored in (("values", x.reshape(rows, -1)), ("norm", np.linalg.norm(x, axis=-1).ravel())):
-            group[name].resize((rows, *stored.shape[1:]))
-            group[name][:] = stored
-        paths[site] = [path]
+        paths[site] = [write_site(folder / f"{site}.zarr", x.reshape(-1, x.shape[-1]), site=site)]
     return [folder / "tokens.zarr"], paths
 
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from functools import cache
 from pathlib import Path
 
 import yaml
@@ -257,15 +256,6 @@ class Checkout:
     def unlock(self) -> None:
         """After a kill."""
         self.snakemake("--unlock")
-
-
-@cache
-def with_answers(built: Checkout) -> Checkout:
-    """A copy of a checkout in which the study `answers` was built as well, once a session. Never written by a test."""
-    checkout = built.copy(built.folder.with_name("answered"))
-    checkout.configure("answers", ANSWERS)
-    checkout.snakemake(ANSWERS_PAGE)
-    return checkout
 
 
 def write_tiny_gguf(path: Path) -> Path:

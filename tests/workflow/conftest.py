@@ -1,17 +1,11 @@
 import pytest
-from checkouts import Checkout, with_answers
+from checkouts import Checkout
 
 
 @pytest.fixture
 def built(built_once, tmp_path):
     """A copy of it, to be changed."""
     return built_once.copy(tmp_path / "checkout")
-
-
-@pytest.fixture(scope="session")
-def answered_once(built_once):
-    """The same and the generation study `answers`. Never written by a test."""
-    return with_answers(built_once)
 
 
 @pytest.fixture
