@@ -113,7 +113,9 @@ def write_study(folder: Path, *, sites: tuple[str, ...] = ("2", "4"), null: bool
             path, architecture = place / f"quality_{stem}.json", "jumprelu" if corpus == OTHERS else "topk"
             files.quality[site][key] = _quality(path, site, language, sae, rng, architecture)
             files.spliced[site][key] = _spliced(place / f"spliced_{stem}.json", site, sae, rng)
-            files.rankings[site][key] = _rankings(place / f"features_{stem}/rankings.json", site, language, sae)
+            files.rankings[site][key] = _rankings(
+                place / f"features_{stem}/rankings.json", site, language, sae
+            )
             gender = place / f"gender_{stem}"
             table, document = gender / "effects.parquet", gender / "gender.json"
             _gender(table, document, site, language, sae, rng, null)
@@ -556,9 +558,9 @@ def by_site(files: dict[str, dict[str, Path]]) -> dict[str, Path]:
     return {f"{key}/{site}": path for site, some in files.items() for key, path in some.items()}
 
 
-def summarised(folder: Path, layers: dict[str, Path]) -> dict[str, Path]:
+def summarised(folder: Path, layers: dict[str, Path], level: float = 0.05) -> dict[str, Path]:
     """The summary of these layers, as build_report takes it."""
-    study_summary(layers=layers, level=0.05, out=folder / "summary.json")
+    study_summary(layers=layers, level=level, out=folder / "summary.json")
     return {"": folder / "summary.json"}
 
 

@@ -7,6 +7,7 @@ import pytest
 from page_reader import Page
 from result_files import CAPTIONS, HOSTILE, arguments, change, example, summarised, with_files, write_study
 
+from crosslens import report
 from crosslens.errors import InputError
 from crosslens.report.build import build_report
 from crosslens.report.numbers import plain
@@ -251,6 +252,24 @@ def test_a_summary_of_another_layer_is_refused(told_study, tmp_path):
         summarised(tmp_path, {"2": tmp_path / "absent.json"})
     with pytest.raises(InputError, match="layers: found none"):
         summarised(tmp_path, {})
+
+
+def test_the_page_computes_no_statistics():
+    for file in Path(report.__file__).parent.rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) (crosslens\.stats|scipy|sklearn)", file.read_text(), re.M), (
+            file
+        )
+
+
+def test_what_is_significant_follows_the_level_of_the_study(told_study, tmp_path):
+    layers = {}
+    for site in ("2", "4"):
+        layer_summary(**told_study[0].layer(site), out=layers.setdefault(site, tmp_path / f"{site}.json"))
+    given = with_files(told_study[1], summary=summarised(tmp_path, layers, level=0.001))
+    build_report(**given, out=tmp_path / "index.html")
+    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert {row[11][0] for row in page.tables["gender"][1:]} == {"no more than chance"}
+    assert "categories differ from .5 (q < .001)" in page.text
 
 
 def test_numbers_in_words():

@@ -45,7 +45,7 @@ def build_report(
     modules = sorted((member(SECTIONS, name) for name in sections), key=lambda module: module.ORDER)
     asked = [(module, module.section(results)) for module in modules]
     made = [(module, section) for module, section in asked if section is not None]
-    terms = {anchor: term for module, _ in made for anchor, term in module.TERMS.items()}
+    terms = {anchor: term for _, section in made for anchor, term in section.terms.items()}
     findings = [finding for _, section in made for finding in section.findings]
     shown = [section for module, section in made if module.ORDER < LAST]
     shown.append(definitions(terms, words))

@@ -78,3 +78,5 @@ class Section:
     body: Sequence[Any]
     """Pieces of markup."""
     findings: Sequence[Finding] = field(default_factory=list)
+    terms: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """What it links of the definitions: anchor -> (term, definition with fields of crosslens.report.words)."""

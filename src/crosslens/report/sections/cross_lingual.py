@@ -32,7 +32,7 @@ def section(results: Results) -> Section | None:
     else:
         return None
     heading = "Do the languages share their gendered features?"
-    return Section("cross-lingual", "Both languages", heading, body, findings)
+    return Section("cross-lingual", "Both languages", heading, body, findings, terms=TERMS)
 
 
 def _body(records: list[Record], results: Results) -> list[Any]:

@@ -50,7 +50,7 @@ def section(results: Results) -> Section:
             tag("ul", *(tag("li", line) for line in agreement)),
         ]
     body += [tag("h3", "Quarantine"), *_quarantine(summary("quarantine"), of)]
-    return Section("data", "Data", "Data", body)
+    return Section("data", "Data", "Data", body, terms=TERMS)
 
 
 def _counted(gender: str | None) -> Column:

@@ -46,7 +46,7 @@ def section(results: Results) -> Section | None:
         tag("p", words + colour),
         *(details(group["title"], _shown_cards(group, nothing), is_open=group["open"]) for group in shown),
     ]
-    return Section("features", "Features", heading, body)
+    return Section("features", "Features", heading, body, terms=TERMS if gender else {})
 
 
 def _sources(rankings: dict[str, Path], examples: dict[str, Path]) -> "dict[str, list[Examples]]":

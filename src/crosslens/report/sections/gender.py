@@ -45,7 +45,7 @@ def section(results: Results) -> Section | None:
     ]
     if probes:
         findings.append(probes_finding(probes, results.words["units"]))
-    return Section("gender", "Gender", "Features that tell female from male", body, findings)
+    return Section("gender", "Gender", "Features that tell female from male", body, findings, terms=TERMS)
 
 
 def _effects(gender: list[Record], results: Results) -> list[Any]:

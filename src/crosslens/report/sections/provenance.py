@@ -9,7 +9,6 @@ from crosslens.report.table import Column, table, text
 from crosslens.summary.names import corpus_name, site_name
 
 ORDER = 1000
-TERMS: dict[str, tuple[str, str]] = {}
 
 
 def section(results: Results) -> Section:

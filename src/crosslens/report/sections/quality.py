@@ -84,7 +84,7 @@ def section(results: Results) -> Section | None:
         results.shown("quality"),
         *_training(results),
     ]
-    return Section("quality", "Quality", "Quality of the dictionaries", body, [finding(saes)])
+    return Section("quality", "Quality", "Quality of the dictionaries", body, [finding(saes)], terms=TERMS)
 
 
 def _columns() -> list[Column]:

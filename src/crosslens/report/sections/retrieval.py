@@ -48,7 +48,9 @@ def section(results: Results) -> Section | None:
         ),
     ]
     findings = [finding(retrieval, cka, units)]
-    return Section("retrieval", "Translations", "Do captions lie beside their translations?", body, findings)
+    return Section(
+        "retrieval", "Translations", "Do captions lie beside their translations?", body, findings, terms=TERMS
+    )
 
 
 def _uncentred(row: Record) -> Any:

@@ -36,7 +36,7 @@ def section(results: Results) -> Section | None:
         body, findings = [missing("Not measured: this study generates no captions.")], []
     else:
         return None
-    return Section("stereotype", "Stereotypes", heading, body, findings)
+    return Section("stereotype", "Stereotypes", heading, body, findings, terms=TERMS)
 
 
 def _body(records: Stereotype, results: Results) -> list[Any]:

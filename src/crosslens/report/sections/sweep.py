@@ -29,7 +29,7 @@ def section(results: Results) -> Section | None:
     sweeps = results.files.get("sweep", {})
     keys = sorted(sweeps, key=lambda key: site_order(key.rpartition("/")[2]))
     body = [_sweep(key, Document(sweeps[key], "sweep"), results) for key in keys]
-    return Section("sweep", "Sweeps", "Sweeps of settings", body) if body else None
+    return Section("sweep", "Sweeps", "Sweeps of settings", body, terms=TERMS) if body else None
 
 
 def _sweep(key: str, doc: Document, results: Results) -> Markup:

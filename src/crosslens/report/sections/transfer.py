@@ -61,7 +61,14 @@ def section(results: Results) -> Section | None:
         )
         body.append(_group(CONDITIONS.get(condition, condition), rows, angles, is_open=i == 0))
     found = finding(transfer, directions, results.words["units"], results.level)
-    return Section("transfer", "Gender across languages", "Gender across languages, per layer", body, [found])
+    return Section(
+        "transfer",
+        "Gender across languages",
+        "Gender across languages, per layer",
+        body,
+        [found],
+        terms=TERMS,
+    )
 
 
 def _group(title: str, records: list[Record], directions: list[Record], *, is_open: bool) -> Markup:
