@@ -1,5 +1,4 @@
 from crosslens.report.build import build_report
-from crosslens.report.pictures import placed
 from crosslens.store.job import Job
 
 job = Job(snakemake)
@@ -7,7 +6,7 @@ job.run(
     lambda out: build_report(
         **job.params,
         files=job.by_kind("corpus", "language", "site"),
-        figures=placed(job.inputs),
+        figures=job.files_by(".png", "corpus", "site"),
         out=out["page"],
     )
 )

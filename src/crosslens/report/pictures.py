@@ -4,7 +4,6 @@ import base64
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from crosslens.errors import InputError
 from crosslens.summary.names import corpus_name, site_name
@@ -22,17 +21,6 @@ class Picture:
     height: int
     caption: str
     alt: str
-
-
-def placed(inputs: list[dict[str, Any]]) -> dict[str, Path]:
-    """Name to file of the pictures among a job's inputs (see store.job), as `load_pictures` takes them."""
-    found = {}
-    for entry in inputs:
-        place = [entry["wildcards"][name] for name in ("corpus", "site") if name in entry["wildcards"]]
-        for file in entry["files"]:
-            if file.endswith(".png"):
-                found["/".join([*place, Path(file).stem])] = Path(entry["path"], file)
-    return found
 
 
 def load_pictures(
