@@ -105,5 +105,3 @@ rule verify:
 
 onstart:
     register_checkout(store)
-    file_digests.save()
-    code_digests.save()

@@ -1,4 +1,5 @@
 # Every helper that the rules use. Nothing here or below may import torch: each cluster job reads this file.
+import atexit
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from crosslens.store.digests import FileDigests
 from crosslens.store.fingerprint import remember_in
 from crosslens.store.maintenance import register_checkout
 from crosslens.store.store import Store
-from crosslens.study import Study, validate
+from crosslens.study.settings import load_yaml, validate
+from crosslens.study.study import Study
 from snakemake.exceptions import WorkflowError
 
 # Idle OpenMP threads must sleep, not spin, or two jobs on one box slow each other down severalfold.
@@ -43,9 +45,12 @@ def read_study(name):
 # What config/config.yaml and --config say together; the latter gives a lone name as a string.
 if isinstance(config.get("run"), str):
     config["run"] = [config["run"]]
-told(lambda: validate(config, Path("config/config.yaml"), SCHEMAS / "config.schema.yaml"))
+told(lambda: validate(config, Path("config/config.yaml"), load_yaml(SCHEMAS / "config.schema.yaml")))
 store, table = Store(), Table(Studies(read_study))
-file_digests, code_digests = FileDigests(store.own / "files.json"), remember_in(store.own)
+file_digests, code_digests = FileDigests(store.own / "files.json"), remember_in(*store.roots)
+# When this process ends, whatever it was started for: dry runs read sources and files too.
+for memory in (file_digests, code_digests):
+    atexit.register(memory.save)
 
 
 def place_of(wildcards):

@@ -24,7 +24,7 @@ from crosslens.planning.show import as_text
 from crosslens.planted.source import write_source
 from crosslens.sae.training import train_saes
 from crosslens.store.digests import FileDigests
-from crosslens.study import Study
+from crosslens.study.study import Study
 from crosslens.tables.tokens import read_tokens
 
 ROOT = Path(__file__).parents[1]
@@ -386,7 +386,7 @@ def test_names_are_read_and_only_labelled_images_are_probed(tmp_path, monkeypatc
     (tmp_path / "names.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
     named = Study("names", tmp_path, SCHEMA, FileDigests(tmp_path / "files.json"))
     counts = make_plan(named, load_rates()).counts["en"]
-    assert len(counts.all) == named.n_rows and counts.pictures == 0
+    assert len(counts.all) == named.source.n_rows and counts.pictures == 0
     assert "not fetched yet" in counts.basis
     assert 0 < counts.labelled < counts.images and counts.hidden == counts.images - counts.labelled >= 100
 

@@ -2,14 +2,21 @@
 
 import copy
 import re
+import subprocess
+import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import yaml
 
 from crosslens.errors import InputError
+from crosslens.sae.settings import Settings
 from crosslens.store.digests import FileDigests
-from crosslens.study import Study, load_yaml
+from crosslens.study import sources
+from crosslens.study.document import documented, keys, read_schema
+from crosslens.study.settings import TRAINING, load_yaml, study_schema, validate
+from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[1]
 SCHEMAS = ROOT / "workflow/schemas"
@@ -130,7 +137,7 @@ BAD = [
     ("splits.train", 0, ["key splits.train: found 0"]),
     ("source.captions", "nowhere.csv", ["key source.captions: found nothing at nowhere.csv"]),
     ("source.images", "nowhere", ["key source.images: found nothing at nowhere"]),
-    ("source", {}, ["key source: found neither", "exactly one of captions or planted"]),
+    ("source", {}, ["key source: found neither", "exactly one of captions or names or planted"]),
     ("source.planted", {"images": 3}, ["key source: found captions and planted", "exactly one of"]),
     ("model.dtype", "float64", ["key model.dtype: found 'float64'", "float32", "bfloat16", "float16"]),
     ("model.id", "package:gpt-9", ["package:gpt-9", "package:gemma-3-270m"]),
@@ -184,8 +191,9 @@ def test_an_unknown_study_is_told_with_those_that_exist(study):
 
 def test_an_unknown_key_of_the_main_config_is_told(tmp_path):
     (tmp_path / "config.yaml").write_text("run: [planted]\nstores: x\n")
+    document = load_yaml(tmp_path / "config.yaml")
     with pytest.raises(InputError, match="found unknown key stores; expected one of run, studies"):
-        load_yaml(tmp_path / "config.yaml", SCHEMAS / "config.schema.yaml")
+        validate(document, tmp_path / "config.yaml", load_yaml(SCHEMAS / "config.schema.yaml"))
 
 
 def test_defaults_are_filled_in_and_not_shared(study):
@@ -248,12 +256,12 @@ def test_parts_are_blocks_of_rows_and_know_only_their_own(study, tmp_path):
 
 
 def test_the_models_identity_follows_its_files_and_not_its_words_or_place(study, tmp_path):
-    before = study().model_identity
+    before = study().model.identity
     (tmp_path / "resources/model/README.md").write_text("other words")
     settings = changed("model.id", str(tmp_path / "resources/model"))
-    assert study().model_identity == study(settings).model_identity == before
+    assert study().model.identity == study(settings).model.identity == before
     (tmp_path / "resources/model/model.safetensors").write_text("other weights")
-    assert study().model_identity != before
+    assert study().model.identity != before
 
 
 def test_a_hub_model_is_known_by_name_and_revision(study):
@@ -261,59 +269,128 @@ def test_a_hub_model_is_known_by_name_and_revision(study):
     first, other = (
         study(changed("model", {"id": "google/gemma-3-4b-it", "revision": commit})) for commit in commits
     )
-    assert first.depth is None
+    assert first.model.depth is None
     assert (
-        first.model_identity["name"] == "google/gemma-3-4b-it"
-        and first.model_identity["revision"] == commits[0]
+        first.model.identity["name"] == "google/gemma-3-4b-it"
+        and first.model.identity["revision"] == commits[0]
     )
-    assert other.model_identity != first.model_identity
+    assert other.model.identity != first.model.identity
     for moving in ({}, {"revision": "main"}):
         unpinned = study(changed("model", {"id": "google/gemma-3-4b-it", **moving}))
         with pytest.raises(InputError, match=r"model\.revision.*pin it"):
-            _ = unpinned.model_identity
+            _ = unpinned.model.identity
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config/studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_shipped_studies_fit_the_schema(path):
-    load_yaml(path, SCHEMAS / "study.schema.yaml")
-
-
-def keys(schema, prefix=""):
-    """Every documented key of a schema, with its schema."""
-    for name, inner in schema.get("properties", {}).items():
-        yield f"{prefix}{name}", inner
-        yield from keys(inner, f"{prefix}{name}.")
+    document = load_yaml(path)
+    validate(document, path, study_schema(SCHEMAS / "study.schema.yaml", document))
 
 
 @pytest.mark.parametrize("name", ["config", "study"])
 def test_the_readme_documents_every_key_with_its_default(name):
-    schema = yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text())
-    readme = (ROOT / "config/README.md").read_text()
-    rows = dict(re.findall(r"^\| `([\w.]+)` \|(.*)\|$", readme, re.MULTILINE))
-    for key, inner in keys(schema):
+    readme = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w.\[\]]+)` \|(.*)\|$", readme, re.MULTILINE))
+    for key, inner, required in keys(read_schema(SCHEMAS, name)):
         assert key in rows, f"{key} has no row in config/README.md"
         default = inner.get("default")
         if default not in (None, {}) and not isinstance(default, list | bool):
             assert f"`{default}`" in rows[key], f"{key}: its default {default} is not in config/README.md"
+        assert ("**required**" in rows[key]) == required, key
         if "properties" not in inner:
             assert len(rows[key].split("|")[-1].strip()) > 3, f"{key} is not explained in config/README.md"
 
 
 def test_the_readme_documents_no_key_that_is_not_there():
-    known = {
-        key
-        for name in ("config", "study")
-        for key, _ in keys(yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text()))
-    }
-    readme = (ROOT / "config/README.md").read_text()
-    assert set(re.findall(r"^\| `([\w.]+)` \|", readme, re.MULTILINE)) <= known
+    known = {key for name in ("config", "study") for key, _, _ in keys(read_schema(SCHEMAS, name))}
+    readme = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([\w.\[\]]+)` \|", readme, re.MULTILINE)) == known
+
+
+def test_the_readme_says_what_the_schemas_say():
+    """`python -m crosslens.study.document` writes it."""
+    readme = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    assert documented(readme, SCHEMAS) == readme
 
 
 @pytest.mark.parametrize("name", ["config", "study"])
 def test_every_key_has_a_description_and_is_closed(name):
-    schema = yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text())
-    for key, inner in [("", schema), *keys(schema)]:
+    schema = read_schema(SCHEMAS, name)
+    for key, inner in [("", schema), *((key, inner) for key, inner, _ in keys(schema))]:
         if "properties" in inner:
             assert inner.get("additionalProperties") is False, f"{key} takes unknown keys"
         if key:
             assert inner.get("description"), f"{key} has no description"
+            assert inner.keys() <= KEYWORDS, f"{key}: a comma in its description wants quotes"
+
+
+KEYWORDS = set(
+    "description type default enum properties required additionalProperties propertyNames minProperties oneOf".split()
+    + "items minItems maxItems uniqueItems minLength pattern minimum maximum exclusiveMinimum exclusiveMaximum".split()
+)
+"""Of JSON Schema, as far as the schemas use them."""
+
+
+def test_settings_of_training_are_those_of_the_library_and_each_can_be_set(study):
+    own = load_yaml(SCHEMAS / "study.schema.yaml")["properties"]["sae"]["properties"]
+    assert TRAINING.keys() == {field.name for field in fields(Settings)} - {"transcoder"}
+    assert TRAINING.keys() <= own.keys()
+    assert not [name for name in TRAINING if "default" in own[name]], "typed twice"
+    assert Settings.from_dict(study().training) == Settings()
+    chosen = {"l0_weight": 2.0, "betas": [0.8, 0.9], "matryoshka_fractions": [0.5, 1], "train_tokens": 64}
+    assert Settings.from_dict(study(changed("sae", chosen)).training) == Settings.from_dict(chosen)
+
+
+SHELF = """
+from crosslens.study.sources.base import Source
+
+SETTINGS = {"shelf": {"description": "Books of a shelf.", "type": "object", "additionalProperties": False,
+                      "properties": {"books": {"description": "How many.", "type": "integer", "default": 5}}}}
+
+class Shelf(Source):
+    kind = "books"
+
+    @property
+    def n_rows(self):
+        return self.settings["books"]
+
+    def block_identity(self, first, last, language):
+        return ["shelf", first, min(last, self.n_rows)]
+
+SOURCE = Shelf
+"""
+
+
+def test_a_source_is_one_file(study, tmp_path):
+    """Its keys are checked, completed and documented with the others, and only it is asked."""
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources/shelf.py").write_text(SHELF)
+    sources.__path__.append(str(tmp_path / "sources"))
+    try:
+        settings = changed("activations.part_rows", 3) | {"source": {"shelf": {}}}
+        found = study(settings)
+        assert found.parts == ["0000", "0001"] and found.block_identity("0001", "en") == ["shelf", 4, 5]
+        assert found.source.kind == "books" and found.source.places("results/mine/books") == {
+            "captions": "results/mine/books/captions.csv",
+            "images": None,
+        }
+        with pytest.raises(
+            InputError, match="key source.shelf: found unknown key pages; expected one of books"
+        ):
+            study(settings | {"source": {"shelf": {"pages": 1}}})
+        with pytest.raises(InputError, match="key source: found unknown key columns; expected one of shelf"):
+            study(settings | {"source": {"shelf": {}, "columns": {}}})
+        assert "| `source.shelf.books` | integer | `5` | How many. |" in documented(
+            (ROOT / "config/README.md").read_text(encoding="utf-8"), SCHEMAS
+        )
+    finally:
+        sources.__path__.remove(str(tmp_path / "sources"))
+        sys.modules.pop("crosslens.study.sources.shelf", None)
+
+
+def test_a_study_is_read_without_anything_heavy():
+    code = "import sys, crosslens.study.study, crosslens.registry as r\n"
+    code += "[r.member('crosslens.study.sources', name) for name in r.names('crosslens.study.sources')]\n"
+    code += "print(*{'numpy', 'torch', 'zarr', 'PIL', 'pandas', 'scipy'} & sys.modules.keys())"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == ""

@@ -14,9 +14,10 @@ from crosslens.artifacts import recipes
 from crosslens.artifacts.table import Studies, Table
 from crosslens.store.digests import FileDigests
 from crosslens.store.fingerprint import closure
-from crosslens.study import Study
+from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[2]
+ARCHITECTURES = "crosslens.sae.architectures."
 FIGURES = {"draw_layer_figures", "draw_gender_layer_figures", "draw_study_figures", "draw_gender_figures"}
 
 
@@ -98,6 +99,44 @@ def test_a_comment_or_docstring_never_reruns_anything(change):
         module.write_text(f"# a comment\n{lines}\n# another\n", encoding="utf-8")
         (module.parent / f".{module.name}.swp").write_text("what an editor leaves")
     assert change.work() == {} and change.work("mini") == {}
+
+
+def test_members_of_open_packages_that_a_study_does_not_use_are_in_none_of_its_keys(change):
+    """`toy` and `mini` train topk on a model of another family."""
+    library = change.code()
+    for unused in ("models/adapters/qwen.py", "models/adapters/gpt.py", "sae/architectures/gated.py"):
+        with (library / unused).open("a") as file:
+            file.write("\nUNUSED = 1\n")
+    for new in ("models/adapters/new.py", "sae/architectures/new.py"):
+        (library / new).write_text('@register("new")\nclass New: pass\n\nREADS = ("new",)\n')
+    assert change.work() == {} and change.work("mini") == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "first"), [("models/adapters/gemma.py", "extract"), ("sae/architectures/topk.py", "train_saes")]
+)
+def test_those_that_it_uses_are(change, file, first):
+    change.edit(file)
+    assert first in change.work()
+    assert ("extract" in change.work()) == (first == "extract")
+
+
+def test_an_sae_of_a_sweep_has_the_code_of_its_own_architecture(change):
+    change.settings(sweep={"architecture": ["topk", "gated", "matryoshka"], "k": [4]})
+    table = change._table()
+    closures = {
+        w.get("variant", "own"): {
+            name.rsplit(".", 1)[1] for name in table.code(kind, w).modules if ARCHITECTURES in name
+        }
+        for kind, w in table.everything("toy")
+        if kind in ("sae", "swept_sae")
+    }
+    assert closures == {
+        "own": {"base", "topk"},
+        "topk-k_4": {"base", "topk"},
+        "gated": {"base", "gated", "relu"},
+        "matryoshka-k_4": {"base", "batchtopk", "matryoshka"},
+    }
 
 
 def test_editing_sae_code_retrains_and_what_follows(change):

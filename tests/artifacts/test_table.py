@@ -10,7 +10,7 @@ import yaml
 from crosslens.artifacts.kinds import wildcards_of
 from crosslens.artifacts.table import Studies, Table
 from crosslens.store.digests import FileDigests
-from crosslens.study import Study
+from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted(file.stem for file in (ROOT / "config/studies").glob("*.yaml"))

@@ -426,7 +426,7 @@ def train_dense(start: TrainState, stream: Iterator[Tensor], *, steps: int) -> D
     """
     config = start.model.config
     named = {name: value.detach().clone().requires_grad_() for name, value in start.model.named_parameters()}
-    W_enc, W_dec, b_enc, b_dec = (named[name] for name in ("W_enc", "W_dec", "b_enc", "b_dec"))
+    W_enc, W_dec, b_enc, b_dec = (named[name] for name in ("encoder_rows", "W_dec", "b_enc", "b_dec"))
     optimizer = torch.optim.Adam(named.values(), lr=config.lr, betas=config.betas)
     silent = torch.zeros(config.d_sae, dtype=torch.int64, device=b_enc.device)
     dead_in_all = 0

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from crosslens.memory import memory_kept
 from crosslens.sae.io import IDENTITY, save_sae
-from crosslens.sae.settings import ARCHITECTURES, PENALISED, Settings
+from crosslens.sae.settings import ARCHITECTURES, Settings, reads
 from crosslens.sae.step import fresh_state, normalisations, train_step
 
 BATCH = 1024
@@ -120,7 +120,9 @@ class Trained(NamedTuple):
 
 def train_ours(task: Task, architecture: str, coefficient: float | None = None) -> Trained:
     """Train by `train_step`; `coefficient` is that of the architecture's penalty, None: its default."""
-    penalty = {} if coefficient is None else {PENALISED[architecture]: coefficient}
+    penalty = (
+        {} if coefficient is None else {"l1" if "l1" in reads(architecture) else "l0_weight": coefficient}
+    )
 
     def prepared(steps: int) -> tuple[Settings, Callable[[], Any]]:
         tokens = BATCH * steps
@@ -231,7 +233,7 @@ def at_l0(k: int, first: float, train: Callable[[float], Trained]) -> Trained:
 
 def compare(task: Task, architecture: str) -> dict[str, Any]:
     """Both trainers' runs of one architecture, and by how much ours is above."""
-    if PENALISED.get(architecture) == "l1":
+    if "l1" in reads(architecture):
         ours = at_l0(task.k, (2 * task.k) ** -0.5, lambda c: train_ours(task, architecture, c))
     else:
         ours = train_ours(task, architecture)

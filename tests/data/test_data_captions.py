@@ -9,6 +9,8 @@ from data_tables import HEADER, people, write_csv
 from crosslens.data.captions import read_rows
 from crosslens.errors import InputError
 
+BOTH = ("en", "ar")
+
 
 @pytest.fixture
 def table(tmp_path):
@@ -20,35 +22,38 @@ def table(tmp_path):
 
 def test_a_row_is_read_as_it_is_written(table):
     text = '  A woman, with a "hat"\nand a dog. '
-    rows = read_rows(table([["a", text, "امرأة", "F", "nurse"]]))
+    rows = read_rows(table([["a", text, "امرأة", "F", "nurse"]]), BOTH)
     assert rows == [(1, "a#0", "a", {"en": text, "ar": "امرأة"}, "female", "nurse", None)]
 
 
 def test_other_column_names_without_gender_and_category(table):
-    rows = read_rows(table([["a.jpg", "x", "س"]], ("image", "en_caption", "ar_caption")))
+    rows = read_rows(table([["a.jpg", "x", "س"]], ("image", "en_caption", "ar_caption")), BOTH)
     assert rows[0].image_id == "a.jpg" and rows[0].captions == {"en": "x", "ar": "س"}
     assert rows[0].gender is None and rows[0].category == ""
 
 
 def test_columns_mapping_reads_other_languages(table):
     path = table([["a", "une femme", "sie"]], ("image_id", "fr", "german text"))
-    assert read_rows(path, {"fr": "fr", "de": "german text"})[0].captions == {"fr": "une femme", "de": "sie"}
-    assert read_rows(path, {"fr": "fr", "de": "german text"}, ["de"])[0].captions == {"de": "sie"}
+    assert read_rows(path, ["fr", "de"], {"fr": "fr", "de": "german text"})[0].captions == {
+        "fr": "une femme",
+        "de": "sie",
+    }
+    assert read_rows(path, ["de"], {"fr": "fr", "de": "german text"})[0].captions == {"de": "sie"}
 
 
 def test_only_the_wanted_languages_are_needed(table):
     path = table([["a", "x"]], ("image_id", "english_prompt"))
-    assert read_rows(path, languages=["en"])[0].captions == {"en": "x"}
+    assert read_rows(path, ["en"])[0].captions == {"en": "x"}
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_tolerated(tmp_path):
     path = tmp_path / "captions.csv"
     path.write_bytes("\ufeffimage_id,english_prompt,arabic_prompt\r\na,x,س\r\n\r\n".encode())
-    assert [row.image_id for row in read_rows(path)] == ["a"]
+    assert [row.image_id for row in read_rows(path, BOTH)] == ["a"]
 
 
 def test_five_captions_of_an_image_are_five_samples(table):
-    rows = read_rows(table(people(2, captions=5)))
+    rows = read_rows(table(people(2, captions=5)), BOTH)
     assert [row.sample_id for row in rows[:5]] == [f"img_00000#{k}" for k in range(5)]
     assert [row.row for row in rows] == list(range(1, 11))
 
@@ -60,12 +65,12 @@ def test_five_captions_of_an_image_are_five_samples(table):
     + [(w, "unknown") for w in ("unknown", "U", "", " ")],
 )
 def test_spellings_of_gender(table, written, gender):
-    assert read_rows(table([["a", "x", "س", written, ""]]))[0].gender == gender
+    assert read_rows(table([["a", "x", "س", written, ""]]), BOTH)[0].gender == gender
 
 
-def refusal(path, *args, **kwargs):
+def refusal(path, languages=BOTH, columns=None):
     with pytest.raises(InputError) as caught:
-        read_rows(path, *args, **kwargs)
+        read_rows(path, languages, columns)
     assert str(path) in str(caught.value) or path.name in str(caught.value)
     return str(caught.value)
 
@@ -122,11 +127,12 @@ def test_sample_ids_must_be_unique(table):
 
 
 def test_a_language_without_captions_is_refused(table):
-    assert "'fr'" in refusal(table([ROW]), None, ["en", "fr"])
+    assert "'fr_caption' with the captions of language 'fr'" in refusal(table([ROW]), ["en", "fr"])
+    assert "language 'fr'" in refusal(table([ROW]), ["en", "fr"], {"en": "english_prompt"})
 
 
 def test_a_named_column_that_is_missing_is_refused(table):
-    message = refusal(table([ROW]), {"en": "english"}, ["en"])
+    message = refusal(table([ROW]), ["en"], {"en": "english"})
     assert "'english'" in message and "english_prompt" in message
 
 

@@ -149,7 +149,7 @@ def test_shipped_lexicons_name_their_source_and_match_their_own_words(name):
     )
     lexicon = LEXICON[name]
     entries = [entry for listed in lexicon.entries.values() for entry in listed]
-    assert all(lexicon.gender_of(entry.written) == entry.gender for entry in entries)
+    assert all(lexicon.gender_of(entry.letters) == entry.gender for entry in entries)
     shown = f"{len(lexicon)} ({sum(e.gender == 'female' for e in entries)} / {sum(e.gender == 'male' for e in entries)})"
     assert f"| {shown} |" in (LEXICONS / "README.md").read_text()
 

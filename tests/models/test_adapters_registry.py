@@ -1,6 +1,10 @@
 """A family that crosslens does not know: what the error says, and that doing so is enough."""
 
+import ast
+import subprocess
+import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,11 +14,17 @@ from tiny_families import save, smollm2_tokenizer
 
 from crosslens.errors import InputError
 from crosslens.models import adapters
-from crosslens.models.adapters import ADAPTERS, Llama, adapter_for, register
+from crosslens.models.adapters import adapter_for, known_adapter, register
+from crosslens.models.adapters.llama import Llama
+from crosslens.models.families import ADAPTERS as FAMILIES
+from crosslens.models.families import model_types
 from crosslens.models.hooks import capture, edit
 from crosslens.models.inputs import build_inputs
 from crosslens.models.load import load_model
 from crosslens.models.sites import KINDS, Site
+from crosslens.registry import files
+
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def save_family(folder, kind, config, **settings):
@@ -26,10 +36,7 @@ def save_family(folder, kind, config, **settings):
 @pytest.fixture
 def registry(monkeypatch):
     """What a test registers is forgotten again."""
-    known = dict(ADAPTERS)
-    yield
-    ADAPTERS.clear()
-    ADAPTERS.update(known)
+    monkeypatch.setattr(adapters, "_REGISTERED", dict(adapters._REGISTERED))
 
 
 def check(loaded, samples):
@@ -66,13 +73,64 @@ def test_the_docstrings_example_in_a_file_is_enough(tmp_path, registry, samples_
     check(loaded, samples_of(loaded))
 
 
-@pytest.mark.parametrize(("text", "found"), [(None, "no file"), ("x = 1", "no adapter registered")])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (None, "no file"),
+        ("x = 1", "no adapter registered"),
+        ("from crosslens.models.adapters.qwen import Qwen2", "no adapter registered"),
+    ],
+)
 def test_a_file_that_declares_nothing_is_named(tmp_path, registry, text, found):
     file = tmp_path / "mine.py"
     if text is not None:
         file.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=f"mine.py: found {found}"):
         adapters.declare(file)
+
+
+def test_what_the_user_registers_stays_when_the_file_of_that_family_is_read(monkeypatch):
+    monkeypatch.setattr(adapters, "_REGISTERED", {})
+    for module in ("qwen", "llama"):
+        monkeypatch.delitem(sys.modules, f"crosslens.models.adapters.{module}", raising=False)
+
+    @register("llama")
+    class Mine(Llama):
+        pass
+
+    assert known_adapter("mistral").__module__ == "crosslens.models.adapters.llama"
+    assert known_adapter("llama") is Mine
+    assert known_adapter("qwen2").__name__ == "Qwen2" and known_adapter("nobodys") is None
+
+
+def test_only_the_file_of_the_models_family_is_imported():
+    code = (
+        "import sys; from crosslens.models.adapters import adapter_for; adapter_for('gemma3', 'here');"
+        "print([name for name in sys.modules if name.startswith('crosslens.models.adapters.')])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "['crosslens.models.adapters.base', 'crosslens.models.adapters.gemma']"
+
+
+def test_families_are_known_by_what_their_files_register_and_nothing_is_imported():
+    code = (
+        "import sys; from crosslens.models.families import family_of, model_types; print(family_of({'model_type': 'qwen2_vl'}),"
+        "family_of({'model_type': 'olmo2'}), family_of({}), *(name for name in ('torch', 'transformers') if name in sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["crosslens.models.adapters.qwen", "None", "None"]
+    for model_type, family in model_types().items():
+        assert adapter_for(model_type, "here").__module__ == f"crosslens.models.adapters.{family}"
+
+
+def test_the_readme_names_the_families():
+    """In the words that their files begin with."""
+    first_lines = [
+        ast.get_docstring(ast.parse(file.read_text())).splitlines()[0] for file in files(FAMILIES).values()
+    ]
+    assert (
+        "Families: " + ", ".join(line.removesuffix(".") for line in first_lines) + ";" in README.read_text()
+    )
 
 
 def test_a_family_that_scales_what_it_adds(tmp_path, registry, samples_of):
@@ -106,11 +164,11 @@ def test_a_family_that_scales_what_it_adds(tmp_path, registry, samples_of):
 def test_a_llava_around_another_language_model_is_refused(load_family):
     loaded = load_family("gemma3")
     with pytest.raises(InputError, match="LLaVA with the language model 'gemma3_text'"):
-        ADAPTERS["llava"](loaded.model, loaded.processor, loaded.tokenizer)
+        adapter_for("llava", "here")(loaded.model, loaded.processor, loaded.tokenizer)
 
 
 def test_a_llava_that_sees_pictures_at_many_sizes_is_refused(load_family, monkeypatch):
     loaded = load_family("llava")
     monkeypatch.setattr(loaded.model.config.vision_config, "model_type", "pixtral")
     with pytest.raises(InputError, match="LLaVA with the image encoder 'pixtral'"):
-        ADAPTERS["llava"](loaded.model, loaded.processor, loaded.tokenizer)
+        adapter_for("llava", "here")(loaded.model, loaded.processor, loaded.tokenizer)

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM
 
 from crosslens.errors import InputError
+from crosslens.models.families import family_of, gguf_config
 from crosslens.models.gguf import convert, prepare_model
 from crosslens.models.load import load_model
 from crosslens.models.packages import PACKAGED, PackagedModel, packaged, parts
@@ -239,6 +240,15 @@ def converted(request, tmp_path_factory):
     return request.param, model, file, folder / "tiny"
 
 
+def test_the_family_is_known_before_the_model_is_made(converted, tmp_path):
+    architecture, _, file, folder = converted
+    config = json.loads((folder / "config.json").read_text())
+    assert gguf_config(file) == {"model_type": architecture}
+    assert family_of(gguf_config(file)) == family_of(config) is not None
+    (tmp_path / "other.gguf").write_bytes(b"GGUF" + bytes(40))
+    assert gguf_config(tmp_path / "other.gguf") == {}
+
+
 @pytest.mark.parametrize("architecture", MODELS)
 @pytest.mark.parametrize("kind", ["F32", "F16", "BF16"])
 def test_logits_are_those_of_the_model_to_the_bit(architecture, kind, tmp_path):
@@ -415,8 +425,7 @@ def test_a_package_is_unpacked_with_its_terms(converted, tmp_path, monkeypatch, 
         notices=("TERMS",),
         sha256=hashlib.sha256(data).hexdigest(),
         terms="one has to be good",
-        n_layers=2,
-        d_model=WIDTH,
+        config={},
     )
     monkeypatch.setitem(PACKAGED, "tiny", model)
     out = tmp_path / "model"

@@ -17,7 +17,7 @@ from tiny import D_MODEL, LAYERS, save_tiny_text
 from tiny_families import TEXT_FAMILIES, VISION_FAMILIES
 
 from crosslens.errors import InputError
-from crosslens.models.adapters import Gemma3Text
+from crosslens.models.adapters.gemma import Gemma3Text
 from crosslens.models.load import load_model
 
 MAIN, OLD, WITHOUT_WEIGHTS = "a" * 40, "b" * 40, "c" * 40

@@ -39,8 +39,7 @@ def model(tmp_path, monkeypatch):
         notices=("TERMS",),
         sha256=hashlib.sha256(FIRST + SECOND).hexdigest(),
         terms="be good",
-        n_layers=1,
-        d_model=1,
+        config={},
     )
 
 

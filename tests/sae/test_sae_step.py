@@ -51,7 +51,7 @@ class DenseTopK:
         """FVU, AuxK and the code z (B, F) of raw x."""
         p = self.parameters
         x = (x - self.normalised.centre) * self.normalised.scale
-        pre = ((x - p["b_dec"]) @ p["W_enc"].T + p["b_enc"]).relu()
+        pre = ((x - p["b_dec"]) @ p["encoder_rows"].T + p["b_enc"]).relu()
         z = pre * strongest(pre, K)
         error = x - (z @ p["W_dec"] + p["b_dec"])
         fvu = error.square().sum() / (x - x.mean(0)).square().sum()
@@ -128,8 +128,8 @@ def test_loss_and_gradients_of_other_codes_are_those_of_the_dense_formulas(archi
     generator = torch.Generator().manual_seed(4)
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
-    W_enc, W_dec, b_enc, b_dec = model.encoder, model.W_dec, model.b_enc, model.b_dec
-    pre = ((x - b_dec) @ W_enc.T + b_enc).relu()
+    rows, W_dec, b_enc, b_dec = model.encoder, model.W_dec, model.b_enc, model.b_dec
+    pre = ((x - b_dec) @ rows.T + b_enc).relu()
     if architecture == "topk":
         z = pre * strongest(pre, K)
     else:
@@ -174,7 +174,7 @@ def test_auxk_reaches_encoder_and_decoder_of_dead_features_only():
     dead = torch.arange(D_SAE) >= 70
     error = torch.randn(BATCH, D, generator=torch.Generator().manual_seed(1)).requires_grad_()
     model.aux_loss(x - model.b_dec, error, dead).backward()
-    for gradient in (model.W_enc.grad, model.W_dec.grad, model.b_enc.grad[:, None]):
+    for gradient in (model.encoder_rows.grad, model.W_dec.grad, model.b_enc.grad[:, None]):
         touched = gradient.abs().sum(1) > 0
         assert touched[dead].any() and not touched[~dead].any()
     assert error.grad is None

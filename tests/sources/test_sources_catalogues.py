@@ -109,7 +109,7 @@ def test_every_text_once_the_common_translation_first(tmp_path):
             "c": {"Open the file": "افتح الملف"},
         },
     )
-    found = {message.english: (message.arabic, message.package) for message in read_messages(folder)}
+    found = {message.en: (message.ar, message.package) for message in read_messages(folder)}
     assert found == {"Open the file": ("افتح الملف", "b"), "Display the page": ("اعرض الصفحة", "a")}
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from crosslens.data.labels import gendered_spans, label, load_lexicon
+from crosslens.data.languages import language_of
 from crosslens.data.masked import masked_text
 from crosslens.data.splits import assign_splits, keep_together
-from crosslens.data.words import normalise
 from crosslens.sources.emoji_names import emoji_names, image_id
 
 emoji = pytest.importorskip("emoji", reason="needs the package emoji")
@@ -28,7 +28,7 @@ DETAILS = {
 
 
 def text(name, language):
-    return name.english if language == "en" else name.arabic
+    return name.en if language == "en" else name.ar
 
 
 def masked(name, language, lexicon):
@@ -67,12 +67,12 @@ def test_names_say_what_the_package_says_up_to_punctuation(names):
         return re.findall(r"[^\W_]+", text)
 
     for name in names:
-        said = letters(name.english)
+        said = letters(name.en)
         assert said == (["flag"] if name.category == "flag" else []) + letters(
             emoji.EMOJI_DATA[name.emoji]["en"]
         )
-        assert letters(name.arabic) == letters(emoji.EMOJI_DATA[name.emoji]["ar"])
-        assert re.search("[\u0621-\u064a]", name.arabic) and not re.search("[_:]$|__", name.english)
+        assert letters(name.ar) == letters(emoji.EMOJI_DATA[name.emoji]["ar"])
+        assert re.search("[\u0621-\u064a]", name.ar) and not re.search("[_:]$|__", name.en)
 
 
 def test_gender_of_the_sequence_is_that_of_the_english_words(names):
@@ -82,16 +82,16 @@ def test_gender_of_the_sequence_is_that_of_the_english_words(names):
         if name.category not in ("activity", "role", "person", "people"):
             assert name.gender == "unknown"
             continue
-        words = set(re.findall(r"[a-z]+", name.english.casefold()))
+        words = set(re.findall(r"[a-z]+", name.en.casefold()))
         said = {gender for gender, known in WORD.items() if words & known}
         if said:
             assert name.gender == (said.pop() if len(said) == 1 else "unknown"), name
         told[name.gender, bool(words & (WORD["female"] | WORD["male"]))] += 1
     assert told["female", True] > 600 and told["male", True] > 600
-    wordless = {name.english.split(":")[0] for name in names if name.gender != "unknown"} - {
-        name.english.split(":")[0]
+    wordless = {name.en.split(":")[0] for name in names if name.gender != "unknown"} - {
+        name.en.split(":")[0]
         for name in names
-        if set(re.findall("[a-z]+", name.english)) & (WORD["female"] | WORD["male"])
+        if set(re.findall("[a-z]+", name.en)) & (WORD["female"] | WORD["male"])
     }
     assert wordless == {"Mrs. Claus", "Santa Claus", "mermaid", "merman", "prince", "princess"}
 
@@ -120,7 +120,7 @@ def test_the_lexicons_of_emoji_know_every_word_that_tells_the_gender(names, pair
         tuple(masked(members[gender], language, lexicon) for gender in WORD) for members in pairs.values()
     ]
     unequal = [(female, male) for female, male in left if female != male]
-    known = {normalise(word, language) for word in differ}
+    known = {language_of(language).normalise(word) for word in differ}
     assert all(any(word in side for word in known for side in both) for both in unequal)
     assert len(unequal) <= 0.06 * len(left)
 
@@ -160,20 +160,20 @@ def test_a_pair_differs_in_gender_only(pairs):
     for members in pairs.values():
         female, male = members["female"], members["male"]
         assert (female.category, female.group) == (male.category, male.group)
-        assert female.arabic != male.arabic
-        if female.english.split(":")[0] not in different_role:
-            swapped = re.sub(r"\w+", lambda word: same.get(word[0], word[0]), female.english)
-            assert swapped == male.english
+        assert female.ar != male.ar
+        if female.en.split(":")[0] not in different_role:
+            swapped = re.sub(r"\w+", lambda word: same.get(word[0], word[0]), female.en)
+            assert swapped == male.en
 
 
 def test_tones_of_a_role_are_one_group_and_leave_with_it(names):
-    teachers = {name.english for name in names if name.group == "emoji_1f9d1-200d-1f3eb"}
+    teachers = {name.en for name in names if name.group == "emoji_1f9d1-200d-1f3eb"}
     assert len(teachers) == 18 and {"teacher", "man teacher", "woman teacher: dark skin tone"} <= teachers
     toneless = emoji_names(skin_tones=False)
     assert set(toneless) < set(names) and {name.group for name in toneless} >= {
         name.group for name in names if name.gender != "unknown"
     }
-    assert not any(re.search("skin tone|facing right", name.english) for name in toneless)
+    assert not any(re.search("skin tone|facing right", name.en) for name in toneless)
     assert all(name.unit == name.image_id for name in toneless)
 
 
@@ -223,8 +223,8 @@ def test_splits_by_group_keep_every_pair_whole_and_balanced(names, pairs):
 )
 def test_by_hand(names, sequence, english, arabic, gender, category):
     (name,) = [name for name in names if name.image_id == image_id(sequence)]
-    assert (name.english, name.gender, name.category) == (english, gender, category)
-    assert arabic in (None, name.arabic)
+    assert (name.en, name.gender, name.category) == (english, gender, category)
+    assert arabic in (None, name.ar)
 
 
 def test_the_snakefile_can_afford_it():

@@ -1,4 +1,5 @@
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,10 +49,15 @@ def src(tmp_path):
     return tmp_path
 
 
-def fresh(src, module="crosslens.high.stage"):
-    fingerprint._parsed.cache_clear()
-    closure.cache_clear()
-    return closure(module, src)
+def forget():
+    """What was read of sources in this process."""
+    for function in (fingerprint._file, fingerprint._parsed, fingerprint._beside, closure):
+        function.cache_clear()
+
+
+def fresh(src, module="crosslens.high.stage", *members):
+    forget()
+    return closure(module, members, src)
 
 
 def edited(src, name, old, new):
@@ -143,6 +149,117 @@ def test_circular_imports_end(src):
     assert "crosslens.low" in fresh(src).modules
 
 
+OPEN = {
+    "crosslens/kinds/__init__.py": "from crosslens.kinds import base\n",
+    "crosslens/kinds/base.py": "class Kind: pass\n",
+    "crosslens/kinds/one.py": "from crosslens.kinds.base import Kind\n",
+    "crosslens/kinds/two.py": "import scipy\nfrom crosslens.kinds.one import Kind\n",
+    "crosslens/kinds/three.py": "import crosslens.unused\n",
+}
+FINDS = (
+    'from crosslens.registry import member\n\ndef f(name):\n    return member("crosslens.kinds", name)\n',
+    'from crosslens import registry\n\nKINDS = "crosslens.kinds"\nkind = registry.member(KINDS, "two")\n',
+)
+
+
+@pytest.mark.parametrize("finds", FINDS)
+def test_an_open_package_is_entered_by_the_members_in_use(src, finds):
+    for name, text in {**OPEN, "crosslens/low.py": finds}.items():
+        (src / name).parent.mkdir(exist_ok=True)
+        (src / name).write_text(text)
+
+    def reached(*members):
+        found = fresh(src, "crosslens.high.stage", *(f"crosslens.{name}" for name in members))
+        return {name.removeprefix("crosslens.kinds.") for name in found.modules if ".kinds." in name}, found
+
+    # a member that is built on another brings it along
+    assert reached("kinds.two")[0] == {"base", "one", "two"} and "scipy" in reached("kinds.two")[1].versions
+    # where none is said to be in use, any may be
+    assert (
+        reached()[0] == reached("other.one")[0] == reached("kinds.none")[0] == {"base", "one", "two", "three"}
+    )
+    # of one that is not reached nothing counts
+    assert fresh(src, "crosslens.high.beside", "crosslens.kinds.one") == fresh(src, "crosslens.high.beside")
+    one = reached("kinds.one")
+    assert one[0] == {"base", "one"}
+    (src / "crosslens/kinds/two.py").write_text("UNUSED = 1\n")
+    (src / "crosslens/kinds/four.py").write_text("import torch\n")
+    assert reached("kinds.one") == one
+    (src / "crosslens/kinds/one.py").write_text("USED = 1\n")
+    assert reached("kinds.one") != one
+
+
+def test_a_package_whose_name_is_not_written_out_is_refused(src):
+    (src / "crosslens/low.py").write_text(
+        "from crosslens.registry import member\n\ndef f(x):\n    member(x.y, 'z')\n"
+    )
+    with pytest.raises(ValueError, match=r"crosslens\.low finds members"):
+        fresh(src)
+
+
+@pytest.fixture
+def memory(tmp_path, monkeypatch):
+    """Remember in a folder, as a process that begins does."""
+
+    def begin(*folders):
+        monkeypatch.setattr(fingerprint, "_memory", None)
+        return fingerprint.remember_in(*(tmp_path / folder for folder in folders))
+
+    monkeypatch.setattr(fingerprint, "_memory", None)
+    return begin
+
+
+def unread(monkeypatch):
+    monkeypatch.setattr(fingerprint, "_read", lambda *given: pytest.fail(f"parsed again: {given[0]}"))
+
+
+def test_what_was_parsed_in_one_checkout_is_known_in_another_and_on_another_machine(src, memory, monkeypatch):
+    known = memory("own")
+    before = fresh(src)
+    known.save()
+    copy = shutil.copytree(src / "crosslens", src / "elsewhere/crosslens").parent
+    unread(monkeypatch)
+    memory("other", "own")  # a shared store that is only read
+    assert fresh(copy) == before
+    monkeypatch.undo()
+    memory("own")
+    assert edited(copy, "crosslens/low.py", "x + 1", "x - 1") != before
+
+
+def test_the_same_bytes_under_another_name_are_other_code(src, memory):
+    """Relative imports mean other modules there."""
+    memory("own")
+    text = "from . import beside\n"
+    for name in ("crosslens/high/stage.py", "crosslens/high/__init__.py", "crosslens/low.py"):
+        (src / name).write_text(text)
+    for module in ("crosslens.low", "crosslens.high.stage", "crosslens.high"):
+        remembered = fresh(src, module)
+        fingerprint._memory, known = None, fingerprint._memory
+        assert remembered == fresh(src, module)
+        fingerprint._memory = known
+
+
+def test_a_memory_that_grows_keeps_what_is_still_there(src, memory, monkeypatch):
+    monkeypatch.setattr(fingerprint.CodeMemory, "limit", 8)
+    for number in range(6):
+        known = memory("own")
+        (src / "crosslens/low.py").write_text(f"x = {number}\n")
+        fresh(src)
+        known.save()
+    unread(monkeypatch)
+    memory("own")
+    fresh(src)
+    assert len(memory("own").known) <= 8
+
+
+def test_a_store_that_cannot_be_written_only_costs_time(src, memory):
+    (src / "file").write_text("")
+    known = memory("file/store")
+    before = fresh(src)
+    known.save()
+    assert fresh(src) == before
+
+
 def test_an_unknown_module_is_an_error(src):
     with pytest.raises(ModuleNotFoundError, match=r"crosslens\.nowhere"):
         fresh(src, "crosslens.nowhere")
@@ -166,8 +283,7 @@ def test_a_constant_always_counts_and_words_never(tmp_path_factory, number, word
 
 def test_closures_of_the_stages_hold_only_what_lies_below():
     """A plot in the closure of a training, say, would retrain when the plot changes."""
-    fingerprint._parsed.cache_clear()
-    closure.cache_clear()
+    forget()
     training, extraction = (
         closure(f"crosslens.{name}").modules for name in ("sae.training", "activations.extract")
     )

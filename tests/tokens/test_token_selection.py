@@ -5,7 +5,7 @@ import pytest
 from crosslens.errors import InputError
 from crosslens.models.inputs import Sample, build_inputs
 from crosslens.tokens.describe import describe
-from crosslens.tokens.select import Selection, check_all_found, choose, is_word, selection
+from crosslens.tokens.select import Selection, check_all_found, choose, selection
 
 TEXT = "تحمل المَرْأَةُ ظرفًا للمرأة أمام البيت"
 
@@ -50,44 +50,6 @@ def test_a_word_is_all_its_tokens_in_any_spelling(arabic):
         found = chosen(table, words=(wanted,), roles=("caption",))
         covered = {at for row in found.itertuples() for at in range(row.char_start, row.char_end)}
         assert inside <= covered <= inside | {start - 1 for start, _ in places}, wanted
-
-
-@pytest.mark.parametrize(
-    ("written", "wanted", "language", "same"),
-    [
-        ("أمام", "أم", "ar", False),
-        ("والأم", "أم", "ar", True),
-        ("بِالمَرأةِ", "المرأة", "ar", True),
-        ("للمرأة", "المرأة", "ar", True),
-        ("رجـــل", "رَجُل", "ar", True),
-        ("امرأة", "امرأه", "ar", False),
-        ("ممرضته", "ممرضة", "ar", True),
-        # a door, a laptop, August, a mirror, mister, a girl, a dog, an idea
-        ("باب", "أب", "ar", False),
-        ("لاب", "أب", "ar", False),
-        ("آب", "أب", "ar", False),
-        ("مرآة", "مرأة", "ar", False),
-        ("سيد", "يد", "ar", False),
-        ("وسيده", "يد", "ar", False),
-        ("بنت", "نت", "ar", False),
-        ("كلبها", "لب", "ar", False),
-        ("فكرة", "كرة", "ar", False),
-        ("والكرة", "كرة", "ar", True),
-        ("وكرة", "كرة", "ar", True),
-        ("للأب", "الأب", "ar", True),
-        ("الاب", "أب", "ar", True),
-        ("لرجل", "رجل", "ar", True),
-        ("لامرأة", "امرأة", "ar", True),
-        ("ستحمل", "تحمل", "ar", True),
-        ("بيده", "بيده", "ar", True),
-        ("و", "و", "ar", True),
-        ("the", "he", "en", False),
-        ("Woman's", "woman", "en", True),
-        ("person", "son", "en", False),
-    ],
-)
-def test_whole_words_only(written, wanted, language, same):
-    assert is_word(written, wanted, language) is same
 
 
 def test_positions_count_within_the_roles(arabic):

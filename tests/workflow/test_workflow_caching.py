@@ -75,6 +75,20 @@ def test_a_layer_added_is_extracted_alone_in_one_pass(built):
     assert len({record["object"] for record in built.records()} - old) == 2
 
 
+def test_a_family_and_an_architecture_that_are_not_used_plan_no_job_and_dry_runs_remember(built):
+    """One that is used is seen by the same dry run."""
+    for unused in ("models/adapters/qwen.py", "sae/architectures/gated.py"):
+        built.append(f"src/crosslens/{unused}", "\nUNUSED = 1\n")
+    memory = built.folder / "results/.store"
+    for file in memory.glob("code-*.json"):
+        file.unlink()
+    assert built.planned() == {}
+    assert list(memory.glob("code-*.json"))
+    built.append("src/crosslens/sae/architectures/topk.py", "\nUNUSED = 1\n")
+    work = built.work()
+    assert "train_saes" in work and "extract" not in work
+
+
 def test_early_cutoff_a_refactoring_of_extraction_retrains_nothing_in_the_same_run(built):
     before = built.digests()
     built.append("src/crosslens/activations/plan.py", "\nUNUSED = 1\n")

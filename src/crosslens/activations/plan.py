@@ -13,7 +13,8 @@ from crosslens.errors import InputError
 from crosslens.generation.continuation import encode_samples
 from crosslens.models.inputs import Encoded, Sample
 from crosslens.models.load import LoadedModel
-from crosslens.tables.tokens import ROLES, TokenTable
+from crosslens.tables.roles import ROLES
+from crosslens.tables.tokens import TokenTable
 
 ENCODE_AT_ONCE = 512
 _COLUMNS = ("token_id", "role", "char_start", "char_end")

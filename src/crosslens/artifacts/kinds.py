@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from crosslens.study import Study
+from crosslens.study.study import Study
 
 Wildcards = dict[str, str]
 Need = tuple[str, Wildcards]

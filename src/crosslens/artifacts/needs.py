@@ -9,19 +9,17 @@ from crosslens.artifacts.kinds import At, Need, Wildcards
 
 def model_of(at: At) -> list[Need]:
     """The model that a rule makes of a GGUF file or a package, where there is one."""
-    return [at.need("model", model=at.study.model_name)] if at.study.must_be_prepared else []
+    return [at.need("model", model=at.study.model.name)] if at.study.model.must_be_prepared else []
 
 
 def source_of(at: At) -> list[Need]:
     """The drawn or collected source, where there is one."""
-    if at.study.is_planted:
-        return [at.need("source")]
-    return [at.need("collection")] if at.study.names else []
+    return [at.need(at.study.source.kind)] if at.study.source.kind else []
 
 
 def samples_of(at: At, language: str | None = None) -> Need:
     """The table of one language: of given texts, or of those that the model writes."""
-    kind = "texts" if at.study.is_generation else "dataset"
+    kind = "texts" if at.study.source.is_generation else "dataset"
     return at.need(kind, language=language or at["language"])
 
 
@@ -122,23 +120,10 @@ def each_swept_pair(at: At) -> list[Wildcards]:
 # Where a job runs: told to its script, and no part of any key.
 
 
-def source_folder(at: At) -> str | None:
-    """The folder of the drawn or collected source, or None."""
-    return next((at.path(need) for need in source_of(at)), None)
-
-
-def image_folder(at: At) -> str | None:
-    """The folder of the pictures: the user's, or the drawn ones."""
-    if at.study.draws_pictures:
-        return f"{source_folder(at)}/images"
-    return str(at.study.images) if at.study.images else None
-
-
 def data_place(at: At) -> dict[str, Any]:
     """Where the captions, pictures and lexicons are."""
-    folder = source_folder(at)
-    captions = f"{folder}/captions.csv" if folder else at.settings["source"]["captions"]
-    return {"captions": captions, "images": image_folder(at), "lexicons": at.settings["lexicons"]}
+    made = next((at.path(need) for need in source_of(at)), None)
+    return {**at.study.source.places(made), "lexicons": at.settings["lexicons"]}
 
 
 def model_place(at: At) -> dict[str, Any]:
@@ -146,7 +131,7 @@ def model_place(at: At) -> dict[str, Any]:
     model = dict(at.settings["model"])
     for need in model_of(at):
         model["id"] = at.path(need)
-    return {"model": model, "images": image_folder(at)}
+    return {"model": model, "images": data_place(at)["images"]}
 
 
 def model_mb(at: At) -> int:
@@ -154,12 +139,12 @@ def model_mb(at: At) -> int:
     folder = Path(model_place(at)["model"]["id"])
     if folder.is_dir():
         return 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2**20
-    if at.study.must_be_prepared:
+    if at.study.model.must_be_prepared:
         return 3000
-    return 4 * at.study.model_config.get("parameters", 4_000_000_000) // 2**20
+    return 4 * at.study.model.config.get("parameters", 4_000_000_000) // 2**20
 
 
 def features_of(at: At) -> int:
     """The largest number of features that an SAE of the study has."""
     chosen, swept = at.settings["sae"], at.settings["sweep"].get("d_sae", [])
-    return max(chosen["d_sae"] or round(chosen["expansion"] * at.study.width), *swept, 1)
+    return max(chosen["d_sae"] or round(chosen["expansion"] * at.study.model.d_model), *swept, 1)

@@ -5,20 +5,25 @@ from typing import Any
 
 from crosslens.artifacts.kinds import Kind, Need, Wildcards
 from crosslens.store.digests import digest
-from crosslens.store.fingerprint import closure
+from crosslens.store.fingerprint import Closure, closure
 
 
 class Recipes:
     """All kinds, and the keys of their artifacts."""
 
-    def __init__(self, kinds: Iterable[Kind], at: Callable[[Wildcards], Any]) -> None:
-        """at: what the callables of the kinds are asked with, by the wildcards."""
+    def __init__(
+        self,
+        kinds: Iterable[Kind],
+        at: Callable[[Wildcards], Any],
+        members: Callable[[Any], tuple[str, ...]] = lambda at: (),
+    ) -> None:
+        """at: what the callables of the kinds are asked with, by the wildcards; members: see fingerprint.closure."""
         self.kinds: dict[str, Kind] = {}
         for kind in kinds:
             if kind.name in self.kinds:
                 raise ValueError(f"kind {kind.name!r} is declared twice")
             self.kinds[kind.name] = kind
-        self.at = at
+        self.at, self.members = at, members
         self._memory: dict[tuple[str, str, tuple], Any] = {}
 
     def _remember(self, what: str, kind: str, wildcards: Wildcards, compute: Callable[[], Any]) -> Any:
@@ -45,11 +50,15 @@ class Recipes:
         """The artifact's own parameters."""
         return self._remember("params", kind, wildcards, lambda: self.kinds[kind].params(self.at(wildcards)))
 
+    def code(self, kind: str, wildcards: Wildcards) -> Closure:
+        """All code that makes the artifact."""
+        return closure(self.kinds[kind].module, self.members(self.at(wildcards)))
+
     def own(self, kind: str, wildcards: Wildcards) -> str:
         """Digest of the code, the versions and the artifact's own parameters: the key without its inputs."""
 
         def compute() -> str:
-            code = closure(self.kinds[kind].module)
+            code = self.code(kind, wildcards)
             return digest([kind, code.modules, code.versions, self.params(kind, wildcards)])
 
         return self._remember("own", kind, wildcards, compute)
@@ -67,7 +76,7 @@ class Recipes:
     def describe(self, kind: str, wildcards: Wildcards) -> dict[str, Any]:
         """The recipe in full, as it is kept beside the artifact and shown by `crosslens store explain`."""
         declared = self.kinds[kind]
-        code = closure(declared.module)
+        code = self.code(kind, wildcards)
         return {
             "kind": kind,
             "path": declared.path.format(**wildcards),

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from crosslens.artifacts.kinds import At, Kind, Need, Wildcards, Work, wildcards_of
+from crosslens.artifacts.members import members_of
 from crosslens.artifacts.recipes import Recipes
 from crosslens.registry import member, names
-from crosslens.study import Study
+from crosslens.study.study import Study
 
 STAGES = "crosslens.artifacts.stages"
 
@@ -36,7 +37,7 @@ class Table(Recipes):
 
     def __init__(self, studies: Studies):
         stages = [member(STAGES, name) for name in names(STAGES)]
-        super().__init__([kind for stage in stages for kind in stage.KINDS], self.at)
+        super().__init__([kind for stage in stages for kind in stage.KINDS], self.at, members_of)
         self.studies = studies
         self.works: dict[str, Work] = {work.rule: work for stage in stages for work in stage.WORK}
 

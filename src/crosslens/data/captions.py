@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from crosslens.data.languages import language_of
 from crosslens.errors import InputError
 
-CAPTION_COLUMNS = {"en": ("english_prompt", "en_caption"), "ar": ("arabic_prompt", "ar_caption")}
-"""language -> names under which its captions are known without a `columns` mapping."""
 IMAGE_COLUMNS = ("image_id", "image")
 GENDER_COLUMN = "ground_truth_gender"
 GROUP_COLUMN = "group"
@@ -42,16 +41,13 @@ class Row(NamedTuple):
 
 
 def read_rows(
-    captions: Path,
-    columns: Mapping[str, str] | None = None,
-    languages: Sequence[str] | None = None,
+    captions: Path, languages: Sequence[str], columns: Mapping[str, str] | None = None
 ) -> list[Row]:
     """Every data row of a UTF-8 CSV file, in file order.
 
-    `columns` names the caption column of each language; without it `english_prompt`/`en_caption` and
-    `arabic_prompt`/`ar_caption` are looked for. `languages` are those that must be there and are read; by default all
-    of `columns`, or both en and ar. Raises InputError with file, row and column for anything that cannot be read
-    without a guess.
+    `languages` are those that must be there and are read. `columns` names the caption column of each; without it the
+    column is `{language}_caption`, or the one that the language has for its own (`english_prompt`). Raises InputError
+    with file, row and column for anything that cannot be read without a guess.
     """
     path = Path(captions)
     header, records = _read_table(path)
@@ -152,19 +148,20 @@ def _find_column(path: Path, header: Sequence[str], names: Sequence[str], what: 
 
 
 def _caption_columns(
-    path: Path, header: Sequence[str], columns: Mapping[str, str] | None, languages: Sequence[str] | None
+    path: Path, header: Sequence[str], columns: Mapping[str, str] | None, languages: Sequence[str]
 ) -> dict[str, str]:
-    known = {language: (column,) for language, column in columns.items()} if columns else CAPTION_COLUMNS
     found = {}
-    for language in known if languages is None else languages:
-        if language not in known:
+    for language in languages:
+        if columns and language not in columns:
             raise InputError(
                 path,
-                found=f"caption columns for {', '.join(known)}",
+                found=f"caption columns for {', '.join(columns)}",
                 expected=f"one for language {language!r}",
                 mend="name its column under `columns:` in the study, or take the language out",
             )
-        names = [name for name in known[language] if name in header]
+        own = language_of(language).caption_column
+        known = [columns[language]] if columns else [*filter(None, [own]), f"{language}_caption"]
+        names = [name for name in known if name in header]
         if len(names) > 1:
             raise InputError(
                 f"{path}, header",
@@ -172,7 +169,7 @@ def _caption_columns(
                 expected=f"one column of {language} captions",
                 mend="say which one under `columns:` in the study",
             )
-        found[language] = _find_column(path, header, known[language], f"the {language} captions")
+        found[language] = _find_column(path, header, known, f"the captions of language {language!r}")
     return found
 
 

@@ -46,7 +46,7 @@ def build_dataset(
     listed in the summary. Raises InputError on anything in the input that a user can mend.
     """
     languages = list(out)
-    rows = read_rows(captions, columns, languages)
+    rows = read_rows(captions, languages, columns)
     given = "caption" if rows[0].gender is None else "column"
     source = given if gender else "none"
     lexicons = lexicons if gender else {}

@@ -1,8 +1,8 @@
 """Which words of a text tell a person's gender, and the label that they add up to. Whole words only.
 
 A lexicon is a YAML file: a header (`schema`, `kind: gender_lexicon`, `language`, and for the reader `description`,
-`sources`, `licence`, `left_out`) and `groups`, each with `female` and `male` lists and, for Arabic, the `prefixes` and
-`suffixes` that its words may carry.
+`sources`, `licence`, `left_out`) and `groups`, each with `female` and `male` lists and, where the language has clitics,
+the `prefixes` and `suffixes` that its words may carry.
 """
 
 from collections.abc import Mapping
@@ -12,22 +12,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from crosslens.data.words import (
-    ARTICLE,
-    PREFIXES,
-    SUFFIXES,
-    Candidate,
-    candidates,
-    normalise,
-    strip_marks,
-    words,
-)
+from crosslens.data.languages import language_of
+from crosslens.data.languages.base import Candidate, Language
 from crosslens.errors import InputError
 
 GENDERS = ("female", "male", "unknown")
 _HEADER = {"schema", "kind", "language", "description", "sources", "licence", "left_out", "groups"}
 _GROUP = {"name", "prefixes", "suffixes", "female", "male"}
-_SHORT = 2
 
 
 class GenderCounts(NamedTuple):
@@ -43,32 +34,18 @@ class GenderCounts(NamedTuple):
 class Entry:
     """A lexicon word and the clitics that it may carry."""
 
-    written: str
+    letters: str
     gender: str
     prefixes: frozenset[str]
     suffixes: frozenset[str]
 
-    def allows(self, candidate: Candidate, language: str) -> bool:
+    def allows(self, candidate: Candidate, language: Language) -> bool:
         """Whether this reading of a written word is this entry."""
         if not self.prefixes.issuperset(candidate.prefixes):
             return False
         if candidate.suffix and candidate.suffix not in self.suffixes:
             return False
-        return language != "ar" or spelling_fits(candidate, self.written)
-
-
-def spelling_fits(candidate: Candidate, written: str) -> bool:
-    """Whether a reading may be the Arabic word `written`, without marks, that has the same normalised form as its stem.
-
-    What normalisation must not merge: a hamza may be left out but not turned into a madda. مرآة is a mirror and no
-    مرأة, آب is August and no أب. In two letters under a clitic even the omission is too ambiguous: لاب is the "lap" of
-    a laptop, لأب is for a father; the article alone is harmless (الاب).
-    """
-    if any(a == "آ" and b != "آ" for a, b in zip(candidate.stem, written, strict=True)):
-        return False
-    if len(written) > _SHORT or candidate.stem[0] == written[0]:
-        return True
-    return not candidate.suffix and candidate.prefixes[-1:] in ((), (ARTICLE,))
+        return language.fits(candidate, self.letters)
 
 
 @dataclass(frozen=True)
@@ -90,9 +67,10 @@ class Lexicon:
         return self._known[word]
 
     def _look_up(self, word: str) -> str | None:
-        for candidate in candidates(word, self.language):
-            for entry in self.entries.get(normalise(candidate.stem, self.language), ()):
-                if entry.allows(candidate, self.language):
+        language = language_of(self.language)
+        for candidate in language.candidates(word):
+            for entry in self.entries.get(language.normalise(candidate.stem), ()):
+                if entry.allows(candidate, language):
                     return entry.gender
         return None
 
@@ -124,18 +102,19 @@ def load_lexicon(path: Path, language: str | None = None) -> Lexicon:
             expected=f"one of language {language!r}",
             mend="give each language its own lexicon",
         )
+    spoken = language_of(document["language"])
     entries: dict[str, dict[str, Entry]] = {}
     groups = document.get("groups")
     if not isinstance(groups, list) or not groups:
         raise _lexicon_error(path, "no groups", "a list of groups with female and male words")
     for group in groups:
-        for entry in _group_entries(path, group, document["language"]):
-            listed = entries.setdefault(normalise(entry.written, document["language"]), {})
-            same = listed.setdefault(entry.written, entry)
+        for entry in _group_entries(path, group, spoken):
+            listed = entries.setdefault(spoken.normalise(entry.letters), {})
+            same = listed.setdefault(entry.letters, entry)
             if same.gender != entry.gender:
-                raise _lexicon_error(path, f"{entry.written!r} as female and as male", "one gender a word")
+                raise _lexicon_error(path, f"{entry.letters!r} as female and as male", "one gender a word")
             if same is not entry and same != entry:
-                raise _lexicon_error(path, f"{entry.written!r} in two groups", "each word once")
+                raise _lexicon_error(path, f"{entry.letters!r} in two groups", "each word once")
     for form, listed in entries.items():
         if len({entry.gender for entry in listed.values()}) > 1:
             raise _lexicon_error(
@@ -146,23 +125,23 @@ def load_lexicon(path: Path, language: str | None = None) -> Lexicon:
     )
 
 
-def _group_entries(path: Path, group: Any, language: str) -> list[Entry]:
+def _group_entries(path: Path, group: Any, language: Language) -> list[Entry]:
     if not isinstance(group, dict):
         raise _lexicon_error(path, f"group {group!r}", "a mapping with female and male words")
     name = group.get("name", "without a name")
     _check_keys(path, group, _GROUP, f"group {name}")
     clitics = {}
-    for key, known in (("prefixes", PREFIXES), ("suffixes", SUFFIXES)):
+    for key, known in (("prefixes", language.prefixes), ("suffixes", language.enclitics)):
         clitics[key] = frozenset(group.get(key) or ())
         if unknown := sorted(clitics[key] - set(known)):
-            raise _lexicon_error(path, f"{key} {' '.join(unknown)} in group {name}", f"of {' '.join(known)}")
+            expected = f"of {' '.join(known)}" if known else f"none: {language.name} has none"
+            raise _lexicon_error(path, f"{key} {' '.join(unknown)} in group {name}", expected)
     found = []
     for gender in ("female", "male"):
         for written in group.get(gender) or ():
             if not isinstance(written, str) or not written.strip():
                 raise _lexicon_error(path, f"{written!r} among the {gender} words of {name}", "quoted words")
-            form = strip_marks(written.strip()) if language == "ar" else written.strip()
-            found.append(Entry(form, gender, **clitics))
+            found.append(Entry(language.letters(written.strip()), gender, **clitics))
     return found
 
 
@@ -181,7 +160,7 @@ def find_gendered(
     """`gendered_spans` and `gender_counts` of `text` in one pass over its words."""
     if lexicon.language != language:
         raise ValueError(f"a lexicon of {lexicon.language!r} was given for a text in {language!r}")
-    found = words(text, language)
+    found = language_of(language).words(text)
     spans = [(word.start, word.end, gender) for word in found if (gender := lexicon.gender_of(word.text))]
     female = sum(gender == "female" for _, _, gender in spans)
     return spans, GenderCounts(female, len(spans) - female, len(found))

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from crosslens.data.words import normalise, words
+from crosslens.data.languages import language_of
 
 
 def masked_text(caption: str, spans: Sequence[tuple[int, int, str]], language: str) -> str:
     """The words of a caption outside `spans` (of `gendered_spans`), in the form in which words are compared."""
     starts = {start for start, _, _ in spans}
-    left = [word.text for word in words(caption, language) if word.start not in starts]
-    return " ".join(normalise(word, language) for word in left)
+    spoken = language_of(language)
+    return " ".join(spoken.normalise(word.text) for word in spoken.words(caption) if word.start not in starts)
 
 
 def told_in_train(

@@ -15,7 +15,8 @@ from crosslens.sae.io import check_site, check_width, load_sae, sae_digest, sae_
 from crosslens.sae.model import SAE
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import write_codes
-from crosslens.tables.tokens import ROLES, read_tokens
+from crosslens.tables.roles import ROLES
+from crosslens.tables.tokens import read_tokens
 
 
 def open_sae(folder: Path, activations: Activations, device: str = "cpu") -> SAE:

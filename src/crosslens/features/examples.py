@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from crosslens.tables.tokens import ROLES, TokenTable
+from crosslens.tables.roles import ROLES
+from crosslens.tables.tokens import TokenTable
 
 
 def top_examples(

@@ -16,8 +16,9 @@ from crosslens.features.metrics import FiringCounts, L0Counts, ReconstructionSum
 from crosslens.pooling.rows import blocks, of_split
 from crosslens.sae.io import sae_digest, sae_origin
 from crosslens.sae.model import SAE
-from crosslens.tables.activations import SINK_FACTOR, Activations, sinks
+from crosslens.tables.activations import Activations, sinks
 from crosslens.tables.documents import read_table, write_json
+from crosslens.tables.roles import SINK_FACTOR
 from crosslens.tables.tokens import TokenTable, read_tokens
 
 log = logging.getLogger(__name__)

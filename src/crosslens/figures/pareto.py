@@ -1,5 +1,6 @@
 """The settings of a sweep: what is left unexplained against how many features fire."""
 
+from itertools import cycle
 from pathlib import Path
 
 import pandas as pd
@@ -29,15 +30,8 @@ _PANELS = (
     ("fvu", "fraction of variance unexplained", "What is lost of the activations"),
     ("ce_recovered", "share of cross-entropy recovered", "What is kept of the model's predictions"),
 )
-_ARCHITECTURES = {
-    "topk": (BLUE, "o"),
-    "batchtopk": (ORANGE, "s"),
-    "matryoshka": (GREEN, "D"),
-    "jumprelu": (RED, "^"),
-    "relu": (PINK, "v"),
-    "gated": (BROWN, "P"),
-}
-"""architecture -> (colour, marker)"""
+_LOOKS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "D"), (RED, "^"), (PINK, "v"), (BROWN, "P"), (GREY, "X"))
+"""(colour, marker) of the architectures of a figure, in alphabetical order."""
 _MARKER, _RING = 3.5, 7.0
 """Radii, in points."""
 
@@ -72,7 +66,7 @@ def pareto_figure(settings: pd.DataFrame, site: str, corpus: str, tokens: int) -
         panels = figure.subplots(1, len(_PANELS))
         for axes, (column, label, title) in zip(panels, _PANELS, strict=True):
             axes.set_title(title)
-            _points(axes, settings.assign(value=settings[column]))
+            _points(axes, settings.assign(value=settings[column]), _looks(settings))
             if column == "fvu":
                 front = settings[settings["pareto"]].sort_values("l0")
                 axes.plot(front["l0"], front["fvu"], color="0.75", linewidth=1.2, zorder=1, gid="pareto")
@@ -96,11 +90,16 @@ def pareto_figure(settings: pd.DataFrame, site: str, corpus: str, tokens: int) -
     return figure
 
 
-def _points(axes: Axes, settings: pd.DataFrame) -> None:
+def _looks(settings: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Colour and marker by architecture."""
+    return dict(zip(sorted(settings["architecture"].unique()), cycle(_LOOKS)))
+
+
+def _points(axes: Axes, settings: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> None:
     """One panel: points at (l0, value); settings without a value have none."""
     settings = settings.dropna(subset=["value"])
     for row in settings.itertuples():
-        shade, mark = _ARCHITECTURES.get(row.architecture, (GREY, "X"))
+        shade, mark = looks[row.architecture]
         face = shade if row.passes else "white"
         axes.plot(
             row.l0, row.value, mark, color=shade, markerfacecolor=face, markersize=2 * _MARKER, zorder=2
@@ -125,9 +124,9 @@ def _points(axes: Axes, settings: pd.DataFrame) -> None:
 
 def _key(figure: Figure, settings: pd.DataFrame) -> None:
     """The numbers of the points and the settings that they stand for, to the right."""
-    handles, words = [], []
+    handles, words, looks = [], [], _looks(settings)
     for i, row in enumerate(settings.itertuples(), 1):
-        shade, mark = _ARCHITECTURES.get(row.architecture, (GREY, "X"))
+        shade, mark = looks[row.architecture]
         face = shade if row.passes else "white"
         handles += figure.axes[0].plot(
             [], [], mark, color=shade, markerfacecolor=face, markersize=2 * _MARKER

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from crosslens.data.languages import language_of
+
 DPI = 150
 BLUE, ORANGE, GREEN, RED, PINK, BROWN, GREY, SKY = (
     "#0173B2",
@@ -25,8 +27,6 @@ BLUE, ORANGE, GREEN, RED, PINK, BROWN, GREY, SKY = (
     "#56B4E9",
 )
 """Of seaborn's `colorblind` palette, copied so that drawing need not import seaborn (a test compares the two)."""
-LANGUAGE_COLOURS = {"en": BLUE, "ar": ORANGE}
-CORPUS_COLOURS = {"joint": GREEN, **LANGUAGE_COLOURS}
 FEMALE, MALE = PINK, GREEN
 SPARE = (RED, BROWN, SKY, GREY)
 
@@ -57,9 +57,13 @@ def style() -> Iterator[None]:
 
 
 def colour(key: str, keys: list[str]) -> str:
-    """The colour of a language or corpus: fixed for the known ones, by position for others."""
-    others = [other for other in keys if other not in CORPUS_COLOURS]
-    return CORPUS_COLOURS.get(key) or SPARE[others.index(key) % len(SPARE)]
+    """The colour of a language or corpus: the language's own if it has one, by position for others."""
+    others = [other for other in keys if not _own_colour(other)]
+    return _own_colour(key) or SPARE[others.index(key) % len(SPARE)]
+
+
+def _own_colour(key: str) -> str:
+    return GREEN if key == "joint" else language_of(key).colour
 
 
 NOTE_CHARACTERS = 17

@@ -11,7 +11,7 @@ from crosslens.errors import InputError
 from crosslens.generation.ids import end_tokens, text_of
 from crosslens.models.inputs import Encoded, as_sample, encode, special_ids
 from crosslens.models.load import LoadedModel
-from crosslens.tables.tokens import GENERATED, SPECIAL
+from crosslens.tables.roles import GENERATED, SPECIAL
 
 
 def encode_samples(

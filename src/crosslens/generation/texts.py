@@ -22,7 +22,7 @@ from crosslens.generation.sampling import check_sampling, draw_uniforms
 from crosslens.models.inputs import Sample, build_inputs
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.tables.documents import write_json, write_table
-from crosslens.tables.tokens import GENERATED
+from crosslens.tables.roles import GENERATED
 
 log = logging.getLogger(__name__)
 

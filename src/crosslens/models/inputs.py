@@ -16,7 +16,7 @@ from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.models.load import LoadedModel
-from crosslens.tables.tokens import BOS, CAPTION, IMAGE, PROMPT, ROLES, SPECIAL
+from crosslens.tables.roles import BOS, CAPTION, IMAGE, PROMPT, ROLES, SPECIAL
 
 PADDING = 255
 """In `Batch.role` where there is no token."""

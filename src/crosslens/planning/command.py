@@ -5,14 +5,13 @@ import json
 import logging
 from pathlib import Path
 
-import yaml
-
 from crosslens.planning.plan import make_plan
 from crosslens.planning.rates import load_rates
 from crosslens.planning.show import as_document, as_text
 from crosslens.store.digests import FileDigests
 from crosslens.store.store import Store
-from crosslens.study import Study
+from crosslens.study.settings import load_yaml
+from crosslens.study.study import Study
 
 CONFIG, SCHEMA = Path("config/config.yaml"), Path("workflow/schemas/study.schema.yaml")
 
@@ -20,7 +19,7 @@ CONFIG, SCHEMA = Path("config/config.yaml"), Path("workflow/schemas/study.schema
 def told(args: argparse.Namespace) -> str:
     """The plan as text, or as JSON."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    folder = Path((yaml.safe_load(CONFIG.read_text(encoding="utf-8")) or {}).get("studies", "config/studies"))
+    folder = Path((load_yaml(CONFIG) or {}).get("studies", "config/studies"))
     digests = FileDigests(Store().own / "files.json")
 
     def read(name: str) -> Study:

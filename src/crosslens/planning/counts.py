@@ -6,13 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from crosslens.activations.plan import cut
+from crosslens.data.languages import language_of
 from crosslens.generation.continuation import encode_samples
 from crosslens.models.inputs import encode
 from crosslens.planning.outline import Outline
 from crosslens.planning.rates import Rates
-from crosslens.planning.texts import Texts, read_texts
-from crosslens.study import Study
-from crosslens.tables.tokens import ROLES
+from crosslens.planning.samples import Samples, read_samples
+from crosslens.study.study import Study
+from crosslens.tables.roles import ROLES
 
 AT_ONCE = 512
 
@@ -45,17 +46,18 @@ def count_tokens(
     samples, tokens: how many samples, and text tokens in each, to assume where there is no table to count. Of texts that
     the model writes the settings say how many there are.
     """
-    texts = read_texts(study, language) if samples is None or study.is_generation else None
-    pictures = outline.image_tokens() if study.has_pictures else 0
+    texts = read_samples(study, language) if samples is None or study.source.is_generation else None
+    pictures = outline.image_tokens() if study.source.has_pictures else 0
     if texts is None:
-        return _assumed(study, rates, samples or study.n_rows, tokens, pictures)
+        return _assumed(study, rates, samples or study.source.n_rows, tokens, pictures)
     if outline.loaded is not None:
         by_role = _counted(study, outline, texts)
-        basis = f"counted: {texts.source}, the model's tokenizer"
+        basis = f"counted: {texts.basis}, the model's tokenizer"
     else:
-        rate = rates.find(f"characters_per_token/{language}")
-        by_role = _estimated(texts, rate.value, rates.find("template_tokens").value, pictures)
-        basis = f"estimated: {texts.source}, {rate.value:.2g} characters a token ({rate.basis})"
+        spoken = language_of(language)
+        rate = spoken.characters_per_token
+        by_role = _estimated(texts, rate, rates.find("template_tokens").value, pictures)
+        basis = f"estimated: {texts.basis}, {rate:.2g} characters a token ({spoken.characters_basis})"
     by_role["generated"] = by_role["generated"] + texts.unwritten
     pictured = sum(bool(sample.image) for sample in texts.samples)
     told = all(gender is not None for _, gender in texts.units)
@@ -83,7 +85,7 @@ def _assumed(study: Study, rates: Rates, samples: int, tokens: int | None, pictu
     return _of_roles(study, by_role, samples if pictures else 0, (samples,) * 3, f"estimated: {basis}")
 
 
-def _estimated(texts: Texts, rate: float, template: float, pictures: int) -> dict[str, np.ndarray]:
+def _estimated(texts: Samples, rate: float, template: float, pictures: int) -> dict[str, np.ndarray]:
     """By the number of characters; an empty prompt has no template around it but one token that begins the text."""
 
     def column(values: list[float]) -> np.ndarray:
@@ -98,14 +100,14 @@ def _estimated(texts: Texts, rate: float, template: float, pictures: int) -> dic
     }
 
 
-def _counted(study: Study, outline: Outline, texts: Texts) -> dict[str, np.ndarray]:
+def _counted(study: Study, outline: Outline, texts: Samples) -> dict[str, np.ndarray]:
     found = []
     for first in range(0, len(texts.samples), AT_ONCE):
         block = texts.samples[first : first + AT_ONCE]
         if texts.unwritten:
             encoded = encode(outline.loaded, block, with_caption=False)
         else:
-            encoded = encode_samples(outline.loaded, block, images=study.images)
+            encoded = encode_samples(outline.loaded, block, images=study.source.images)
         found += [np.bincount(sample.role, minlength=len(ROLES)) for sample in encoded]
     return dict(zip(ROLES, np.array(found, dtype=np.int64).T, strict=True))
 

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, adapter_for
 from crosslens.models.load import LoadedModel
-from crosslens.study import ARCHITECTURES, Study
+from crosslens.study.study import Study
 
 
 class Outline:
@@ -86,9 +86,9 @@ def outline(study: Study, config: Path | None = None) -> Outline:
     Nothing is downloaded. InputError where none of them is there.
     """
     id = study.settings["model"]["id"]
-    folder = study.model_folder
-    made = Path("results", study.name, "model", study.model_name)
-    if study.must_be_prepared and made.is_dir():
+    folder = study.model.folder
+    made = Path("results", study.name, "model", study.model.name)
+    if study.model.must_be_prepared and made.is_dir():
         folder = made
     revision = study.settings["model"]["revision"]
     if config is not None:
@@ -97,7 +97,7 @@ def outline(study: Study, config: Path | None = None) -> Outline:
         return Outline(
             id, _read_config(folder / "config.json"), str(folder), f"sizes of {folder.name}/config.json"
         )
-    shipped = ARCHITECTURES / f"{id.split(':')[-1].replace('/', '--')}.json"
+    shipped = study.model.shipped
     try:
         pinned = {"revision": revision} if revision else {}
         found = AutoConfig.from_pretrained(id, local_files_only=True, **pinned)

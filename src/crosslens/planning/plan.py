@@ -19,7 +19,7 @@ from crosslens.planning.stored import (
     stored_results,
     stored_saes,
 )
-from crosslens.study import Study
+from crosslens.study.study import Study
 
 
 class Jobs(NamedTuple):
@@ -106,7 +106,7 @@ def make_plan(
     stored += stored_results(own, table.kinds, rates, settings.d_sae)
     return Plan(
         study.name,
-        study.model_name,
+        study.model.name,
         reading.model.basis,
         reading.model.parameters,
         reading.model.d_model,

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from crosslens.artifacts.stages.sae import ELSEWHERE
 from crosslens.planning.counts import Counts, batches, count_tokens
 from crosslens.planning.outline import Outline, outline
 from crosslens.planning.rates import Rates
 from crosslens.sae.settings import Settings
-from crosslens.study import Study
+from crosslens.study.study import Study
 
 
 @dataclass(frozen=True)
@@ -83,14 +82,7 @@ class Reading:
 
     def sae_settings(self, changed: dict[str, Any]) -> Settings:
         """Of the study's SAEs, with what a variant of its sweep changes."""
-        own = {name: value for name, value in self.study.settings["sae"].items() if name not in ELSEWHERE}
-        return Settings.from_dict(own | changed).resolve(d_model=self.model.d_model, tokens=1)
-
-    @staticmethod
-    def active_entries(settings: Settings) -> int:
-        """Entries of a token's code: k, or what the L1 penalty leaves."""
-        penalised = settings.architecture in ("relu", "gated")
-        return round(1 / (2 * settings.l1**2)) if penalised else settings.k
+        return Settings.from_dict(self.study.training | changed).resolve(d_model=self.model.d_model, tokens=1)
 
     def _seen(self, counts: Counts) -> float:
         return counts.pictures * self.model.image_flops()

@@ -18,8 +18,6 @@ BESIDE = 12
 """Inodes of an artifact beside its files: links, records, folders and logs, as counted in the embedded study."""
 MODEL_FILES = 6
 """Of a model that a rule makes: weights in bfloat16, configuration, tokenizer."""
-PLANTED_SIDE = 64
-"""Pixels of a drawn scene."""
 TABLES = ("features", "gender")
 """Kinds that are a row a feature, and a document."""
 SIZED = {
@@ -114,7 +112,7 @@ def stored_saes(reading: Reading, counts: Counter[str], settings: Settings) -> l
 
 def stored_codes(reading: Reading, rates: Rates, codes: Iterable[Need]) -> Stored:
     """Of every SAE that is analysed in every language that it is read in."""
-    share, active = rates.find("stored_share/codes"), reading.active_entries(reading.sae_settings({}))
+    share, active = rates.find("stored_share/codes"), reading.sae_settings({}).active_entries
     rows = [reading.trained_rows(wildcards["language"]) for _, wildcards in codes]
     files = sum(
         5
@@ -135,17 +133,16 @@ def stored_codes(reading: Reading, rates: Rates, codes: Iterable[Need]) -> Store
 def stored_inputs(reading: Reading, rates: Rates, of: str = "") -> list[Stored]:
     """What rules make before anything is read: the model, drawn pictures, tables of samples; `of` as above."""
     study, found = reading.study, []
-    if study.must_be_prepared:
+    if study.model.must_be_prepared:
         size = 2 * reading.model.parameters
         found.append(Stored(f"model{of}", 1, size, MODEL_FILES, "2 bytes a parameter: exact"))
-    if study.draws_pictures:
+    if side := study.source.drawn_pixels:
         rate = rates.find("picture_bytes")
-        side = PLANTED_SIDE if study.is_planted else study.names["emoji"]["pictures"]
         pictures = max(counts.pictures for counts in reading.counts.values())
         size = round(pictures * side**2 * rate.value)
         basis = f"{side} pixels square, {rate.value:g} {rate.unit}: {rate.basis}"
         found.append(Stored(f"drawn pictures{of}", 1, size, pictures + 2, basis))
-    rate, tables = rates.find("sample_bytes"), 1 + len(study.languages) + study.is_generation
+    rate, tables = rates.find("sample_bytes"), 1 + len(study.languages) + study.source.is_generation
     size = round(reading.samples * len(study.languages) * rate.value)
     return [*found, Stored(f"samples{of}", tables, size, tables, f"{rate.value:g} {rate.unit}: {rate.basis}")]
 

@@ -14,7 +14,8 @@ from crosslens.errors import InputError
 from crosslens.pooling.rows import check_same_rows
 from crosslens.tables.activations import Activations, sinks
 from crosslens.tables.codes import Codes
-from crosslens.tables.tokens import CAPTION, TokenTable
+from crosslens.tables.roles import CAPTION
+from crosslens.tables.tokens import TokenTable
 
 log = logging.getLogger(__name__)
 

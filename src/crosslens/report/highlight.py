@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from crosslens.errors import InputError
-from crosslens.tokens.words import clusters
+from crosslens.tokens.text_map import clusters
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,28 @@
-"""Settings of SAE training."""
+"""Settings of SAE training: their defaults are those of a study. Imports nothing heavy, as studies are read with it."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any
 
 from crosslens.errors import InputError
-from crosslens.tables.activations import SINK_FACTOR
-from crosslens.tables.tokens import ROLES, TEXT_ROLES
+from crosslens.registry import declared, names
+from crosslens.tables.roles import ROLES, SINK_FACTOR
 
-ARCHITECTURES = ("topk", "batchtopk", "relu", "jumprelu", "gated", "matryoshka")
-PENALISED = {"relu": "l1", "gated": "l1", "jumprelu": "l0_weight"}
+_PACKAGE = "crosslens.sae.architectures"
+ARCHITECTURES = tuple(names(_PACKAGE))
+
+
+@cache
+def reads(architecture: str) -> frozenset[str]:
+    """The settings that this architecture reads and not every one does, as its file says."""
+    return frozenset(declared(_PACKAGE, architecture, "READS"))
+
+
+def unread(architecture: str) -> set[str]:
+    """The settings that other architectures read and this one does not."""
+    return set().union(*map(reads, ARCHITECTURES)) - reads(architecture)
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class Settings:
     """The encoder is the decoder's transpose."""
     transcoder: bool = False
     """What is written is another site than what is read; see `train_saes`."""
-    batch_tokens: int = 1024
+    batch_tokens: int = 2048
     """Tokens a step."""
     train_tokens: int | None = None
     """Tokens seen in all, rounded up to whole steps; None: `epochs` times the selected tokens."""
@@ -61,7 +73,7 @@ class Settings:
     """Weight of the AuxK loss."""
     dead_after_tokens: int | None = None
     """Tokens without firing after which a feature is dead; None: a tenth of the training tokens."""
-    roles: tuple[str, ...] = TEXT_ROLES
+    roles: tuple[str, ...] = ("prompt", "caption")
     """Roles of the tokens trained on."""
     exclude_sinks: bool = True
     """Leave out tokens whose norm is above `sink_factor` times the median norm."""
@@ -71,7 +83,7 @@ class Settings:
     """Neighbouring selected tokens that are read together."""
     buffer_mb: float = 256
     """Memory of the shuffle, for each language: half of it is shuffled while the other half is read."""
-    checkpoint_tokens: int = 5_000_000
+    checkpoint_tokens: int = 2_000_000
     """Tokens between checkpoints."""
     curve_points: int = 200
     """About how many points of the training curve are kept."""
@@ -100,8 +112,9 @@ class Settings:
         shares = self.matryoshka_fractions
         if not shares or shares[0] <= 0 or shares[-1] != 1 or sorted(set(shares)) != list(shares):
             raise _error("matryoshka_fractions", shares, "rising shares above 0, the last of them 1")
-        if self.tied and (self.transcoder or self.architecture == "gated"):
-            raise _error("tied", True, "false for a transcoder and for gated")
+        if self.tied and (self.transcoder or "tied" not in reads(self.architecture)):
+            untied = ", ".join(name for name in ARCHITECTURES if "tied" not in reads(name))
+            raise _error("tied", True, f"false for a transcoder and for {untied}")
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Settings":
@@ -129,9 +142,13 @@ class Settings:
             dead_after_tokens=self.dead_after_tokens or max(1, total // 10),
         )
 
-    def sparsity_weight(self, progress: float) -> float:
-        """The weight of the architecture's sparsity penalty when this share of the steps is done."""
-        weight = getattr(self, PENALISED[self.architecture])
+    @property
+    def active_entries(self) -> int:
+        """Features that fire on a token, about: k, or what the L1 penalty leaves."""
+        return self.k if "k" in reads(self.architecture) else round(1 / (2 * self.l1**2))
+
+    def warmed(self, weight: float, progress: float) -> float:
+        """The weight of a sparsity penalty when this share of the steps is done."""
         return weight * min(1.0, progress / self.sparsity_warmup) if self.sparsity_warmup else weight
 
 

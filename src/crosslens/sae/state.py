@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from crosslens.errors import InputError
-from crosslens.sae.architectures import Architecture
-from crosslens.sae.architectures.base import Normalisation
+from crosslens.sae.architectures.base import Architecture, Normalisation
 from crosslens.sae.model import SAE
 from crosslens.store.durable import replace_durably
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from crosslens.sae.architectures import BY_NAME
+from crosslens.sae.architectures import architecture
 from crosslens.sae.architectures.base import Loss, Normalisation
 from crosslens.sae.normalise import centre_and_scale
 from crosslens.sae.runtime import bfloat16_is_faster
@@ -38,7 +38,8 @@ def fresh_state(
     if fast is None:
         # asked whatever the size, so that a small SAE's process is the same with a large one beside it and without
         fast = bfloat16_is_faster(device) and d_in * config.d_sae >= FAST_FROM
-    model = BY_NAME[config.architecture](config, d_in, len(writes.centre), seed=seed, fast=fast).to(device)
+    kind = architecture(config.architecture)
+    model = kind(config, d_in, len(writes.centre), seed=seed, fast=fast).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, betas=config.betas, fused=True)
     silent = torch.zeros(config.d_sae, dtype=torch.int64, device=device)
     return TrainState(model, optimizer, reads, writes, silent)

@@ -30,8 +30,8 @@ class Message(NamedTuple):
 
     image_id: str
     """`message_` and 12 hexadecimal digits of the sha256 of both texts; a message has no image."""
-    english: str
-    arabic: str
+    en: str
+    ar: str
     package: str
     """The package it is from; the first by name where several have it."""
 

@@ -58,8 +58,8 @@ class EmojiName(NamedTuple):
     emoji: str
     image_id: str
     """`emoji_` and its code points in hexadecimal, without variation selectors."""
-    english: str
-    arabic: str
+    en: str
+    ar: str
     gender: str
     """What is drawn: `female` or `male` where everyone in the sequence is, else `unknown`."""
     category: str

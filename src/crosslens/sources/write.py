@@ -78,8 +78,8 @@ def _emoji_row(name: EmojiName) -> dict[str, str]:
     return {
         # The tones and directions of one emoji are all but the same text: the unit of analysis is the emoji.
         "image_id": name.unit,
-        "english_prompt": name.english,
-        "arabic_prompt": name.arabic,
+        "english_prompt": name.en,
+        "arabic_prompt": name.ar,
         "ground_truth_gender": name.gender,
         "category": name.category,
         "group": name.group,
@@ -92,8 +92,8 @@ def _emoji_row(name: EmojiName) -> dict[str, str]:
 def _message_row(message: Message) -> dict[str, str]:
     return {
         "image_id": message.image_id,
-        "english_prompt": message.english,
-        "arabic_prompt": message.arabic,
+        "english_prompt": message.en,
+        "arabic_prompt": message.ar,
         "ground_truth_gender": "unknown",
         "category": "message",
         "group": "",

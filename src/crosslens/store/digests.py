@@ -1,10 +1,10 @@
 """sha256 of values, files and folders."""
 
+import contextlib
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,50 +24,44 @@ def content_digest(path: Path) -> str:
     return digest([[file.relative_to(path).as_posix(), content_digest(file)] for file in files])
 
 
-class FileMemory:
-    """What was computed from files, remembered by (size, mtime, inode), so that unchanged files are not read anew.
+class Memory:
+    """What was computed, kept between runs in a JSON file; one that cannot be read or written only costs time."""
 
-    A file that changed less than two seconds ago is not remembered: a second edit could leave the same mtime.
-    """
-
-    def __init__(self, cache: Path):
-        self.cache = cache
-        try:
-            self.known: dict[str, list] = json.loads(cache.read_text())
-        except (OSError, ValueError):
-            self.known = {}
-        self.changed = False
-
-    def recall(self, path: Path, compute: Callable[[Path], Any]) -> Any:
-        """`compute(path)`, a JSON-able value that depends on the file's bytes alone."""
-        stat = path.stat()
-        name, stamp = str(path.absolute()), [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-        entry = self.known.get(name)
-        if entry and entry[:3] == stamp:
-            return entry[3]
-        value = compute(path)
-        if time.time_ns() - stat.st_mtime_ns > 2_000_000_000:
-            self.known[name] = [*stamp, value]
-            self.changed = True
-        return value
+    def __init__(self, *caches: Path):
+        """The first is written, the others are only read."""
+        self.cache, self.changed = caches[0], False
+        self.known: dict[str, Any] = {}
+        for cache in reversed(caches):
+            with contextlib.suppress(OSError, ValueError):
+                self.known |= json.loads(cache.read_text())
 
     def save(self) -> None:
-        """Write the cache; an unwritable place only costs time."""
+        """Write the file, whole or not at all, where there is anything new."""
         if not self.changed:
             return
-        try:
+        with contextlib.suppress(OSError):
             self.cache.parent.mkdir(parents=True, exist_ok=True)
             temporary = self.cache.with_suffix(f".{os.getpid()}")
             temporary.write_text(json.dumps(self.known))
             temporary.replace(self.cache)
             self.changed = False
-        except OSError:
-            pass
 
 
-class FileDigests(FileMemory):
-    """sha256 of files."""
+class FileDigests(Memory):
+    """sha256 of files, remembered by (size, mtime, inode), so that unchanged files are not read anew.
+
+    A file that changed less than two seconds ago is not remembered: a second edit could leave the same mtime.
+    """
 
     def __call__(self, path: Path) -> str:
         """sha256 of the file at `path`."""
-        return self.recall(path, content_digest)
+        stat = path.stat()
+        name, stamp = str(path.absolute()), [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        entry = self.known.get(name)
+        if entry and entry[:3] == stamp:
+            return entry[3]
+        found = content_digest(path)
+        if time.time_ns() - stat.st_mtime_ns > 2_000_000_000:
+            self.known[name] = [*stamp, found]
+            self.changed = True
+        return found

@@ -1,14 +1,17 @@
 """What code an artifact depends on: the import closure of a module within src/, without comments and docstrings."""
 
 import ast
+import hashlib
 import re
 import sys
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
-from crosslens.store.digests import FileMemory, content_digest, digest
+from crosslens.registry import SHARED
+from crosslens.store.digests import Memory, content_digest, digest
 
 SRC = Path(__file__).resolve().parents[2]
 
@@ -45,38 +48,76 @@ class Closure:
     """distribution to version, of the packages that it imports and that decide numbers."""
 
 
+@cache
 def _file(module: str, src: Path) -> Path | None:
     base = src.joinpath(*module.split("."))
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
-_memory: FileMemory | None = None
+class Code(NamedTuple):
+    """What a module's source says."""
+
+    digest: str
+    """Of the code without words."""
+    imports: list[str]
+    """Names that it imports, itself or by lying in their packages."""
+    opens: list[str]
+    """Open packages in which it finds members by name (see crosslens.registry)."""
 
 
-def remember_in(folder: Path) -> FileMemory:
-    """Keep what was read from unchanged modules in `folder` between runs; the caller saves what is returned."""
+class CodeMemory(Memory):
+    """What was read from source, by the module's name and bytes: it is the same wherever a checkout lies."""
+
+    limit = 4000
+    """Entries from which on those that this run has not met are dropped."""
+
+    def __init__(self, *caches: Path):
+        super().__init__(*caches)
+        self._met: set[str] = set()
+
+    def recall(self, module: str, path: Path) -> Code:
+        """As `_read`."""
+        source = path.read_bytes()
+        place = hashlib.sha256(f"{module} {path.name} ".encode() + source).hexdigest()
+        if place not in self.known:
+            self.known[place], self.changed = _read(module, path.name, source), True
+        self._met.add(place)
+        return Code(*self.known[place])
+
+    def save(self) -> None:
+        """As Memory."""
+        if len(self.known) > self.limit:
+            self.known = {place: self.known[place] for place in self._met}
+        super().save()
+
+
+_memory: CodeMemory | None = None
+
+
+def remember_in(*folders: Path) -> CodeMemory:
+    """Keep what is read from modules between runs; the caller saves what is returned, to the first of the folders."""
     global _memory
     # What this file does, and how this Python writes code down, decide the digests.
     version = f"{sys.version_info.major}.{sys.version_info.minor}-{content_digest(Path(__file__))[:12]}"
-    _memory = FileMemory(folder / f"code-{version}.json")
+    _memory = CodeMemory(*(folder / f"code-{version}.json" for folder in folders))
     return _memory
 
 
-@lru_cache
-def _parsed(module: str, src: Path) -> tuple[str, list[str]]:
-    """(digest of the code, names that it imports)."""
+@cache
+def _parsed(module: str, src: Path) -> Code:
     path = _file(module, src)
     assert path is not None
     if _memory is None:
-        return _read(module, path)
-    return tuple(_memory.recall(path, lambda path: _read(module, path)))
+        return _read(module, path.name, path.read_bytes())
+    return _memory.recall(module, path)
 
 
-def _read(module: str, path: Path) -> tuple[str, list[str]]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _read(module: str, file: str, source: bytes) -> Code:
+    tree = ast.parse(source)
     parts = module.split(".")
-    package = parts if path.name == "__init__.py" else parts[:-1]
+    package = parts if file == "__init__.py" else parts[:-1]
     imports = {".".join(parts[:i]) for i in range(1, len(parts))}
+    opens = _opened(module, tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imports |= {alias.name for alias in node.names}
@@ -92,9 +133,40 @@ def _read(module: str, path: Path) -> tuple[str, list[str]]:
                 if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
             ]
             node.body = kept or [ast.Pass()]
-    return digest(ast.unparse(tree)), sorted(imports)
+    return Code(digest(ast.unparse(tree)), sorted(imports), sorted(opens))
 
 
+def _opened(module: str, tree: ast.Module) -> set[str]:
+    """The packages of its calls of `crosslens.registry.member`, written out or constants of the module."""
+    constants = {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("member", "registry.member"):
+            package = node.args[0]
+            found.add(
+                package.value if isinstance(package, ast.Constant) else constants.get(ast.unparse(package))
+            )
+    if None in found:
+        raise ValueError(
+            f"{module} finds members of a package whose name is not written out: no key can follow it"
+        )
+    return found
+
+
+def _members(package: str, chosen: tuple[str, ...], src: Path) -> list[str]:
+    """Those of an open package that are among the chosen; where none is, any may be used."""
+    folder = src.joinpath(*package.split("."))
+    known = [f"{package}.{file.stem}" for file in sorted(folder.glob("*.py")) if file.stem not in SHARED]
+    return [name for name in known if name in chosen] or known
+
+
+@cache
 def _version(distribution: str) -> str:
     """Of an installed package; a job that needs one that is not there says so itself."""
     try:
@@ -103,9 +175,23 @@ def _version(distribution: str) -> str:
         return "not installed"
 
 
-@lru_cache
-def closure(module: str, src: Path = SRC) -> Closure:
-    """The closure of `module`, a dotted name within `src`; data files of its packages (templates, styles) count too."""
+@cache
+def _beside(folder: Path, src: Path) -> dict[str, str]:
+    """Path within `src` to digest, of the data files in a package's folder."""
+    return {
+        path.relative_to(src).as_posix(): content_digest(path)
+        for path in folder.iterdir()
+        if path.is_file() and not LEFTOVER.fullmatch(path.name) and path.suffix != ".py"
+    }
+
+
+@cache
+def closure(module: str, members: tuple[str, ...] = (), src: Path = SRC) -> Closure:
+    """The closure of `module`, a dotted name within `src`; data files of its packages (templates, styles) count too.
+
+    An open package that it reaches (see crosslens.registry) is entered by those of its members that `members` names,
+    in full, and by all of them where it names none. What `members` names of packages that are not reached is left out.
+    """
     if _file(module, src) is None:
         raise ModuleNotFoundError(f"{module} is not a module of {src}")
     todo, modules, outside = [module], {}, set()
@@ -117,10 +203,11 @@ def closure(module: str, src: Path = SRC) -> Closure:
         if path is None:
             outside.add(name.split(".")[0])
             continue
-        modules[name], imports = _parsed(name, src)
-        todo += imports
-        for beside in path.parent.iterdir():
-            if beside.is_file() and not LEFTOVER.fullmatch(beside.name) and beside.suffix != ".py":
-                modules[beside.relative_to(src).as_posix()] = content_digest(beside)
+        code = _parsed(name, src)
+        modules[name] = code.digest
+        modules |= _beside(path.parent, src)
+        todo += code.imports
+        for package in code.opens:
+            todo += _members(package, members, src)
     versions = {VERSIONED[name]: _version(VERSIONED[name]) for name in outside & VERSIONED.keys()}
     return Closure(dict(sorted(modules.items())), dict(sorted(versions.items())))

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-_LANGUAGES = {"en": "English", "ar": "Arabic (العربية)"}
-_RIGHT_TO_LEFT = {"ar", "fa", "he", "ur"}
+from crosslens.data.languages import language_of
+
 _KINDS = {
     "resid_post": "",
     "resid_pre": " (input)",
@@ -14,7 +14,7 @@ _KINDS = {
 
 def language_name(language: str) -> str:
     """`ar` to `Arabic (العربية)`; a language without a name here stays as it is."""
-    return _LANGUAGES.get(language, language)
+    return language_of(language).name
 
 
 def short_name(language: str) -> str:
@@ -29,7 +29,7 @@ def pair_name(source: str, target: str) -> str:
 
 def direction(language: str) -> str:
     """The writing direction as HTML's `dir` has it."""
-    return "rtl" if language in _RIGHT_TO_LEFT else "ltr"
+    return "rtl" if language_of(language).right_to_left else "ltr"
 
 
 def corpus_name(corpus: str) -> str:

@@ -16,10 +16,9 @@ from crosslens.tables.arrays import (
     read_rows,
     to_bfloat16_bits,
 )
+from crosslens.tables.roles import SINK_FACTOR
 
 STORED = {"bfloat16": "uint16", "float32": "float32"}
-SINK_FACTOR = 10.0
-"""A token whose norm is above this times the median norm is a sink, as the first token of a text may be."""
 
 
 def create_activations(

@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from crosslens.tables.arrays import create_group, open_array, open_group, read_rows, write_column
+from crosslens.tables.roles import ROLES
 
-ROLES = ("bos", "special", "image", "prompt", "caption", "generated")
-BOS, SPECIAL, IMAGE, PROMPT, CAPTION, GENERATED = range(len(ROLES))
-TEXT_ROLES = ("prompt", "caption", "generated")
 _COLUMNS = {
     "sample": "int32",
     "position": "int32",

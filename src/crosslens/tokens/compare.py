@@ -16,7 +16,8 @@ from crosslens.pooling.pool import sample_means, without_sinks
 from crosslens.progress import Progress
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
-from crosslens.tables.tokens import ROLES, TokenTable, read_tokens
+from crosslens.tables.roles import ROLES
+from crosslens.tables.tokens import TokenTable, read_tokens
 
 _READ_WITH = {"prompt": "prompt", "caption": "caption", "generated": "caption", "image": "image_sha256"}
 """Role → the dataset's column that must be the same for all models."""

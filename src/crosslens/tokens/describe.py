@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from crosslens.models.inputs import PADDING, Batch, Sample
-from crosslens.tables.tokens import ROLES
-from crosslens.tokens.words import TextMap, display, map_text
+from crosslens.tables.roles import ROLES
+from crosslens.tokens.text_map import TextMap, display, map_text
 
 
 def describe(

@@ -14,10 +14,10 @@ from crosslens.models.inputs import Sample, as_sample
 from crosslens.models.load import load_model
 from crosslens.tables.arrays import create_group, create_rows
 from crosslens.tables.documents import read_table, write_json
-from crosslens.tables.tokens import TEXT_ROLES
+from crosslens.tables.roles import TEXT_ROLES
 from crosslens.tokens.measure import SCALES, TokenActivations, token_activations
 from crosslens.tokens.select import Selection, selection
-from crosslens.tokens.words import TextMap
+from crosslens.tokens.text_map import TextMap
 
 MOST_TOKENS = 80
 """What one heat map can show."""

@@ -16,10 +16,10 @@ from crosslens.generation.continuation import encode_continuations
 from crosslens.models.hooks import capture
 from crosslens.models.inputs import Batch, Sample, as_sample, build_inputs, collate, load_images
 from crosslens.models.load import LoadedModel, check_sites
-from crosslens.tables.tokens import TEXT_ROLES
+from crosslens.tables.roles import TEXT_ROLES
 from crosslens.tokens.describe import describe
 from crosslens.tokens.select import Selection, check_all_found, choose
-from crosslens.tokens.words import TextMap
+from crosslens.tokens.text_map import TextMap
 
 SCALES = {
     "standardised": "(x − mean) / sd of the dimension over all text tokens of these texts",

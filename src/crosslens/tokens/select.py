@@ -1,20 +1,15 @@
 """Choosing tokens by what they are: their text, their word, their position or their role."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from crosslens.data.labels import spelling_fits
-from crosslens.data.words import ARTICLE, Candidate, candidates, normalise, strip_marks, words
+from crosslens.data.languages import language_of
 from crosslens.errors import InputError
-from crosslens.tables.tokens import ROLES
-
-_LEAST_BEHIND = {"ب": 3, "ل": 3, "ك": 3, "ف": 4, "س": 4}
-"""Letters of a stem behind a proclitic that stands next to it: no lexicon tells بنت, كلب and سيد from ب + نت, ك + لب and
-س + يد. ف is rare before nouns, س stands before verbs only, and لرجل ("of a man") is common in captions."""
+from crosslens.tables.roles import ROLES
 
 
 @dataclass(frozen=True)
@@ -24,7 +19,7 @@ class Selection:
     text: tuple[str, ...] = ()
     """Tokens by their characters, without spaces around them, or as the vocabulary has them."""
     words: tuple[str, ...] = ()
-    """All tokens of these words, each found as `is_word` has it: رجل also in وَللرَّجُلِ."""
+    """All tokens of these words, each found as the language's `is_word` has it: رجل also in وَللرَّجُلِ."""
     positions: tuple[int, ...] = ()
     """Among the sample's tokens of `roles`: from 0, or from the end with -1 as the last."""
     roles: tuple[str, ...] = ()
@@ -34,7 +29,7 @@ class Selection:
         if unknown := set(self.roles) - set(ROLES):
             raise _unusable("roles", ", ".join(sorted(unknown)), f"some of {', '.join(ROLES)}")
         for word in self.words:
-            if len(words(word, "en")) != 1:
+            if len(word.split()) != 1:
                 raise _unusable("words", repr(word), "one word an entry")
 
     def __bool__(self) -> bool:
@@ -98,37 +93,11 @@ def check_all_found(select: Selection, found: set[tuple[str, Any]], samples: int
         )
 
 
-def is_word(written: str, wanted: str, language: str) -> bool:
-    """Whether a written word is `wanted` in some spelling, whole or with clitics taken off.
-
-    In Arabic a hamza may be left out as the gender lexicons have it, and a short word is not looked for behind a
-    letter that is more often its first (باب is no أب, فكرة no كرة, though بيد may be "by hand"): name such a form itself.
-    """
-    same = normalise(wanted, language)
-    if language != "ar":
-        return any(reading.stem == same for reading in candidates(written, language))
-    bare = strip_marks(wanted)
-    return strip_marks(written) == bare or any(
-        normalise(reading.stem, language) == same
-        and len(reading.stem) >= _LEAST_BEHIND.get("".join(reading.prefixes[-1:]), 0)
-        and spelling_fits(reading, bare)
-        for reading in _with_article(candidates(written, language))
-    )
-
-
-def _with_article(readings: Iterable[Candidate]) -> Iterator[Candidate]:
-    """The readings, and those with an article once more with it as a part of the stem: المرأة in للمرأة."""
-    for reading in readings:
-        yield reading
-        if ARTICLE in reading.prefixes:
-            yield reading._replace(stem=ARTICLE + reading.stem, prefixes=reading.prefixes[:-1])
-
-
 def _matches(
     table: pd.DataFrame, eligible: np.ndarray, select: Selection
 ) -> dict[tuple[str, Any], np.ndarray]:
     """(T) bool of each text, word and position."""
-    language = table["language"].iloc[0]
+    spoken = language_of(table["language"].iloc[0])
     stripped = table["text"].str.strip()
     places = np.flatnonzero(eligible)
     found = {}
@@ -136,7 +105,7 @@ def _matches(
         same = (table["token"] == text) | ((stripped == text.strip()) & (stripped != ""))
         found["text", text] = same.to_numpy() & eligible
     for wanted in select.words:
-        same = [any(is_word(word, wanted, language) for word in written) for written in table["words"]]
+        same = [any(spoken.is_word(word, wanted) for word in written) for written in table["words"]]
         found["words", wanted] = np.array(same) & eligible
     for position in select.positions:
         mask = np.zeros(len(table), dtype=bool)

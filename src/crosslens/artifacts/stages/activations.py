@@ -4,7 +4,6 @@ from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Need, Work
 from crosslens.artifacts.needs import each_language, model_mb, model_of, model_place, samples_of, source_of
-from crosslens.store.fingerprint import closure
 
 GEMMA = {"mm_tokens_per_image": 256, "image_size": 896}
 """Of Gemma 3, the largest pictures of the families: for models whose sizes are not known."""
@@ -14,24 +13,24 @@ def block_params(at: At) -> dict[str, Any]:
     """What decides the tokens of one part: the model, the samples of the part, how they are batched and stored."""
     stored = at.settings["activations"]
     return {
-        "model": at.study.model_identity,
+        "model": at.study.model.identity,
         "language": at["language"],
         "prompt": at.settings["prompts"].get(at["language"]),
         "rows": at.study.part_rows(at["part"]),
         "block": at.study.block_identity(at["part"], at["language"]),
-        "code": [closure(at.table.kinds[kind].module).modules for kind, _ in source_of(at)],
+        "code": [at.table.code(*need).modules for need in source_of(at)],
         **{name: stored[name] for name in ("roles", "dtype", "batch_tokens", "shard_mb")},
     }
 
 
 def block_needs(at: At) -> list[Need]:
     """The model, where a rule makes it, and the texts that it has written."""
-    return [*model_of(at), *([samples_of(at)] if at.study.is_generation else [])]
+    return [*model_of(at), *([samples_of(at)] if at.study.source.is_generation else [])]
 
 
 def block_reads(at: At) -> list[Need]:
     """The samples come from the dataset, but `block` above already says which they are: appending rows changes no key."""
-    return [] if at.study.is_generation else [samples_of(at), *source_of(at)]
+    return [] if at.study.source.is_generation else [samples_of(at), *source_of(at)]
 
 
 def each_part(at: At) -> list[dict[str, str]]:
@@ -51,19 +50,19 @@ def passed(at: At, reading: Any) -> Amount:
 
 def extraction_mb(at: At, threads: int) -> int:
     """The model, the values of batches that wait to be written and of the one in the model, and pictures that wait."""
-    values = 4 * at.settings["activations"]["batch_tokens"] * at.study.width * len(at.study.sites)
+    values = 4 * at.settings["activations"]["batch_tokens"] * at.study.model.d_model * len(at.study.sites)
     # One batch for each reader, one in the model and one that was read in time.
     return model_mb(at) + 1500 + 4 * values // 2**20 + (threads + 2) * _batch_of_pictures_mb(at)
 
 
 def _batch_of_pictures_mb(at: At) -> int:
     """Pictures of one batch: as read, as float32, and in the dtype of the model; none where the study has none."""
-    if not at.study.has_pictures:
+    if not at.study.source.has_pictures:
         return 0
-    config = at.study.model_config
+    config = at.study.model.config
     side = config.get("vision_config", {}).get("image_size", GEMMA["image_size"])
     tokens = config.get("mm_tokens_per_image", GEMMA["mm_tokens_per_image"])
-    values, as_read = 3 * side**2, 3 * side**2 if at.study.draws_pictures else 16 << 20
+    values, as_read = 3 * side**2, 3 * side**2 if at.study.source.drawn_pixels else 16 << 20
     count = max(1, at.settings["activations"]["batch_tokens"] // tokens)
     return -(-count * (as_read + 8 * values) // 2**20)
 

@@ -1,10 +1,11 @@
 """Pictures and captions: drawn, collected, the user's own, or written by the model; to one table a language."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crosslens.artifacts.kinds import Amount, At, Kind, Work
+from crosslens.artifacts.kinds import Amount, At, Kind, Wildcards, Work
 from crosslens.artifacts.needs import data_place, each_language, model_mb, model_of, model_place, source_of
 from crosslens.store.digests import content_digest
 
@@ -19,7 +20,7 @@ def lexicons_of(at: At) -> dict[str, str]:
 def dataset_params(at: At) -> dict[str, Any]:
     """What the tables of all languages are made from."""
     return {
-        "source": at.study.source_identity,
+        "source": at.study.source.identity,
         "columns": at.settings["source"].get("columns"),
         "prompts": {language: at.settings["prompts"][language] for language in at.study.languages},
         "lexicons": lexicons_of(at),
@@ -31,9 +32,9 @@ def dataset_params(at: At) -> dict[str, Any]:
 def texts_params(at: At) -> dict[str, Any]:
     """The prompts, and how the model answers them."""
     return {
-        "model": at.study.model_identity,
+        "model": at.study.model.identity,
         "language": at.study.languages[0],
-        "prompts": at.settings["source"]["prompts"],
+        "prompts": at.study.source.settings,
         "generation": at.settings["generation"],
         "splits": at.settings["splits"],
     }
@@ -42,7 +43,7 @@ def texts_params(at: At) -> dict[str, Any]:
 def answered(at: At, reading: Any) -> Amount:
     """Every answer as long as it may be."""
     chosen = at.settings["generation"]
-    return generation(at.study.n_rows, chosen, reading.model.parameters)
+    return generation(at.study.source.n_rows, chosen, reading.model.parameters)
 
 
 def generation(texts: float, settings: dict[str, Any], parameters: int) -> Amount:
@@ -51,14 +52,19 @@ def generation(texts: float, settings: dict[str, Any], parameters: int) -> Amoun
     return Amount("generation", texts * longest * parameters, math.ceil(texts / settings["batch"]) * longest)
 
 
+def made_as(kind: str) -> Callable[[At], list[Wildcards]]:
+    """Once, where the source is made as this kind of artifact."""
+    return lambda at: [{}] if at.study.source.kind == kind else []
+
+
 def given(at: At) -> list[dict[str, str]]:
     """Once, where texts are given."""
-    return [] if at.study.is_generation else [{}]
+    return [] if at.study.source.is_generation else [{}]
 
 
 def written(at: At) -> list[dict[str, str]]:
     """Once, where the model writes the texts."""
-    return [{}] if at.study.is_generation else []
+    return [{}] if at.study.source.is_generation else []
 
 
 KINDS = [
@@ -67,24 +73,24 @@ KINDS = [
         "results/{study}/model/{model}",
         by="prepare_model",
         module="crosslens.models.gguf",
-        params=lambda at: {"gguf": at.study.prepared_from},
-        every=lambda at: [{"model": at.study.model_name}] if at.study.must_be_prepared else [],
+        params=lambda at: {"gguf": at.study.model.prepared_from},
+        every=lambda at: [{"model": at.study.model.name}] if at.study.model.must_be_prepared else [],
     ),
     Kind(
         "source",
         "results/{study}/source",
         by="draw_source",
         module="crosslens.planted.source",
-        params=lambda at: at.settings["source"]["planted"],
-        every=lambda at: [{}] if at.study.is_planted else [],
+        params=lambda at: at.study.source.settings,
+        every=made_as("source"),
     ),
     Kind(
         "collection",
         "results/{study}/collection",
         by="collect_source",
         module="crosslens.sources.write",
-        params=lambda at: at.study.source_identity,
-        every=lambda at: [{}] if at.study.names else [],
+        params=lambda at: at.study.source.identity,
+        every=made_as("collection"),
         role="source",
     ),
     Kind(
@@ -151,7 +157,7 @@ WORK = [
         local=lambda at: {"source": at.settings["model"]["id"]},
     ),
     Work("draw_source", memory=800),
-    Work("collect_source", memory=1500, local=lambda at: {"names": at.study.names}),
+    Work("collect_source", memory=1500, local=lambda at: {"names": at.study.source.settings}),
     Work("build_dataset", memory=1500, per=(), local=data_place),
     Work(
         "generate_texts",

@@ -35,7 +35,7 @@ def quality_needs(at: At) -> list[Need]:
 def splice_params(at: At) -> dict[str, Any]:
     """Model, site and samples."""
     return quality_params(at) | {
-        "model": at.study.model_identity,
+        "model": at.study.model.identity,
         "site": at["site"],
         "max_samples": at.settings["quality"]["spliced_samples"],
         "batch": at.settings["quality"]["batch"],
@@ -104,13 +104,13 @@ def splicing(at: At, reading: Any) -> Amount:
 def counting(at: At, reading: Any) -> Amount:
     """Entries of the codes."""
     return Amount(
-        "statistics", reading.trained_rows(at["language"]) * reading.active_entries(settings_of(at, reading))
+        "statistics", reading.trained_rows(at["language"]) * settings_of(at, reading).active_entries
     )
 
 
 def codes_mb(at: At, threads: int) -> int:
     """An SAE and a block of its dense pre-activations."""
-    return 2000 + 8 * features_of(at) * at.study.width // 2**20
+    return 2000 + 8 * features_of(at) * at.study.model.d_model // 2**20
 
 
 def splice_mb(at: At, threads: int) -> int:

@@ -9,7 +9,6 @@ from crosslens.artifacts.needs import (
     each_language,
     each_pair,
     each_site,
-    image_folder,
     languages_of,
     model_mb,
     model_of,
@@ -66,7 +65,7 @@ def shared_saes(at: At) -> list[Wildcards]:
 
 def captioned(at: At) -> bool:
     """Whether the model captions pictures that hide the gender."""
-    return at.study.has_gender and image_folder(at) is not None
+    return at.study.has_gender and at.study.source.has_pictures
 
 
 def labelled(at: At, reading: Any, language: str) -> float:
@@ -191,7 +190,7 @@ KINDS = [
         by="generate_captions",
         module="crosslens.gender.generate",
         params=lambda at: {
-            "model": at.study.model_identity,
+            "model": at.study.model.identity,
             "language": at["language"],
             "split": "test",
             **at.settings["stereotype"],
@@ -215,7 +214,7 @@ KINDS = [
         # A drawn source has the planted shares to compare with.
         needs=lambda at: [
             *(at.need("generated", language=language) for language in at.study.languages),
-            *(source_of(at) if at.study.is_planted else []),
+            *(source_of(at) if at.study.source.has_truth else []),
         ],
         every=lambda at: [{}] if captioned(at) else [],
         into=("page",),

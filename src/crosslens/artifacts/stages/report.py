@@ -125,7 +125,7 @@ KINDS = [
         params=lambda at: {
             "study": at["study"],
             "settings": at.settings,
-            "source": at.study.model_identity,
+            "source": at.study.model.identity,
             "captions": captions(at),
             "sections": names("crosslens.report.sections"),
         },

@@ -5,18 +5,15 @@ from typing import Any
 from crosslens.artifacts.kinds import Amount, At, Kind, Work
 from crosslens.artifacts.needs import each_variant, features_of, languages_of, model_place, site_of
 
-ELSEWHERE = ("corpora", "sites", "seeds", "pretrained", "at_once")
-"""Settings that say which SAEs there are, not how one is trained."""
 FILES = {"sae_weights.safetensors": "", "cfg.json": "", "training.json": ""}
 
 
 def sae_params(at: At) -> dict[str, Any]:
     """Settings of one SAE; which corpora, seeds and other SAEs there are besides is not its business."""
-    chosen = {name: value for name, value in at.settings["sae"].items() if name not in ELSEWHERE}
-    chosen |= at.study.variants[at["variant"]] if "variant" in at else {}
+    changed = at.study.variants[at["variant"]] if "variant" in at else {}
     seed = at["seed"] if "seed" in at else at.study.seeds[0]
     return {
-        "settings": chosen,
+        "settings": at.study.training | changed,
         "identity": identity(at) | {"seed": seed},
         "languages": languages_of(at),
     }
@@ -25,7 +22,7 @@ def sae_params(at: At) -> dict[str, Any]:
 def identity(at: At) -> dict[str, str]:
     """What an SAE is told of where it belongs."""
     place = {name: at[name] for name in ("study", "corpus", "site")}
-    return place | {"model": at.study.model_name, "revision": at.settings["model"]["revision"]}
+    return place | {"model": at.study.model.name, "revision": at.settings["model"]["revision"]}
 
 
 def sae_needs(at: At):
@@ -52,7 +49,7 @@ def saes_per_site(at: At) -> int:
 def training_mb(at: At, threads: int) -> float:
     """Weights (in bfloat16 too), gradients, two moments and pre-activations of the SAEs that train together, shuffles."""
     chosen = at.settings["sae"]
-    sae = features_of(at) * (34 * at.study.width + 8 * chosen["batch_tokens"])
+    sae = features_of(at) * (34 * at.study.model.d_model + 8 * chosen["batch_tokens"])
     together = sae * min(chosen["at_once"], saes_per_site(at))
     return 1500 + together / 2**20 + len(at.study.languages) * chosen["buffer_mb"]
 
@@ -124,7 +121,7 @@ WORK = [
         memory=8000,
         local=lambda at: {
             "source": source_of_pretrained(at),
-            "width": at.study.width if at.study.model_folder else None,
+            "width": at.study.model.d_model if at.study.model.folder else None,
         },
     ),
 ]

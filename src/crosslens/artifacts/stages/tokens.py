@@ -10,7 +10,7 @@ from crosslens.artifacts.needs import model_mb, model_of, model_place, samples_o
 def inspection_params(at: At) -> dict[str, Any]:
     """The texts, samples and tokens, at which sites, in which model."""
     chosen = at.settings["tokens"]
-    return chosen | {"sites": chosen["sites"] or at.study.sites, "model": at.study.model_identity}
+    return chosen | {"sites": chosen["sites"] or at.study.sites, "model": at.study.model.identity}
 
 
 def inspection_needs(at: At) -> list[Need]:
@@ -41,7 +41,7 @@ def compared(at: At) -> list[dict[str, str]]:
         theirs = at.moved(study=other).study.languages
         common = [language for language in at.study.languages if language in theirs]
         if not common:
-            at.study.fail(
+            at.study.settings.fail(
                 "compare.with",
                 f"{other!r}, a study of {theirs}",
                 f"a study of {at.study.languages}",

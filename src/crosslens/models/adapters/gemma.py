@@ -1,4 +1,4 @@
-"""Gemma 2 and 3, and PaliGemma (1 and 2), which reads with a Gemma."""
+"""Gemma 2 and 3 (text, vision), PaliGemma 1 and 2."""
 
 from collections.abc import Mapping
 
@@ -6,9 +6,8 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from crosslens.models.adapters.base import Adapter, VisionAdapter
-from crosslens.models.adapters.registry import register
-from crosslens.tables.tokens import CAPTION, GENERATED, IMAGE, SPECIAL
+from crosslens.models.adapters import Adapter, VisionAdapter, register
+from crosslens.tables.roles import CAPTION, GENERATED, IMAGE, SPECIAL
 
 
 @register("gemma2")

@@ -1,9 +1,8 @@
-"""GPT-2 and GPT-NeoX (Pythia)."""
+"""GPT-2, GPT-NeoX (Pythia)."""
 
 from torch import nn
 
-from crosslens.models.adapters.base import Adapter
-from crosslens.models.adapters.registry import register
+from crosslens.models.adapters import Adapter, register
 
 
 @register("gpt2")

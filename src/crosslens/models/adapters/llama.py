@@ -1,4 +1,4 @@
-"""Llama and what is built like it, LLaVA, which sees with it, and Llama 3.2 Vision."""
+"""Llama, SmolLM2, Mistral, LLaVA 1.5, Llama 3.2 Vision."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,9 +8,8 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from crosslens.errors import InputError
-from crosslens.models.adapters.base import Adapter, VisionAdapter
-from crosslens.models.adapters.registry import ADAPTERS, register
-from crosslens.tables.tokens import IMAGE
+from crosslens.models.adapters import Adapter, VisionAdapter, known_adapter, register
+from crosslens.tables.roles import IMAGE
 
 
 @register("llama", "mistral")
@@ -35,7 +34,7 @@ class Llava(VisionAdapter, Llama):
     def __init__(self, model: nn.Module, processor: Any, tokenizer: Any):
         super().__init__(model, processor, tokenizer)
         language = self.text_config.model_type
-        if not issubclass(ADAPTERS.get(language, Adapter), Llama):
+        if not issubclass(known_adapter(language) or Adapter, Llama):
             raise InputError(
                 model.name_or_path,
                 found=f"LLaVA with the language model {language!r}",

@@ -1,4 +1,4 @@
-"""Qwen2, Qwen2-VL and Qwen2.5-VL."""
+"""Qwen2, Qwen2-VL, Qwen2.5-VL."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,10 +6,9 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import ProcessorMixin, Qwen2VLProcessor
 
-from crosslens.models.adapters.base import VisionAdapter
+from crosslens.models.adapters import VisionAdapter, register
 from crosslens.models.adapters.llama import Llama
-from crosslens.models.adapters.registry import register
-from crosslens.tables.tokens import IMAGE
+from crosslens.tables.roles import IMAGE
 
 
 @register("qwen2")

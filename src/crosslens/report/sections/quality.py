@@ -24,8 +24,8 @@ TERMS = {
     ),
     "architecture": (
         "Architecture",
-        "What decides which features fire: the k largest of a token (topk) or of a batch (batchtopk, matryoshka), "
-        "those above a learned threshold (jumprelu), or those that an L1 penalty leaves (relu, gated).",
+        "What decides which features fire, by its usual name: the k largest of a token or of a batch, those above a "
+        "learned threshold, or those that a penalty leaves.",
     ),
     "ev": (
         "Explained variance (EV)",

@@ -1,18 +1,18 @@
-"""The trainable SAEs, by the names that a study's settings use."""
+"""The trainable SAEs, an architecture a file, by the names that a study's settings use.
 
+A file holds one subclass of Architecture, and `READS`: the settings that it reads and not every architecture does.
+"""
+
+from crosslens.registry import member
 from crosslens.sae.architectures.base import Architecture
-from crosslens.sae.architectures.batchtopk import BatchTopK
-from crosslens.sae.architectures.gated import Gated
-from crosslens.sae.architectures.jumprelu import JumpReLU
-from crosslens.sae.architectures.matryoshka import Matryoshka
-from crosslens.sae.architectures.relu import ReLU
-from crosslens.sae.architectures.topk import TopK
 
-BY_NAME: dict[str, type[Architecture]] = {
-    "topk": TopK,
-    "batchtopk": BatchTopK,
-    "relu": ReLU,
-    "jumprelu": JumpReLU,
-    "gated": Gated,
-    "matryoshka": Matryoshka,
-}
+
+def architecture(name: str) -> type[Architecture]:
+    """The architecture of that name; InputError where no file is called so."""
+    module = member("crosslens.sae.architectures", name)
+    (found,) = (
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Architecture) and value.__module__ == module.__name__
+    )
+    return found

@@ -53,8 +53,8 @@ def energy(x: Tensor) -> Tensor:
 class Architecture(nn.Module):
     """A trainable SAE of normalised activations x (B, d_in), whose target y is x, or what a transcoder has to write.
 
-    W_enc is kept as (F, d_in), a row a feature. Decoder rows have unit norm. `tied`: W_enc is W_dec. `fast`: places
-    that may fire are proposed by a bfloat16 product, and only these are computed, in float32.
+    `encoder_rows` is (F, d_in), a row a feature. Decoder rows have unit norm. `tied`: they are the encoder's too. `fast`:
+    places that may fire are proposed by a bfloat16 product, and only these are computed, in float32.
     """
 
     def __init__(self, config: Settings, d_in: int, d_out: int, *, seed: int, fast: bool = False):
@@ -64,7 +64,7 @@ class Architecture(nn.Module):
         self._held: dict[str, Tensor] = {}
         self.W_dec = nn.Parameter(_unit_rows(self.d_sae, d_out, seed))
         if not config.tied:
-            self.W_enc = nn.Parameter(self._encoder_init(seed))
+            self.encoder_rows = nn.Parameter(self._encoder_init(seed))
         self.b_enc = nn.Parameter(torch.zeros(self.d_sae))
         self.b_dec = nn.Parameter(torch.zeros(d_out))
 
@@ -82,7 +82,7 @@ class Architecture(nn.Module):
     @property
     def encoder(self) -> Tensor:
         """(F, d_in) the encoder's rows."""
-        return self.W_dec if self.config.tied else self.W_enc
+        return self.W_dec if self.config.tied else self.encoder_rows
 
     def loss(self, x: Tensor, y: Tensor, dead: Tensor, progress: float) -> Loss:
         """The loss on x (B, d_in) and y (B, d_out) float32; dead (F) bool; progress: the share of the steps done."""
@@ -143,19 +143,16 @@ class Architecture(nn.Module):
         if not (len(features) and aux_k):
             return error.new_zeros(())
         low, error = torch.bfloat16 if self.fast else torch.float32, error.detach()
-        W_enc, W_dec, bias = (
-            pick_rows(self.encoder, features),
-            pick_rows(self.W_dec, features),
-            self.b_enc[features],
-        )
+        reads, writes = pick_rows(self.encoder, features), pick_rows(self.W_dec, features)
+        bias = self.b_enc[features]
         if not self.transcoder:
             # the gradient of b_dec, which x is less, by way of the bias: a sum over tokens before the product
-            bias = bias - W_enc @ (self.b_dec - self.b_dec.detach())
-        z = torch.addmm(bias.to(low), x.detach().to(low), W_enc.to(low).T)
+            bias = bias - reads @ (self.b_dec - self.b_dec.detach())
+        z = torch.addmm(bias.to(low), x.detach().to(low), reads.to(low).T)
         if len(features) > aux_k:
             values, indices = z.topk(aux_k, dim=-1, sorted=False)
             z = torch.zeros_like(z).scatter(-1, indices, values)
-        missed = energy(error - z.relu() @ W_dec.to(low))
+        missed = energy(error - z.relu() @ writes.to(low))
         total = energy(error)
         # an exact reconstruction leaves nothing to model: 0, and 0 as the gradient, where a quotient would give NaN
         return missed / total.where(total > 0, torch.inf)

@@ -7,6 +7,8 @@ from crosslens.sae.architectures.base import MARGIN, SPARE, Architecture, Loss, 
 from crosslens.sae.model import SAE, JumpReLUSAE
 from crosslens.sae.sparse import Places
 
+READS = ("k", "tied")
+
 MEMORY = 0.99
 """Weight of the past in the running threshold: it follows about the last hundred batches."""
 NEARLY, CROWD = 0.8, 4

@@ -8,6 +8,8 @@ from crosslens.sae.architectures.relu import FIRST_BIAS, ReLU
 from crosslens.sae.model import SAE, JumpReLUSAE
 from crosslens.sae.sparse import combine, sample
 
+READS = ("l1", "sparsity_warmup")
+
 
 class Gated(ReLU):
     """z = ReLU(exp(r_mag) u + b_mag) where u + b_gate > 0, u = (x − b_dec) W_enc; b_enc serves as b_gate.

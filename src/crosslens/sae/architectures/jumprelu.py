@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from crosslens.sae.architectures.base import Architecture, Loss, Normalisation
 from crosslens.sae.model import SAE, JumpReLUSAE
 
+READS = ("k", "l0_weight", "bandwidth", "sparsity_warmup", "tied")
+
 FIRST_L0 = 3.0
 """How many times k fire at first: far more and features die while the penalty thins them out, fewer and they learn late."""
 
@@ -35,7 +37,8 @@ class JumpReLU(Architecture):
         places = self.above(x, threshold.detach(), bandwidth / 2)
         pre, own = self.pre_activations(x, places), threshold[places.col]
         fires = _Step.apply(pre, own, bandwidth)
-        sparsity = self.config.sparsity_weight(progress) * (fires.sum() / len(x) / self.config.k - 1).square()
+        weight = self.config.warmed(self.config.l0_weight, progress)
+        sparsity = weight * (fires.sum() / len(x) / self.config.k - 1).square()
         return self.summed(x, y, dead, pre * fires, places, penalty=sparsity)
 
     def exported(self, reads: Normalisation, writes: Normalisation) -> SAE:

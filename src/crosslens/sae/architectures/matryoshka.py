@@ -7,6 +7,8 @@ from crosslens.sae.architectures.base import Loss, energy
 from crosslens.sae.architectures.batchtopk import BatchTopK
 from crosslens.sae.sparse import Places, combine
 
+READS = ("k", "matryoshka_fractions", "tied")
+
 
 class Matryoshka(BatchTopK):
     """The loss is the mean FVU of the reconstructions by the first shares `matryoshka_fractions` of the features."""

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 from crosslens.sae.architectures.base import Architecture, Loss, Normalisation
 from crosslens.sae.model import SAE, ReLUSAE
 
+READS = ("l1", "sparsity_warmup", "tied")
+
 FIRST_BIAS = -1.5
 """b_enc at first. Pre-activations of normalised activations then have variance 1, so that 7 % of the features fire.
 With 0 half of them do, which is slow, and L1 is slow to thin them out; with -2 many fall silent on heavy-tailed data."""
@@ -29,7 +31,7 @@ class ReLU(Architecture):
 
     def l1_penalty(self, values: Tensor, tokens: int, progress: float) -> Tensor:
         """() the penalty on the values (nnz) of so many tokens."""
-        return self.config.sparsity_weight(progress) * values.sum() / (tokens * self.d_out**0.5)
+        return self.config.warmed(self.config.l1, progress) * values.sum() / (tokens * self.d_out**0.5)
 
     def exported(self, reads: Normalisation, writes: Normalisation) -> SAE:
         return self.fold(ReLUSAE(**self.raw_options()), reads, writes)

@@ -7,6 +7,8 @@ from crosslens.sae.architectures.base import MARGIN, SPARE, Architecture, Loss, 
 from crosslens.sae.model import SAE, TopKSAE
 from crosslens.sae.sparse import Places
 
+READS = ("k", "tied")
+
 GROUP = 64
 """Neighbouring features of which only the largest is looked at first."""
 

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer
 
-from crosslens.data.words import Word, words
+from crosslens.data.languages import language_of
+from crosslens.data.languages.base import Word
 from crosslens.errors import InputError
 from crosslens.models.packages import join, packaged
-from crosslens.tokens.words import clusters, display, map_text, readings
+from crosslens.tokens.text_map import clusters, display, map_text, readings
 
 TRAINING = [
     "a woman walks to the man's house",
@@ -175,7 +176,7 @@ def test_a_token_outside_of_the_text_is_refused():
 )
 def test_a_word_taken_apart_where_it_is_written(written, segments):
     text = f"رأى {written}."
-    word = words(text, "ar")[1]
+    word = language_of("ar").words(text)[1]
     found = readings(word, "ar")
     cut = [[(part.kind, text[part.start : part.end]) for part in reading.segments] for reading in found]
     assert segments in cut
@@ -195,7 +196,7 @@ def test_the_tokens_of_a_clitic():
 @given(st.text("ابةتكلوفسهيمنأؤىظـًَُّ\u200dﻻلا", min_size=1, max_size=14))
 @QUICK
 def test_the_segments_of_every_reading_cover_the_word(text):
-    for word in words(text, "ar"):
+    for word in language_of("ar").words(text):
         for reading in readings(word, "ar"):
             parts = reading.segments
             assert parts[0].start == word.start and parts[-1].end == word.end

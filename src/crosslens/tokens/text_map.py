@@ -1,4 +1,4 @@
-"""Tokens as a reader sees them: which characters, which word and, in Arabic, which clitic or stem each one is.
+"""Tokens as a reader sees them: which characters, which word and which clitic or stem each one is.
 
 Tokens are given by their characters, `starts` and `ends` (T) int in the text, end exclusive, -1 where a token has no
 place in it. Nothing here changes a text: every span is one of the text as the model saw it.
@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import regex
 
-from crosslens.data.words import ARTICLE, TATWEEL, Candidate, Word, candidates, strip_marks, words
+from crosslens.data.languages import language_of
+from crosslens.data.languages.base import TATWEEL, Candidate, Language, Word
 from crosslens.errors import InputError
 
 _SHAPING = "\u200d"
@@ -110,7 +111,7 @@ def map_text(text: str, starts: np.ndarray, ends: np.ndarray, language: str = ""
     unit_of = np.full(len(starts), -1, dtype=np.int64)
     for i, unit in enumerate(units):
         unit_of[list(unit.tokens)] = i
-    found = tuple(words(text, language))
+    found = tuple(language_of(language).words(text))
     word_of = np.full(len(starts), -1, dtype=np.int64)
     tokens_of = []
     for i, word in enumerate(found):
@@ -177,27 +178,29 @@ def _is_joining(character: str) -> bool:
 def readings(word: Word, language: str) -> list[Reading]:
     """Every reading of a word as segments with their characters, the most literal first.
 
-    In other languages than Arabic a word is one stem. Marks and tatweel belong to the letter before them; where one
+    In a language without clitics a word is one stem. Marks and tatweel belong to the letter before them; where one
     written character holds letters of two segments (the ligature ﻻ; the ل of للغة, the article's and the stem's), both
     have it.
     """
-    found = candidates(word.text, language)
-    if language != "ar":
+    spoken = language_of(language)
+    found = spoken.candidates(word.text)
+    if not spoken.has_clitics:
         return [Reading(found[0], (Segment("stem", found[0].stem, word.start, word.end),))] if found else []
     borders = clusters(word.text)
-    bare = [len(strip_marks(word.text[:border])) for border in borders]
+    bare = [len(spoken.letters(word.text[:border])) for border in borders]
     # the written character of every letter that the candidates are made of
     holder = [i for i, (low, high) in enumerate(pairwise(bare)) for _ in range(low, high)]
-    return [Reading(candidate, _segments(word, candidate, borders, holder)) for candidate in found]
+    return [Reading(candidate, _segments(word, candidate, spoken, borders, holder)) for candidate in found]
 
 
-def _segments(word: Word, candidate: Candidate, borders: list[int], holder: list[int]) -> tuple[Segment, ...]:
-    parts = []
-    for i, prefix in enumerate(candidate.prefixes):
-        # ل and the article are written لل
-        contracted = prefix == ARTICLE and i > 0 and candidate.prefixes[i - 1] == "ل"
-        parts.append(("proclitic", prefix, 1 if contracted else len(prefix)))
-    taken = sum(length for *_, length in parts)
+def _segments(
+    word: Word, candidate: Candidate, language: Language, borders: list[int], holder: list[int]
+) -> tuple[Segment, ...]:
+    # what each adds to those before it: of ل and the Arabic article, written لل, the latter adds one letter
+    written = [len(language.spell(candidate.prefixes[:i])) for i in range(len(candidate.prefixes) + 1)]
+    lengths = [high - low for low, high in pairwise(written)]
+    parts = [("proclitic", *prefix) for prefix in zip(candidate.prefixes, lengths, strict=True)]
+    taken = written[-1]
     # the ل of the article is the stem's where this begins with one
     shared_letters = taken + len(candidate.stem) + len(candidate.suffix) - len(holder)
     parts.append(("stem", candidate.stem, len(candidate.stem)))

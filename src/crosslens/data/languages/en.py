@@ -1,0 +1,31 @@
+"""English: an inner apostrophe or hyphen joins ("man-made" is one word)."""
+
+import re
+
+from crosslens.data.languages.base import Candidate, Language
+
+_ENDING = re.compile(r"'(?:s|d|m|ll|re|ve)?$")
+
+
+class English(Language):
+    """A word is also read without 's, and a compound as its last part."""
+
+    def candidates(self, word: str) -> list[Candidate]:
+        """As written, without its ending, and its head, which is a compound's last part.
+
+        An ex-wife is a wife, a man-made lake is no man.
+        """
+        whole = self.letters(word)
+        bare = _ENDING.sub("", whole)
+        head = re.split(r"[-‑]", bare)[-1]
+        return [Candidate(form, (), "") for form in dict.fromkeys((whole, bare, head)) if form]
+
+
+LANGUAGE = English(
+    name="English",
+    joiners="'’‐‑-",
+    caption_column="english_prompt",
+    colour="#0173B2",
+    characters_per_token=4.2,
+    characters_basis="measured on 2026-11-20, tokenizer of gemma-3-270m (the one of all Gemma 3) on 1,000 drawn captions",
+)

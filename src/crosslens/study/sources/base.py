@@ -1,0 +1,101 @@
+"""What every source of texts can say."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from crosslens.store.digests import FileDigests
+from crosslens.study.settings import StudySettings
+
+
+class Text(NamedTuple):
+    """One row of a source in one language."""
+
+    sample_id: str
+    caption: str
+    prompt: str
+    image: str
+    """Name of its picture; empty where there is none, anything where it will be drawn."""
+    unit: str
+    """The image that it belongs to."""
+    gender: str | None
+    """Of the unit: female, male or unknown; None where only the captions tell."""
+
+
+class Texts(NamedTuple):
+    """One language's rows, as far as they can be read or drawn before anything runs."""
+
+    rows: Sequence[Text]
+    basis: str
+    """What they are, in words."""
+    unwritten: int = 0
+    """Tokens that the model will write to each, at most."""
+
+
+class Source:
+    """A source of given texts; a member overrides what is otherwise with it."""
+
+    kind: str | None = None
+    """The kind of artifact that it is made as; None: it is there."""
+    is_generation = False
+    """True where the texts are the model's own answers."""
+    has_truth = False
+    """True where the made folder has truth.json: what was planted."""
+
+    def __init__(self, name: str, settings: StudySettings, digests: FileDigests):
+        """name: its key in the section `source`. settings: of the whole study."""
+        self.whole, self.digests = settings, digests
+        self.settings: Any = settings["source"][name]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of its caption table, or texts that the model will write."""
+        raise NotImplementedError
+
+    @property
+    def identity(self) -> Any:
+        """What decides the whole of it beside the artifact that it is made as."""
+        return None
+
+    def block_identity(self, first: int, last: int, language: str) -> Any:
+        """What decides rows `first` to `last` (1-based, inclusive; `last` may be beyond the end), and no other row."""
+        raise NotImplementedError
+
+    def texts(self, language: str) -> Texts | None:
+        """Its rows in a language; None where what they are made from is not there yet."""
+        raise NotImplementedError
+
+    @property
+    def images(self) -> Path | None:
+        """The user's picture folder."""
+        return None
+
+    @property
+    def drawn_pixels(self) -> int | None:
+        """Side of the pictures that are drawn when it is made, in pixels; None: none are."""
+        return None
+
+    @property
+    def has_pictures(self) -> bool:
+        """True where the model sees pictures: drawn ones or the user's."""
+        return bool(self.drawn_pixels or self.images)
+
+    def places(self, made: str | None) -> dict[str, str | None]:
+        """Where its caption table (`captions`) and its pictures (`images`) are; made: the folder, if it is made."""
+        return {
+            "captions": f"{made}/captions.csv" if made else None,
+            "images": f"{made}/images" if self.drawn_pixels else None,
+        }
+
+    def check_files(self) -> None:
+        """Raise InputError where files that the user names are not there."""
+
+    def check_roles(self) -> None:
+        """Raise InputError where tokens are asked for that its texts do not have."""
+        if "generated" in self.whole["activations"]["roles"]:
+            self.whole.fail(
+                "activations.roles",
+                "generated",
+                "roles of given texts",
+                "give `source.prompts`, or remove it",
+            )

@@ -1,0 +1,90 @@
+"""The user's own: a table with one row a caption, and a folder of pictures."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from crosslens.data.captions import Row, read_rows
+from crosslens.store.digests import digest
+from crosslens.study.sources.base import Source, Text, Texts
+
+SETTINGS = {
+    "captions": {"description": "A CSV file with one row a caption.", "type": "string"},
+    "images": {
+        "description": "The folder of the pictures that `image_id` names; null where there are none.",
+        "type": ["string", "null"],
+        "default": None,
+    },
+    "columns": {
+        "description": "Language to column of its captions, where the names are not the usual ones.",
+        "type": ["object", "null"],
+        "additionalProperties": {"type": "string"},
+        "default": None,
+    },
+}
+
+
+class Captions(Source):
+    @property
+    def images(self) -> Path | None:
+        images = self.whole["source"]["images"]
+        return Path(images) if images else None
+
+    def places(self, made: str | None) -> dict[str, str | None]:
+        return {"captions": self.settings, "images": str(self.images) if self.images else None}
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The rows of the table, in every language of the study."""
+        columns = self.whole["source"]["columns"]
+        return read_rows(Path(self.settings), columns=columns, languages=self.whole["languages"])
+
+    @cached_property
+    def _image_digests(self) -> dict[str, str]:
+        if self.images is None:
+            return {}
+        return {path.name: self.digests(path) for path in sorted(self.images.iterdir()) if path.is_file()}
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def identity(self) -> Any:
+        return [self.digests(Path(self.settings)), sorted(self._image_digests.items())]
+
+    def block_identity(self, first: int, last: int, language: str) -> Any:
+        images = {
+            Path(name).stem: sha256 for name, sha256 in self._image_digests.items()
+        } | self._image_digests
+        block = self.rows[first - 1 : last]
+        return digest([[row.image_id, row.captions[language], images.get(row.image_id)] for row in block])
+
+    def texts(self, language: str) -> Texts | None:
+        if not Path(self.settings).is_file():
+            return None
+        prompt = self.whole["prompts"].get(language, "")
+        files = {path.stem: path.name for path in self.images.iterdir()} if self.images else {}
+        rows = [
+            Text(
+                row.sample_id,
+                row.captions[language],
+                prompt,
+                files.get(row.image_id, row.image_id) if files else "",
+                row.image_id,
+                row.gender,
+            )
+            for row in self.rows
+        ]
+        return Texts(rows, "the caption table")
+
+    def check_files(self) -> None:
+        for key in ("captions", "images"):
+            value = self.whole["source"][key]
+            if value is not None and not Path(value).exists():
+                self.whole.fail(
+                    f"source.{key}", f"nothing at {value}", "your file or folder", "correct the path"
+                )
+
+
+SOURCE = Captions

@@ -1,0 +1,48 @@
+"""Prompts that the model answers: its answers are the texts (see crosslens.generation)."""
+
+from typing import Any
+
+from crosslens.study.sources.base import Source, Text, Texts
+
+SETTINGS = {
+    "prompts": {
+        "description": "Prompts that the model answers; its answers are the texts of the study (see `generation`).",
+        "type": "array",
+        "minItems": 3,
+        "uniqueItems": True,
+        "items": {"type": "string", "minLength": 1},
+    }
+}
+
+
+class Prompts(Source):
+    is_generation = True
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.settings) * self.whole["generation"]["samples"]
+
+    def block_identity(self, first: int, last: int, language: str) -> Any:
+        return [first, min(last, self.n_rows)]
+
+    def texts(self, language: str) -> Texts:
+        rows = [
+            Text(f"{prompt}#{number}", "", prompt, "", prompt, "unknown")
+            for prompt in self.settings
+            for number in range(self.whole["generation"]["samples"])
+        ]
+        most = self.whole["generation"]["max_new_tokens"]
+        return Texts(rows, f"prompts, and answers of {most} tokens, the most there can be", most)
+
+    def check_roles(self) -> None:
+        languages = self.whole["languages"]
+        if len(languages) != 1:
+            self.whole.fail("languages", languages, "the one language of the prompts", "name one")
+        for key in ("activations", "sae"):
+            if "caption" in (roles := self.whole[key]["roles"]):
+                self.whole.fail(
+                    f"{key}.roles", roles, "generated, for texts that the model writes", "name it"
+                )
+
+
+SOURCE = Prompts

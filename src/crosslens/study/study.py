@@ -1,0 +1,98 @@
+"""One study, by its name."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from crosslens.errors import InputError
+from crosslens.registry import member
+from crosslens.store.digests import FileDigests, digest
+from crosslens.study.checks import check
+from crosslens.study.model import Model
+from crosslens.study.settings import SOURCES, TRAINING, StudySettings, source_names
+from crosslens.study.sources.base import Source
+from crosslens.study.sweep import variants
+
+
+class Study:
+    """Its settings, and what they say about model, texts, parts and SAEs."""
+
+    def __init__(
+        self, name: str, folder: Path, schema: Path, digests: FileDigests, *, data_needed: bool = True
+    ):
+        """Read `folder`/`name`.yaml; raises InputError.
+
+        schema: the JSON schema of its settings. `data_needed` false: captions and pictures need not be there yet.
+        """
+        path = folder / f"{name}.yaml"
+        if not path.is_file():
+            known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
+            raise InputError(
+                f"study {name!r}",
+                found=f"no file {path}",
+                expected=f"one of the defined studies: {known}",
+                mend="correct the name in the target or in `run:` of config/config.yaml",
+            )
+        self.name, self.digests = name, digests
+        self.settings = StudySettings(path, schema)
+        self.languages: list[str] = self.settings["languages"]
+        self.sites: list[str] = self.settings["sites"]
+        self.corpora: list[str] = self.settings["sae"]["corpora"]
+        self.seeds: list[str] = [str(seed) for seed in self.settings["sae"]["seeds"]]
+        self.sae_sites: list[str] = self.settings["sae"]["sites"] or self.sites
+        self.pretrained: dict[str, dict[str, str]] = self.settings["sae"]["pretrained"]
+        self.model = Model(self.settings, digests)
+        (kind,) = source_names(self.settings)
+        self.source: Source = member(SOURCES, kind).SOURCE(kind, self.settings, digests)
+        check(self.settings, self.model, self.source, data_needed=data_needed)
+
+    @property
+    def has_gender(self) -> bool:
+        """False where no gender is asked for: `gender: null`, and texts that answer prompts."""
+        return self.settings["gender"] is not None and not self.source.is_generation
+
+    @property
+    def parts(self) -> list[str]:
+        """Part numbers: blocks of `activations.part_rows` rows of the caption table."""
+        return [
+            f"{i:04d}" for i in range(-(-self.source.n_rows // self.settings["activations"]["part_rows"]))
+        ]
+
+    def part_rows(self, part: str) -> tuple[int, int]:
+        """The rows of a part, 1-based and inclusive, as the dataset's column `row` counts them."""
+        size = self.settings["activations"]["part_rows"]
+        return int(part) * size + 1, (int(part) + 1) * size
+
+    def block_identity(self, part: str, language: str) -> Any:
+        """What decides the samples of one part in one language, and nothing of any other part."""
+        return self.source.block_identity(*self.part_rows(part), language)
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """How its SAEs are trained: the settings of crosslens.sae.settings, not which SAEs there are."""
+        return {name: value for name, value in self.settings["sae"].items() if name in TRAINING}
+
+    @cached_property
+    def variants(self) -> dict[str, dict[str, Any]]:
+        """What each SAE of the sweep changes of `training`, by name."""
+        return variants(self.settings["sweep"], self.settings["sae"])
+
+    def corpora_at(self, site: str) -> list[str]:
+        """What SAEs of one site are called: the corpora that are trained on, then the pretrained ones."""
+        trained = self.corpora if site in self.sae_sites else []
+        return [*trained, *(name for name, sources in self.pretrained.items() if site in sources)]
+
+    def pretrained_identity(self, corpus: str, site: str) -> Any:
+        """What decides a pretrained SAE: its place on the hub, or the digests of its files.
+
+        Of a single file also those of the JSON files beside it, which may be its configuration.
+        """
+        source = self.pretrained[corpus][site]
+        if source.startswith("hf:"):
+            return source
+        path = Path(source)
+        folder, found = (
+            (path.parent, {path, *path.parent.glob("*.json")}) if path.is_file() else (path, path.rglob("*"))
+        )
+        files = sorted(file for file in found if file.is_file())
+        return digest([[file.relative_to(folder).as_posix(), self.digests(file)] for file in files])
