@@ -23,6 +23,28 @@ rule layer_summary:
         "../workflow/scripts/layer_summary.py"
 
 
+rule study_summary:
+    """layer -> summary.json"""
+    input:
+        needed("study_summary"),
+    output:
+        temp(touch(done("study_summary"))),
+    log:
+        logged("study_summary"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("study_summary"),
+        runtime=30,
+    params:
+        job=job("study_summary"),
+    message:
+        "{wildcards.study}: summary of all layers"
+    script:
+        "../workflow/scripts/study_summary.py"
+
+
 rule draw_layer_figures:
     """sae, quality -> figures/layer_{site}"""
     input:
@@ -112,7 +134,7 @@ rule draw_gender_figures:
 
 
 rule build_report:
-    """texts_metadata, texts_summary, features, layer, layer_figures, study_figures, dataset_summary, gendered_examples, gender_layer_figures, gender_figures, stereotype, sweep, sweep_figure -> report/index.html"""
+    """texts_metadata, texts_summary, features, summary, layer_figures, study_figures, dataset_summary, gendered_examples, gender_layer_figures, gender_figures, stereotype, sweep, sweep_figure -> report/index.html"""
     input:
         needed("build_report"),
     output:

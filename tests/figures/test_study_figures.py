@@ -52,12 +52,13 @@ def test_quality_lines_are_the_numbers_of_the_summaries(layers):
 
 
 def test_baselines_and_probes_of_a_study_of_pretrained_saes_alone_are_drawn(drawn_study, tmp_path):
-    given = drawn_study.layer("2") | {"training": {}, "cross_lingual": {}}
-    for name in ("quality", "spliced", "rankings", "gender", "probes"):
-        given[name] = {
-            key: path for key, path in given[name].items() if key.startswith(("activations", OTHERS))
-        }
-    layer_summary(**given, out=tmp_path / "2.json")
+    files = drawn_study.layer("2")["files"]
+    kinds = ("quality", "spliced", "features", "gender", "probe_codes")
+    of_others = {
+        kind: {key: path for key, path in files[kind].items() if key.startswith(OTHERS)} for kind in kinds
+    }
+    given = of_others | {"probe_activations": files["probe_activations"]}
+    layer_summary(site="2", files=given, out=tmp_path / "2.json")
     summaries = [Document(tmp_path / "2.json", "layer")]
     assert set(probes_frame(summaries)["corpus"]) == {"activations", OTHERS}
     labels = [line.get_label() for line in quality_figure(quality_frame(summaries)).axes[0].lines]
@@ -65,7 +66,9 @@ def test_baselines_and_probes_of_a_study_of_pretrained_saes_alone_are_drawn(draw
 
 
 def test_what_was_not_spliced_is_left_out_in_words(drawn_study, tmp_path):
-    layer_summary(**drawn_study.layer("2") | {"spliced": {}}, out=tmp_path / "2.json")
+    given = drawn_study.layer("2")
+    del given["files"]["spliced"]
+    layer_summary(**given, out=tmp_path / "2.json")
     figure = quality_figure(quality_frame([Document(tmp_path / "2.json", "layer")]))
     assert words(figure).count("not measured") == 2
 

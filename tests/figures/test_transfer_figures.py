@@ -15,9 +15,6 @@ from crosslens.summary.reading import Document
 from crosslens.tables.documents import read_json
 
 SITES = ("2", "10", "4")
-NOTHING = dict.fromkeys(
-    ("training", "quality", "spliced", "rankings", "gender", "probes", "cross_lingual"), {}
-)
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +26,8 @@ def files(tmp_path_factory):
             folder / f"t{site}.json", site=site, shared=shared, conditions=("caption", "caption_whole")
         )
         retrieval = write_retrieval(folder / f"r{site}.json", site=site, shared=2 * shared)
-        layer_summary(
-            **NOTHING, site=site, transfer=transfer, retrieval=retrieval, out=folder / f"{site}.json"
-        )
+        documents = {"gender_transfer": {"": transfer}, "retrieval": {"": retrieval}}
+        layer_summary(site=site, files=documents, out=folder / f"{site}.json")
         found[site] = (transfer, retrieval, Document(folder / f"{site}.json", "layer"))
     return found
 

@@ -11,8 +11,8 @@ from crosslens.figures.stereotype import stereotype_figure
 from crosslens.figures.style import save
 from crosslens.gender.generate import draw_uniforms, generate_captions
 from crosslens.gender.stereotype import stereotype
-from crosslens.report.build import stereotype_view
-from crosslens.report.findings import _stereotype
+from crosslens.report.sections import stereotype as section
+from crosslens.summary.stereotype import stereotype_records
 from crosslens.tables.documents import read_json, read_table
 
 
@@ -154,7 +154,7 @@ def test_no_picture_hides_its_gender(tiny_model, pictures, tmp_path):
             told["categories"] == {} and told["overall"]["images"] == 0 and told["overall"]["share"] is None
         )
     save(stereotype_figure(*stereotype_frames(out)), tmp_path / "stereotype.png")
-    assert "stereotypes were not measured" in _stereotype(stereotype_view(out))["title"]
+    assert "stereotypes were not measured" in section.finding(stereotype_records(out), 0.05).title
 
 
 @pytest.mark.parametrize(

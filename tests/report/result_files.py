@@ -1,6 +1,7 @@
 """Result files of a small study, written as the analysis stages write them, with known numbers in them."""
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pandas as pd
 from PIL import Image
 
 from crosslens.planted.scenes import PLANTED_BIAS
+from crosslens.registry import names
 from crosslens.summary.layer import layer_summary
+from crosslens.summary.study import study_summary
 from crosslens.summary.sweep import compare_settings
 from crosslens.tables.documents import read_json, write_json, write_table
 
@@ -27,6 +30,13 @@ CAPTIONS = {
     "ar": "هذه ممرضةٌ تحمل كتابا أحمر في المطبخ",
 }
 PROMPTS = {"en": "Describe the picture.", "ar": "صف الصورة."}
+CAPTIONS_OF_FIGURES = {
+    Path(file).stem: words
+    for stage in ("report", "features")
+    for kind in import_module(f"crosslens.artifacts.stages.{stage}").KINDS
+    for file, words in kind.files.items()
+    if words
+}
 HOSTILE = '<script>alert(1)</script> & "quoted"'
 
 
@@ -49,12 +59,31 @@ class Files:
 
     def layer(self, site: str) -> dict[str, Any]:
         """Arguments of layer_summary, without `out`."""
-        names = ("training", "quality", "spliced", "rankings", "gender", "probes", "cross_lingual")
-        return {"site": site} | {name: getattr(self, name)[site] for name in names}
+        probes = self.probes[site].items()
+        return {
+            "site": site,
+            "files": {
+                "sae": folders(self.training[site]),
+                "features": folders(self.rankings[site]),
+                "quality": self.quality[site],
+                "spliced": self.spliced[site],
+                "gender": folders(self.gender[site]),
+                "probe_codes": {key: path for key, path in probes if not key.startswith("activations")},
+                "probe_activations": {
+                    key.partition("/")[2]: path for key, path in probes if key.startswith("activations")
+                },
+                "cross_lingual": self.cross_lingual[site],
+            },
+        }
 
     def figures(self, site: str, *names: str) -> dict[str, Any]:
         """Arguments of a function that draws the figures of one layer, without `out`."""
         return {"site": site} | {name: getattr(self, name)[site] for name in names}
+
+
+def folders(files: dict[str, Path]) -> dict[str, Path]:
+    """The folders that artifacts of several files are."""
+    return {key: path.parent for key, path in files.items()}
 
 
 def change(path: Path, kind: str, edit) -> None:
@@ -77,15 +106,18 @@ def write_study(folder: Path, *, sites: tuple[str, ...] = ("2", "4"), null: bool
         for name in ("training", "quality", "spliced", "rankings", "gender", "effects", "probes"):
             getattr(files, name)[site] = {}
         for corpus in ("joint", *LANGUAGES):  # training.json: the pretrained SAE has none
-            files.training[site][corpus] = _training(place / f"training_{corpus}.json", corpus, site, rng)
+            files.training[site][corpus] = _training(place / f"sae_{corpus}/training.json", corpus, site, rng)
         for corpus, language in pairs:
             key, stem = f"{corpus}/{language}", f"{corpus}_{language}"
             sae = f"digest-{corpus}-{site}"
             path, architecture = place / f"quality_{stem}.json", "jumprelu" if corpus == OTHERS else "topk"
             files.quality[site][key] = _quality(path, site, language, sae, rng, architecture)
             files.spliced[site][key] = _spliced(place / f"spliced_{stem}.json", site, sae, rng)
-            files.rankings[site][key] = _rankings(place / f"rankings_{stem}.json", site, language, sae)
-            table, document = place / f"effects_{stem}.parquet", place / f"gender_{stem}.json"
+            files.rankings[site][key] = _rankings(
+                place / f"features_{stem}/rankings.json", site, language, sae
+            )
+            gender = place / f"gender_{stem}"
+            table, document = gender / "effects.parquet", gender / "gender.json"
             _gender(table, document, site, language, sae, rng, null)
             files.effects[site][key], files.gender[site][key] = table, document
             files.probes[site][key] = _probe(place / f"probe_{stem}.json", site, language, sae, rng, null)
@@ -126,6 +158,7 @@ def _training(path: Path, corpus: str, site: str, rng: np.random.Generator) -> P
         "neighbours": {"en": {"stored": 0.3, "shuffled": 0.01}},
         "curve": curve,
     }
+    path.parent.mkdir()
     write_json(path, "training", document)
     return path
 
@@ -276,6 +309,7 @@ def example(language: str, feature: int, rank: int, caption: str | None = None) 
 
 def _rankings(path: Path, site: str, language: str, sae: str) -> Path:
     shown = [{"feature": feature, "score": 1.0} for feature in (1, 2, 3)]
+    path.parent.mkdir()
     write_json(
         path,
         "rankings",
@@ -359,6 +393,7 @@ def _gender(
                 }
                 for i, feature in enumerate(order[: 0 if null else 10])
             ]
+    path.parent.mkdir()
     write_table(table, "gender_effects", pd.concat(frames, ignore_index=True))
     write_json(
         path,
@@ -518,6 +553,17 @@ def _stereotype(path: Path, rng: np.random.Generator, null: bool) -> Path:
     return path
 
 
+def by_site(files: dict[str, dict[str, Path]]) -> dict[str, Path]:
+    """`{key}/{site}` -> path."""
+    return {f"{key}/{site}": path for site, some in files.items() for key, path in some.items()}
+
+
+def summarised(folder: Path, layers: dict[str, Path], level: float = 0.05) -> dict[str, Path]:
+    """The summary of these layers, as build_report takes it."""
+    study_summary(layers=layers, level=level, out=folder / "summary.json")
+    return {"": folder / "summary.json"}
+
+
 def arguments(files: Files, folder: Path, **changed: Any) -> dict[str, Any]:
     """Arguments of build_report for `files`, with summaries and stand-in figures written to `folder`."""
     layers, figures = {}, {}
@@ -533,15 +579,21 @@ def arguments(files: Files, folder: Path, **changed: Any) -> dict[str, Any]:
     return {
         "study": "small",
         "settings": {"languages": ["en", "ar"], "sae": {"k": 8, "lr": None}, "note": "<b>bold</b>"},
-        "dataset": files.dataset,
-        "layers": layers,
-        "rankings": {
-            f"{key}/{site}": path for site, some in files.rankings.items() for key, path in some.items()
-        },
-        "sweeps": {
-            f"{corpus}/{site}": path for site, some in files.sweeps.items() for corpus, path in some.items()
-        },
-        "stereotype": files.stereotype,
-        "figures": figures,
         "source": {"name": "tiny Gemma-3", "revision": "abc"},
+        "sections": names("crosslens.report.sections"),
+        "captions": CAPTIONS_OF_FIGURES,
+        "files": {
+            "dataset_summary": {"": files.dataset},
+            "summary": summarised(folder, layers),
+            "features": folders(by_site(files.rankings)),
+            "sweep": by_site(files.sweeps),
+            "stereotype": {"": files.stereotype},
+        },
+        "figures": figures,
     } | changed
+
+
+def with_files(given: dict[str, Any], **kinds: Any) -> dict[str, Any]:
+    """The arguments with other files of some kinds; None: without those of the kind."""
+    changed = given["files"] | kinds
+    return given | {"files": {kind: files for kind, files in changed.items() if files is not None}}

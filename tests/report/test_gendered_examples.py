@@ -7,8 +7,8 @@ from result_files import change, write_study
 from scipy.sparse import csr_array
 
 from crosslens.errors import InputError
-from crosslens.report.cards import Examples
-from crosslens.summary.examples import gendered_examples
+from crosslens.gender.examples import gendered_examples
+from crosslens.report.sections.features import Examples
 from crosslens.tables.codes import write_codes
 from crosslens.tables.documents import read_json, write_table
 from crosslens.tables.tokens import ROLES, TokenTable, write_tokens

@@ -6,20 +6,17 @@ import pytest
 from language_files import write_retrieval, write_transfer
 from page_reader import Page
 from PIL import Image
-from result_files import arguments, change, write_study
+from result_files import arguments, change, summarised, with_files, write_study
 
 from crosslens.errors import InputError
 from crosslens.report.build import build_report
-from crosslens.report.languages import retrieval_finding, transfer_finding
+from crosslens.report.sections import retrieval, transfer
 from crosslens.summary.layer import layer_summary
-from crosslens.summary.records import direction_records, transfer_records
+from crosslens.summary.study import study_summary
 from crosslens.tables.documents import read_json, write_json
 
 SITES = ("2", "4")
 CONDITIONS = ("caption", "caption_whole")
-NOTHING = dict.fromkeys(
-    ("training", "quality", "spliced", "rankings", "gender", "probes", "cross_lingual"), {}
-)
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +26,37 @@ def told(tmp_path_factory):
     files = write_study(folder / "in")
     given = arguments(files, folder)
     for site, shared in zip(SITES, (0.1, 0.9), strict=True):
-        transfer = write_transfer(folder / f"t{site}.json", site=site, shared=shared, conditions=CONDITIONS)
-        retrieval = write_retrieval(folder / f"r{site}.json", site=site, shared=2 * shared)
-        layer_summary(**files.layer(site), transfer=transfer, retrieval=retrieval, out=given["layers"][site])
+        layer = files.layer(site)
+        layer["files"] |= {
+            "gender_transfer": {
+                "": write_transfer(folder / f"t{site}.json", site=site, shared=shared, conditions=CONDITIONS)
+            },
+            "retrieval": {"": write_retrieval(folder / f"r{site}.json", site=site, shared=2 * shared)},
+        }
+        layer_summary(**layer, out=folder / f"{site}.json")
+    summarised(folder, {site: folder / f"{site}.json" for site in SITES})
     for name in ("transfer", "retrieval"):
         Image.new("RGB", (30, 15), "white").save(folder / f"{name}.png")
         given["figures"][name] = folder / f"{name}.png"
     build_report(**given, out=folder / "index.html")
     return folder, given, Page((folder / "index.html").read_text(encoding="utf-8"))
+
+
+def summary_of(folder, kind, *paths):
+    """The summary's records where each of the paths is a layer with nothing but a document of that kind."""
+    layers = {}
+    for i, path in enumerate(paths):
+        site = read_json(path, kind)["site"]
+        layers[site] = folder / f"layer_{i}.json"
+        layer_summary(site=site, files={kind: {"": path}}, out=layers[site])
+    study_summary(layers=layers, level=0.05, out=folder / "summary.json")
+    return read_json(folder / "summary.json", "summary")["records"]
+
+
+def transfer_finding(folder, *paths):
+    """What the page says of these transfers."""
+    records = summary_of(folder, "gender_transfer", *paths)
+    return records, transfer.finding(records["transfer"], records["directions"], "pictures", 0.05)
 
 
 def sections(page):
@@ -85,63 +105,56 @@ def test_direction_and_retrieval_numbers_are_the_files(told):
             assert row[12][1] == [repr(pair["cka"]["linear"]["value"])]
 
 
-def test_findings_read_the_numbers_and_keep_the_lexical_apart(told):
+def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
     folder, _, page = told
-    records = [record for site in SITES for record in transfer_records(folder / f"t{site}.json")]
-    directions = [record for site in SITES for record in direction_records(folder / f"t{site}.json")]
-    finding = transfer_finding(records, directions, "pictures")
-    assert finding["kind"] == "found" and finding["title"] in page.text
+    records, finding = transfer_finding(tmp_path, *(folder / f"t{site}.json" for site in SITES))
+    records = records["transfer"]
+    assert finding.kind == "found" and finding.title in page.text
     masked = [r for r in records if not r["lexical"] and (r["source"], r["target"]) == ("en", "ar")]
     best = max(masked, key=lambda record: record["auroc"])
-    assert f"English → Arabic peaks at block {best['site']}" in finding["lines"][0]
+    assert f"English → Arabic peaks at block {best['site']}" in finding.lines[0]
     assert (
-        f"AUROC {best['auroc']:.3f} [{best['auroc_low']:.3f}, {best['auroc_high']:.3f}]"
-        in finding["lines"][0]
+        f"AUROC {best['auroc']:.3f} [{best['auroc_low']:.3f}, {best['auroc_high']:.3f}]" in finding.lines[0]
     )
-    assert "lexical" not in finding["lines"][0] and "lexical matter" in finding["lines"][1]
+    assert "lexical" not in finding.lines[0] and "lexical matter" in finding.lines[1]
     assert "3 in English (caption)" in page.text and "4 in Arabic (caption)" in page.text
     assert "cannot be told apart: 2 in Arabic." in page.text
 
 
 def test_null_results_are_said(tmp_path):
     path = write_transfer(tmp_path / "t.json", site="2", shared=0.0, size=0.0)
-    finding = transfer_finding(transfer_records(path), direction_records(path), "pictures")
-    assert finding["kind"] == "null"
-    assert finding["title"].endswith("does not tell gender in the other beyond chance.")
+    _, finding = transfer_finding(tmp_path, path)
+    assert finding.kind == "null"
+    assert finding.title.endswith("does not tell gender in the other beyond chance.")
     path = write_retrieval(tmp_path / "r.json", site="2", shared=0.0)
-    layer_summary(**NOTHING, site="2", retrieval=path, out=tmp_path / "layer.json")
-    layer = read_json(tmp_path / "layer.json", "layer")
-    finding = retrieval_finding(layer["retrieval"], layer["cka"], "pictures")
-    assert finding["kind"] == "null" and "not found more often than by chance" in finding["title"]
+    records = summary_of(tmp_path, "retrieval", path)
+    finding = retrieval.finding(records["retrieval"], records["cka"], "pictures")
+    assert finding.kind == "null" and "not found more often than by chance" in finding.title
 
 
 def test_a_lexical_effect_alone_is_no_transfer(tmp_path):
     path = write_transfer(tmp_path / "t.json", site="2", shared=0.9, conditions=("caption_whole",))
-    other = write_transfer(tmp_path / "o.json", site="2", shared=0.9, size=0.0)
-    finding = transfer_finding(
-        transfer_records(path) + transfer_records(other),
-        direction_records(path) + direction_records(other),
-        "pictures",
-    )
-    assert finding["kind"] == "null" and "it does so in 4 of 4 cases" in finding["lines"][1]
+    other = write_transfer(tmp_path / "o.json", site="4", shared=0.9, size=0.0)
+    _, finding = transfer_finding(tmp_path, path, other)
+    assert finding.kind == "null" and "it does so in 4 of 4 cases" in finding.lines[1]
 
 
 def test_what_cannot_be_scored_is_said_not_dropped(tmp_path):
     path = write_transfer(tmp_path / "t.json", site="2", shared=0.9, images=6)
-    finding = transfer_finding(transfer_records(path), direction_records(path), "pictures")
-    assert finding["kind"] == "null" and "too few pictures" in finding["lines"][0]
+    _, finding = transfer_finding(tmp_path, path)
+    assert finding.kind == "null" and "too few pictures" in finding.lines[0]
 
 
 def test_transfer_of_another_layer_is_refused(tmp_path):
     path = write_transfer(tmp_path / "t.json", site="4", shared=0.9)
     with pytest.raises(InputError, match="transfer from en to en at 2"):
-        layer_summary(**NOTHING, site="2", transfer=path, out=tmp_path / "layer.json")
+        layer_summary(site="2", files={"gender_transfer": {"": path}}, out=tmp_path / "layer.json")
 
 
 def test_a_study_with_gender_has_all_sections(told):
     page = told[2]
     assert sections(page) == [
-        *("findings", "data", "quality", "gender", "stereotype", "transfer", "retrieval"),
+        *("findings", "data", "quality", "sweep", "gender", "stereotype", "transfer", "retrieval"),
         *("cross-lingual", "features"),
     ]
     links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
@@ -155,13 +168,14 @@ def generation(tmp_path):
     given = arguments(files, tmp_path)
     for site in SITES:
         alone = {
-            name: {key: path for key, path in table.items() if key.endswith("en")}
-            for name, table in files.layer(site).items()
-            if name in ("quality", "spliced", "rankings", "training")
+            kind: {key: path for key, path in some.items() if key.endswith("en")}
+            for kind, some in files.layer(site)["files"].items()
+            if kind in ("quality", "spliced", "features", "sae")
         }
-        layer_summary(**NOTHING | alone, site=site, out=given["layers"][site])
-    for path in given["rankings"].values():
-        change(path, "rankings", generated)
+        layer_summary(site=site, files=alone, out=tmp_path / f"{site}.json")
+    summarised(tmp_path, {site: tmp_path / f"{site}.json" for site in SITES})
+    for folder in given["files"]["features"].values():
+        change(folder / "rankings.json", "rankings", generated)
     counts = [
         {"split": split, "gender": gender, "category": "", "images": n, "rows": n}
         for split, some in (("train", 5), ("select", 1), ("test", 1))
@@ -176,14 +190,9 @@ def generation(tmp_path):
         for name, path in given["figures"].items()
         if name == "quality" or name.endswith(("training", "density", "decoder"))
     }
-    return given | {
-        "dataset": tmp_path / "texts.json",
-        "stereotype": None,
-        "figures": figures,
-        "sweeps": {},
-        "examples": {},
-        "rankings": {key: path for key, path in given["rankings"].items() if "/en/" in key},
-    }
+    ranked = {key: path for key, path in given["files"]["features"].items() if "/en/" in key}
+    kinds = {"dataset_summary": {"": tmp_path / "texts.json"}, "features": ranked}
+    return with_files(given | {"figures": figures}, **kinds, stereotype=None, sweep=None)
 
 
 def generated(document):
@@ -230,16 +239,17 @@ def without_images(document):
 
 def page_of(folder, given, edit):
     """The page of `given` with `edit` applied to its dataset summary."""
-    document = read_json(given["dataset"], "dataset_summary")
+    document = read_json(given["files"]["dataset_summary"][""], "dataset_summary")
     edit(document)
     fields = {key: value for key, value in document.items() if key not in ("schema", "kind")}
     write_json(folder / "texts.json", "dataset_summary", fields)
-    build_report(**given | {"dataset": folder / "texts.json"}, out=folder / "index.html")
+    given = with_files(given, dataset_summary={"": folder / "texts.json"})
+    build_report(**given, out=folder / "index.html")
     return Page((folder / "index.html").read_text(encoding="utf-8"))
 
 
 def test_a_page_of_texts_counts_texts_and_speaks_of_no_picture(told, tmp_path):
-    given = told[1] | {"stereotype": None}
+    given = with_files(told[1], stereotype=None)
     given["figures"] = {name: path for name, path in given["figures"].items() if name != "stereotype"}
     page = page_of(tmp_path, given, without_images)
     shown = page.text + " ".join(value or "" for _, name, value in page.attributes if name != "src")
@@ -285,13 +295,10 @@ def test_a_page_with_pictures_keeps_their_words(told):
     ("images", "says"), [(None, "192 texts, 192 variants"), ("images", "192 pictures with 192 captions")]
 )
 def test_given_texts_without_gender_are_counted_and_told_without_its_words(told, tmp_path, images, says):
-    given = told[1] | {"stereotype": None, "examples": {}}
+    summary_of(tmp_path, "retrieval", *(told[0] / f"r{site}.json" for site in SITES))
+    kinds = {"summary": {"": tmp_path / "summary.json"}}
+    given = with_files(told[1], **kinds, stereotype=None, features=None, sweep=None)
     given["figures"] = {"retrieval": given["figures"]["retrieval"]}
-    given["layers"] = {}
-    for site in SITES:
-        path = given["layers"][site] = tmp_path / f"{site}.json"
-        layer_summary(**NOTHING, site=site, retrieval=told[0] / f"r{site}.json", out=path)
-    given |= {"rankings": {}, "sweeps": {}}
 
     def edit(document):
         document["gender_source"] = "none"
@@ -308,9 +315,10 @@ def test_given_texts_without_gender_are_counted_and_told_without_its_words(told,
 
 
 def test_sites_without_a_dictionary_are_named_apart(told, tmp_path):
-    _, given, _ = told
-    transfer = write_transfer(tmp_path / "t.json", site="6", shared=0.5)
-    layer_summary(**NOTHING, site="6", transfer=transfer, out=tmp_path / "6.json")
-    build_report(**given | {"layers": given["layers"] | {"6": tmp_path / "6.json"}}, out=tmp_path / "p.html")
+    folder, given, _ = told
+    path = write_transfer(tmp_path / "t.json", site="6", shared=0.5)
+    layer_summary(site="6", files={"gender_transfer": {"": path}}, out=tmp_path / "6.json")
+    layers = {site: folder / f"{site}.json" for site in SITES} | {"6": tmp_path / "6.json"}
+    build_report(**with_files(given, summary=summarised(tmp_path, layers)), out=tmp_path / "p.html")
     text = Page((tmp_path / "p.html").read_text(encoding="utf-8")).text
     assert "sparse autoencoders at block 2, block 4; activations at block 2, block 4, block 6." in text

@@ -24,11 +24,11 @@ def results(tmp_path_factory):
         (folder / name).mkdir()
     conditions = ("caption", "caption_whole")
     for site in ("2", "4"):
-        more = {
-            "transfer": write_transfer(folder / f"t{site}", site=site, shared=0.5, conditions=conditions),
-            "retrieval": write_retrieval(folder / f"r{site}", site=site, shared=1),
-        }
-        layer_summary(**files.layer(site), **more, out=folder / f"layers/{site}.json")
+        layer = files.layer(site)
+        transfer = write_transfer(folder / f"t{site}", site=site, shared=0.5, conditions=conditions)
+        retrieval = write_retrieval(folder / f"r{site}", site=site, shared=1)
+        layer["files"] |= {"gender_transfer": {"": transfer}, "retrieval": {"": retrieval}}
+        layer_summary(**layer, out=folder / f"layers/{site}.json")
     cells = [
         {"split": split, "gender": gender, "category": category, "images": images, "rows": images}
         for split, gender, category, images in (

@@ -1,14 +1,17 @@
 """The page says what the result files say, escaped, self-contained, and the same every time."""
 
 import re
+from pathlib import Path
 
 import pytest
 from page_reader import Page
-from result_files import CAPTIONS, HOSTILE, arguments, change, example, write_study
+from result_files import CAPTIONS, HOSTILE, arguments, change, example, summarised, with_files, write_study
 
+from crosslens import report
 from crosslens.errors import InputError
 from crosslens.report.build import build_report
 from crosslens.report.numbers import plain
+from crosslens.summary.layer import layer_summary
 from crosslens.tables.documents import read_json, write_json
 
 
@@ -98,11 +101,11 @@ def test_the_tables_of_sweeps_are_the_files(told_study):
 
 def test_without_a_sweep_the_page_has_no_such_section(told_study, tmp_path):
     _, given, _ = told_study
-    build_report(**given | {"sweeps": {}}, out=tmp_path / "index.html")
+    build_report(**with_files(given, sweep=None), out=tmp_path / "index.html")
     assert "Sweep of settings" not in (tmp_path / "index.html").read_text(encoding="utf-8")
-    path = given["sweeps"]["joint/2"]
+    path = given["files"]["sweep"]["joint/2"]
     with pytest.raises(InputError, match="the sweep of joint/2"):
-        build_report(**given | {"sweeps": {"joint/4": path}}, out=tmp_path / "other.html")
+        build_report(**with_files(given, sweep={"joint/4": path}), out=tmp_path / "other.html")
 
 
 def test_every_number_of_the_gender_table_is_the_files(told_study):
@@ -194,14 +197,13 @@ def test_gendered_examples_come_before_those_of_the_rankings(told_study, tmp_pat
         },
     }
     write_json(tmp_path / "examples.json", "gendered_examples", document)
-    build_report(**given, examples={"joint/en/2": tmp_path / "examples.json"}, out=tmp_path / "index.html")
+    given = with_files(given, gendered_examples={"joint/en/2": tmp_path / "examples.json"})
+    build_report(**given, out=tmp_path / "index.html")
     text = Page((tmp_path / "index.html").read_text(encoding="utf-8")).text
     assert "only in the gendered examples" in text
     write_json(tmp_path / "examples.json", "gendered_examples", document | {"sae": "another"})
     with pytest.raises(InputError, match="examples of the SAE another"):
-        build_report(
-            **given, examples={"joint/en/2": tmp_path / "examples.json"}, out=tmp_path / "other.html"
-        )
+        build_report(**given, out=tmp_path / "other.html")
 
 
 def test_null_results_and_what_is_missing_are_said_plainly(tmp_path):
@@ -220,7 +222,7 @@ def test_null_results_and_what_is_missing_are_said_plainly(tmp_path):
 
 
 def test_a_study_without_captions_of_its_own_says_so(told_study, tmp_path):
-    build_report(**told_study[1] | {"stereotype": None}, out=tmp_path / "index.html")
+    build_report(**with_files(told_study[1], stereotype=None), out=tmp_path / "index.html")
     assert "Not measured: this study generates no captions." in (tmp_path / "index.html").read_text(
         encoding="utf-8"
     )
@@ -229,23 +231,45 @@ def test_a_study_without_captions_of_its_own_says_so(told_study, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"dataset": "absent.json"}, "absent.json.*no such file"),
-        ({"layers": {"2": "absent.json"}}, "absent.json.*no such file"),
-        ({"layers": {}}, "layers: found none"),
+        ({"files": {"dataset_summary": {"": "absent.json"}}}, "absent.json.*no such file"),
+        ({"files": {"summary": {"": "absent.json"}}}, "absent.json.*no such file"),
         ({"figures": {"quality": "absent.png"}}, "absent.png.*no such file"),
         ({"figures": {"unheard": "absent.png"}}, "found unheard"),
-        ({"rankings": {"joint/en/2": "absent.json"}}, "absent.json.*no such file"),
+        ({"files": {"features": {"joint/en/2": Path("absent")}}}, "absent/rankings.json.*no such file"),
     ],
 )
 def test_missing_input_is_named(told_study, tmp_path, changed, says):
     with pytest.raises(InputError, match=says):
-        build_report(**told_study[1] | changed, out=tmp_path / "index.html")
+        files = told_study[1]["files"] | changed.pop("files", {})
+        build_report(**told_study[1] | {"files": files} | changed, out=tmp_path / "index.html")
 
 
 def test_a_summary_of_another_layer_is_refused(told_study, tmp_path):
-    layers = told_study[1]["layers"]
+    layer_summary(**told_study[0].layer("4"), out=tmp_path / "4.json")
     with pytest.raises(InputError, match="the summary of 4"):
-        build_report(**told_study[1] | {"layers": {"2": layers["4"]}}, out=tmp_path / "index.html")
+        summarised(tmp_path, {"2": tmp_path / "4.json"})
+    with pytest.raises(InputError, match="absent.json.*no such file"):
+        summarised(tmp_path, {"2": tmp_path / "absent.json"})
+    with pytest.raises(InputError, match="layers: found none"):
+        summarised(tmp_path, {})
+
+
+def test_the_page_computes_no_statistics():
+    for file in Path(report.__file__).parent.rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) (crosslens\.stats|scipy|sklearn)", file.read_text(), re.M), (
+            file
+        )
+
+
+def test_what_is_significant_follows_the_level_of_the_study(told_study, tmp_path):
+    layers = {}
+    for site in ("2", "4"):
+        layer_summary(**told_study[0].layer(site), out=layers.setdefault(site, tmp_path / f"{site}.json"))
+    given = with_files(told_study[1], summary=summarised(tmp_path, layers, level=0.001))
+    build_report(**given, out=tmp_path / "index.html")
+    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert {row[11][0] for row in page.tables["gender"][1:]} == {"no more than chance"}
+    assert "categories differ from .5 (q < .001)" in page.text
 
 
 def test_numbers_in_words():

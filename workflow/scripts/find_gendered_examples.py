@@ -1,5 +1,5 @@
+from crosslens.gender.examples import gendered_examples
 from crosslens.store.job import Job
-from crosslens.summary.examples import gendered_examples
 
 job = Job(snakemake)
 job.run(

@@ -11,7 +11,7 @@ import pandas as pd
 from crosslens.alignment.cka import cka_with_null
 from crosslens.errors import InputError
 from crosslens.pooling.images import ImageTable, by_image
-from crosslens.pooling.languages import open_languages
+from crosslens.pooling.languages import described, open_languages
 from crosslens.pooling.pool import pool_activations
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import bootstrap_weights, stream
@@ -73,9 +73,7 @@ def caption_retrieval(
         )
         log.info("%s: %s", pair, results[-1]["retrieval"][0]["r1"])
     document = {
-        "site": stored[languages[0]].attributes["site"],
-        "width": stored[languages[0]].d_model,
-        "languages": languages,
+        **described(stored),
         "seed": seed,
         "unit": "image",
         "split": "test",

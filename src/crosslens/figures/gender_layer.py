@@ -8,8 +8,10 @@ from crosslens.errors import InputError
 from crosslens.figures.effect_sizes import effect_sizes_figure
 from crosslens.figures.gender_features import gender_features_figure
 from crosslens.figures.style import save
+from crosslens.summary.names import main_corpora
 from crosslens.summary.reading import Document, read_parquet
-from crosslens.summary.records import cross_lingual_records, gender_records, main_corpora
+from crosslens.summary.records.cross_lingual import cross_lingual_records
+from crosslens.summary.records.gender import gender_records
 
 SHOWN = 6
 """Features a side in gender_features.png."""

@@ -8,8 +8,8 @@ from crosslens.figures.probes import probes_figure
 from crosslens.figures.stereotype import stereotype_figure
 from crosslens.figures.style import numeric, save
 from crosslens.figures.transfer import transfer_figure, transfer_frame
+from crosslens.summary.names import main_corpora
 from crosslens.summary.reading import Document
-from crosslens.summary.records import main_corpora
 from crosslens.summary.stereotype import stereotype_records
 
 _STEREOTYPE = {
@@ -52,7 +52,7 @@ def probes_frame(summaries: list[Document]) -> pd.DataFrame:
     """Rows of probes_figure: raw activations with their null and control, codes of the SAE of `main_corpora`."""
     rows = []
     for summary in summaries:
-        records = summary("probes")
+        records = summary.records("probes")
         shown = main_corpora([record for record in records if record["corpus"] != "activations"])
         for record in records:
             corpus, language = record["corpus"], record["language"]

@@ -5,8 +5,7 @@ from matplotlib.figure import Figure
 
 from crosslens.figures.sites import runs, site_ticks
 from crosslens.figures.style import colour, heading, nothing, style
-from crosslens.summary.names import corpus_name, is_pretrained, language_name, site_order
-from crosslens.summary.records import main_corpora
+from crosslens.summary.names import corpus_name, is_pretrained, language_name, main_corpora, site_order
 
 _PANELS = (
     ("ev", "explained variance", "Explained variance (1 = perfect)"),

@@ -15,12 +15,12 @@ _CKA = ["unbiased", "unbiased_q95", "linear", "linear_null", "images"]
 
 def retrieval_frames(summaries: list[Document]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of retrieval_figure out of the layers' summaries."""
-    rows = [record for summary in summaries for record in summary("retrieval")]
+    rows = [record for summary in summaries for record in summary.records("retrieval")]
     retrieval = pd.DataFrame(rows, columns=["site", "source", "target", "centred", *_RETRIEVAL])
     rows = [
         record | dict(zip(("source", "target"), record["languages"], strict=True))
         for summary in summaries
-        for record in summary("cka")
+        for record in summary.records("cka")
     ]
     cka = pd.DataFrame(rows, columns=["site", "source", "target", *_CKA])
     return (

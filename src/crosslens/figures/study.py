@@ -8,7 +8,7 @@ from crosslens.figures.quality import quality_figure
 from crosslens.figures.retrieval import retrieval_figure, retrieval_frames
 from crosslens.figures.style import numeric, save
 from crosslens.summary.reading import Document
-from crosslens.summary.records import BASELINES
+from crosslens.summary.records.quality import BASELINES
 
 METRICS = ("ev", "l0", "ce_recovered", "ce_recovered_mean")
 _QUALITY = ["site", "corpus", "language", "metric", "baseline", "value", "low", "high", "n"]
@@ -29,7 +29,7 @@ def quality_frame(summaries: list[Document]) -> pd.DataFrame:
     """Rows of quality_figure; what was not measured has no row."""
     rows = []
     for summary in summaries:
-        for sae in summary("saes"):
+        for sae in summary.records("saes"):
             of = {"site": summary("site"), "corpus": sae["corpus"], "language": sae["language"]}
             of["n"] = sae["tokens"]
             for metric in METRICS:

@@ -22,7 +22,7 @@ _COLUMNS = ["site", "condition", "source", "target", "method", *_NUMBERS]
 
 def transfer_frame(summaries: list[Document]) -> pd.DataFrame:
     """Rows of transfer_figure out of the layers' summaries; what was not measured has no row."""
-    rows = [record for summary in summaries for record in summary("transfer")]
+    rows = [record for summary in summaries for record in summary.records("transfer")]
     frame = pd.DataFrame(rows, columns=_COLUMNS)
     return frame.astype(dict.fromkeys(_NUMBERS, "float64")).dropna(subset=["auroc"])
 

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from crosslens.errors import InputError
 from crosslens.gender.probes import FOLDS, auroc, fit_and_score, shuffled_fits
 from crosslens.pooling.images import ImageTable, by_image
-from crosslens.pooling.languages import open_languages
+from crosslens.pooling.languages import described, open_languages
 from crosslens.pooling.pool import CONDITIONS as POOLED
 from crosslens.pooling.pool import pool_activations
 from crosslens.stats.nulls import null_band
@@ -77,9 +77,7 @@ def gender_transfer(
             pooled, bootstraps=bootstraps, permutations=permutations, seed=seed, name=condition
         )
     document = {
-        "site": stored[languages[0]].attributes["site"],
-        "width": stored[languages[0]].d_model,
-        "languages": languages,
+        **described(stored),
         "seed": seed,
         "unit": "image",
         "learned_on": "train",

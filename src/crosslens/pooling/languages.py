@@ -1,6 +1,7 @@
 """The raw activations of several languages at one site, for stages that compare them."""
 
 from pathlib import Path
+from typing import Any
 
 from crosslens.errors import InputError
 from crosslens.tables.activations import Activations
@@ -31,3 +32,9 @@ def open_languages(
                     mend="compare languages at one site of one model",
                 )
     return stored
+
+
+def described(stored: dict[str, Activations]) -> dict[str, Any]:
+    """The head of a document on several languages: their site, its width and their codes."""
+    first = next(iter(stored.values()))
+    return {"site": first.attributes["site"], "d_model": first.d_model, "languages": list(stored)}

@@ -1,5 +1,7 @@
 """How numbers are shown: rounded for the eye, with the exact value of the results file in the markup."""
 
+from typing import Any
+
 from markupsafe import Markup, escape
 
 MISSING = Markup('<span class="missing">not measured</span>')
@@ -37,3 +39,14 @@ def percent(value: float | None, digits: int = 1) -> Markup:
     if value is None:
         return MISSING
     return Markup('<data value="{}">{} %</data>').format(repr(value), escape(plain(100 * value, digits)))
+
+
+def bracketed(record: dict[str, Any], name: str, digits: int = 3) -> str:
+    """` [low, high]` of `{name}_low` and `{name}_high` in words, empty where there is none."""
+    low, high = record[f"{name}_low"], record[f"{name}_high"]
+    return "" if low is None or high is None else f" [{plain(low, digits)}, {plain(high, digits)}]"
+
+
+def level_words(level: float) -> str:
+    """`0.05` to `.05`."""
+    return f"{level:g}".removeprefix("0")

@@ -9,19 +9,6 @@ from crosslens.errors import InputError
 from crosslens.summary.names import corpus_name, site_name
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-CAPTIONS = {
-    "quality": "Explained variance beside its baselines, L0, and cross-entropy recovered against zeros and the mean, per layer.",
-    "probes": "AUROC of linear gender probes per layer, beside chance, shuffled labels and a control task.",
-    "stereotype": "Share of captions that say woman for {units} that hide the gender, measured and planted.",
-    "transfer": "AUROC of the gender direction of each language in each language, per layer and condition.",
-    "retrieval": "How often a caption's translation is found first among all {units}, and CKA, per layer, beside chance.",
-    "training": "Training curves: loss, FVU, L0 and dead features.",
-    "density": "How often features fire: histogram of log10 firing frequency.",
-    "decoder": "How alike features are: the largest cosine of each decoder row with another, beside random directions.",
-    "pareto": "Settings compared: what each leaves unexplained and keeps of the cross-entropy, against L0.",
-    "gender_features": "The features chosen as most female and most male, with their effect on test.",
-    "effect_sizes": "Effect of gender on each feature in one language against the other.",
-}
 
 
 @dataclass(frozen=True)
@@ -36,23 +23,26 @@ class Picture:
     alt: str
 
 
-def load_pictures(figures: dict[str, Path], words: dict[str, str]) -> dict[str, Picture]:
+def load_pictures(
+    figures: dict[str, Path], captions: dict[str, str], words: dict[str, str]
+) -> dict[str, Picture]:
     """Name to picture. A name is that of a figure of the study (`quality`), of a layer (`4/training`) or of a
-    corpus at a layer (`joint/4/pareto`); `words` as of `words_of`.
+    corpus at a layer (`joint/4/pareto`). captions: figure -> words, with fields of `words`, which are those of
+    crosslens.report.words.
 
     Raises InputError for an unknown name, a missing file, and a file that is no PNG.
     """
-    return {name: _load(name, Path(path), words) for name, path in figures.items()}
+    return {name: _load(name, Path(path), captions, words) for name, path in figures.items()}
 
 
-def _load(name: str, path: Path, words: dict[str, str]) -> Picture:
+def _load(name: str, path: Path, captions: dict[str, str], words: dict[str, str]) -> Picture:
     place, _, figure = name.rpartition("/")
     corpus, _, site = place.rpartition("/")
-    if figure not in CAPTIONS:
+    if figure not in captions:
         raise InputError(
             "figures",
             found=name,
-            expected=f"one of {sorted(CAPTIONS)}, with `site/` or `corpus/site/` before",
+            expected=f"one of {sorted(captions)}, with `site/` or `corpus/site/` before",
             mend="rename it",
         )
     if not path.is_file():
@@ -62,7 +52,7 @@ def _load(name: str, path: Path, words: dict[str, str]) -> Picture:
         raise InputError(path, found="no PNG", expected="a PNG", mend="draw it with snakemake")
     width, height = struct.unpack(">II", data[16:24])
     where = ", ".join([*([site_name(site)] if site else []), *([corpus_name(corpus)] if corpus else [])])
-    says = CAPTIONS[figure].format(**words)
+    says = captions[figure].format(**words)
     caption = f"{where[:1].upper()}{where[1:]}. {says}" if where else says
     return Picture(
         src="data:image/png;base64," + base64.b64encode(data).decode("ascii"),

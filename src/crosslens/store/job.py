@@ -136,6 +136,26 @@ class Job:
             if folder.as_posix() in having
         }
 
+    def by_kind(self, *names: str) -> dict[str, dict[str, Path]]:
+        """All inputs that are whole: kind to what `one_by` gives, by those of the wildcards `names` that it has."""
+        found: dict[str, dict[str, Path]] = {}
+        for entry in self.inputs:
+            if "part" not in entry["wildcards"]:
+                key = "/".join(entry["wildcards"][name] for name in names if name in entry["wildcards"])
+                found.setdefault(entry["kind"], {})[key] = Path(entry["path"])
+        return found
+
+    def files_by(self, suffix: str, *names: str) -> dict[str, Path]:
+        """The files with that suffix of all inputs, by those of the wildcards `names` that one has, and their stem."""
+        return {
+            "/".join(
+                [*(entry["wildcards"][name] for name in names if name in entry["wildcards"]), Path(file).stem]
+            ): Path(entry["path"], file)
+            for entry in self.inputs
+            for file in entry["files"]
+            if file.endswith(suffix)
+        }
+
     def run(self, make: Make) -> None:
         """Make what the store lacks; bad input is told in one line, anything else with its traceback, both in the log."""
         try:

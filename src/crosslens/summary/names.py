@@ -1,5 +1,7 @@
 """How languages, corpora and sites are called for a reader."""
 
+from typing import Any
+
 from crosslens.data.languages import language_of
 
 _KINDS = {
@@ -15,6 +17,16 @@ def language_name(language: str) -> str:
     return language_of(language).name
 
 
+def short_name(language: str) -> str:
+    """`Arabic`: the name in English alone."""
+    return language_name(language).split(" ")[0]
+
+
+def pair_name(source: str, target: str) -> str:
+    """`English → Arabic`."""
+    return f"{short_name(source)} → {short_name(target)}"
+
+
 def direction(language: str) -> str:
     """The writing direction as HTML's `dir` has it."""
     return "rtl" if language_of(language).right_to_left else "ltr"
@@ -24,7 +36,7 @@ def corpus_name(corpus: str) -> str:
     """`joint` to `joint SAE`, `en` to `English SAE`, and the name of a pretrained SAE to `gemmascope (pretrained)`."""
     if is_pretrained(corpus):
         return f"{corpus} (pretrained)"
-    return "joint SAE" if corpus == "joint" else f"{language_name(corpus).split(' ')[0]} SAE"
+    return "joint SAE" if corpus == "joint" else f"{short_name(corpus)} SAE"
 
 
 def is_pretrained(corpus: str) -> bool:
@@ -42,3 +54,14 @@ def site_order(site: str) -> tuple[int, str]:
     """Sorts sites by depth: block 2 before block 10."""
     layer, _, kind = site.partition(".")
     return int(layer), kind
+
+
+def main_corpora(records: list[dict[str, Any]]) -> dict[str, str]:
+    """language -> the corpus that stands for it where one alone is shown: joint, its own, or the first of `records`."""
+    found: dict[str, str] = {}
+    for record in records:
+        language, corpus = record["language"], record["corpus"]
+        taken = found.setdefault(language, corpus)
+        if corpus == "joint" or (corpus == language and taken != "joint"):
+            found[language] = corpus
+    return found

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
-from crosslens.summary.names import corpus_name, language_name, site_order
+from crosslens.summary.names import corpus_name, pair_name, short_name, site_order
 from crosslens.summary.reading import Document
 from crosslens.tables.documents import write_json
 
@@ -55,7 +55,7 @@ def overview(results: Path) -> dict[str, Any]:
 
 def _layer(summary: Document) -> dict[str, Any]:
     return {"site": summary("site")} | {
-        kind: [{name: record[name] for name in names} for record in summary(kind)]
+        kind: [{name: record[name] for name in names} for record in summary.records(kind)]
         for kind, names in _KEPT.items()
     }
 
@@ -105,13 +105,13 @@ def _dataset(dataset: dict[str, Any]) -> Iterator[dict[str, str]]:
     }
     for language, told in dataset["lexicon_hits"].items():
         alike = f"{told['test_images_told_in_train']} of {told['test_images']}"
-        yield {"language": _name(language)} | genders | {"masked captions all occur in train": alike}
+        yield {"language": short_name(language)} | genders | {"masked captions all occur in train": alike}
 
 
 def _transfer(document: dict[str, Any]) -> Iterator[dict[str, str]]:
     for layer in document["layers"]:
         yield {"site": layer["site"]} | {
-            _pair(row["source"], row["target"]): _bounded(row, "auroc") + _chance(row["p"])
+            pair_name(row["source"], row["target"]): _bounded(row, "auroc") + _chance(row["p"])
             for row in layer["transfer"]
             if (row["condition"], row["method"]) == (MASKED, "logistic")
         }
@@ -129,7 +129,7 @@ def _directions(document: dict[str, Any]) -> Iterator[dict[str, str]]:
 def _alignment(document: dict[str, Any]) -> Iterator[dict[str, str]]:
     for layer in document["layers"]:
         found = {
-            f"{_pair(row['source'], row['target'])}, of {row['images']:,}": f"{row['r1']:.3f}"
+            f"{pair_name(row['source'], row['target'])}, of {row['images']:,}": f"{row['r1']:.3f}"
             for row in layer["retrieval"]
             if row["centred"]
         }
@@ -143,8 +143,8 @@ def _probes(document: dict[str, Any]) -> Iterator[dict[str, str]]:
         cells = {"site": layer["site"]}
         for row in layer["probes"]:
             if row["corpus"] == "activations" and row["condition"] == MASKED:
-                cells[_name(row["language"])] = _bounded(row, "auroc")
-                cells[f"{_name(row['language'])}, control"] = _bounded(row, "control")
+                cells[short_name(row["language"])] = _bounded(row, "auroc")
+                cells[f"{short_name(row['language'])}, control"] = _bounded(row, "control")
         yield cells
 
 
@@ -173,15 +173,7 @@ def _features(document: dict[str, Any]) -> Iterator[dict[str, str]]:
 
 
 def _of_sae(layer: dict[str, Any], row: dict[str, Any]) -> dict[str, str]:
-    return {"site": layer["site"], "SAE": corpus_name(row["corpus"]), "language": _name(row["language"])}
-
-
-def _name(language: str) -> str:
-    return language_name(language).split(" ")[0]
-
-
-def _pair(source: str, target: str) -> str:
-    return f"{_name(source)} → {_name(target)}"
+    return {"site": layer["site"], "SAE": corpus_name(row["corpus"]), "language": short_name(row["language"])}
 
 
 def _short(value: float | None) -> str:

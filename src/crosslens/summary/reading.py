@@ -41,6 +41,10 @@ class Document:
             value = value[key]
         return value
 
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """A list of flat records; empty where what they tell was not measured."""
+        return self.fields.get(name, [])
+
 
 def read_parquet(path: Path, kind: str, columns: list[str]) -> pd.DataFrame:
     """Columns of a result table; raises InputError for a file or column that is missing."""

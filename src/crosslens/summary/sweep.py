@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from crosslens.summary.records import sae_records
+from crosslens.summary.records.quality import sae_records
 from crosslens.tables.documents import write_json
 
 OWN = "study"

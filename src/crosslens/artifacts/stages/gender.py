@@ -118,7 +118,7 @@ KINDS = [
         "gendered_examples",
         "results/{study}/gender/{corpus}/{language}/examples/layer_{site}.json",
         by="find_gendered_examples",
-        module="crosslens.summary.examples",
+        module="crosslens.gender.examples",
         params=lambda at: {
             "corpus": at["corpus"],
             "language": at["language"],

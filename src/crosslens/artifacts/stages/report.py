@@ -1,9 +1,11 @@
 """One layer's summary, the figures and the page."""
 
+from pathlib import Path
 from typing import Any
 
 from crosslens.artifacts.kinds import At, Kind, Need, Work
 from crosslens.artifacts.needs import each_sae_site, each_site, first_sae, parts_of
+from crosslens.registry import names
 
 CROSS_ENTROPY = "Explained variance beside its baselines, L0, and cross-entropy recovered against zeros and the mean, per layer."
 
@@ -25,6 +27,16 @@ def site_params(at: At) -> dict[str, Any]:
     return {"site": at["site"]}
 
 
+def captions(at: At) -> dict[str, str]:
+    """The words under every figure, by its name."""
+    return {
+        Path(file).stem: words
+        for kind in at.table.figures
+        for file, words in at.table.kinds[kind].files.items()
+        if words
+    }
+
+
 KINDS = [
     Kind(
         "layer",
@@ -34,6 +46,14 @@ KINDS = [
         params=site_params,
         needs=layer_needs,
         every=each_site,
+    ),
+    Kind(
+        "summary",
+        "results/{study}/summary.json",
+        by="study_summary",
+        module="crosslens.summary.study",
+        params=lambda at: {"level": at.settings["gender"]["alpha"] if at.study.has_gender else None},
+        needs=lambda at: at.every("layer"),
         into=("page",),
     ),
     Kind(
@@ -106,6 +126,8 @@ KINDS = [
             "study": at["study"],
             "settings": at.settings,
             "source": at.study.model.identity,
+            "captions": captions(at),
+            "sections": names("crosslens.report.sections"),
         },
         needs=lambda at: at.into("page"),
         into=("all",),
@@ -113,6 +135,7 @@ KINDS = [
 ]
 WORK = [
     Work("layer_summary", memory=1000),
+    Work("study_summary", memory=1000),
     Work("draw_layer_figures", memory=1500),
     Work("draw_gender_layer_figures", memory=1500),
     Work("draw_study_figures", memory=1500),

@@ -1,17 +1,113 @@
-"""The gendered features of each layer and dictionary with what they fire on."""
+"""The gendered features of each layer and dictionary, or the first of each ranking, with what they fire on."""
 
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from crosslens.errors import InputError
 from crosslens.report.highlight import Piece, pieces
+from crosslens.report.html import details, missing, tag, term
+from crosslens.report.numbers import interval, number, plain
+from crosslens.report.sections.base import Results, Section
+from crosslens.report.terms import D, Q
 from crosslens.summary.names import corpus_name, direction, language_name, site_name
 from crosslens.summary.reading import Document
+
+ORDER = 80
+TERMS = {"d": D, "q": Q}
 
 PER_SIDE = 3
 """Features shown a side, condition, dictionary and layer."""
 EXAMPLES = 5
 FIELDS = {"role", "char_start", "char_end", "activation"}
+
+
+def section(results: Results) -> Section | None:
+    """Where there are gendered features, or rankings of those of a study without gender."""
+    gender = results.records("gender")
+    rankings = {key: folder / "rankings.json" for key, folder in results.files.get("features", {}).items()}
+    made = groups(gender, _sources(rankings, results.files.get("gendered_examples", {}))) if gender else []
+    shown = made or ranked_groups(rankings)
+    if not shown:
+        return None
+    words = (
+        "The features chosen on select with the largest effects, with numbers from test."
+        if gender
+        else "The first features of each ranking, chosen on select, with examples from test."
+    )
+    colour = (
+        " The colour behind a piece of text is the feature's activation there, on one scale per feature (full colour: its "
+        "largest activation shown); hold the pointer on it for the value."
+    )
+    nothing = "No feature was significant on select." if gender else "No feature is ranked."
+    heading = f"{'Gendered features' if gender else 'Features'} and what they fire on"
+    body = [
+        tag("p", words + colour),
+        *(details(group["title"], _shown_cards(group, nothing), is_open=group["open"]) for group in shown),
+    ]
+    return Section("features", "Features", heading, body, terms=TERMS if gender else {})
+
+
+def _sources(rankings: dict[str, Path], examples: dict[str, Path]) -> "dict[str, list[Examples]]":
+    """Where to look for examples, those of gendered features first."""
+    sources: dict[str, list[Examples]] = {}
+    for paths, kind in ((examples, "gendered_examples"), (rankings, "rankings")):
+        for key, path in paths.items():
+            sources.setdefault(key, []).append(Examples(path, kind))
+    return sources
+
+
+def _shown_cards(group: dict[str, Any], nothing: str) -> Markup:
+    if not group["cards"]:
+        return missing(nothing)
+    cards = Markup("\n").join(_card(card, group) for card in group["cards"])
+    return tag("div", cards, class_="features")
+
+
+def _card(card: dict[str, Any], group: dict[str, Any]) -> Markup:
+    words = [_effect(line) for line in card["effects"]]
+    if card["max"] is not None:
+        words.append(Markup("Largest activation shown: {}.").format(number(card["max"], 2)))
+    examples = [_shown_example(example, group) for example in card["examples"]]
+    return tag(
+        "article",
+        tag("h4", f"#{card['feature']} · {card['title']}"),
+        tag("p", *words, class_="note"),
+        tag("ol", Markup("\n").join(examples))
+        if examples
+        else missing("No example is stored for this feature."),
+        class_="feature",
+        id=card["id"],
+    )
+
+
+def _effect(line: dict[str, Any]) -> Markup:
+    return Markup("{}: {} = {}{}, {} = {}{}. ").format(
+        line["condition"],
+        term("d", "d"),
+        number(line["d"], 2),
+        interval(line["d_low"], line["d_high"], 2),
+        term("q", "q"),
+        number(line["q"]),
+        "" if line["significant"] else " (not significant on test)",
+    )
+
+
+def _shown_example(example: dict[str, Any], group: dict[str, Any]) -> Markup:
+    shown = (
+        tag(
+            "span",
+            piece.text,
+            style=f"background:rgba(var(--mark),{piece.opacity})",
+            title=plain(piece.value, 3),
+        )
+        if piece.value
+        else piece.text
+        for piece in example["pieces"]
+    )
+    text = tag("div", *shown, class_="example", dir=group["dir"], lang=group["language"])
+    return tag("li", text, "\n", tag("span", example["source"], class_="source"))
 
 
 class Examples:
@@ -36,8 +132,8 @@ def groups(gender: list[dict[str, Any]], sources: dict[str, list[Examples]]) -> 
     result = []
     for site, corpus, language in dict.fromkeys((r["site"], r["corpus"], r["language"]) for r in gender):
         records = [r for r in gender if (r["site"], r["corpus"], r["language"]) == (site, corpus, language)]
-        found = sources.get(f"{corpus}/{language}/{site}", [])
-        for source in found:
+        stored = sources.get(f"{corpus}/{language}/{site}", [])
+        for source in stored:
             if source.sae != records[0]["sae"]:
                 raise InputError(
                     source.path,
@@ -45,7 +141,7 @@ def groups(gender: list[dict[str, Any]], sources: dict[str, list[Examples]]) -> 
                     expected=f"those of {records[0]['sae']}, to which the gendered features belong",
                     mend="rebuild the analyses of this layer from one SAE",
                 )
-        cards = _cards(records, found, f"f-{site}-{corpus}-{language}")
+        cards = _cards(records, stored, f"f-{site}-{corpus}-{language}")
         result.append(_group(site, corpus, language, cards, first=not result))
     return result
 
@@ -131,10 +227,10 @@ def _example(source: Examples, example: dict[str, Any], scale: float, gendered: 
         # A prompt is the same everywhere: it is shown where the feature fires on it.
         if spans or part == "caption":
             text += [*([Piece(" / ", None, 0.0)] if text else []), *pieces(whole, spans, scale)]
-    told = " · ".join(
+    where = " · ".join(
         filter(None, [example["sample_id"], example["category"], example["gender"] if gendered else ""])
     )
     hidden = [token[at["activation"]] for token in example["tokens"] if token[at["char_start"]] < 0]
     # Words of the chat template stand in neither text; where the feature fires on them it must not look silent.
-    where = f" · {max(hidden):.2f} on a word of the chat template, not shown" if hidden else ""
-    return {"pieces": text, "source": f"{told} · max {example['max']:.2f}{where}"}
+    unseen = f" · {max(hidden):.2f} on a word of the chat template, not shown" if hidden else ""
+    return {"pieces": text, "source": f"{where} · max {example['max']:.2f}{unseen}"}

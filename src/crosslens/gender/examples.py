@@ -9,9 +9,8 @@ from scipy.sparse import csr_array, vstack
 from crosslens.errors import InputError
 from crosslens.features.examples import top_examples
 from crosslens.pooling.rows import aligned
-from crosslens.summary.records import gender_records
 from crosslens.tables.codes import Codes
-from crosslens.tables.documents import read_table, write_json
+from crosslens.tables.documents import read_json, read_table, write_json
 from crosslens.tables.tokens import read_tokens
 
 
@@ -33,21 +32,19 @@ def gendered_examples(
     `top_male` are shown with at most `count` examples each. `examples` is as in kind `rankings`. Raises InputError
     where codes and gender are of different SAEs: an id means nothing in another dictionary.
     """
-    records = gender_records({f"{corpus}/{language}": gender})
-    store = Codes(codes)
-    for record in records:
-        if record["sae"] != store.attributes["sae"]:
-            raise InputError(
-                gender,
-                found=f"features of the SAE {record['sae']}",
-                expected=f"those of {store.attributes['sae']}, as in {codes}",
-                mend="rebuild both from one SAE",
-            )
+    effects, store = read_json(gender, "gender"), Codes(codes)
+    if effects["sae"] != store.attributes["sae"]:
+        raise InputError(
+            gender,
+            found=f"features of the SAE {effects['sae']}",
+            expected=f"those of {store.attributes['sae']}, as in {codes}",
+            mend="rebuild both from one SAE",
+        )
     wanted = {
         entry["feature"]
-        for record in records
+        for condition in effects["conditions"].values()
         for side in ("top_female", "top_male")
-        for entry in record[side][:features]
+        for entry in condition[side][:features]
     }
     ids = np.array(sorted(wanted), dtype=np.int64)
     frame, table = read_table(dataset, "dataset"), read_tokens(tokens)

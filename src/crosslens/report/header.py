@@ -1,0 +1,30 @@
+"""What stands at the head of the page."""
+
+from crosslens.report.numbers import plain
+from crosslens.report.sections.base import Results
+from crosslens.summary.names import site_name
+
+
+def subject(results: Results) -> str:
+    """What the page is about; only a model that sees pictures has captioned some."""
+    model = "a vision-language model" if "stereotype" in results.files else "a language model"
+    gender = "gender in " if results.has_gender or results.records("transfer") else ""
+    return f"{gender}the {'features' if results.records('saes') else 'activations'} of {model}"
+
+
+def lead(results: Results) -> str:
+    """The model, the data and where it was measured, in a line."""
+    model = results.source.get("name") or results.source.get("id") or "the model"
+    encoded = list(dict.fromkeys(record["site"] for record in results.records("saes")))
+    measured = [f"sparse autoencoders at {_listed(encoded)}"] if encoded else []
+    if len(encoded) < len(results.sites):
+        measured.append(f"activations at {_listed(results.sites)}")
+    images, rows = (plain(results.dataset(name)) for name in ("images", "rows"))
+    return (
+        f"Model: {model}. {images} {results.words['units']}, {rows} {results.words['lead']}; "
+        f"{'; '.join(measured)}."
+    )
+
+
+def _listed(sites: list[str]) -> str:
+    return ", ".join(site_name(site) for site in sites)

@@ -1,0 +1,82 @@
+"""What a section is made from, and what it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from crosslens.report.html import picture
+from crosslens.report.pictures import Picture
+from crosslens.summary.reading import Document
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a study has to show."""
+
+    study: str
+    settings: dict[str, Any]
+    source: dict[str, Any]
+    """What to say of the model: name -> words."""
+    files: dict[str, dict[str, Path]]
+    """Kind of artifact -> key -> file or folder; the key is `{corpus}/{language}/{site}` or those of them that it has."""
+    pictures: dict[str, Picture]
+    summary: Document
+    """Of kind summary: the records of all layers."""
+    dataset: Document
+    """Of kind dataset_summary."""
+    words: dict[str, str]
+    """As of crosslens.report.words."""
+
+    def records(self, name: str) -> list[Record]:
+        """The records of that name of all layers, by depth; none where nothing was measured."""
+        return self.summary("records").get(name, [])
+
+    @property
+    def sites(self) -> list[str]:
+        """All layers, by depth."""
+        return self.summary("sites")
+
+    @property
+    def level(self) -> float:
+        """From which p or q on nothing is told from chance: the study's; a twentieth where it asks for no gender."""
+        level = self.summary("level")
+        return 0.05 if level is None else level
+
+    @property
+    def has_gender(self) -> bool:
+        """Whether gender was measured in a layer."""
+        return bool(self.records("gender") or self.records("probes"))
+
+    def shown(self, *names: str) -> Markup:
+        """The pictures of these names that there are, one after the other."""
+        return Markup("\n").join(picture(self.pictures[name]) for name in names if name in self.pictures)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A main result, null results included."""
+
+    kind: str
+    """found, null or warning."""
+    title: str
+    lines: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page."""
+
+    anchor: str
+    title: str
+    """In the contents."""
+    heading: str
+    body: Sequence[Any]
+    """Pieces of markup."""
+    findings: Sequence[Finding] = field(default_factory=list)
+    terms: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """What it links of the definitions: anchor -> (term, definition with fields of crosslens.report.words)."""

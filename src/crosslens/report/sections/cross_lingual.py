@@ -1,0 +1,119 @@
+"""Do the languages share their gendered features?"""
+
+from typing import Any
+
+from crosslens.report.html import missing, tag, term
+from crosslens.report.numbers import bracketed, interval, number, plain
+from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.table import Column, sae, site, table, text, value
+from crosslens.report.terms import D
+from crosslens.summary.names import corpus_name, site_name
+
+ORDER = 70
+NULLS = {"pairing": "pairs shuffled", "labels": "labels shuffled"}
+TERMS = {
+    "cross": (
+        "Agreement of effects",
+        "Correlation over features live in both languages of d in one language with d in the other, in an SAE of both; "
+        "null: the same with the pairing of features shuffled.",
+    ),
+    "d": D,
+}
+
+
+def section(results: Results) -> Section | None:
+    """Of a study with gender in several languages, even where nothing was measured."""
+    records = results.records("cross_lingual")
+    measured = [*results.records("gender"), *results.records("probes")]
+    if records:
+        body, findings = _body(records, results), [finding(records, results)]
+    elif len({record["language"] for record in measured}) > 1:
+        body, findings = [missing("Not measured.")], []
+    else:
+        return None
+    heading = "Do the languages share their gendered features?"
+    return Section("cross-lingual", "Both languages", heading, body, findings, terms=TERMS)
+
+
+def _body(records: list[Record], results: Results) -> list[Any]:
+    columns = [
+        site(),
+        sae(),
+        text("condition", "condition"),
+        Column("features", lambda row: "all live" if row["family"] == "live" else row["family"]),
+        value("n", "features"),
+        value(results.words["units"], "images"),
+        Column("method", lambda row: row["method"].capitalize()),
+        value("r", "r", bounds=("low", "high")),
+        *(column for null, words in NULLS.items() for column in _null(null, words)),
+    ]
+    words = " in an SAE of both languages. “All live”: features live in both languages; “chosen”: of these, significant on "
+    return [
+        tag("p", term("cross", "Agreement of effects"), words, "select in at least one."),
+        table(
+            "cross",
+            columns,
+            records,
+            label="Correlation of effect sizes",
+            caption="Correlation over features of Cohen's d in the two languages, test split",
+        ),
+        results.shown(*(f"{site}/effect_sizes" for site in results.sites)),
+    ]
+
+
+def _null(name: str, words: str) -> list[Column]:
+    def show(row: Record) -> Any:
+        null = row["null"][name]
+        return number(null["mean"]) + interval(null["q025"], null["q975"])
+
+    return [
+        Column(f"null: {words}", show, "n"),
+        Column("p", lambda row: number(row["null"][name]["p"]), "n"),
+    ]
+
+
+def finding(records: list[Record], results: Results) -> Finding:
+    """In how many cases the languages' effects agree beyond both nulls."""
+    rows = [
+        row
+        for row in records
+        if row["method"] == "pearson" and row["family"] == "live" and row["r"] is not None
+    ]
+    if not rows:
+        return Finding("null", "The languages share too few live features to compare them.")
+    best = max(rows, key=lambda row: row["r"])
+    yes = [row for row in rows if row["r"] > 0 and all(_p(row, null) < results.level for null in NULLS)]
+    lines = [_agreement(best, results.words["units"])]
+    if len(yes) < len(rows):
+        rest = (
+            f"{site_name(row['site'])}, {corpus_name(row['corpus'])}, {row['condition']} (r = {plain(row['r'], 2)})"
+            for row in rows
+            if row not in yes
+        )
+        lines.append(f"Not beyond both nulls: {'; '.join(rest)}.")
+    if not yes:
+        title = "The gender effects of the two languages do not agree beyond chance."
+        return Finding("null", title, lines)
+    title = (
+        f"The gender effects of the two languages agree beyond both nulls in {len(yes)} of {len(rows)} cases."
+    )
+    return Finding("found", title, lines)
+
+
+def _p(row: Record, null: str) -> float:
+    p = row["null"][null]["p"]
+    return 1.0 if p is None else p
+
+
+def _agreement(row: Record, units: str) -> str:
+    ci = bracketed({"r_low": row["low"], "r_high": row["high"]}, "r", 2)
+    nulls = ", ".join(
+        f"{name} {plain(row['null'][null]['q025'], 2)} to {plain(row['null'][null]['q975'], 2)}"
+        for null, name in (("pairing", "features paired at random"), ("labels", "labels shuffled"))
+        if row["null"][null]["q025"] is not None
+    )
+    return (
+        f"Highest at {site_name(row['site'])}, {corpus_name(row['corpus'])}, {row['condition']} condition: "
+        f"r = {plain(row['r'], 2)}{ci} over n = {plain(row['features'])} features live in both and "
+        f"{plain(row['images'])} {units}{f' (nulls: {nulls})' if nulls else ''}."
+    )

@@ -1,0 +1,258 @@
+"""Does the gender direction of one language tell gender in another?"""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from crosslens.report.html import details, tag, term
+from crosslens.report.numbers import bracketed, interval, level_words, number, plain
+from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.table import Column, Row, site, table, text, value
+from crosslens.report.terms import AUROC, CI, CONDITION
+from crosslens.summary.names import pair_name, short_name, site_name
+
+ORDER = 50
+METHODS = {"difference_of_means": "difference of means", "logistic": "logistic regression"}
+CONDITIONS = {
+    "prompt": "before the caption",
+    "caption": "caption, label words masked",
+    "text": "prompt and caption, label words masked",
+    "caption_whole": "whole caption, label words included: lexical",
+}
+TERMS = {
+    "condition": CONDITION,
+    "ci": CI,
+    "auroc": AUROC,
+    "transfer": (
+        "Transfer",
+        "A direction learned in one language, scored in another: by the difference of the class means of raw activations, or "
+        "by logistic regression with each language standardised by its own unlabelled train {units}. A constant offset "
+        "between languages plays no part. p: the learned labels shuffled and learned anew, two-sided, of how far "
+        "apart the genders' mean scores are: an AUROC alone may be high by luck where few directions matter. “Whole "
+        "caption” includes the words that state the gender: what the text says, a lexical matter. Where those are masked, "
+        "the tokens after them have still read them.",
+    ),
+    "direction": (
+        "Direction, length",
+        "Mean of female minus mean of male train {units}. Length: over the root mean squared distance of train {units} from "
+        "their mean. The cosine's null shuffles labels alike in both languages: what they share without any gender.",
+    ),
+}
+
+
+def section(results: Results) -> Section | None:
+    """Where two languages were compared: one language's own direction is what the probes show."""
+    transfer, directions = results.records("transfer"), results.records("directions")
+    if all(record["source"] == record["target"] for record in transfer):
+        return None
+    body = [
+        tag(
+            "p",
+            term("transfer", "Transfer"),
+            ": the gender direction is learned in one language on train and scored in another on test, from the mean "
+            f"activation of each {results.words['unit']}. “English → Arabic” is learned in English and tested in Arabic. ",
+            dropped_words(directions),
+        ),
+        results.shown("transfer"),
+    ]
+    for i, condition in enumerate(dict.fromkeys(record["condition"] for record in transfer)):
+        rows, angles = (
+            [record for record in some if record["condition"] == condition] for some in (transfer, directions)
+        )
+        body.append(_group(CONDITIONS.get(condition, condition), rows, angles, is_open=i == 0))
+    found = finding(transfer, directions, results.words["units"], results.level)
+    return Section(
+        "transfer",
+        "Gender across languages",
+        "Gender across languages, per layer",
+        body,
+        [found],
+        terms=TERMS,
+    )
+
+
+def _group(title: str, records: list[Record], directions: list[Record], *, is_open: bool) -> Markup:
+    """One condition: a row of a site and method, pairs as columns: across languages first, then each with itself."""
+    pairs = list(dict.fromkeys((record["source"], record["target"]) for record in records))
+    pairs.sort(key=lambda pair: pair[0] == pair[1])
+    rows: dict[tuple[str, str], Row] = {}
+    for record in records:
+        row = {"site": record["site"], "method": METHODS[record["method"]]}
+        rows.setdefault((record["site"], record["method"]), row)[record["source"], record["target"]] = record
+    columns = [site(), text("method", "method"), *(column for pair in pairs for column in _pair(pair))]
+    caption = (
+        term("auroc", "AUROC"),
+        " on test, ",
+        term("ci", "95 % CI"),
+        " in brackets; p: of the distance between the genders' mean scores, the labels that are learned shuffled; not "
+        "corrected for the number of cases",
+    )
+    angles = (
+        term("direction", "Directions"),
+        ": the angle between the languages, and how long each is beside 95 % of those under shuffled labels; samples that "
+        "had no word left",
+    )
+    return details(
+        title,
+        table(
+            "transfer",
+            columns,
+            list(rows.values()),
+            label=f"Transfer, {title}",
+            caption=tag("span", *caption),
+        ),
+        table(
+            "directions",
+            DIRECTIONS,
+            directions,
+            label=f"Directions, {title}",
+            caption=tag("span", *angles),
+        ),
+        is_open=is_open,
+    )
+
+
+def _pair(pair: tuple[str, str]) -> list[Column]:
+    def auroc(row: Row) -> Any:
+        cell = row[pair]
+        return number(cell["auroc"]) + interval(cell["auroc_low"], cell["auroc_high"])
+
+    return [
+        Column(pair_name(*pair), auroc, "n"),
+        Column("p", lambda row: number(row[pair]["p"]), "n"),
+        Column("n", lambda row: number(row[pair]["n"]), "n"),
+    ]
+
+
+def _side(i: int) -> list[Column]:
+    """Of the pair's language i."""
+    return [
+        Column("language", lambda row: short_name(row["languages"][i])),
+        Column("length", lambda row: number(row["lengths"][i]), "n"),
+        Column("shuffled, 95th pct.", lambda row: number(row["lengths_null"][i]), "n"),
+        Column("dropped", lambda row: number(row["dropped"][i]), "n"),
+    ]
+
+
+DIRECTIONS = [
+    site(),
+    value("cosine", "cosine"),
+    Column("labels shuffled", lambda row: interval(row["null_low"], row["null_high"]), "n"),
+    value("p", "p"),
+    *_side(0),
+    *_side(1),
+]
+
+
+def dropped_words(directions: list[Record]) -> str:
+    """How many samples had nothing left to pool over, per condition, language and layer alike."""
+    counts = {}
+    for row in directions:
+        for language, dropped in zip(row["languages"], row["dropped"], strict=True):
+            if dropped:
+                counts[row["condition"], language] = dropped
+    if not counts:
+        return "Every sample had a token to pool over."
+    words = (
+        f"{plain(dropped)} in {short_name(language)} ({condition})"
+        for (condition, language), dropped in counts.items()
+    )
+    return f"Samples with no token left to pool over are left out: {', '.join(words)}."
+
+
+def finding(transfer: list[Record], directions: list[Record], units: str, level: float) -> Finding:
+    """Does gender transfer? The lexical condition has a line of its own; families of tests are those of the summary."""
+    across = [record for record in transfer if record["source"] != record["target"]]
+    masked = [record for record in across if not record["lexical"]]
+    lexical = [record for record in across if record["lexical"]]
+    lines = [
+        line
+        for line in (_best(masked, transfer), _lexical(lexical, level), _cosine(directions, level))
+        if line
+    ]
+    family = "the gender direction of one language"
+    if not [record for record in across if record["auroc"] is not None]:
+        return Finding(
+            "null",
+            "No gender direction could be learned in one language and tested in another.",
+            [f"There are too few {units} of known gender with a word left to pool over."],
+        )
+    yes, tested = _beyond(masked, level)
+    if not yes:
+        return Finding(
+            "null", f"Label words masked, {family} does not tell gender in the other beyond chance.", lines
+        )
+    title = (
+        f"Label words masked, {family} tells gender in the other in {yes} of {tested} cases "
+        f"(layers, methods, conditions and directions; q < {level_words(level)})."
+    )
+    return Finding("found", title, lines)
+
+
+def _beyond(records: list[Record], level: float) -> tuple[int, int]:
+    """How many are above .5 with a q below the level, and how many were tested."""
+    tested = [record for record in records if record["q"] is not None]
+    return sum(record["q"] < level and record["auroc"] > 0.5 for record in tested), len(tested)
+
+
+def _pairs(records: list[Record]) -> dict[tuple[str, str], list[Record]]:
+    pairs: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        pairs.setdefault((record["source"], record["target"]), []).append(record)
+    return pairs
+
+
+def _best(records: list[Record], transfer: list[Record]) -> str:
+    """Where each direction peaks, beside what the target's own direction reads there."""
+    lines = []
+    for (source, target), rows in _pairs(records).items():
+        scored = [row for row in rows if row["auroc"] is not None]
+        if not scored:
+            lines.append(f"{pair_name(source, target)} could not be scored.")
+            continue
+        best = max(scored, key=lambda record: record["auroc"])
+        own = next(
+            row
+            for row in transfer
+            if (row["source"], row["target"]) == (target, target)
+            and all(row[name] == best[name] for name in ("site", "condition", "method"))
+        )
+        condition = CONDITIONS.get(best["condition"], best["condition"])
+        lines.append(
+            f"{pair_name(source, target)} peaks at {site_name(best['site'])} ({condition}; "
+            f"{METHODS[best['method']]}): AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')}, "
+            f"n = {plain(best['n'])}, p = {plain(best['p'])}, the largest of {len(scored)}; "
+            f"{short_name(target)}'s own direction reads {plain(own['auroc'])} there."
+        )
+    return " ".join(lines)
+
+
+def _lexical(records: list[Record], level: float) -> str:
+    yes, tested = _beyond(records, level)
+    if not tested:
+        return ""
+    lines = []
+    for (source, target), rows in _pairs(records).items():
+        scored = [row for row in rows if row["p"] is not None]
+        if scored:
+            best = max(scored, key=lambda record: record["auroc"])
+            lines.append(
+                f"{pair_name(source, target)} up to {plain(best['auroc'])} at {site_name(best['site'])}"
+            )
+    return (
+        "With the label words included, which is a lexical matter, it does so in "
+        f"{yes} of {tested} cases: {'; '.join(lines)}."
+    )
+
+
+def _cosine(directions: list[Record], level: float) -> str:
+    measured = [row for row in directions if row["q"] is not None]
+    if not measured:
+        return ""
+    best = max(measured, key=lambda row: row["cosine"])
+    yes = sum(row["q"] < level and row["cosine"] > 0 for row in measured)
+    return (
+        f"The directions point the same way beyond labels shuffled alike in both languages in {yes} of {len(measured)} "
+        f"cases; the largest cosine is {plain(best['cosine'], 2)} at {site_name(best['site'])} ({best['condition']}; "
+        f"shuffled: {plain(best['null_low'], 2)} to {plain(best['null_high'], 2)}, p = {plain(best['p'])})."
+    )

@@ -1,0 +1,97 @@
+"""Tables as data: columns that know their title and how they show a row."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from crosslens.report.html import tag
+from crosslens.report.numbers import interval, number
+from crosslens.summary.names import corpus_name, language_name, site_name
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column."""
+
+    title: str
+    """In words or markup; terms of the glossary are linked in it."""
+    show: Callable[[Row], Any]
+    """A row's cell: words or markup."""
+    style: str = ""
+    """Class of its cells: `n` for numbers, `words`; `row` for the heading of a row."""
+
+    def head(self) -> Markup:
+        """Its heading."""
+        number = {"class_": "n"} if self.style == "n" else {}
+        return tag("th", self.title, scope="col", **number)
+
+    def cell(self, row: Row) -> Markup:
+        """Its cell of one row."""
+        if self.style == "row":
+            return tag("th", self.show(row), scope="row")
+        return tag("td", self.show(row), **({"class_": self.style} if self.style else {}))
+
+
+def text(title: str, field: str, style: str = "") -> Column:
+    """A field as it is."""
+    return Column(title, lambda row: row[field], style)
+
+
+def value(title: str, field: str, digits: int = 3, *, bounds: tuple[str, str] | None = None) -> Column:
+    """A number, with the interval of the fields `bounds` behind it."""
+
+    def show(row: Row) -> Markup:
+        behind = interval(row[bounds[0]], row[bounds[1]], digits) if bounds else ""
+        return number(row[field], digits) + behind
+
+    return Column(title, show, "n")
+
+
+def bounded(title: str, field: str) -> Column:
+    """A number with the interval of `{field}_low` and `{field}_high`."""
+    return value(title, field, bounds=(f"{field}_low", f"{field}_high"))
+
+
+def site(title: str = "site") -> Column:
+    """The heading of a row: where in the model."""
+    return Column(title, lambda row: site_name(row["site"]), "row")
+
+
+def sae(title: str = "SAE") -> Column:
+    """The dictionary by its corpus."""
+    return Column(title, lambda row: corpus_name(row["corpus"]))
+
+
+def language(style: str = "") -> Column:
+    """The language by its name."""
+    return Column("language", lambda row: language_name(row["language"]), style)
+
+
+def table(
+    name: str,
+    columns: Sequence[Column],
+    rows: Sequence[Row],
+    *,
+    label: str,
+    caption: str = "",
+    chosen: Callable[[Row], bool] = lambda row: False,
+) -> Markup:
+    """A table of class `name` in a region that scrolls. label: for those who do not see it; chosen: rows set off."""
+    head = tag("thead", tag("tr", *(column.head() for column in columns))) if columns[-1].title else ""
+    lines = [
+        tag("tr", *(column.cell(row) for column in columns), **({"class_": "chosen"} if chosen(row) else {}))
+        for row in rows
+    ]
+    shown = tag(
+        "table",
+        tag("caption", caption) if caption else "",
+        head,
+        "\n",
+        tag("tbody", Markup("\n").join(lines)),
+        class_=name,
+    )
+    return tag("div", shown, class_="wide", tabindex=0, role="region", aria_label=label)

@@ -1,0 +1,40 @@
+"""Do the languages share their gendered features?"""
+
+from pathlib import Path
+from typing import Any
+
+from crosslens.summary.reading import Document
+from crosslens.summary.records.base import Files, Record
+
+CORRELATIONS = ("pearson", "spearman")
+
+
+def records(files: Files) -> dict[str, list[Record]]:
+    """`cross_lingual`: as `cross_lingual_records`."""
+    return {"cross_lingual": cross_lingual_records(files["cross_lingual"])}
+
+
+def cross_lingual_records(cross_lingual: dict[str, Path]) -> list[dict[str, Any]]:
+    """One record per condition, pair of languages, family and method: r, CI and the two nulls."""
+    records = []
+    for corpus, path in cross_lingual.items():
+        doc = Document(path, "cross_lingual")
+        for result in doc("results"):
+            for family in doc("families"):
+                for method in CORRELATIONS:
+                    found = result[family][method]
+                    records.append(
+                        {
+                            "corpus": corpus,
+                            "condition": result["condition"],
+                            "languages": result["languages"],
+                            "family": family,
+                            "method": method,
+                            "features": result[family]["features"],
+                            "images": sum(result["images"].values()),
+                            "labels_disagree": result["labels_disagree"],
+                            **{name: found[name] for name in ("r", "low", "high")},
+                            "null": found["null"],
+                        }
+                    )
+    return records

@@ -1,0 +1,44 @@
+"""The rankings of an SAE's features, and its specialists."""
+
+from pathlib import Path
+from typing import Any
+
+from crosslens.summary.reading import Document, split_key
+from crosslens.summary.records.base import Files, Record, check_records
+
+
+def records(files: Files) -> dict[str, list[Record]]:
+    """`rankings`: as `ranking_records`."""
+    return {
+        "rankings": ranking_records(
+            {key: folder / "rankings.json" for key, folder in files["features"].items()}
+        )
+    }
+
+
+def check(summary: dict[str, Any]) -> None:
+    """The SAEs whose quality was measured."""
+    check_records(summary, "rankings")
+
+
+def ranking_records(rankings: dict[str, Path]) -> list[dict[str, Any]]:
+    """One record per SAE and language: the first feature of each ranking, and the specialists of the categories."""
+    records = []
+    for key, path in rankings.items():
+        corpus, language = split_key(key)
+        doc = Document(path, "rankings")
+        first = {}
+        for name in doc("rankings"):
+            features = doc("rankings", name, "features")
+            first[name] = features[0]["feature"] if features else None
+        specialists = doc("specialists")
+        records.append(
+            {"corpus": corpus, "language": language, "site": doc("site"), "sae": doc("sae"), "first": first}
+            | {
+                "categories": len(doc("specialists", "categories")),
+                "specialists": doc("specialists", "found"),
+                "specialists_by_chance": specialists.get("expected_by_chance"),
+                "specialists_p": specialists.get("found_p"),
+            }
+        )
+    return records

@@ -1,0 +1,57 @@
+"""Features that tell the genders apart."""
+
+from pathlib import Path
+from typing import Any
+
+from crosslens.summary.reading import Document, split_key
+from crosslens.summary.records.base import Files, Record, check_records, equal_among_languages, expect
+
+
+def records(files: Files) -> dict[str, list[Record]]:
+    """`gender`: as `gender_records`."""
+    return {
+        "gender": gender_records({key: folder / "gender.json" for key, folder in files["gender"].items()})
+    }
+
+
+def gender_records(gender: dict[str, Path]) -> list[dict[str, Any]]:
+    """One record per SAE, language and condition: how many features are gendered, and how many by chance."""
+    records = []
+    for key, path in gender.items():
+        corpus, language = split_key(key)
+        doc = Document(path, "gender")
+        for condition in doc("conditions"):
+            names = ("images", "live", "significant", "null", "confirmed", "top_female", "top_male")
+            records.append(
+                {"corpus": corpus, "language": language, "condition": condition}
+                | {name: doc(name) for name in ("alpha", "sae", "site")}
+                | {name: doc("conditions", condition, name) for name in names}
+            )
+    return records
+
+
+def check(summary: dict[str, Any]) -> None:
+    """The SAEs whose quality was measured, at most the live features, and the same pictures in all languages."""
+    check_records(summary, "gender")
+    for record in summary["gender"]:
+        if record["significant"] > record["live"]:
+            where = f"gender of {record['corpus']}/{record['language']} at {summary['site']}"
+            expect(
+                where, "significant features", record["significant"], f"at most {record['live']} live ones"
+            )
+    equal_among_languages(
+        "test pictures",
+        summary["gender"],
+        lambda record: record["condition"],
+        lambda record: _pictures(record["images"]["test"]),
+    )
+
+
+def _pictures(counts: dict[str, int]) -> int | None:
+    """Pictures of any gender: the languages may disagree on the gender, not on the pictures.
+
+    None where samples had nothing to pool and were dropped (and counted): then the languages may differ.
+    """
+    if counts["dropped_samples"]:
+        return None
+    return sum(number for name, number in counts.items() if name != "dropped_samples")

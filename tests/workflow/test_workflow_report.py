@@ -1,0 +1,25 @@
+"""`snakemake --report` shows every figure of a study, and the page, with their words."""
+
+import json
+import zipfile
+from importlib import import_module
+from pathlib import Path
+
+
+def test_the_report_holds_every_figure_and_its_words(built):
+    built.snakemake("--report", "report.zip")
+    captions = {
+        file: words.format(units="samples")
+        for stage in ("report", "features")
+        for kind in import_module(f"crosslens.artifacts.stages.{stage}").KINDS
+        for file, words in kind.files.items()
+        if words
+    }
+    drawn = {path.name for path in (built.folder / "results/toy/figures").rglob("*.png")}
+    with zipfile.ZipFile(built.folder / "report.zip") as report:
+        held = {Path(name).name for name in report.namelist()}
+        (page,) = (name for name in report.namelist() if name.endswith("report.html"))
+        html = report.read(page).decode("utf-8")
+    assert len(drawn) > 5 and drawn | {"index.html"} <= held
+    for name in drawn:
+        assert json.dumps(captions[name]) in html or captions[name] in html, name

@@ -1,0 +1,5 @@
+from crosslens.store.job import Job
+from crosslens.summary.study import study_summary
+
+job = Job(snakemake)
+job.run(lambda out: study_summary(**job.params, layers=job.one_by("layer", "site"), out=out["summary"]))
