@@ -6,51 +6,30 @@ localrules:
     retrieval,
 
 
-rule transfer_gender:
-    input:
-        needed("gender_transfer"),
-    output:
-        temp(touch(done("gender_transfer"))),
-    log:
-        "logs/{study}/transfer_gender_{site}.log",
-    conda:
-        "../envs/analysis.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda w, attempt: megabytes("transfer_gender", w) * attempt,
-        runtime=120,
-    params:
-        job=job("gender_transfer"),
-    message:
-        "{wildcards.study}: gender from one language to the other, layer {wildcards.site}"
-    script:
-        "../workflow/scripts/transfer_gender.py"
-
-
-rule retrieve_captions:
+rule analyse_activations:
     input:
         needed("retrieval"),
     output:
         temp(touch(done("retrieval"))),
     log:
-        "logs/{study}/retrieve_captions_{site}.log",
+        "logs/{study}/analyse_activations_{site}.log",
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("retrieve_captions", w) * attempt,
+        mem_mb=lambda w, attempt: megabytes("analyse_activations", w) * attempt,
         runtime=120,
     params:
         job=job("retrieval"),
     message:
-        "{wildcards.study}: captions found again in the other language, layer {wildcards.site}"
+        "{wildcards.study}: captions found again in the other language, and gender, layer {wildcards.site}"
     script:
-        "../workflow/scripts/retrieve_captions.py"
+        "../workflow/scripts/analyse_activations.py"
 
 
 use rule source as gender_transfer with:
     input:
-        made("gender_transfer"),
+        made("gender_transfer", by="retrieval"),
     output:
         shown("gender_transfer"),
     log:

@@ -505,6 +505,53 @@ def pairs(w):
             yield {"study": w["study"], "corpus": corpus, "language": language}
 
 
+def of_pairs(w, *kinds):
+    """Artifacts of these kinds of every pair of a site, or of one corpus of it: a job's artifacts by name."""
+    return {
+        f"{kind}/{pair['corpus']}/{pair['language']}": (kind, pair | {"site": w["site"]})
+        for pair in pairs(w)
+        for kind in kinds
+        if w.get("corpus", pair["corpus"]) == pair["corpus"]
+    }
+
+
+# SAEs of one site read the same activations, and the model is loaded once for all of them.
+jobs["codes"] = lambda w: of_pairs(w, "codes", "quality")
+jobs["spliced"] = lambda w: of_pairs(w, "spliced")
+together["codes"] = together["spliced"] = ["study", "site"]
+
+
+def analyses_of_codes(w):
+    """All that is read from the codes of one SAE: a job's artifacts by name, each behind those that it is made from."""
+    yield from of_pairs(w, "features").items()
+    if of(w).has_gender:
+        yield from of_pairs(w, "gender", "probe_codes").items()
+        if w["corpus"] == of(w).corpora_at(w["site"])[0]:
+            yield from of_pairs(w, "gendered_examples").items()
+        if w["corpus"] in both_languages(w):
+            yield "cross_lingual", ("cross_lingual", at(w, "corpus", "site"))
+
+
+jobs["features"] = lambda w: dict(analyses_of_codes(w))
+together["features"] = ["study", "corpus", "site"]
+
+
+def analyses_of_activations(w):
+    """All that is read from the activations of one site, without an SAE: a job's artifacts by name."""
+    several, site = len(of(w).languages) > 1, at(w, "site")
+    if of(w).has_gender:
+        for language in of(w).languages:
+            yield f"probe/{language}", ("probe_activations", site | {"language": language})
+    if of(w).has_gender and several:
+        yield "transfer", ("gender_transfer", site)
+    if several:
+        yield "retrieval", ("retrieval", site)
+
+
+jobs["retrieval"] = lambda w: dict(analyses_of_activations(w))
+together["retrieval"] = ["study", "site"]
+
+
 def both_languages(w):
     """The corpora in which the languages can be compared feature by feature."""
     return [c for c in of(w).corpora_at(w["site"]) if len(languages_of({**w, "corpus": c})) > 1]
@@ -568,6 +615,12 @@ artifact(
     needs=lambda w: [need for need in gender_needs(w) if need[0] in {"gender", "cross_lingual"}],
     files=GENDER_LAYER_FIGURES,
 )
+
+
+jobs["layer_figures"] = lambda w: {
+    kind: (kind, at(w, "site"))
+    for kind in ("layer_figures", *(["gender_layer_figures"] if of(w).has_gender else []))
+}
 
 
 def stereotype_of(w):
@@ -643,6 +696,11 @@ artifact(
     needs=lambda w: [*layers_of(w), *stereotype_of(w)],
     files=GENDER_FIGURES,
 )
+
+
+jobs["study_figures"] = lambda w: {
+    kind: (kind, at(w)) for kind in ("study_figures", *(["gender_figures"] if of(w).has_gender else []))
+}
 
 
 def report_needs(w):

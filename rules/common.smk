@@ -151,14 +151,19 @@ def _reads(*artifacts):
 
 
 def _inputs(kind, w):
-    """(kind, wildcards) of all that a job reads, for whichever of its artifacts."""
-    return _reads(*jobs[kind](w).values())
+    """(kind, wildcards) of all that a job reads, for whichever of its artifacts, and whether it makes it itself."""
+    made_here = jobs[kind](w).values()
+    own = {recipes.key(*artifact) for artifact in made_here}
+    return [(k, v, recipes.key(k, v) in own) for k, v in _reads(*made_here)]
 
 
 def needed(kind):
-    """Input of a work rule: the paths of all that it reads."""
+    """Input of a work rule: the paths of all that it reads and does not make itself."""
     return lambda wildcards: [
-        path for k, w in told(lambda: _inputs(kind, plain(wildcards))) for path in recipes.kinds[k].paths(w)
+        path
+        for k, w, own in told(lambda: _inputs(kind, plain(wildcards)))
+        if not own
+        for path in recipes.kinds[k].paths(w)
     ]
 
 
@@ -170,6 +175,7 @@ def job(kind, local=lambda w: {}):
         artifacts = {
             name: {
                 "recipe": recipes.describe(k, v),
+                "kind": recipes.kinds[k].role or k,
                 "suffix": Path(recipes.kinds[k].path).suffix,
                 "inputs": [recipes.key(*need) for need in _reads((k, v))],
             }
@@ -178,12 +184,12 @@ def job(kind, local=lambda w: {}):
         inputs = [
             {
                 "key": recipes.key(k, v),
-                "path": recipes.kinds[k].path.format(**v),
+                "path": str(store.action(recipes.key(k, v))) if own else recipes.kinds[k].path.format(**v),
                 "files": recipes.kinds[k].files,
                 "kind": recipes.kinds[k].role or k,
                 "wildcards": v,
             }
-            for k, v in _inputs(kind, w)
+            for k, v, own in _inputs(kind, w)
         ]
         text = {"artifacts": artifacts, "inputs": inputs, "local": local(w)}
         return json.dumps(text, sort_keys=False, ensure_ascii=False)

@@ -8,89 +8,68 @@ localrules:
     features,
 
 
-rule encode:
+rule apply_saes:
     input:
         needed("codes"),
     output:
         temp(touch(done("codes"))),
     log:
-        "logs/{study}/encode_{corpus}_{language}_{site}.log",
+        "logs/{study}/apply_saes_{site}.log",
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("encode", w) * attempt,
+        mem_mb=lambda w, attempt: megabytes("apply_saes", w) * attempt,
         runtime=120,
     params:
         job=job("codes"),
     message:
-        "{wildcards.study}: codes, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
+        "{wildcards.study}: codes and quality of the SAEs of layer {wildcards.site}"
     script:
-        "../workflow/scripts/encode.py"
+        "../workflow/scripts/apply_saes.py"
 
 
-rule measure_quality:
-    input:
-        needed("quality"),
-    output:
-        temp(touch(done("quality"))),
-    log:
-        "logs/{study}/measure_quality_{corpus}_{language}_{site}.log",
-    conda:
-        "../envs/torch.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda w, attempt: megabytes("measure_quality", w) * attempt,
-        runtime=120,
-    params:
-        job=job("quality"),
-    message:
-        "{wildcards.study}: quality, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
-    script:
-        "../workflow/scripts/measure_quality.py"
-
-
-rule measure_splice:
+rule splice_saes:
     input:
         needed("spliced"),
     output:
         temp(touch(done("spliced"))),
     log:
-        "logs/{study}/measure_splice_{corpus}_{language}_{site}.log",
+        "logs/{study}/splice_saes_{site}.log",
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("measure_splice", w) * attempt,
+        mem_mb=lambda w, attempt: megabytes("splice_saes", w) * attempt,
         runtime=240,
         gpu=1,
     params:
         job=job("spliced", local=model_place),
     message:
-        "{wildcards.study}: spliced into the model, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site} [{resources.gpu} GPU, {resources.mem_mb} MB]"
+        "{wildcards.study}: SAEs of layer {wildcards.site} spliced into the model [{resources.gpu} GPU, {resources.mem_mb} MB]"
     script:
-        "../workflow/scripts/measure_splice.py"
+        "../workflow/scripts/splice_saes.py"
 
 
-rule feature_statistics:
+rule analyse_codes:
     input:
         needed("features"),
     output:
         temp(touch(done("features"))),
     log:
-        "logs/{study}/feature_statistics_{corpus}_{language}_{site}.log",
+        "logs/{study}/analyse_codes_{corpus}_{site}.log",
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: megabytes("feature_statistics", w) * attempt,
+        mem_mb=lambda w, attempt: megabytes("analyse_codes", w) * attempt,
         runtime=120,
     params:
         job=job("features"),
     message:
-        "{wildcards.study}: feature statistics and rankings, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
+        "{wildcards.study}: what the features of the {wildcards.corpus} SAE do, layer {wildcards.site}"
     script:
-        "../workflow/scripts/feature_statistics.py"
+        "../workflow/scripts/analyse_codes.py"
 
 
 use rule source as codes with:
@@ -106,7 +85,7 @@ use rule source as codes with:
 
 use rule source as quality with:
     input:
-        made("quality"),
+        made("quality", by="codes"),
     output:
         shown("quality"),
     log:

@@ -11,111 +11,6 @@ localrules:
     stereotype,
 
 
-rule gender_effects:
-    input:
-        needed("gender"),
-    output:
-        temp(touch(done("gender"))),
-    log:
-        "logs/{study}/gender_effects_{corpus}_{language}_{site}.log",
-    conda:
-        "../envs/analysis.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda w, attempt: megabytes("gender_effects", w) * attempt,
-        runtime=120,
-    params:
-        job=job("gender"),
-    message:
-        "{wildcards.study}: gender effect sizes, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
-    script:
-        "../workflow/scripts/gender_effects.py"
-
-
-rule find_gendered_examples:
-    input:
-        needed("gendered_examples"),
-    output:
-        temp(touch(done("gendered_examples"))),
-    log:
-        "logs/{study}/find_gendered_examples_{corpus}_{language}_{site}.log",
-    conda:
-        "../envs/analysis.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda w, attempt: megabytes("find_gendered_examples", w) * attempt,
-        runtime=120,
-    params:
-        job=job("gendered_examples"),
-    message:
-        "{wildcards.study}: examples of gendered features, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
-    script:
-        "../workflow/scripts/find_gendered_examples.py"
-
-
-rule fit_probe_codes:
-    input:
-        needed("probe_codes"),
-    output:
-        temp(touch(done("probe_codes"))),
-    log:
-        "logs/{study}/fit_probe_codes_{corpus}_{language}_{site}.log",
-    conda:
-        "../envs/analysis.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda w, attempt: megabytes("fit_probe_codes", w) * attempt,
-        runtime=120,
-    params:
-        job=job("probe_codes"),
-    message:
-        "{wildcards.study}: gender probe on codes, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
-    script:
-        "../workflow/scripts/fit_probe_codes.py"
-
-
-rule fit_probe_activations:
-    input:
-        needed("probe_activations"),
-    output:
-        temp(touch(done("probe_activations"))),
-    log:
-        "logs/{study}/fit_probe_activations_{language}_{site}.log",
-    conda:
-        "../envs/analysis.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda w, attempt: megabytes("fit_probe_activations", w) * attempt,
-        runtime=120,
-    params:
-        job=job("probe_activations"),
-    message:
-        "{wildcards.study}: gender probe on activations, {wildcards.language}, layer {wildcards.site}"
-    script:
-        "../workflow/scripts/fit_probe_activations.py"
-
-
-rule compare_languages:
-    input:
-        needed("cross_lingual"),
-    output:
-        temp(touch(done("cross_lingual"))),
-    log:
-        "logs/{study}/compare_languages_{corpus}_{site}.log",
-    conda:
-        "../envs/analysis.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda w, attempt: megabytes("compare_languages", w) * attempt,
-        runtime=120,
-    params:
-        job=job("cross_lingual"),
-    message:
-        "{wildcards.study}: gender effects of the languages compared, {wildcards.corpus} SAE, layer {wildcards.site}"
-    script:
-        "../workflow/scripts/compare_languages.py"
-
-
 rule generate_captions:
     input:
         needed("generated"),
@@ -161,7 +56,7 @@ rule measure_stereotype:
 
 use rule source as gender with:
     input:
-        made("gender"),
+        made("gender", by="features"),
     output:
         shown("gender"),
     log:
@@ -172,7 +67,7 @@ use rule source as gender with:
 
 use rule source as gendered_examples with:
     input:
-        made("gendered_examples"),
+        made("gendered_examples", by="features"),
     output:
         shown("gendered_examples"),
     log:
@@ -183,7 +78,7 @@ use rule source as gendered_examples with:
 
 use rule source as probe_codes with:
     input:
-        made("probe_codes"),
+        made("probe_codes", by="features"),
     output:
         shown("probe_codes"),
     log:
@@ -194,7 +89,7 @@ use rule source as probe_codes with:
 
 use rule source as probe_activations with:
     input:
-        made("probe_activations"),
+        made("probe_activations", by="retrieval"),
     output:
         shown("probe_activations"),
     log:
@@ -205,7 +100,7 @@ use rule source as probe_activations with:
 
 use rule source as cross_lingual with:
     input:
-        made("cross_lingual"),
+        made("cross_lingual", by="features"),
     output:
         shown("cross_lingual"),
     log:

@@ -52,27 +52,6 @@ rule draw_layer_figures:
         "../workflow/scripts/draw_layer_figures.py"
 
 
-rule draw_gender_layer_figures:
-    input:
-        needed("gender_layer_figures"),
-    output:
-        temp(touch(done("gender_layer_figures"))),
-    log:
-        "logs/{study}/draw_gender_layer_figures_{site}.log",
-    conda:
-        "../envs/analysis.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda w, attempt: megabytes("draw_gender_layer_figures", w) * attempt,
-        runtime=30,
-    params:
-        job=job("gender_layer_figures"),
-    message:
-        "{wildcards.study}: gender figures of layer {wildcards.site}"
-    script:
-        "../workflow/scripts/draw_gender_layer_figures.py"
-
-
 rule draw_study_figures:
     input:
         needed("study_figures"),
@@ -92,27 +71,6 @@ rule draw_study_figures:
         "{wildcards.study}: figures over the layers"
     script:
         "../workflow/scripts/draw_study_figures.py"
-
-
-rule draw_gender_figures:
-    input:
-        needed("gender_figures"),
-    output:
-        temp(touch(done("gender_figures"))),
-    log:
-        "logs/{study}/draw_gender_figures.log",
-    conda:
-        "../envs/analysis.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda w, attempt: megabytes("draw_gender_figures", w) * attempt,
-        runtime=30,
-    params:
-        job=job("gender_figures"),
-    message:
-        "{wildcards.study}: gender figures over the layers"
-    script:
-        "../workflow/scripts/draw_gender_figures.py"
 
 
 rule build_report:
@@ -160,7 +118,7 @@ use rule source as layer_figures with:
 
 use rule source as gender_layer_figures with:
     input:
-        made("gender_layer_figures"),
+        made("gender_layer_figures", by="layer_figures"),
     output:
         pictured("gender_layer_figures", "{study}, layer {site}"),
     log:
@@ -182,7 +140,7 @@ use rule source as study_figures with:
 
 use rule source as gender_figures with:
     input:
-        made("gender_figures"),
+        made("gender_figures", by="study_figures"),
     output:
         pictured("gender_figures", "{study}"),
     log:

@@ -8,7 +8,7 @@ localrules:
     sweep_figure,
 
 
-use rule measure_quality as measure_swept_quality with:
+use rule apply_saes as measure_swept_quality with:
     input:
         needed("swept_quality"),
     output:
@@ -21,7 +21,7 @@ use rule measure_quality as measure_swept_quality with:
         "{wildcards.study}: quality, {wildcards.corpus} SAE {wildcards.variant}, {wildcards.language}, layer {wildcards.site}"
 
 
-use rule measure_splice as measure_swept_splice with:
+use rule splice_saes as measure_swept_splice with:
     input:
         needed("swept_spliced"),
     output:

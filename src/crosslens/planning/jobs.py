@@ -60,28 +60,18 @@ def _training_jobs(study: Study) -> Counter[str]:
         compare_settings=swept,
         draw_sweep_figure=swept,
         draw_layer_figures=1,
-        draw_gender_layer_figures=study.has_gender,
     )
 
 
 def _analysis_jobs(study: Study, site: str) -> Counter[str]:
     """At each site: with every SAE in every language that it is read in, and on the activations themselves."""
-    gender, several = study.has_gender, len(study.languages) > 1
-    corpora = study.corpora_at(site)
-    pairs = sum(len(readers(study, corpus)) for corpus in corpora)
+    corpora, several = study.corpora_at(site), len(study.languages) > 1
     return _counter(
         adopt_sae=sum(site in sources for sources in study.pretrained.values()),
-        encode=pairs,
-        measure_quality=pairs,
-        measure_splice=pairs,
-        feature_statistics=pairs,
-        gender_effects=gender * pairs,
-        find_gendered_examples=len(readers(study, corpora[0])) if gender and corpora else 0,
-        fit_probe_codes=gender * pairs,
-        fit_probe_activations=gender * len(study.languages),
-        compare_languages=gender * sum(len(readers(study, corpus)) > 1 for corpus in corpora),
-        transfer_gender=gender and several,
-        retrieve_captions=several,
+        apply_saes=bool(corpora),
+        splice_saes=bool(corpora),
+        analyse_codes=len(corpora),
+        analyse_activations=study.has_gender or several,
         layer_summary=1,
     )
 
@@ -94,7 +84,6 @@ def _study_jobs(study: Study) -> Counter[str]:
         measure_stereotype=captioned,
         inspect_tokens=study.settings["tokens"] is not None,
         draw_study_figures=1,
-        draw_gender_figures=study.has_gender,
         build_report=1,
     )
 

@@ -13,23 +13,15 @@ FIXED = {
     "collect_source": 1500,
     "build_dataset": 1500,
     "adopt_sae": 8000,
-    "feature_statistics": 2000,
+    "analyse_codes": 2500,
+    "analyse_activations": 2500,
     "compare_settings": 1000,
     "draw_sweep_figure": 1000,
-    "gender_effects": 2500,
-    "find_gendered_examples": 2000,
-    "fit_probe_codes": 2000,
-    "fit_probe_activations": 2500,
-    "compare_languages": 2500,
     "measure_stereotype": 1500,
-    "transfer_gender": 2500,
-    "retrieve_captions": 2500,
     "compare_models": 2500,
     "layer_summary": 1000,
     "draw_layer_figures": 1500,
-    "draw_gender_layer_figures": 1500,
     "draw_study_figures": 1500,
-    "draw_gender_figures": 1500,
     "build_report": 1500,
 }
 """Rules whose memory hangs on no setting of a study."""
@@ -110,6 +102,13 @@ def _model(place: _Place) -> int:
     return model_mb(place.study, place.folder)
 
 
+def _splices(place: _Place) -> int:
+    """The model, its logits, and all SAEs of a site that are spliced in one after the other."""
+    study = place.study
+    saes = len(study.corpora) + len(study.pretrained)
+    return _model(place) + 2000 + saes * 8 * features_of(study) * study.width // 2**20
+
+
 def _with_model(more: int) -> Callable[[_Place], int]:
     return lambda place: _model(place) + more
 
@@ -119,11 +118,10 @@ SIZED: dict[str, Callable[[_Place], Any]] = {
     "generate_texts": _with_model(2000),
     "extract": _extract,
     "train_saes": _train,
-    "encode": _codes,
-    "measure_quality": _codes,
+    "apply_saes": _codes,
     "measure_swept_quality": _codes,
-    "measure_splice": _with_model(2000),
-    "measure_swept_splice": _with_model(2000),
+    "splice_saes": _splices,
+    "measure_swept_splice": _splices,
     "generate_captions": _with_model(2000),
     "inspect_tokens": _with_model(1500),
 }

@@ -25,7 +25,7 @@ GPU_RULES = (
     "generate_texts",
     "extract",
     "train_saes",
-    "measure_splice",
+    "splice_saes",
     "measure_swept_splice",
     "generate_captions",
     "inspect_tokens",

@@ -69,7 +69,7 @@ def work_of_rules(reading: Reading, others: Sequence[Other]) -> dict[str, Work]:
     variants = [settings_of(reading, changed) for changed in study.variants.values()]
     return {
         **_model_work(reading, others),
-        **_splices(reading, "measure_splice", pairs, 1),
+        **_splices(reading, "splice_saes", pairs, 1),
         **_splices(reading, "measure_swept_splice", swept, len(variants)),
         **_sae_work(reading, pairs, swept, own, variants),
         **_gender_work(reading, pairs, own),
