@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array, issparse
+from scipy.special import expit
 
 from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.pool import pool_activations, pool_codes
@@ -176,24 +177,41 @@ def _path(x_train: Any, y_train: np.ndarray, x_test: Any, penalties: tuple[float
     return scores
 
 
-def shuffled_fits(x_train: np.ndarray, labels: np.ndarray, x_test: np.ndarray, penalty: float) -> np.ndarray:
+def shuffled_fits(
+    x_train: np.ndarray,
+    labels: np.ndarray,
+    x_test: np.ndarray,
+    penalty: float,
+    *,
+    tolerance: float = 1e-5,
+    steps: int = 10_000,
+) -> np.ndarray:
     """(m, B) decision values of x_test (m, d) by a fit to x_train (n, d) under each column of `labels` (n, B) bool.
 
-    Standardised inputs. Their L2 fit lies in the span of the centred rows, so it is found in at most n dimensions.
+    Standardised inputs. All fits advance together, by accelerated gradient steps with restarts (O'Donoghue & Candès
+    2015) in the span of the centred rows: there X'X / 4 + 1 / C, which bounds the Hessian (Böhning & Lindsay 1988), is
+    diagonal. They end when no step is longer than `tolerance` in the norm of that bound. Raises RuntimeError if they
+    have not ended after so many steps.
     """
-    import sklearn
-    from sklearn.linear_model import LogisticRegression
-
     centre = x_train.mean(axis=0)
     left, sizes, axes = np.linalg.svd(x_train - centre, full_matrices=False)
     kept = sizes > 1e-10 * max(sizes[0], 1e-300)
-    train, test = left[:, kept] * sizes[kept], (x_test - centre) @ axes[kept].T
-    scores = np.empty((len(x_test), labels.shape[1]))
-    with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-        for i, female in enumerate(labels.T):
-            model = LogisticRegression(C=penalty, max_iter=1000, tol=1e-3).fit(train, female)
-            scores[:, i] = model.decision_function(test)
-    return scores
+    train = np.column_stack([left[:, kept] * sizes[kept], np.ones(len(x_train))])
+    test = np.column_stack([(x_test - centre) @ axes[kept].T, np.ones(len(x_test))])
+    ridge = np.append(np.full(kept.sum(), 1 / penalty), 0.0)[:, None]  # none on the intercept
+    bound = np.square(train).sum(axis=0)[:, None] / 4 + ridge
+    weights = ahead = np.zeros((train.shape[1], labels.shape[1]))
+    age = np.ones(labels.shape[1])
+    for _ in range(steps):
+        gradient = train.T @ (expit(train @ ahead) - labels) + ridge * ahead
+        after = ahead - gradient / bound
+        moved = after - weights
+        age[np.einsum("db,db->b", gradient, moved) > 0] = 1
+        older = (1 + np.sqrt(1 + 4 * age**2)) / 2
+        weights, ahead, age = after, after + (age - 1) / older * moved, older
+        if np.all(np.square(gradient / np.sqrt(bound)).sum(axis=0) < tolerance**2):
+            return test @ weights
+    raise RuntimeError(f"logistic fits to shuffled labels did not converge in {steps} steps")
 
 
 def accuracy(score: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | float:
