@@ -20,8 +20,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from crosslens.progress import show_log
-
 REPOSITORY = Path(__file__).parents[2]
 MAX_WALL_S, MAX_RATIO = 180, 1.35
 """The limits, on two quiet cores: seconds, and processor time that is held over the work done."""
@@ -84,7 +82,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--no-check", action="store_true", help="end with 0 whatever the limits say")
     given = parser.parse_args()
-    show_log()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         copy_checkout(folder)
