@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array, issparse
-from scipy.special import expit
 
 from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.pool import pool_activations, pool_codes
+from crosslens.stats import logistic
 from crosslens.stats.resampling import bootstrap_weights, stream
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
@@ -164,54 +164,10 @@ def fit_and_score(
 
 def _path(x_train: Any, y_train: np.ndarray, x_test: Any, penalties: tuple[float, ...]) -> list[np.ndarray]:
     """Decision values of the test rows for each C, ascending, each fit started from the one before."""
-    from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler(with_mean=not issparse(x_train))
-    x_train, x_test = scaler.fit_transform(x_train), scaler.transform(x_test)
-    model = LogisticRegression(max_iter=1000, tol=1e-3, warm_start=True)
-    scores = []
-    for penalty in penalties:
-        model.set_params(C=penalty)
-        scores.append(model.fit(x_train, y_train).decision_function(x_test))
-    return scores
-
-
-def shuffled_fits(
-    x_train: np.ndarray,
-    labels: np.ndarray,
-    x_test: np.ndarray,
-    penalty: float,
-    *,
-    tolerance: float = 1e-5,
-    steps: int = 10_000,
-) -> np.ndarray:
-    """(m, B) decision values of x_test (m, d) by a fit to x_train (n, d) under each column of `labels` (n, B) bool.
-
-    Standardised inputs. All fits advance together, by accelerated gradient steps with restarts (O'Donoghue & Candès
-    2015) in the span of the centred rows: there X'X / 4 + 1 / C, which bounds the Hessian (Böhning & Lindsay 1988), is
-    diagonal. They end when no step is longer than `tolerance` in the norm of that bound. Raises RuntimeError if they
-    have not ended after so many steps.
-    """
-    centre = x_train.mean(axis=0)
-    left, sizes, axes = np.linalg.svd(x_train - centre, full_matrices=False)
-    kept = sizes > 1e-10 * max(sizes[0], 1e-300)
-    train = np.column_stack([left[:, kept] * sizes[kept], np.ones(len(x_train))])
-    test = np.column_stack([(x_test - centre) @ axes[kept].T, np.ones(len(x_test))])
-    ridge = np.append(np.full(kept.sum(), 1 / penalty), 0.0)[:, None]  # none on the intercept
-    bound = np.square(train).sum(axis=0)[:, None] / 4 + ridge
-    weights = ahead = np.zeros((train.shape[1], labels.shape[1]))
-    age = np.ones(labels.shape[1])
-    for _ in range(steps):
-        gradient = train.T @ (expit(train @ ahead) - labels) + ridge * ahead
-        after = ahead - gradient / bound
-        moved = after - weights
-        age[np.einsum("db,db->b", gradient, moved) > 0] = 1
-        older = (1 + np.sqrt(1 + 4 * age**2)) / 2
-        weights, ahead, age = after, after + (age - 1) / older * moved, older
-        if np.all(np.square(gradient / np.sqrt(bound)).sum(axis=0) < tolerance**2):
-            return test @ weights
-    raise RuntimeError(f"logistic fits to shuffled labels did not converge in {steps} steps")
+    return logistic.path(scaler.fit_transform(x_train), y_train, scaler.transform(x_test), penalties)
 
 
 def accuracy(score: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | float:
