@@ -375,7 +375,7 @@ def test_a_splice_is_five_passes_and_one_to_the_site(study):
     shipped = load_rates()
     rates = [Rate("any", what, 1e-30, "s", "assumed: ") for what in ("job_start", "batch")]
     rates += [Rate("any", "forward", 1.0, "FLOP/s", "assumed: "), *shipped.rates]
-    found = next(jobs for jobs in make_plan(study, Rates(rates)).jobs if jobs.rule == "measure_splice")
+    found = next(jobs for jobs in make_plan(study, Rates(rates)).jobs if jobs.rule == "splice_saes")
     model = outline(study)
     samples = 60 * study.settings["splits"]["test"], 60 * study.settings["splits"]["train"]
     flops = 0.0

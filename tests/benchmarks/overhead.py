@@ -3,8 +3,8 @@
 `python tests/benchmarks/overhead.py [--cores 2] [--folder DIR] [--json]`: builds the studies that config/config.yaml
 names in a fresh copy of the tracked files, with a store of its own. `wall_s`: seconds from the start of Snakemake to its
 end. `work_s`: the seconds that all jobs spend in the functions that make artifacts (`work_seconds` of their records),
-models and data that these load included; the start of Python, what a script imports before it calls them, digests,
-links and Snakemake are not in it. With `--json` the last line of stdout is one object. Ends with 1 where a stated
+the models, data and packages that these load themselves included; the start of Python, what a script imports before it
+calls them, digests, links and Snakemake are not in it. With `--json` the last line of stdout is one object. Ends with 1 where a stated
 limit is missed, unless `--no-check`.
 """
 

@@ -9,7 +9,7 @@ from checkouts import MINI, MINI_SAE, TOY, Checkout
 from crosslens.tables.documents import read_table
 from crosslens.tables.tokens import read_tokens
 
-FIGURES = ("draw_layer_figures", "draw_gender_layer_figures", "draw_study_figures", "draw_gender_figures")
+FIGURES = ("draw_layer_figures", "draw_study_figures")
 
 
 def without(settings: dict, **sections) -> dict:
@@ -82,16 +82,9 @@ def test_editing_sae_code_retrains_and_what_follows(built):
     built.append("src/crosslens/sae/sparse.py", "\nUNUSED = 1\n")
     work = built.work()
     assert work["train_saes"] == 1
-    assert {
-        "encode",
-        "measure_quality",
-        "measure_splice",
-        "feature_statistics",
-        "gender_effects",
-        "layer_summary",
-    } <= (work.keys())
+    assert {"apply_saes", "splice_saes", "analyse_codes", "layer_summary"} <= work.keys()
     assert (
-        not {"draw_source", "build_dataset", "extract", "fit_probe_activations", "generate_captions"}
+        not {"draw_source", "build_dataset", "extract", "analyse_activations", "generate_captions"}
         & work.keys()
     )
 
@@ -104,9 +97,9 @@ def test_a_setting_reruns_its_own_stage_and_what_follows(built):
         ),
     )
     work = built.work()
-    assert {"gender_effects", "feature_statistics", "generate_captions", "build_report"} <= work.keys()
+    assert {"analyse_codes", "generate_captions", "build_report"} <= work.keys()
     assert (
-        not {"draw_source", "build_dataset", "extract", "train_saes", "encode", "measure_splice"}
+        not {"draw_source", "build_dataset", "extract", "train_saes", "apply_saes", "splice_saes"}
         & work.keys()
     )
 
@@ -160,7 +153,7 @@ def test_activations_gone_and_saes_kept_nothing_is_extracted_again(built):
     shutil.rmtree(built.folder / "results/toy/sae")
     assert built.planned("all_saes") == {"sae": 1}
     work = built.work()
-    assert "gender_effects" in work and not {"extract", "train_saes", "encode"} & work.keys()
+    assert "analyse_codes" in work and not {"extract", "train_saes", "apply_saes"} & work.keys()
 
 
 def test_one_layers_target_builds_its_own_chain_only(fresh):
