@@ -4,8 +4,8 @@
 names in a fresh copy of the tracked files, with a store of its own. `wall_s`: seconds from the start of Snakemake to its
 end. `work_s`: the seconds that all jobs spend in the functions that make artifacts (`work_seconds` of their records),
 the models, data and packages that these load themselves included; the start of Python, what a script imports before it
-calls them, digests, links and Snakemake are not in it. With `--json` the last line of stdout is one object. Ends with 1 where a stated
-limit is missed, unless `--no-check`.
+calls them, digests, links and Snakemake are not in it. Both say little while others use the machine. With `--json` the
+last line of stdout is one object. Ends with 1 where a stated limit is missed, unless `--no-check`.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def work(store: Path) -> Counter[str]:
         record = json.loads(file.read_text(encoding="utf-8"))
         # The record stands under the key by content too.
         if file.stem == record["recipe"]["key"]:
-            seconds[record["recipe"]["kind"]] += record["work_seconds"]
+            seconds[record["recipe"]["kind"]] += record.get("work_seconds", 0.0)
     return seconds
 
 
