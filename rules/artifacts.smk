@@ -521,6 +521,23 @@ jobs["spliced"] = lambda w: of_pairs(w, "spliced")
 together["codes"] = together["spliced"] = ["study", "site"]
 
 
+# Variants of a sweep stay apart where only their languages have something in common.
+jobs["swept_quality"] = lambda w: {
+    language: ("swept_quality", at(w, "corpus", "site", "variant", language=language))
+    for language in languages_of(w)
+}
+together["swept_quality"] = ["study", "corpus", "site", "variant"]
+jobs["swept_spliced"] = lambda w: {
+    f"{variant}/{language}": (
+        "swept_spliced",
+        at(w, "corpus", "site", language=language, variant=variant),
+    )
+    for variant in of(w).variants
+    for language in languages_of(w)
+}
+together["swept_spliced"] = ["study", "corpus", "site"]
+
+
 def analyses_of_codes(w):
     """All that is read from the codes of one SAE: a job's artifacts by name, each behind those that it is made from."""
     yield from of_pairs(w, "features").items()

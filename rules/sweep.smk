@@ -8,30 +8,30 @@ localrules:
     sweep_figure,
 
 
-use rule apply_saes as measure_swept_quality with:
+use rule apply_saes as apply_swept_sae with:
     input:
         needed("swept_quality"),
     output:
         temp(touch(done("swept_quality"))),
     log:
-        "logs/{study}/measure_quality_{corpus}_{language}_{site}_{variant}.log",
+        "logs/{study}/apply_swept_sae_{corpus}_{site}_{variant}.log",
     params:
         job=job("swept_quality"),
     message:
-        "{wildcards.study}: quality, {wildcards.corpus} SAE {wildcards.variant}, {wildcards.language}, layer {wildcards.site}"
+        "{wildcards.study}: quality, {wildcards.corpus} SAE {wildcards.variant}, layer {wildcards.site}"
 
 
-use rule splice_saes as measure_swept_splice with:
+use rule splice_saes as splice_swept_saes with:
     input:
         needed("swept_spliced"),
     output:
         temp(touch(done("swept_spliced"))),
     log:
-        "logs/{study}/measure_splice_{corpus}_{language}_{site}_{variant}.log",
+        "logs/{study}/splice_swept_saes_{corpus}_{site}.log",
     params:
         job=job("swept_spliced", local=model_place),
     message:
-        "{wildcards.study}: spliced into the model, {wildcards.corpus} SAE {wildcards.variant}, {wildcards.language}, layer {wildcards.site} [{resources.gpu} GPU, {resources.mem_mb} MB]"
+        "{wildcards.study}: swept {wildcards.corpus} SAEs of layer {wildcards.site} spliced into the model [{resources.gpu} GPU, {resources.mem_mb} MB]"
 
 
 rule compare_settings:

@@ -52,11 +52,10 @@ def readers(study: Study, corpus: str) -> list[str]:
 def _training_jobs(study: Study) -> Counter[str]:
     """At each site with SAEs: their training, a sweep over their settings, and their figures."""
     swept = len(study.corpora) if study.variants else 0
-    measured = len(study.variants) * sum(len(readers(study, corpus)) for corpus in study.corpora)
     return _counter(
         train_saes=bool(study.corpora),
-        measure_swept_quality=measured,
-        measure_swept_splice=measured,
+        apply_swept_sae=swept * len(study.variants),
+        splice_swept_saes=swept,
         compare_settings=swept,
         draw_sweep_figure=swept,
         draw_layer_figures=1,

@@ -103,9 +103,9 @@ def _model(place: _Place) -> int:
 
 
 def _splices(place: _Place) -> int:
-    """The model, its logits, and all SAEs of a site that are spliced in one after the other."""
+    """The model, its logits, and the SAEs of a site that are spliced in one after the other."""
     study = place.study
-    saes = len(study.corpora) + len(study.pretrained)
+    saes = max(len(study.corpora) + len(study.pretrained), len(study.variants))
     return _model(place) + 2000 + saes * 8 * features_of(study) * study.width // 2**20
 
 
@@ -119,9 +119,9 @@ SIZED: dict[str, Callable[[_Place], Any]] = {
     "extract": _extract,
     "train_saes": _train,
     "apply_saes": _codes,
-    "measure_swept_quality": _codes,
+    "apply_swept_sae": _codes,
     "splice_saes": _splices,
-    "measure_swept_splice": _splices,
+    "splice_swept_saes": _splices,
     "generate_captions": _with_model(2000),
     "inspect_tokens": _with_model(1500),
 }

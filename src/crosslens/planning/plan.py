@@ -26,7 +26,7 @@ GPU_RULES = (
     "extract",
     "train_saes",
     "splice_saes",
-    "measure_swept_splice",
+    "splice_swept_saes",
     "generate_captions",
     "inspect_tokens",
 )

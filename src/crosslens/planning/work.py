@@ -70,7 +70,7 @@ def work_of_rules(reading: Reading, others: Sequence[Other]) -> dict[str, Work]:
     return {
         **_model_work(reading, others),
         **_splices(reading, "splice_saes", pairs, 1),
-        **_splices(reading, "measure_swept_splice", swept, len(variants)),
+        **_splices(reading, "splice_swept_saes", swept, len(variants)),
         **_sae_work(reading, pairs, swept, own, variants),
         **_gender_work(reading, pairs, own),
         **_alignment_work(reading, others),
@@ -158,7 +158,7 @@ def _sae_work(
             held_out * own.d_sae * d_model,
             f"{held_out:,.0f} tokens of test, baselines among them,",
         ),
-        "measure_swept_quality": Work(
+        "apply_swept_sae": Work(
             "encoding",
             swept_out * d_model * sum(variant.d_sae for variant in variants),
             f"{swept_out * len(variants):,.0f} tokens of test, baselines among them,",
