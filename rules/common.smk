@@ -72,10 +72,10 @@ def logged(rule):
 
 
 def needed(rule):
-    """Input: the paths of all that it reads."""
+    """Input: the paths of all that it reads and does not make itself."""
     return lambda wildcards: [
         path
-        for kind, w in told(lambda: table.inputs(rule, place_of(wildcards)))
+        for kind, w in told(lambda: table.needed(rule, place_of(wildcards)))
         for path in table.kinds[kind].paths(w)
     ]
 

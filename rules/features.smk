@@ -1,90 +1,68 @@
 # What the SAEs are worth and what their features do, on tokens they were not trained on.
 
 
-rule encode:
-    """sae, tokens, activations -> codes/{corpus}/{language}/layer_{site}.zarr"""
+rule apply_saes:
+    """sae, tokens, activations, texts, dataset -> codes/{corpus}/{language}/layer_{site}.zarr and quality/{corpus}/{language}/layer_{site}.json"""
     input:
-        needed("encode"),
+        needed("apply_saes"),
     output:
-        temp(touch(done("encode"))),
+        temp(touch(done("apply_saes"))),
     log:
-        logged("encode"),
+        logged("apply_saes"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=megabytes("encode"),
+        mem_mb=megabytes("apply_saes"),
         runtime=120,
     params:
-        job=job("encode"),
+        job=job("apply_saes"),
     message:
-        "{wildcards.study}: codes, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
+        "{wildcards.study}: codes and quality of the SAEs of layer {wildcards.site}"
     script:
-        "../workflow/scripts/encode.py"
+        "../workflow/scripts/apply_saes.py"
 
 
-rule measure_quality:
-    """texts, sae, tokens, activations, dataset -> quality/{corpus}/{language}/layer_{site}.json"""
-    input:
-        needed("measure_quality"),
-    output:
-        temp(touch(done("measure_quality"))),
-    log:
-        logged("measure_quality"),
-    conda:
-        "../envs/torch.yaml"
-    threads: 1
-    resources:
-        mem_mb=megabytes("measure_quality"),
-        runtime=120,
-    params:
-        job=job("measure_quality"),
-    message:
-        "{wildcards.study}: quality, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
-    script:
-        "../workflow/scripts/measure_quality.py"
-
-
-rule measure_splice:
+rule splice_saes:
     """texts, sae, dataset, model, collection, source -> quality/{corpus}/{language}/spliced/layer_{site}.json"""
     input:
-        needed("measure_splice"),
+        needed("splice_saes"),
     output:
-        temp(touch(done("measure_splice"))),
+        temp(touch(done("splice_saes"))),
     log:
-        logged("measure_splice"),
+        logged("splice_saes"),
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=megabytes("measure_splice"),
+        mem_mb=megabytes("splice_saes"),
         runtime=240,
         gpu=1,
     params:
-        job=job("measure_splice"),
+        job=job("splice_saes"),
     message:
-        "{wildcards.study}: spliced into the model, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site} [{resources.gpu} GPU, {resources.mem_mb} MB]"
+        "{wildcards.study}: SAEs of layer {wildcards.site} spliced into the model [{resources.gpu} GPU, {resources.mem_mb} MB]"
     script:
-        "../workflow/scripts/measure_splice.py"
+        "../workflow/scripts/splice_saes.py"
 
 
-rule feature_statistics:
-    """texts, codes, tokens, dataset -> features/{corpus}/{language}/layer_{site}"""
+rule analyse_codes:
+    """texts, codes, tokens, gender, dataset -> features/{corpus}/{language}/layer_{site} and gender/{corpus}/{language}/layer_{site} and gender/{corpus}/{language}/examples/layer_{site}.json and gender/{corpus}/{language}/probe/layer_{site}.json and gender/{corpus}/cross_lingual/layer_{site}.json"""
     input:
-        needed("feature_statistics"),
+        needed("analyse_codes"),
     output:
-        temp(touch(done("feature_statistics"))),
+        temp(touch(done("analyse_codes"))),
     log:
-        logged("feature_statistics"),
+        logged("analyse_codes"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=megabytes("feature_statistics"),
+        mem_mb=megabytes("analyse_codes"),
         runtime=120,
     params:
-        job=job("feature_statistics"),
+        job=job("analyse_codes"),
     message:
-        "{wildcards.study}: feature statistics and rankings, {wildcards.corpus} SAE, {wildcards.language}, layer {wildcards.site}"
+        "{wildcards.study}: what the features of the {wildcards.corpus} SAE do, layer {wildcards.site}"
     script:
-        "../workflow/scripts/feature_statistics.py"
+        "../workflow/scripts/analyse_codes.py"

@@ -46,7 +46,7 @@ rule study_summary:
 
 
 rule draw_layer_figures:
-    """sae, quality -> figures/layer_{site}"""
+    """sae, quality, gender, cross_lingual -> figures/layer_{site} and figures/layer_{site}"""
     input:
         needed("draw_layer_figures"),
     output:
@@ -67,30 +67,8 @@ rule draw_layer_figures:
         "../workflow/scripts/draw_layer_figures.py"
 
 
-rule draw_gender_layer_figures:
-    """gender, cross_lingual -> figures/layer_{site}"""
-    input:
-        needed("draw_gender_layer_figures"),
-    output:
-        temp(touch(done("draw_gender_layer_figures"))),
-    log:
-        logged("draw_gender_layer_figures"),
-    conda:
-        "../envs/analysis.yaml"
-    threads: 1
-    resources:
-        mem_mb=megabytes("draw_gender_layer_figures"),
-        runtime=30,
-    params:
-        job=job("draw_gender_layer_figures"),
-    message:
-        "{wildcards.study}: gender figures of layer {wildcards.site}"
-    script:
-        "../workflow/scripts/draw_gender_layer_figures.py"
-
-
 rule draw_study_figures:
-    """layer -> figures"""
+    """layer, stereotype -> figures and figures"""
     input:
         needed("draw_study_figures"),
     output:
@@ -109,28 +87,6 @@ rule draw_study_figures:
         "{wildcards.study}: figures over the layers"
     script:
         "../workflow/scripts/draw_study_figures.py"
-
-
-rule draw_gender_figures:
-    """layer, stereotype -> figures"""
-    input:
-        needed("draw_gender_figures"),
-    output:
-        temp(touch(done("draw_gender_figures"))),
-    log:
-        logged("draw_gender_figures"),
-    conda:
-        "../envs/analysis.yaml"
-    threads: 1
-    resources:
-        mem_mb=megabytes("draw_gender_figures"),
-        runtime=30,
-    params:
-        job=job("draw_gender_figures"),
-    message:
-        "{wildcards.study}: gender figures over the layers"
-    script:
-        "../workflow/scripts/draw_gender_figures.py"
 
 
 rule build_report:

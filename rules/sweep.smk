@@ -1,30 +1,30 @@
 # A sweep of SAE settings: what each costs and keeps, and which is recommended.
 
 
-use rule measure_quality as measure_swept_quality with:
+use rule apply_saes as apply_swept_sae with:
     input:
-        needed("measure_swept_quality"),
+        needed("apply_swept_sae"),
     output:
-        temp(touch(done("measure_swept_quality"))),
+        temp(touch(done("apply_swept_sae"))),
     log:
-        logged("measure_swept_quality"),
+        logged("apply_swept_sae"),
     params:
-        job=job("measure_swept_quality"),
+        job=job("apply_swept_sae"),
     message:
-        "{wildcards.study}: quality, {wildcards.corpus} SAE {wildcards.variant}, {wildcards.language}, layer {wildcards.site}"
+        "{wildcards.study}: quality, {wildcards.corpus} SAE {wildcards.variant}, layer {wildcards.site}"
 
 
-use rule measure_splice as measure_swept_splice with:
+use rule splice_saes as splice_swept_saes with:
     input:
-        needed("measure_swept_splice"),
+        needed("splice_swept_saes"),
     output:
-        temp(touch(done("measure_swept_splice"))),
+        temp(touch(done("splice_swept_saes"))),
     log:
-        logged("measure_swept_splice"),
+        logged("splice_swept_saes"),
     params:
-        job=job("measure_swept_splice"),
+        job=job("splice_swept_saes"),
     message:
-        "{wildcards.study}: spliced into the model, {wildcards.corpus} SAE {wildcards.variant}, {wildcards.language}, layer {wildcards.site} [{resources.gpu} GPU, {resources.mem_mb} MB]"
+        "{wildcards.study}: swept {wildcards.corpus} SAEs of layer {wildcards.site} spliced into the model [{resources.gpu} GPU, {resources.mem_mb} MB]"
 
 
 rule compare_settings:

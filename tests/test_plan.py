@@ -30,7 +30,7 @@ from crosslens.tables.tokens import read_tokens
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "workflow/schemas/study.schema.yaml"
 WORK = {script.stem for script in (ROOT / "workflow/scripts").glob("*.py")} - {"link"}
-WORK |= {"measure_swept_quality", "measure_swept_splice"}
+WORK |= {"apply_swept_sae", "splice_swept_saes"}
 """The rules that compute; the others name or collect."""
 STUDY = {
     "model": {"id": "resources/planted"},
@@ -365,7 +365,7 @@ def test_a_splice_is_five_passes_and_one_to_the_site(study):
     shipped = load_rates()
     rates = [Rate("any", what, 1e-30, "s", "assumed: ") for what in ("job_start", "batch")]
     rates += [Rate("any", "forward", 1.0, "FLOP/s", "assumed: "), *shipped.rates]
-    found = next(jobs for jobs in make_plan(study, Rates(rates)).jobs if jobs.rule == "measure_splice")
+    found = next(jobs for jobs in make_plan(study, Rates(rates)).jobs if jobs.rule == "splice_saes")
     model = outline(study)
     samples = 60 * study.settings["splits"]["test"], 60 * study.settings["splits"]["train"]
     flops = 0.0

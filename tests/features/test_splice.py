@@ -35,16 +35,15 @@ def measure(study, sae: Path, out: Path, **changes) -> dict:
     model, dataset, images = study
     arguments = {
         "model": model,
-        "dataset": dataset,
         "images": images,
-        "sae": sae,
+        "splices": [{"dataset": dataset, "sae": sae, "out": out}],
         "site": SITE,
         "roles": ROLES,
         "max_samples": 8,
         "batch": 4,
         **changes,
     }
-    splice.measure_splice(out=out, **arguments)
+    splice.splice_saes(**arguments)
     return read_json(out, "spliced")
 
 
@@ -72,6 +71,25 @@ def test_a_perfect_sae_recovers_everything_and_an_ablating_one_nothing(study, tm
         assert document["kl"]["spliced"] == document["kl"][name]
         assert document["kl"][name]["value"] > 1e-3
     assert document["ce_recovered"]["mean"]["value"] == 0.0
+
+
+def test_a_document_does_not_depend_on_which_other_saes_are_spliced(study, tmp_path):
+    model, dataset, images = study
+    again = dataset.with_name("again.parquet")
+    again.write_bytes(dataset.read_bytes())
+    one, other = (
+        save(tmp_path / "one", perfect_sae(tiny.D_MODEL)),
+        save(tmp_path / "other", TopKSAE(tiny.D_MODEL, 16, 4)),
+    )
+    measure(study, one, tmp_path / "one.json")
+    measure(study, other, tmp_path / "other.json")
+    given = [(dataset, one, "a"), (dataset, other, "b"), (again, one, "c")]
+    splices = [{"dataset": table, "sae": sae, "out": tmp_path / name} for table, sae, name in given]
+    splice.splice_saes(
+        model=model, images=images, splices=splices, site=SITE, roles=ROLES, max_samples=8, batch=4
+    )
+    for name, alone in (("a", "one"), ("b", "other"), ("c", "one")):
+        assert (tmp_path / name).read_bytes() == (tmp_path / f"{alone}.json").read_bytes()
 
 
 def test_clean_loss_is_that_of_transformers_on_the_caption_alone(study, tmp_path):

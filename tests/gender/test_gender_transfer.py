@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from world import Token, World, tokens_of, write_corpus, write_site
 
 from crosslens.errors import InputError
-from crosslens.gender.probes import shuffled_fits
 from crosslens.gender.transfer import METHODS, Language, gender_transfer, null_band, scored, transfer
 from crosslens.pooling.images import ImageTable
 from crosslens.tables.documents import read_json, write_table
@@ -256,16 +254,6 @@ def test_labels_that_teach_are_significant_in_the_same_target():
     told = transfer(pooled, bootstraps=0, permutations=99, seed=0, name="caption")
     for method in METHODS:
         assert auroc(told, "a", "b", method)["separation"]["null"]["p"] == pytest.approx(0.02)
-
-
-def test_shuffled_fits_are_those_of_the_whole_width():
-    rng = np.random.default_rng(0)
-    x, rows = rng.normal(size=(30, 80)), rng.normal(size=(12, 80))
-    labels = rng.random((30, 3)) < 0.5
-    found = shuffled_fits(x, labels, rows, 0.1)
-    for i in range(3):
-        model = LogisticRegression(C=0.1, max_iter=5000, tol=1e-10).fit(x, labels[:, i])
-        np.testing.assert_allclose(found[:, i], model.decision_function(rows), atol=1e-2)
 
 
 def test_null_and_interval_of_scores():

@@ -151,16 +151,15 @@ def spliced(tmp_path, where, model, kind):
     folder = tmp_path / where
     dataset, images = save_dataset(folder, "en", 12, images=kind == "vision")
     write_table(dataset, "dataset", read_table(dataset, "dataset").assign(split=["train", "test"] * 6))
-    splice.measure_splice(
+    sae = save(folder / "sae", perfect_sae(D_MODEL), site=SITE)
+    splice.splice_saes(
         model=model,
-        dataset=dataset,
         images=images,
-        sae=save(folder / "sae", perfect_sae(D_MODEL), site=SITE),
+        splices=[{"dataset": dataset, "sae": sae, "out": folder / "spliced.json"}],
         site=SITE,
         roles=["prompt", "caption"],
         max_samples=8,
         batch=4,
-        out=folder / "spliced.json",
     )
     return read_json(folder / "spliced.json", "spliced")
 

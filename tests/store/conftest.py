@@ -43,6 +43,7 @@ class Bench:
                     "module": "crosslens.toy",
                     "params": {"name": name},
                 },
+                "kind": "toy",
                 "suffix": ".txt",
                 "inputs": [key for key, _ in inputs],
             }

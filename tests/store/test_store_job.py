@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ def test_the_record_says_how_it_was_made(bench):
     assert {
         "threads",
         "wall_seconds",
+        "work_seconds",
         "peak_megabytes",
         "host",
         "python",
@@ -52,6 +54,57 @@ def test_the_record_says_how_it_was_made(bench):
         "made",
     } <= record.keys()
     assert record["peak_megabytes"] > 0
+
+
+def chain(bench):
+    """A job that makes `a`, and `b` from it."""
+    job = bench.job("a", "b")
+    job.artifacts["b"] |= {"kind": "other", "inputs": ["k-a"]}
+    job.inputs = [{"key": "k-a", "path": str(bench.store.action("k-a")), "files": [], "kind": "a"}]
+    job.inputs[0]["wildcards"] = {}
+    return job
+
+
+def test_artifacts_are_made_one_by_one_by_the_maker_of_their_kind(bench):
+    """Each is told its own inputs and parameters, and may be made from one that stands before it."""
+    read = []
+
+    def toy(own, out):
+        read.append((own.params["name"], [str(path) for path in own.paths("a")]))
+        out.write_text("a text")
+
+    def other(own, out):
+        read.append((own.params["name"], own.path("a").read_text()))
+        out.write_text("b text")
+
+    chain(bench).each(toy=toy, other=other)
+    assert read == [("a", []), ("b", "a text")]
+    assert bench.store.object("k-b").read_text() == "b text"
+    chain(bench).each(toy=toy, other=other)
+    assert len(read) == 2
+    bench.store.action("k-b").unlink()
+    assert not bench.store.has("k-b") and bench.store.has("k-a")
+    chain(bench).each(toy=toy, other=other)
+    assert len(read) == 2, "found again by the content of what it is made from"
+
+
+def test_what_was_made_before_a_failure_stays(bench):
+    def fails(own, out):
+        raise InputError("b", found="nothing", expected="something", mend="wait")
+
+    with pytest.raises(SystemExit):
+        chain(bench).each(toy=lambda own, out: out.write_text("a text"), other=fails)
+    assert bench.store.object("k-a").read_text() == "a text" and not bench.store.has("k-b")
+
+
+def test_the_work_of_a_call_is_shared_among_what_it_made(bench):
+    def make(out):
+        time.sleep(0.2)
+        Make()(out)
+
+    build(bench.job("a", "b"), make)
+    records = [json.loads(bench.store.action(f"k-{name}").with_suffix(".json").read_text()) for name in "ab"]
+    assert 0.2 <= sum(record["work_seconds"] for record in records) < 2
 
 
 def made_from(bench, text, *, key, own="own"):

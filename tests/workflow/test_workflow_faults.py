@@ -58,7 +58,7 @@ def test_verify_names_the_artifact_of_one_flipped_byte_and_forget_heals_it(built
         r"`crosslens store forget (\S+)`, then `snakemake (\S+)`", found.stdout
     ).groups()
     assert built.crosslens("forget", forget).returncode == 0
-    assert built.work(target) == {"feature_statistics": 1}
+    assert built.work(target) == {"analyse_codes": 1}
     built.snakemake(target)
     assert built.crosslens("verify").returncode == 0
     assert built.digests() == before
@@ -70,10 +70,10 @@ def test_a_mark_that_a_killed_run_left_is_no_proof_that_work_was_done(built):
     path = "results/toy/features/joint/en/layer_1/rankings.json"
     before = built.digests()
     assert built.crosslens("forget", path).returncode == 0
-    assert built.run(path, "--notemp")["feature_statistics"] == 1
+    assert built.run(path, "--notemp")["analyse_codes"] == 1
     assert [file.name for file in (built.folder / "results/.jobs/features").rglob("*") if file.is_file()]
     assert built.crosslens("forget", path).returncode == 0
-    assert built.run(path)["feature_statistics"] == 1
+    assert built.run(path)["analyse_codes"] == 1
     assert built.digests() == before
 
 
@@ -178,7 +178,7 @@ def test_a_failed_stage_never_leaves_stale_results_called_up_to_date(built):
     assert "train_saes" in said
     assert "poisoned" in (built.folder / "logs/toy/train_saes_1.log").read_text()
     work = built.work()
-    assert {"train_saes", "encode", "feature_statistics", "layer_summary", "build_report"} <= work.keys()
+    assert {"train_saes", "apply_saes", "analyse_codes", "layer_summary", "build_report"} <= work.keys()
     built.assert_sound()
 
     built.edit("src/crosslens/sae/training.py", '    raise RuntimeError("poisoned")\n', "")

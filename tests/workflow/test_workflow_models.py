@@ -13,18 +13,19 @@ from checkouts import ANSWERS, ANSWERS_PAGE, MINI, REPOSITORY, TOY, write_tiny_g
 from crosslens.sources.plan import DEBIAN_FONT
 
 ON_GENDER = {
-    "gender_effects",
-    "find_gendered_examples",
-    "fit_probe_codes",
-    "fit_probe_activations",
-    "compare_languages",
-    "transfer_gender",
+    "gender",
+    "gendered_examples",
+    "probe_codes",
+    "probe_activations",
+    "cross_lingual",
+    "gender_transfer",
     "generate_captions",
     "measure_stereotype",
-    "draw_gender_layer_figures",
-    "draw_gender_figures",
+    "gender_layer_figures",
+    "gender_figures",
 }
-CHAIN = {"extract", "train_saes", "encode", "measure_quality", "feature_statistics", "layer_summary"}
+"""What a study without gender neither makes nor names."""
+CHAIN = {"extract", "train_saes", "apply_saes", "analyse_codes", "layer_summary"}
 
 
 # texts that the model writes
@@ -100,13 +101,14 @@ def test_a_site_without_sae_is_probed_and_compared(built):
     sae = {**TOY["sae"], "sites": ["1"]}
     built.configure("toy", {**TOY, "sites": ["1", "2"], "sae": sae})
     work = built.work()
-    assert "train_saes" not in work and "encode" not in work
-    assert work["fit_probe_activations"] == 2
-    assert work["transfer_gender"] == work["retrieve_captions"] == 1
+    assert "train_saes" not in work and "apply_saes" not in work
+    assert work["analyse_activations"] == 1
     built.snakemake("results/toy/layers/2.json")
     summary = json.loads((built.folder / "results/toy/layers/2.json").read_text())
     assert summary["saes"] == summary["gender"] == []
-    assert {probe["corpus"] for probe in summary["probes"]} == {"activations"}
+    assert {(probe["corpus"], probe["language"]) for probe in summary["probes"]} == {
+        ("activations", language) for language in TOY["languages"]
+    }
     assert all(summary[name] for name in ("transfer", "directions", "retrieval", "cka"))
 
 
@@ -117,7 +119,7 @@ def test_a_caption_study_without_gender_has_no_gender_jobs(built):
     built.configure("mini", {**MINI, "gender": None})
     done = built.run("results/mini/report/index.html")
     assert not ON_GENDER & done.keys()
-    assert done["feature_statistics"] == done["build_report"] == 1
+    assert done["analyse_codes"] == done["build_report"] == 1
     results = built.folder / "results/mini"
     summary = json.loads((results / "layers/1.json").read_text())
     assert summary["saes"] and summary["gender"] == summary["probes"] == summary["transfer"] == []

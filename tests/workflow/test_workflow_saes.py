@@ -27,7 +27,7 @@ def test_a_sweep_trains_beside_the_studys_own_in_one_job_and_is_compared(built):
     built.configure("toy", TOY | {"sae": {**TOY["sae"], "seeds": [0, 1]}, "sweep": SWEEP})
     result = "results/toy/sweep/joint/layer_1.json"
     done = built.run(result, "results/toy/sae/joint/layer_1/seed_1/cfg.json")
-    assert done["train_saes"] == 1 and not {"extract", "measure_quality"} & done.keys()
+    assert done["train_saes"] == 1 and not {"extract", "apply_saes"} & done.keys()
     assert built.digests()[own] == before
     log = (built.folder / "logs/toy/train_saes_1.log").read_text()
     assert log.count(": computed") == 4 and "seed_0: already in the store" in log
@@ -59,7 +59,7 @@ def test_a_pretrained_sae_is_a_corpus_of_its_own(built):
     pretrained = {"random": {"1": "foreign/layers.1"}}
     built.configure("toy", TOY | {"sae": {**TOY["sae"], "pretrained": pretrained}})
     done = built.run("results/toy/layers/1.json")
-    assert done["adopt_sae"] == 1 and done["measure_quality"] == done["feature_statistics"] == 2
+    assert done["adopt_sae"] == 1 and done["quality"] == done["features"] == 2
     assert not {"train_saes", "extract"} & done.keys()
     adopted = built.folder / "results/toy/pretrained/random/layer_1"
     assert load_sae(adopted).d_sae == 64 and sae_origin(adopted)[0] == "topk"
@@ -76,7 +76,7 @@ def test_pretrained_alone_trains_nothing(fresh):
     pretrained = {"random": {"1": "foreign/layers.1"}}
     fresh.configure("toy", TOY | {"sae": {**TOY["sae"], "corpora": [], "pretrained": pretrained}})
     planned = fresh.planned()
-    assert planned["adopt_sae"] == 1 and "train_saes" not in planned and planned["measure_quality"] == 2
+    assert planned["adopt_sae"] == 1 and "train_saes" not in planned and planned["quality"] == 2
 
 
 def test_a_pretrained_sae_of_another_layer_is_refused(built):

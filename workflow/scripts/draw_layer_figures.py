@@ -1,12 +1,19 @@
+from crosslens.figures.gender_layer import gender_layer_figures
 from crosslens.figures.layer import layer_figures
 from crosslens.store.job import Job
 
-job = Job(snakemake)
-job.run(
-    lambda out: layer_figures(
-        site=job.params["site"],
-        training=job.file_by("sae", "training.json", "corpus"),
-        quality=job.one_by("quality", "corpus", "language"),
-        out=out["layer_figures"],
-    )
+Job(snakemake).each(
+    layer_figures=lambda own, out: layer_figures(
+        site=own.params["site"],
+        training=own.file_by("sae", "training.json", "corpus"),
+        quality=own.one_by("quality", "corpus", "language"),
+        out=out,
+    ),
+    gender_layer_figures=lambda own, out: gender_layer_figures(
+        site=own.params["site"],
+        effects=own.file_by("gender", "effects.parquet", "corpus", "language"),
+        gender=own.file_by("gender", "gender.json", "corpus", "language"),
+        cross_lingual=own.one_by("cross_lingual", "corpus"),
+        out=out,
+    ),
 )

@@ -1,5 +1,10 @@
+from crosslens.figures.gender_study import gender_figures
 from crosslens.figures.study import study_figures
 from crosslens.store.job import Job
 
-job = Job(snakemake)
-job.run(lambda out: study_figures(layers=job.one_by("layer", "site"), out=out["study_figures"]))
+Job(snakemake).each(
+    study_figures=lambda own, out: study_figures(layers=own.one_by("layer", "site"), out=out),
+    gender_figures=lambda own, out: gender_figures(
+        layers=own.one_by("layer", "site"), stereotype=next(iter(own.paths("stereotype")), None), out=out
+    ),
+)

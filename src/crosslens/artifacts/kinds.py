@@ -90,9 +90,11 @@ class Kind:
     path: str
     """Where it is shown to people: a pattern with {wildcards}."""
     by: str
-    """The rule that makes it, which is also the name of its script and of the function in `module`."""
+    """The rule that makes it, which is also the name of its script."""
     module: str
-    """The module, within src/, of that function."""
+    """The module, within src/, of the function that makes it."""
+    function: str = ""
+    """That function, where the rule makes artifacts of several kinds one by one; empty: the name of the rule."""
     params: Callable[[At], Any] = lambda at: {}
     """Its own parameters (JSON-able) and nothing else: one stands here if and only if it can change the result."""
     needs: Callable[[At], Iterable[Need]] = lambda at: ()
@@ -106,7 +108,8 @@ class Kind:
     role: str = ""
     """What its readers call it, where they take one of several kinds: a trained and a fetched SAE are both an `sae`."""
     called: str = ""
-    """What its job calls it, where that makes several: a pattern with {wildcards}; empty: its role or name."""
+    """What its job calls it, where that makes several: a pattern with {wildcards}; empty: its role or name, and the values
+    of the wildcards that the job has not."""
     files: dict[str, str] = field(default_factory=dict)
     """The files of a folder artifact that are shown one by one, each with its caption (empty for what is no picture)."""
     holds: int = 1

@@ -65,20 +65,28 @@ class Table(Recipes):
         found = {}
         for kind in self.kinds_of(rule):
             own = {name: wildcards[name] for name in wildcards_of(kind.path) if name in per}
-            several = len(own) < len(wildcards_of(kind.path))
-            for need in place.every(kind.name, **own) if several else [(kind.name, own)]:
-                found[(kind.called or kind.role or kind.name).format(**need[1])] = need
+            alone = self.works[rule].per is None
+            for need in [(kind.name, own)] if alone else place.every(kind.name, **own):
+                more = [value for name, value in need[1].items() if name not in per]
+                called = kind.called.format(**need[1]) or "/".join([kind.role or kind.name, *more])
+                found[called] = need
         return found
 
     def inputs(self, rule: str, wildcards: Wildcards) -> list[Need]:
-        """What one job reads, for whichever of its artifacts."""
+        """What one job reads, for whichever of its artifacts; some may be made from others of it."""
         return self.reads(*self.makes(rule, wildcards).values())
+
+    def needed(self, rule: str, wildcards: Wildcards) -> list[Need]:
+        """What must be there before it starts."""
+        makes = list(self.makes(rule, wildcards).values())
+        return [need for need in self.inputs(rule, wildcards) if need not in makes]
 
     def job(self, rule: str, wildcards: Wildcards) -> str:
         """What a script is told: the recipes to make, their inputs and the place, as canonical JSON (see store.job)."""
         artifacts = {
             name: {
                 "recipe": self.describe(kind, w),
+                "kind": self.kinds[kind].role or kind,
                 "suffix": Path(self.kinds[kind].path).suffix,
                 "inputs": [self.key(*need) for need in self.reads((kind, w))],
             }

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,34 +36,49 @@ INTERVAL = (2.5, 97.5)
 
 
 @torch.inference_mode()
-def measure_splice(
+def splice_saes(
     *,
     model: dict[str, Any],
-    dataset: Path,
     images: Path | None,
-    sae: Path,
+    splices: Sequence[dict[str, Path]],
     site: str,
     roles: Sequence[str],
     max_samples: int,
     batch: int,
-    out: Path,
     seed: int = 0,
 ) -> None:
-    """Write cross-entropies, CE recovered and KL of the SAE spliced in at `site`, as JSON of kind `spliced`.
+    """Write cross-entropies, CE recovered and KL of each SAE spliced in at `site`, as JSON of kind `spliced`.
 
+    splices: `dataset`, `sae` and `out` of each. The model is loaded once, and what no SAE decides (the clean model, the
+    ablations) is computed once for all splices of a dataset; a document does not depend on which others are asked for.
     Teacher-forced captions of at most `max_samples` test samples, balanced over gender and category by `seed`. Only
     positions of `roles` are replaced: by the reconstruction, by zero, by their mean over train samples. Losses (nats
     a token) are counted where a caption token is predicted; confidence intervals resample images.
     `CE recovered = (CE_ablated - CE_spliced) / (CE_ablated - CE_clean)`. model: keyword arguments of load_model.
-    Raises InputError where the SAE is of another site, model or width, or no test sample is there, and RuntimeError
+    Raises InputError where an SAE is of another site, model or width, or no test sample is there, and RuntimeError
     where replacing the activations by themselves changes a logit, or ablating them changes none.
     """
     loaded = load_model(**model)
-    check_site(sae, site)
-    check_model(sae, model["id"], model.get("revision"))
-    autoencoder = load_sae(sae)
-    check_width(autoencoder, loaded.d_model, sae)
-    autoencoder = autoencoder.to(loaded.device)
+    for splice in splices:
+        check_site(splice["sae"], site)
+        check_model(splice["sae"], model["id"], model.get("revision"))
+    for dataset in dict.fromkeys(splice["dataset"] for splice in splices):
+        saes = {splice["out"]: splice["sae"] for splice in splices if splice["dataset"] == dataset}
+        _splice(loaded, dataset, images, saes, site, roles, max_samples, batch, seed)
+
+
+def _splice(
+    loaded: LoadedModel,
+    dataset: Path,
+    images: Path | None,
+    saes: dict[Path, Path],
+    site: str,
+    roles: Sequence[str],
+    max_samples: int,
+    batch: int,
+    seed: int,
+) -> None:
+    """The documents of all SAEs on one dataset; saes: file to write -> folder of the SAE."""
     frame = read_table(dataset, "dataset")
     train, test = (choose(frame[frame["split"] == split], max_samples, seed) for split in ("train", "test"))
     for split, rows in (("train", train), ("test", test)):
@@ -73,38 +89,52 @@ def measure_splice(
                 expected="some",
                 mend="give the study more images",
             )
+    reconstructions = {out.as_posix(): _reconstruction(sae, loaded) for out, sae in saes.items()}
     mean, mean_tokens = mean_activation(loaded, site, batches(loaded, train, images, batch), roles)
     edits: dict[str, Replacement] = {
         "identity": lambda x: x,
-        "spliced": lambda x: reconstruct(autoencoder, x),
         "zero": torch.zeros_like,
         "mean": lambda x: mean.to(x.dtype).to(x.device).expand_as(x),
+        **reconstructions,
     }
     # Logits over a large vocabulary are freed and asked for again by the gigabyte.
     with memory_kept():
         losses, largest, replaced = _run(loaded, site, test, images, batch, roles, edits)
-    check_edits(largest)
-    write_json(
-        out,
-        "spliced",
-        {
-            "site": site,
-            "sae": sae_digest(sae),
-            "roles_replaced": list(roles),
-            "counted": "positions that predict a token of the caption, or of what the model wrote",
-            "split": "test",
-            "samples": len(test),
-            "images": int(test["image_id"].nunique()),
-            "tokens": int(losses["tokens"].sum()),
-            "tokens_replaced": replaced,
-            "mean_ablation": {"mean_over": "train", "samples": len(train), "tokens": mean_tokens},
-            "seed": seed,
-            "bootstrap": {"unit": "image", "draws": BOOTSTRAP, "interval_percent": INTERVAL[1] - INTERVAL[0]},
-            **summarise(losses, seed),
-            "identity": {"max_abs_logit_difference": largest["identity"]},
-            "largest_logit_difference": {name: largest[name] for name in EDITS},
-        },
-    )
+    for out, sae in saes.items():
+        own = losses.rename(columns=lambda name, out=out: name.replace(f"_{out.as_posix()}", "_spliced"))
+        moved = largest | {"spliced": largest[out.as_posix()]}
+        check_edits(moved)
+        write_json(
+            out,
+            "spliced",
+            {
+                "site": site,
+                "sae": sae_digest(sae),
+                "roles_replaced": list(roles),
+                "counted": "positions that predict a token of the caption, or of what the model wrote",
+                "split": "test",
+                "samples": len(test),
+                "images": int(test["image_id"].nunique()),
+                "tokens": int(losses["tokens"].sum()),
+                "tokens_replaced": replaced,
+                "mean_ablation": {"mean_over": "train", "samples": len(train), "tokens": mean_tokens},
+                "seed": seed,
+                "bootstrap": {
+                    "unit": "image",
+                    "draws": BOOTSTRAP,
+                    "interval_percent": INTERVAL[1] - INTERVAL[0],
+                },
+                **summarise(own, seed),
+                "identity": {"max_abs_logit_difference": moved["identity"]},
+                "largest_logit_difference": {name: moved[name] for name in EDITS},
+            },
+        )
+
+
+def _reconstruction(folder: Path, loaded: LoadedModel) -> Replacement:
+    autoencoder = load_sae(folder)
+    check_width(autoencoder, loaded.d_model, folder)
+    return partial(reconstruct, autoencoder.to(loaded.device))
 
 
 def choose(frame: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:

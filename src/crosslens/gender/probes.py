@@ -10,6 +10,7 @@ from scipy.sparse import csr_array, issparse
 
 from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.pool import pool_activations, pool_codes
+from crosslens.stats import logistic
 from crosslens.stats.resampling import bootstrap_weights, stream
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
@@ -163,37 +164,10 @@ def fit_and_score(
 
 def _path(x_train: Any, y_train: np.ndarray, x_test: Any, penalties: tuple[float, ...]) -> list[np.ndarray]:
     """Decision values of the test rows for each C, ascending, each fit started from the one before."""
-    from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler(with_mean=not issparse(x_train))
-    x_train, x_test = scaler.fit_transform(x_train), scaler.transform(x_test)
-    model = LogisticRegression(max_iter=1000, tol=1e-3, warm_start=True)
-    scores = []
-    for penalty in penalties:
-        model.set_params(C=penalty)
-        scores.append(model.fit(x_train, y_train).decision_function(x_test))
-    return scores
-
-
-def shuffled_fits(x_train: np.ndarray, labels: np.ndarray, x_test: np.ndarray, penalty: float) -> np.ndarray:
-    """(m, B) decision values of x_test (m, d) by a fit to x_train (n, d) under each column of `labels` (n, B) bool.
-
-    Standardised inputs. Their L2 fit lies in the span of the centred rows, so it is found in at most n dimensions.
-    """
-    import sklearn
-    from sklearn.linear_model import LogisticRegression
-
-    centre = x_train.mean(axis=0)
-    left, sizes, axes = np.linalg.svd(x_train - centre, full_matrices=False)
-    kept = sizes > 1e-10 * max(sizes[0], 1e-300)
-    train, test = left[:, kept] * sizes[kept], (x_test - centre) @ axes[kept].T
-    scores = np.empty((len(x_test), labels.shape[1]))
-    with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-        for i, female in enumerate(labels.T):
-            model = LogisticRegression(C=penalty, max_iter=1000, tol=1e-3).fit(train, female)
-            scores[:, i] = model.decision_function(test)
-    return scores
+    return logistic.path(scaler.fit_transform(x_train), y_train, scaler.transform(x_test), penalties)
 
 
 def accuracy(score: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | float:

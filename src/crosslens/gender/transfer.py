@@ -10,11 +10,12 @@ import numpy as np
 from scipy.stats import rankdata
 
 from crosslens.errors import InputError
-from crosslens.gender.probes import FOLDS, auroc, fit_and_score, shuffled_fits
+from crosslens.gender.probes import FOLDS, auroc, fit_and_score
 from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.languages import described, open_languages
 from crosslens.pooling.pool import CONDITIONS as POOLED
 from crosslens.pooling.pool import pool_activations
+from crosslens.stats import logistic
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import bootstrap_weights, stream
 from crosslens.tables.activations import Activations
@@ -213,10 +214,10 @@ def _scores(
         np.concatenate([standard(language, images) for language, images in tests.items()]),
     )
     decided, penalty = fit_and_score(x, female, rows, fold_seed)
-    decided = np.column_stack([decided, shuffled_fits(x, shuffled, rows, penalty)])
-    logistic = np.split(decided, np.cumsum([len(images) for images in tests.values()])[:-1])
+    decided = np.column_stack([decided, logistic.fits(x, shuffled, rows, penalty)])
+    by_fit = np.split(decided, np.cumsum([len(images) for images in tests.values()])[:-1])
     found = {}
-    for (target, images), score in zip(tests.items(), logistic, strict=True):
+    for (target, images), score in zip(tests.items(), by_fit, strict=True):
         found[source, target, "difference_of_means"] = (images.values - centre[target]) @ lines
         found[source, target, "logistic"] = score
     return found

@@ -1,6 +1,7 @@
 """A work job: makes what the store lacks, and nothing else."""
 
 import contextlib
+import copy
 import json
 import logging
 import os
@@ -22,6 +23,8 @@ from crosslens.store.store import Store, writable
 log = logging.getLogger(__name__)
 
 Make = Callable[[dict[str, Path]], None]
+Maker = Callable[["Job", Path], None]
+"""Makes one artifact: what the job tells of that artifact alone, and the path to write."""
 
 
 def _git_commit() -> str | None:
@@ -68,10 +71,11 @@ def _input_object(store: Store, entry: dict[str, Any]) -> str:
 class Job:
     """What a work rule tells its script: the recipes to make, their inputs, and where this runs.
 
-    The rule's one parameter `job` is a JSON string: {"artifacts": {name: {"recipe": …, "suffix": ".zarr", "inputs":
-    [keys of its own]}}, "inputs": [{"key": …, "path": …, "files": […], "kind": …, "wildcards": {…}}], "local": {…}};
-    `local` holds what does not decide the result (device, place of the model). The script picks its inputs by kind
-    and wildcards.
+    The rule's one parameter `job` is a JSON string: {"artifacts": {name: {"recipe": …, "kind": …, "suffix": ".zarr",
+    "inputs": [keys of its own]}}, "inputs": [{"key": …, "path": …, "files": […], "kind": …, "wildcards": {…}}],
+    "local": {…}}; `local` holds what does not decide the result (device, place of the model). The script picks its
+    inputs by kind and wildcards. An artifact may be made from one that stands before it in the same job: the path of
+    that input is its place in the store.
     """
 
     def __init__(self, snakemake: Any, store: Store | None = None):
@@ -156,10 +160,30 @@ class Job:
             if file.endswith(suffix)
         }
 
+    def only(self, name: str) -> "Job":
+        """The same job with one artifact, its parameters and its own inputs."""
+        own = copy.copy(self)
+        own.artifacts = {name: self.artifacts[name]}
+        own.inputs = [entry for entry in self.inputs if entry["key"] in own.artifacts[name]["inputs"]]
+        return own
+
     def run(self, make: Make) -> None:
-        """Make what the store lacks; bad input is told in one line, anything else with its traceback, both in the log."""
+        """Make what the store lacks in one call; bad input is told in one line, anything else with its traceback."""
+        self._told(lambda: build(self, make))
+
+    def each(self, **makers: Maker) -> None:
+        """Make what the store lacks one by one, each artifact by the maker of its kind; errors are told as by `run`."""
+
+        def one(name: str) -> None:
+            own, make = self.only(name), makers[self.artifacts[name]["kind"]]
+            build(own, lambda out: make(own, out[name]))
+
+        self._told(lambda: [one(name) for name in self.artifacts])
+
+    def _told(self, work: Callable[[], Any]) -> None:
+        """Do the work, and tell in the log what ends it."""
         try:
-            build(self, make)
+            work()
         except InputError as error:
             log.error("%s", error)
             sys.exit(1)
@@ -195,11 +219,14 @@ def build(job: Job, make: Make) -> None:
         outputs = {
             name: lease.folder / f"object{job.artifacts[name]['suffix']}" for name, lease in leases.items()
         }
+        worked = time.monotonic()
         if outputs:
             with writable(store.own):
                 make(outputs)
         record = {
             "threads": job.threads,
+            # Its share of the call that made it, so that a study's records add up to the work of its jobs.
+            "work_seconds": round((time.monotonic() - worked) / max(1, len(outputs)), 3),
             "wall_seconds": round(time.monotonic() - began, 2),
             "peak_megabytes": round(_peak_megabytes()),
             "host": _host_kind(),

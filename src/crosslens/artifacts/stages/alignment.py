@@ -23,7 +23,8 @@ KINDS = [
     Kind(
         "retrieval",
         "results/{study}/alignment/retrieval/layer_{site}.json",
-        by="retrieve_captions",
+        by="analyse_activations",
+        function="caption_retrieval",
         module="crosslens.alignment.retrieval",
         params=lambda at: {"seed": at.settings["splits"]["seed"]},
         needs=lambda at: site_of(at, at.study.languages),
@@ -32,4 +33,4 @@ KINDS = [
         amount=retrieving,
     )
 ]
-WORK = [Work("retrieve_captions", memory=2500)]
+WORK = [Work("analyse_activations", memory=2500, per=("site",))]

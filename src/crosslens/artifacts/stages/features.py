@@ -114,15 +114,17 @@ def codes_mb(at: At, threads: int) -> int:
 
 
 def splice_mb(at: At, threads: int) -> int:
-    """The model and its logits."""
-    return model_mb(at) + 2000
+    """The model, its logits, and the SAEs of a site that are spliced in one after the other."""
+    saes = max(len(at.study.corpora) + len(at.study.pretrained), len(at.study.variants))
+    return model_mb(at) + 2000 + saes * 8 * features_of(at) * at.study.model.d_model // 2**20
 
 
 KINDS = [
     Kind(
         "codes",
         "results/{study}/codes/{corpus}/{language}/layer_{site}.zarr",
-        by="encode",
+        by="apply_saes",
+        function="encode",
         module="crosslens.features.encode",
         params=lambda at: {"roles": at.settings["sae"]["roles"], "site": at["site"]},
         needs=encoded,
@@ -132,7 +134,8 @@ KINDS = [
     Kind(
         "quality",
         "results/{study}/quality/{corpus}/{language}/layer_{site}.json",
-        by="measure_quality",
+        by="apply_saes",
+        function="measure_quality",
         module="crosslens.features.quality",
         params=quality_params,
         needs=quality_needs,
@@ -143,7 +146,8 @@ KINDS = [
     Kind(
         "swept_quality",
         "results/{study}/sweep/{corpus}/layer_{site}/{variant}/quality_{language}.json",
-        by="measure_swept_quality",
+        by="apply_swept_sae",
+        function="measure_quality",
         module="crosslens.features.quality",
         params=quality_params,
         needs=quality_needs,
@@ -154,7 +158,7 @@ KINDS = [
     Kind(
         "spliced",
         "results/{study}/quality/{corpus}/{language}/spliced/layer_{site}.json",
-        by="measure_splice",
+        by="splice_saes",
         module="crosslens.features.splice",
         params=splice_params,
         needs=splice_needs,
@@ -166,7 +170,8 @@ KINDS = [
     Kind(
         "swept_spliced",
         "results/{study}/sweep/{corpus}/layer_{site}/{variant}/spliced_{language}.json",
-        by="measure_swept_splice",
+        by="splice_swept_saes",
+        function="splice_saes",
         module="crosslens.features.splice",
         params=splice_params,
         needs=splice_needs,
@@ -200,7 +205,8 @@ KINDS = [
     Kind(
         "features",
         "results/{study}/features/{corpus}/{language}/layer_{site}",
-        by="feature_statistics",
+        by="analyse_codes",
+        function="feature_statistics",
         module="crosslens.features.statistics",
         params=lambda at: at.settings["features"] | {"language": at["language"]},
         needs=codes_of,
@@ -211,12 +217,13 @@ KINDS = [
     ),
 ]
 WORK = [
-    Work("encode", memory=codes_mb),
-    Work("measure_quality", memory=codes_mb),
-    Work("measure_swept_quality", memory=codes_mb),
-    Work("measure_splice", memory=splice_mb, gpu=True, local=model_place),
-    Work("measure_swept_splice", memory=splice_mb, gpu=True, local=model_place),
+    # SAEs of one site read the same activations, and the model is loaded once for all of them.
+    Work("apply_saes", memory=codes_mb, per=("site",)),
+    Work("splice_saes", memory=splice_mb, per=("site",), gpu=True, local=model_place),
+    # Variants of a sweep stay apart where only their languages have something in common.
+    Work("apply_swept_sae", memory=codes_mb, per=("corpus", "site", "variant")),
+    Work("splice_swept_saes", memory=splice_mb, per=("corpus", "site"), gpu=True, local=model_place),
+    Work("analyse_codes", memory=2500, per=("corpus", "site")),
     Work("compare_settings", memory=1000),
     Work("draw_sweep_figure", memory=1000),
-    Work("feature_statistics", memory=2000),
 ]

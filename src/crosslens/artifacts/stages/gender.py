@@ -105,7 +105,8 @@ KINDS = [
     Kind(
         "gender",
         "results/{study}/gender/{corpus}/{language}/layer_{site}",
-        by="gender_effects",
+        by="analyse_codes",
+        function="gender_effects",
         module="crosslens.gender.effects",
         params=lambda at: effect_params(at) | {"language": at["language"]},
         needs=codes_of,
@@ -117,7 +118,8 @@ KINDS = [
     Kind(
         "gendered_examples",
         "results/{study}/gender/{corpus}/{language}/examples/layer_{site}.json",
-        by="find_gendered_examples",
+        by="analyse_codes",
+        function="gendered_examples",
         module="crosslens.gender.examples",
         params=lambda at: {
             "corpus": at["corpus"],
@@ -132,7 +134,8 @@ KINDS = [
     Kind(
         "probe_codes",
         "results/{study}/gender/{corpus}/{language}/probe/layer_{site}.json",
-        by="fit_probe_codes",
+        by="analyse_codes",
+        function="probe_codes",
         module="crosslens.gender.probes",
         params=probe_params,
         needs=codes_of,
@@ -143,7 +146,8 @@ KINDS = [
     Kind(
         "probe_activations",
         "results/{study}/gender/activations/{language}/probe/layer_{site}.json",
-        by="fit_probe_activations",
+        by="analyse_activations",
+        function="probe_activations",
         module="crosslens.gender.probes",
         params=probe_params,
         needs=lambda at: site_of(at, [at["language"]]),
@@ -158,7 +162,8 @@ KINDS = [
     Kind(
         "cross_lingual",
         "results/{study}/gender/{corpus}/cross_lingual/layer_{site}.json",
-        by="compare_languages",
+        by="analyse_codes",
+        function="cross_lingual_bias",
         module="crosslens.gender.cross_lingual",
         params=lambda at: effect_params(at) | {"languages": at.study.languages},
         needs=lambda at: [
@@ -176,7 +181,8 @@ KINDS = [
     Kind(
         "gender_transfer",
         "results/{study}/gender/activations/transfer/layer_{site}.json",
-        by="transfer_gender",
+        by="analyse_activations",
+        function="gender_transfer",
         module="crosslens.gender.transfer",
         params=transfer_params,
         needs=lambda at: site_of(at, at.study.languages),
@@ -221,12 +227,6 @@ KINDS = [
     ),
 ]
 WORK = [
-    Work("gender_effects", memory=2500),
-    Work("find_gendered_examples", memory=2000),
-    Work("fit_probe_codes", memory=2000),
-    Work("fit_probe_activations", memory=2500),
-    Work("compare_languages", memory=2500),
-    Work("transfer_gender", memory=2500),
     Work("generate_captions", memory=lambda at, threads: model_mb(at) + 2000, gpu=True, local=model_place),
     Work("measure_stereotype", memory=1500, local=data_place),
 ]

@@ -60,6 +60,7 @@ KINDS = [
         "layer_figures",
         "results/{study}/figures/layer_{site}",
         by="draw_layer_figures",
+        function="layer_figures",
         module="crosslens.figures.layer",
         params=site_params,
         needs=lambda at: [*first_saes(at), *at.every("quality", site=at["site"])],
@@ -75,7 +76,8 @@ KINDS = [
     Kind(
         "gender_layer_figures",
         "results/{study}/figures/layer_{site}",
-        by="draw_gender_layer_figures",
+        by="draw_layer_figures",
+        function="gender_layer_figures",
         module="crosslens.figures.gender_layer",
         params=site_params,
         needs=lambda at: [
@@ -92,6 +94,7 @@ KINDS = [
         "study_figures",
         "results/{study}/figures",
         by="draw_study_figures",
+        function="study_figures",
         module="crosslens.figures.study",
         params=lambda at: {"sites": at.study.sites},
         needs=lambda at: at.every("layer"),
@@ -105,7 +108,8 @@ KINDS = [
     Kind(
         "gender_figures",
         "results/{study}/figures",
-        by="draw_gender_figures",
+        by="draw_study_figures",
+        function="gender_figures",
         module="crosslens.figures.gender_study",
         params=lambda at: {"sites": at.study.sites},
         needs=lambda at: [*at.every("layer"), *at.every("stereotype")],
@@ -136,9 +140,7 @@ KINDS = [
 WORK = [
     Work("layer_summary", memory=1000),
     Work("study_summary", memory=1000),
-    Work("draw_layer_figures", memory=1500),
-    Work("draw_gender_layer_figures", memory=1500),
-    Work("draw_study_figures", memory=1500),
-    Work("draw_gender_figures", memory=1500),
+    Work("draw_layer_figures", memory=1500, per=("site",)),
+    Work("draw_study_figures", memory=1500, per=()),
     Work("build_report", memory=1500),
 ]
