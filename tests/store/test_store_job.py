@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import pytest
 
 from crosslens.errors import InputError
 from crosslens.store import job as module
+from crosslens.store import seals
 from crosslens.store.digests import content_digest
 from crosslens.store.job import build
+from crosslens.store.store import Store
 
 
 class Make:
@@ -88,30 +91,93 @@ def test_what_is_reused_by_key_counts_for_the_cutoff_too(bench):
     assert not made_from(bench, "same", key="2")
 
 
-def test_an_input_that_shows_another_artifact_ends_the_job(bench, monkeypatch):
-    """A link that a stale snakemake left must not be computed on under the new key."""
-    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+def test_a_job_reads_what_its_key_names_whatever_the_links_show(bench):
+    """A job that outlived its snakemake reads on while a later run relinks its inputs to what is made anew."""
     build(bench.job("a", "b"), Make())
     source = bench.link("k-a", "source")
+    job = bench.job("c", inputs=(("k-a", source),), local={"folder": str(source)})
+
+    def read(out):
+        bench.link("k-b", "source")
+        out["c"].write_text(job.path("input").read_text() + Path(job.local["folder"]).read_text())
+
+    build(job, read)
+    assert bench.store.object("k-c").read_text() == "a texta text"
+
+
+def test_an_input_that_is_gone_ends_the_job(bench, monkeypatch):
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
     make = Make()
-    with pytest.raises(InputError, match="run snakemake again"):
-        build(bench.job("c", inputs=(("k-b", source),)), make)
+    with pytest.raises(InputError, match=r"source: found nothing of key k-a .* run snakemake again"):
+        build(bench.job("c", inputs=(("k-a", Path("results/source")),)), make)
     assert not make.calls
 
 
-def test_a_link_that_appears_late_is_waited_for(bench, monkeypatch):
-    """Network file systems show a new link to other hosts only after a while."""
-    build(bench.job("a"), Make())
+def test_an_input_that_appears_late_is_waited_for(bench, monkeypatch):
+    """Network file systems show what was made to other hosts only after a while."""
     waits = []
 
     def sleep(seconds):
         waits.append(seconds)
-        if seconds >= 2:
-            bench.link("k-a", "source")
+        if seconds == 2:
+            build(bench.job("a"), Make())
 
     monkeypatch.setattr(module.time, "sleep", sleep)
     build(bench.job("b", inputs=(("k-a", bench.folder / "results" / "source"),)), Make())
     assert waits[:3] == [0, 1, 2]
+
+
+def test_bad_input_is_told_with_the_path_that_people_know(bench):
+    build(bench.job("a"), Make())
+    job = bench.job("b", inputs=(("k-a", Path("results/source")),))
+
+    def fail(out):
+        raise InputError(job.path("input"), found="x", expected="y", mend="z")
+
+    with pytest.raises(SystemExit):
+        job.run(fail)
+    assert " results/source: found x" in (bench.folder / "job.log").read_text()
+
+
+def flip(file: Path) -> None:
+    """Change one bit, as a user or a disk may."""
+    file.chmod(0o644)
+    first, *rest = file.read_bytes()
+    file.write_bytes(bytes([first ^ 1, *rest]))
+
+
+@pytest.mark.parametrize("part", ["", "part"])
+def test_a_flipped_bit_of_an_input_ends_the_job_that_reads_it(bench, part):
+    def make(out):
+        if part:
+            out["a"].mkdir()
+        (out["a"] / part).write_text("text")
+
+    build(bench.job("a"), make)
+    inputs = (("k-a", bench.link("k-a", "source")),)
+    build(bench.job("b", inputs=inputs), Make())
+    flip(bench.store.object("k-a") / part)
+    with pytest.raises(InputError, match=r"results/source: found bytes .*store forget .*results/source`"):
+        build(bench.job("c", inputs=inputs), Make())
+    assert not bench.store.has("k-c")
+    flip(bench.store.object("k-a") / part)
+    build(bench.job("c", inputs=inputs), Make())
+
+
+def test_an_input_is_read_for_its_check_once(bench, monkeypatch, tmp_path):
+    """In a store that was copied, or made by an older version; and never where it was stored in this one."""
+    build(bench.job("a"), Make())
+    inputs, read = (("k-a", bench.link("k-a", "source")),), []
+    monkeypatch.setattr(seals, "content_digest", lambda path: read.append(path) or content_digest(path))
+    build(bench.job("b", inputs=inputs), Make())
+    assert not read
+
+    shutil.copytree(bench.store.own, tmp_path / "copy", symlinks=True)
+    for name, roots in {"c": "copy", "d": "copy", "e": "own:copy"}.items():
+        store = Store(":".join(str(tmp_path / root) for root in roots.split(":")))
+        bench.store = store
+        build(bench.job(name, inputs=inputs), Make())
+    assert read == [Store(str(tmp_path / "copy")).object("k-a")]
 
 
 def test_a_stage_that_writes_nothing_is_an_error(bench):

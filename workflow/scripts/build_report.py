@@ -11,14 +11,20 @@ PLACED = {
     "gender_layer_figures": ("site",),
     "sweep_figure": ("corpus", "site"),
 }
-figures = {
-    "/".join([*(entry["wildcards"][name] for name in PLACED[entry["kind"]]), Path(file).stem]): Path(
-        entry["path"], file
-    )
-    for entry in job.inputs
-    if entry["kind"] in PLACED
-    for file in entry["files"]
-}
+
+
+def figures():
+    """Every picture by its place on the page."""
+    return {
+        "/".join([*(entry["wildcards"][name] for name in PLACED[entry["kind"]]), Path(file).stem]): (
+            job.object(entry) / file
+        )
+        for entry in job.inputs
+        if entry["kind"] in PLACED
+        for file in entry["files"]
+    }
+
+
 job.run(
     lambda out: build_report(
         **job.params,
@@ -28,7 +34,7 @@ job.run(
         examples=job.one_by("gendered_examples", "corpus", "language", "site"),
         sweeps=job.one_by("sweep", "corpus", "site"),
         stereotype=next(iter(job.paths("stereotype")), None),
-        figures=figures,
+        figures=figures(),
         out=out["page"],
     )
 )

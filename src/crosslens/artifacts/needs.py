@@ -130,7 +130,7 @@ def model_place(at: At) -> dict[str, Any]:
     """Where and on what the model runs, and the pictures that it sees."""
     model = dict(at.settings["model"])
     for need in model_of(at):
-        model["id"] = at.path(need)
+        model |= {"id": at.path(need), "name": at.study.model.name}
     return {"model": model, "images": data_place(at)["images"]}
 
 

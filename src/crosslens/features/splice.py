@@ -59,7 +59,7 @@ def measure_splice(
     """
     loaded = load_model(**model)
     check_site(sae, site)
-    check_model(sae, model["id"], model.get("revision"))
+    check_model(sae, loaded.name, model.get("revision"))
     autoencoder = load_sae(sae)
     check_width(autoencoder, loaded.d_model, sae)
     autoencoder = autoencoder.to(loaded.device)

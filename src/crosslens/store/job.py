@@ -17,6 +17,7 @@ from typing import Any
 from crosslens.errors import InputError
 from crosslens.store.digests import digest
 from crosslens.store.lease import Lease
+from crosslens.store.seals import is_sealed, seal
 from crosslens.store.store import Store, writable
 
 log = logging.getLogger(__name__)
@@ -47,38 +48,21 @@ def _peak_megabytes() -> float:
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
-def _input_object(store: Store, entry: dict[str, Any]) -> str:
-    """Name of an input's object, its links checked against its key; re-read for a while on network file systems."""
-    key, path = entry["key"], Path(entry["path"])
-    links = [path / file for file in entry["files"]] or [path]
-    for wait in (0, 1, 2, 4, 8):
-        time.sleep(wait)
-        if store.has(key):
-            expected, found = store.object(key), [link.resolve() for link in links]
-            if all(expected in (place, *place.parents) for place in found):
-                return expected.name
-    raise InputError(
-        path,
-        found=f"a link to {links[0].resolve()}",
-        expected=f"the artifact of key {key[:12]}",
-        mend="run snakemake again: it makes the links anew",
-    )
-
-
 class Job:
     """What a work rule tells its script: the recipes to make, their inputs, and where this runs.
 
     The rule's one parameter `job` is a JSON string: {"artifacts": {name: {"recipe": …, "suffix": ".zarr", "inputs":
     [keys of its own]}}, "inputs": [{"key": …, "path": …, "files": […], "kind": …, "wildcards": {…}}], "local": {…}};
     `local` holds what does not decide the result (device, place of the model). The script picks its inputs by kind
-    and wildcards.
+    and wildcards, and is given their objects: a link under results/ may show another artifact by the time it is read.
     """
 
     def __init__(self, snakemake: Any, store: Store | None = None):
         document = json.loads(snakemake.params.job)
         self.artifacts: dict[str, dict[str, Any]] = document["artifacts"]
         self.inputs: list[dict[str, Any]] = document["inputs"]
-        self.local: dict[str, Any] = document["local"]
+        self._local: dict[str, Any] = document["local"]
+        self._objects: dict[str, Path] = {}
         self.wildcards = dict(snakemake.wildcards)
         self.threads = int(snakemake.threads)
         self.store = store or Store()
@@ -104,24 +88,63 @@ class Job:
         """The artifact's own parameters, as its key has them (of the first, where there are several)."""
         return next(iter(self.artifacts.values()))["recipe"]["params"]
 
+    @property
+    def local(self) -> dict[str, Any]:
+        """What does not decide the result; a place within an input is that in its object."""
+
+        def found(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {name: found(inner) for name, inner in value.items()}
+            for entry in self.inputs if isinstance(value, str) else ():
+                if f"{value}/".startswith(f"{entry['path']}/"):
+                    return str(self.object(entry)) + value[len(entry["path"]) :]
+            return value
+
+        return found(self._local)
+
+    def object(self, entry: dict[str, Any]) -> Path:
+        """An input's file or folder in the store, its bytes those that its name says; InputError where they are not."""
+        key = entry["key"]
+        for wait in (0, 1, 2, 4, 8):
+            if key in self._objects:
+                return self._objects[key]
+            time.sleep(wait)  # network file systems show to one host late what another has made
+            if self.store.has(key):
+                self._objects[key] = self._sound(entry)
+        raise InputError(
+            entry["path"],
+            found=f"nothing of key {key[:12]} in the store",
+            expected="the artifact",
+            mend="run snakemake again: it makes it anew",
+        )
+
+    def _sound(self, entry: dict[str, Any]) -> Path:
+        found = self.store.object(entry["key"])
+        if not is_sealed(self.store, found):
+            shown = "/".join([entry["path"], *entry["files"][:1]])
+            raise InputError(
+                entry["path"],
+                found=f"bytes that are not those of {found.name[:12]}",
+                expected="what was stored",
+                mend=f"`crosslens store forget {shown}`, then run snakemake again",
+            )
+        return found
+
+    def by(self, kind: str, *names: str, **wildcards: str) -> dict[str, list[Path]]:
+        """The inputs of one kind with these wildcards, grouped by the values of others, joined with a slash."""
+        groups: dict[str, list[Path]] = {}
+        for entry in self._chosen(kind, wildcards):
+            groups.setdefault(_value(entry, names), []).append(self.object(entry))
+        return groups
+
     def paths(self, kind: str, **wildcards: str) -> list[Path]:
         """The inputs of one kind whose wildcards are these, in the recipe's order."""
-        return [path for paths in self.by(kind, **wildcards).values() for path in paths]
+        return [self.object(entry) for entry in self._chosen(kind, wildcards)]
 
     def path(self, kind: str, **wildcards: str) -> Path:
         """The one input of that kind with these wildcards."""
         (found,) = self.paths(kind, **wildcards)
         return found
-
-    def by(self, kind: str, *names: str, **wildcards: str) -> dict[str, list[Path]]:
-        """The inputs of one kind grouped by the values of the wildcards `names`, joined with a slash."""
-        groups: dict[str, list[Path]] = {}
-        for entry in self.inputs:
-            if entry["kind"] == kind and wildcards.items() <= entry["wildcards"].items():
-                groups.setdefault("/".join(entry["wildcards"][name] for name in names), []).append(
-                    Path(entry["path"])
-                )
-        return groups
 
     def one_by(self, kind: str, *names: str, **wildcards: str) -> dict[str, Path]:
         """As `by`, where every group is one input."""
@@ -129,23 +152,37 @@ class Job:
 
     def file_by(self, kind: str, file: str, *names: str) -> dict[str, Path]:
         """As `one_by`, that file of each input; inputs that are made without it are left out."""
-        having = {entry["path"] for entry in self.inputs if file in entry["files"]}
-        return {
-            group: folder / file
-            for group, folder in self.one_by(kind, *names).items()
-            if folder.as_posix() in having
-        }
+        having = [entry for entry in self._chosen(kind, {}) if file in entry["files"]]
+        return {_value(entry, names): self.object(entry) / file for entry in having}
+
+    def _chosen(self, kind: str, wildcards: dict[str, str]) -> list[dict[str, Any]]:
+        return [
+            entry
+            for entry in self.inputs
+            if entry["kind"] == kind and wildcards.items() <= entry["wildcards"].items()
+        ]
 
     def run(self, make: Make) -> None:
         """Make what the store lacks; bad input is told in one line, anything else with its traceback, both in the log."""
         try:
             build(self, make)
         except InputError as error:
-            log.error("%s", error)
+            log.error("%s", self._shown(str(error)))
             sys.exit(1)
         except Exception:
             log.exception("the job failed")
             sys.exit(1)
+
+    def _shown(self, text: str) -> str:
+        """The text with the paths under results/ that people know."""
+        for entry in self.inputs:
+            if entry["key"] in self._objects:
+                text = text.replace(str(self._objects[entry["key"]]), entry["path"])
+        return text
+
+
+def _value(entry: dict[str, Any], names: tuple[str, ...]) -> str:
+    return "/".join(entry["wildcards"][name] for name in names)
 
 
 def build(job: Job, make: Make) -> None:
@@ -155,7 +192,7 @@ def build(job: Job, make: Make) -> None:
     (early cutoff): inputs that were made anew with the same bytes remake nothing.
     """
     store = job.store
-    inputs = [{**entry, "object": _input_object(store, entry)} for entry in job.inputs]
+    inputs = [{**entry, "object": job.object(entry).name} for entry in job.inputs]
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         leases: dict[str, Lease] = {}
@@ -196,6 +233,7 @@ def build(job: Job, make: Make) -> None:
                     f"{name}: another writer took {leases[name].folder} over while this one slept"
                 )
             target = store.commit(output)
+            seal(store, target)
             own = job.artifacts[name]["inputs"]
             record["inputs"] = [
                 {field: entry[field] for field in ("key", "path", "object")}
