@@ -59,6 +59,7 @@ class Bench:
                 {"key": key, "path": str(path), "files": [], "kind": "input", "wildcards": {}}
                 for key, path in inputs
             ],
+            "files": {},
             "local": {},
             **document,
         }

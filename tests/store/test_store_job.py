@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from crosslens.errors import InputError
 from crosslens.store import job as module
 from crosslens.store import seals
-from crosslens.store.digests import content_digest
+from crosslens.store.digests import FileDigests, content_digest
 from crosslens.store.job import build
 from crosslens.store.store import Store
 
@@ -162,6 +163,44 @@ def test_a_flipped_bit_of_an_input_ends_the_job_that_reads_it(bench, part):
     assert not bench.store.has("k-c")
     flip(bench.store.object("k-a") / part)
     build(bench.job("c", inputs=inputs), Make())
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+@pytest.mark.parametrize("change", ["edit", "remove"])
+def test_a_file_that_is_not_what_the_key_holds_ends_the_job(bench, tmp_path, when, change):
+    """Captions that are edited during a run would stand under the key of those before, for good."""
+    file = tmp_path / "captions.csv"
+    file.write_text("one")
+    job, make = bench.job("a", files={str(file): content_digest(file)}), Make()
+
+    def edit():
+        file.unlink() if change == "remove" else file.write_text("two")
+
+    def read(out):
+        if when == "meanwhile":
+            edit()
+        make(out)
+
+    if when == "before":
+        edit()
+    with pytest.raises(InputError, match=r"captions.csv: found .*nothing was stored.*snakemake again"):
+        build(job, read)
+    assert not bench.store.has("k-a") and len(make.calls) == (when == "meanwhile")
+    file.write_text("one")
+    build(job, Make())
+    assert bench.store.has("k-a")
+
+
+def test_files_that_look_the_same_are_not_read_again(bench, tmp_path, monkeypatch):
+    """Weights have gigabytes."""
+    file = tmp_path / "weights"
+    file.write_text("one")
+    os.utime(file, (1, 1))
+    digests = FileDigests(bench.store.own / "files.json")
+    held = digests(file)
+    digests.save()
+    monkeypatch.setattr("crosslens.store.digests.content_digest", lambda path: pytest.fail("read again"))
+    build(bench.job("a", files={str(file): held}), Make())
 
 
 def test_an_input_is_read_for_its_check_once(bench, monkeypatch, tmp_path):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
-from crosslens.store.digests import digest
+from crosslens.store.digests import FileDigests, digest
 from crosslens.store.lease import Lease
 from crosslens.store.seals import is_sealed, seal
 from crosslens.store.store import Store, writable
@@ -52,15 +52,17 @@ class Job:
     """What a work rule tells its script: the recipes to make, their inputs, and where this runs.
 
     The rule's one parameter `job` is a JSON string: {"artifacts": {name: {"recipe": …, "suffix": ".zarr", "inputs":
-    [keys of its own]}}, "inputs": [{"key": …, "path": …, "files": […], "kind": …, "wildcards": {…}}], "local": {…}};
-    `local` holds what does not decide the result (device, place of the model). The script picks its inputs by kind
-    and wildcards, and is given their objects: a link under results/ may show another artifact by the time it is read.
+    [keys of its own]}}, "inputs": [{"key": …, "path": …, "files": […], "kind": …, "wildcards": {…}}],
+    "files": {path of a file of the user's: the digest that the keys hold}, "local": {…}}; `local` holds what does not
+    decide the result (device, place of the model). The script picks its inputs by kind and wildcards, and is given their
+    objects: a link under results/ may show another artifact by the time it is read.
     """
 
     def __init__(self, snakemake: Any, store: Store | None = None):
         document = json.loads(snakemake.params.job)
         self.artifacts: dict[str, dict[str, Any]] = document["artifacts"]
         self.inputs: list[dict[str, Any]] = document["inputs"]
+        self._files: dict[str, str] = document["files"]
         self._local: dict[str, Any] = document["local"]
         self._objects: dict[str, Path] = {}
         self.wildcards = dict(snakemake.wildcards)
@@ -129,6 +131,20 @@ class Job:
                 mend=f"`crosslens store forget {shown}`, then run snakemake again",
             )
         return found
+
+    def check_files(self) -> None:
+        """Raise InputError where a file of the user's is no longer what the keys hold: nor is what was made of it."""
+        digests = FileDigests(self.store.own / "files.json")
+        for file, held in self._files.items():
+            found = digests(Path(file)) if Path(file).is_file() else None
+            if found != held:
+                raise InputError(
+                    file,
+                    found="it was changed while the job ran" if found else "no file any more",
+                    expected="the content that the run began with; nothing was stored",
+                    mend="run snakemake again: it makes what the file decides now",
+                )
+        digests.save()
 
     def by(self, kind: str, *names: str, **wildcards: str) -> dict[str, list[Path]]:
         """The inputs of one kind with these wildcards, grouped by the values of others, joined with a slash."""
@@ -213,8 +229,10 @@ def build(job: Job, make: Make) -> None:
             name: lease.folder / f"object{job.artifacts[name]['suffix']}" for name, lease in leases.items()
         }
         if outputs:
+            job.check_files()
             with writable(store.own):
                 make(outputs)
+            job.check_files()
         record = {
             "threads": job.threads,
             "wall_seconds": round(time.monotonic() - began, 2),
