@@ -50,7 +50,7 @@ def test_without_snakemakes_records_old_results_are_not_up_to_date(built):
     before, config = built.digests(), built.folder / "config/studies/mini.yaml"
     kept = built.copy(built.folder.with_name("kept"))
     shutil.rmtree(built.folder / ".snakemake")
-    assert built.planned("all", MINI_SAE) == {}
+    assert built.planned(MINI_SAE) == {}
     for checkout in (kept, built):
         checkout.edit("config/studies/mini.yaml", "k: 8", "k: 7")
     assert built.planned(MINI_SAE) == kept.planned(MINI_SAE) == {"train_saes": 1, "sae": 1}, (
