@@ -186,9 +186,37 @@ def test_a_file_that_is_not_what_the_key_holds_ends_the_job(bench, tmp_path, whe
     with pytest.raises(InputError, match=r"captions.csv: found .*nothing was stored.*snakemake again"):
         build(job, read)
     assert not bench.store.has("k-a") and len(make.calls) == (when == "meanwhile")
+    assert when == "before" or not list(bench.store.own.glob("partial/*/*"))
     file.write_text("one")
     build(job, Make())
     assert bench.store.has("k-a")
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_killed_job_is_resumed_only_where_it_read_what_is_there(bench, tmp_path, edited):
+    """An edit that was taken back leaves no trace in the key, but in what the killed job wrote."""
+    file, left = tmp_path / "weights", []
+    file.write_text("one")
+    job = bench.job("a", files={str(file): content_digest(file)})
+
+    class Killed(BaseException):
+        pass
+
+    def killed(out):
+        (out["a"].parent / "part").write_text(file.read_text())
+        raise Killed
+
+    def resumed(out):
+        left.extend(path.name for path in out["a"].parent.glob("part"))
+        Make()(out)
+
+    with pytest.raises(Killed):
+        build(job, killed)
+    if edited:
+        file.write_text("two")
+        file.write_text("one")
+    build(job, resumed)
+    assert left == ([] if edited else ["part"])
 
 
 def test_files_that_look_the_same_are_not_read_again(bench, tmp_path, monkeypatch):

@@ -195,7 +195,7 @@ def test_a_lexicon_that_is_edited_while_it_is_read_ends_the_job(fresh):
     (fresh.folder / "go").touch()
     assert process.wait() != 0
     said = (fresh.folder / "logs/mini/build_dataset.log").read_text()
-    assert "planted_en.yaml: found it was changed while the job ran" in said and "Traceback" not in said
+    assert "planted_en.yaml: found it was changed since the run began" in said and "Traceback" not in said
     assert {record["recipe"]["kind"] for record in fresh.records()} == {"source"}
     assert fresh.run(target)["build_dataset"] == 1
 

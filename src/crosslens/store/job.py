@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from crosslens.errors import InputError
 from crosslens.store.digests import FileDigests, digest
 from crosslens.store.lease import Lease
-from crosslens.store.seals import is_sealed, seal
+from crosslens.store.seals import is_sealed, looks, seal
 from crosslens.store.store import Store, writable
 
 log = logging.getLogger(__name__)
@@ -132,6 +132,11 @@ class Job:
             )
         return found
 
+    @property
+    def files(self) -> list[str]:
+        """The user's own that the script reads."""
+        return list(self._files)
+
     def check_files(self) -> None:
         """Raise InputError where a file of the user's is no longer what the keys hold: nor is what was made of it."""
         digests = FileDigests(self.store.own / "files.json")
@@ -140,7 +145,7 @@ class Job:
             if found != held:
                 raise InputError(
                     file,
-                    found="it was changed while the job ran" if found else "no file any more",
+                    found="it was changed since the run began" if found else "no file any more",
                     expected="the content that the run began with; nothing was stored",
                     mend="run snakemake again: it makes what the file decides now",
                 )
@@ -201,6 +206,24 @@ def _value(entry: dict[str, Any], names: tuple[str, ...]) -> str:
     return "/".join(entry["wildcards"][name] for name in names)
 
 
+@contextlib.contextmanager
+def _files_kept(job: Job, leases: Iterable[Lease]) -> Iterator[None]:
+    """Files of the user's are what the keys hold before and after; from work that saw others nobody resumes."""
+    job.check_files()
+    seen = looks(job.files)
+    for lease in leases:
+        lease.begin(seen)
+    try:
+        yield
+    finally:
+        try:
+            job.check_files()
+        except InputError:
+            for lease in leases:
+                lease.clear()
+            raise
+
+
 def build(job: Job, make: Make) -> None:
     """Make the artifacts of `job` that the store lacks, with one call of `make({name: path to write})`.
 
@@ -229,10 +252,8 @@ def build(job: Job, make: Make) -> None:
             name: lease.folder / f"object{job.artifacts[name]['suffix']}" for name, lease in leases.items()
         }
         if outputs:
-            job.check_files()
-            with writable(store.own):
+            with writable(store.own), _files_kept(job, leases.values()):
                 make(outputs)
-            job.check_files()
         record = {
             "threads": job.threads,
             "wall_seconds": round(time.monotonic() - began, 2),
