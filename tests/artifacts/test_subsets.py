@@ -19,7 +19,7 @@ from crosslens.store.digests import FileDigests
 from crosslens.store.job import Job
 from crosslens.store.maintenance import record_of
 from crosslens.store.store import Store
-from crosslens.study import Study
+from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 STUDIES = {
