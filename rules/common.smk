@@ -93,11 +93,27 @@ def megabytes(rule):
 # Of name rules: each links an artifact's place under results/ to the store, and is known by its kind.
 
 
+def astray(path, key):
+    """Whether something stands at a path that is no link to the artifact of that key."""
+    try:
+        return key not in os.readlink(path).split("/")[-2:]
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
 def made(kind):
-    """Input: the work job, but only while the store lacks the artifact; else what is left of what it was made from."""
+    """Input: the work job, but only while the store lacks the artifact; else what is left of what it was made from.
+
+    Links are looked at here, since Snakemake's records of what they show can be lost; dry runs say what they find.
+    """
 
     def inputs(wildcards):
         w = place_of(wildcards)
+        if workflow.is_main_process:
+            key = told(lambda: table.key(kind, w))
+            workflow.dag.forcefiles.update(path for path in table.kinds[kind].paths(w) if astray(path, key))
         mark = Path(done(table.kinds[kind].by).format(**w))
         left = mark.exists()
         if store.has(told(lambda: table.key(kind, w))):

@@ -70,6 +70,7 @@ def run(study, tmp_path_factory):
         lexicons={language: Path(file) for language, file in settings["lexicons"].items()},
         splits={name: settings["splits"][name] for name in ("train", "select", "test")},
         seed=0,
+        languages=study.languages,
         out=data,
         out_summary=folder / "summary.json",
     )

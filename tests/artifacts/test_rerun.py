@@ -1,6 +1,7 @@
 """What would be computed again after a change: artifacts whose keys are others. A few also run, in tests/workflow."""
 
 import copy
+import json
 import shutil
 from collections import Counter
 from functools import partial
@@ -197,6 +198,37 @@ def test_appended_samples_alone_are_extracted(change):
         if kind == "tokens" and change.keys["toy"].get((kind, *sorted(w.items()))) != table.key(kind, w)
     }
     assert parts == {("ar", "0002"), ("en", "0002")}
+
+
+def test_every_file_whose_digest_a_key_holds_is_checked_by_the_jobs_that_read_it(change):
+    """And no other: a caption table may be edited while the model runs."""
+    captions, adapter, sae = (change.folder / name for name in ("captions.csv", "adapter.py", "sae"))
+    pictures = [change.folder / "pictures" / f"{number}.png" for number in range(3)]
+    sae.mkdir()
+    for file in (adapter, sae / "cfg.json", *pictures):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(file.name)
+    rows = [f"{file.stem},a woman,امرأة,female" for file in pictures]
+    header = "image_id,english_prompt,arabic_prompt,ground_truth_gender"
+    captions.write_text("\n".join([header, *rows]), encoding="utf-8")
+    change.studies["toy"]["source"] = {"captions": str(captions), "images": str(pictures[0].parent)}
+    change.settings(model={"adapter": str(adapter)}, sae={"pretrained": {"theirs": {"1": str(sae)}}})
+    table, read = change._table(), {}
+    for kind, w in table.everything("toy"):
+        by = table.kinds[kind].by
+        job = json.loads(table.job(by, {name: w[name] for name in table.per(by)}))
+        read[by] = {Path(file) for file in job["files"]}
+    lexicons = {Path(file) for file in TOY["lexicons"].values()}
+    model = {adapter, *read["extract"]}
+    assert Path(TOY["model"]["id"], "model.safetensors") in model
+    assert {rule: files for rule, files in read.items() if files} == {
+        "build_dataset": {captions, *pictures, *lexicons},
+        "measure_stereotype": lexicons,
+        "adopt_sae": {sae / "cfg.json"},
+        **dict.fromkeys(("extract", "measure_splice", "generate_captions"), model),
+    }
+    known = {str(file.absolute()) for files in read.values() for file in files}
+    assert known == table.studies["toy"].digests.taken.keys()
 
 
 def test_another_study_is_its_own(change):

@@ -61,6 +61,7 @@ def build(folder, captions, **changes):
         "lexicons": {"en": LEXICONS / "gender_en.yaml", "ar": LEXICONS / "gender_ar.yaml"},
         "splits": {"train": 0.6, "select": 0.2, "test": 0.2},
         "seed": 0,
+        "languages": languages,
         "out": {language: folder / f"{language}.parquet" for language in languages},
         "out_summary": folder / "summary.json",
         **changes,

@@ -91,6 +91,7 @@ def test_the_dataset_keeps_pairs_and_tones_in_one_split(tmp_path):
         lexicons={language: LEXICONS / f"gender_{language}.yaml" for language in out},
         splits={"train": 0.6, "select": 0.2, "test": 0.2},
         seed=0,
+        languages=list(out),
         out=out,
         out_summary=tmp_path / "summary.json",
     )

@@ -29,9 +29,14 @@ class Bench:
         return path
 
     def job(
-        self, *names: str, key: str = "k", own: str = "own", inputs: tuple[tuple[str, Path], ...] = ()
+        self,
+        *names: str,
+        key: str = "k",
+        own: str = "own",
+        inputs: tuple[tuple[str, Path], ...] = (),
+        **document,
     ) -> Job:
-        """A job that makes `names`, each under the key `<key>-<name>`."""
+        """A job that makes `names`, each under the key `<key>-<name>`; document: its other entries."""
         artifacts = {
             name: {
                 "recipe": {
@@ -55,7 +60,9 @@ class Bench:
                 {"key": key, "path": str(path), "files": [], "kind": "input", "wildcards": {}}
                 for key, path in inputs
             ],
+            "files": {},
             "local": {},
+            **document,
         }
         rule = SimpleNamespace(
             params=SimpleNamespace(job=json.dumps(document)),

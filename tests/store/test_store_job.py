@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +12,10 @@ import pytest
 
 from crosslens.errors import InputError
 from crosslens.store import job as module
-from crosslens.store.digests import content_digest
+from crosslens.store import seals
+from crosslens.store.digests import FileDigests, content_digest
 from crosslens.store.job import build
+from crosslens.store.store import Store
 
 
 class Make:
@@ -141,30 +145,159 @@ def test_what_is_reused_by_key_counts_for_the_cutoff_too(bench):
     assert not made_from(bench, "same", key="2")
 
 
-def test_an_input_that_shows_another_artifact_ends_the_job(bench, monkeypatch):
-    """A link that a stale snakemake left must not be computed on under the new key."""
-    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+def test_a_job_reads_what_its_key_names_whatever_the_links_show(bench):
+    """A job that outlived its snakemake reads on while a later run relinks its inputs to what is made anew."""
     build(bench.job("a", "b"), Make())
     source = bench.link("k-a", "source")
+    job = bench.job("c", inputs=(("k-a", source),), local={"folder": str(source)})
+
+    def read(out):
+        bench.link("k-b", "source")
+        out["c"].write_text(job.path("input").read_text() + Path(job.local["folder"]).read_text())
+
+    build(job, read)
+    assert bench.store.object("k-c").read_text() == "a texta text"
+
+
+def test_an_input_that_is_gone_ends_the_job(bench, monkeypatch):
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
     make = Make()
-    with pytest.raises(InputError, match="run snakemake again"):
-        build(bench.job("c", inputs=(("k-b", source),)), make)
+    with pytest.raises(InputError, match=r"source: found nothing of key k-a .* run snakemake again"):
+        build(bench.job("c", inputs=(("k-a", Path("results/source")),)), make)
     assert not make.calls
 
 
-def test_a_link_that_appears_late_is_waited_for(bench, monkeypatch):
-    """Network file systems show a new link to other hosts only after a while."""
-    build(bench.job("a"), Make())
+def test_an_input_that_appears_late_is_waited_for(bench, monkeypatch):
+    """Network file systems show what was made to other hosts only after a while."""
     waits = []
 
     def sleep(seconds):
         waits.append(seconds)
-        if seconds >= 2:
-            bench.link("k-a", "source")
+        if seconds == 2:
+            build(bench.job("a"), Make())
 
     monkeypatch.setattr(module.time, "sleep", sleep)
     build(bench.job("b", inputs=(("k-a", bench.folder / "results" / "source"),)), Make())
     assert waits[:3] == [0, 1, 2]
+
+
+def test_bad_input_is_told_with_the_path_that_people_know(bench):
+    build(bench.job("a"), Make())
+    job = bench.job("b", inputs=(("k-a", Path("results/source")),))
+
+    def fail(out):
+        raise InputError(job.path("input"), found="x", expected="y", mend="z")
+
+    with pytest.raises(SystemExit):
+        job.run(fail)
+    assert " results/source: found x" in (bench.folder / "job.log").read_text()
+
+
+def flip(file: Path) -> None:
+    """Change one bit, as a user or a disk may."""
+    file.chmod(0o644)
+    first, *rest = file.read_bytes()
+    file.write_bytes(bytes([first ^ 1, *rest]))
+
+
+@pytest.mark.parametrize("part", ["", "part"])
+def test_a_flipped_bit_of_an_input_ends_the_job_that_reads_it(bench, part):
+    def make(out):
+        if part:
+            out["a"].mkdir()
+        (out["a"] / part).write_text("text")
+
+    build(bench.job("a"), make)
+    inputs = (("k-a", bench.link("k-a", "source")),)
+    build(bench.job("b", inputs=inputs), Make())
+    flip(bench.store.object("k-a") / part)
+    with pytest.raises(InputError, match=r"results/source: found bytes .*store forget .*results/source`"):
+        build(bench.job("c", inputs=inputs), Make())
+    assert not bench.store.has("k-c")
+    flip(bench.store.object("k-a") / part)
+    build(bench.job("c", inputs=inputs), Make())
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+@pytest.mark.parametrize("change", ["edit", "remove"])
+def test_a_file_that_is_not_what_the_key_holds_ends_the_job(bench, tmp_path, when, change):
+    """Captions that are edited during a run would stand under the key of those before, for good."""
+    file = tmp_path / "captions.csv"
+    file.write_text("one")
+    job, make = bench.job("a", files={str(file): content_digest(file)}), Make()
+
+    def edit():
+        file.unlink() if change == "remove" else file.write_text("two")
+
+    def read(out):
+        if when == "meanwhile":
+            edit()
+        make(out)
+
+    if when == "before":
+        edit()
+    with pytest.raises(InputError, match=r"captions.csv: found .*nothing was stored.*snakemake again"):
+        build(job, read)
+    assert not bench.store.has("k-a") and len(make.calls) == (when == "meanwhile")
+    assert when == "before" or not list(bench.store.own.glob("partial/*/*"))
+    file.write_text("one")
+    build(job, Make())
+    assert bench.store.has("k-a")
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_killed_job_is_resumed_only_where_it_read_what_is_there(bench, tmp_path, edited):
+    """An edit that was taken back leaves no trace in the key, but in what the killed job wrote."""
+    file, left = tmp_path / "weights", []
+    file.write_text("one")
+    job = bench.job("a", files={str(file): content_digest(file)})
+
+    class Killed(BaseException):
+        pass
+
+    def killed(out):
+        (out["a"].parent / "part").write_text(file.read_text())
+        raise Killed
+
+    def resumed(out):
+        left.extend(path.name for path in out["a"].parent.glob("part"))
+        Make()(out)
+
+    with pytest.raises(Killed):
+        build(job, killed)
+    if edited:
+        file.write_text("two")
+        file.write_text("one")
+    build(job, resumed)
+    assert left == ([] if edited else ["part"])
+
+
+def test_files_that_look_the_same_are_not_read_again(bench, tmp_path, monkeypatch):
+    """Weights have gigabytes."""
+    file = tmp_path / "weights"
+    file.write_text("one")
+    os.utime(file, (1, 1))
+    digests = FileDigests(bench.store.own / "files.json")
+    held = digests(file)
+    digests.save()
+    monkeypatch.setattr("crosslens.store.digests.content_digest", lambda path: pytest.fail("read again"))
+    build(bench.job("a", files={str(file): held}), Make())
+
+
+def test_an_input_is_read_for_its_check_once(bench, monkeypatch, tmp_path):
+    """In a store that was copied, or made by an older version; and never where it was stored in this one."""
+    build(bench.job("a"), Make())
+    inputs, read = (("k-a", bench.link("k-a", "source")),), []
+    monkeypatch.setattr(seals, "content_digest", lambda path: read.append(path) or content_digest(path))
+    build(bench.job("b", inputs=inputs), Make())
+    assert not read
+
+    shutil.copytree(bench.store.own, tmp_path / "copy", symlinks=True)
+    for name, roots in {"c": "copy", "d": "copy", "e": "own:copy"}.items():
+        store = Store(":".join(str(tmp_path / root) for root in roots.split(":")))
+        bench.store = store
+        build(bench.job(name, inputs=inputs), Make())
+    assert read == [Store(str(tmp_path / "copy")).object("k-a")]
 
 
 def test_a_stage_that_writes_nothing_is_an_error(bench):

@@ -46,6 +46,22 @@ def test_a_value_switched_and_back_relinks_only(built):
     assert built.digests() == before
 
 
+def test_without_snakemakes_records_old_results_are_not_up_to_date(built):
+    before = built.digests()
+    kept = built.copy(built.folder.with_name("kept"))
+    shutil.rmtree(built.folder / ".snakemake")
+    assert built.planned(MINI_SAE) == {}
+    for checkout in (kept, built):
+        checkout.edit("config/studies/mini.yaml", "k: 8", "k: 7")
+    assert built.planned(MINI_SAE) == kept.planned(MINI_SAE) == {"train_saes": 1, "sae": 1}
+    assert built.digests() == before
+    built.snakemake(MINI_SAE)
+    assert [path for path, sha256 in built.digests().items() if sha256 != before[path]] == [
+        MINI_SAE,
+        *(MINI_SAE.replace("cfg.json", file) for file in ("sae_weights.safetensors", "training.json")),
+    ]
+
+
 def test_a_second_checkout_with_a_shared_store_computes_nothing(built_once, source, tmp_path):
     own = tmp_path / "own"
     checkout = Checkout.create(tmp_path / "second", source, store=f"{own}:{built_once.stored}")

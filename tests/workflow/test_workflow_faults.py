@@ -167,6 +167,39 @@ def test_a_job_that_outlived_its_snakemake_and_the_restarted_run_do_the_same_wor
     assert built.planned(MINI_SAE) == {}
 
 
+def test_a_job_that_outlived_its_snakemake_reads_what_its_key_names(built):
+    """Not what the next run, of other settings, links in its place."""
+    before = mini_digests(built)
+    built.drop("mini", "sae")
+    hold(built, "SAE")
+    first = built.start(MINI_SAE)
+    wait_for(lambda: list(built.folder.glob("waiting-*")), first)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    built.unlock()
+    built.edit("config/studies/mini.yaml", "seed: 7", "seed: 8")
+    built.snakemake("results/mini/activations/en/layer_1/part_0000.zarr")
+    (built.folder / "go").touch()
+    wait_for(lambda: not list(built.stored.glob("partial/*")))
+    built.edit("config/studies/mini.yaml", "seed: 8", "seed: 7")
+    assert "train_saes" not in built.run(MINI_SAE)
+    assert mini_digests(built) == before
+
+
+def test_a_lexicon_that_is_edited_while_it_is_read_ends_the_job(fresh):
+    hold(fresh, "verify images")
+    target = "results/mini/dataset/summary.json"
+    process = fresh.start(target)
+    assert wait_for(lambda: list(fresh.folder.glob("waiting-*")), process)
+    fresh.append("resources/lexicons/planted_en.yaml", "# edited\n")
+    (fresh.folder / "go").touch()
+    assert process.wait() != 0
+    said = (fresh.folder / "logs/mini/build_dataset.log").read_text()
+    assert "planted_en.yaml: found it was changed since the run began" in said and "Traceback" not in said
+    assert {record["recipe"]["kind"] for record in fresh.records()} == {"source"}
+    assert fresh.run(target)["build_dataset"] == 1
+
+
 def test_a_failed_stage_never_leaves_stale_results_called_up_to_date(built):
     before = built.digests()
     built.edit(

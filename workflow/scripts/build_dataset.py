@@ -15,6 +15,7 @@ job.run(
         gender=job.params["gender"],
         seed=splits.pop("seed"),
         splits=splits,
+        languages=list(job.params["prompts"]),
         out={language: path for language, path in out.items() if language != "summary"},
         out_summary=out.get("summary"),
     )

@@ -10,7 +10,7 @@ def by_variant(kind):
     for entry in job.inputs:
         if entry["kind"] == kind:
             variant = entry["wildcards"].get("variant")
-            found.setdefault(variant, {})[entry["wildcards"]["language"]] = entry["path"]
+            found.setdefault(variant, {})[entry["wildcards"]["language"]] = job.object(entry)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from crosslens.study.study import Study
@@ -101,6 +102,8 @@ class Kind:
     """What it is made from."""
     reads: Callable[[At], Iterable[Need]] = lambda at: ()
     """What its job reads besides: `params` already say what decides the result, the key does not follow these."""
+    files_read: Callable[[At], Iterable[Path]] = lambda at: ()
+    """The user's own files that its job reads: `params` have their digests."""
     every: Callable[[At], Iterable[Wildcards]] = lambda at: [{}]
     """The wildcards, without `study`, of all artifacts of this kind that a study has."""
     into: tuple[str, ...] = ()

@@ -12,6 +12,11 @@ def model_of(at: At) -> list[Need]:
     return [at.need("model", model=at.study.model.name)] if at.study.model.must_be_prepared else []
 
 
+def model_files(at: At) -> list[Path]:
+    """The user's own files of the model."""
+    return at.study.model.files
+
+
 def source_of(at: At) -> list[Need]:
     """The drawn or collected source, where there is one."""
     return [at.need(at.study.source.kind)] if at.study.source.kind else []
@@ -130,7 +135,7 @@ def model_place(at: At) -> dict[str, Any]:
     """Where and on what the model runs, and the pictures that it sees."""
     model = dict(at.settings["model"])
     for need in model_of(at):
-        model["id"] = at.path(need)
+        model |= {"id": at.path(need), "name": at.study.model.name}
     return {"model": model, "images": data_place(at)["images"]}
 
 

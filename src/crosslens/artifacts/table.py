@@ -83,6 +83,7 @@ class Table(Recipes):
 
     def job(self, rule: str, wildcards: Wildcards) -> str:
         """What a script is told: the recipes to make, their inputs and the place, as canonical JSON (see store.job)."""
+        place, makes = self.at(wildcards), self.makes(rule, wildcards)
         artifacts = {
             name: {
                 "recipe": self.describe(kind, w),
@@ -90,8 +91,9 @@ class Table(Recipes):
                 "suffix": Path(self.kinds[kind].path).suffix,
                 "inputs": [self.key(*need) for need in self.reads((kind, w))],
             }
-            for name, (kind, w) in self.makes(rule, wildcards).items()
+            for name, (kind, w) in makes.items()
         }
+        files = {file for kind, w in makes.values() for file in self.kinds[kind].files_read(self.at(w))}
         inputs = [
             {
                 "key": self.key(kind, w),
@@ -102,8 +104,13 @@ class Table(Recipes):
             }
             for kind, w in self.inputs(rule, wildcards)
         ]
-        local = self.works[rule].local(self.at(wildcards))
-        return json.dumps({"artifacts": artifacts, "inputs": inputs, "local": local}, ensure_ascii=False)
+        document = {
+            "artifacts": artifacts,
+            "inputs": inputs,
+            "files": {str(file): place.study.digests.taken[str(file.absolute())] for file in sorted(files)},
+            "local": self.works[rule].local(place),
+        }
+        return json.dumps(document, ensure_ascii=False)
 
     def megabytes(self, rule: str, wildcards: Wildcards, threads: int = 1) -> int:
         """What one job asks for."""

@@ -31,22 +31,23 @@ def build_dataset(
     lexicons: dict[str, Path],
     splits: dict[str, float],
     seed: int,
-    out: dict[str, Path],
-    out_summary: Path,
+    languages: Sequence[str],
+    out: Mapping[str, Path],
+    out_summary: Path | None,
     gender: bool = True,
 ) -> None:
     """Write the dataset parquet of every language of `out` and the summary JSON, as docs/storage.md defines them.
 
+    What is written does not depend on what else is: labels, splits and summary are those of all `languages`.
     captions: the CSV file; columns: language -> caption column, or None for the usual names; images: the folder, or
     None for a study of texts alone. prompts: language -> constant prompt. lexicons: language -> lexicon file, for the
     label words that pooling masks; an empty mapping declares that nothing tells the gender, and needs a gender column.
-    Without that column an image's gender is what its captions say (`image_labels`), in every language of `out`.
+    Without that column an image's gender is what its captions say (`image_labels`), in every language.
     gender: False where none is asked for: lexicons and the column are not looked at, and every image is unknown.
     Images that share a value of an optional column `group` fall into one split; the tables then have that column.
     splits: fractions of train, select, test. Images that do not open are quarantined: dropped in all languages and
     listed in the summary. Raises InputError on anything in the input that a user can mend.
     """
-    languages = list(out)
     rows = read_rows(captions, languages, columns)
     given = "caption" if rows[0].gender is None else "column"
     source = given if gender else "none"
@@ -106,7 +107,7 @@ def build_dataset(
         for language, told in found.items()
     }
     summary = {
-        "languages": languages,
+        "languages": list(languages),
         "rows": len(rows),
         "images": len(genders),
         "gender_source": source,
@@ -135,7 +136,8 @@ def build_dataset(
             "lexicons": {language: Path(lexicons[language]).name for language in loaded},
         },
     }
-    write_json(out_summary, "dataset_summary", summary)
+    if out_summary is not None:
+        write_json(out_summary, "dataset_summary", summary)
 
 
 def image_labels(rows: Sequence[Row], counts: Sequence[GenderCounts]) -> dict[str, str]:

@@ -61,7 +61,7 @@ def splice_saes(
     loaded = load_model(**model)
     for splice in splices:
         check_site(splice["sae"], site)
-        check_model(splice["sae"], model["id"], model.get("revision"))
+        check_model(splice["sae"], loaded.name, model.get("revision"))
     for dataset in dict.fromkeys(splice["dataset"] for splice in splices):
         saes = {splice["out"]: splice["sae"] for splice in splices if splice["dataset"] == dataset}
         _splice(loaded, dataset, images, saes, site, roles, max_samples, batch, seed)

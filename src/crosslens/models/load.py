@@ -47,11 +47,14 @@ class LoadedModel:
     """Where the parts of this family of models are."""
     device: torch.device
     """Where inputs go; with a device map other parts of the model may be elsewhere."""
+    called: str | None = None
+    """Its name, where it lies in a folder of another."""
 
     @property
     def name(self) -> str:
         """What artifacts call it: the hub id, or the last part of a folder, wherever that lies on this machine."""
-        return folder.name if (folder := Path(self.id).expanduser()).is_dir() else self.id
+        folder = Path(self.id).expanduser()
+        return self.called or (folder.name if folder.is_dir() else self.id)
 
     @property
     def n_layers(self) -> int:
@@ -73,14 +76,16 @@ def load_model(
     attention: str = "eager",
     device_map: str | dict[str, Any] | None = None,
     adapter: str | None = None,
+    name: str | None = None,
 ) -> LoadedModel:
     """Load a hub model (by id and revision) or a local folder.
 
     dtype: "float32", "bfloat16" or "float16" compute; float16 is refused for families whose residuals overflow it.
     device: "auto" is the first of cuda, mps and cpu that is there. device_map, in place of a device, spreads a model
     that is larger than one GPU: "auto" or {part: device}, as accelerate takes it. adapter: a Python file that declares
-    the model's family (see crosslens.models.adapters). A folder with a SHA256SUMS is checked
-    against it. Raises InputError for a missing model, an edited file, an unknown family and bad settings.
+    the model's family (see crosslens.models.adapters). name: what artifacts call it, where its folder has another name.
+    A folder with a SHA256SUMS is checked against it. Raises InputError for a missing model, an edited file, an unknown
+    family and bad settings.
     """
     _check_settings(id, dtype, attention)
     if adapter is not None:
@@ -130,7 +135,7 @@ def load_model(
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
     model = model.eval().requires_grad_(False)
-    loaded = LoadedModel(id, model, processor, tokenizer, parts, target)
+    loaded = LoadedModel(id, model, processor, tokenizer, parts, target, name)
     log.info(
         "loaded %s (%s, %d blocks, d_model %d) as %s on %s",
         id,

@@ -53,8 +53,18 @@ class FileDigests(Memory):
     A file that changed less than two seconds ago is not remembered: a second edit could leave the same mtime.
     """
 
+    def __init__(self, *caches: Path):
+        super().__init__(*caches)
+        self.taken: dict[str, str] = {}
+        """Absolute path to the digest that was told first: what is made of it before holds that one."""
+
     def __call__(self, path: Path) -> str:
         """sha256 of the file at `path`."""
+        found = self._digest(path)
+        self.taken.setdefault(str(path.absolute()), found)
+        return found
+
+    def _digest(self, path: Path) -> str:
         stat = path.stat()
         name, stamp = str(path.absolute()), [stat.st_size, stat.st_mtime_ns, stat.st_ino]
         entry = self.known.get(name)

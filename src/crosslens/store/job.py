@@ -10,14 +10,15 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
-from crosslens.store.digests import digest
+from crosslens.store.digests import FileDigests, digest
 from crosslens.store.lease import Lease
+from crosslens.store.seals import is_sealed, looks, seal
 from crosslens.store.store import Store, writable
 
 log = logging.getLogger(__name__)
@@ -50,39 +51,24 @@ def _peak_megabytes() -> float:
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
-def _input_object(store: Store, entry: dict[str, Any]) -> str:
-    """Name of an input's object, its links checked against its key; re-read for a while on network file systems."""
-    key, path = entry["key"], Path(entry["path"])
-    links = [path / file for file in entry["files"]] or [path]
-    for wait in (0, 1, 2, 4, 8):
-        time.sleep(wait)
-        if store.has(key):
-            expected, found = store.object(key), [link.resolve() for link in links]
-            if all(expected in (place, *place.parents) for place in found):
-                return expected.name
-    raise InputError(
-        path,
-        found=f"a link to {links[0].resolve()}",
-        expected=f"the artifact of key {key[:12]}",
-        mend="run snakemake again: it makes the links anew",
-    )
-
-
 class Job:
     """What a work rule tells its script: the recipes to make, their inputs, and where this runs.
 
     The rule's one parameter `job` is a JSON string: {"artifacts": {name: {"recipe": …, "kind": …, "suffix": ".zarr",
     "inputs": [keys of its own]}}, "inputs": [{"key": …, "path": …, "files": […], "kind": …, "wildcards": {…}}],
-    "local": {…}}; `local` holds what does not decide the result (device, place of the model). The script picks its
-    inputs by kind and wildcards. An artifact may be made from one that stands before it in the same job: the path of
-    that input is its place in the store.
+    "files": {path of a file of the user's: the digest that the keys hold}, "local": {…}}; `local` holds what does not
+    decide the result (device, place of the model). The script picks its inputs by kind and wildcards, and is given their
+    objects: a link under results/ may show another artifact by the time it is read. An artifact may be made from one
+    that stands before it in the same job.
     """
 
     def __init__(self, snakemake: Any, store: Store | None = None):
         document = json.loads(snakemake.params.job)
         self.artifacts: dict[str, dict[str, Any]] = document["artifacts"]
         self.inputs: list[dict[str, Any]] = document["inputs"]
-        self.local: dict[str, Any] = document["local"]
+        self._files: dict[str, str] = document["files"]
+        self._local: dict[str, Any] = document["local"]
+        self._objects: dict[str, Path] = {}
         self.wildcards = dict(snakemake.wildcards)
         self.threads = int(snakemake.threads)
         self.store = store or Store()
@@ -108,24 +94,82 @@ class Job:
         """The artifact's own parameters, as its key has them (of the first, where there are several)."""
         return next(iter(self.artifacts.values()))["recipe"]["params"]
 
+    @property
+    def local(self) -> dict[str, Any]:
+        """What does not decide the result; a place within an input is that in its object."""
+
+        def found(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {name: found(inner) for name, inner in value.items()}
+            for entry in self.inputs if isinstance(value, str) else ():
+                if f"{value}/".startswith(f"{entry['path']}/"):
+                    return str(self.object(entry)) + value[len(entry["path"]) :]
+            return value
+
+        return found(self._local)
+
+    def object(self, entry: dict[str, Any]) -> Path:
+        """An input's file or folder in the store, its bytes those that its name says; InputError where they are not."""
+        key = entry["key"]
+        for wait in (0, 1, 2, 4, 8):
+            if key in self._objects:
+                return self._objects[key]
+            time.sleep(wait)  # network file systems show to one host late what another has made
+            if self.store.has(key):
+                self._objects[key] = self._sound(entry)
+        raise InputError(
+            entry["path"],
+            found=f"nothing of key {key[:12]} in the store",
+            expected="the artifact",
+            mend="run snakemake again: it makes it anew",
+        )
+
+    def _sound(self, entry: dict[str, Any]) -> Path:
+        found = self.store.object(entry["key"])
+        if not is_sealed(self.store, found):
+            shown = "/".join([entry["path"], *entry["files"][:1]])
+            raise InputError(
+                entry["path"],
+                found=f"bytes that are not those of {found.name[:12]}",
+                expected="what was stored",
+                mend=f"`crosslens store forget {shown}`, then run snakemake again",
+            )
+        return found
+
+    @property
+    def files(self) -> list[str]:
+        """The user's own that the script reads."""
+        return list(self._files)
+
+    def check_files(self) -> None:
+        """Raise InputError where a file of the user's is no longer what the keys hold: nor is what was made of it."""
+        digests = FileDigests(self.store.own / "files.json")
+        for file, held in self._files.items():
+            found = digests(Path(file)) if Path(file).is_file() else None
+            if found != held:
+                raise InputError(
+                    file,
+                    found="it was changed since the run began" if found else "no file any more",
+                    expected="the content that the run began with; nothing was stored",
+                    mend="run snakemake again: it makes what the file decides now",
+                )
+        digests.save()
+
+    def by(self, kind: str, *names: str, **wildcards: str) -> dict[str, list[Path]]:
+        """The inputs of one kind with these wildcards, grouped by the values of others, joined with a slash."""
+        groups: dict[str, list[Path]] = {}
+        for entry in self._chosen(kind, wildcards):
+            groups.setdefault(_value(entry, names), []).append(self.object(entry))
+        return groups
+
     def paths(self, kind: str, **wildcards: str) -> list[Path]:
         """The inputs of one kind whose wildcards are these, in the recipe's order."""
-        return [path for paths in self.by(kind, **wildcards).values() for path in paths]
+        return [self.object(entry) for entry in self._chosen(kind, wildcards)]
 
     def path(self, kind: str, **wildcards: str) -> Path:
         """The one input of that kind with these wildcards."""
         (found,) = self.paths(kind, **wildcards)
         return found
-
-    def by(self, kind: str, *names: str, **wildcards: str) -> dict[str, list[Path]]:
-        """The inputs of one kind grouped by the values of the wildcards `names`, joined with a slash."""
-        groups: dict[str, list[Path]] = {}
-        for entry in self.inputs:
-            if entry["kind"] == kind and wildcards.items() <= entry["wildcards"].items():
-                groups.setdefault("/".join(entry["wildcards"][name] for name in names), []).append(
-                    Path(entry["path"])
-                )
-        return groups
 
     def one_by(self, kind: str, *names: str, **wildcards: str) -> dict[str, Path]:
         """As `by`, where every group is one input."""
@@ -133,12 +177,15 @@ class Job:
 
     def file_by(self, kind: str, file: str, *names: str) -> dict[str, Path]:
         """As `one_by`, that file of each input; inputs that are made without it are left out."""
-        having = {entry["path"] for entry in self.inputs if file in entry["files"]}
-        return {
-            group: folder / file
-            for group, folder in self.one_by(kind, *names).items()
-            if folder.as_posix() in having
-        }
+        having = [entry for entry in self._chosen(kind, {}) if file in entry["files"]]
+        return {_value(entry, names): self.object(entry) / file for entry in having}
+
+    def _chosen(self, kind: str, wildcards: dict[str, str]) -> list[dict[str, Any]]:
+        return [
+            entry
+            for entry in self.inputs
+            if entry["kind"] == kind and wildcards.items() <= entry["wildcards"].items()
+        ]
 
     def by_kind(self, *names: str) -> dict[str, dict[str, Path]]:
         """All inputs that are whole: kind to what `one_by` gives, by those of the wildcards `names` that it has."""
@@ -146,7 +193,7 @@ class Job:
         for entry in self.inputs:
             if "part" not in entry["wildcards"]:
                 key = "/".join(entry["wildcards"][name] for name in names if name in entry["wildcards"])
-                found.setdefault(entry["kind"], {})[key] = Path(entry["path"])
+                found.setdefault(entry["kind"], {})[key] = self.object(entry)
         return found
 
     def files_by(self, suffix: str, *names: str) -> dict[str, Path]:
@@ -154,7 +201,7 @@ class Job:
         return {
             "/".join(
                 [*(entry["wildcards"][name] for name in names if name in entry["wildcards"]), Path(file).stem]
-            ): Path(entry["path"], file)
+            ): self.object(entry) / file
             for entry in self.inputs
             for file in entry["files"]
             if file.endswith(suffix)
@@ -185,11 +232,40 @@ class Job:
         try:
             work()
         except InputError as error:
-            log.error("%s", error)
+            log.error("%s", self._shown(str(error)))
             sys.exit(1)
         except Exception:
             log.exception("the job failed")
             sys.exit(1)
+
+    def _shown(self, text: str) -> str:
+        """The text with the paths under results/ that people know."""
+        for entry in self.inputs:
+            if entry["key"] in self._objects:
+                text = text.replace(str(self._objects[entry["key"]]), entry["path"])
+        return text
+
+
+def _value(entry: dict[str, Any], names: tuple[str, ...]) -> str:
+    return "/".join(entry["wildcards"][name] for name in names)
+
+
+@contextlib.contextmanager
+def _files_kept(job: Job, leases: Iterable[Lease]) -> Iterator[None]:
+    """Files of the user's are what the keys hold before and after; from work that saw others nobody resumes."""
+    job.check_files()
+    seen = looks(job.files)
+    for lease in leases:
+        lease.begin(seen)
+    try:
+        yield
+    finally:
+        try:
+            job.check_files()
+        except InputError:
+            for lease in leases:
+                lease.clear()
+            raise
 
 
 def build(job: Job, make: Make) -> None:
@@ -199,7 +275,7 @@ def build(job: Job, make: Make) -> None:
     (early cutoff): inputs that were made anew with the same bytes remake nothing.
     """
     store = job.store
-    inputs = [{**entry, "object": _input_object(store, entry)} for entry in job.inputs]
+    inputs = [{**entry, "object": job.object(entry).name} for entry in job.inputs]
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         leases: dict[str, Lease] = {}
@@ -221,7 +297,7 @@ def build(job: Job, make: Make) -> None:
         }
         worked = time.monotonic()
         if outputs:
-            with writable(store.own):
+            with writable(store.own), _files_kept(job, leases.values()):
                 make(outputs)
         record = {
             "threads": job.threads,
@@ -243,6 +319,7 @@ def build(job: Job, make: Make) -> None:
                     f"{name}: another writer took {leases[name].folder} over while this one slept"
                 )
             target = store.commit(output)
+            seal(store, target)
             own = job.artifacts[name]["inputs"]
             record["inputs"] = [
                 {field: entry[field] for field in ("key", "path", "object")}

@@ -90,11 +90,21 @@ class Lease:
         if self.held():
             self.file.unlink()
 
-    def clear(self) -> None:
-        """Remove the folder, its lease last: a successor that came in meanwhile would lose what it writes."""
+    def begin(self, basis: str) -> None:
+        """Keep what an earlier writer left, but only if that worked on the same `basis`."""
+        note = self.folder / "basis"
+        if not note.exists() or note.read_text() != basis:
+            self._empty()
+            note.write_text(basis)
+
+    def _empty(self) -> None:
         for path in self.folder.iterdir() if self.held() else ():
             if path != self.file:
                 remove(path)
+
+    def clear(self) -> None:
+        """Remove the folder, its lease last: a successor that came in meanwhile would lose what it writes."""
+        self._empty()
         self.release()
         with contextlib.suppress(OSError):
             self.folder.rmdir()

@@ -164,6 +164,9 @@ def find_garbage(store: Store, *, grace_seconds: float = 86400.0) -> Garbage:
     for target in root.glob("objects/*/*"):
         if target.name not in kept:
             collect(target)
+    for seal in root.glob("seals/*/*"):
+        if not any((place / "objects" / seal.parent.name / seal.name).exists() for place in store.roots):
+            collect(seal)
     for writer in root.glob("partial/*/*"):
         if not (writer / "lease.json").exists() or is_stale(writer / "lease.json"):
             collect(writer)

@@ -104,6 +104,17 @@ class Model:
         """Width of the residual stream, where that is known; else 4096, to ask for enough memory."""
         return self._text_config.get("hidden_size", 4096)
 
+    @property
+    def files(self) -> list[Path]:
+        """Those of the user's that are read to load it; `identity` has their digests."""
+        adapter = self.settings["model"]["adapter"]
+        return [*([Path(adapter)] if adapter else []), *self._weights]
+
+    @property
+    def _weights(self) -> list[Path]:
+        found = self.folder.iterdir() if self.folder else ()
+        return sorted(path for path in found if MODEL_FILES.fullmatch(path.name))
+
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What decides its numbers: name, revision or digest of its files, dtype, attention."""
@@ -123,5 +134,7 @@ class Model:
                     "as sha",
                 )
             return {**identity, "revision": model["revision"]}
-        files = sorted(path for path in self.folder.iterdir() if MODEL_FILES.fullmatch(path.name))
-        return {**identity, "weights": digest([[path.name, self._digests(path)] for path in files])}
+        return {
+            **identity,
+            "weights": digest([[path.name, self._digests(path)] for path in self._weights]),
+        }

@@ -83,16 +83,16 @@ class Study:
         return [*trained, *(name for name, sources in self.pretrained.items() if site in sources)]
 
     def pretrained_identity(self, corpus: str, site: str) -> Any:
-        """What decides a pretrained SAE: its place on the hub, or the digests of its files.
-
-        Of a single file also those of the JSON files beside it, which may be its configuration.
-        """
+        """What decides a pretrained SAE: its place on the hub, or the digests of its files."""
         source = self.pretrained[corpus][site]
         if source.startswith("hf:"):
             return source
-        path = Path(source)
-        folder, found = (
-            (path.parent, {path, *path.parent.glob("*.json")}) if path.is_file() else (path, path.rglob("*"))
-        )
-        files = sorted(file for file in found if file.is_file())
+        folder = Path(source).parent if Path(source).is_file() else Path(source)
+        files = self.pretrained_files(corpus, site)
         return digest([[file.relative_to(folder).as_posix(), self.digests(file)] for file in files])
+
+    def pretrained_files(self, corpus: str, site: str) -> list[Path]:
+        """Those of a pretrained SAE that is no hub's; of a single file also the JSON beside it, maybe its configuration."""
+        path = Path(self.pretrained[corpus][site])
+        found = {path, *path.parent.glob("*.json")} if path.is_file() else path.rglob("*")
+        return sorted(file for file in found if file.is_file())

@@ -3,7 +3,15 @@
 from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Need, Work
-from crosslens.artifacts.needs import each_language, model_mb, model_of, model_place, samples_of, source_of
+from crosslens.artifacts.needs import (
+    each_language,
+    model_files,
+    model_mb,
+    model_of,
+    model_place,
+    samples_of,
+    source_of,
+)
 
 GEMMA = {"mm_tokens_per_image": 256, "image_size": 896}
 """Of Gemma 3, the largest pictures of the families: for models whose sizes are not known."""
@@ -76,6 +84,7 @@ KINDS = [
         params=block_params,
         needs=block_needs,
         reads=block_reads,
+        files_read=model_files,
         every=each_part,
         called="tokens",
         amount=passed,
@@ -88,6 +97,7 @@ KINDS = [
         params=lambda at: block_params(at) | {"site": at["site"]},
         needs=block_needs,
         reads=block_reads,
+        files_read=model_files,
         every=lambda at: [each | {"site": site} for site in at.study.sites for each in each_part(at)],
         called="{site}",
     ),

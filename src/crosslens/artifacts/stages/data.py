@@ -6,15 +6,31 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Wildcards, Work
-from crosslens.artifacts.needs import data_place, each_language, model_mb, model_of, model_place, source_of
-from crosslens.store.digests import content_digest
+from crosslens.artifacts.needs import (
+    data_place,
+    each_language,
+    model_files,
+    model_mb,
+    model_of,
+    model_place,
+    source_of,
+)
 
 
 def lexicons_of(at: At) -> dict[str, str]:
     """Language to digest of its lexicon."""
-    return {
-        language: content_digest(Path(file)) for language, file in sorted(at.settings["lexicons"].items())
-    }
+    lexicons = sorted(at.settings["lexicons"].items())
+    return {language: at.study.digests(Path(file)) for language, file in lexicons}
+
+
+def lexicon_files(at: At) -> list[Path]:
+    """Those of the study."""
+    return [Path(file) for file in at.settings["lexicons"].values()]
+
+
+def dataset_files(at: At) -> list[Path]:
+    """Captions, pictures and lexicons of the user's."""
+    return [*([] if at.study.source.kind else at.study.source.files), *lexicon_files(at)]
 
 
 def dataset_params(at: At) -> dict[str, Any]:
@@ -74,6 +90,7 @@ KINDS = [
         by="prepare_model",
         module="crosslens.models.gguf",
         params=lambda at: {"gguf": at.study.model.prepared_from},
+        files_read=lambda at: filter(None, [at.study.model.gguf]),
         every=lambda at: [{"model": at.study.model.name}] if at.study.model.must_be_prepared else [],
     ),
     Kind(
@@ -90,6 +107,7 @@ KINDS = [
         by="collect_source",
         module="crosslens.sources.write",
         params=lambda at: at.study.source.identity,
+        files_read=lambda at: at.study.source.files,
         every=made_as("collection"),
         role="source",
     ),
@@ -100,6 +118,7 @@ KINDS = [
         module="crosslens.data.dataset",
         params=lambda at: dataset_params(at) | {"language": at["language"]},
         needs=source_of,
+        files_read=dataset_files,
         every=lambda at: each_language(at) if given(at) else [],
         called="{language}",
     ),
@@ -110,6 +129,7 @@ KINDS = [
         module="crosslens.data.dataset",
         params=dataset_params,
         needs=source_of,
+        files_read=dataset_files,
         every=given,
         into=("page",),
         called="summary",
@@ -121,6 +141,7 @@ KINDS = [
         module="crosslens.generation.texts",
         params=texts_params,
         needs=model_of,
+        files_read=model_files,
         every=lambda at: each_language(at) if written(at) else [],
         role="dataset",
         called="table",
@@ -133,6 +154,7 @@ KINDS = [
         module="crosslens.generation.texts",
         params=texts_params,
         needs=model_of,
+        files_read=model_files,
         every=written,
         into=("page",),
         called="metadata",
@@ -144,6 +166,7 @@ KINDS = [
         module="crosslens.generation.texts",
         params=texts_params,
         needs=model_of,
+        files_read=model_files,
         every=written,
         into=("page",),
         role="dataset_summary",

@@ -10,6 +10,7 @@ from crosslens.artifacts.needs import (
     each_pair,
     each_site,
     languages_of,
+    model_files,
     model_mb,
     model_of,
     model_place,
@@ -18,7 +19,7 @@ from crosslens.artifacts.needs import (
     site_of,
     source_of,
 )
-from crosslens.artifacts.stages.data import generation, lexicons_of
+from crosslens.artifacts.stages.data import generation, lexicon_files, lexicons_of
 
 
 def effect_params(at: At) -> dict[str, Any]:
@@ -202,6 +203,7 @@ KINDS = [
             **at.settings["stereotype"],
         },
         needs=lambda at: [samples_of(at), *model_of(at)],
+        files_read=model_files,
         reads=source_of,
         every=lambda at: each_language(at) if captioned(at) else [],
         amount=captioning,
@@ -222,6 +224,7 @@ KINDS = [
             *(at.need("generated", language=language) for language in at.study.languages),
             *(source_of(at) if at.study.source.has_truth else []),
         ],
+        files_read=lexicon_files,
         every=lambda at: [{}] if captioned(at) else [],
         into=("page",),
     ),

@@ -99,6 +99,7 @@ KINDS = [
             "source": at.study.pretrained_identity(at["corpus"], at["site"]),
             "identity": identity(at) | {"seed": "0"},
         },
+        files_read=lambda at: at.study.pretrained_files(at["corpus"], at["site"]),
         every=lambda at: [
             {"corpus": name, "site": site}
             for name, sources in at.study.pretrained.items()

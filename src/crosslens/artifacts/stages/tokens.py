@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Need, Work
-from crosslens.artifacts.needs import model_mb, model_of, model_place, samples_of, source_of
+from crosslens.artifacts.needs import model_files, model_mb, model_of, model_place, samples_of, source_of
 
 
 def inspection_params(at: At) -> dict[str, Any]:
@@ -67,6 +67,7 @@ KINDS = [
         module="crosslens.tokens.inspect",
         params=inspection_params,
         needs=inspection_needs,
+        files_read=model_files,
         reads=lambda at: source_of(at) if at.settings["tokens"]["samples"] else [],
         every=lambda at: [{}] if at.settings["tokens"] else [],
         into=("all",),

@@ -57,6 +57,11 @@ class Source:
         """What decides the whole of it beside the artifact that it is made as."""
         return None
 
+    @property
+    def files(self) -> list[Path]:
+        """Those of the user's that it is made of; `identity` has their digests."""
+        return []
+
     def block_identity(self, first: int, last: int, language: str) -> Any:
         """What decides rows `first` to `last` (1-based, inclusive; `last` may be beyond the end), and no other row."""
         raise NotImplementedError

@@ -40,10 +40,12 @@ class Captions(Source):
         return read_rows(Path(self.settings), columns=columns, languages=self.whole["languages"])
 
     @cached_property
+    def _pictures(self) -> list[Path]:
+        return sorted(path for path in self.images.iterdir() if path.is_file()) if self.images else []
+
+    @cached_property
     def _image_digests(self) -> dict[str, str]:
-        if self.images is None:
-            return {}
-        return {path.name: self.digests(path) for path in sorted(self.images.iterdir()) if path.is_file()}
+        return {path.name: self.digests(path) for path in self._pictures}
 
     @property
     def n_rows(self) -> int:
@@ -52,6 +54,10 @@ class Captions(Source):
     @cached_property
     def identity(self) -> Any:
         return [self.digests(Path(self.settings)), sorted(self._image_digests.items())]
+
+    @property
+    def files(self) -> list[Path]:
+        return [Path(self.settings), *self._pictures]
 
     def block_identity(self, first: int, last: int, language: str) -> Any:
         images = {

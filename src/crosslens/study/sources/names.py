@@ -2,6 +2,7 @@
 
 from functools import cached_property
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
@@ -74,6 +75,12 @@ class Names(Source):
     @cached_property
     def identity(self) -> Any:
         return plan.identity(self.settings, self.digests)
+
+    @property
+    def files(self) -> list[Path]:
+        found: list[Path] = []
+        plan.identity(self.settings, lambda path: found.append(path) or "")
+        return found
 
     def block_identity(self, first: int, last: int, language: str) -> Any:
         return plan.block_identity(self.settings, first, last, self.digests)
