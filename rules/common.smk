@@ -13,7 +13,7 @@ from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
 from crosslens.store.digests import FileDigests
 from crosslens.store.fingerprint import remember_in
-from crosslens.store.maintenance import register_checkout
+from crosslens.store.checkouts import register_checkout
 from crosslens.store.store import Store
 from crosslens.study.settings import load_yaml, validate
 from crosslens.study.study import Study

@@ -1,7 +1,14 @@
-"""Writes that a power cut cannot undo or halve."""
+"""Writes that a power cut cannot undo or halve, and documents that tell damage from what was written."""
 
+import hashlib
+import json
+import logging
 import os
+import uuid
 from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
 
 
 def sync(path: Path) -> None:
@@ -13,8 +20,51 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, durably."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync(path.parent)
+
+
 def replace_durably(path: Path, temporary: Path) -> None:
     """Put the finished file `temporary` in the place of `path`, all or nothing."""
     sync(temporary)
     temporary.replace(path)
     sync(path.parent)
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Write a file of text and the folders above it, all or nothing."""
+    make_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        replace_durably(path, temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def write_sealed(path: Path, value: Any) -> None:
+    """Write a JSON-able value with its digest, all or nothing."""
+    value = json.loads(json.dumps(value))
+    write_durably(path, json.dumps({"sha256": _sha256(value), "value": value}, ensure_ascii=False) + "\n")
+
+
+def read_sealed(path: Path) -> Any:
+    """What `write_sealed` wrote; None, with a line in the log, if it is not that any more; None if there is no such file."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["sha256"] == _sha256(document["value"]):
+            return document["value"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    log.warning("%s is damaged and not used", path)
+    return None
