@@ -31,7 +31,8 @@ def _gc(args: argparse.Namespace) -> int:
         garbage.collect_garbage(found)
     verb = "would free" if args.dry_run else "freed"
     print(f"{verb} {found.bytes / 1e6:,.1f} MB in {len(found.places)} places")
-    print("\n".join(found.unreadable), file=sys.stderr)
+    for line in found.unreadable:
+        print(line, file=sys.stderr)
     return 1 if found.unreadable else 0
 
 
@@ -160,9 +161,12 @@ def _add_store(commands: argparse._SubParsersAction) -> None:
     )
     gc.set_defaults(run=_gc)
     unregister = verbs.add_parser(
-        "unregister", help="let gc take a checkout for gone, which else keeps everything while it cannot be read"
+        "unregister",
+        help="let gc take a checkout for gone, which else keeps everything while it cannot be read",
     )
-    unregister.add_argument("path", type=Path, help="its results folder, or its file in the store's checkouts/")
+    unregister.add_argument(
+        "path", type=Path, help="its results folder, or its file in the store's checkouts/"
+    )
     unregister.set_defaults(run=_unregister)
     forget = verbs.add_parser("forget", help="remove one artifact, so that `snakemake PATH` makes it anew")
     forget.add_argument("path", type=Path, help="its path under results/")

@@ -88,7 +88,9 @@ def unregister(store: Store, place: Path) -> Path:
                 checkout.entry.unlink()
             return checkout.entry
     known = ", ".join(checkout.results for checkout in registered(store.own)) or "none"
-    raise InputError(place, found="no registered checkout", expected=f"one of: {known}", mend="name one of them")
+    raise InputError(
+        place, found="no registered checkout", expected=f"one of: {known}", mend="name one of them"
+    )
 
 
 def used(checkout: Checkout, root: Path) -> set[str]:

@@ -32,10 +32,10 @@ def remove(path: Path) -> None:
 def _place() -> str | None:
     """This host and its processes' numbers: alike names, clones and containers differ. None where /proc does not tell."""
     try:
-        if os.readlink("/proc/self") != str(os.getpid()):  # the /proc of another namespace
+        if Path("/proc/self").readlink().name != str(os.getpid()):  # the /proc of another namespace
             return None
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
+        return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return None
 
@@ -159,26 +159,30 @@ def _rename(folder: Path, to: Path) -> bool:
     return True
 
 
-def claim(folder: Path) -> Lease | None:
-    """A lease on what is in `folder`, whose writer is gone; None if another was quicker. The folder gets a new name.
+def _hold(parent: Path, left: Path | None) -> Lease | None:
+    """A lease on what is `left`, or on a new folder; None if another was quicker.
 
     A kill at any point leaves the folder to the next: its name is hidden until the lease is in it.
     """
-    nonce = uuid.uuid4().hex
-    hidden, own = folder.with_name(f".{nonce}"), folder.with_name(nonce)
-    pid = os.getpid()
+    nonce, pid = uuid.uuid4().hex, os.getpid()
+    hidden, own = parent / f".{nonce}", parent / nonce
     holder = {"place": _place(), "pid": pid, "start": _process_start(pid)}
     try:
-        if folder.is_symlink() or not folder.is_dir():
-            folder.unlink(missing_ok=True)
-            hidden.mkdir()
-        elif not _rename(folder, hidden):
+        if left and not _rename(left, hidden):
             return None
+        if left and (hidden.is_symlink() or not hidden.is_dir()):
+            hidden.unlink()
+        hidden.mkdir(exist_ok=bool(left))
         (hidden / "claim").write_text(json.dumps(holder))
         (hidden / "claim").replace(hidden / "lease.json")
     except FileNotFoundError:  # it was taken from under our hands, or the folder around it was removed
         return None
     return Lease(own) if _rename(hidden, own) else None
+
+
+def claim(folder: Path) -> Lease | None:
+    """A lease on what is in `folder`, whose writer is gone, under a new name; None if another was quicker."""
+    return _hold(folder.parent, folder)
 
 
 def acquire(parent: Path) -> Lease:
@@ -194,6 +198,6 @@ def acquire(parent: Path) -> Lease:
     for folder in [*filter(is_gone, left), *abandoned(folder for folder in left if is_gone(folder) is None)]:
         if lease := claim(folder):
             return lease
-    while not (lease := claim(parent / "new")):
+    while not (lease := _hold(parent, None)):
         parent.mkdir(parents=True, exist_ok=True)
     return lease

@@ -43,7 +43,7 @@ def writable(root: Path) -> Iterator[None]:
                 root,
                 found=f"no space left while writing {error.filename or 'an artifact'}",
                 expected="room for the artifact",
-                mend="free space (`crosslens store gc --dry-run` says what no checkout uses), then start the same command: it resumes",
+                mend="free space (`crosslens store gc --dry-run` lists what no checkout uses), then run again: it resumes",
             ) from error
         if error.errno in UNWRITABLE and _concerns(error, root.absolute()):
             raise InputError(
@@ -59,7 +59,7 @@ def action_of(path: Path) -> Path:
     """The store's action link that a path under results/ shows, itself or a file inside a folder artifact."""
     for place in (path, *path.parents):
         if place.is_symlink():
-            target = Path(os.path.normpath(os.path.join(os.path.realpath(place.parent), place.readlink())))
+            target = Path(os.path.normpath(place.parent.resolve() / place.readlink()))
             for above in (target, *target.parents):
                 if above.parent.parent.name == "actions":
                     return above
