@@ -5,7 +5,10 @@ import json
 import logging
 import os
 import uuid
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,23 @@ def write_durably(path: Path, text: str) -> None:
         replace_durably(path, temporary)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def checksum(path: Path, instead: Mapping[int, bytes] = MappingProxyType({})) -> int | None:
+    """CRC-32 of a file, None where there is none: it tells damage from a kill, at a twentieth of the cost of a sha256.
+
+    instead: bytes to take in the place of those at an offset of the file's first MiB.
+    """
+    found = 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                for start, text in instead.items() if file.tell() == len(block) else ():
+                    block = block[:start] + text + block[start + len(text) :]
+                found = zlib.crc32(block, found)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    return found
 
 
 def _sha256(value: Any) -> str:
