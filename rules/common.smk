@@ -158,8 +158,8 @@ def collected(*kinds):
         if lost:
             some = ", ".join(table.kinds[kind].paths(w)[0] for kind, w in lost[:3])
             logger.warning(
-                f"{study}: {len(lost)} artifacts are in no store, and nothing that is asked for needs them ({some}"
-                f"{', …' if lost[3:] else ''}). `snakemake PATH` makes one anew."
+                f"{study}: {len(lost)} of its artifacts, lost or forgotten, are needed by nothing that is asked for: {some}"
+                f"{', …' if lost[3:] else ''}; `snakemake PATH` makes one anew"
             )
         return kept
 

@@ -1,5 +1,6 @@
 """A run that is interrupted, in whatever way and wherever, ends with the bytes of one that was not."""
 
+import errno
 import json
 import logging
 import multiprocessing
@@ -10,10 +11,13 @@ import time
 
 import pytest
 import torch
+from damage import damaged
 from sae_store import files_of, planted, sae_in, train_slowly, write_store
+from safetensors import SafetensorError
 
 from crosslens.errors import InputError
 from crosslens.sae import run, state
+from crosslens.sae.io import IDENTITY, save_sae
 from crosslens.sae.run import CHECKPOINT, Run
 from crosslens.sae.settings import ARCHITECTURES, Settings
 from crosslens.sae.state import load_checkpoint, save_checkpoint
@@ -112,22 +116,6 @@ def test_what_is_no_whole_checkpoint_is_removed_and_said(tmp_path, caplog, damag
     assert fresh.step == 0 and all(torch.equal(before[name], t) for name, t in fresh.tensors().items())
 
 
-def damaged(whole: bytes, chance: random.Random) -> bytes:
-    """Bits flipped, a block overwritten, lost or doubled, the end cut off or something behind it."""
-    at, length = chance.randrange(len(whole)), chance.choice((1, 8, 512, 4096))
-    kind = chance.choice(("bit", "bit", "header", "block", "zeros", "lost", "cut", "more"))
-    if kind == "header":
-        at, kind = chance.randrange(8 + int.from_bytes(whole[:8], "little")), "bit"
-    if kind == "bit":
-        return whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :]
-    if kind in ("block", "zeros"):
-        block = chance.randbytes(length) if kind == "block" else bytes(length)
-        return (whole[:at] + block + whole[at + length :])[: len(whole)]
-    return {"lost": whole[:at] + whole[at + length :], "cut": whole[:at], "more": whole + whole[:length]}[
-        kind
-    ]
-
-
 def test_no_damaged_checkpoint_is_taken_for_whole(tmp_path):
     """Of 400 such, 81 used to be accepted."""
     config, path = Settings(**SMALL).resolve(d_model=16, tokens=1000), tmp_path / "checkpoint"
@@ -135,12 +123,9 @@ def test_no_damaged_checkpoint_is_taken_for_whole(tmp_path):
     for batch in batches(2):
         train_step(current, batch, steps=10)
     save_checkpoint(path, current, {"run": 1})
-    whole, chance, tried = path.read_bytes(), random.Random(12), 0
-    while tried < 1000:
-        if (text := damaged(whole, chance)) == whole:
-            continue
-        tried += 1
-        path.write_bytes(text)
+    whole, chance = path.read_bytes(), random.Random(12)
+    for _ in range(1000):
+        path.write_bytes(damaged(whole, chance))
         load_checkpoint(
             path, current, {"run": 2}
         )  # of another run: refused with an error if it were taken for whole
@@ -167,6 +152,28 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.setattr(state, "save_tensors", write)
     save_checkpoint(path, current, {"run": 1})  # over the half
     assert checkpoint_step(path) == 1 and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path, monkeypatch):
+    """Of checkpoints and SAEs: so that a job tells it with its mend, and the run goes on from the last whole checkpoint."""
+    config, path = Settings(**SMALL).resolve(d_model=16, tokens=1000), tmp_path / "checkpoint"
+    current = fresh_state(config, *normalisations(batches(1)[0], 16), seed=0)
+    save_checkpoint(path, current, {"run": 1})
+
+    def full(*args, **kwargs):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("crosslens.tables.tensors.save_file", full)
+    identity = dict.fromkeys(IDENTITY, "1")
+    for save in (
+        lambda: save_checkpoint(path, current, {"run": 1}),
+        lambda: save_sae(tmp_path / "sae", current.exported(), identity=identity),
+    ):
+        with pytest.raises(OSError, match="No space left") as told:
+            save()
+        assert told.value.errno == errno.ENOSPC
+    load_checkpoint(path, current, {"run": 1})
+    assert path.exists()
 
 
 # training interrupted within the process, for every architecture

@@ -5,10 +5,12 @@ import os
 import subprocess
 
 import pytest
+import torch
 
 from crosslens.errors import InputError
 from crosslens.store.job import build
 from crosslens.store.store import Store, writable
+from crosslens.tables.tensors import save_tensors
 
 
 def write(out):
@@ -66,6 +68,14 @@ def small_disk(tmp_path):
         pytest.skip(f"cannot mount a small disk: {mounted.stderr.strip()}")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_under_safetensors(bench, small_disk):
+    """Which tells it as an error of its own."""
+    bench.store = Store(str(small_disk / "store"))
+    tensors = {"W_enc": torch.zeros(1000, 1000)}
+    with pytest.raises(InputError, match="no space left"):
+        build(bench.job("a"), lambda out: save_tensors(tensors, out["a"]))
 
 
 def test_a_full_disk(bench, small_disk):
