@@ -73,7 +73,7 @@ def _sha256(value: Any) -> str:
 def write_sealed(path: Path, value: Any) -> None:
     """Write a JSON-able value with its digest, all or nothing."""
     value = json.loads(json.dumps(value))
-    write_durably(path, json.dumps({"sha256": _sha256(value), "value": value}, ensure_ascii=False) + "\n")
+    write_durably(path, json.dumps({"sha256": _sha256(value), "value": value}) + "\n")
 
 
 def read_sealed(path: Path) -> Any:
