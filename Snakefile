@@ -99,9 +99,9 @@ rule verify:
     message:
         "every artifact's bytes against its digest"
     shell:
-        f"status=0; {sys.executable} -m crosslens.cli store verify > {{log}} 2>&1 || status=$?;"
+        f"status=0; {shlex.quote(sys.executable)} -m crosslens.cli store verify > {{log}} 2>&1 || status=$?;"
         " cat {log}; exit $status"
 
 
 onstart:
-    register_checkout(store)
+    told(lambda: register_checkout(store))

@@ -1,6 +1,7 @@
 # Every helper that the rules use. Nothing here or below may import torch: each cluster job reads this file.
 import atexit
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,24 +10,25 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])))
 
 from crosslens.artifacts.kinds import wildcards_of
+from crosslens.artifacts.missing import kept_and_lost
 from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
 from crosslens.store.digests import FileDigests
 from crosslens.store.fingerprint import remember_in
-from crosslens.store.maintenance import register_checkout
+from crosslens.store.checkouts import register_checkout
 from crosslens.store.store import Store
 from crosslens.study.settings import load_yaml, validate
 from crosslens.study.study import Study
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # Idle OpenMP threads must sleep, not spin, or two jobs on one box slow each other down severalfold.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
-LINK = (
-    f'{sys.executable} -I "{workflow.basedir}/workflow/scripts/link.py" {{params.to}} {{output}} 2> {{log}}'
-)
+_LINKER = shlex.join([sys.executable, "-I", f"{workflow.basedir}/workflow/scripts/link.py"])
+LINK = _LINKER.replace("{", "{{").replace("}", "}}") + " {params.to:q} {output:q} 2> {log:q}"
 
 
 def told(read):
@@ -46,7 +48,7 @@ def read_study(name):
 if isinstance(config.get("run"), str):
     config["run"] = [config["run"]]
 told(lambda: validate(config, Path("config/config.yaml"), load_yaml(SCHEMAS / "config.schema.yaml")))
-store, table = Store(), Table(Studies(read_study))
+store, table = told(Store), Table(Studies(read_study))
 file_digests, code_digests = FileDigests(store.own / "files.json"), remember_in(*store.roots)
 # When this process ends, whatever it was started for: dry runs read sources and files too.
 for memory in (file_digests, code_digests):
@@ -162,11 +164,23 @@ def name_log(kind):
 
 
 def collected(*kinds):
-    """Input: all artifacts of these kinds, or without any all that is summed up, in every study that `run:` names."""
-    places = [table.at({"study": study}) for study in config["run"]]
-    needs = lambda at: [need for kind in kinds for need in at.every(kind)] if kinds else at.into("all")
+    """Input: all artifacts of these kinds, or without any all that is left or summed up, in every study that `run:` names."""
+
+    def of(study):
+        if kinds:
+            at = table.at({"study": study})
+            return [need for kind in kinds for need in at.every(kind)]
+        kept, lost = kept_and_lost(table, study, store.has)
+        if lost:
+            some = ", ".join(table.kinds[kind].paths(w)[0] for kind, w in lost[:3])
+            logger.warning(
+                f"{study}: {len(lost)} of its artifacts, lost or forgotten, are needed by nothing that is asked for: {some}"
+                f"{', …' if lost[3:] else ''}; `snakemake PATH` makes one anew"
+            )
+        return kept
+
     return lambda wildcards: [
         path
-        for kind, w in told(lambda: [need for at in places for need in needs(at)])
+        for kind, w in told(lambda: [need for study in config["run"] for need in of(study)])
         for path in table.kinds[kind].paths(w)
     ]

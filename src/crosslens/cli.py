@@ -7,24 +7,37 @@ import sys
 from pathlib import Path
 
 from crosslens.errors import InputError
-from crosslens.store import maintenance
+from crosslens.store import garbage, maintenance
+from crosslens.store.checkouts import unregister
 from crosslens.store.store import Store
 
 
 def _verify(args: argparse.Namespace) -> int:
     faults = maintenance.verify(Store())
-    print("\n".join(faults) or "every object is what its name says")
+    print("\n".join(faults) or "every object is there and what its name says")
     return 1 if faults else 0
 
 
 def _gc(args: argparse.Namespace) -> int:
-    garbage = maintenance.find_garbage(Store(), grace_seconds=args.grace_hours * 3600)
-    for place in garbage.places:
+    days = args.forget_checkouts_older
+    found = garbage.find_garbage(
+        Store(),
+        grace_seconds=args.grace_hours * 3600,
+        forget_older_seconds=None if days is None else days * 86400,
+    )
+    for place in [*found.forgotten, *found.places]:
         print(place)
     if not args.dry_run:
-        maintenance.collect_garbage(garbage)
+        garbage.collect_garbage(found)
     verb = "would free" if args.dry_run else "freed"
-    print(f"{verb} {garbage.bytes / 1e6:,.1f} MB in {len(garbage.places)} places")
+    print(f"{verb} {found.bytes / 1e6:,.1f} MB in {len(found.places)} places")
+    for line in found.unreadable:
+        print(line, file=sys.stderr)
+    return 1 if found.unreadable else 0
+
+
+def _unregister(args: argparse.Namespace) -> int:
+    print(f"removed {unregister(Store(), args.path)}")
     return 0
 
 
@@ -128,7 +141,9 @@ def parser() -> argparse.ArgumentParser:
 def _add_store(commands: argparse._SubParsersAction) -> None:
     store = commands.add_parser("store", help="care for the artifact store")
     verbs = store.add_subparsers(required=True, metavar="VERB")
-    verify = verbs.add_parser("verify", help="compare every object's bytes with its digest")
+    verify = verbs.add_parser(
+        "verify", help="compare every object's bytes with its digest, and find what is gone or damaged"
+    )
     verify.set_defaults(run=_verify)
     gc = verbs.add_parser("gc", help="remove what no registered checkout links to")
     gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
@@ -138,7 +153,21 @@ def _add_store(commands: argparse._SubParsersAction) -> None:
         default=24.0,
         help="keep what is younger than this (default: %(default)s)",
     )
+    gc.add_argument(
+        "--forget-checkouts-older",
+        type=float,
+        metavar="DAYS",
+        help="take for gone what cannot be read and in which no workflow has begun for so long",
+    )
     gc.set_defaults(run=_gc)
+    unregister = verbs.add_parser(
+        "unregister",
+        help="let gc take a checkout for gone, which else keeps everything while it cannot be read",
+    )
+    unregister.add_argument(
+        "path", type=Path, help="its results folder, or its file in the store's checkouts/"
+    )
+    unregister.set_defaults(run=_unregister)
     forget = verbs.add_parser("forget", help="remove one artifact, so that `snakemake PATH` makes it anew")
     forget.add_argument("path", type=Path, help="its path under results/")
     forget.set_defaults(run=_forget)

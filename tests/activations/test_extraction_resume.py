@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,7 +190,10 @@ def stop_after(monkeypatch, world, out, appended):
             extract(**world, **out)
 
 
-@pytest.mark.parametrize("damage", ["truncate", "remove", "flip", "norms", "index", "stray"])
+@pytest.mark.parametrize(
+    "damage",
+    ["truncate", "remove", "flip", "norms", "no norms", "frame", "index", "entry", "bytes", "file", "stray"],
+)
 def test_damage_is_found_and_computed_anew(
     world, outputs, tmp_path, small_chunks, expected, monkeypatch, damage
 ):
@@ -199,7 +203,7 @@ def test_damage_is_found_and_computed_anew(
     shard = path / "values" / "c" / "1" / "0"
     data = shard.read_bytes()
     index = path.with_name(path.name + ".progress.json")
-    assert len(json.loads(index.read_text())["shards"]) >= 2
+    assert len(json.loads(index.read_text())["value"]["shards"]) >= 2
     if damage == "truncate":
         shard.write_bytes(data[: len(data) // 2])
     elif damage == "remove":
@@ -208,6 +212,18 @@ def test_damage_is_found_and_computed_anew(
         shard.write_bytes(data[:40] + bytes([data[40] ^ 1]) + data[41:])
     elif damage == "norms":
         os.truncate(path.with_name(path.name + ".norms"), 40)
+    elif damage == "no norms":
+        path.with_name(path.name + ".norms").unlink()
+    elif damage == "frame":
+        frame = path / "zarr.json"
+        frame.write_text(frame.read_text().replace('"language": "en"', '"language": "EN"'))
+    elif damage == "entry":
+        index.write_text(index.read_text().replace('"norms": ', '"norms": 1'))
+    elif damage == "bytes":
+        index.write_bytes(b"\xff" + index.read_bytes())
+    elif damage == "file":
+        shutil.rmtree(path)
+        path.write_text("no folder")
     elif damage == "index":
         index.write_text(index.read_text()[:50])
     else:

@@ -5,10 +5,12 @@ import os
 import subprocess
 
 import pytest
+import torch
 
 from crosslens.errors import InputError
 from crosslens.store.job import build
 from crosslens.store.store import Store, writable
+from crosslens.tables.tensors import save_tensors
 
 
 def write(out):
@@ -46,7 +48,7 @@ def test_no_space_while_writing(bench, code):
 
     with pytest.raises(InputError, match="no space left") as told:
         build(bench.job("a"), full)
-    assert str(bench.store.own) in str(told.value) and "gc" in told.value.mend
+    assert str(bench.store.own) in str(told.value) and "gc --dry-run" in told.value.mend
     assert not bench.store.has("k-a")
     build(bench.job("a"), write)
     assert bench.store.has("k-a")
@@ -66,6 +68,14 @@ def small_disk(tmp_path):
         pytest.skip(f"cannot mount a small disk: {mounted.stderr.strip()}")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_under_safetensors(bench, small_disk):
+    """Which tells it as an error of its own."""
+    bench.store = Store(str(small_disk / "store"))
+    tensors = {"W_enc": torch.zeros(1000, 1000)}
+    with pytest.raises(InputError, match="no space left"):
+        build(bench.job("a"), lambda out: save_tensors(tensors, out["a"]))
 
 
 def test_a_full_disk(bench, small_disk):

@@ -326,8 +326,7 @@ def test_a_failure_publishes_nothing_and_is_told_in_the_log(bench, capsys):
 def test_a_writer_that_slept_while_another_took_over_does_not_commit(bench):
     def slept(out):
         out["a"].write_text("mine")
-        lease = out["a"].parent / "lease.json"
-        lease.write_text(json.dumps({**json.loads(lease.read_text()), "nonce": "another"}))
+        out["a"].parent.rename(out["a"].parent.with_name("theirs"))
 
     with pytest.raises(RuntimeError, match="took .* over"):
         build(bench.job("a"), slept)
@@ -375,7 +374,7 @@ def test_a_killed_job_leaves_nothing_taken_for_complete_and_is_resumed(bench):
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert ended.returncode == (-signal.SIGKILL if run < 2 else 0), ended.stderr
         if run < 2:
-            assert [path.name for path in bench.store.scratch("k-a").iterdir()] == ["0"]
+            assert len(list(bench.store.scratch("k-a").iterdir())) == 1
     assert bench.store.object("k-a").read_text() == "a whole"
     assert not list(bench.store.own.glob("partial/*"))
 

@@ -1,6 +1,8 @@
 import json
 import multiprocessing
+import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,33 @@ def test_a_key_is_unknown_until_it_is_published(store, tmp_path):
     assert store.has("abc") and store.object("abc") == target.resolve()
     assert json.loads(store.action("abc").with_suffix(".json").read_text()) == {"note": "ب"}
     assert not store.action("abc").readlink().is_absolute()
+
+
+def test_a_record_is_durable_before_its_action_shows(store, tmp_path, monkeypatch):
+    """A power cut leaves an action with its record and its object, or none."""
+    done, fsync, link = [], os.fsync, Path.symlink_to
+
+    def synced(descriptor):
+        done.append(Path(f"/proc/self/fd/{descriptor}").resolve())
+        fsync(descriptor)
+
+    def linked(path, target):
+        done.append("link")
+        link(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "symlink_to", linked)
+    target = store.commit(folder(tmp_path / "made.zarr", a="1"))
+    store.publish("abc", target, {"note": 1})
+    root, at = store.own.resolve(), done.index("link")
+    # the object's file came by its new name with the folder, whose entries are synced after
+    before = {str(path.relative_to(root.parent)) for path in done[:at] if path.is_relative_to(root.parent)}
+    for parent in ("objects", "actions"):
+        assert f".store/{parent}" in before  # the entry of the folder of two digits
+    assert {f".store/objects/{target.parent.name}", ".store/actions/ab"} <= before
+    record = next(i for i, path in enumerate(done) if ".abc.json." in str(path))
+    assert record < done.index(root / "actions/ab") < at
+    assert done[at + 1 :] == [root / "actions/ab"]
 
 
 def test_the_first_to_publish_a_key_wins(store, tmp_path):

@@ -121,11 +121,29 @@ def test_activations_gone_and_saes_kept_nothing_is_extracted_again(built):
     for folder in (built.folder / "results").glob("*/activations/*/layer_*"):
         shutil.rmtree(folder)
     assert built.planned() == {}
+    assert re.search(
+        r"toy: \d+ of its artifacts, lost or forgotten, .*`snakemake PATH`", built.snakemake("-n")
+    )
     built.append("src/crosslens/gender/effects.py", "\nUNUSED = 1\n")
     shutil.rmtree(built.folder / "results/toy/sae")
     assert built.planned("all_saes") == {"sae": 1}
     work = built.work()
     assert "gender_effects" in work and not {"extract", "train_saes", "encode"} & work.keys()
+
+
+def test_lost_links_are_made_anew_by_a_plain_run(built):
+    """No matter that everything made from them is there."""
+    before, lost = (
+        built.digests(),
+        ["layers/1.json", "codes/joint/en/layer_1.zarr", "features/joint/en/layer_1"],
+    )
+    for place in lost:
+        link = built.folder / "results/toy" / place
+        shutil.rmtree(link) if not link.is_symlink() else link.unlink()
+    assert {"layer", "codes", "features"} <= built.planned().keys() and built.work() == {}
+    built.snakemake()
+    assert built.digests() == before
+    assert built.planned() == {}
 
 
 def test_one_layers_target_builds_its_own_chain_only(fresh):

@@ -135,7 +135,7 @@ def test_a_kill_in_the_middle_of_a_stage_leaves_nothing_taken_for_complete(built
     wait_for(lambda: list(built.folder.glob("waiting-*")), process)
     kill_group(process)
     built.assert_sound()
-    assert list(built.stored.glob("partial/*/0"))
+    assert list(built.stored.glob("partial/*/*"))
     built.unlock()
     assert rule in built.work(MINI_SAE)
     (built.folder / "go").touch()
@@ -232,6 +232,27 @@ def test_two_checkouts_that_write_one_store_at_once_stay_correct(built_once, sou
     assert len(list(shared.glob("checkouts/*"))) == 2
     for checkout in checkouts:
         assert checkout.planned(MINI_SAE) == {}
+
+
+def test_paths_with_spaces_and_quotes_and_links_work(source, tmp_path):
+    """The checkout's, the store's, and `results` and the store as links."""
+    checkout = Checkout.create(tmp_path / 'it\'s "here"', source, store='../a link/it\'s a "store"')
+    for link, disk in ((checkout.folder / "results", "one disk"), (tmp_path / "a link", "another disk")):
+        (tmp_path / disk).mkdir()
+        link.symlink_to(tmp_path / disk)
+    assert checkout.run(MINI_SAE)["train_saes"] == 1
+    assert (checkout.folder / MINI_SAE).is_file() and checkout.planned(MINI_SAE) == {}
+    assert checkout.crosslens("verify").returncode == 0
+    assert checkout.crosslens("gc", "--grace-hours", "0").returncode == 0
+    assert checkout.planned(MINI_SAE) == {}
+    assert checkout.crosslens("forget", MINI_SAE).returncode == 0
+    assert checkout.work(MINI_SAE) == {"train_saes": 1}
+
+
+def test_links_that_lead_nowhere_are_told_at_the_start(fresh):
+    (fresh.folder / "results").symlink_to("unmounted")
+    said = fresh.snakemake("results/mini/source", fails=True)
+    assert "a link to unmounted, which is not there" in said and "Traceback" not in said
 
 
 def test_a_store_that_cannot_be_written_is_told_with_its_mend(fresh):

@@ -1,8 +1,7 @@
-"""Disk errors told so that a user can mend them, and checksums of what is on disk."""
+"""Disk errors told so that a user can mend them."""
 
 import errno
 import os
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,15 +30,3 @@ def disk_errors(path: Path) -> Iterator[None]:
             expected="a disk that takes the activations",
             mend=_MEND[error.errno],
         ) from error
-
-
-def checksum(path: Path) -> int | None:
-    """CRC-32 of a file, None where there is none: it tells damage from a kill, at a twentieth of the cost of a sha256."""
-    found = 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                found = zlib.crc32(block, found)
-    except FileNotFoundError:
-        return None
-    return found

@@ -1,7 +1,6 @@
 """The extraction stage: every missing site of a block of samples from one forward pass."""
 
 import logging
-import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from crosslens.models.inputs import Batch, Sample, as_sample, collate, load_imag
 from crosslens.models.load import DTYPES, LoadedModel, check_sites, load_model
 from crosslens.models.sites import parse_site
 from crosslens.progress import Progress
+from crosslens.store.lease import remove
 from crosslens.tables.activations import STORED
 from crosslens.tables.documents import read_table
 from crosslens.tables.tokens import write_tokens
@@ -78,7 +78,7 @@ def extract(
     plan = make_plan(loaded, samples, images=images, roles=roles, batch_tokens=batch_tokens)
     if tokens is not None:
         with disk_errors(tokens):
-            shutil.rmtree(tokens, ignore_errors=True)
+            remove(tokens)
             write_tokens(tokens, plan.tokens, language=language)
     digest = plan.digest()
     writers = {

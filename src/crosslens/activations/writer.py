@@ -4,22 +4,19 @@ Beside the group `<out>` stand `<out>.progress.json` (which shards are whole, wi
 are on disk) and `<out>.norms` (their norms, so that these need not be read back out of a shared shard).
 """
 
-import json
 import logging
 import os
-import shutil
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crosslens.activations.disk import checksum, disk_errors
-from crosslens.errors import InputError
-from crosslens.store.durable import replace_durably, sync
+from crosslens.activations.disk import disk_errors
+from crosslens.store.durable import checksum, read_sealed, replace_durably, sync, write_sealed
+from crosslens.store.lease import remove
 from crosslens.tables.activations import create_activations
 from crosslens.tables.arrays import open_group
-from crosslens.tables.documents import read_json, write_json
 from crosslens.tables.shards import ShardWriter
 
 log = logging.getLogger(__name__)
@@ -114,25 +111,24 @@ class SiteWriter:
         self._shard, self._shard_norms = None, []
 
     def _create(self, d_model: int, dtype: str, shard_bytes: int, attributes: dict[str, Any]) -> None:
-        self.index.unlink(missing_ok=True)
-        shutil.rmtree(self.out, ignore_errors=True)
+        for left in (self.index, self.norms, self.out):
+            remove(left)
         create_activations(
             self.out, d_model=d_model, dtype=dtype, shard_bytes=shard_bytes, rows=self.rows, **attributes
         )
-        for name in ("", "values", "norm"):
-            sync(self.out / name / "zarr.json")
+        for file in self._frame():
+            sync(file)
         self.norms.write_bytes(b"")
         self._shards = []
         self._write_index()
 
     def _resume(self) -> list[dict[str, int]] | None:
         """The shards of the index, or None when there is no index of this plan."""
-        if not self.index.exists() or not self.out.is_dir():
+        found = read_sealed(self.index)
+        if found is None or not self.norms.is_file():
             return None
-        try:
-            found = read_json(self.index, "extraction_progress")
-        except (InputError, json.JSONDecodeError):
-            log.warning("%s cannot be read: starting afresh", self.index)
+        if found["frame"] != [checksum(file) for file in self._frame()]:
+            log.warning("%s is damaged: starting afresh", self.out)
             return None
         if found["identity"] != self._identity:
             log.warning("%s belongs to other work: starting afresh", self.index)
@@ -152,7 +148,7 @@ class SiteWriter:
                 self._write_index()
                 break
         whole = {self._shard_path(i) for i in range(len(self._shards))}
-        whole |= {self.out / name / "zarr.json" for name in ("", "values", "norm")}
+        whole |= set(self._frame())
         for path in self.out.rglob("*"):
             if path.is_file() and path not in whole:
                 path.unlink()
@@ -161,7 +157,10 @@ class SiteWriter:
     def _shard_path(self, shard: int) -> Path:
         return self.out / "values" / "c" / str(shard) / "0"
 
+    def _frame(self) -> list[Path]:
+        """The files that say what the group is."""
+        return [self.out / name / "zarr.json" for name in ("", "values", "norm")]
+
     def _write_index(self) -> None:
-        temporary = self.index.with_name(self.index.name + ".new")
-        write_json(temporary, "extraction_progress", {"identity": self._identity, "shards": self._shards})
-        replace_durably(self.index, temporary)
+        frame = [checksum(file) for file in self._frame()]
+        write_sealed(self.index, {"identity": self._identity, "frame": frame, "shards": self._shards})

@@ -1,6 +1,5 @@
 """Feature codes of all tokens of the declared roles, written once and read by every later analysis."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from crosslens.pooling.rows import blocks
 from crosslens.progress import Progress
 from crosslens.sae.io import check_site, check_width, load_sae, sae_digest, sae_identity
 from crosslens.sae.model import SAE
+from crosslens.store.lease import remove
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import write_codes
 from crosslens.tables.roles import ROLES
@@ -87,7 +87,7 @@ def encode(
         )
     model = open_sae(sae, stored, device)
     keep = table.has_role(roles)
-    shutil.rmtree(out, ignore_errors=True)
+    remove(out)
     progress = Progress(f"encode site {stored.attributes['site']}", int(keep.sum()), "tokens")
 
     def encoded() -> Iterator[csr_array]:

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.sae.model import NORMALISATIONS, SAE, JumpReLUSAE, ReLUSAE, TopKSAE
 from crosslens.tables.documents import SCHEMA, check_header
+from crosslens.tables.tensors import save_tensors
 
 WEIGHTS, CONFIG = "sae_weights.safetensors", "cfg.json"
 IDENTITY = ("study", "corpus", "site", "seed", "model", "revision")
@@ -129,7 +130,7 @@ def save_sae(
     state = {name: tensor.detach().float().cpu() for name, tensor in sae.state_dict().items()}
     tensors = {name: (x.T if name == "W_skip" else x).contiguous() for name, x in state.items()}
     # one metadata key only: safetensors does not fix the order of several
-    save_file(tensors, folder / WEIGHTS, metadata={"crosslens": json.dumps(header, sort_keys=True)})
+    save_tensors(tensors, folder / WEIGHTS, metadata={"crosslens": json.dumps(header, sort_keys=True)})
 
 
 def check_choice(path: Path, config: dict[str, Any], key: str, allowed: tuple, mend: str) -> Any:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from crosslens.sae.settings import Settings
 from crosslens.sae.state import load_checkpoint, save_checkpoint
 from crosslens.sae.step import fresh_state, learning_rate, train_step
 from crosslens.sae.stream import TokenStream
+from crosslens.store.lease import remove
 from crosslens.tables.documents import write_json
 
 CHECKPOINT = "sae_checkpoint.safetensors"
@@ -105,8 +105,7 @@ class Run:
         # gradients and moments are three quarters of the state
         self.state.optimizer.zero_grad(set_to_none=True)
         self.state.optimizer.state.clear()
-        if self.out.exists():
-            shutil.rmtree(self.out)
+        remove(self.out)
         save_sae(
             self.out,
             self.state.exported(),

@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
 from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.sae.architectures.base import Architecture, Normalisation
 from crosslens.sae.model import SAE
-from crosslens.store.durable import replace_durably
+from crosslens.store.durable import checksum, replace_durably
+from crosslens.store.lease import remove
+from crosslens.tables.tensors import save_tensors
 
 log = logging.getLogger(__name__)
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+UNSEALED = b"crc32:00000000"
+"""In the place of a checkpoint's own checksum when that is taken."""
 
 
 @dataclass
@@ -62,6 +65,7 @@ class TrainState:
 def save_checkpoint(path: Path, state: TrainState, run: dict[str, Any]) -> None:
     """Write `state` to `path`, whole or not at all. `run` says which run it belongs to."""
     document = {
+        "seal": UNSEALED.decode(),
         "run": run,
         "step": state.step,
         "scales": [state.reads.scale, state.writes.scale],
@@ -74,21 +78,45 @@ def save_checkpoint(path: Path, state: TrainState, run: dict[str, Any]) -> None:
     tensors["centre.writes"] = tensors["centre.writes"].clone()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    save_file(tensors, temporary, metadata={"crosslens": json.dumps(document)})
+    save_tensors(tensors, temporary, metadata={"crosslens": json.dumps(document)})
+    with temporary.open("r+b") as file:
+        file.seek(_seal_place(temporary))
+        file.write(_seal_of(temporary))
     replace_durably(path, temporary)
     log.info("checkpoint after step %d: %s", state.step, path)
 
 
 @torch.no_grad()
 def load_checkpoint(path: Path, state: TrainState, run: dict[str, Any]) -> None:
-    """Bring `state` (fresh, of the same run) to where the checkpoint at `path` was written."""
-    try:
+    """Bring `state` (fresh, of the same run) to where the checkpoint at `path` was written.
+
+    A damaged one is removed, with a line in the log: training begins anew.
+    """
+    if _is_whole(path):
         with safe_open(path, framework="pt") as file:
             _restore(path, file, state, run)
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            path, found=f"no checkpoint ({error})", expected="a checkpoint", mend="delete the file"
-        ) from error
+    else:
+        log.warning("%s is damaged and not used: training begins anew", path)
+        remove(path)
+
+
+def _seal_place(path: Path) -> int:
+    """Where the checksum's first byte is: the file begins with its metadata. -1 if there is none."""
+    with path.open("rb") as file:
+        return file.read(4096).find(UNSEALED[:6])
+
+
+def _seal_of(path: Path) -> bytes:
+    """The checksum of all bytes, its own place taken as `UNSEALED`."""
+    return b"crc32:%08x" % checksum(path, instead={_seal_place(path): UNSEALED})
+
+
+def _is_whole(path: Path) -> bool:
+    if not path.is_file() or (place := _seal_place(path)) < 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(place)
+        return file.read(len(UNSEALED)) == _seal_of(path)
 
 
 def _restore(path: Path, file: safe_open, state: TrainState, run: dict[str, Any]) -> None:

@@ -3,10 +3,11 @@
 import contextlib
 import hashlib
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
+
+from crosslens.store.durable import read_sealed, write_sealed
 
 
 def digest(value: Any) -> str:
@@ -32,18 +33,14 @@ class Memory:
         self.cache, self.changed = caches[0], False
         self.known: dict[str, Any] = {}
         for cache in reversed(caches):
-            with contextlib.suppress(OSError, ValueError):
-                self.known |= json.loads(cache.read_text())
+            self.known |= read_sealed(cache) or {}
 
     def save(self) -> None:
         """Write the file, whole or not at all, where there is anything new."""
         if not self.changed:
             return
         with contextlib.suppress(OSError):
-            self.cache.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self.cache.with_suffix(f".{os.getpid()}")
-            temporary.write_text(json.dumps(self.known))
-            temporary.replace(self.cache)
+            write_sealed(self.cache, self.known)
             self.changed = False
 
 

@@ -312,12 +312,12 @@ def build(job: Job, make: Make) -> None:
         }
         for name, output in outputs.items():
             recipe = job.artifacts[name]["recipe"]
-            if not output.exists():
-                raise RuntimeError(f"{recipe['module']} did not write {name}")
             if not leases[name].held():
                 raise RuntimeError(
                     f"{name}: another writer took {leases[name].folder} over while this one slept"
                 )
+            if not output.exists():
+                raise RuntimeError(f"{recipe['module']} did not write {name}")
             target = store.commit(output)
             seal(store, target)
             own = job.artifacts[name]["inputs"]

@@ -1,71 +1,79 @@
-"""Care for a store: verify its bytes, explain, forget and collect artifacts."""
+"""Care for single artifacts of a store: verify their bytes, explain and forget them."""
 
-import contextlib
 import json
-import os
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
-from crosslens.store.digests import content_digest, digest
-from crosslens.store.lease import is_stale, remove
-from crosslens.store.store import Store
-
-
-def action_of(path: Path) -> Path:
-    """The store's action link that a path under results/ shows, itself or a file inside a folder artifact."""
-    for place in (path, *path.parents):
-        if place.is_symlink():
-            target = Path(os.path.normpath(place.parent / place.readlink()))
-            for above in (target, *target.parents):
-                if above.parent.parent.name == "actions":
-                    return above
-    raise InputError(
-        path,
-        found="no link into the store",
-        expected="an artifact under results/",
-        mend="name a path that exists",
-    )
+from crosslens.store.digests import content_digest
+from crosslens.store.garbage import discard
+from crosslens.store.store import Store, action_of, object_name, writable
 
 
 def record_of(action: Path) -> dict[str, Any]:
-    """What is known of how an artifact was made; empty if nothing was kept."""
+    """What is known of how an artifact was made; empty if nothing was kept. Raises InputError if it is damaged."""
+    file = action.with_suffix(".json")
     try:
-        return json.loads(action.with_suffix(".json").read_text())
+        record = json.loads(file.read_text(encoding="utf-8"))
+        recipe = record["recipe"]
+        texts = [*(recipe[name] for name in ("kind", "path", "key", "own")), *recipe["shown"]]
+        if recipe["shown"] and all(isinstance(text, str) for text in [*texts, record.get("same_as", "")]):
+            return record
     except FileNotFoundError:
         return {}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass
+    raise InputError(
+        file,
+        found="a damaged record",
+        expected="JSON with a recipe",
+        mend=f"remove {file}: it decides nothing",
+    )
 
 
 def _actions(root: Path) -> Iterator[Path]:
-    return (path for path in root.glob("actions/*/*") if path.is_symlink())
-
-
-def _object_name(action: Path) -> str:
-    return action.readlink().name
+    return (path for path in sorted(root.glob("actions/*/*")) if path.is_symlink())
 
 
 def verify(store: Store) -> list[str]:
-    """One line for every object whose bytes are not what its name says, naming the artifacts that it is; [] if sound."""
-    faults = []
-    for root in store.roots:
-        shown: dict[str, dict[str, str]] = {}
-        for action in _actions(root):
-            recipe = record_of(action).get("recipe")
-            if recipe:
-                shown.setdefault(_object_name(action), {})[recipe["path"]] = recipe.get(
-                    "shown", [recipe["path"]]
-                )[0]
-        for target in sorted(root.glob("objects/*/*")):
+    """A line for all that is not as it was written; [] if sound.
+
+    That is every object whose bytes are not what its name says or that is gone while an action points at it, told with the
+    artifacts that it is, and every damaged action and record.
+    """
+    return [fault for root in store.roots for fault in _faults(root)]
+
+
+def _faults(root: Path) -> Iterator[str]:
+    shown: dict[str, dict[str, str]] = {}
+    gone: set[str] = set()
+    for action in _actions(root):
+        try:
+            name = object_name(action)
+            paths = shown.setdefault(name, {})
+            if not action.exists():
+                gone.add(name)
+            if recipe := record_of(action).get("recipe"):
+                paths[recipe["path"]] = recipe["shown"][0]
+        except InputError as error:
+            yield str(error)
+
+    def told(name: str, fault: str) -> str:
+        paths = shown.get(name) or {"no known artifact": "PATH"}
+        path = min(paths.values())
+        return f"{', '.join(sorted(paths))}: {fault}; to mend: `crosslens store forget {path}`, then `snakemake {path}`"
+
+    for name in sorted(gone):
+        yield told(name, f"object {name} is gone")
+    for target in sorted(root.glob("objects/*/*")):
+        try:
             found = content_digest(target)
+        except OSError as error:
+            yield told(target.name, f"{target} cannot be read ({error.strerror})")
+        else:
             if found != target.name.split(".")[0]:
-                paths = shown.get(target.name, {"no known artifact": "PATH"})
-                names, path = ", ".join(sorted(paths)), min(paths.values())
-                mend = f"`crosslens store forget {path}`, then `snakemake {path}`"
-                faults.append(f"{names}: {target} has digest {found[:12]}…; to mend: {mend}")
-    return faults
+                yield told(target.name, f"{target} has digest {found[:12]}…")
 
 
 def explain(path: Path) -> dict[str, Any]:
@@ -75,7 +83,7 @@ def explain(path: Path) -> dict[str, Any]:
     if "same_as" in record:
         made = action.parent.parent / record["same_as"][:2] / record["same_as"]
         record = {**record_of(made), **record}
-    return {"artifact": path.as_posix(), "key": action.name, "object": _object_name(action), **record}
+    return {"artifact": path.as_posix(), "key": action.name, "object": object_name(action), **record}
 
 
 def forget(path: Path, store: Store) -> list[Path]:
@@ -92,88 +100,11 @@ def forget(path: Path, store: Store) -> list[Path]:
             expected=f"one of {store.own}",
             mend="forget it where it was made",
         )
-    name = _object_name(action)
-    removed = [link for link in _actions(root) if _object_name(link) == name]
+    name = object_name(action)
+    removed = [link for link in _actions(root) if link.readlink().name == name]
     removed += [link.with_suffix(".json") for link in removed if link.with_suffix(".json").exists()]
     removed += [root / "objects" / name[:2] / name]
-    for place in removed:
-        remove(place)
+    with writable(store.own):
+        for place in removed:
+            discard(place, root)
     return removed
-
-
-def register_checkout(store: Store, results: Path = Path("results")) -> None:
-    """Note in every root that may be written that this checkout links to it, so that gc keeps what it uses."""
-    place = str(results.resolve())
-    for root in store.roots:
-        entry = root / "checkouts" / digest(place)[:16]
-        with contextlib.suppress(OSError):
-            if not entry.exists():
-                entry.parent.mkdir(parents=True, exist_ok=True)
-                entry.write_text(place + "\n")
-
-
-@dataclass
-class Garbage:
-    """What gc found."""
-
-    places: list[Path] = field(default_factory=list)
-    """Actions, records, objects and abandoned work that nothing reaches."""
-    bytes: int = 0
-    """Their size."""
-
-
-def _links(results: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(results):
-        folders[:] = [name for name in folders if name != ".store"]
-        for name in [*folders, *files]:
-            if (path := Path(folder) / name).is_symlink():
-                yield path
-
-
-def _size(path: Path) -> int:
-    files = [path] if path.is_symlink() or path.is_file() else path.rglob("*")
-    return sum(file.lstat().st_size for file in files if not file.is_dir())
-
-
-def find_garbage(store: Store, *, grace_seconds: float = 86400.0) -> Garbage:
-    """What no link of a registered checkout reaches, and work that its writer abandoned.
-
-    Anything younger than `grace_seconds` is kept: a running workflow publishes before it links.
-    """
-    root, now = store.own, time.time()
-    kept = set()
-    for entry in root.glob("checkouts/*"):
-        results = Path(entry.read_text().strip())
-        for link in _links(results):
-            try:
-                kept.add(_object_name(action_of(link)))
-            except (InputError, OSError):
-                continue
-    garbage = Garbage()
-
-    def collect(place: Path) -> None:
-        if now - place.lstat().st_mtime >= grace_seconds:
-            garbage.places.append(place)
-            garbage.bytes += _size(place)
-
-    for action in _actions(root):
-        if _object_name(action) not in kept:
-            collect(action)
-            if action.with_suffix(".json").exists():
-                collect(action.with_suffix(".json"))
-    for target in root.glob("objects/*/*"):
-        if target.name not in kept:
-            collect(target)
-    for seal in root.glob("seals/*/*"):
-        if not any((place / "objects" / seal.parent.name / seal.name).exists() for place in store.roots):
-            collect(seal)
-    for writer in root.glob("partial/*/*"):
-        if not (writer / "lease.json").exists() or is_stale(writer / "lease.json"):
-            collect(writer)
-    return garbage
-
-
-def collect_garbage(garbage: Garbage) -> None:
-    """Remove what find_garbage found: links before objects, so that no link ever dangles after a kill."""
-    for place in garbage.places:
-        remove(place)

@@ -5,6 +5,7 @@ import errno
 import json
 import logging
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +14,12 @@ from typing import Any
 
 from crosslens.errors import InputError
 from crosslens.store.digests import content_digest
-from crosslens.store.durable import sync
-from crosslens.store.lease import Lease, acquire, claim, remove
+from crosslens.store.durable import make_folder, sync, write_durably
+from crosslens.store.lease import Lease, acquire, claim, is_gone, remove
 
 log = logging.getLogger(__name__)
 
 DEFAULT = "results/.store"
-
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
 
@@ -43,7 +43,7 @@ def writable(root: Path) -> Iterator[None]:
                 root,
                 found=f"no space left while writing {error.filename or 'an artifact'}",
                 expected="room for the artifact",
-                mend="free space or run `crosslens store gc`, then start the same command: it resumes",
+                mend="free space (`crosslens store gc --dry-run` lists what no checkout uses), then run again: it resumes",
             ) from error
         if error.errno in UNWRITABLE and _concerns(error, root.absolute()):
             raise InputError(
@@ -55,12 +55,50 @@ def writable(root: Path) -> Iterator[None]:
         raise
 
 
+def action_of(path: Path) -> Path:
+    """The store's action link that a path under results/ shows, itself or a file inside a folder artifact."""
+    for place in (path, *path.parents):
+        if place.is_symlink():
+            target = Path(os.path.normpath(place.parent.resolve() / place.readlink()))
+            for above in (target, *target.parents):
+                if above.parent.parent.name == "actions":
+                    return above
+    raise InputError(
+        path,
+        found="no link into the store",
+        expected="an artifact under results/",
+        mend="name a path that exists",
+    )
+
+
+def object_name(action: Path) -> str:
+    """Name of the object that an action link names, there or not."""
+    name = action.readlink().name
+    if not re.fullmatch(r"[0-9a-f]{64}(\.\w+)?", name):
+        raise InputError(
+            action,
+            found=f"a link to {action.readlink()}",
+            expected="a link to an object of the store",
+            mend="remove the link: the next run makes the artifact anew",
+        )
+    return name
+
+
 class Store:
     """One or more roots: the first is written, the others are only read (CROSSLENS_STORE=own[:shared…])."""
 
     def __init__(self, roots: str | None = None):
         named = roots or os.environ.get("CROSSLENS_STORE") or DEFAULT
         self.roots = [Path(root) for root in named.split(":")]
+        for root in self.roots:
+            for place in (root, *root.parents):
+                if place.is_symlink() and not place.exists():
+                    raise InputError(
+                        root,
+                        found=f"{place} is a link to {place.readlink()}, which is not there",
+                        expected="the folder of a store",
+                        mend="mount or make that folder, or set CROSSLENS_STORE to another",
+                    )
 
     @property
     def own(self) -> Path:
@@ -93,7 +131,7 @@ class Store:
                     file.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
             name = content_digest(path) + path.suffix
             target = self.own / "objects" / name[:2] / name
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             if not target.exists():
                 try:
                     path.rename(target)
@@ -106,16 +144,17 @@ class Store:
         return target
 
     def publish(self, key: str, target: Path, record: dict[str, Any] | None = None) -> None:
-        """Point `key` at an object; the first writer wins. `record` is kept beside as `<key>.json`."""
+        """Point `key` at an object; the first writer wins. `record` is kept beside as `<key>.json`, durable before it."""
         if self.has(key):
             return
         action = self.own / "actions" / key[:2] / key
         with writable(self.own):
-            action.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # in a root that is only read
+                os.utime(target)  # young again: no gc takes it until it is linked
             if record is not None:
-                temporary = action.with_name(f".{key}.{os.getpid()}")
-                temporary.write_text(json.dumps(record, ensure_ascii=False, indent=1, default=str) + "\n")
-                temporary.replace(action.with_suffix(".json"))
+                text = json.dumps(record, ensure_ascii=False, indent=1, default=str) + "\n"
+                write_durably(action.with_suffix(".json"), text)
+            make_folder(action.parent)
             if action.is_symlink() and not action.exists():
                 action.unlink(missing_ok=True)  # its object was removed
             try:
@@ -136,7 +175,7 @@ class Store:
             lease.release()
             raise
         lease.clear()
-        for left in scratch.iterdir() if scratch.exists() else ():
+        for left in filter(is_gone, list(scratch.iterdir()) if scratch.exists() else ()):
             if abandoned := claim(left):
                 abandoned.clear()
         with contextlib.suppress(OSError):

@@ -4,12 +4,11 @@ import json
 import re
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from crosslens.errors import InputError
 from crosslens.sae.exchange.foreign import ForeignSAE, Found, text
 from crosslens.sae.io import CONFIG, build_sae, check_k, read_json_object
 from crosslens.sae.model import SAE, TopKSAE
+from crosslens.tables.tensors import save_tensors
 
 WEIGHTS = "sae.safetensors"
 
@@ -118,4 +117,6 @@ def write_sparsify(folder: Path, sae: SAE) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    save_file({name: x.detach().float().cpu().contiguous() for name, x in tensors.items()}, folder / WEIGHTS)
+    save_tensors(
+        {name: x.detach().float().cpu().contiguous() for name, x in tensors.items()}, folder / WEIGHTS
+    )

@@ -1,0 +1,101 @@
+"""Garbage collection: what no registered checkout reaches, and work that its writer abandoned."""
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crosslens.errors import InputError
+from crosslens.store.checkouts import registered, used
+from crosslens.store.lease import abandoned, remove
+from crosslens.store.store import Store, object_name, writable
+
+
+@dataclass
+class Garbage:
+    """What gc found."""
+
+    root: Path
+    grace_seconds: float
+    places: list[Path] = field(default_factory=list)
+    """Actions, records, objects and abandoned work that nothing reaches; links before objects."""
+    forgotten: list[Path] = field(default_factory=list)
+    """Registrations of checkouts that are gone for good."""
+    bytes: int = 0
+    """Their size."""
+    unreadable: list[str] = field(default_factory=list)
+    """A line for each registered checkout that cannot be read: while there is one, no artifact is garbage."""
+
+
+def _size(path: Path) -> int:
+    files = [path] if path.is_symlink() or path.is_file() else path.rglob("*")
+    return sum(file.lstat().st_size for file in files if not file.is_dir())
+
+
+def find_garbage(
+    store: Store, *, grace_seconds: float = 86400.0, forget_older_seconds: float | None = None
+) -> Garbage:
+    """What no link of a registered checkout reaches, and work that its writer abandoned.
+
+    Anything younger than `grace_seconds` is kept: a running workflow publishes before it links. A checkout that cannot be
+    read, and in which no workflow has begun for `forget_older_seconds`, is taken for gone.
+    """
+    root, now, kept = store.own, time.time(), set()
+    garbage = Garbage(root, grace_seconds)
+    for checkout in registered(root):
+        try:
+            kept |= used(checkout, root)
+        except (OSError, InputError) as error:
+            if forget_older_seconds is not None and checkout.age >= forget_older_seconds:
+                garbage.forgotten.append(checkout.entry)
+                continue
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            garbage.unreadable.append(
+                f"{checkout.results}: a registered checkout that cannot be read ({why}), so all artifacts are kept; "
+                f"to mend: bring it back, or `crosslens store unregister {checkout.results}`"
+            )
+
+    def collect(place: Path) -> None:
+        if now - place.lstat().st_mtime >= grace_seconds:
+            garbage.places.append(place)
+            garbage.bytes += _size(place)
+
+    for writer in abandoned(root.glob("partial/*/*")):
+        collect(writer)
+    if garbage.unreadable:
+        return garbage
+    for action in root.glob("actions/*/*"):
+        if action.is_symlink() and object_name(action) not in kept:
+            collect(action)
+            if action.with_suffix(".json").exists():
+                collect(action.with_suffix(".json"))
+    for target in root.glob("objects/*/*"):
+        if target.name not in kept:
+            collect(target)
+    for seal in root.glob("seals/*/*"):
+        if not any((place / "objects" / seal.parent.name / seal.name).exists() for place in store.roots):
+            collect(seal)
+    return garbage
+
+
+def collect_garbage(garbage: Garbage) -> None:
+    """Remove what find_garbage found and nobody touched since: links before objects, so that none dangles after a kill."""
+    with writable(garbage.root):
+        for entry in garbage.forgotten:
+            entry.unlink(missing_ok=True)
+        for place in garbage.places:
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - place.lstat().st_mtime >= garbage.grace_seconds:
+                    discard(place, garbage.root)
+
+
+def discard(place: Path, root: Path) -> None:
+    """Remove what lies in the store; InputError where a link leads out of it."""
+    if not place.parent.resolve().is_relative_to(root.resolve()):
+        raise InputError(
+            place,
+            found=f"a place in {place.parent.resolve()}",
+            expected=f"one in {root}",
+            mend="remove it there by hand: the store follows no link that leads out of it",
+        )
+    remove(place)
