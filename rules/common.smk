@@ -121,6 +121,7 @@ def made(kind):
         if store.has(told(lambda: table.key(kind, w))):
             needs = [need for need in table.needs(kind, w) if store.has(table.key(*need))]
             return [path for k, v in needs for path in table.kinds[k].paths(v)]
+        told(lambda: table.check(kind, w))
         # A job publishes before its mark is set: this one is what a killed run left of other work.
         if left:
             mark.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from crosslens.planning.outline import Outline, _read_config, outline
 from crosslens.planning.plan import make_plan
 from crosslens.planning.rates import Rate, Rates, load_rates
 from crosslens.planning.show import as_text
-from crosslens.planted.source import write_source
+from crosslens.planted.source import draw_source
 from crosslens.sae.training import train_saes
 from crosslens.store.digests import FileDigests
 from crosslens.study.study import Study
@@ -59,7 +59,7 @@ def study(tmp_path_factory):
 def run(study, tmp_path_factory):
     """The stages that store much, as their rules call them: language → paths; and the SAE."""
     folder = tmp_path_factory.mktemp("run")
-    write_source(folder / "source", images=60, seed=7)
+    draw_source(folder / "source", images=60, seed=7)
     settings = study.settings
     data = {language: folder / f"{language}.parquet" for language in study.languages}
     build_dataset(

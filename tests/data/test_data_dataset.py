@@ -11,7 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 from crosslens.data.agreement import cohen_kappa
 from crosslens.data.masked import masked_text, told_in_train
 from crosslens.errors import InputError
-from crosslens.planted.source import write_source
+from crosslens.planted.source import draw_source
 
 COLUMNS = [
     "sample_id",
@@ -249,7 +249,7 @@ def test_without_gender_seventy_texts_in_seven_categories_are_split_by_category_
 
 
 def test_the_planted_source(tmp_path):
-    write_source(tmp_path / "source", images=100, seed=0)
+    draw_source(tmp_path / "source", images=100, seed=0)
     lexicons = {language: LEXICONS / f"planted_{language}.yaml" for language in ("en", "ar")}
     source = tmp_path / "source"
     tables, summary = build(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from test_layer_figures import words
 
-from crosslens.figures.pareto import draw_sweep, pareto_figure, sweep_frame
+from crosslens.figures.pareto import draw_sweep_figure, pareto_figure, sweep_frame
 from crosslens.tables.documents import read_json
 
 
@@ -92,6 +92,6 @@ def test_a_dead_setting_is_drawn_on_a_linear_axis():
 
 def test_the_stage_writes_the_same_bytes_twice(drawn_study, tmp_path):
     for name in ("first", "second"):
-        draw_sweep(drawn_study.sweeps["2"]["joint"], tmp_path / name)
+        draw_sweep_figure(drawn_study.sweeps["2"]["joint"], tmp_path / name)
     first, second = ((tmp_path / name / "pareto.png").read_bytes() for name in ("first", "second"))
     assert first == second and first.startswith(b"\x89PNG")

@@ -10,7 +10,7 @@ from crosslens.figures.gender_study import stereotype_frames
 from crosslens.figures.stereotype import stereotype_figure
 from crosslens.figures.style import save
 from crosslens.gender.generate import draw_uniforms, generate_captions
-from crosslens.gender.stereotype import stereotype
+from crosslens.gender.stereotype import measure_stereotype
 from crosslens.report.sections import stereotype as section
 from crosslens.summary.stereotype import stereotype_records
 from crosslens.tables.documents import read_json, read_table
@@ -148,7 +148,7 @@ def test_no_picture_hides_its_gender(tiny_model, pictures, tmp_path):
         assert _generate(tiny_model, pictures, path, language=language, split="select").empty
     lexicons = {language: Path(f"resources/lexicons/gender_{language}.yaml") for language in generated}
     out = tmp_path / "stereotype.json"
-    stereotype(generated=generated, lexicons=lexicons, truth=None, bootstraps=50, seed=0, out=out)
+    measure_stereotype(generated=generated, lexicons=lexicons, truth=None, bootstraps=50, seed=0, out=out)
     for told in read_json(out, "stereotype")["languages"].values():
         assert (
             told["categories"] == {} and told["overall"]["images"] == 0 and told["overall"]["share"] is None

@@ -8,7 +8,7 @@ import pytest
 
 from crosslens.data.labels import load_lexicon
 from crosslens.errors import InputError
-from crosslens.gender.stereotype import count_images, stereotype
+from crosslens.gender.stereotype import count_images, measure_stereotype
 from crosslens.tables.documents import read_json, write_table
 
 WORDS = {
@@ -67,7 +67,7 @@ def truth_file(folder, bias):
 
 def run(folder, generated, lexicons, truth=None, name="out.json", **changes):
     settings = {"bootstraps": 200, "seed": 0} | changes
-    stereotype(generated=generated, lexicons=lexicons, truth=truth, out=folder / name, **settings)
+    measure_stereotype(generated=generated, lexicons=lexicons, truth=truth, out=folder / name, **settings)
     return read_json(folder / name, "stereotype")
 
 

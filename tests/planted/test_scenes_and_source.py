@@ -22,7 +22,7 @@ from crosslens.planted.scenes import (
     scene_cues,
     training_scene,
 )
-from crosslens.planted.source import COLUMNS, source_scene, write_source
+from crosslens.planted.source import COLUMNS, draw_source, source_scene
 
 
 def read_rows(folder: Path) -> list[dict[str, str]]:
@@ -31,8 +31,8 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
 
 
 def test_more_images_only_append(tmp_path: Path) -> None:
-    write_source(tmp_path / "small", images=20, seed=3)
-    write_source(tmp_path / "large", images=40, seed=3)
+    draw_source(tmp_path / "small", images=20, seed=3)
+    draw_source(tmp_path / "large", images=40, seed=3)
     small, large = ((tmp_path / name / "captions.csv").read_bytes() for name in ("small", "large"))
     assert large.startswith(small) and large.count(b"\n") == 41
     pictures = sorted((tmp_path / "small" / "images").iterdir())
@@ -42,7 +42,7 @@ def test_more_images_only_append(tmp_path: Path) -> None:
 
 
 def test_source_columns_truth_and_agreement_with_the_scene(tmp_path: Path) -> None:
-    write_source(tmp_path, images=50, seed=0)
+    draw_source(tmp_path, images=50, seed=0)
     rows = read_rows(tmp_path)
     assert tuple(rows[0]) == COLUMNS
     for index, row in enumerate(rows):
@@ -60,8 +60,8 @@ def test_source_columns_truth_and_agreement_with_the_scene(tmp_path: Path) -> No
 
 
 def test_control_source_has_the_same_pictures_and_an_even_truth(tmp_path: Path) -> None:
-    write_source(tmp_path / "main", images=30, seed=0)
-    write_source(tmp_path / "control", images=30, seed=0, control=True)
+    draw_source(tmp_path / "main", images=30, seed=0)
+    draw_source(tmp_path / "control", images=30, seed=0, control=True)
     for main, control in zip(read_rows(tmp_path / "main"), read_rows(tmp_path / "control"), strict=True):
         assert main["ground_truth_gender"] == control["ground_truth_gender"]
         name = f"{main['image_id']}.png"
@@ -91,7 +91,7 @@ def test_ambiguous_captions_follow_the_planted_bias_and_are_independent_across_l
     from PIL import Image
 
     monkeypatch.setattr("crosslens.planted.source.draw", lambda scene: Image.new("RGB", (1, 1)))
-    write_source(tmp_path, images=3000, seed=0)
+    draw_source(tmp_path, images=3000, seed=0)
     said = {("en", o): [] for o in OCCUPATIONS} | {("ar", o): [] for o in OCCUPATIONS}
     both = []
     for row in read_rows(tmp_path):
@@ -113,7 +113,7 @@ def test_ambiguous_captions_follow_the_planted_bias_and_are_independent_across_l
 @pytest.mark.parametrize(("images", "holdout"), [(0, "evaluation"), (5, "training"), (5, ""), (5, "a/b")])
 def test_source_refuses_bad_requests(tmp_path: Path, images: int, holdout: str) -> None:
     with pytest.raises(ValueError, match="images=|holdout="):
-        write_source(tmp_path, images=images, seed=0, holdout=holdout)
+        draw_source(tmp_path, images=images, seed=0, holdout=holdout)
 
 
 def test_held_out_combinations_never_occur_in_training() -> None:

@@ -14,7 +14,7 @@ from crosslens.errors import InputError
 from crosslens.sources import write
 from crosslens.sources.emoji_names import emoji_names
 from crosslens.sources.plan import DEBIAN_FONT, block_identity, identity, row_count
-from crosslens.sources.write import write_source
+from crosslens.sources.write import collect_source
 from crosslens.tables.documents import read_json, read_table
 
 pytest.importorskip("emoji", reason="needs the package emoji")
@@ -33,7 +33,7 @@ def messages(tmp_path):
 
 def test_the_same_settings_write_the_same_bytes_and_the_rows_that_were_planned(tmp_path, messages):
     for name in ("a", "b"):
-        write_source(tmp_path / name, emoji=EMOJI, messages=messages)
+        collect_source(tmp_path / name, emoji=EMOJI, messages=messages)
     for file in ("captions.csv", "source.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     assert {path.name for path in (tmp_path / "a").iterdir()} == {"captions.csv", "source.json"}
@@ -54,8 +54,8 @@ def test_the_same_settings_write_the_same_bytes_and_the_rows_that_were_planned(t
 
 def test_more_messages_append_and_change_no_block_before_them(tmp_path, messages):
     fewer = {**messages, "count": 8}
-    write_source(tmp_path / "a", emoji=EMOJI, messages=fewer)
-    write_source(tmp_path / "b", emoji=EMOJI, messages=messages)
+    collect_source(tmp_path / "a", emoji=EMOJI, messages=fewer)
+    collect_source(tmp_path / "b", emoji=EMOJI, messages=messages)
     first, second = ((tmp_path / name / "captions.csv").read_bytes() for name in "ab")
     assert second.startswith(first) and len(second) > len(first)
     n = row_count({"emoji": EMOJI, "messages": fewer})
@@ -81,7 +81,7 @@ def test_identity_has_no_path_and_changes_with_the_catalogues(tmp_path, messages
 
 
 def test_the_dataset_keeps_pairs_and_tones_in_one_split(tmp_path):
-    write_source(tmp_path / "source", emoji={**EMOJI, "skin_tones": True}, messages=None)
+    collect_source(tmp_path / "source", emoji={**EMOJI, "skin_tones": True}, messages=None)
     out = {language: tmp_path / f"{language}.parquet" for language in ("en", "ar")}
     build_dataset(
         captions=tmp_path / "source/captions.csv",
@@ -120,13 +120,13 @@ def test_the_dataset_keeps_pairs_and_tones_in_one_split(tmp_path):
 )
 def test_refusals(tmp_path, changes, said):
     with pytest.raises(InputError, match=said):
-        write_source(tmp_path / "out", **{"emoji": EMOJI, "messages": None, **changes})
+        collect_source(tmp_path / "out", **{"emoji": EMOJI, "messages": None, **changes})
     assert not (tmp_path / "out").exists()
 
 
 def test_messages_beside_pictures_are_refused(tmp_path, messages):
     with pytest.raises(InputError, match="pictures of emoji beside messages"):
-        write_source(tmp_path / "out", emoji={**EMOJI, "pictures": 64}, messages=messages)
+        collect_source(tmp_path / "out", emoji={**EMOJI, "pictures": 64}, messages=messages)
 
 
 @pytest.mark.skipif(
@@ -137,7 +137,7 @@ def test_every_row_has_its_picture_or_a_reason(tmp_path, monkeypatch):
     teacher = next(name for name in emoji_names(skin_tones=False) if name.en == "woman teacher")
     turtle = teacher._replace(emoji="👩\u200d🐢", image_id="emoji_turtle", unit="emoji_turtle")
     monkeypatch.setattr(write, "emoji_names", lambda **_: (*some, teacher, turtle))
-    write_source(tmp_path, emoji={**EMOJI, "pictures": 32}, messages=None)
+    collect_source(tmp_path, emoji={**EMOJI, "pictures": 32}, messages=None)
     rows = read_rows(tmp_path / "captions.csv", ["en", "ar"])
     lacking = {
         entry["image_id"] for entry in read_json(tmp_path / "source.json", "names_source")["without_picture"]

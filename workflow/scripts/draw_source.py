@@ -1,5 +1,5 @@
-from crosslens.planted.source import write_source
+from crosslens.planted.source import draw_source
 from crosslens.store.job import Job
 
 job = Job(snakemake)
-job.run(lambda out: write_source(out["source"], **job.params))
+job.run(lambda out: draw_source(out["source"], **job.params))

@@ -8,6 +8,7 @@ from pathlib import Path
 from crosslens.artifacts.kinds import At, Kind, Need, Wildcards, Work, wildcards_of
 from crosslens.artifacts.members import members_of
 from crosslens.artifacts.recipes import Recipes
+from crosslens.errors import InputError
 from crosslens.registry import member, names
 from crosslens.study.study import Study
 
@@ -71,6 +72,18 @@ class Table(Recipes):
                 called = kind.called.format(**need[1]) or "/".join([kind.role or kind.name, *more])
                 found[called] = need
         return found
+
+    def check(self, kind: str, wildcards: Wildcards) -> None:
+        """Raise InputError for an artifact that no job of the study makes."""
+        if (kind, wildcards) not in self.makes(self.kinds[kind].by, wildcards).values():
+            place = self.at(wildcards)
+            known = sorted({place.path(need) for need in place.every(kind)})
+            raise InputError(
+                place.path((kind, wildcards)),
+                found=f"no artifact of the study {wildcards['study']}",
+                expected=f"one of {', '.join(known[:20])}" if known else "an artifact that it has",
+                mend="correct the path, or the study's settings",
+            )
 
     def inputs(self, rule: str, wildcards: Wildcards) -> list[Need]:
         """What one job reads, for whichever of its artifacts; some may be made from others of it."""

@@ -36,7 +36,7 @@ _MARKER, _RING = 3.5, 7.0
 """Radii, in points."""
 
 
-def draw_sweep(sweep: Path, out: Path) -> None:
+def draw_sweep_figure(sweep: Path, out: Path) -> None:
     """Write pareto.png to the folder `out` from a result of kind `sweep`."""
     figure = pareto_figure(*sweep_frame(sweep))
     out.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ _METHODS = {"pearson": pearson, "spearman": spearman}
 _PERMUTATIONS = 10_000
 
 
-def stereotype(
+def measure_stereotype(
     *,
     generated: dict[str, Path],
     lexicons: dict[str, Path],

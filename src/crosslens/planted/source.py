@@ -33,7 +33,7 @@ AMBIGUOUS_IN_FIVE = (2, 4)
 """Of every five pictures of an occupation, which hide the gender."""
 
 
-def write_source(
+def draw_source(
     out: Path, *, images: int, seed: int, holdout: str = "evaluation", control: bool = False
 ) -> None:
     """Write `captions.csv`, `images/{image_id}.png` and `truth.json` into the folder `out`.

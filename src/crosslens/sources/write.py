@@ -31,7 +31,7 @@ LICENCES = {
 }
 
 
-def write_source(out: Path, *, emoji: Mapping[str, Any] | None, messages: Mapping[str, Any] | None) -> None:
+def collect_source(out: Path, *, emoji: Mapping[str, Any] | None, messages: Mapping[str, Any] | None) -> None:
     """Write `captions.csv`, `source.json` and, where wanted, `images/{image_id}.png` into the folder `out`.
 
     `emoji` and `messages` as in `crosslens.sources.plan`. Emoji come first, by image id, then the messages as drawn.
