@@ -14,13 +14,15 @@ from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted(file.stem for file in (ROOT / "config/studies").glob("*.yaml"))
-RULES = {
-    name: text
+BLOCK = r"^(?:use )?rule (\w+)(?: as (\w+) with)?:\n(.*?)(?=^\S|\Z)"
+BLOCKS = [
+    block
     for file in sorted((ROOT / "rules").glob("*.smk"))
-    for name, text in re.findall(
-        r"^rule (\w+):\n(.*?)(?=^\S|\Z)", file.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
-}
+    for block in re.findall(BLOCK, file.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+]
+RULES = {name or base: text for base, name, text in BLOCKS}
+BASES = {name: base for base, name, _ in BLOCKS if name}
+"""Rule that has another's script and resources, to that one."""
 
 
 @pytest.fixture
@@ -53,18 +55,24 @@ def test_docs_storage_lists_the_artifacts(table):
     }
 
 
-def test_a_kind_leads_to_its_rule_script_and_function_by_one_name(table):
+def test_a_kind_leads_to_its_rule_script_and_function_by_name(table):
+    """One name for rule, script and function; a script that makes several kinds binds each to its own function."""
     for kind in table.kinds.values():
-        script = (ROOT / f"workflow/scripts/{kind.by}.py").read_text(encoding="utf-8")
-        assert f"from {kind.module} import {kind.by}\n" in script, f"{kind.name}: {kind.by} of {kind.module}"
-        assert callable(getattr(importlib.import_module(kind.module), kind.by))
-        for helper in ("needed", "done", "logged", "megabytes", "job"):
-            assert f'{helper}("{kind.by}")' in RULES[kind.by] or helper == "needed"
+        rule, function = BASES.get(kind.by, kind.by), kind.function or kind.by
+        script = (ROOT / f"workflow/scripts/{rule}.py").read_text(encoding="utf-8")
+        assert f"from {kind.module} import {function}\n" in script, (
+            f"{kind.name}: {function} of {kind.module}"
+        )
+        bound = f"{kind.role or kind.name}=lambda own, out: {function}("
+        assert bound in script or function == rule, f"{rule} does not bind {kind.name} to {function}"
+        assert callable(getattr(importlib.import_module(kind.module), function))
+        for helper in ("done", "logged", "job"):
+            assert f'{helper}("{kind.by}")' in RULES[kind.by]
 
 
 def test_a_rule_says_what_it_makes(table):
     for rule, text in RULES.items():
-        if rule in table.works:
+        if rule in table.works and rule not in BASES:
             makes = re.search(r'"""(.*?)"""', text, re.DOTALL)
             assert makes, f"rule {rule} has no docstring"
             for kind in table.kinds_of(rule):
@@ -75,7 +83,7 @@ def test_a_rule_says_what_it_makes(table):
 
 def test_gpu_rules_are_those_of_the_rules_and_of_the_slurm_profile(table):
     gpu = {rule for rule, work in table.works.items() if work.gpu}
-    assert gpu == {rule for rule, text in RULES.items() if "gpu=1" in text}
+    assert gpu == {rule for rule in table.works if "gpu=1" in RULES[BASES.get(rule, rule)]}
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
     assert gpu == profile["set-resources"].keys()
     assert all(chosen["slurm_partition"] == "gpu" for chosen in profile["set-resources"].values())
