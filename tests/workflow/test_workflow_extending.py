@@ -1,0 +1,93 @@
+"""docs/extending.md, followed to the letter in a copy of the built checkout."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+import storage_page
+import yaml
+from checkouts import REPOSITORY, Checkout
+
+from crosslens.tables.documents import read_json
+
+PAGE = (REPOSITORY / "docs/extending.md").read_text(encoding="utf-8")
+BLOCK = re.compile(
+    r'^```\w+ title="(\S+)(?: \((append|above (.+?))\))?"\n(.*?)^```$', re.MULTILINE | re.DOTALL
+)
+TINY_MODEL = (
+    "import sys; from pathlib import Path; from tiny_families import TEXT_FAMILIES; {}(Path(sys.argv[1]))"
+)
+
+
+def lay(checkout: Checkout) -> None:
+    """Write every file of the page, and add what it adds to others."""
+    for file, how, line, text in BLOCK.findall(PAGE):
+        path = checkout.folder / file
+        if not how:
+            assert not path.exists(), f"{file} is there already"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        elif how == "append":
+            checkout.append(file, text)
+        else:
+            checkout.edit(file, f"\n{line}", f"\n{text}{line}")
+
+
+def python(checkout: Checkout, *args: str) -> None:
+    """Run Python with the library and the tests of the checkout."""
+    paths = ":".join(str(checkout.folder / name) for name in ("src", "tests/models"))
+    ended = subprocess.run(
+        [sys.executable, *args],
+        cwd=checkout.folder,
+        env=checkout.environment | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.fixture(scope="module")
+def extended(built_once, tmp_path_factory):
+    """A copy of the built checkout with all that the page adds, and the study `persian` with its family, source and SAE."""
+    checkout = built_once.copy(tmp_path_factory.mktemp("extending") / "checkout")
+    (checkout.folder / "docs").mkdir()
+    shutil.copy(REPOSITORY / "docs/storage.md", checkout.folder / "docs")
+    shutil.copytree(
+        REPOSITORY / "tests/models", checkout.folder / "tests/models", ignore=shutil.ignore_patterns("test_*")
+    )
+    lay(checkout)
+    return checkout
+
+
+def test_what_is_added_reruns_nothing_that_was_there(extended):
+    """Of the built study: the new analysis, its figure, and the page that takes them in."""
+    new = {"measure_participation": 1, "participation": 1, "participation_figure": 1}
+    assert extended.planned() == Counter({**new, "build_report": 1, "page": 1})
+
+
+def test_a_study_that_uses_all_of_it_runs_to_its_page(extended):
+    folder = extended.folder
+    python(extended, "-c", TINY_MODEL.format('TEXT_FAMILIES["olmo2"]'), "models/tiny")
+    settings = yaml.safe_load((folder / "config/studies/persian.yaml").read_text(encoding="utf-8"))
+    table = (folder / settings["source"]["captions"]).read_text(encoding="utf-8").splitlines()[1:]
+    for column, language in enumerate(settings["languages"], 1):
+        lines = "".join(row.split(",")[column] + "\n" for row in table)
+        (folder / "data" / f"{language}.txt").write_text(lines, encoding="utf-8")
+    sae = settings["sae"] | {"architecture": "tanh", "epochs": 2, "corpora": ["joint"]}
+    del sae["k"]
+    changed = {"model": {"id": "models/tiny"}, "source": {"lines": "data"}, "sites": ["1"], "sae": sae}
+    extended.configure("added", settings | changed)
+
+    page = "results/added/report/index.html"
+    extended.snakemake(page)
+    shown = (folder / page).read_text(encoding="utf-8")
+    assert 'id="participation"' in shown and "Persian (فارسی)" in shown
+    results = folder / "results/added"
+    found = read_json(results / "alignment/participation/layer_1.json", "participation")
+    assert found["languages"] == ["en", "fa"]
+    assert all(1 <= of["participation_ratio"] <= found["d_model"] for of in found["of"].values())
+    trained = read_json(results / "sae/joint/layer_1/seed_0/training.json", "training")
+    assert trained["settings"]["architecture"] == "tanh"
