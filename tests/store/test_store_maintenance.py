@@ -350,6 +350,16 @@ def test_what_was_published_again_since_gc_looked_stays(world):
     assert not world.store.has("k-loose") and verify(world.store) == []
 
 
+@pytest.mark.parametrize("looked", [False, True])
+def test_what_a_new_key_points_at_is_young_however_old_it_is(world, looked):
+    """By early cutoff, before or after gc looked."""
+    age(world.store)
+    found = find_garbage(world.store) if looked else None
+    world.store.publish("other", world.store.object("k-loose"))
+    collect_garbage(found or find_garbage(world.store))
+    assert world.store.object("other").read_text() == "loose"
+
+
 @pytest.mark.parametrize("care", ["forget", "gc"])
 def test_no_link_out_of_the_store_is_followed(world, tmp_path, care):
     name = "a" if care == "forget" else "loose"
