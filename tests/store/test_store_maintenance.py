@@ -253,7 +253,7 @@ def empty(results):
 
 
 @pytest.mark.parametrize(
-    "lose", [lambda path: path.rename(path.with_name("moved")), unmount, link_study, halve, empty], ids=str
+    "lose", [lambda path: path.rename(path.with_name("moved")), unmount, link_study, halve, empty]
 )
 def test_a_checkout_that_cannot_be_read_keeps_everything_and_is_named(world, other, lose):
     lose(other)
