@@ -19,7 +19,7 @@ from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = "crosslens.sae.architectures."
-FIGURES = {"draw_layer_figures", "draw_gender_layer_figures", "draw_study_figures", "draw_gender_figures"}
+FIGURES = {"draw_layer_figures", "draw_study_figures"}
 
 
 class Change:
@@ -152,16 +152,9 @@ def test_editing_sae_code_retrains_and_what_follows(change):
     change.edit("sae/sparse.py")
     work = change.work()
     assert work["train_saes"] == 1
-    assert {
-        "encode",
-        "measure_quality",
-        "measure_splice",
-        "feature_statistics",
-        "gender_effects",
-        "layer_summary",
-    } <= work.keys()
+    assert {"apply_saes", "splice_saes", "analyse_codes", "layer_summary"} <= work.keys()
     assert (
-        not {"draw_source", "build_dataset", "extract", "fit_probe_activations", "generate_captions"}
+        not {"draw_source", "build_dataset", "extract", "analyse_activations", "generate_captions"}
         & work.keys()
     )
 
@@ -171,9 +164,9 @@ def test_a_setting_reruns_its_own_stage_and_what_follows(change):
         gender={"bootstraps": 21}, features={"top_examples": 3}, stereotype={"max_new_tokens": 13}
     )
     work = change.work()
-    assert {"gender_effects", "feature_statistics", "generate_captions", "build_report"} <= work.keys()
+    assert {"analyse_codes", "generate_captions", "build_report"} <= work.keys()
     assert (
-        not {"draw_source", "build_dataset", "extract", "train_saes", "encode", "measure_splice"}
+        not {"draw_source", "build_dataset", "extract", "train_saes", "apply_saes", "splice_saes"}
         & work.keys()
     )
 
@@ -225,7 +218,7 @@ def test_every_file_whose_digest_a_key_holds_is_checked_by_the_jobs_that_read_it
         "build_dataset": {captions, *pictures, *lexicons},
         "measure_stereotype": lexicons,
         "adopt_sae": {sae / "cfg.json"},
-        **dict.fromkeys(("extract", "measure_splice", "generate_captions"), model),
+        **dict.fromkeys(("extract", "splice_saes", "generate_captions"), model),
     }
     known = {str(file.absolute()) for files in read.values() for file in files}
     assert known == table.studies["toy"].digests.taken.keys()

@@ -253,7 +253,7 @@ def empty(results):
 
 
 @pytest.mark.parametrize(
-    "lose", [lambda path: path.rename(path.with_name("moved")), unmount, link_study, halve, empty], ids=str
+    "lose", [lambda path: path.rename(path.with_name("moved")), unmount, link_study, halve, empty]
 )
 def test_a_checkout_that_cannot_be_read_keeps_everything_and_is_named(world, other, lose):
     lose(other)
@@ -348,6 +348,16 @@ def test_what_was_published_again_since_gc_looked_stays(world):
     collect_garbage(found)
     assert world.store.object("new-loose").read_text() == "loose"
     assert not world.store.has("k-loose") and verify(world.store) == []
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_what_a_new_key_points_at_is_young_however_old_it_is(world, looked):
+    """By early cutoff, before or after gc looked."""
+    age(world.store)
+    found = find_garbage(world.store) if looked else None
+    world.store.publish("other", world.store.object("k-loose"))
+    collect_garbage(found or find_garbage(world.store))
+    assert world.store.object("other").read_text() == "loose"
 
 
 @pytest.mark.parametrize("care", ["forget", "gc"])

@@ -64,6 +64,7 @@ def find_garbage(
         collect(writer)
     if garbage.unreadable:
         return garbage
+    kept |= _young(root, grace_seconds)
     for action in root.glob("actions/*/*"):
         if action.is_symlink() and object_name(action) not in kept:
             collect(action)
@@ -78,12 +79,21 @@ def find_garbage(
     return garbage
 
 
+def _young(root: Path, grace_seconds: float) -> set[str]:
+    """Names of the objects that an action points at which was made within the time of grace."""
+    links = [action for action in root.glob("actions/*/*") if action.is_symlink()]
+    return {object_name(link) for link in links if time.time() - link.lstat().st_mtime < grace_seconds}
+
+
 def collect_garbage(garbage: Garbage) -> None:
     """Remove what find_garbage found and nobody touched since: links before objects, so that none dangles after a kill."""
     with writable(garbage.root):
         for entry in garbage.forgotten:
             entry.unlink(missing_ok=True)
+        young = _young(garbage.root, garbage.grace_seconds)
         for place in garbage.places:
+            if place.name in young:
+                continue
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - place.lstat().st_mtime >= garbage.grace_seconds:
                     discard(place, garbage.root)

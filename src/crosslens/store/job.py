@@ -319,7 +319,6 @@ def build(job: Job, make: Make) -> None:
             if not output.exists():
                 raise RuntimeError(f"{recipe['module']} did not write {name}")
             target = store.commit(output)
-            seal(store, target)
             own = job.artifacts[name]["inputs"]
             record["inputs"] = [
                 {field: entry[field] for field in ("key", "path", "object")}
@@ -329,6 +328,7 @@ def build(job: Job, make: Make) -> None:
             log.info("%s: computed, %s", recipe["path"], target.name[:12])
             for key in filter(None, (recipe["key"], cutoffs[name])):
                 store.publish(key, target, {"recipe": recipe, **record})
+            seal(store, target)  # last: publishing makes it young again
     for name, artifact in job.artifacts.items():
         if cutoffs[name]:
             store.publish(cutoffs[name], store.object(artifact["recipe"]["key"]))

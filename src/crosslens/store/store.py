@@ -132,7 +132,9 @@ class Store:
             name = content_digest(path) + path.suffix
             target = self.own / "objects" / name[:2] / name
             make_folder(target.parent)
-            if not target.exists():
+            if target.exists():
+                os.utime(target)  # young again: no gc takes it before it is published
+            else:
                 try:
                     path.rename(target)
                 except OSError as error:
@@ -149,8 +151,6 @@ class Store:
             return
         action = self.own / "actions" / key[:2] / key
         with writable(self.own):
-            with contextlib.suppress(OSError):  # in a root that is only read
-                os.utime(target)  # young again: no gc takes it until it is linked
             if record is not None:
                 text = json.dumps(record, ensure_ascii=False, indent=1, default=str) + "\n"
                 write_durably(action.with_suffix(".json"), text)
