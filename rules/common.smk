@@ -125,7 +125,9 @@ def made(kind):
         # A job publishes before its mark is set: this one is what a killed run left of other work.
         if left:
             mark.unlink(missing_ok=True)
-        return str(mark)
+        # Links of what the same job made come first: one that is newer than this would be news to the next run.
+        beside = [need for need in table.needs(kind, w) if table.kinds[need[0]].by == table.kinds[kind].by]
+        return [str(mark), *(path for k, v in beside for path in table.kinds[k].paths(v))]
 
     return inputs
 

@@ -11,7 +11,7 @@ import storage_page
 import yaml
 from checkouts import REPOSITORY, Checkout
 
-from crosslens.tables.documents import read_json
+from crosslens.tables.documents import read_json, read_table
 
 PAGE = (REPOSITORY / "docs/extending.md").read_text(encoding="utf-8")
 BLOCK = re.compile(
@@ -51,12 +51,14 @@ def python(checkout: Checkout, *args: str) -> None:
 
 @pytest.fixture(scope="module")
 def extended(built_once, tmp_path_factory):
-    """A copy of the built checkout with all that the page adds, and the study `persian` with its family, source and SAE."""
+    """A copy of the built checkout with all that the page adds."""
     checkout = built_once.copy(tmp_path_factory.mktemp("extending") / "checkout")
     (checkout.folder / "docs").mkdir()
     shutil.copy(REPOSITORY / "docs/storage.md", checkout.folder / "docs")
     shutil.copytree(
-        REPOSITORY / "tests/models", checkout.folder / "tests/models", ignore=shutil.ignore_patterns("test_*")
+        REPOSITORY / "tests/models",
+        checkout.folder / "tests/models",
+        ignore=shutil.ignore_patterns("__pycache__"),
     )
     lay(checkout)
     return checkout
@@ -68,7 +70,12 @@ def test_what_is_added_reruns_nothing_that_was_there(extended):
     assert extended.planned() == Counter({**new, "build_report": 1, "page": 1})
 
 
-def test_a_study_that_uses_all_of_it_runs_to_its_page(extended):
+def test_the_tests_of_the_page_pass(extended):
+    chosen = ("tests/alignment/test_participation.py", "tests/models/test_adapters.py")
+    python(extended, "-m", "pytest", "-q", "-k", "olmo2 or participation", *chosen)
+
+
+def test_a_study_that_uses_all_of_it_runs_to_its_page(extended, monkeypatch):
     folder = extended.folder
     python(extended, "-c", TINY_MODEL.format('TEXT_FAMILIES["olmo2"]'), "models/tiny")
     settings = yaml.safe_load((folder / "config/studies/persian.yaml").read_text(encoding="utf-8"))
@@ -76,18 +83,28 @@ def test_a_study_that_uses_all_of_it_runs_to_its_page(extended):
     for column, language in enumerate(settings["languages"], 1):
         lines = "".join(row.split(",")[column] + "\n" for row in table)
         (folder / "data" / f"{language}.txt").write_text(lines, encoding="utf-8")
-    sae = settings["sae"] | {"architecture": "tanh", "epochs": 2, "corpora": ["joint"]}
-    del sae["k"]
+    sae = {"architecture": "tanh", "epochs": 2, "corpora": ["joint"]}
     changed = {"model": {"id": "models/tiny"}, "source": {"lines": "data"}, "sites": ["1"], "sae": sae}
     extended.configure("added", settings | changed)
 
     page = "results/added/report/index.html"
+    assert extended.work("results/persian/report/index.html")["build_report"] == 1
     extended.snakemake(page)
+    assert extended.planned(page) == {}
     shown = (folder / page).read_text(encoding="utf-8")
     assert 'id="participation"' in shown and "Persian (فارسی)" in shown
     results = folder / "results/added"
+    genders = read_table(results / "dataset/fa.parquet", "dataset")["gender"].value_counts()
+    assert genders.to_dict() == {"female": 12, "male": 12, "unknown": 2}
     found = read_json(results / "alignment/participation/layer_1.json", "participation")
     assert found["languages"] == ["en", "fa"]
     assert all(1 <= of["participation_ratio"] <= found["d_model"] for of in found["of"].values())
     trained = read_json(results / "sae/joint/layer_1/seed_0/training.json", "training")
     assert trained["settings"]["architecture"] == "tanh"
+    monkeypatch.setattr(storage_page, "PAGE", folder / "docs/storage.md")
+    tables = storage_page.read_page()
+    told = storage_page.Document("participation", storage_page.fields(tables, "participation"))
+    told.check(found)
+    assert told.unseen() == []
+    kinds = storage_page.columns(tables, "", "artifact")
+    assert {"lines", "participation", "participation_figure"} <= kinds.keys()
