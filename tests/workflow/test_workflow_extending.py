@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 import storage_page
 import yaml
-from checkouts import REPOSITORY, Checkout
+from checkouts import REPOSITORY, TOY, Checkout
 
 from crosslens.tables.documents import read_json, read_table
 
@@ -84,7 +84,18 @@ def test_a_study_that_uses_all_of_it_runs_to_its_page(extended, monkeypatch):
         lines = "".join(row.split(",")[column] + "\n" for row in table)
         (folder / "data" / f"{language}.txt").write_text(lines, encoding="utf-8")
     sae = {"architecture": "tanh", "epochs": 2, "corpora": ["joint"]}
-    changed = {"model": {"id": "models/tiny"}, "source": {"lines": "data"}, "sites": ["1"], "sae": sae}
+    cheap = {
+        "quality": TOY["quality"],
+        "features": TOY["features"],
+        "gender": settings["gender"] | TOY["gender"],
+    }
+    changed = {
+        "model": {"id": "models/tiny"},
+        "source": {"lines": "data"},
+        "sites": ["1"],
+        "sae": sae,
+        **cheap,
+    }
     extended.configure("added", settings | changed)
 
     page = "results/added/report/index.html"
