@@ -151,7 +151,8 @@ def test_every_script_has_its_rule():
     assert scripts - {"link"} == WORK.keys()
 
 
-def test_a_script_only_binds_a_rule_to_one_function():
+def test_a_script_only_binds_a_rule_to_its_functions():
+    """One; or one for each kind that its jobs make one by one (tests/artifacts/test_table.py holds them to the kinds)."""
     for script in sorted((ROOT / "workflow/scripts").glob("*.py")):
         if script.stem == "link":
             continue
@@ -160,7 +161,7 @@ def test_a_script_only_binds_a_rule_to_one_function():
         ours = [module for module in modules if module.startswith("crosslens.")]
         assert set(modules) - set(ours) <= {"pathlib", "json"}, script.name
         stages = [module for module in ours if not module.startswith("crosslens.store")]
-        assert len(stages) == 1, f"{script.name} calls more than one stage: {stages}"
+        assert len(stages) == 1 or ".each(" in ast.unparse(tree), f"{script.name} calls {stages}"
 
 
 def _module(file: Path) -> str:

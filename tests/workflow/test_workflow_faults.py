@@ -71,7 +71,7 @@ def test_a_mark_that_a_killed_run_left_is_no_proof_that_work_was_done(built):
     before = built.digests()
     assert built.crosslens("forget", path).returncode == 0
     assert built.run(path, "--notemp")["analyse_codes"] == 1
-    assert [file.name for file in (built.folder / "results/.jobs/features").rglob("*") if file.is_file()]
+    assert [file.name for file in (built.folder / "results/.jobs/analyse_codes").rglob("*") if file.is_file()]
     assert built.crosslens("forget", path).returncode == 0
     assert built.run(path)["analyse_codes"] == 1
     assert built.digests() == before
@@ -259,6 +259,4 @@ def test_a_store_that_cannot_be_written_is_told_with_its_mend(fresh):
     (fresh.folder / "file").write_text("")
     blocked = Checkout(fresh.folder, store=str(fresh.folder / "file/store"))
     said = blocked.snakemake("results/mini/source", fails=True)
-    log = (fresh.folder / "logs/mini/draw_source.log").read_text()
-    assert "the store cannot be written" in log and "CROSSLENS_STORE" in log and "Traceback" not in log
-    assert "draw_source" in said
+    assert "the store cannot be written" in said and "CROSSLENS_STORE" in said

@@ -91,7 +91,7 @@ def test_a_site_without_sae_is_extracted_and_summarised(answered_once):
     results = answered_once.folder / "results/answers"
     assert (results / "activations/ar/layer_2/part_0000.zarr").is_dir()
     with_sae, without = (json.loads((results / f"layers/{site}.json").read_text()) for site in ("1", "2"))
-    assert len(with_sae["saes"]) == 1 and without["saes"] == without["training"] == without["rankings"] == []
+    assert len(with_sae["saes"]) == 1 and not {"saes", "training", "rankings"} & without.keys()
     for folder in ("sae", "codes", "features", "quality", "figures"):
         found = {path.name.removesuffix(path.suffix) for path in (results / folder).rglob("layer_*")}
         assert found == {"layer_1"}, folder
@@ -105,7 +105,7 @@ def test_a_site_without_sae_is_probed_and_compared(built):
     assert work["analyse_activations"] == 1
     built.snakemake("results/toy/layers/2.json")
     summary = json.loads((built.folder / "results/toy/layers/2.json").read_text())
-    assert summary["saes"] == summary["gender"] == []
+    assert not {"saes", "gender"} & summary.keys()
     assert {(probe["corpus"], probe["language"]) for probe in summary["probes"]} == {
         ("activations", language) for language in TOY["languages"]
     }
@@ -122,7 +122,7 @@ def test_a_caption_study_without_gender_has_no_gender_jobs(built):
     assert done["analyse_codes"] == done["build_report"] == 1
     results = built.folder / "results/mini"
     summary = json.loads((results / "layers/1.json").read_text())
-    assert summary["saes"] and summary["gender"] == summary["probes"] == summary["transfer"] == []
+    assert summary["saes"] and not {"gender", "probes", "transfer"} & summary.keys()
     assert not (results / "gender").exists() and not (results / "figures/probes.png").exists()
 
 

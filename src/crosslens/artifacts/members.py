@@ -5,6 +5,7 @@ from crosslens.models.families import family_of
 
 ARCHITECTURES = "crosslens.sae.architectures"
 LANGUAGES = "crosslens.data.languages"
+RECORDS = "crosslens.summary.records"
 
 
 def members_of(at: At) -> tuple[str, ...]:
@@ -17,5 +18,6 @@ def members_of(at: At) -> tuple[str, ...]:
     return (
         f"{ARCHITECTURES}.{settings['architecture']}",
         *(f"{LANGUAGES}.{language}" for language in study.languages),
+        *(f"{RECORDS}.{kind}" for kind in at.table.recorded(at["study"])),
         *([family] if family else []),
     )

@@ -51,6 +51,14 @@ class Table(Recipes):
         """The kinds that are pictures."""
         return [kind.name for kind in self.kinds.values() if any(kind.files.values())]
 
+    def recorded(self, study: str) -> list[str]:
+        """What the layers of a study gather, by what readers call it: SAEs, and all that goes into them."""
+        return self._remember("recorded", "", {"study": study}, lambda: self._recorded(study))
+
+    def _recorded(self, study: str) -> list[str]:
+        gathered = [kind for kind, _ in self.at({"study": study}).into("layer")]
+        return ["sae", *dict.fromkeys(self.kinds[kind].role or kind for kind in gathered)]
+
     def kinds_of(self, rule: str) -> list[Kind]:
         """What its jobs make."""
         return [kind for kind in self.kinds.values() if kind.by == rule]

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT = "results/.store"
 
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
 
 
 def _concerns(error: OSError, root: Path) -> bool:
