@@ -113,6 +113,7 @@ def made(kind):
 
     def inputs(wildcards):
         w = place_of(wildcards)
+        told(lambda: table.check(kind, w))
         if workflow.is_main_process:
             key = told(lambda: table.key(kind, w))
             workflow.dag.forcefiles.update(path for path in table.kinds[kind].paths(w) if astray(path, key))
@@ -121,7 +122,6 @@ def made(kind):
         if store.has(told(lambda: table.key(kind, w))):
             needs = [need for need in table.needs(kind, w) if store.has(table.key(*need))]
             return [path for k, v in needs for path in table.kinds[k].paths(v)]
-        told(lambda: table.check(kind, w))
         # A job publishes before its mark is set: this one is what a killed run left of other work.
         if left:
             mark.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ rule apply_saes:
     threads: 1
     resources:
         mem_mb=megabytes("apply_saes"),
-        runtime=120,
+        runtime=480,
     params:
         job=job("apply_saes"),
     message:
@@ -59,7 +59,7 @@ rule analyse_codes:
     threads: 1
     resources:
         mem_mb=megabytes("analyse_codes"),
-        runtime=120,
+        runtime=480,
     params:
         job=job("analyse_codes"),
     message:

@@ -227,3 +227,11 @@ def test_every_file_whose_digest_a_key_holds_is_checked_by_the_jobs_that_read_it
 def test_another_study_is_its_own(change):
     change.settings("mini", sae={"k": 7})
     assert change.work() == {} and change.work("mini", "sae") == {"train_saes": 1}
+
+
+def test_the_language_of_a_chosen_text_is_in_the_key_of_its_inspection(change):
+    """It may be none of the study's."""
+    change.settings("mini", tokens={"texts": [{"language": "ar", "text": "كتاب"}]})
+    change.keys["mini"] = change._keys(change._table(), "mini")
+    change.edit("data/languages/ar.py")
+    assert change.work("mini") == {"inspect_tokens": 1}

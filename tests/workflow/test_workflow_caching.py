@@ -128,7 +128,7 @@ def test_activations_gone_and_saes_kept_nothing_is_extracted_again(built):
     shutil.rmtree(built.folder / "results/toy/sae")
     assert built.planned("all_saes") == {"sae": 1}
     work = built.work()
-    assert "gender_effects" in work and not {"extract", "train_saes", "encode"} & work.keys()
+    assert "analyse_codes" in work and not {"extract", "train_saes", "apply_saes"} & work.keys()
 
 
 def test_lost_links_are_made_anew_by_a_plain_run(built):

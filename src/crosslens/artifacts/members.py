@@ -15,9 +15,13 @@ def members_of(at: At) -> tuple[str, ...]:
         settings = settings | study.variants[at["variant"]]
     # A family of the user's may be built on any.
     family = None if at.settings["model"]["adapter"] else family_of(study.model.config)
+    spoken = {
+        *study.languages,
+        *(text["language"] for text in (at.settings["tokens"] or {}).get("texts", [])),
+    }
     return (
         f"{ARCHITECTURES}.{settings['architecture']}",
-        *(f"{LANGUAGES}.{language}" for language in study.languages),
+        *(f"{LANGUAGES}.{language}" for language in sorted(spoken)),
         *(f"{RECORDS}.{kind}" for kind in at.table.recorded(at["study"])),
         *([family] if family else []),
     )

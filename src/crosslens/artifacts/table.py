@@ -83,13 +83,14 @@ class Table(Recipes):
 
     def check(self, kind: str, wildcards: Wildcards) -> None:
         """Raise InputError for an artifact that no job of the study makes."""
-        if (kind, wildcards) not in self.makes(self.kinds[kind].by, wildcards).values():
-            place = self.at(wildcards)
-            known = sorted({place.path(need) for need in place.every(kind)})
+        place, study = self.at(wildcards), {"study": wildcards["study"]}
+        paths = self._remember("paths", kind, study, lambda: {*map(place.path, place.every(kind))})
+        if place.path((kind, wildcards)) not in paths:
+            known = sorted(paths)
             raise InputError(
                 place.path((kind, wildcards)),
                 found=f"no artifact of the study {wildcards['study']}",
-                expected=f"one of {', '.join(known[:20])}" if known else "an artifact that it has",
+                expected=f"one of {', '.join(known[:8])}" if known else "an artifact that it has",
                 mend="correct the path, or the study's settings",
             )
 

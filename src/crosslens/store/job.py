@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ class Job:
                 entry["path"],
                 found=f"bytes that are not those of {found.name[:12]}",
                 expected="what was stored",
-                mend=f"`crosslens store forget {shown}`, then run snakemake again",
+                mend=f"`crosslens store forget {shown}`, then `snakemake {shown}`",
             )
         return found
 
@@ -216,27 +217,40 @@ class Job:
 
     def run(self, make: Make) -> None:
         """Make what the store lacks in one call; bad input is told in one line, anything else with its traceback."""
-        self._told(lambda: build(self, make))
+        if not self._succeeds(lambda: build(self, make)):
+            sys.exit(1)
 
     def each(self, **makers: Maker) -> None:
-        """Make what the store lacks one by one, each artifact by the maker of its kind; errors are told as by `run`."""
+        """Make what the store lacks one by one, each artifact by the maker of its kind; errors are told as by `run`.
+
+        One that fails keeps none of the others from being made but those that are made from it.
+        """
 
         def one(name: str) -> None:
             own, make = self.only(name), makers[self.artifacts[name]["kind"]]
             build(own, lambda out: make(own, out[name]))
 
-        self._told(lambda: [one(name) for name in self.artifacts])
+        failed: set[str] = set()
+        for name, artifact in self.artifacts.items():
+            if failed & set(artifact["inputs"]):
+                log.error("%s: not made, since what it is made from failed", artifact["recipe"]["path"])
+            elif self._succeeds(partial(one, name)):
+                continue
+            failed.add(artifact["recipe"]["key"])
+        if failed:
+            sys.exit(1)
 
-    def _told(self, work: Callable[[], Any]) -> None:
+    def _succeeds(self, work: Callable[[], Any]) -> bool:
         """Do the work, and tell in the log what ends it."""
         try:
             work()
         except InputError as error:
             log.error("%s", self._shown(str(error)))
-            sys.exit(1)
         except Exception:
             log.exception("the job failed")
-            sys.exit(1)
+        else:
+            return True
+        return False
 
     def _shown(self, text: str) -> str:
         """The text with the paths under results/ that people know."""

@@ -14,8 +14,8 @@ from crosslens.study.settings import StudySettings
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # What transformers reads of a model folder; cards and other words do not decide numbers.
 MODEL_FILES = re.compile(
-    r".*\.(safetensors|model|jinja)|(config|generation_config|tokenizer.*|.*processor_config|special_tokens_map"
-    r"|added_tokens|vocab|chat_template|.*\.safetensors\.index)\.json|merges\.txt"
+    r".*\.(safetensors|model(\.v\d+)?|jinja|tiktoken)|(config|generation_config|tokenizer.*|.*processor_config|special_tokens_map"
+    r"|added_tokens|vocab|adapter_config|tekken|chat_template|.*\.safetensors\.index)\.json|(merges|vocab)\.txt"
 )
 ARCHITECTURES = Path("resources/architectures")
 """Sizes of models that are not on this machine, `owner--name.json`."""

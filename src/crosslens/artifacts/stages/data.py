@@ -37,6 +37,7 @@ def dataset_params(at: At) -> dict[str, Any]:
     """What the tables of all languages are made from."""
     return {
         "source": at.study.source.identity,
+        "languages": at.study.languages,
         "columns": at.settings["source"].get("columns"),
         "prompts": {language: at.settings["prompts"][language] for language in at.study.languages},
         "lexicons": lexicons_of(at),
