@@ -234,4 +234,4 @@ def test_the_language_of_a_chosen_text_is_in_the_key_of_its_inspection(change):
     change.settings("mini", tokens={"texts": [{"language": "ar", "text": "كتاب"}]})
     change.keys["mini"] = change._keys(change._table(), "mini")
     change.edit("data/languages/ar.py")
-    assert change.work("mini") == {"inspect_tokens": 1}
+    assert change.work("mini")["inspect_tokens"] == 1
