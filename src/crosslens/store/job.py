@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ Maker = Callable[["Job", Path], None]
 """Makes one artifact: what the job tells of that artifact alone, and the path to write."""
 
 
+@cache
 def _git_commit() -> str | None:
     try:
         found = subprocess.run(
