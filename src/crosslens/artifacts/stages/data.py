@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,19 @@ def written(at: At) -> list[dict[str, str]]:
     return [{}] if at.study.source.is_generation else []
 
 
+TEXTS = Kind(
+    "texts",
+    "results/{study}/texts/{language}.parquet",
+    by="generate_texts",
+    module="crosslens.generation.texts",
+    params=texts_params,
+    needs=model_of,
+    files_read=model_files,
+    every=lambda at: each_language(at) if written(at) else [],
+    role="dataset",
+    called="table",
+    amount=answered,
+)
 KINDS = [
     Kind(
         "model",
@@ -135,43 +149,26 @@ KINDS = [
         into=("page",),
         called="summary",
     ),
-    Kind(
-        "texts",
-        "results/{study}/texts/{language}.parquet",
-        by="generate_texts",
-        module="crosslens.generation.texts",
-        params=texts_params,
-        needs=model_of,
-        files_read=model_files,
-        every=lambda at: each_language(at) if written(at) else [],
-        role="dataset",
-        called="table",
-        amount=answered,
-    ),
-    Kind(
-        "texts_metadata",
-        "results/{study}/texts/metadata.json",
-        by="generate_texts",
-        module="crosslens.generation.texts",
-        params=texts_params,
-        needs=model_of,
-        files_read=model_files,
+    TEXTS,
+    replace(
+        TEXTS,
+        name="texts_metadata",
+        path="results/{study}/texts/metadata.json",
         every=written,
         into=("page",),
+        role="",
         called="metadata",
+        amount=Kind.amount,
     ),
-    Kind(
-        "texts_summary",
-        "results/{study}/texts/summary.json",
-        by="generate_texts",
-        module="crosslens.generation.texts",
-        params=texts_params,
-        needs=model_of,
-        files_read=model_files,
+    replace(
+        TEXTS,
+        name="texts_summary",
+        path="results/{study}/texts/summary.json",
         every=written,
         into=("page",),
         role="dataset_summary",
         called="summary",
+        amount=Kind.amount,
     ),
 ]
 WORK = [

@@ -1,5 +1,6 @@
 """What the SAEs are worth and what their features do, on tokens they were not trained on; a sweep of their settings."""
 
+from dataclasses import replace
 from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Need, Work
@@ -120,6 +121,32 @@ def splice_mb(at: At, threads: int) -> int:
     return model_mb(at) + 2000 + saes * 8 * features_of(at) * at.study.model.d_model // 2**20
 
 
+QUALITY = Kind(
+    "quality",
+    "results/{study}/quality/{corpus}/{language}/layer_{site}.json",
+    by="apply_saes",
+    function="measure_quality",
+    module="crosslens.features.quality",
+    params=quality_params,
+    needs=quality_needs,
+    every=each_pair,
+    into=("layer",),
+    amount=measuring,
+)
+SPLICED = Kind(
+    "spliced",
+    "results/{study}/quality/{corpus}/{language}/spliced/layer_{site}.json",
+    by="splice_saes",
+    function="splice_saes",
+    module="crosslens.features.splice",
+    params=splice_params,
+    needs=splice_needs,
+    files_read=model_files,
+    reads=source_of,
+    every=each_pair,
+    into=("layer",),
+    amount=splicing,
+)
 KINDS = [
     Kind(
         "codes",
@@ -132,56 +159,26 @@ KINDS = [
         every=each_pair,
         amount=encoding,
     ),
-    Kind(
-        "quality",
-        "results/{study}/quality/{corpus}/{language}/layer_{site}.json",
-        by="apply_saes",
-        function="measure_quality",
-        module="crosslens.features.quality",
-        params=quality_params,
-        needs=quality_needs,
-        every=each_pair,
-        into=("layer",),
-        amount=measuring,
-    ),
-    Kind(
-        "swept_quality",
-        "results/{study}/sweep/{corpus}/layer_{site}/{variant}/quality_{language}.json",
+    QUALITY,
+    # Of an SAE of the sweep: made as that of the study's own, elsewhere.
+    replace(
+        QUALITY,
+        name="swept_quality",
+        path="results/{study}/sweep/{corpus}/layer_{site}/{variant}/quality_{language}.json",
         by="apply_swept_sae",
-        function="measure_quality",
-        module="crosslens.features.quality",
-        params=quality_params,
-        needs=quality_needs,
         every=each_swept_pair,
+        into=(),
         role="quality",
-        amount=measuring,
     ),
-    Kind(
-        "spliced",
-        "results/{study}/quality/{corpus}/{language}/spliced/layer_{site}.json",
-        by="splice_saes",
-        module="crosslens.features.splice",
-        params=splice_params,
-        needs=splice_needs,
-        files_read=model_files,
-        reads=source_of,
-        every=each_pair,
-        into=("layer",),
-        amount=splicing,
-    ),
-    Kind(
-        "swept_spliced",
-        "results/{study}/sweep/{corpus}/layer_{site}/{variant}/spliced_{language}.json",
+    SPLICED,
+    replace(
+        SPLICED,
+        name="swept_spliced",
+        path="results/{study}/sweep/{corpus}/layer_{site}/{variant}/spliced_{language}.json",
         by="splice_swept_saes",
-        function="splice_saes",
-        module="crosslens.features.splice",
-        params=splice_params,
-        needs=splice_needs,
-        files_read=model_files,
-        reads=source_of,
         every=each_swept_pair,
+        into=(),
         role="spliced",
-        amount=splicing,
     ),
     Kind(
         "sweep",
