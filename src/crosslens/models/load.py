@@ -22,6 +22,7 @@ from transformers import (
 from crosslens.devices import choose_device
 from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, adapter_for, declare, known_adapter
+from crosslens.models.parts import check_parts
 from crosslens.models.sites import Site, parse_site
 from crosslens.models.unreadable import unreadable
 
@@ -121,6 +122,7 @@ def load_model(
     except (OSError, ValueError, SafetensorError, StrictDataclassError) as error:
         raise unreadable(id, revision, local, error) from error
     parts = family(model, processor, tokenizer)
+    check_parts(parts)
     _check_whole(id, parts, info)
     _check_tokenizer(id, tokenizer)
     if device_map is None:
