@@ -340,6 +340,45 @@ def test_memory_of_an_extraction_holds_the_pictures_that_are_read_ahead(monkeypa
     assert declared.megabytes("extract", text, threads=8) == declared.megabytes("extract", text)
 
 
+def own_captions(folder, captions, **settings):
+    """A study of these English captions, in the embedded model: its declarations, and itself."""
+    rows = "".join(f"{number},{caption}\n" for number, caption in enumerate(captions))
+    (folder / "captions.csv").write_text(f"image_id,en_caption\n{rows}", encoding="utf-8")
+    own = {
+        "languages": ["en"],
+        "source": {"captions": str(folder / "captions.csv")},
+        "prompts": {"en": ""},
+        "gender": None,
+        "lexicons": {},
+    }
+    (folder / "own.yaml").write_text(yaml.safe_dump(STUDY | own | settings), encoding="utf-8")
+    read = Study("own", folder, SCHEMA, FileDigests(folder / "files.json"))
+    return table(folder), read
+
+
+def test_memory_of_an_extraction_is_bounded_by_the_rows_that_there_are(tmp_path, monkeypatch):
+    """Twelve captions of 40 letters: batches of 16 times as many tokens ask for no more."""
+    monkeypatch.chdir(ROOT)
+    memory = []
+    for batch_tokens in (16384, 262_144):
+        stored = {"part_rows": 2000, "batch_tokens": batch_tokens}
+        declared, _ = own_captions(tmp_path, ["a" * 40] * 12, activations=stored)
+        place = {"study": "own", "language": "en", "part": "0000"}
+        memory.append(declared.megabytes("extract", place) - 1500)
+    weights = 2 * (ROOT / "resources/planted/model.safetensors").stat().st_size / 2**20
+    d_model, heads, length, sites = 128, 4, 40 + 128, 2
+    values = 4 * 4 * 12 * length * d_model * sites
+    scores = 3 * 4 * heads * 12 * length**2
+    assert memory[0] == memory[1] == pytest.approx(weights + (values + scores) / 2**20, abs=2)
+
+
+def test_a_text_that_is_too_long_is_told_by_the_plan(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    _, own = own_captions(tmp_path, ["a short one", "word " * 10_000, "another"])
+    with pytest.raises(InputError, match=r"sample 1#0: found [\d,]+ tokens.*at most 512 tokens in each"):
+        make_plan(own, load_rates())
+
+
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [("google--gemma-3-4b-it", 4_300_079_472), ("google--gemma-3-1b-it", 999_885_952)],

@@ -18,8 +18,9 @@ from crosslens.activations.writer import SiteWriter
 from crosslens.errors import InputError
 from crosslens.generation.continuation import encode_samples
 from crosslens.memory import memory_kept
+from crosslens.models.composition import MOST_TOKENS, check_composition
 from crosslens.models.hooks import capture
-from crosslens.models.inputs import Batch, Sample, as_sample, collate, load_images
+from crosslens.models.inputs import Batch, Encoded, Sample, as_sample, collate, load_images
 from crosslens.models.load import DTYPES, LoadedModel, check_sites, load_model
 from crosslens.models.sites import parse_site
 from crosslens.progress import Progress
@@ -61,7 +62,7 @@ def extract(
     stored shard before compression; one shard per site is held in memory. roles: of the tokens that are stored.
 
     A killed run resumes from what stands beside each output and ends with the same bytes. Raises InputError for bad
-    rows, samples, images, sites or models, for NaN or infinite activations, and for a disk that cannot take them.
+    rows, samples, images, sites, adapters or models, for NaN or infinite activations, and for a disk that cannot take them.
     """
     if dtype not in STORED:
         raise InputError(
@@ -76,6 +77,9 @@ def extract(
     loaded = load_model(**model)
     parsed = {str(site): site for site in check_sites(loaded, sites)}
     plan = make_plan(loaded, samples, images=images, roles=roles, batch_tokens=batch_tokens)
+    if parsed:
+        shortest = _few_tokens(loaded, samples[plan.batches[0].samples[0]], images)
+        check_composition(loaded, shortest, 1 + max(site.layer for site in parsed.values()))
     if tokens is not None:
         with disk_errors(tokens):
             remove(tokens)
@@ -102,6 +106,14 @@ def extract(
     run_batches(loaded, samples, plan, writers, images=images, dtype=dtype, language=language)
     for writer in writers.values():
         writer.finish()
+
+
+def _few_tokens(loaded: LoadedModel, sample: Sample, images: Path | None) -> Batch:
+    """A sample with its picture, or the first MOST_TOKENS tokens of one without."""
+    (encoded,) = encode_samples(loaded, [sample], images=images)
+    if not sample.image:
+        encoded = Encoded(*(column[:MOST_TOKENS] for column in encoded))
+    return collate(loaded, [encoded], load_images(loaded, [sample], images))
 
 
 def read_samples(dataset: Path, rows: tuple[int, int]) -> list[Sample]:

@@ -17,6 +17,7 @@ from crosslens.generation.continuation import encode_samples
 from crosslens.memory import memory_kept
 from crosslens.models.hooks import capture, edit
 from crosslens.models.inputs import Batch, as_sample, collate, load_images
+from crosslens.models.lengths import check_lengths
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.progress import Progress
 from crosslens.sae.io import check_site, check_width, load_sae, sae_digest
@@ -155,6 +156,7 @@ def batches(
         rows = ordered.iloc[start : start + size]
         samples = [as_sample(row) for row in rows.to_dict("records")]
         encoded = encode_samples(loaded, samples, images=images)
+        check_lengths(loaded, [sample.sample_id for sample in samples], [len(sample) for sample in encoded])
         yield rows, collate(loaded, encoded, load_images(loaded, samples, images))
 
 

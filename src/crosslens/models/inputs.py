@@ -15,6 +15,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from crosslens.errors import InputError
+from crosslens.models.lengths import check_lengths
 from crosslens.models.load import LoadedModel
 from crosslens.tables.roles import BOS, CAPTION, IMAGE, PROMPT, ROLES, SPECIAL
 
@@ -116,10 +117,12 @@ def build_inputs(
     that ends it; without `with_caption` the text stops where the model's answer begins. Without a template a text-only
     model sees the prompt, a newline and the caption, or the prompt alone. samples: rows with `sample_id`, `caption`,
     `prompt`, `image` (relative to `images`, or empty) and optionally `image_sha256`. Raises InputError for missing or
-    changed images, for images given to a model that cannot see or place them, and for special tokens in texts.
+    changed images, for images given to a model that cannot see or place them, for special tokens in texts, and for
+    samples that are too long.
     """
     rows = [as_sample(sample) for sample in samples]
     encoded = encode(loaded, rows, with_caption=with_caption, images=images)
+    check_lengths(loaded, [row.sample_id for row in rows], [len(row) for row in encoded])
     return collate(loaded, encoded, load_images(loaded, rows, images), padding_side=padding_side)
 
 
@@ -232,13 +235,6 @@ def _label(
             mend="give the sample a text",
         )
     token_id = np.array(ids, dtype=np.int32)
-    if (longest := loaded.adapter.max_tokens) is not None and len(token_id) > longest:
-        raise InputError(
-            f"sample {sample.sample_id}",
-            found=f"{len(token_id)} tokens",
-            expected=f"at most {longest}, the positions of {loaded.id}",
-            mend="shorten its texts, or choose a model with a longer context",
-        )
     head, prompt_end, caption_start, caption_end, _ = np.cumsum([len(part) for part in text])
     special = special_ids[token_id]
     whole = "".join(text)

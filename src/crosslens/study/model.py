@@ -105,6 +105,11 @@ class Model:
         return self._text_config.get("hidden_size", 4096)
 
     @property
+    def heads(self) -> int:
+        """Of attention in a block, where that is known; else 32."""
+        return self._text_config.get("num_attention_heads", 32)
+
+    @property
     def files(self) -> list[Path]:
         """Those of the user's that are read to load it; `identity` has their digests."""
         adapter = self.settings["model"]["adapter"]

@@ -67,6 +67,10 @@ class Study:
         """What decides the samples of one part in one language, and nothing of any other part."""
         return self.source.block_identity(*self.part_rows(part), language)
 
+    def extent(self, part: str, language: str) -> tuple[float, int | None]:
+        """How many rows a part has, at most, and tokens a prompt with its text, as far as the source knows."""
+        return self.source.extent(*self.part_rows(part), language)
+
     @property
     def training(self) -> dict[str, Any]:
         """How its SAEs are trained: the settings of crosslens.sae.settings, not which SAEs there are."""

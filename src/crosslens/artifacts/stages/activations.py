@@ -1,5 +1,6 @@
 """One forward pass per language and part writes the token table and every layer that the store lacks."""
 
+import math
 from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Need, Work
@@ -15,6 +16,9 @@ from crosslens.artifacts.needs import (
 
 GEMMA = {"mm_tokens_per_image": 256, "image_size": 896}
 """Of Gemma 3, the largest pictures of the families: for models whose sizes are not known."""
+
+FRAME = 128
+"""Tokens that a chat template puts around a prompt and its answer, at most."""
 
 
 def block_params(at: At) -> dict[str, Any]:
@@ -57,22 +61,37 @@ def passed(at: At, reading: Any) -> Amount:
 
 
 def extraction_mb(at: At, threads: int) -> int:
-    """The model, the values of batches that wait to be written and of the one in the model, and pictures that wait."""
-    values = 4 * at.settings["activations"]["batch_tokens"] * at.study.model.d_model * len(at.study.sites)
-    # One batch for each reader, one in the model and one that was read in time.
-    return model_mb(at) + 1500 + 4 * values // 2**20 + (threads + 2) * _batch_of_pictures_mb(at)
+    """The model, the values of batches that wait to be written and of the one in the model, and pictures that wait.
+
+    A part with fewer rows than a batch takes is no larger than its rows.
+    """
+    model, batch_tokens = at.study.model, at.settings["activations"]["batch_tokens"]
+    rows, longest = at.study.extent(at["part"], at["language"]) if "part" in at else (math.inf, None)
+    padded, scores = batch_tokens, 0
+    seen = model.config.get("mm_tokens_per_image") if at.study.source.has_pictures else 0
+    if longest is not None and seen is not None:
+        longest = min(batch_tokens, longest + FRAME + seen)
+        padded = min(batch_tokens, rows * longest)
+        # Of all pairs of tokens, as they are, as float32 behind the softmax, and cast again.
+        scores = 3 * 4 * model.heads * padded * longest
+    values = 4 * padded * model.d_model * len(at.study.sites)
+    in_batch = max(1, batch_tokens // (seen or GEMMA["mm_tokens_per_image"]))
+    pictures = _pictures_mb(at, rows, (threads + 2) * in_batch)
+    return model_mb(at) + 1500 + (4 * values + scores) // 2**20 + pictures
 
 
-def _batch_of_pictures_mb(at: At) -> int:
-    """Pictures of one batch: as read, as float32, and in the dtype of the model; none where the study has none."""
+def _pictures_mb(at: At, rows: int, read: int) -> int:
+    """Pictures as read, as float32, and in the dtype of the model; none where the study has none.
+
+    read: how many are read ahead, in the model and behind it, if there are as many: a batch for each reader, one in the
+    model and one that was read in time.
+    """
     if not at.study.source.has_pictures:
         return 0
     config = at.study.model.config
     side = config.get("vision_config", {}).get("image_size", GEMMA["image_size"])
-    tokens = config.get("mm_tokens_per_image", GEMMA["mm_tokens_per_image"])
     values, as_read = 3 * side**2, 3 * side**2 if at.study.source.drawn_pixels else 16 << 20
-    count = max(1, at.settings["activations"]["batch_tokens"] // tokens)
-    return -(-count * (as_read + 8 * values) // 2**20)
+    return -(-min(rows, read) * (as_read + 8 * values) // 2**20)
 
 
 KINDS = [

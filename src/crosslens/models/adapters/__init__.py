@@ -21,16 +21,19 @@ Text-only models need three places::
 `attn_gate` and `mlp_gate` give the factor where a block multiplies what it adds; `logit_scale` and `logit_softcap` say
 what the model does to its logits. A vision-language model starts from `VisionAdapter` and has its `language_model`,
 `vision_tower` and `projector`, and what its images add to the text (`image_text`) and to the inputs (`image_inputs`,
-`token_inputs`). Whether the places are right is what `resid_pre + attn_out + mlp_out = resid_post` shows.
+`token_inputs`). Names that an adapter has for itself begin with an underscore. Whether the places are right is what
+`resid_pre + attn_out + mlp_out = resid_post` shows: every extraction proves it first (crosslens.models.composition).
 """
 
 import runpy
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from crosslens.errors import InputError
 from crosslens.models.adapters.base import Adapter, VisionAdapter
 from crosslens.models.families import model_types
+from crosslens.models.parts import check_declared
 from crosslens.registry import member
 
 __all__ = ["Adapter", "VisionAdapter", "adapter_for", "declare", "known_adapter", "register"]
@@ -40,9 +43,10 @@ _REGISTERED: dict[str, type[Adapter]] = {}
 
 
 def register(*model_types: str) -> Callable[[type[Adapter]], type[Adapter]]:
-    """Class decorator: use this adapter for models of these `model_type`s."""
+    """Class decorator: use this adapter for models of these `model_type`s; InputError where it does not say what it must."""
 
     def add(adapter: type[Adapter]) -> type[Adapter]:
+        check_declared(adapter, Adapter, VisionAdapter)
         _REGISTERED.update(dict.fromkeys(model_types, adapter))
         return adapter
 
@@ -50,7 +54,7 @@ def register(*model_types: str) -> Callable[[type[Adapter]], type[Adapter]]:
 
 
 def declare(file: Path) -> None:
-    """Run a Python file of the user's that registers adapters; InputError when it is not there or registers none."""
+    """Run a Python file of the user's that registers adapters; InputError when it is not there, fails, or registers none."""
     if not file.is_file():
         raise InputError(
             file,
@@ -59,7 +63,19 @@ def declare(file: Path) -> None:
             mend="correct model.adapter",
         )
     before = _users()
-    runpy.run_path(str(file))
+    try:
+        runpy.run_path(str(file))
+    except InputError as error:
+        raise InputError(
+            f"{file}: {error.where}", found=error.found, expected=error.expected, mend=error.mend
+        ) from error
+    except Exception as error:
+        raise InputError(
+            f"{file}, {_line(file, error)}",
+            found=f"{type(error).__name__}: {error}",
+            expected="a Python file that runs",
+            mend="correct it; `python` with its path shows the whole error",
+        ) from error
     if _users() == before:
         raise InputError(
             file,
@@ -67,6 +83,13 @@ def declare(file: Path) -> None:
             expected="a subclass of Adapter under @register(model_type)",
             mend="see crosslens.models.adapters for an example",
         )
+
+
+def _line(file: Path, error: Exception) -> str:
+    """Where in the file it failed."""
+    own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    found = error.lineno if isinstance(error, SyntaxError) else own[-1] if own else None
+    return f"line {found}"
 
 
 def known_adapter(model_type: str) -> type[Adapter] | None:

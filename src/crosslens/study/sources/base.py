@@ -66,6 +66,13 @@ class Source:
         """What decides rows `first` to `last` (1-based, inclusive; `last` may be beyond the end), and no other row."""
         raise NotImplementedError
 
+    def extent(self, first: int, last: int, language: str) -> tuple[float, int | None]:
+        """Of rows `first` to `last`: how many there are at most, and the bytes of the longest prompt with its text.
+
+        A tokenizer makes no more tokens than bytes. None: nobody has looked.
+        """
+        return min(last, self.n_rows) - first + 1, None
+
     def texts(self, language: str) -> Texts | None:
         """Its rows in a language; None where what they are made from is not there yet."""
         raise NotImplementedError

@@ -66,6 +66,13 @@ class Captions(Source):
         block = self.rows[first - 1 : last]
         return digest([[row.image_id, row.captions[language], images.get(row.image_id)] for row in block])
 
+    def extent(self, first: int, last: int, language: str) -> tuple[float, int | None]:
+        if not Path(self.settings).is_file():
+            return last - first + 1, None
+        prompt = len(self.whole["prompts"].get(language, "").encode())
+        block = self.rows[first - 1 : last]
+        return len(block), prompt + max((len(row.captions[language].encode()) for row in block), default=0)
+
     def texts(self, language: str) -> Texts | None:
         if not Path(self.settings).is_file():
             return None

@@ -25,6 +25,10 @@ class Prompts(Source):
     def block_identity(self, first: int, last: int, language: str) -> Any:
         return [first, min(last, self.n_rows)]
 
+    def extent(self, first: int, last: int, language: str) -> tuple[float, int | None]:
+        longest = max(len(prompt.encode()) for prompt in self.settings)
+        return min(last, self.n_rows) - first + 1, longest + self.whole["generation"]["max_new_tokens"]
+
     def texts(self, language: str) -> Texts:
         rows = [
             Text(f"{prompt}#{number}", "", prompt, "", prompt, "unknown")
