@@ -2,7 +2,7 @@
 
 A family's file is found by the `model_type`s that it registers, and no other is imported. One that is not here is
 declared by a class, in a file that `model.adapter` of the study names (in a notebook: in a cell before `load_model`).
-Text-only models need three places::
+It may import modules that lie beside it: they are part of the keys as it is. Text-only models need three places::
 
     from crosslens.models.adapters import Adapter, register
 
@@ -24,13 +24,13 @@ what the model does to its logits. A vision-language model starts from `VisionAd
 `token_inputs`). Whether the places are right is what `resid_pre + attn_out + mlp_out = resid_post` shows.
 """
 
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 
 from crosslens.errors import InputError
 from crosslens.models.adapters.base import Adapter, VisionAdapter
 from crosslens.models.families import model_types
+from crosslens.models.user_code import run_file
 from crosslens.registry import member
 
 __all__ = ["Adapter", "VisionAdapter", "adapter_for", "declare", "known_adapter", "register"]
@@ -59,7 +59,7 @@ def declare(file: Path) -> None:
             mend="correct model.adapter",
         )
     before = _users()
-    runpy.run_path(str(file))
+    run_file(file)
     if _users() == before:
         raise InputError(
             file,
