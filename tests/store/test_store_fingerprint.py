@@ -57,7 +57,7 @@ def forget():
 
 def fresh(src, module="crosslens.high.stage", *members):
     forget()
-    return closure(module, members, src)
+    return closure(module, members, src=src)
 
 
 def edited(src, name, old, new):

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
+from crosslens.data.picture_files import SUFFIXES, find_image
 from crosslens.errors import InputError
 from crosslens.progress import Progress
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 class ImageFile(NamedTuple):
@@ -29,14 +28,6 @@ class Quarantined(NamedTuple):
 
     image_id: str
     reason: str
-
-
-def find_image(images: Path, image_id: str) -> str | None:
-    """The path, relative to `images`, of `image_id` as written, else with .jpg, .jpeg, .png or .webp; None if none is there."""
-    for suffix in ("", *SUFFIXES):
-        if (images / (image_id + suffix)).is_file():
-            return image_id + suffix
-    return None
 
 
 def _check(images: Path, image_id: str) -> ImageFile | Quarantined:

@@ -96,7 +96,7 @@ def _check_pretrained(settings: StudySettings, name: str, sources: dict[str, str
             settings.fail(
                 f"{key}.{site}",
                 f"nothing at {source}",
-                "a folder or file, or hf:owner/name/folder",
+                "a folder or file, or hf:owner/name/folder@commit",
                 "correct the path",
             )
 

@@ -9,6 +9,7 @@ from typing import Any
 from crosslens.models.families import gguf_config
 from crosslens.models.packages import PACKAGED, PackagedModel
 from crosslens.store.digests import FileDigests, digest
+from crosslens.store.fingerprint import imported_beside
 from crosslens.study.settings import StudySettings
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -112,13 +113,24 @@ class Model:
     @property
     def files(self) -> list[Path]:
         """Those of the user's that are read to load it; `identity` has their digests."""
-        adapter = self.settings["model"]["adapter"]
-        return [*([Path(adapter)] if adapter else []), *self._weights]
+        return [*self._adapter, *self._weights]
+
+    @cached_property
+    def _adapter(self) -> list[Path]:
+        """The user's adapter and the modules beside it that it imports."""
+        if (adapter := self.settings["model"]["adapter"]) is None:
+            return []
+        try:
+            return imported_beside(Path(adapter))
+        except (SyntaxError, ValueError) as error:
+            self.settings.fail("model.adapter", f"{adapter}: {error}", "a Python file", "correct the file")
 
     @property
     def _weights(self) -> list[Path]:
-        found = self.folder.iterdir() if self.folder else ()
-        return sorted(path for path in found if MODEL_FILES.fullmatch(path.name))
+        if self.folder is None:
+            return []
+        found = [path for path in self.folder.iterdir() if MODEL_FILES.fullmatch(path.name)]
+        return sorted([*found, *self.folder.glob("additional_chat_templates/*.jinja")])
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -126,7 +138,10 @@ class Model:
         model = self.settings["model"]
         identity = {"name": self.name, "dtype": model["dtype"], "attention": model["attention"]}
         if model["adapter"] is not None:
-            identity["adapter"] = self._digests(Path(model["adapter"]))
+            folder = Path(model["adapter"]).parent
+            identity["adapter"] = {
+                file.relative_to(folder).as_posix(): self._digests(file) for file in self._adapter
+            }
         if self.must_be_prepared:
             return {**identity, "gguf": self.prepared_from}
         if self.folder is None:
@@ -141,5 +156,7 @@ class Model:
             return {**identity, "revision": model["revision"]}
         return {
             **identity,
-            "weights": digest([[path.name, self._digests(path)] for path in self._weights]),
+            "weights": digest(
+                [[path.relative_to(self.folder).as_posix(), self._digests(path)] for path in self._weights]
+            ),
         }

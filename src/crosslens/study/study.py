@@ -1,5 +1,6 @@
 """One study, by its name."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from crosslens.errors import InputError
 from crosslens.registry import member
 from crosslens.store.digests import FileDigests, digest
 from crosslens.study.checks import check
-from crosslens.study.model import Model
+from crosslens.study.model import COMMIT, Model
 from crosslens.study.settings import SOURCES, TRAINING, StudySettings, source_names
 from crosslens.study.sources.base import Source
 from crosslens.study.sweep import variants
@@ -87,16 +88,33 @@ class Study:
         return [*trained, *(name for name, sources in self.pretrained.items() if site in sources)]
 
     def pretrained_identity(self, corpus: str, site: str) -> Any:
-        """What decides a pretrained SAE: its place on the hub, or the digests of its files."""
+        """What decides a pretrained SAE: its place on the hub with the commit, or the digests of its files."""
         source = self.pretrained[corpus][site]
         if source.startswith("hf:"):
+            place, _, revision = source.partition("@")
+            if not COMMIT.fullmatch(revision):
+                repository = "/".join(place.removeprefix("hf:").split("/")[:2])
+                self.settings.fail(
+                    f"sae.pretrained.{corpus}.{site}",
+                    source,
+                    f"the commit of its files, {place}@COMMIT: what is computed from others would pass for the same",
+                    f"pin it: the commit stands on the repository's page, and `hf models info {repository}` prints it as sha",
+                )
             return source
         folder = Path(source).parent if Path(source).is_file() else Path(source)
         files = self.pretrained_files(corpus, site)
-        return digest([[file.relative_to(folder).as_posix(), self.digests(file)] for file in files])
+        return digest(
+            [[Path(os.path.relpath(file, folder)).as_posix(), self.digests(file)] for file in files]
+        )
 
     def pretrained_files(self, corpus: str, site: str) -> list[Path]:
-        """Those of a pretrained SAE that is no hub's; of a single file also the JSON beside it, maybe its configuration."""
+        """Those of a pretrained SAE that is no hub's: a folder's, or a file and the JSON beside it, maybe its configuration.
+
+        Of checkpoints the JSON of the folder above too, where dictionary_learning keeps it.
+        """
         path = Path(self.pretrained[corpus][site])
-        found = {path, *path.parent.glob("*.json")} if path.is_file() else path.rglob("*")
+        folder = path.parent if path.is_file() else path
+        found = {path, *folder.glob("*.json")} if path.is_file() else {*path.rglob("*")}
+        if folder.name == "checkpoints":
+            found |= {*folder.parent.glob("*.json")}
         return sorted(file for file in found if file.is_file())

@@ -21,6 +21,24 @@ FRAME = 128
 """Tokens that a chat template puts around a prompt and its answer, at most."""
 
 
+SAMPLES = (
+    "crosslens.data.captions",
+    "crosslens.data.dataset",
+    "crosslens.data.images",
+    "crosslens.data.picture_files",
+)
+"""They say which rows there are, with which text and picture; of labels and splits, the dataset's others, no token knows."""
+
+
+def samples_code(at: At) -> dict[str, str]:
+    """Modules that decide the samples, to digests: `block` below holds what was read, not what is made of it."""
+    found = {name: sha256 for need in source_of(at) for name, sha256 in at.table.code(*need).modules.items()}
+    if at.study.source.is_generation:
+        return found
+    tables = at.table.code(*samples_of(at)).modules
+    return found | {name: tables[name] for name in SAMPLES}
+
+
 def block_params(at: At) -> dict[str, Any]:
     """What decides the tokens of one part: the model, the samples of the part, how they are batched and stored."""
     stored = at.settings["activations"]
@@ -30,7 +48,7 @@ def block_params(at: At) -> dict[str, Any]:
         "prompt": at.settings["prompts"].get(at["language"]),
         "rows": at.study.part_rows(at["part"]),
         "block": at.study.block_identity(at["part"], at["language"]),
-        "code": [at.table.code(*need).modules for need in source_of(at)],
+        "code": samples_code(at),
         **{name: stored[name] for name in ("roles", "dtype", "batch_tokens", "shard_mb")},
     }
 

@@ -2,7 +2,7 @@
 
 A family's file is found by the `model_type`s that it registers, and no other is imported. One that is not here is
 declared by a class, in a file that `model.adapter` of the study names (in a notebook: in a cell before `load_model`).
-Text-only models need three places::
+It may import modules that lie beside it: they are part of the keys as it is. Text-only models need three places::
 
     from crosslens.models.adapters import Adapter, register
 
@@ -25,8 +25,6 @@ what the model does to its logits. A vision-language model starts from `VisionAd
 `resid_pre + attn_out + mlp_out = resid_post` shows: every extraction proves it first (crosslens.models.composition).
 """
 
-import runpy
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +32,7 @@ from crosslens.errors import InputError
 from crosslens.models.adapters.base import Adapter, VisionAdapter
 from crosslens.models.families import model_types
 from crosslens.models.parts import check_declared
+from crosslens.models.user_code import run_file
 from crosslens.registry import member
 
 __all__ = ["Adapter", "VisionAdapter", "adapter_for", "declare", "known_adapter", "register"]
@@ -63,19 +62,7 @@ def declare(file: Path) -> None:
             mend="correct model.adapter",
         )
     before = _users()
-    try:
-        runpy.run_path(str(file))
-    except InputError as error:
-        raise InputError(
-            f"{file}: {error.where}", found=error.found, expected=error.expected, mend=error.mend
-        ) from error
-    except Exception as error:
-        raise InputError(
-            f"{file}, {_line(file, error)}",
-            found=f"{type(error).__name__}: {error}",
-            expected="a Python file that runs",
-            mend="correct it; `python` with its path shows the whole error",
-        ) from error
+    run_file(file)
     if _users() == before:
         raise InputError(
             file,
@@ -83,13 +70,6 @@ def declare(file: Path) -> None:
             expected="a subclass of Adapter under @register(model_type)",
             mend="see crosslens.models.adapters for an example",
         )
-
-
-def _line(file: Path, error: Exception) -> str:
-    """Where in the file it failed."""
-    own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-    found = error.lineno if isinstance(error, SyntaxError) else own[-1] if own else None
-    return f"line {found}"
 
 
 def known_adapter(model_type: str) -> type[Adapter] | None:

@@ -59,7 +59,7 @@ class Source:
 
     @property
     def files(self) -> list[Path]:
-        """Those of the user's that it is made of; `identity` has their digests."""
+        """Those of the user's that it is made of, or would be if they were there; `identity` follows from their digests."""
         return []
 
     def block_identity(self, first: int, last: int, language: str) -> Any:
