@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from study_folder import CSV, GOOD, changed, read, write_files, write_study
+from study_folder import GOOD, changed, read, write_files, write_study
 
 from crosslens.errors import InputError, InputErrors
 
@@ -398,17 +398,3 @@ def test_a_wrong_main_config_is_told(folder, config, words):
     write_study(folder / "config/studies")
     write_files(folder, {"config/config.yaml": config})
     assert_told(planned(folder), words)
-
-
-def test_every_wrong_row_of_a_table_is_told_at_once(folder):
-    """The table is read before anything runs, as its rows are in keys."""
-    table = "image_id,english_prompt,arabic_prompt,ground_truth_gender\n"
-    table += "a,x,س,male\nb,x,س,maybe\n,y,ص,male\nc,,ص,female\n" + CSV.split("\n", 1)[1].replace(
-        "\n", ",male\n"
-    )
-    write_files(folder, {"data/captions.csv": table})
-    with pytest.raises(InputErrors) as told:
-        read()
-    assert [f"row {n}" in line for n, line in zip((2, 3, 4), str(told.value).splitlines(), strict=True)] == [
-        True
-    ] * 3

@@ -10,13 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from crosslens.data.languages import language_of
-from crosslens.errors import InputError, raise_all
+from crosslens.errors import InputError
 
 IMAGE_COLUMNS = ("image_id", "image")
 GENDER_COLUMN = "ground_truth_gender"
 GROUP_COLUMN = "group"
-MOST_TOLD = 10
-"""Rows that are told as wrong at once."""
 _GENDER_VALUES = {
     **dict.fromkeys(("m", "male", "man", "boy"), "male"),
     **dict.fromkeys(("f", "female", "woman", "girl"), "female"),
@@ -57,33 +55,26 @@ def read_rows(
     caption_columns = _caption_columns(path, header, columns, languages)
     rows: list[Row] = []
     checks = _Consistency(path)
-    wrong: list[InputError] = []
     for number, record in enumerate(records, start=1):
-        try:
-            if len(record) != len(header):
-                raise InputError(
-                    f"{path}, row {number}",
-                    found=f"{len(record)} fields",
-                    expected=f"{len(header)}, as in the header",
-                    mend="quote captions that contain a comma or a line break, and double the quotes inside them",
-                )
-            fields = dict(zip(header, record, strict=True))
-            image_id = _image_id(path, number, image_column, fields[image_column])
-            texts = {
-                language: _caption(path, number, column, fields[column])
-                for language, column in caption_columns.items()
-            }
-            gender = _gender(path, number, fields[GENDER_COLUMN]) if GENDER_COLUMN in fields else None
-            category = fields.get("category", "").strip()
-            group = fields[GROUP_COLUMN].strip() if GROUP_COLUMN in fields else None
-            told = {GENDER_COLUMN: gender, "category": category, GROUP_COLUMN: group}
-            k = checks.add(number, image_id, texts, told, fields.get("sample_id"))
-            rows.append(Row(number, f"{image_id}#{k}", image_id, texts, gender, category, group))
-        except InputError as error:
-            wrong.append(error)
-            if len(wrong) == MOST_TOLD:
-                break
-    raise_all(wrong)
+        if len(record) != len(header):
+            raise InputError(
+                f"{path}, row {number}",
+                found=f"{len(record)} fields",
+                expected=f"{len(header)}, as in the header",
+                mend="quote captions that contain a comma or a line break, and double the quotes inside them",
+            )
+        fields = dict(zip(header, record, strict=True))
+        image_id = _image_id(path, number, image_column, fields[image_column])
+        texts = {
+            language: _caption(path, number, column, fields[column])
+            for language, column in caption_columns.items()
+        }
+        gender = _gender(path, number, fields[GENDER_COLUMN]) if GENDER_COLUMN in fields else None
+        category = fields.get("category", "").strip()
+        group = fields[GROUP_COLUMN].strip() if GROUP_COLUMN in fields else None
+        told = {GENDER_COLUMN: gender, "category": category, GROUP_COLUMN: group}
+        k = checks.add(number, image_id, texts, told, fields.get("sample_id"))
+        rows.append(Row(number, f"{image_id}#{k}", image_id, texts, gender, category, group))
     if not rows:
         raise InputError(
             path, found="no data rows", expected="one row a caption pair", mend="name the right file"
