@@ -2,17 +2,21 @@
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from crosslens.errors import InputError
 from crosslens.models.families import gguf_config
 from crosslens.models.packages import PACKAGED, PackagedModel
 from crosslens.store.digests import FileDigests, digest
 from crosslens.store.fingerprint import imported_beside
 from crosslens.study.settings import StudySettings
+from crosslens.study.words import nearest
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 # What transformers reads of a model folder; cards and other words do not decide numbers.
 MODEL_FILES = re.compile(
     r".*\.(safetensors|model(\.v\d+)?|jinja|tiktoken)|(config|generation_config|tokenizer.*|.*processor_config|special_tokens_map"
@@ -66,6 +70,45 @@ class Model:
         """Where its sizes are, if they came with crosslens: its config.json, with one entry more, `parameters`."""
         return ARCHITECTURES / f"{self.id.split(':')[-1].replace('/', '--')}.json"
 
+    def id_faults(self) -> Iterator[InputError]:
+        """What is wrong with the id of a model that is neither a folder nor a GGUF file here."""
+        if self.is_packaged:
+            if self.name not in PACKAGED:
+                known = [f"package:{name}" for name in PACKAGED]
+                yield self.settings.fault(
+                    "model.id", self.id, f"{', '.join(known)}{nearest(self.id, known)}", "name one of these"
+                )
+            return
+        if self.folder or self.gguf:
+            return
+        owner = Path(self.id).parts[0] if self.id else ""
+        pinned = COMMIT.fullmatch(self.settings["model"]["revision"] or "")
+        # `resources/planetd` looks like a hub id, and so does the name of a folder without the way to it.
+        as_folder = not HUB_ID.fullmatch(self.id) or (not pinned and Path(owner).is_dir())
+        parent = Path(self.id).parent
+        folders = [
+            str(path)
+            for path in (parent, ARCHITECTURES.parent)
+            if path.is_dir()
+            for path in path.iterdir()
+            if path.is_dir()
+        ]
+        near = nearest(self.id, folders) or nearest(self.id, [Path(folder).name for folder in folders])
+        if as_folder:
+            yield self.settings.fault(
+                "model.id",
+                f"no folder {self.id}",
+                f"a model's folder, relative to this checkout, or a hub id such as google/gemma-3-4b-it{near}",
+                "correct the path",
+            )
+        elif not pinned and near:
+            yield self.settings.fault(
+                "model.id",
+                f"{self.id}, which is no folder here, and no model.revision, which a hub model has",
+                f"a folder, or a hub id and its revision{near}",
+                "correct the path, or pin the revision",
+            )
+
     @property
     def _package(self) -> PackagedModel:
         return PACKAGED[self.name]
@@ -79,9 +122,9 @@ class Model:
     def config(self) -> dict[str, Any]:
         """Its config.json; of a hub model the one that is shipped, empty where there is none."""
         if self.is_packaged:
-            return self._package.config
+            return self._package.config if self.name in PACKAGED else {}
         if self.gguf is not None:
-            return gguf_config(self.gguf)
+            return gguf_config(self.gguf) if self.gguf.is_file() else {}
         if self.folder is None:
             return json.loads(self.shipped.read_text(encoding="utf-8")) if self.shipped.is_file() else {}
         file = self.folder / "config.json"
@@ -89,7 +132,12 @@ class Model:
             self.settings.fail(
                 "model.id", f"no config.json in {self.folder}", "a model folder", "correct the path"
             )
-        return json.loads(file.read_text(encoding="utf-8"))
+        try:
+            return dict(json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            self.settings.fail(
+                "model.id", f"no JSON object in {file} ({error})", "a model's", "fetch it again"
+            )
 
     @property
     def _text_config(self) -> dict[str, Any]:
@@ -101,9 +149,14 @@ class Model:
         return self._text_config.get("num_hidden_layers")
 
     @property
+    def known_width(self) -> int | None:
+        """Width of the residual stream, where that is known."""
+        return self._text_config.get("hidden_size")
+
+    @property
     def d_model(self) -> int:
-        """Width of the residual stream, where that is known; else 4096, to ask for enough memory."""
-        return self._text_config.get("hidden_size", 4096)
+        """The same; where it is not known 4096, to ask for enough memory."""
+        return self.known_width or 4096
 
     @property
     def heads(self) -> int:

@@ -1,6 +1,7 @@
 """One study, by its name."""
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from crosslens.study.model import COMMIT, Model
 from crosslens.study.settings import SOURCES, TRAINING, StudySettings, source_names
 from crosslens.study.sources.base import Source
 from crosslens.study.sweep import variants
+from crosslens.study.words import nearest
+
+NAME = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
+"""Of a study: what Snakefile's wildcard `study` takes."""
 
 
 class Study:
@@ -26,12 +31,19 @@ class Study:
         schema: the JSON schema of its settings. `data_needed` false: captions and pictures need not be there yet.
         """
         path = folder / f"{name}.yaml"
+        if not NAME.fullmatch(name):
+            raise InputError(
+                f"study {name!r}",
+                found="a name with other signs",
+                expected="letters without accents, digits and _ (it is part of every path)",
+                mend=f"rename {path} to {re.sub(r'[^A-Za-z0-9_]', '_', name)}.yaml, and what names it",
+            )
         if not path.is_file():
-            known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
+            known = sorted(path.stem for path in folder.glob("*.yaml"))
             raise InputError(
                 f"study {name!r}",
                 found=f"no file {path}",
-                expected=f"one of the defined studies: {known}",
+                expected=f"one of the defined studies: {', '.join(known) or 'none'}{nearest(name, known)}",
                 mend="correct the name in the target or in `run:` of config/config.yaml",
             )
         self.name, self.digests = name, digests
@@ -45,7 +57,7 @@ class Study:
         self.model = Model(self.settings, digests)
         (kind,) = source_names(self.settings)
         self.source: Source = member(SOURCES, kind).SOURCE(kind, self.settings, digests)
-        check(self.settings, self.model, self.source, data_needed=data_needed)
+        check(self.settings, self.model, self.source, folder=folder, data_needed=data_needed)
 
     @property
     def has_gender(self) -> bool:

@@ -1,11 +1,13 @@
 """The user's own: a table with one row a caption, and a folder of pictures."""
 
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from crosslens.data.captions import Row, read_rows
 from crosslens.data.picture_files import candidates, find_image
+from crosslens.errors import InputError
 from crosslens.store.digests import digest
 from crosslens.study.sources.base import Source, Text, Texts
 
@@ -101,13 +103,22 @@ class Captions(Source):
         ]
         return Texts(rows, "the caption table")
 
-    def check_files(self) -> None:
-        for key in ("captions", "images"):
-            value = self.whole["source"][key]
-            if value is not None and not Path(value).exists():
-                self.whole.fail(
-                    f"source.{key}", f"nothing at {value}", "your file or folder", "correct the path"
-                )
+    @property
+    def pictures_key(self) -> str:
+        return "source.images"
+
+    @property
+    def units(self) -> Iterable[str]:
+        return (row.group or row.image_id for row in self.rows)
+
+    def file_faults(self) -> Iterator[InputError]:
+        table, images = Path(self.settings), self.images
+        if not table.is_file():
+            found = f"a folder, {table}" if table.is_dir() else f"nothing at {table}"
+            yield self.whole.fault("source.captions", found, "your file", "correct the path")
+        if images is not None and not images.is_dir():
+            found = f"a file, {images}" if images.is_file() else f"nothing at {images}"
+            yield self.whole.fault("source.images", found, "your folder", "correct the path")
 
 
 SOURCE = Captions

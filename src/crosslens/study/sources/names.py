@@ -1,5 +1,6 @@
 """English and Arabic texts out of packages: names of emoji, and messages of translated software (see crosslens.sources)."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import cycle, islice
 from pathlib import Path
@@ -52,7 +53,7 @@ SETTINGS = {
                         "type": "string",
                     },
                     "count": {"description": "How many are drawn.", "type": "integer", "minimum": 1},
-                    "seed": {"description": "Of the draw.", "type": "integer", "default": 0},
+                    "seed": {"description": "Of the draw.", "type": "integer", "minimum": 0, "default": 0},
                 },
                 "default": None,
             },
@@ -63,6 +64,7 @@ SETTINGS = {
 
 class Names(Source):
     kind = "collection"
+    languages = ("en", "ar")
 
     @property
     def drawn_pixels(self) -> int | None:
@@ -116,6 +118,19 @@ class Names(Source):
             for number, (text, unit) in enumerate(zip(texts, units, strict=True))
         ]
         return Texts(rows, basis)
+
+    @property
+    def pictures_key(self) -> str:
+        return "source.names.emoji.pictures"
+
+    def file_faults(self) -> Iterator[InputError]:
+        try:
+            plan.identity(self.settings, lambda path: "")
+        except InputError as error:
+            # Its own settings are told with the study's file; a package or a folder that is not there by its name.
+            of_study = str(error.where).startswith("source.")
+            told = (error.found, error.expected, error.mend)
+            yield self.whole.fault(error.where, *told) if of_study else error
 
 
 SOURCE = Names
