@@ -54,13 +54,13 @@ def pretrained_faults(settings: StudySettings, model: Model) -> Iterator[InputEr
 def _place(settings: StudySettings, model: Model, site: str, source: str, key: str) -> Iterator[InputError]:
     if source.startswith("hf:"):
         if not HUB.fullmatch(source):
-            yield settings.fault(
-                key, repr(source), "hf:owner/name/folder@commit", "correct the id"
-            )
+            yield settings.fault(key, repr(source), "hf:owner/name/folder@commit", "correct the id")
         return
     if not Path(source).exists():
         mend = "correct the path"
-        yield settings.fault(key, f"nothing at {source}", "a folder or file, or hf:owner/name/folder@commit", mend)
+        yield settings.fault(
+            key, f"nothing at {source}", "a folder or file, or hf:owner/name/folder@commit", mend
+        )
         return
     stated = stated_in(Path(source))
     if stated.width is not None and model.known_width is not None and stated.width != model.known_width:

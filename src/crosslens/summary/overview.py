@@ -16,8 +16,21 @@ _KEPT = {
         *("auroc", "auroc_low", "auroc_high", "null_q025", "null_q975", "p"),
     ),
     "directions": ("condition", "languages", "cosine", "p", "null_low", "null_high"),
-    "retrieval": ("source", "target", "centred", "images", "r1", "r1_low", "r1_high", "r1_chance"),
-    "cka": ("languages", "unbiased", "unbiased_q95", "unbiased_p"),
+    "retrieval": (
+        *(
+            "read",
+            "source",
+            "target",
+            "centred",
+            "images",
+            "r1",
+            "r1_low",
+            "r1_high",
+            "r1_chance",
+            "q_family",
+        ),
+    ),
+    "cka": ("read", "languages", "unbiased", "unbiased_q95", "unbiased_p", "q_family"),
     "probes": (
         *(*_OF_SAE, "condition", "n", "auroc", "auroc_low", "auroc_high"),
         *("shuffled", "shuffled_low", "shuffled_high", "control", "control_low", "control_high"),
@@ -75,7 +88,7 @@ def tables(document: dict[str, Any]) -> str:
             ("Test images with a known gender", _dataset(document["dataset"])),
             ("Gender direction learned in one language, tried in another: AUROC", _transfer(document)),
             ("Cosine of the languages' gender directions (difference of means)", _directions(document)),
-            ("Translations found (R@1, centred) and unbiased CKA", _alignment(document)),
+            ("Translations found by their words (R@1, centred) and unbiased CKA", _alignment(document)),
             ("Probes on raw activations, and their control task: AUROC", _probes(document)),
             ("SAEs", _saes(document)),
             ("Gendered features of the SAEs", _features(document)),
@@ -131,11 +144,10 @@ def _alignment(document: dict[str, Any]) -> Iterator[dict[str, str]]:
         found = {
             f"{pair_name(row['source'], row['target'])}, of {row['images']:,}": f"{row['r1']:.3f}"
             for row in layer["retrieval"]
-            if row["centred"]
+            if row["q_family"] is not None
         }
-        yield (
-            {"site": layer["site"]} | found | {"CKA": ", ".join(f"{r['unbiased']:.2f}" for r in layer["cka"])}
-        )
+        cka = ", ".join(f"{row['unbiased']:.2f}" for row in layer["cka"] if row["q_family"] is not None)
+        yield {"site": layer["site"]} | found | {"CKA": cka}
 
 
 def _probes(document: dict[str, Any]) -> Iterator[dict[str, str]]:

@@ -11,6 +11,7 @@ from crosslens.artifacts.needs import (
     model_of,
     model_place,
     samples_of,
+    several_languages,
     source_of,
 )
 
@@ -68,6 +69,12 @@ def each_part(at: At) -> list[dict[str, str]]:
     return [each | {"part": part} for each in each_language(at) for part in at.parts]
 
 
+def read_alone(at: At) -> list[dict[str, str]]:
+    """Where captions with pictures are compared between languages: what their words are without."""
+    compared = at.study.source.has_pictures and several_languages(at)
+    return [each | {"site": site} for site in at.study.sites for each in each_part(at)] if compared else []
+
+
 def passed(at: At, reading: Any) -> Amount:
     """A part's share of the forward passes of its language."""
     parts, language = len(at.parts), at["language"]
@@ -76,6 +83,11 @@ def passed(at: At, reading: Any) -> Amount:
         reading.extraction_flops[language] / parts,
         reading.extraction_batches[language] / parts,
     )
+
+
+def passed_alone(at: At, reading: Any) -> Amount:
+    """A part's and a site's share of the pass over the captions of a language without pictures."""
+    return Amount("forward", reading.alone_flops(at["language"]) / (len(at.parts) * len(at.study.sites)))
 
 
 def extraction_mb(at: At, threads: int) -> int:
@@ -95,7 +107,9 @@ def extraction_mb(at: At, threads: int) -> int:
     values = 4 * padded * model.d_model * len(at.study.sites)
     in_batch = max(1, batch_tokens // (seen or GEMMA["mm_tokens_per_image"]))
     pictures = _pictures_mb(at, rows, (threads + 2) * in_batch)
-    return model_mb(at) + 1500 + (4 * values + scores) // 2**20 + pictures
+    samples = min(rows, at.settings["activations"]["part_rows"])
+    means = 4 * samples * model.d_model * len(at.study.sites) if read_alone(at) else 0
+    return model_mb(at) + 1500 + (4 * values + scores + means) // 2**20 + pictures
 
 
 def _pictures_mb(at: At, rows: int, read: int) -> int:
@@ -137,6 +151,20 @@ KINDS = [
         files_read=model_files,
         every=lambda at: [each | {"site": site} for site in at.study.sites for each in each_part(at)],
         called="{site}",
+    ),
+    # A pass of its own in the same job; with some hundred tokens a picture it is a small part of the other.
+    Kind(
+        "text_alone",
+        "results/{study}/activations/{language}/text_alone/layer_{site}/part_{part}.zarr",
+        by="extract",
+        module="crosslens.activations.extract",
+        params=lambda at: block_params(at) | {"site": at["site"], "pictures": False},
+        needs=block_needs,
+        reads=block_reads,
+        files_read=model_files,
+        every=read_alone,
+        called="alone.{site}",
+        amount=passed_alone,
     ),
 ]
 WORK = [Work("extract", memory=extraction_mb, per=("language", "part"), gpu=True, local=model_place)]

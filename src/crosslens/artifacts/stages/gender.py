@@ -166,8 +166,10 @@ KINDS = [
         by="analyse_codes",
         function="cross_lingual_bias",
         module="crosslens.gender.cross_lingual",
-        params=lambda at: effect_params(at)
-        | {"bootstraps": at.settings["gender"]["bootstraps"], "languages": at.study.languages},
+        params=lambda at: (
+            effect_params(at)
+            | {"bootstraps": at.settings["gender"]["bootstraps"], "languages": at.study.languages}
+        ),
         needs=lambda at: [
             need
             for language in at.study.languages
@@ -217,8 +219,7 @@ KINDS = [
         params=lambda at: {
             "lexicons": lexicons_of(at),
             "languages": at.study.languages,
-            "bootstraps": at.settings["gender"]["bootstraps"],
-            "seed": at.settings["gender"]["seed"],
+            **{name: at.settings["gender"][name] for name in ("bootstraps", "alpha", "seed")},
         },
         # A drawn source has the planted shares to compare with.
         needs=lambda at: [
