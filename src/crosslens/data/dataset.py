@@ -13,7 +13,8 @@ from crosslens.data.agreement import gender_agreement
 from crosslens.data.captions import Row, read_rows
 from crosslens.data.genders import GENDERS
 from crosslens.data.images import ImageFile, Quarantined, verify_images
-from crosslens.data.labels import GenderCounts, find_gendered, load_lexicon, majority
+from crosslens.data.labels import GenderCounts, find_gendered, majority
+from crosslens.data.lexicons import load_lexicon
 from crosslens.data.masked import masked_text, told_in_train
 from crosslens.data.splits import SPLITS, assign_splits, keep_together
 from crosslens.errors import InputError

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-from crosslens.data.languages.base import INVISIBLE, TATWEEL, Candidate, Language
+from crosslens.data.languages.base import TATWEEL, Candidate, Language, visible
 
 ARTICLE = "ال"
 QUESTION = "أ"
@@ -16,9 +16,10 @@ PRONOUNS = ("ه", "ها", "هما", "هم", "هن", "ي", ME, "ك", "كما", "�
 """Possessive and object suffixes."""
 ACCUSATIVE = "ا"
 """The alif that carries the accusative tanwin of an indefinite masculine noun."""
-_ALEFS = str.maketrans(
-    {"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ی": "ي", "ئ": "ي", "ؤ": "و", "ک": "ك"}
-)
+_KEYBOARDS = str.maketrans({"ٱ": "ا", "ک": "ك", "ی": "ي", "ے": "ي", "ہ": "ه", "ھ": "ه", "ە": "ه", "ۃ": "ة"})
+"""The alif of Koranic spelling and the letters of Persian and Urdu keyboards: letters, also where they are clitics."""
+_ALEFS = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ى": "ي", "ئ": "ي", "ؤ": "و"})
+_CARRIERS = ("ؤ", "ئ")
 _SHORT = 2
 _LEAST_BEHIND = {"ب": 3, "ل": 3, "ك": 3, "ف": 4, "س": 4}
 """Letters of a stem behind a proclitic that stands next to it: no lexicon tells بنت, كلب and سيد from ب + نت, ك + لب and
@@ -29,14 +30,12 @@ class Arabic(Language):
     """Its spellings fall together for matching, and a lexicon says which of a word's readings are words."""
 
     def letters(self, word: str) -> str:
-        """A word without diacritics, tatweel and invisible joiners; letters stay as written.
+        """A word without diacritics, tatweel and what is invisible; letters stay as written, but for other keyboards'.
 
         Hamza and madda that belong to a letter are letters here, not marks: they compose under NFKC first.
         """
-        composed = unicodedata.normalize("NFKC", word)
-        return "".join(
-            c for c in composed if c != TATWEEL and c not in INVISIBLE and unicodedata.category(c) != "Mn"
-        )
+        composed = unicodedata.normalize("NFKC", visible(word)).translate(_KEYBOARDS)
+        return "".join(c for c in composed if c != TATWEEL and unicodedata.category(c) != "Mn")
 
     def normalise(self, word: str) -> str:
         """The alef and hamza-carrier forms and ya/alef maqsura fall together.
@@ -56,8 +55,9 @@ class Arabic(Language):
 
         A noun with the article takes neither a possessive suffix nor the accusative alif, and behind a preposition no
         noun takes the latter (كاميرا is a camera, not "like a prince"). The article is written with a bare alif (so آلام
-        "pains" is not the أم "mother"), and a ت before a pronoun may be an opened ta marbuta (ابنتها is ابنة + ها). Of
-        three ل two are written: للغة is also ل + ال + لغة.
+        "pains" is not the أم "mother"), and before a pronoun a ت may be an opened ta marbuta (ابنتها is ابنة + ها) and a
+        hamza has the carrier of its vowel (نساؤهم and نسائهم are نساء + هم). Of three ل two are written: للغة is also
+        ل + ال + لغة.
         """
         if ARTICLE in prefixes:
             yield Candidate(rest, prefixes, "")
@@ -68,8 +68,12 @@ class Arabic(Language):
             if reading.suffix == ACCUSATIVE and not set(PREPOSITIONS).isdisjoint(prefixes):
                 continue
             yield reading
-            if reading.stem.endswith("ت") and reading.suffix not in ("", ACCUSATIVE, ME):
+            if reading.suffix in ("", ACCUSATIVE, ME):
+                continue
+            if reading.stem.endswith("ت"):
                 yield reading._replace(stem=reading.stem[:-1] + "ة")
+            if reading.stem.endswith(_CARRIERS):
+                yield reading._replace(stem=reading.stem[:-1] + "ء")
 
     def fits(self, candidate: Candidate, letters: str) -> bool:
         """What normalisation must not merge: a hamza may be left out but not turned into a madda.
@@ -108,6 +112,7 @@ LANGUAGE = Arabic(
     right_to_left=True,
     proclitics=((QUESTION,), ("و", "ف"), (*PREPOSITIONS, FUTURE), (ARTICLE,)),
     enclitics=(ACCUSATIVE, *PRONOUNS),
+    asking=frozenset({"هل", "سواء", "اهو", "اهي", "اهذا", "اهذه", "اكان", "اكانت", "ايهما"}),
     shortest_stem=2,  # أم, أب, هو
     caption_column="arabic_prompt",
     colour="#DE8F05",

@@ -13,8 +13,25 @@ from itertools import product
 from typing import NamedTuple
 
 TATWEEL = "\u0640"
-INVISIBLE = "\u00ad\u200c\u200d"
-"""Soft hyphen and the zero-width (non-)joiners: inside a word they are typography, not letters."""
+INVISIBLE = "".join(
+    chr(code)
+    for first, last in (
+        (0xAD, 0xAD),
+        (0x34F, 0x34F),
+        (0x61C, 0x61C),
+        (0x180B, 0x180E),
+        (0x200B, 0x200F),
+        (0x202A, 0x202E),
+        (0x2060, 0x206F),
+        (0xFE00, 0xFE0F),
+        (0xFEFF, 0xFEFF),
+    )
+    for code in range(first, last + 1)
+)
+"""Soft hyphens, joiners, marks of direction and of order, variation selectors (Unicode's Default_Ignorable_Code_Point):
+inside a word they are typography, not letters."""
+_UNSEEN = str.maketrans("", "", INVISIBLE)
+_ALIKE = str.maketrans({"’": "'", "ʼ": "'", "‐": "-", "‑": "-"})
 
 
 class Word(NamedTuple):
@@ -52,6 +69,8 @@ class Language:
     """What may be written onto the front of a word, in slots from the outermost on: of each slot at most one."""
     enclitics: tuple[str, ...] = ()
     """What may be written onto its end, at most one of them."""
+    asking: frozenset[str] = frozenset()
+    """Words, normalised, in front of which a sentence asks or weighs, beside its question mark."""
     shortest_stem: int = 1
     """Letters that are left of a word at least when its clitics are taken off; with clitics give 2 or more."""
     caption_column: str = ""
@@ -81,8 +100,7 @@ class Language:
 
     def letters(self, word: str) -> str:
         """A word as its readings have it: NFKC, casefolded, one kind of apostrophe and hyphen, nothing invisible."""
-        folded = unicodedata.normalize("NFKC", word).casefold().replace("’", "'").replace("‐", "-")
-        return "".join(c for c in folded if c not in INVISIBLE)
+        return unicodedata.normalize("NFKC", visible(word)).casefold().translate(_ALIKE)
 
     def normalise(self, word: str) -> str:
         """The form under which all spellings of a word are equal, for matching only."""
@@ -132,6 +150,11 @@ class Language:
             self.normalise(reading.stem) == same and self.fits(reading, letters)
             for reading in self.candidates(written)
         )
+
+
+def visible(word: str) -> str:
+    """A word without its invisible characters; before NFKC, which composes what they stand between."""
+    return word.translate(_UNSEEN)
 
 
 @cache
