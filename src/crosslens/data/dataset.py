@@ -45,7 +45,8 @@ def build_dataset(
     label words that pooling masks; an empty mapping declares that nothing tells the gender, and needs a gender column.
     Without that column an image's gender is what its captions say (`image_labels`), in every language.
     gender: False where none is asked for: lexicons and the column are not looked at, and every image is unknown.
-    Images that share a value of an optional column `group` fall into one split; the tables then have that column.
+    Images that share a value of an optional column `group`, or their bytes, are a group: they fall into one split, and
+    the column `group` of the tables says so to all that counts, resamples or shuffles images.
     splits: fractions of train, select, test. Images that do not open are quarantined: dropped in all languages and
     listed in the summary. Raises InputError on anything in the input that a user can mend.
     """
@@ -72,7 +73,8 @@ def build_dataset(
     column = {row.image_id: row.gender for row in rows} if source == "column" else None
     unknown = {row.image_id: "unknown" for row in rows}
     genders = {"column": column, "caption": combined, "none": unknown}[source]
-    assigned = _assign(rows, genders, files, splits, seed)
+    groups = _groups(rows, files)
+    assigned = _assign(rows, groups, genders, splits, seed)
 
     shared = pd.DataFrame(
         {
@@ -85,6 +87,7 @@ def build_dataset(
             "image": [files[row.image_id].image if files else "" for row in rows],
             "image_sha256": [files[row.image_id].sha256 if files else "" for row in rows],
             "split": [assigned[row.image_id] for row in rows],
+            "group": [groups[row.image_id] for row in rows],
         }
     )
     for language, path in out.items():
@@ -93,8 +96,6 @@ def build_dataset(
         table.insert(4, "prompt", prompts[language])
         told = found.get(language, [([], None)] * len(rows))
         table["label_spans"] = [json.dumps([[start, end] for start, end, _ in spans]) for spans, _ in told]
-        if rows[0].group is not None:
-            table["group"] = [row.group for row in rows]
         write_table(path, "dataset", table)
 
     tested = {
@@ -200,20 +201,24 @@ def _verify(images: Path | None, rows: Sequence[Row]) -> tuple[dict[str, ImageFi
     return ({}, []) if images is None else verify_images(images, [row.image_id for row in rows])
 
 
+def _groups(rows: Sequence[Row], files: Mapping[str, ImageFile]) -> dict[str, str]:
+    """image_id -> the least id of its group: of what the table calls one, or has the same bytes, directly or by way of others."""
+    marks: dict[str, list[tuple[str, str]]] = {}
+    for row in rows:
+        marks[row.image_id] = [("picture", files[row.image_id].sha256)] if files else []
+        marks[row.image_id] += [("group", row.group)] if row.group else []
+    return keep_together(marks)
+
+
 def _assign(
     rows: Sequence[Row],
+    first_of: Mapping[str, str],
     genders: Mapping[str, str],
-    files: Mapping[str, ImageFile],
     splits: Mapping[str, float],
     seed: int,
 ) -> dict[str, str]:
-    """image_id -> split. Images of one group, and byte-identical ones under several ids, stay together."""
+    """image_id -> split; the images of one group stay together."""
     row_of = {row.image_id: row for row in rows}
-    marks: dict[str, list[tuple[str, str]]] = {image_id: [] for image_id in genders}
-    for image_id, row in row_of.items():
-        marks[image_id] += [("picture", files[image_id].sha256)] if files else []
-        marks[image_id] += [("group", row.group)] if row.group else []
-    first_of = keep_together(marks)
     cells: dict[str, set[tuple[str, str]]] = {}
     for image_id, first in first_of.items():
         # Without groups a picture counts as what its first id says it is.

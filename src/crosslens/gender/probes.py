@@ -11,6 +11,7 @@ from scipy.sparse import csr_array, issparse
 from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.pool import pool_activations, pool_codes
 from crosslens.stats import logistic
+from crosslens.stats.auroc import auroc
 from crosslens.stats.resampling import bootstrap_weights, stream
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
@@ -174,19 +175,6 @@ def accuracy(score: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None
     """Share of rows whose score (m) has the sign of its class; (B) under weights (m, B)."""
     hit = ((score > 0) == y).astype(np.float64)
     return float(hit.mean()) if weights is None else hit @ weights / weights.sum(axis=0)
-
-
-def auroc(score: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | float:
-    """Area under the ROC curve, ties half; (B) under weights (m, B). NaN where a class is missing."""
-    single = weights is None
-    weights = np.ones((len(score), 1)) if single else weights
-    values, tie = np.unique(score, return_inverse=True)
-    groups = csr_array((np.ones(len(tie)), (tie, np.arange(len(tie)))), shape=(len(values), len(tie)))
-    positive, negative = groups @ (weights * y[:, None]), groups @ (weights * ~y[:, None])
-    below = np.cumsum(negative, axis=0) - negative
-    with np.errstate(invalid="ignore"):
-        area = (positive * (below + negative / 2)).sum(axis=0) / (positive.sum(axis=0) * negative.sum(axis=0))
-    return float(area[0]) if single else area
 
 
 def _majority(y_train: np.ndarray, y_test: np.ndarray) -> dict[str, Any]:

@@ -10,12 +10,13 @@ import numpy as np
 from scipy.stats import rankdata
 
 from crosslens.errors import InputError
-from crosslens.gender.probes import FOLDS, auroc, fit_and_score
+from crosslens.gender.probes import FOLDS, fit_and_score
 from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.languages import described, open_languages
 from crosslens.pooling.pool import CONDITIONS as POOLED
 from crosslens.pooling.pool import pool_activations
 from crosslens.stats import logistic
+from crosslens.stats.auroc import auroc
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import bootstrap_weights, stream
 from crosslens.tables.activations import Activations
