@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-from crosslens.data.languages.base import TATWEEL, Candidate, Language, visible
+from crosslens.data.languages.base import TATWEEL, Affixes, Agreement, Candidate, Language, visible
 
 ARTICLE = "ال"
 QUESTION = "أ"
@@ -18,6 +18,50 @@ ACCUSATIVE = "ا"
 """The alif that carries the accusative tanwin of an indefinite masculine noun."""
 _KEYBOARDS = str.maketrans({"ٱ": "ا", "ک": "ك", "ی": "ي", "ے": "ي", "ہ": "ه", "ھ": "ه", "ە": "ه", "ۃ": "ة"})
 """The alif of Koranic spelling and the letters of Persian and Urdu keyboards: letters, also where they are clitics."""
+_STEM = 3
+_PAIRS = {
+    # طبيب / طبيبة, معلمون and معلمين / معلمات, جلس / جلست, جلسوا / جلسن, كانا / كانتا, أشقر / شقراء
+    ("", "", "", "ة"): _STEM,
+    ("", "ون", "", "ات"): _STEM,
+    ("", "ين", "", "ات"): _STEM,
+    ("", "ان", "", "تان"): _STEM,
+    ("", "ين", "", "تين"): _STEM,
+    ("", "", "", "ت"): _STEM,
+    ("", "وا", "", "ن"): _STEM,
+    ("", "ا", "", "تا"): _STEM,
+    ("ا", "", "", "اء"): _STEM,
+    # يقرأ / تقرأ, يلعبون / يلعبن
+    ("ي", "", "ت", ""): 2,
+    ("", "ون", "", "ن"): _STEM,
+    # هذا / هذه, ذلك / تلك, الذي / التي, أحد / إحدى
+    ("هذ", "ا", "هذ", "ه"): 0,
+    ("ذلك", "", "تلك", ""): 0,
+    ("لذي", "", "لتي", ""): 0,
+    ("احد", "", "احدي", ""): 0,
+}
+"""Prefix and suffix of a masculine and of a feminine form of one stem, and how many letters it has at least."""
+_OWNERS = (("ه", "ها"), ("هم", "هن"))
+AGREEMENT = (
+    *(
+        Agreement(Affixes(*own), Affixes(*other), shortest)
+        for pair, shortest in _PAIRS.items()
+        for own, other in ((pair[:2], pair[2:]), (pair[2:], pair[:2]))
+    ),
+    # كتابه / كتابها, and either beside كتاب; سيارتها beside سيارة; له / لها
+    *(
+        Agreement(Affixes("", own), Affixes("", other), 1)
+        for pair in _OWNERS
+        for own, other in (pair, pair[::-1])
+    ),
+    *(
+        Agreement(Affixes("", joint + pronoun), Affixes("", bare), _STEM - 1)
+        for pair in _OWNERS
+        for pronoun in pair
+        for joint, bare in (("", ""), ("ت", "ة"))
+    ),
+)
+"""Forms of nouns, participles, adjectives, verbs and possessives that differ with the gender of a person (Ryding 2005, A
+Reference Grammar of Modern Standard Arabic, on gender, agreement and pronoun suffixes). What is irregular is not here."""
 _ALEFS = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ى": "ي", "ئ": "ي", "ؤ": "و"})
 _CARRIERS = ("ؤ", "ئ")
 _SHORT = 2
@@ -112,6 +156,8 @@ LANGUAGE = Arabic(
     right_to_left=True,
     proclitics=((QUESTION,), ("و", "ف"), (*PREPOSITIONS, FUTURE), (ARTICLE,)),
     enclitics=(ACCUSATIVE, *PRONOUNS),
+    case_endings=(ACCUSATIVE,),
+    agreement=AGREEMENT,
     asking=frozenset({"هل", "سواء", "اهو", "اهي", "اهذا", "اهذه", "اكان", "اكانت", "ايهما"}),
     shortest_stem=2,  # أم, أب, هو
     caption_column="arabic_prompt",

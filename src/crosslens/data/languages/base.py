@@ -42,6 +42,32 @@ class Word(NamedTuple):
     end: int
 
 
+class Affixes(NamedTuple):
+    """What a form has around a stem, as normalised."""
+
+    prefix: str
+    suffix: str
+
+    def of(self, stem: str) -> str:
+        """The form of that stem."""
+        return self.prefix + stem + self.suffix
+
+    def stem_of(self, form: str) -> str | None:
+        """The stem of a form; None where it is none of these."""
+        if not (form.startswith(self.prefix) and form.endswith(self.suffix)):
+            return None
+        return form[len(self.prefix) : len(form) - len(self.suffix)]
+
+
+class Agreement(NamedTuple):
+    """A form that agrees in gender: what is known of the other gender tells that it does."""
+
+    own: Affixes
+    other: Affixes
+    shortest: int
+    """Letters of the stem at least."""
+
+
 class Candidate(NamedTuple):
     """One reading of a written word."""
 
@@ -69,6 +95,10 @@ class Language:
     """What may be written onto the front of a word, in slots from the outermost on: of each slot at most one."""
     enclitics: tuple[str, ...] = ()
     """What may be written onto its end, at most one of them."""
+    case_endings: tuple[str, ...] = ()
+    """Those of the enclitics that tell nothing but a case."""
+    agreement: tuple[Agreement, ...] = ()
+    """Forms that agree with a person, each beside one of the other gender: with a lexicon, what is to be masked."""
     asking: frozenset[str] = frozenset()
     """Words, normalised, in front of which a sentence asks or weighs, beside its question mark."""
     shortest_stem: int = 1
