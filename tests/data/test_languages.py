@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import crosslens
-from crosslens.data.labels import gendered_spans, load_lexicon
+from crosslens.data.labels import gendered_spans
 from crosslens.data.languages import PACKAGE, RIGHT_TO_LEFT, language_of
 from crosslens.data.languages.ar import ARTICLE
 from crosslens.data.languages.base import Candidate
+from crosslens.data.lexicons import load_lexicon
 from crosslens.errors import InputError
 from crosslens.figures import style
 from crosslens.figures.style import colour

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crosslens.data.labels import load_lexicon
+from crosslens.data.lexicons import load_lexicon
 from crosslens.errors import InputError
 from crosslens.gender.stereotype import count_images, measure_stereotype
 from crosslens.tables.documents import read_json, write_table

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from crosslens.data.labels import gendered_spans, label, load_lexicon
+from crosslens.data.labels import gendered_spans, label
 from crosslens.data.languages import language_of
+from crosslens.data.lexicons import load_lexicon
 from crosslens.data.masked import masked_text
 from crosslens.data.splits import assign_splits, keep_together
 from crosslens.sources.emoji_names import emoji_names, image_id

@@ -9,12 +9,15 @@ from typing import Any
 
 import pandas as pd
 
+from crosslens.data.agreeing import agreeing_spans, merged
 from crosslens.data.agreement import gender_agreement
 from crosslens.data.captions import Row, read_rows
 from crosslens.data.genders import GENDERS
 from crosslens.data.images import ImageFile, Quarantined, verify_images
-from crosslens.data.labels import GenderCounts, find_gendered, load_lexicon, majority
-from crosslens.data.masked import masked_text, told_in_train
+from crosslens.data.labels import GenderCounts, find_gendered, majority
+from crosslens.data.languages import language_of
+from crosslens.data.lexicons import load_lexicon
+from crosslens.data.masked import masked_words, told_in_train
 from crosslens.data.splits import SPLITS, assign_splits, keep_together
 from crosslens.errors import InputError
 from crosslens.tables.documents import write_json, write_table
@@ -35,6 +38,7 @@ def build_dataset(
     out: Mapping[str, Path],
     out_summary: Path | None,
     gender: bool = True,
+    mask: str = "agreement",
 ) -> None:
     """Write the dataset parquet of every language of `out` and the summary JSON, as docs/storage.md defines them.
 
@@ -46,6 +50,8 @@ def build_dataset(
     gender: False where none is asked for: lexicons and the column are not looked at, and every image is unknown.
     Images that share a value of an optional column `group`, or their bytes, are a group: they fall into one split, and
     the column `group` of the tables says so to all that counts, resamples or shuffles images.
+    mask: `label_words` are the words of the lexicon alone, `agreement` beside them what agrees with a person (see
+    `agreeing_spans`). Labels are read from the lexicon's words whatever is masked.
     splits: fractions of train, select, test. Images that do not open are quarantined: dropped in all languages and
     listed in the summary. Raises InputError on anything in the input that a user can mend.
     """
@@ -89,29 +95,41 @@ def build_dataset(
             "group": [groups[row.image_id] for row in rows],
         }
     )
+    captions_of = {language: [row.captions[language] for row in rows] for language in found}
+    agreeing = {
+        language: agreeing_spans(texts, language) if mask == "agreement" else [[] for _ in texts]
+        for language, texts in captions_of.items()
+    }
+    hidden = {
+        language: [
+            merged([(start, end) for start, end, _ in spans], more)
+            for (spans, _), more in zip(told, agreeing[language], strict=True)
+        ]
+        for language, told in found.items()
+    }
     for language, path in out.items():
         table = shared.copy()
         table.insert(3, "caption", [row.captions[language] for row in rows])
         table.insert(4, "prompt", prompts[language])
-        told = found.get(language, [([], None)] * len(rows))
-        table["label_spans"] = [json.dumps([[start, end] for start, end, _ in spans]) for spans, _ in told]
+        table["label_spans"] = [json.dumps(spans) for spans in hidden.get(language, [[]] * len(rows))]
         write_table(path, "dataset", table)
 
     tested = {
         language: told_in_train(
             [
-                masked_text(row.captions[language], spans, language)
-                for row, (spans, _) in zip(rows, told, strict=True)
+                " ".join(masked_words(row.captions[language], spans, language))
+                for row, spans in zip(rows, of_rows, strict=True)
             ],
             *(shared[name] for name in ("image_id", "gender", "split")),
         )
-        for language, told in found.items()
+        for language, of_rows in hidden.items()
     }
     summary = {
         "languages": list(languages),
         "rows": len(rows),
         "images": len(genders),
         "gender_source": source,
+        "mask": mask if loaded else None,
         "splits": dict(splits),
         "seed": seed,
         "counts": _counts(shared),
@@ -125,6 +143,8 @@ def build_dataset(
                 "words": sum(count.words for count in counts[language]),
                 "female": sum(count.female for count in counts[language]),
                 "male": sum(count.male for count in counts[language]),
+                "agreeing": sum(map(len, agreeing[language])),
+                "agreement_known": bool(language_of(language).agreement),
                 "rows_with_a_hit": sum(bool(count.female or count.male) for count in counts[language]),
                 "test_images": tested[language][0],
                 "test_images_told_in_train": tested[language][1],

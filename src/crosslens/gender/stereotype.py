@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crosslens.data.labels import Lexicon, gender_counts, load_lexicon, majority
+from crosslens.data.labels import gender_counts, majority
+from crosslens.data.lexicons import Lexicon, load_lexicon
 from crosslens.errors import InputError
 from crosslens.gender.shares import Tested, against_half, between, difference_interval, share_interval
 from crosslens.stats.correlation import fisher_interval, pearson, spearman

@@ -280,6 +280,7 @@ def _summary(table: pd.DataFrame, language: str, splits: Mapping[str, float], se
         "rows": len(table),
         "images": table["image_id"].nunique(),
         "gender_source": "none",
+        "mask": None,
         "splits": dict(splits),
         "seed": seed,
         "counts": [

@@ -44,6 +44,7 @@ def dataset_params(at: At) -> dict[str, Any]:
         "lexicons": lexicons_of(at),
         "splits": at.settings["splits"],
         "gender": at.study.has_gender,
+        "mask": at.settings["mask"],
     }
 
 
