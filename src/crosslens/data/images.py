@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crosslens.data.picture_files import SUFFIXES, find_image
-from crosslens.errors import InputError
+from crosslens.errors import InputError, raise_all
 from crosslens.pictures import UnreadablePicture, load_picture
 from crosslens.progress import Progress
 
@@ -57,6 +57,7 @@ def verify_images(images: Path, image_ids: Iterable[str]) -> tuple[dict[str, Ima
     files: dict[str, ImageFile] = {}
     quarantine: list[Quarantined] = []
     owners: dict[str, str] = {}
+    shared: list[InputError] = []
     progress = Progress("verify images", len(wanted), "images")
     for image_id in wanted:
         found = _check(images, image_id)
@@ -67,12 +68,15 @@ def verify_images(images: Path, image_ids: Iterable[str]) -> tuple[dict[str, Ima
         files[image_id] = found
         owner = owners.setdefault(found.image, image_id)
         if owner != image_id:
-            raise InputError(
-                images / found.image,
-                found=f"the image ids {owner!r} and {image_id!r} for it",
-                expected="one id an image",
-                mend="write the id of an image the same way in all of its rows",
+            shared.append(
+                InputError(
+                    images / found.image,
+                    found=f"the image ids {owner!r} and {image_id!r} for it",
+                    expected="one id an image",
+                    mend="write the id of an image the same way in all of its rows",
+                )
             )
+    raise_all(shared)
     if not files:
         shown = "; ".join(f"{image_id}: {reason}" for image_id, reason in quarantine[:3])
         raise InputError(
