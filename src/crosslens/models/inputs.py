@@ -112,7 +112,8 @@ def build_inputs(
 
     With a chat template the prompt is the user's turn (behind the image) and the caption the model's, up to the token
     that ends it; without `with_caption` the text stops where the model's answer begins. Without a template a text-only
-    model sees the prompt, a newline and the caption, or the prompt alone. samples: rows with `sample_id`, `caption`,
+    model sees the prompt, a newline and the caption, or the prompt alone. Of a caption with neither prompt nor image it
+    sees that text alone, template or not, behind what the tokenizer begins texts with. samples: rows with `sample_id`, `caption`,
     `prompt`, `image` (relative to `images`, or empty) and optionally `image_sha256`. Raises InputError for missing or
     changed images, for images given to a model that cannot see or place them, for special tokens in texts, and for
     samples that are too long.
@@ -131,26 +132,43 @@ def encode(
     images: the image folder; read by families whose number of soft tokens depends on a picture's size.
     """
     adapter = loaded.adapter
+    kinds = [
+        _Kind(bool(sample.image), with_caption and not sample.prompt and not sample.image)
+        for sample in samples
+    ]
     around = {
-        image: frame(loaded, image=image, with_caption=with_caption)
-        for image in {bool(sample.image) for sample in samples}
+        kind: ("", "", "") if kind.bare else frame(loaded, image=kind.image, with_caption=with_caption)
+        for kind in set(kinds)
     }
     sizes = _image_sizes(samples, images) if adapter.sized_images else dict.fromkeys(samples)
     fill = functools.cache(adapter.image_text)
     texts = []
-    for sample in samples:
-        head, middle, tail = around[bool(sample.image)]
+    for sample, kind in zip(samples, kinds, strict=True):
+        head, middle, tail = around[kind]
         if sample.image:
             head = head.replace(adapter.image_marker, fill(sizes[sample]))
         texts.append(_Text(head, sample.prompt, middle, sample.caption if with_caption else "", tail))
-    tokens = loaded.tokenizer(
-        ["".join(text) for text in texts],
-        add_special_tokens=_lacks_special_tokens(loaded, around),
-        return_offsets_mapping=True,
-    )
+    framed = [head for kind, (head, _, _) in around.items() if not kind.bare]
     special = _special_mask(loaded.tokenizer)
-    rows = zip(samples, texts, tokens["input_ids"], tokens["offset_mapping"], strict=True)
-    return [_label(loaded, special, *row) for row in rows]
+    labelled: dict[int, Encoded] = {}
+    for bare in {kind.bare for kind in kinds}:
+        rows = [row for row, kind in enumerate(kinds) if kind.bare == bare]
+        tokens = loaded.tokenizer(
+            ["".join(texts[row]) for row in rows],
+            add_special_tokens=bare or _lacks_special_tokens(loaded, framed),
+            return_offsets_mapping=True,
+        )
+        for row, *found in zip(rows, tokens["input_ids"], tokens["offset_mapping"], strict=True):
+            labelled[row] = _label(loaded, special, samples[row], texts[row], *found)
+    return [labelled[row] for row in range(len(samples))]
+
+
+class _Kind(NamedTuple):
+    """Which frame stands around a sample."""
+
+    image: bool
+    bare: bool
+    """None: a caption alone, without prompt and image."""
 
 
 class _Text(NamedTuple):
@@ -204,13 +222,13 @@ def frame(loaded: LoadedModel, *, image: bool, with_caption: bool) -> tuple[str,
     return head, middle, tail.rstrip()
 
 
-def _lacks_special_tokens(loaded: LoadedModel, frames: Mapping[bool, tuple[str, str, str]]) -> bool:
-    """Whether the tokenizer has to add them, by the rules of transformers.
+def _lacks_special_tokens(loaded: LoadedModel, heads: Iterable[str]) -> bool:
+    """Whether the tokenizer has to add them to texts that begin so, by the rules of transformers.
 
     Tokenizers add none to a chat template's text, processors do unless it holds the BOS (LLaVA's does not).
     """
     bos = loaded.tokenizer.bos_token
-    if bos is not None and any(bos in head for head, _, _ in frames.values()):
+    if bos is not None and any(bos in head for head in heads):
         return False
     return loaded.adapter.is_vision or loaded.adapter.chat_template is None
 
