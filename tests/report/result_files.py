@@ -517,6 +517,7 @@ def _dataset(path: Path) -> Path:
             "splits": {"train": 0.6, "select": 0.2, "test": 0.2},
             "seed": 0,
             "counts": counts,
+            "warnings": [],
             "quarantine": [{"image_id": "broken_7", "reason": "truncated PNG"}],
             "identical_images": [],
             "agreement": {

@@ -182,7 +182,7 @@ def generation(tmp_path):
         for gender, n in (("female", 0), ("male", 0), ("unknown", some))
     ]
     document = {"languages": ["en"], "rows": 7, "images": 7, "gender_source": "none", "counts": counts}
-    empty = {"quarantine": [], "agreement": {"languages": [], "column": []}}
+    empty = {"warnings": [], "quarantine": [], "agreement": {"languages": [], "column": []}}
     empty["sources"] = {"captions": None, "images": None, "lexicons": {}}
     write_json(tmp_path / "texts.json", "dataset_summary", document | empty)
     figures = {

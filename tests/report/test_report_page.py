@@ -165,14 +165,17 @@ def test_hostile_captions_and_settings_are_text(tmp_path):
     change(
         files.dataset,
         "dataset_summary",
-        lambda d: d["quarantine"].append({"image_id": HOSTILE, "reason": HOSTILE}),
+        lambda d: (
+            d["quarantine"].append({"image_id": HOSTILE, "reason": HOSTILE}),
+            d["warnings"].append({"code": "no_hits", "message": HOSTILE, "languages": []}),
+        ),
     )
     given = arguments(files, tmp_path, study=HOSTILE, source={"name": HOSTILE})
     build_report(**given, out=tmp_path / "index.html")
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
     page = Page(html)
     assert "<script" not in html and "<b>bold" not in html
-    assert page.text.count(HOSTILE) > 4
+    assert page.text.count(HOSTILE) > 5
     assert "<b>bold</b>" in page.text
 
 

@@ -19,6 +19,7 @@ from crosslens.data.languages import language_of
 from crosslens.data.lexicons import load_lexicon
 from crosslens.data.masked import masked_words, told_in_train
 from crosslens.data.splits import SPLITS, assign_splits, keep_together
+from crosslens.data.warnings import data_warnings
 from crosslens.errors import InputError
 from crosslens.tables.documents import write_json, write_table
 
@@ -73,7 +74,8 @@ def build_dataset(
         for language, lexicon in loaded.items()
     }
     counts = {language: [count for _, count in captions] for language, captions in found.items()}
-    derived = {language: image_labels(rows, told) for language, told in counts.items()}
+    ids = [row.image_id for row in rows]
+    derived = {language: image_labels(ids, told) for language, told in counts.items()}
     combined = combine_labels(derived)
     column = {row.image_id: row.gender for row in rows} if source == "column" else None
     unknown = {row.image_id: "unknown" for row in rows}
@@ -124,6 +126,18 @@ def build_dataset(
         )
         for language, of_rows in hidden.items()
     }
+    warned = data_warnings(
+        {language: [row.captions[language] for row in rows] for language in languages},
+        genders=list(genders.items()) if gender else None,
+        hits={
+            language: sum(bool(count.female or count.male) for count in told)
+            for language, told in counts.items()
+        },
+        tested=[(groups[image], genders[image]) for image, split in assigned.items() if split == "test"],
+        unit="text" if images is None else "picture",
+    )
+    for warning in warned:
+        log.warning("%s", warning.message)
     summary = {
         "languages": list(languages),
         "rows": len(rows),
@@ -133,6 +147,7 @@ def build_dataset(
         "splits": dict(splits),
         "seed": seed,
         "counts": _counts(shared),
+        "warnings": [warning._asdict() for warning in warned],
         "quarantine": [item._asdict() for item in quarantine],
         "identical_images": _identical(files),
         "agreement": gender_agreement(derived, combined, column),
@@ -161,14 +176,14 @@ def build_dataset(
         write_json(out_summary, "dataset_summary", summary)
 
 
-def image_labels(rows: Sequence[Row], counts: Sequence[GenderCounts]) -> dict[str, str]:
+def image_labels(image_ids: Sequence[str], counts: Sequence[GenderCounts]) -> dict[str, str]:
     """image_id -> gender that its captions in one language tell: a caption's majority is one vote, unknown is none.
 
-    `counts`: the gendered words of each row's caption.
+    image_ids, counts: of each row, its image and the gendered words of its caption.
     """
-    votes: dict[str, Counter] = {row.image_id: Counter() for row in rows}
-    for row, count in zip(rows, counts, strict=True):
-        votes[row.image_id][majority(count.female, count.male)] += 1
+    votes: dict[str, Counter] = {image_id: Counter() for image_id in image_ids}
+    for image_id, count in zip(image_ids, counts, strict=True):
+        votes[image_id][majority(count.female, count.male)] += 1
     return {image: majority(cast["female"], cast["male"]) for image, cast in votes.items()}
 
 

@@ -13,6 +13,7 @@ import torch
 
 from crosslens.data.genders import GENDERS
 from crosslens.data.splits import SPLITS, assign_splits
+from crosslens.data.warnings import data_warnings
 from crosslens.errors import InputError
 from crosslens.generation.batches import in_batches
 from crosslens.generation.continuation import continuation_roles
@@ -275,6 +276,16 @@ def _summary(table: pd.DataFrame, language: str, splits: Mapping[str, float], se
         for split in SPLITS
         for gender in GENDERS
     ]
+    tested = table.loc[table["split"] == "test", ["image_id", "gender"]].itertuples(index=False)
+    warned = data_warnings(
+        {language: table["caption"].tolist()},
+        genders=None,
+        hits={},
+        tested=[tuple(row) for row in tested],
+        unit="prompt",
+    )
+    for warning in warned:
+        log.warning("%s", warning.message)
     return {
         "languages": [language],
         "rows": len(table),
@@ -293,6 +304,7 @@ def _summary(table: pd.DataFrame, language: str, splits: Mapping[str, float], se
             }
             for split, gender, inside in cells
         ],
+        "warnings": [warning._asdict() for warning in warned],
         "quarantine": [],
         "identical_images": [],
         "agreement": {"languages": [], "column": []},

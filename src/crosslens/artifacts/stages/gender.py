@@ -65,8 +65,8 @@ def shared_saes(at: At) -> list[Wildcards]:
 
 
 def captioned(at: At) -> bool:
-    """Whether the model captions pictures that hide the gender."""
-    return at.study.has_gender and at.study.source.has_pictures
+    """Whether the model captions pictures that hide the gender, and lexicons can count what it says of them."""
+    return at.study.has_gender and at.study.source.has_pictures and bool(at.settings["lexicons"])
 
 
 def labelled(at: At, reading: Any, language: str) -> float:
