@@ -13,8 +13,8 @@ from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.pool import pool_activations, pool_codes
 from crosslens.stats import logistic
 from crosslens.stats.auroc import auroc, auroc_interval
-from crosslens.stats.folds import grouped_folds
 from crosslens.stats.auroc_test import permuted_auroc_p
+from crosslens.stats.folds import grouped_folds
 from crosslens.stats.resampling import shuffled_labels, stream
 from crosslens.stats.shares import share_interval
 from crosslens.stats.tested import tested, too_few_units
