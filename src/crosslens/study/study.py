@@ -81,8 +81,9 @@ class Study:
         return self.source.block_identity(*self.part_rows(part), language)
 
     def extent(self, part: str, language: str) -> tuple[float, int | None]:
-        """How many rows a part has, at most, and tokens a prompt with its text, as far as the source knows."""
-        return self.source.extent(*self.part_rows(part), language)
+        """How many rows a part has, at most (one at least), and tokens a prompt with its text, as far as the source knows."""
+        rows, longest = self.source.extent(*self.part_rows(part), language)
+        return max(rows, 1), longest
 
     @property
     def training(self) -> dict[str, Any]:
