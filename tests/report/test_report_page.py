@@ -268,7 +268,7 @@ def test_what_is_significant_follows_the_level_of_the_study(told_study, tmp_path
     given = with_files(told_study[1], summary=summarised(tmp_path, layers, level=0.001))
     build_report(**given, out=tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
-    assert {row[11][0] for row in page.tables["gender"][1:]} == {"no more than chance"}
+    assert {row[12][0] for row in page.tables["gender"][1:]} == {"no more than chance"}
     assert "categories differ from .5 (q < .001)" in page.text
 
 

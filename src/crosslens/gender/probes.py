@@ -13,8 +13,8 @@ from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.pool import pool_activations, pool_codes
 from crosslens.stats import logistic
 from crosslens.stats.auroc import auroc, auroc_interval
-from crosslens.stats.folds import grouped_folds
 from crosslens.stats.auroc_test import permuted_auroc_p
+from crosslens.stats.folds import grouped_folds
 from crosslens.stats.resampling import shuffled_labels, stream
 from crosslens.stats.shares import share_interval
 from crosslens.stats.tested import tested, too_few_units
@@ -192,7 +192,8 @@ def fit_and_score(
 ) -> tuple[np.ndarray, float]:
     """Decision values (m) of the test rows, and the C that cross-validation in train chose.
 
-    groups: (n) of the train rows; those of one group are in one fold. Sparse inputs are scaled but not centred, which the unpenalised intercept makes the same model.
+    groups: (n) of the train rows; those of one group are in one fold. Sparse inputs are scaled but not centred,
+    which the unpenalised intercept makes the same model.
     """
     import sklearn
 
