@@ -1,7 +1,7 @@
 """Shares of pictures: intervals and tests in which a picture counts once, however many captions it has."""
 
 from math import comb, factorial, prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
