@@ -238,8 +238,7 @@ KINDS = [
         params=lambda at: {
             "lexicons": lexicons_of(at),
             "languages": at.study.languages,
-            "bootstraps": at.settings["gender"]["bootstraps"],
-            "seed": at.settings["gender"]["seed"],
+            **{name: at.settings["gender"][name] for name in ("bootstraps", "alpha", "seed")},
         },
         # A drawn source has the planted shares to compare with.
         needs=lambda at: [
