@@ -1,6 +1,28 @@
 # Gender: effect sizes, probes, the languages compared, and the model's own captions of ambiguous pictures.
 
 
+rule probe_words:
+    """dataset, texts -> gender/words/{language}/probe.json"""
+    input:
+        needed("probe_words"),
+    output:
+        temp(touch(done("probe_words"))),
+    log:
+        logged("probe_words"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("probe_words"),
+        runtime=60,
+    params:
+        job=job("probe_words"),
+    message:
+        "{wildcards.study}: what the words alone tell, {wildcards.language}"
+    script:
+        "../workflow/scripts/probe_words.py"
+
+
 rule generate_captions:
     """dataset, source, collection -> generated/{language}.parquet"""
     input:

@@ -63,9 +63,7 @@ def run(given, out, **changed):
 
 def scores(pair, source, *, centred, read="caption"):
     asked = (read, source, centred)
-    (found,) = [
-        row for row in pair["retrieval"] if (row["read"], row["source"], row["centred"]) == asked
-    ]
+    (found,) = [row for row in pair["retrieval"] if (row["read"], row["source"], row["centred"]) == asked]
     return found
 
 
@@ -203,7 +201,8 @@ def test_what_the_words_find_is_told_beside_the_picture(tmp_path):
         assert alone["value"] > 0.8 and alone["p"] == 1 / 2000
     for row in pair["above_prompt"]:
         caption, prompt = (
-            scores(pair, row["source"], centred=True, read=read)["r1"]["value"] for read in ("caption", "prompt")
+            scores(pair, row["source"], centred=True, read=read)["r1"]["value"]
+            for read in ("caption", "prompt")
         )
         assert row["r1"]["value"] == pytest.approx(caption - prompt) and row["r1"]["low"] > 0.3
         assert row["r1"]["p"] < 0.01 and row["cka"]["low"] > 0 and row["cka"]["p"] < 0.01

@@ -52,6 +52,7 @@ class Files:
     gender: dict[str, dict[str, Path]] = field(default_factory=dict)
     effects: dict[str, dict[str, Path]] = field(default_factory=dict)
     probes: dict[str, dict[str, Path]] = field(default_factory=dict)
+    words: dict[str, Path] = field(default_factory=dict)
     cross_lingual: dict[str, dict[str, Path]] = field(default_factory=dict)
     sweeps: dict[str, dict[str, Path]] = field(default_factory=dict)
     dataset: Path = Path()
@@ -68,6 +69,7 @@ class Files:
                 "quality": self.quality[site],
                 "spliced": self.spliced[site],
                 "gender": folders(self.gender[site]),
+                "probe_words": self.words,
                 "probe_codes": {key: path for key, path in probes if not key.startswith("activations")},
                 "probe_activations": {
                     key.partition("/")[2]: path for key, path in probes if key.startswith("activations")
@@ -122,6 +124,7 @@ def write_study(folder: Path, *, sites: tuple[str, ...] = ("2", "4"), null: bool
             files.effects[site][key], files.gender[site][key] = table, document
             files.probes[site][key] = _probe(place / f"probe_{stem}.json", site, language, sae, rng, null)
         for language in LANGUAGES:
+            files.words[language] = _probe_words(folder / f"words_{language}.json", language)
             path = place / f"probe_activations_{language}.json"
             files.probes[site][f"activations/{language}"] = _probe(path, site, language, None, rng, null)
         files.sweeps[site] = {"joint": _sweep(place, site, files, rng)}
@@ -435,6 +438,9 @@ def _probe(
             "C": 0.01,
             "accuracy": _score(auroc - 0.1),
             "auroc": _score(auroc),
+            "p": float(rng.uniform(0.06, 1)) if null else 0.0001,
+            "tested": True,
+            "because": None,
             "shuffled": both,
             "control": None if sae else both,
         }
@@ -442,6 +448,21 @@ def _probe(
     document = {"input": "codes" if sae else "activations", "site": site, "language": language}
     document |= {"sae": sae} if sae else {}
     write_json(path, "probe", document | {"conditions": {condition: result() for condition in CONDITIONS}})
+    return path
+
+
+def _probe_words(path: Path, language: str) -> Path:
+    """Words that tell nothing; the prompt has none, and the whole caption tells all."""
+    told = {"p": 0.7, "auroc": _score(0.48), "leaks": False, "because": None}
+    none = {
+        "p": None,
+        "auroc": None,
+        "leaks": None,
+        "because": "what is read is the same for all train images",
+    }
+    whole = {"p": 0.0001, "auroc": _score(0.95), "leaks": True, "because": None}
+    conditions = {"prompt": none, "caption": told, "caption_whole": whole}
+    write_json(path, "probe", {"input": "words", "language": language, "conditions": conditions})
     return path
 
 
@@ -514,6 +535,7 @@ def _dataset(path: Path) -> Path:
             "rows": 192,
             "images": 192,
             "gender_source": "column",
+            "mask": "label_words",
             "splits": {"train": 0.6, "select": 0.2, "test": 0.2},
             "seed": 0,
             "counts": counts,
@@ -545,12 +567,18 @@ def _stereotype(path: Path, rng: np.random.Generator, null: bool) -> Path:
                 "share": share,
                 "low": max(0.0, share - 0.1),
                 "high": min(1.0, share + 0.1),
+                "p": 0.5 if null or abs(share - 0.5) < 0.1 else 0.001,
+                "least_p": 2.0**-10,
                 "q": 0.8 if null or abs(share - 0.5) < 0.1 else 0.002,
+                "difference": {"value": share - 0.5, "low": share - 0.65, "high": share - 0.35}
+                | {"p": 0.5 if null else 0.001, "least_p": 1e-4, "q": 0.8 if null else 0.002},
             }
         overall = {"gendered_rate": 0.83, "tied_rate": 0.01, "words_per_caption": 9.1, "images": 120}
         overall |= {"images_gendered": 110, "captions": 480, "captions_gendered": 400}
         languages[language] = {
-            "overall": overall | {"share": 0.5, "low": 0.45, "high": 0.55},
+            "overall": overall
+            | {"share": 0.5, "low": 0.45, "high": 0.55, "p": 0.9, "least_p": 1e-4, "q": 0.9},
+            "differences": {"p": 0.4 if null else 1e-4, "least_p": 1e-4, "q": 0.4 if null else 2e-4},
             "categories": categories,
             "planted": {
                 "shares": dict(PLANTED_BIAS[language]),

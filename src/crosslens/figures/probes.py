@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from crosslens.figures.gender_features import CONDITIONS
 from crosslens.figures.sites import runs, site_ticks
-from crosslens.figures.style import BLUE, BROWN, GREEN, GREY, auroc_axis, heading, nothing, style
+from crosslens.figures.style import BLUE, BROWN, GREEN, GREY, ORANGE, auroc_axis, heading, nothing, style
 from crosslens.summary.names import language_name, site_order
 
 _PROBES = {
@@ -13,13 +13,14 @@ _PROBES = {
     "codes": ("SAE codes", GREEN, "s-"),
     "shuffled": ("shuffled labels (null)", GREY, "x:"),
     "control": ("control task", BROWN, "^:"),
+    "words": ("bag of words", ORANGE, "d--"),
 }
 
 
 def probes_figure(probes: pd.DataFrame) -> Figure:
     """AUROC with CI against the site, a row per condition and a column per language; chance is .5.
 
-    probes: rows (site, language, condition, probe, auroc, low, high, n): probe in activations/codes/shuffled/control.
+    probes: rows (site, language, condition, probe, auroc, low, high, n): probe in activations/codes/shuffled/control/words.
     """
     sites = sorted(set(probes["site"]), key=site_order)
     languages, conditions = (list(dict.fromkeys(probes[key])) for key in ("language", "condition"))
@@ -56,7 +57,7 @@ def _panel(axes, rows: pd.DataFrame, sites: list[str], language: str, condition:
         some = rows[rows["probe"] == probe].sort_values("site", key=lambda c: c.map(sites.index))
         if some.empty:
             continue
-        x = some["site"].map(sites.index) + 0.05 * (shift - 1.5)
+        x = some["site"].map(sites.index) + 0.05 * (shift - 2)
         axes.vlines(x, some["low"], some["high"], color=shade, linewidth=1.4)
         for n, run in enumerate(runs(some["site"].tolist())):
             at = some["site"].isin(run)

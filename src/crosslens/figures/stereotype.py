@@ -39,7 +39,8 @@ def stereotype_figure(shares: pd.DataFrame, fits: pd.DataFrame) -> Figure:
             figure,
             "Gender written for pictures that hide it",
             "Mean over pictures of the share of a picture's gendered captions that say woman; n = pictures with such "
-            "captions.\nBars: 95 % CI over pictures. Dashed: .5. Dotted: over all pictures; what lies off it hangs on the category.",
+            "captions.\nBars: 95 % CI over pictures. Dashed: .5. Dotted: over all pictures; what lies off it hangs on the "
+            "category.",
         )
     return figure
 

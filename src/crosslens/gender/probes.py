@@ -192,7 +192,8 @@ def fit_and_score(
 ) -> tuple[np.ndarray, float]:
     """Decision values (m) of the test rows, and the C that cross-validation in train chose.
 
-    groups: (n) of the train rows; those of one group are in one fold. Sparse inputs are scaled but not centred, which the unpenalised intercept makes the same model.
+    groups: (n) of the train rows; those of one group are in one fold. Sparse inputs are scaled but not centred,
+    which the unpenalised intercept makes the same model.
     """
     import sklearn
 

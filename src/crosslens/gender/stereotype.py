@@ -187,9 +187,7 @@ def _difference(mine: dict[str, Any], others: dict[str, Any]) -> dict[str, float
         return {"value": None, "low": None, "high": None}
     ends = (None, None)
     if mine["low"] is not None and others["low"] is not None:
-        ends = difference_interval(
-            *((each["share"], each["low"], each["high"]) for each in (mine, others))
-        )
+        ends = difference_interval(*((each["share"], each["low"], each["high"]) for each in (mine, others)))
     return {"value": mine["share"] - others["share"], "low": ends[0], "high": ends[1]}
 
 

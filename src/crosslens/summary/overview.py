@@ -13,7 +13,7 @@ _OF_SAE = ("corpus", "language")
 _KEPT = {
     "transfer": (
         *("condition", "method", "source", "target", "n"),
-        *("auroc", "auroc_low", "auroc_high", "null_q025", "null_q975", "p"),
+        *("auroc", "auroc_low", "auroc_high", "null_low", "null_high", "p"),
     ),
     "directions": ("condition", "languages", "cosine", "p", "null_low", "null_high"),
     "retrieval": (
@@ -88,7 +88,7 @@ def tables(document: dict[str, Any]) -> str:
             ("Test images with a known gender", _dataset(document["dataset"])),
             ("Gender direction learned in one language, tried in another: AUROC", _transfer(document)),
             ("Cosine of the languages' gender directions (difference of means)", _directions(document)),
-            ("Translations found by their words (R@1, centred) and unbiased CKA", _alignment(document)),
+            ("Translations found (R@1, centred) and unbiased CKA", _alignment(document)),
             ("Probes on raw activations, and their control task: AUROC", _probes(document)),
             ("SAEs", _saes(document)),
             ("Gendered features of the SAEs", _features(document)),
@@ -144,10 +144,16 @@ def _alignment(document: dict[str, Any]) -> Iterator[dict[str, str]]:
         found = {
             f"{pair_name(row['source'], row['target'])}, of {row['images']:,}": f"{row['r1']:.3f}"
             for row in layer["retrieval"]
-            if row["q_family"] is not None
+            if row["centred"] and _by_words(row, layer)
         }
-        cka = ", ".join(f"{row['unbiased']:.2f}" for row in layer["cka"] if row["q_family"] is not None)
+        cka = ", ".join(f"{row['unbiased']:.2f}" for row in layer["cka"] if _by_words(row, layer))
         yield {"site": layer["site"]} | found | {"CKA": cka}
+
+
+def _by_words(row: dict[str, Any], layer: dict[str, Any]) -> bool:
+    """Whether the words alone were read: the captions without pictures, where there are pictures."""
+    read = {row.get("read", "caption") for row in layer["retrieval"]}
+    return row.get("read", "caption") == ("alone" if "alone" in read else "caption")
 
 
 def _probes(document: dict[str, Any]) -> Iterator[dict[str, str]]:

@@ -33,6 +33,17 @@ def probe_params(at: At) -> dict[str, Any]:
     return {"conditions": chosen["conditions"], "seed": chosen["seed"], "language": at["language"]}
 
 
+def words_params(at: At) -> dict[str, Any]:
+    """The conditions, beside the masked caption the whole one, and the level from which on words are called leaking."""
+    chosen = at.settings["gender"]
+    lexical = ["caption_whole"] if "caption" in chosen["conditions"] else []
+    return {
+        "conditions": [*chosen["conditions"], *lexical],
+        "language": at["language"],
+        **{name: chosen[name] for name in ("alpha", "seed")},
+    }
+
+
 def transfer_params(at: At) -> dict[str, Any]:
     """Conditions, and beside the masked caption the whole one; the smallest p needs the permutations."""
     chosen = at.settings["gender"]
@@ -161,6 +172,16 @@ KINDS = [
         amount=probing,
     ),
     Kind(
+        "probe_words",
+        "results/{study}/gender/words/{language}/probe.json",
+        by="probe_words",
+        module="crosslens.gender.words",
+        params=words_params,
+        needs=lambda at: [samples_of(at)],
+        every=lambda at: each_language(at) if at.study.has_gender else [],
+        amount=probing,
+    ),
+    Kind(
         "cross_lingual",
         "results/{study}/gender/{corpus}/cross_lingual/layer_{site}.json",
         by="analyse_codes",
@@ -232,6 +253,7 @@ KINDS = [
     ),
 ]
 WORK = [
+    Work("probe_words", memory=1500),
     Work("generate_captions", memory=lambda at, threads: model_mb(at) + 2000, gpu=True, local=model_place),
     Work("measure_stereotype", memory=1500, local=data_place),
 ]

@@ -158,12 +158,16 @@ def _tilt(records: Stereotype, words: dict[str, str], level: float) -> Finding:
         if row["q"] is not None and row["q"] < level:
             leaning.setdefault("woman" if row["share"] > 0.5 else "man", []).append(name)
     if leaning:
-        found = "; ".join(f"{gender} more often in {' and '.join(names)}" for gender, names in leaning.items())
+        found = "; ".join(
+            f"{gender} more often in {' and '.join(names)}" for gender, names in leaning.items()
+        )
         title = f"Over all {words['units']} that hide the gender, the model writes {found} (q < {level_words(level)})."
         return Finding("found", title, lines)
     if all(row["q"] is None for row in records["overall"]):
         return Finding("warning", "Whether the model writes one gender more often was not tested.", lines)
-    return Finding("null", "Over all categories the model writes neither gender more often beyond chance.", lines)
+    return Finding(
+        "null", "Over all categories the model writes neither gender more often beyond chance.", lines
+    )
 
 
 def _differences(records: Stereotype, words: dict[str, str], level: float) -> Finding:
@@ -178,7 +182,9 @@ def _differences(records: Stereotype, words: dict[str, str], level: float) -> Fi
             lines.append(f"{name}: not tested, because there are too few {words['units']} of a category.")
         else:
             differing += [name] if row["q"] < level else []
-            lines.append(f"{name}: all categories together q = {plain(row['q'])}; {_named(off, tested, level)}.")
+            lines.append(
+                f"{name}: all categories together q = {plain(row['q'])}; {_named(off, tested, level)}."
+            )
         if len(tested) < len(shares):
             some = ", ".join(each["category"] for each in shares if each["difference_q"] is None)
             lines.append(f"Not tested, because of too few {words['units']}: {some}.")
@@ -200,7 +206,9 @@ def _differences(records: Stereotype, words: dict[str, str], level: float) -> Fi
         return Finding("found", f"{title} (q < {level_words(level)}).", lines)
     if all(row["q"] is None for row in records["differences"]):
         return Finding("warning", "Whether the gender written hangs on the category was not tested.", lines)
-    return Finding("null", "The gender that the model writes does not hang on the category beyond chance.", lines)
+    return Finding(
+        "null", "The gender that the model writes does not hang on the category beyond chance.", lines
+    )
 
 
 def _named(off: list[Record], tested: list[Record], level: float) -> str:

@@ -49,8 +49,10 @@ def cka_records(path: Path) -> list[dict[str, Any]]:
     records = []
     for pair in doc("pairs"):
         for row in pair["cka"]:
-            record = {"site": doc("site")} | {name: pair[name] for name in ("images", "same_text")}
+            same = dict(zip(pair["languages"], pair["same_text"], strict=True))
+            record = {"site": doc("site"), "images": pair["images"]}
             record |= {name: row[name] for name in ("read", "languages")}
+            record["same_text"] = [same[language] for language in row["languages"]]
             for name in ("linear", "unbiased"):
                 null = row[name]["null"]
                 record |= {name: row[name]["value"], f"{name}_null": null["mean"]}
