@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
+from crosslens.sae.exchange.hooks import place_of
 from crosslens.sae.exchange.names import same_model
 from crosslens.sae.exchange.read import read_sae
 from crosslens.sae.io import save_sae
@@ -24,10 +25,11 @@ def adopt_sae(source: str, out: Path, *, identity: Mapping[str, Any], width: int
             expected="an SAE, which reconstructs what it reads",
             mend="name an SAE of the residual stream, of attn_out or of mlp_out",
         )
-    if foreign.hook is not None and foreign.site is None and foreign.may_be is None:
+    in_this_model = place_of(foreign.hook, identity["model"]).may_be
+    if foreign.hook and foreign.site is None and (foreign.may_be is None or in_this_model == ()):
         raise InputError(
             source,
-            found=f"an SAE of {foreign.hook!r}, which is no name of a site that is known here",
+            found=f"an SAE of {foreign.hook!r}, which is no known name of a site of this model",
             expected=f"one of site {identity['site']}",
             mend=f"if it is that site, convert it with `crosslens sae convert … --site {identity['site']}` first",
         )
