@@ -201,6 +201,21 @@ def test_what_an_mlp_gives_out_is_added_after_a_norm_in_gemma(tmp_path):
         )
 
 
+@pytest.mark.parametrize("tool", ["saelens", "sparsify"])
+@pytest.mark.parametrize(("said", "right"), [("step1000", False), ("main", True), (None, True), ("1", True)])
+def test_a_checkpoint_of_the_model_that_is_said_is_the_studys(tmp_path, tool, said, right):
+    if tool == "saelens":
+        kwargs = {"model_from_pretrained_kwargs": {"revision": said}}
+        source = saelens(tmp_path, "blocks.4.hook_resid_post", said=kwargs)
+    else:
+        source = sparsify(tmp_path, "layers.4", run={"revision": said})
+    assert adopted(source, tmp_path / "out", "4") == right
+    convert_sae(source, tmp_path / "ours", model="org/model")
+    convert_sae(source, tmp_path / "elsewhere", model="org/model", revision="2")
+    assert adopted(tmp_path / "ours", tmp_path / "by hand", "4")
+    assert not adopted(tmp_path / "elsewhere", tmp_path / "of another", "4")
+
+
 OUT, MLP_IN = "blocks.4.hook_mlp_out", "blocks.4.ln2.hook_normalized"
 TRANSCODERS = {
     "named": lambda f: saelens(f, MLP_IN, said={"hook_name_out": OUT}, architecture="transcoder", d_out=D,

@@ -15,7 +15,7 @@ def adopt_sae(source: str, out: Path, *, identity: Mapping[str, Any], width: int
     """Write the SAE at `source` (folder, file or hf: id) to `out` as the study's SAE of `identity`.
 
     identity: study, corpus, site, seed, model, revision. width: d_model, where it is known. Raises InputError where
-    its files name another site or model, it is of another width, or a transcoder.
+    its files name another site, model or revision, it is of another width, or a transcoder.
     """
     foreign = read_sae(source, expect_site=identity["site"], expect_width=width)
     if foreign.transcoder:
@@ -40,5 +40,13 @@ def adopt_sae(source: str, out: Path, *, identity: Mapping[str, Any], width: int
             expected=f"one of {identity['model']}",
             mend="name an SAE of the study's model, or study the model of the SAE; what is meant for both can be "
             "converted with `crosslens sae convert … --model`",
+        )
+    if foreign.revision not in (None, "main", identity["revision"]) and identity["revision"] is not None:
+        raise InputError(
+            source,
+            found=f"an SAE of the model's revision {foreign.revision}",
+            expected=f"one of {identity['revision']}",
+            mend=f"pin `model.revision` to the commit of {foreign.revision}, or, if both are one, convert it with "
+            "`crosslens sae convert` first",
         )
     save_sae(out, foreign.sae, identity=dict(identity), trained_as=foreign.trained_as)
