@@ -190,6 +190,32 @@ def test_what_is_no_known_name_can_be_said_by_hand_and_what_is_elsewhere_cannot(
         convert_sae(elsewhere, tmp_path / "theirs", site="4.attn_out")
 
 
+def test_what_an_mlp_gives_out_is_added_after_a_norm_in_gemma(tmp_path):
+    source = sparsify(tmp_path, "layers.4.mlp")
+    adopt_sae(str(source), tmp_path / "out", identity=IDENTITY | {"site": "4.mlp_out"})
+    with pytest.raises(InputError, match=r"'layers\.4\.mlp', which is no known name of a site of this model"):
+        adopt_sae(
+            str(source),
+            tmp_path / "theirs",
+            identity=IDENTITY | {"site": "4.mlp_out", "model": "google/gemma-2-2b"},
+        )
+
+
+@pytest.mark.parametrize("tool", ["saelens", "sparsify"])
+@pytest.mark.parametrize(("said", "right"), [("step1000", False), ("main", True), (None, True), ("1", True)])
+def test_a_checkpoint_of_the_model_that_is_said_is_the_studys(tmp_path, tool, said, right):
+    if tool == "saelens":
+        kwargs = {"model_from_pretrained_kwargs": {"revision": said}}
+        source = saelens(tmp_path, "blocks.4.hook_resid_post", said=kwargs)
+    else:
+        source = sparsify(tmp_path, "layers.4", run={"revision": said})
+    assert adopted(source, tmp_path / "out", "4") == right
+    convert_sae(source, tmp_path / "ours", model="org/model")
+    convert_sae(source, tmp_path / "elsewhere", model="org/model", revision="2")
+    assert adopted(tmp_path / "ours", tmp_path / "by hand", "4")
+    assert not adopted(tmp_path / "elsewhere", tmp_path / "of another", "4")
+
+
 OUT, MLP_IN = "blocks.4.hook_mlp_out", "blocks.4.ln2.hook_normalized"
 TRANSCODERS = {
     "named": lambda f: saelens(f, MLP_IN, said={"hook_name_out": OUT}, architecture="transcoder", d_out=D,

@@ -10,10 +10,12 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 def candidates(image_id: str) -> Iterator[str]:
     """The names under which the picture of `image_id` is looked for, in order: as written, else with a suffix.
 
-    Then the same with letters and their marks as one character each, and apart: file systems and archives write either.
+    Suffixes are tried in small letters and in capitals (cameras), then all of it with letters and their marks as one
+    character each and apart (file systems and archives write either).
     """
     forms = dict.fromkeys((image_id, *(unicodedata.normalize(form, image_id) for form in ("NFC", "NFD"))))
-    return (form + suffix for form in forms for suffix in ("", *SUFFIXES))
+    suffixes = ("", *SUFFIXES, *map(str.upper, SUFFIXES))
+    return (form + suffix for form in forms for suffix in suffixes)
 
 
 def find_image(images: Path, image_id: str) -> str | None:

@@ -37,6 +37,8 @@ class ForeignSAE(NamedTuple):
     may_be: tuple[str, ...] | None = None
     """Where `hook` is no site for sure, those that it may be: none of them if it is elsewhere; None if it is not
     understood."""
+    revision: str | None = None
+    """Of the model: a commit, or a branch such as step1000 of Pythia; None where the files say none."""
 
     def contradicts(self, site: str) -> bool:
         """Whether the files say that it reads something else than `site`."""
@@ -93,5 +95,5 @@ class Found:
 
 def text(config: dict[str, Any], key: str) -> str | None:
     """config[key] where it is a string: what files say about their origin is told on, and not relied on."""
-    value = config.get(key)
+    value = config.get(key) if isinstance(config, dict) else None
     return value if isinstance(value, str) else None

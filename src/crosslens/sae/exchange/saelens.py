@@ -65,6 +65,7 @@ def _read_ours(found: Found) -> ForeignSAE:
         identity["model"],
         target is not None,
         target,
+        revision=identity["revision"] or None,
     )
 
 
@@ -133,6 +134,7 @@ def _read(
         site_of(target) if transcoder else None,
         notes,
         place.may_be if hook else None,
+        text(metadata.get("model_from_pretrained_kwargs") or {}, "revision"),
     )
 
 

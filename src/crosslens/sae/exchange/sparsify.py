@@ -70,6 +70,7 @@ def read(found: Found) -> ForeignSAE:
         writes.site if transcoder else None,
         notes,
         place.may_be,
+        text(run, "revision"),
     )
 
 
