@@ -7,7 +7,8 @@ import pytest
 from data_tables import write_image
 from PIL import Image
 
-from crosslens.data.images import find_image, verify_images
+from crosslens.data.images import verify_images
+from crosslens.data.picture_files import find_image
 from crosslens.errors import InputError
 
 

@@ -54,6 +54,7 @@ def test_standard_by_hand(tmp_path):
         False,
         None,
         (),
+        ("3.resid_pre",),
     )
 
 
@@ -253,7 +254,7 @@ def test_our_own_folders_are_read(tmp_path):
     save_sae(tmp_path, sae, identity=IDENTITY, trained_as="matryoshka")
     foreign, x = read_sae(tmp_path), torch.tensor(tokens())
     assert foreign[1:] == (
-        *("crosslens", "matryoshka", "4.mlp_out", "blocks.4.hook_mlp_out", "m", False, None, ()),
+        *("crosslens", "matryoshka", "4.mlp_out", "blocks.4.hook_mlp_out", "m", False, None, (), None),
     )
     assert torch.equal(foreign.sae(x), sae(x))
 

@@ -2,20 +2,19 @@
 
 import functools
 import hashlib
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.models.load import LoadedModel
+from crosslens.pictures import UnreadablePicture, load_picture
 from crosslens.tables.roles import BOS, CAPTION, IMAGE, PROMPT, ROLES, SPECIAL
 
 PADDING = 255
@@ -27,8 +26,6 @@ _ONE_DAY = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro +%}"
 
 The day is that of Llama 3's templates where they cannot tell the date.
 """
-_TURNED = (5, 6, 7, 8)
-"""EXIF orientations of pictures that lie on their side."""
 
 
 class Sample(NamedTuple):
@@ -129,7 +126,7 @@ def encode(
 ) -> list[Encoded]:
     """The tokens of every sample, with the places of the images' soft tokens.
 
-    images: the image folder; read (headers only) by families whose number of soft tokens depends on a picture's size.
+    images: the image folder; read by families whose number of soft tokens depends on a picture's size.
     """
     adapter = loaded.adapter
     kinds = [
@@ -340,15 +337,20 @@ def _special_mask(tokenizer: Any) -> np.ndarray:
 
 
 def _image_sizes(samples: Sequence[Sample], images: Path | None) -> dict[Sample, tuple[int, int] | None]:
-    """(height, width) in pixels of each sample's picture as it is shown, read from the file's header."""
+    """(height, width) in pixels of each sample's picture as it is shown; None for a sample without one."""
     _check_folder(samples, images)
-    return {s: _image_size(Path(images) / s.image, s) if s.image else None for s in samples}
+    # A header tells neither whether the rest can be read nor, in every format, how the picture was held.
+    pictures = ((sample, _load_image(images, sample) if sample.image else None) for sample in samples)
+    return {sample: (picture.height, picture.width) if picture else None for sample, picture in pictures}
 
 
 def load_images(loaded: LoadedModel, samples: Sequence[Sample], images: Path | None) -> list[Image.Image]:
-    """The pictures of the samples that have one, upright and as RGB, in their order; InputError for a missing or changed file."""
+    """The pictures of the samples that have one, as `crosslens.pictures` reads them, in their order.
+
+    Raises InputError for a missing, changed or unreadable file.
+    """
     _check_folder(samples, images)
-    return [_load_image(Path(images) / sample.image, sample) for sample in samples if sample.image]
+    return [_load_image(images, sample) for sample in samples if sample.image]
 
 
 def _check_folder(samples: Sequence[Sample], images: Path | None) -> None:
@@ -362,14 +364,9 @@ def _check_folder(samples: Sequence[Sample], images: Path | None) -> None:
         )
 
 
-def _image_size(path: Path, sample: Sample) -> tuple[int, int]:
-    with _image_errors(path, sample), Image.open(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
-        return (image.width, image.height) if turned else (image.height, image.width)
-
-
-def _load_image(path: Path, sample: Sample) -> Image.Image:
-    with _image_errors(path, sample):
+def _load_image(images: Path, sample: Sample) -> Image.Image:
+    path = Path(images) / sample.image
+    try:
         data = path.read_bytes()
         found = hashlib.sha256(data).hexdigest()
         if sample.image_sha256 and found != sample.image_sha256:
@@ -379,24 +376,18 @@ def _load_image(path: Path, sample: Sample) -> Image.Image:
                 expected=f"{sample.image_sha256} as in the dataset",
                 mend="restore the image, or rebuild the dataset from the changed images",
             )
-        return ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
-
-
-@contextmanager
-def _image_errors(path: Path, sample: Sample) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
+        return load_picture(data)
+    except OSError as error:
         raise InputError(
             path,
-            found="no file",
+            found="no file" if isinstance(error, FileNotFoundError) else error.strerror or error,
             expected=f"the image of sample {sample.sample_id}",
             mend="restore the image, or rebuild the dataset",
         ) from error
-    except (UnidentifiedImageError, OSError) as error:
+    except UnreadablePicture as error:
         raise InputError(
             path,
-            found=f"a file that is no image ({error})",
+            found=f"a file that {error}",
             expected=f"the image of sample {sample.sample_id}",
             mend="replace the image, or quarantine it and rebuild the dataset",
         ) from error

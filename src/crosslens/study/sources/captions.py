@@ -11,7 +11,10 @@ from crosslens.store.digests import digest
 from crosslens.study.sources.base import Source, Text, Texts
 
 SETTINGS = {
-    "captions": {"description": "A CSV file with one row a caption.", "type": "string"},
+    "captions": {
+        "description": "A CSV file in UTF-8 with one row a caption, separated by commas, semicolons or tabs.",
+        "type": "string",
+    },
     "images": {
         "description": "The folder of the pictures that `image_id` names; null where there are none.",
         "type": ["string", "null"],
