@@ -310,6 +310,13 @@ def example(language: str, feature: int, rank: int, caption: str | None = None) 
     }
 
 
+def specialist(category: str, feature: int) -> dict[str, Any]:
+    """One of a category, as rankings hold it."""
+    counts = {"score": 7, "score_select": 9, "inside": 8, "n_inside": 11, "outside": 1, "n_outside": 29}
+    chance = {"score_by_chance": 0.31, "p": 0.002, "q": 0.004}
+    return {"category": category, "feature": feature, "specialist": True, **counts, **chance}
+
+
 def _rankings(path: Path, site: str, language: str, sae: str) -> Path:
     shown = [{"feature": feature, "score": 1.0} for feature in (1, 2, 3)]
     path.parent.mkdir()
@@ -327,7 +334,7 @@ def _rankings(path: Path, site: str, language: str, sae: str) -> Path:
                 "found": 2,
                 "expected_by_chance": 0.8,
                 "found_p": 0.04,
-                "features": [],
+                "features": [specialist(name, 60 + i) for i, name in enumerate(("nurse", "guard"))],
             },
             "examples": {
                 "split": "test",

@@ -193,7 +193,7 @@ def test_a_study_with_gender_has_all_sections(told):
     page = told[2]
     assert sections(page) == [
         *("findings", "data", "quality", "sweep", "gender", "stereotype", "transfer", "retrieval"),
-        *("cross-lingual", "features"),
+        *("cross-lingual", "features", "rankings"),
     ]
     links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
     assert all(link[1:] in page.ids for link in links)
@@ -246,7 +246,7 @@ def test_a_study_without_gender_has_no_section_on_it(generation, tmp_path):
     build_report(**generation, out=tmp_path / "index.html")
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
     page = Page(html)
-    assert sections(page) == ["findings", "data", "quality", "features"]
+    assert sections(page) == ["findings", "data", "quality", "features", "rankings"]
     assert not re.search(r"female|gender|stereotyp|translation|arabic|unknown", page.text, re.IGNORECASE)
     assert "icture" not in page.text
     links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]

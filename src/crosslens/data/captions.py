@@ -45,20 +45,21 @@ def read_rows(
 ) -> list[Row]:
     """Every data row of a CSV file (see `csv_table`), in file order.
 
-    `languages` are those that must be there and are read. `columns` names the caption column of each; without it the
-    column is `{language}_caption`, or the one that the language has for its own (`english_prompt`). Raises InputError
-    with file, row and column for anything that cannot be read without a guess; several at once where rows are wrong.
+    `languages` are those that must be there and are read. `columns`: what the table calls `image_id`, `gender`,
+    `category`, `group` and the captions of a language (by its code); without a name there, as usual: image_id or image,
+    ground_truth_gender, category, group, and `{language}_caption` or what the language has for its own
+    (`english_prompt`). Raises InputError with file, row and column for anything that cannot be read without a guess;
+    several at once where rows are wrong.
     """
     path = Path(captions)
     table = read_table(path)
-    image_column = _find_column(path, table.header, IMAGE_COLUMNS, "the image id")
-    caption_columns = _caption_columns(path, table.header, columns, languages)
+    named = _columns(path, table.header, columns or {}, languages)
     rows: list[Row] = []
     faults = table.faults
     checks = _Consistency(path)
     for number, fields in table.rows:
         try:
-            rows.append(_row(path, number, fields, image_column, caption_columns, checks))
+            rows.append(_row(path, number, fields, named, checks))
         except InputError as error:
             faults.append((number, error))
     raise_all(error for _, error in sorted(faults, key=lambda fault: fault[0]))
@@ -73,20 +74,20 @@ def _row(
     path: Path,
     number: int,
     fields: Mapping[str, str],
-    image_column: str,
-    caption_columns: Mapping[str, str],
+    named: "_Columns",
     checks: "_Consistency",
 ) -> Row:
-    image_id = _image_id(path, number, image_column, fields[image_column])
+    image_id = _image_id(path, number, named.image_id, fields[named.image_id])
     texts = {
         language: _caption(path, number, column, fields[column])
-        for language, column in caption_columns.items()
+        for language, column in named.captions.items()
     }
-    gender = _gender(path, number, fields[GENDER_COLUMN]) if GENDER_COLUMN in fields else None
-    category = _name(path, number, "category", fields.get("category", ""))
-    group = _name(path, number, GROUP_COLUMN, fields[GROUP_COLUMN]) if GROUP_COLUMN in fields else None
+    gender = _gender(path, number, named.gender, fields[named.gender]) if named.gender else None
+    category = _name(path, number, named.category, fields[named.category]) if named.category else ""
+    group = _name(path, number, named.group, fields[named.group]) if named.group else None
     sample_id = _name(path, number, "sample_id", fields["sample_id"]) if "sample_id" in fields else None
-    told = {GENDER_COLUMN: gender, "category": category, GROUP_COLUMN: group}
+    told = {named.gender: gender, named.category: category, named.group: group}
+    told.pop(None, None)
     k = checks.add(number, image_id, texts, told, sample_id)
     return Row(number, f"{image_id}#{k}", image_id, texts, gender, category, group)
 
@@ -107,20 +108,41 @@ def _find_column(path: Path, header: Sequence[str], names: Sequence[str], what: 
     return found[0]
 
 
+class _Columns(NamedTuple):
+    """What the columns of one table are called; None: it has no such column."""
+
+    image_id: str
+    captions: dict[str, str]
+    gender: str | None
+    category: str | None
+    group: str | None
+
+
+def _columns(
+    path: Path, header: Sequence[str], columns: Mapping[str, str], languages: Sequence[str]
+) -> _Columns:
+    """The user's names of columns where there are some, else the usual ones."""
+    usual = {"gender": GENDER_COLUMN, "category": "category", "group": GROUP_COLUMN}
+    image = [columns["image_id"]] if "image_id" in columns else IMAGE_COLUMNS
+    return _Columns(
+        _find_column(path, header, image, "the image id"),
+        _caption_columns(path, header, columns, languages),
+        **{
+            role: _find_column(path, header, [columns[role]], f"the {role}")
+            if role in columns
+            else (name if name in header else None)
+            for role, name in usual.items()
+        },
+    )
+
+
 def _caption_columns(
-    path: Path, header: Sequence[str], columns: Mapping[str, str] | None, languages: Sequence[str]
+    path: Path, header: Sequence[str], columns: Mapping[str, str], languages: Sequence[str]
 ) -> dict[str, str]:
     found = {}
     for language in languages:
-        if columns and language not in columns:
-            raise InputError(
-                path,
-                found=f"caption columns for {', '.join(columns)}",
-                expected=f"one for language {language!r}",
-                mend="name its column under `columns:` in the study, or take the language out",
-            )
         own = language_of(language).caption_column
-        known = [columns[language]] if columns else [*filter(None, [own]), f"{language}_caption"]
+        known = [columns[language]] if language in columns else [*filter(None, [own]), f"{language}_caption"]
         names = [name for name in known if name in header]
         if len(names) > 1:
             raise InputError(
@@ -170,11 +192,11 @@ def _caption(path: Path, number: int, column: str, value: str) -> str:
     return value
 
 
-def _gender(path: Path, number: int, value: str) -> str:
+def _gender(path: Path, number: int, column: str, value: str) -> str:
     gender = _GENDER_VALUES.get(value.strip().casefold())
     if gender is None:
         raise InputError(
-            f"{path}, row {number}, column {GENDER_COLUMN!r}",
+            f"{path}, row {number}, column {column!r}",
             found=repr(value),
             expected="male, m, man, boy, female, f, woman, girl, unknown, u, or nothing",
             mend="write one of these; unknown where the picture does not show the gender",

@@ -44,7 +44,7 @@ def build_dataset(
     """Write the dataset parquet of every language of `out` and the summary JSON, as docs/storage.md defines them.
 
     What is written does not depend on what else is: labels, splits and summary are those of all `languages`.
-    captions: the CSV file; columns: language -> caption column, or None for the usual names; images: the folder, or
+    captions: the CSV file; columns: as `read_rows` takes them; images: the folder, or
     None for a study of texts alone. prompts: language -> constant prompt. lexicons: language -> lexicon file, for the
     label words that pooling masks; an empty mapping declares that nothing tells the gender, and needs a gender column.
     Without that column an image's gender is what its captions say (`image_labels`), in every language.

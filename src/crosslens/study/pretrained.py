@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from crosslens.errors import InputError
+from crosslens.sae.exchange.hooks import place_of
+from crosslens.sae.exchange.names import same_model
 from crosslens.study.model import Model
 from crosslens.study.settings import StudySettings
 
 CONFIGURATIONS = ("cfg.json", "config.json")
 HUB = re.compile(r"hf:[\w.-]+/[\w.-]+(/[\w.=+-]+)*(@[\w./-]+)?", re.ASCII)
-HOOK = re.compile(r"blocks\.(\d+)\.hook_(resid_pre|attn_out|mlp_out|resid_post)")
 
 
 class Stated(NamedTuple):
@@ -70,11 +71,12 @@ def _place(settings: StudySettings, model: Model, site: str, source: str, key: s
             f"width {model.known_width}, that of {model.name}",
             "name an SAE of the study's model",
         )
-    found = HOOK.fullmatch(stated.hook or "")
-    if found and (read := found[1] if found[2] == "resid_post" else f"{found[1]}.{found[2]}") != site:
+    place = place_of(stated.hook, model.name)
+    if stated.hook and (place.may_be is None or site not in place.may_be):
+        read = f" of site {place.site}" if place.site else ""
         yield settings.fault(
             key,
-            f"an SAE of site {read} ({stated.hook}) at {source}",
+            f"an SAE{read} ({stated.hook}) at {source}",
             f"site {site}",
             "name the site that the SAE was trained at, or the SAE of this site",
         )
@@ -85,8 +87,7 @@ def _place(settings: StudySettings, model: Model, site: str, source: str, key: s
             "an SAE, which reconstructs what it reads",
             "name an SAE of the residual stream, of attn_out or of mlp_out",
         )
-    theirs, ours = (_plain(name) for name in (stated.model, model.name))
-    if stated.model and not (theirs.startswith(ours) or ours.startswith(theirs)):
+    if stated.model and not same_model(stated.model, model.name):
         yield settings.fault(
             key,
             f"an SAE of the model {stated.model} at {source}",
@@ -122,8 +123,3 @@ def stated_in(source: Path) -> Stated:
 
 def _section(config: dict[str, Any], name: str) -> dict[str, Any]:
     return config[name] if isinstance(config.get(name), dict) else {}
-
-
-def _plain(model: str | None) -> str:
-    """A model's name without its owner, in letters and digits: gpt2-small is gpt2, gemma-3-4b is gemma-3-4b-it."""
-    return "".join(letter for letter in (model or "").rsplit("/", 1)[-1].lower() if letter.isalnum())

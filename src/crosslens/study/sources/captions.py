@@ -22,12 +22,19 @@ SETTINGS = {
         "default": None,
     },
     "columns": {
-        "description": "Language to column of its captions, where the names are not the usual ones.",
+        "description": "What the table calls a column, where that is not its usual name: of the captions by language (usual: "
+        "english_prompt, arabic_prompt, `{code}_caption`), `image_id`, `gender` (ground_truth_gender), `category`, `group`.",
         "type": ["object", "null"],
+        "propertyNames": {
+            "pattern": "^([a-z]{2,3}|image_id|gender|category|group)$",
+            "title": "a language, image_id, gender, category or group",
+        },
         "additionalProperties": {"type": "string"},
         "default": None,
     },
 }
+ROLES = ("image_id", "gender", "category", "group")
+"""What `columns` names beside captions."""
 
 
 class Captions(Source):
@@ -113,6 +120,17 @@ class Captions(Source):
     @property
     def units(self) -> Iterable[str]:
         return (row.group or row.image_id for row in self.rows)
+
+    def faults(self) -> Iterator[InputError]:
+        yield from super().faults()
+        languages = self.whole["languages"]
+        for name in sorted((self.whole["source"]["columns"] or {}).keys() - {*languages, *ROLES}):
+            yield self.whole.fault(
+                "source.columns",
+                name,
+                f"one of {', '.join([*languages, *ROLES])}",
+                "remove it or add the language",
+            )
 
     def file_faults(self) -> Iterator[InputError]:
         table, images = Path(self.settings), self.images
