@@ -362,8 +362,12 @@ def _gender(
                 )
             )
         conditions[condition] = {
+            "tested": True,
+            "because": None,
             "images": {"select": images, "test": images},
+            "units": {split: {"female": 60, "male": 62, "pairs": 0} for split in ("select", "test")},
             "live": D_SAE,
+            "testable": D_SAE,
             "significant": int(significant.sum()),
             "null": {
                 "mean": float(0.4 + rng.random()),
@@ -372,7 +376,7 @@ def _gender(
                 "max": 9.0,
                 "p": 1.0 if null else 0.005,
             },
-            "select": {"live": D_SAE, "significant": int(significant.sum())},
+            "select": {"live": D_SAE, "testable": D_SAE, "significant": int(significant.sum())},
             "confirmed": int(significant.sum()),
         }
         for side, order in (("female", np.argsort(-d)), ("male", np.argsort(d))):
@@ -386,10 +390,14 @@ def _gender(
                     "g": float(d[feature]),
                     "d_low": float(d[feature] - 0.3),
                     "d_high": float(d[feature] + 0.3),
-                    "p_mann_whitney": 1e-5,
-                    "q_mann_whitney": 1e-4,
+                    "auroc": 0.9 if d[feature] > 0 else 0.1,
+                    "z": float(5 * d[feature]),
+                    "p": 1e-5,
+                    "q": 1e-4,
                     "live": True,
+                    "testable": True,
                     "significant": i != 4,
+                    "confirmed": i != 4,
                 }
                 for i, feature in enumerate(order[: 0 if null else 10])
             ]
@@ -450,8 +458,10 @@ def _cross_lingual(
             "r": r,
             "low": r - 0.1,
             "high": min(r + 0.1, 1.0),
+            "reliability": [0.8, 0.7],
+            "disattenuated": r,
             "null": {
-                name: {"mean": 0.0, "q025": -0.2, "q975": 0.2, "p": 0.6 if null else 0.002}
+                name: {"mean": 0.0, "q025": -0.2, "q95": 0.15, "q975": 0.2, "p": 0.6 if null else 0.002}
                 for name in ("pairing", "labels")
             },
         }
@@ -461,8 +471,11 @@ def _cross_lingual(
                 "languages": list(LANGUAGES),
                 "images": {"female": 60, "male": 62},
                 "labels_disagree": 0,
-                "live": {"features": D_SAE, "pearson": statement, "spearman": statement},
-                "chosen": {"features": int(chosen.sum()), "pearson": statement, "spearman": statement},
+                **{
+                    family: {"tested": True, "because": None, "features": int(features)}
+                    | {"pearson": statement, "spearman": statement}
+                    for family, features in (("live", D_SAE), ("chosen", chosen.sum()))
+                },
                 "scatter": {
                     "feature": list(range(D_SAE)),
                     "d": [values.tolist() for values in d],

@@ -121,7 +121,7 @@ def test_every_number_of_the_gender_table_is_the_files(told_study):
                 row, null, test = next(rows), result["null"], result["images"]["test"]
                 assert row[3][0] == condition
                 found = [value for _, values in row[4:] for value in values]
-                expected = [test["female"], test["male"], result["live"], result["significant"]]
+                expected = [test["female"], test["male"], result["live"], result["testable"], result["significant"]]
                 expected += [null["mean"], null["q95"], null["p"], result["confirmed"]]
                 assert found == [repr(value) for value in expected]
                 assert row[-1][0] == "more than chance"
@@ -275,7 +275,7 @@ def test_what_is_significant_follows_the_level_of_the_study(told_study, tmp_path
     given = with_files(told_study[1], summary=summarised(tmp_path, layers, level=0.001))
     build_report(**given, out=tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
-    assert {row[11][0] for row in page.tables["gender"][1:]} == {"no more than chance"}
+    assert {row[-1][0] for row in page.tables["gender"][1:]} == {"no more than chance"}
     assert "categories differ from .5 (q < .001)" in page.text
 
 

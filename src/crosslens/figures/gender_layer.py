@@ -44,7 +44,7 @@ def gender_layer_figures(
 def gender_frame(gender: dict[str, Path], shown: int = SHOWN) -> pd.DataFrame:
     """The top features of each language, condition and side, of the SAE that `main_corpora` names.
 
-    Rows (corpus, language, condition, side, rank, feature, d, d_low, d_high, n_female, n_male, significant).
+    Rows (corpus, language, condition, side, rank, feature, d, d_low, d_high, n_female, n_male, auroc, confirmed).
     A condition in which nothing was chosen has one row without a feature.
     """
     records = gender_records(gender)
@@ -54,10 +54,10 @@ def gender_frame(gender: dict[str, Path], shown: int = SHOWN) -> pd.DataFrame:
         corpus, language = record["corpus"], record["language"]
         if corpus != shown_corpus[language]:
             continue
-        test = record["images"]["test"]
+        test = record["units"]["test"]
         of = {"corpus": corpus, "language": language, "condition": record["condition"]}
         of |= {"n_female": test["female"], "n_male": test["male"]}
-        names = ("feature", "d", "d_low", "d_high", "significant")
+        names = ("feature", "d", "d_low", "d_high", "auroc", "confirmed")
         found = [
             {**of, "side": side, "rank": rank, **{name: feature[name] for name in names}}
             for side in ("female", "male")

@@ -25,8 +25,12 @@ class ImageTable:
     """(m) object: female, male, unknown or contradictory."""
     category: np.ndarray
     """(m) object."""
-    group: np.ndarray
-    """(m) object: images that share it are no independent witnesses (see `group` of the dataset)."""
+    group: np.ndarray = None
+    """(m) object: images that share it are no independent witnesses (see `group` of the dataset); by default none do."""
+
+    def __post_init__(self) -> None:
+        if self.group is None:
+            object.__setattr__(self, "group", self.image_ids)
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -53,6 +57,13 @@ class ImageTable:
             return self
         values = _averaging(np.argsort(np.argsort(first))[row]) @ self.values
         return replace(self.rows(np.sort(first)), values=values)
+
+    def units(self) -> dict[str, int]:
+        """Groups that show each gender, and those that show both: what counts as independent."""
+        shown = {name: set(self.group[self.gender == name]) for name in ("female", "male")}
+        return {name: len(groups) for name, groups in shown.items()} | {
+            "pairs": len(shown["female"] & shown["male"])
+        }
 
     def counts(self) -> dict[str, int]:
         """Images per gender."""

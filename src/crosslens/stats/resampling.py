@@ -23,8 +23,8 @@ def bootstrap_weights(
     """
     group, stratum = _strata(np.asarray(strata), groups)
     weights = np.zeros((len(stratum), draws))
-    for name in np.unique(stratum):
-        rows = np.flatnonzero(stratum == name)
+    for name in sorted(set(stratum.tolist())):
+        rows = np.flatnonzero([one == name for one in stratum])
         weights[rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=draws).T
     return weights[group]
 
@@ -55,6 +55,19 @@ def shuffled_labels(
         inside = np.flatnonzero(group == mixed)
         shuffled[inside] = rng.permuted(shuffled[inside], axis=0)
     return shuffled
+
+
+def halves(
+    strata: np.ndarray, draws: int, rng: np.random.Generator, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """(n, draws) bool: a random half of the groups of each stratum, as in `bootstrap_weights`; of an odd one either may be larger."""
+    group, stratum = _strata(np.asarray(strata), groups)
+    half = np.zeros((len(stratum), draws), dtype=bool)
+    for name in sorted(set(stratum.tolist())):
+        rows = np.flatnonzero([one == name for one in stratum])
+        order = rng.permuted(np.repeat(np.arange(len(rows))[:, None], draws, axis=1), axis=0)
+        half[rows] = order < len(rows) / 2 - rng.integers(0, 2, size=draws) / 2
+    return half[group]
 
 
 def _strata(labels: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ _KEPT = {
         *(*_OF_SAE, "tokens", "d_sae", "live", "l0", "ev", "pca", "gates"),
         *("ce_recovered", "ce_recovered_ci", "ce_recovered_mean", "ce_recovered_mean_ci"),
     ),
-    "gender": (*_OF_SAE, "condition", "live", "significant", "null", "confirmed"),
+    "gender": (*_OF_SAE, "condition", "tested", "because", "live", "testable", "significant", "null", "confirmed"),
 }
 """What is kept of the records of a layer's summary."""
 MASKED, WHOLE = "caption", "caption_whole"
@@ -166,7 +166,9 @@ def _features(document: dict[str, Any]) -> Iterator[dict[str, str]]:
         for row in layer["gender"]:
             yield _of_sae(layer, row) | {
                 "condition": row["condition"],
-                "significant on test, of live": f"{row['significant']} of {row['live']}",
+                "significant on test, of testable": f"{row['significant']} of {row['testable']}"
+                if row["tested"]
+                else f"not tested, because {row['because']}",
                 "by chance (p)": f"{_short(row['null']['mean'])} ({_p(row['null']['p'])})",
                 "of them on select too": str(row["confirmed"]),
             }

@@ -23,8 +23,8 @@ from crosslens.artifacts.stages.data import generation, lexicon_files, lexicons_
 
 
 def effect_params(at: At) -> dict[str, Any]:
-    """The statistics' settings, without those of the transfer between languages."""
-    return {name: value for name, value in at.settings["gender"].items() if name != "transfer_permutations"}
+    """What the effects of features need of the settings."""
+    return {name: at.settings["gender"][name] for name in ("conditions", "alpha", "permutations", "seed")}
 
 
 def probe_params(at: At) -> dict[str, Any]:
@@ -166,7 +166,8 @@ KINDS = [
         by="analyse_codes",
         function="cross_lingual_bias",
         module="crosslens.gender.cross_lingual",
-        params=lambda at: effect_params(at) | {"languages": at.study.languages},
+        params=lambda at: effect_params(at)
+        | {"bootstraps": at.settings["gender"]["bootstraps"], "languages": at.study.languages},
         needs=lambda at: [
             need
             for language in at.study.languages

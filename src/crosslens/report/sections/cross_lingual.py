@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from markupsafe import Markup
+
 from crosslens.report.html import missing, tag, term
 from crosslens.report.numbers import bracketed, interval, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
@@ -16,6 +18,13 @@ TERMS = {
         "Agreement of effects",
         "Correlation over features live in both languages of d in one language with d in the other, in an SAE of both; "
         "null: the same with the pairing of features shuffled.",
+    ),
+    "noise": (
+        "Without noise",
+        "d is measured on few {units}, and its noise pulls r towards 0, or, where the languages see the same {units}, towards "
+        "what these share. Reliability: the correlation of d with itself on other {units}, by halves (Spearman–Brown). "
+        "Without noise: r between halves over the root of both reliabilities; above 1 only by chance, and none where d "
+        "is too unreliable to say.",
     ),
     "d": D,
 }
@@ -48,6 +57,8 @@ def _body(records: list[Record], results: Results) -> list[Any]:
         value(results.words["units"], "images"),
         Column("method", lambda row: row["method"].capitalize()),
         value("r", "r", bounds=("low", "high")),
+        Column("reliability", lambda row: _both(row["reliability"]), "n"),
+        value(term("noise", "without noise"), "disattenuated"),
         *(column for null, words in NULLS.items() for column in _null(null, words)),
     ]
     words = " in an SAE of all languages. “All live”: features live in both languages of a pair; “chosen”: of these, significant "
@@ -67,6 +78,10 @@ def _body(records: list[Record], results: Results) -> list[Any]:
 def _pair(record: Record) -> str:
     """The two languages by name."""
     return " and ".join(map(short_name, record["languages"]))
+
+
+def _both(reliability: list[float | None]) -> Any:
+    return Markup(" · ").join(number(value, 2) for value in reliability)
 
 
 def _null(name: str, words: str) -> list[Column]:
@@ -89,9 +104,10 @@ def finding(records: list[Record], results: Results) -> Finding:
         if row["method"] == "pearson" and row["family"] == "live" and row["r"] is not None
     ]
     if not rows:
-        return Finding("null", f"{pair} share too few live features to compare them.")
+        because = next((row["because"] for row in records if row["because"]), "no feature varies in both")
+        return Finding("warning", f"Agreement of the effects of {pair}: not tested, because {because}.")
     best = max(rows, key=lambda row: row["r"])
-    yes = [row for row in rows if row["r"] > 0 and all(_p(row, null) < results.level for null in NULLS)]
+    yes = [row for row in rows if row["r"] > 0 and all(_p(row, null) <= results.level for null in NULLS)]
     lines = [_agreement(best, results.words["units"])]
     if len(yes) < len(rows):
         rest = (
@@ -112,6 +128,12 @@ def _p(row: Record, null: str) -> float:
     return 1.0 if p is None else p
 
 
+def _noiseless(row: Record) -> str:
+    if row["disattenuated"] is None:
+        return "what it is without the noise of d cannot be said, d is too unreliable"
+    return f"without the noise of d, r = {plain(row['disattenuated'], 2)}"
+
+
 def _agreement(row: Record, units: str) -> str:
     ci = bracketed({"r_low": row["low"], "r_high": row["high"]}, "r", 2)
     nulls = ", ".join(
@@ -122,5 +144,5 @@ def _agreement(row: Record, units: str) -> str:
     return (
         f"Highest at {site_name(row['site'])}, {corpus_name(row['corpus'])}, {row['condition']} condition: "
         f"r = {plain(row['r'], 2)}{ci} over n = {plain(row['features'])} features live in both and "
-        f"{plain(row['images'])} {units}{f' (nulls: {nulls})' if nulls else ''}."
+        f"{plain(row['images'])} {units}{f' (nulls: {nulls})' if nulls else ''}; {_noiseless(row)}."
     )

@@ -57,6 +57,7 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
         text("condition", "condition"),
         Column(f"female + male {of['units']}", _both, "n"),
         value("live", "live"),
+        value("testable", "testable"),
         value("significant", "significant"),
         Column("by chance: mean", lambda row: number(row["null"]["mean"], 1), "n"),
         Column("95th pct.", lambda row: number(row["null"]["q95"], 1), "n"),
@@ -66,7 +67,7 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
     ]
     words = f": prompt = {of['alone']}; caption = the caption is read, its gender words masked. "
     caption = tag(
-        "span", "Test split; ", term("q", "significant"), " after correction over all live features"
+        "span", "Test split; ", term("q", "significant"), " after correction over all testable features"
     )
     return [
         tag(
@@ -83,8 +84,10 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
 
 
 def _both(row: Record) -> Any:
-    test = row["images"]["test"]
-    return number(test["female"]) + " + " + number(test["male"])
+    test, units = row["images"]["test"], row["units"]["test"]
+    shown = number(test["female"]) + " + " + number(test["male"])
+    grouped = any(units[gender] < test[gender] for gender in ("female", "male"))
+    return shown + f" in {plain(units['female'])} + {plain(units['male'])} groups" if grouped else shown
 
 
 def _probes(probes: list[Record], results: Results) -> list[Any]:
@@ -113,16 +116,15 @@ def _probed(corpus: str) -> str:
 
 
 def beyond_chance(record: Record, level: float) -> bool | None:
-    """Are there more significant features than shuffled labels give? None without a null."""
-    p = record["null"]["p"]
-    return None if p is None else p < level and record["significant"] > 0
+    """Are there more significant features than shuffled labels give? None where that was not tested."""
+    return record["null"]["p"] <= level and record["significant"] > 0 if record["tested"] else None
 
 
 def verdict(record: Record, level: float) -> str:
     """A record of kind gender in words."""
     beyond = beyond_chance(record, level)
     if beyond is None:
-        return "no null: nothing can be said"
+        return f"not tested, because {record['because']}"
     if beyond:
         return "more than chance"
     return "none significant" if record["significant"] == 0 else "no more than chance"
@@ -134,17 +136,21 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
         "prompt": f"From {results.words['alone']}",
         "caption": "Reading the caption, its gender words masked",
     }.get(condition, condition)
+    untested = [f"{_where(r)}: not tested, because {r['because']}." for r in records if not r["tested"]]
+    records = [record for record in records if record["tested"]]
+    if not records:
+        return Finding("warning", f"{seen}: gendered features were not tested.", untested)
     yes = [record for record in records if beyond_chance(record, results.level)]
     if not yes:
         line = (
             f"In none of {len(records)} combinations of layer, dictionary and language did the number of "
             "significant features exceed that under shuffled labels."
         )
-        return Finding("null", f"{seen}: no more gendered features than chance gives.", [line])
-    best = max(yes, key=lambda record: record["significant"] / max(record["live"], 1))
+        return Finding("null", f"{seen}: no more gendered features than chance gives.", [line, *untested])
+    best = max(yes, key=lambda record: record["significant"] / max(record["testable"], 1))
     test = best["images"]["test"]
     lines = [
-        f"The largest share is at {_where(best)}: {plain(best['significant'])} of {plain(best['live'])} live features "
+        f"The largest share is at {_where(best)}: {plain(best['significant'])} of {plain(best['testable'])} testable features "
         f"(n = {plain(test['female'])} female + {plain(test['male'])} male {results.words['units']}); shuffled labels give "
         f"{plain(best['null']['mean'], 1)} (95th percentile {plain(best['null']['q95'], 1)}, "
         f"p = {plain(best['null']['p'])})."
@@ -153,7 +159,7 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
     if no:
         lines.append(f"No more than chance in {len(no)}: {'; '.join(_where(record) for record in no)}.")
     title = f"{seen}: more gendered features than chance in {len(yes)} of {len(records)} combinations."
-    return Finding("found", title, lines)
+    return Finding("found", title, [*lines, *untested])
 
 
 def _where(record: Record) -> str:

@@ -15,7 +15,7 @@ def records(files: Files) -> dict[str, list[Record]]:
 
 
 def cross_lingual_records(cross_lingual: dict[str, Path]) -> list[dict[str, Any]]:
-    """One record per condition, pair of languages, family and method: r, CI and the two nulls."""
+    """One record per condition, pair of languages, family and method: r, CI, r without noise and the two nulls."""
     records = []
     for corpus, path in cross_lingual.items():
         doc = Document(path, "cross_lingual")
@@ -33,7 +33,9 @@ def cross_lingual_records(cross_lingual: dict[str, Path]) -> list[dict[str, Any]
                             "features": result[family]["features"],
                             "images": sum(result["images"].values()),
                             "labels_disagree": result["labels_disagree"],
+                            **{name: result[family][name] for name in ("tested", "because")},
                             **{name: found[name] for name in ("r", "low", "high")},
+                            **{name: found[name] for name in ("reliability", "disattenuated")},
                             "null": found["null"],
                         }
                     )
