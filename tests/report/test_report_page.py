@@ -1,7 +1,9 @@
 """The page says what the result files say, escaped, self-contained, and the same every time."""
 
 import re
+from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from page_reader import Page
@@ -11,7 +13,9 @@ from crosslens import report
 from crosslens.errors import InputError
 from crosslens.report.build import build_report
 from crosslens.report.numbers import plain
+from crosslens.report.sections.cross_lingual import section
 from crosslens.summary.layer import layer_summary
+from crosslens.summary.records.cross_lingual import cross_lingual_records
 from crosslens.tables.documents import read_json, write_json
 
 
@@ -143,7 +147,7 @@ def test_stereotype_and_cross_lingual_tables_are_the_files(told_study):
         fit = next(row for row in page.tables["fits"][1:] if row[0][0].startswith(name))
         assert fit[1][1][0] == repr(planted["r"]) and fit[2][1] == [repr(planted["mae"])]
     first = read_json(files.cross_lingual["2"]["joint"], "cross_lingual")["results"][0]
-    assert page.tables["cross"][1][7][1][0] == repr(first["live"]["pearson"]["r"])
+    assert page.tables["cross"][1][8][1][0] == repr(first["live"]["pearson"]["r"])
     assert len(page.tables["cross"]) == 1 + 2 * 8
 
 
@@ -221,7 +225,7 @@ def test_null_results_and_what_is_missing_are_said_plainly(tmp_path):
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert "From the picture alone: no more gendered features than chance gives." in page.text
     assert "No linear probe reads gender better than chance." in page.text
-    assert "The gender effects of the two languages do not agree beyond chance." in page.text
+    assert "The gender effects of English and Arabic do not agree beyond chance." in page.text
     assert "Over all categories the model writes neither gender more often beyond chance." in page.text
     assert "The gender that the model writes does not hang on the category beyond chance." in page.text
     assert "No feature was significant on select." in page.text
@@ -288,3 +292,45 @@ def test_numbers_in_words():
         "0.000",
         "1e−07",
     ]
+
+
+def test_what_to_know_of_the_data_is_a_note_above_all_findings(told_study, tmp_path):
+    files, given, html = told_study
+    assert 'role="note"' not in html
+    document = read_json(files.dataset, "dataset_summary")
+    messages = ["All 5 pictures of known gender are male.", "The lexicon has no <hit>."]
+    document["warnings"] = [{"code": "c", "message": message, "languages": []} for message in messages]
+    fields = {name: value for name, value in document.items() if name not in ("schema", "kind")}
+    write_json(tmp_path / "dataset.json", "dataset_summary", fields)
+    given = with_files(given, dataset_summary={"": tmp_path / "dataset.json"})
+    build_report(**given, out=tmp_path / "index.html")
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    note = re.search(r'<aside role="note".*?</aside>', html, re.DOTALL)
+    assert note and note.start() < html.index('id="findings"')
+    assert [unescape(line) for line in re.findall(r"<li[^>]*>(.*?)</li>", note[0])] == messages
+
+
+def test_three_languages_are_named_pair_by_pair(told_study):
+    files, _, _ = told_study
+    (record, *_) = cross_lingual_records(files.cross_lingual["2"])
+    null = {"mean": 0.0, "q025": -0.1, "q975": 0.1}
+    records = [
+        {**record, "site": "2", "languages": list(pair), "method": "pearson", "family": "live", "r": 0.6}
+        | {"null": {name: null | {"p": p} for name in ("pairing", "labels")}}
+        for pair, p in ((("en", "ar"), 0.001), (("en", "fr"), 0.9), (("ar", "fr"), 0.001))
+    ]
+    results = SimpleNamespace(
+        records=lambda name: records if name == "cross_lingual" else [],
+        words={"units": "pictures"},
+        level=0.05,
+        sites=["2"],
+        shown=lambda *names: "",
+    )
+    made = section(results)
+    assert [finding.title for finding in made.findings] == [
+        "The gender effects of English and Arabic agree beyond both nulls in 1 of 1 cases.",
+        "The gender effects of English and fr do not agree beyond chance.",
+        "The gender effects of Arabic and fr agree beyond both nulls in 1 of 1 cases.",
+    ]
+    table = Page("".join(map(str, made.body))).tables["cross"]
+    assert [row[2][0] for row in table[1:]] == ["English and Arabic", "English and fr", "Arabic and fr"]

@@ -9,7 +9,7 @@ from crosslens.report.numbers import bracketed, interval, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, sae, site, table, text, value
 from crosslens.report.terms import D
-from crosslens.summary.names import corpus_name, site_name
+from crosslens.summary.names import corpus_name, short_name, site_name
 
 ORDER = 70
 NULLS = {"pairing": "pairs shuffled", "labels": "labels shuffled"}
@@ -35,19 +35,22 @@ def section(results: Results) -> Section | None:
     records = results.records("cross_lingual")
     measured = [*results.records("gender"), *results.records("probes")]
     if records:
-        body, findings = _body(records, results), [finding(records, results)]
+        pairs = list(dict.fromkeys(_pair(record) for record in records))
+        of_pairs = [[record for record in records if _pair(record) == pair] for pair in pairs]
+        body, findings = _body(records, results), [finding(of_pair, results) for of_pair in of_pairs]
     elif len({record["language"] for record in measured}) > 1:
         body, findings = [missing("Not measured.")], []
     else:
         return None
     heading = "Do the languages share their gendered features?"
-    return Section("cross-lingual", "Both languages", heading, body, findings, terms=TERMS)
+    return Section("cross-lingual", "Languages compared", heading, body, findings, terms=TERMS)
 
 
 def _body(records: list[Record], results: Results) -> list[Any]:
     columns = [
         site(),
         sae(),
+        Column("languages", _pair),
         text("condition", "condition"),
         Column("features", lambda row: "all live" if row["family"] == "live" else row["family"]),
         value("n", "features"),
@@ -58,18 +61,23 @@ def _body(records: list[Record], results: Results) -> list[Any]:
         value(term("noise", "without noise"), "disattenuated"),
         *(column for null, words in NULLS.items() for column in _null(null, words)),
     ]
-    words = " in an SAE of both languages. “All live”: features live in both languages; “chosen”: of these, significant on "
+    words = " in an SAE of all languages. “All live”: features live in both languages of a pair; “chosen”: of these, significant "
     return [
-        tag("p", term("cross", "Agreement of effects"), words, "select in at least one."),
+        tag("p", term("cross", "Agreement of effects"), words, "on select in at least one."),
         table(
             "cross",
             columns,
             records,
             label="Correlation of effect sizes",
-            caption="Correlation over features of Cohen's d in the two languages, test split",
+            caption="Correlation over features of Cohen's d in two languages, test split",
         ),
         results.shown(*(f"{site}/effect_sizes" for site in results.sites)),
     ]
+
+
+def _pair(record: Record) -> str:
+    """The two languages by name."""
+    return " and ".join(map(short_name, record["languages"]))
 
 
 def _both(reliability: list[float | None]) -> Any:
@@ -88,7 +96,8 @@ def _null(name: str, words: str) -> list[Column]:
 
 
 def finding(records: list[Record], results: Results) -> Finding:
-    """In how many cases the languages' effects agree beyond both nulls."""
+    """Of one pair of languages: in how many cases their effects agree beyond both nulls."""
+    pair = _pair(records[0])
     rows = [
         row
         for row in records
@@ -96,7 +105,7 @@ def finding(records: list[Record], results: Results) -> Finding:
     ]
     if not rows:
         because = next((row["because"] for row in records if row["because"]), "no feature varies in both")
-        return Finding("warning", f"Agreement of the languages' effects: not tested, because {because}.")
+        return Finding("warning", f"Agreement of the effects of {pair}: not tested, because {because}.")
     best = max(rows, key=lambda row: row["r"])
     yes = [row for row in rows if row["r"] > 0 and all(_p(row, null) <= results.level for null in NULLS)]
     lines = [_agreement(best, results.words["units"])]
@@ -108,11 +117,9 @@ def finding(records: list[Record], results: Results) -> Finding:
         )
         lines.append(f"Not beyond both nulls: {'; '.join(rest)}.")
     if not yes:
-        title = "The gender effects of the two languages do not agree beyond chance."
+        title = f"The gender effects of {pair} do not agree beyond chance."
         return Finding("null", title, lines)
-    title = (
-        f"The gender effects of the two languages agree beyond both nulls in {len(yes)} of {len(rows)} cases."
-    )
+    title = f"The gender effects of {pair} agree beyond both nulls in {len(yes)} of {len(rows)} cases."
     return Finding("found", title, lines)
 
 
