@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
+# Each starts Python and its libraries anew, too.
+pytestmark = pytest.mark.workflow
 
 
 def measured(script: str, *options: str) -> dict:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import runpy
+import secrets
 import select
 import signal
 import socket
@@ -56,7 +57,7 @@ def serving(folder: Path) -> Iterator[Path]:
     if sys.platform != "linux":
         yield Path(sys.executable)
         return
-    address, client = f"\0crosslens-{os.getpid()}", folder / "python"
+    address, client = f"\0{secrets.token_hex(16)}", folder / "python"
     client.write_text(CLIENT.format(python=sys.executable, address=address))
     client.chmod(0o755)
     server = subprocess.Popen(
