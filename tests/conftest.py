@@ -14,6 +14,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 sys.path.insert(0, str(Path(__file__).parent / "workflow"))
 
 from checkouts import ANSWERS, ANSWERS_PAGE, MINI_SAE, Checkout, snapshot
+from warm import serving
 
 STARTS_SNAKEMAKE = {"made_once", "project"}
 """Fixtures whose tests do, beside those of tests/workflow."""
@@ -57,9 +58,10 @@ def made_once(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def source(made_once):
+def source(made_once, tmp_path_factory):
     """The files of the repository as they are now: all checkouts of a session are of the same state."""
-    return made_once("snapshot", snapshot) / "source"
+    with serving(tmp_path_factory.mktemp("warm")) as Checkout.python:
+        yield made_once("snapshot", snapshot) / "source"
 
 
 @pytest.fixture(scope="session")

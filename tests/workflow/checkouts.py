@@ -95,6 +95,9 @@ def snapshot(folder: Path) -> Path:
 class Checkout:
     """A folder with the workflow and the studies `toy` and `mini`."""
 
+    python = Path(sys.executable)
+    """What runs its jobs, and Snakemake where it is waited for (see warm)."""
+
     def __init__(self, folder: Path, store: str | None = None):
         self.folder, self.store = folder, store
         self.environment = {
@@ -141,13 +144,14 @@ class Checkout:
         path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
     def command(self, *args: str) -> list[str]:
-        """The command line of snakemake."""
-        return [sys.executable, "-m", "snakemake", *args]
+        """The command line of snakemake in a process of its own."""
+        start = f"import sys; sys.executable = {str(self.python)!r}; from snakemake.cli import main; main()"
+        return [sys.executable, "-c", start, *args]
 
     def snakemake(self, *args: str, fails: bool = False) -> str:
         """Everything that snakemake says; it must end with success, or `fails`."""
         ended = subprocess.run(
-            self.command("--cores", "2", *args),
+            [self.python, REPOSITORY / "tests/workflow/start_snakemake.py", "--cores", "2", *args],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
