@@ -98,7 +98,9 @@ def test_explain_tells_recipe_and_history(world):
 
 
 def test_explain_of_a_folder_says_what_is_in_it(world):
-    with pytest.raises(InputError, match=r"a folder of \d+ links into the store.*name one of .*results/toy/a"):
+    with pytest.raises(
+        InputError, match=r"a folder of \d+ links into the store.*name one of .*results/toy/a"
+    ):
         explain(world.folder / "results")
     with pytest.raises(InputError, match="no link into the store.*name a path that exists"):
         explain(world.folder / "results/nowhere")
