@@ -82,8 +82,8 @@ def test_keys_follow_no_place_date_or_order_of_files_and_settings(first, tmp_pat
     assert keys(checkout(tmp_path / "a place with spaces" / "other", backwards=True)) == first[1]
 
 
-def test_keys_of_a_renamed_study_differ_where_its_name_is_told_alone(first, tmp_path):
-    """Data, tokens and activations know no study; SAEs carry its name, and what is made of them follows."""
+def test_keys_of_a_renamed_study_differ_where_its_name_is_told(first, tmp_path):
+    """Data, tokens and activations know no study; the page names it."""
     folder, found = first
     other = tmp_path / "other"
     shutil.copytree(folder, other, symlinks=True)
@@ -97,4 +97,4 @@ def test_keys_of_a_renamed_study_differ_where_its_name_is_told_alone(first, tmp_
     same = {path for path, key in found.items() if renamed[path] == key}
     assert renamed.keys() == found.keys()
     assert {path for path in found if "/dataset/" in path or "/activations/" in path} <= same
-    assert not {path for path in same if "/sae/" in path or "/pretrained/" in path or "report" in path}
+    assert "results/mine/report/index.html" not in same

@@ -38,9 +38,10 @@ def load_yaml(path: Path) -> Any:
     """The YAML document at `path`."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except yaml.YAMLError as error:
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            path, found=f"no YAML ({error})", expected="a YAML document", mend="correct the file"
+            path, found=f"no YAML ({reason})", expected="a YAML document in UTF-8", mend="correct the file"
         ) from error
 
 
