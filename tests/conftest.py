@@ -22,13 +22,14 @@ STARTS_SNAKEMAKE = {"made_once", "project"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Mark what starts Snakemake as `workflow`; leave `long` tests out unless -m names them."""
+    """Mark what starts Snakemake as `workflow`; leave `long` and `fuzz` tests out unless -m names them."""
     for item in items:
         if item.path.parent.name == "workflow" or STARTS_SNAKEMAKE & set(item.fixturenames):
             item.add_marker("workflow")
-    if "long" not in config.option.markexpr:
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
+    for mark in ("long", "fuzz"):
+        if mark not in config.option.markexpr:
+            config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(mark)])
+            items[:] = [item for item in items if not item.get_closest_marker(mark)]
 
 
 def pytest_xdist_auto_num_workers():
