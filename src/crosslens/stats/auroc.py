@@ -50,7 +50,9 @@ def auroc_interval(
 
     tiny = 1e-9
     low = brentq(beyond, tiny, estimate - tiny) if beyond(tiny) > 0 and estimate > 2 * tiny else 0.0
-    high = brentq(beyond, estimate + tiny, 1 - tiny) if beyond(1 - tiny) > 0 and estimate < 1 - 2 * tiny else 1.0
+    high = (
+        brentq(beyond, estimate + tiny, 1 - tiny) if beyond(1 - tiny) > 0 and estimate < 1 - 2 * tiny else 1.0
+    )
     return float(low), float(high)
 
 
@@ -62,7 +64,10 @@ def _delong(score: np.ndarray, y: np.ndarray, group: np.ndarray, estimate: float
     placement[y] = ((ranks[y] - rankdata(score[y])) / n - estimate) / m
     placement[~y] = (1 - (ranks[~y] - rankdata(score[~y])) / m - estimate) / n
     total = 0.0
-    sums = {label: np.bincount(group[y == label], placement[y == label], group.max() + 1) for label in (True, False)}
+    sums = {
+        label: np.bincount(group[y == label], placement[y == label], group.max() + 1)
+        for label in (True, False)
+    }
     for label, of_class in sums.items():
         number = len(np.unique(group[y == label]))
         total += number / (number - 1) * np.square(of_class).sum()
