@@ -164,7 +164,8 @@ def _groups(table: TokenTable, split: np.ndarray, gender: np.ndarray) -> np.ndar
 def _first_pass(
     store: Codes, table: TokenTable, split: np.ndarray, group: np.ndarray, kept: np.ndarray
 ) -> tuple[FeatureSums, dict[str, tuple[csr_array, np.ndarray]], dict]:
-    """Over the kept rows (M) bool: sums of all groups; pooled means (samples, F) of select and test with the samples' indices; L0 summaries."""
+    """Of the kept rows (M) bool: sums of all groups, pooled means (samples, F) of select and test with the samples' indices,
+    L0 summaries."""
     sums = FeatureSums(len(GROUPS), store.d_sae)
     stored = table.sample[store.token]
     counts = np.bincount(stored[kept], minlength=len(table.sample_ids))
