@@ -8,7 +8,10 @@ from crosslens.stats.resampling import units
 
 
 def auroc(score: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | float:
-    """Area under the ROC curve of scores (n), classes (n) bool, ties half; (B) under weights (n, B). NaN for one class alone."""
+    """Area under the ROC curve of scores (n) and classes (n) bool, ties half; (B) under weights (n, B).
+
+    NaN where a class is missing.
+    """
     single = weights is None
     weights = np.ones((len(score), 1)) if single else weights
     values, tie = np.unique(score, return_inverse=True)
