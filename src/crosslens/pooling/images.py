@@ -88,3 +88,20 @@ def by_image(values: Any, sample_ids: list[str], dataset: pd.DataFrame) -> Image
     weights = 1.0 / np.bincount(image, minlength=len(image_ids))[image] if len(image) else np.empty(0)
     average = csr_array((weights, (image, np.arange(len(image)))), shape=(len(image_ids), len(image)))
     return ImageTable(average @ values.astype(np.float64), image_ids, gender, category)
+
+
+def by_split(
+    values: np.ndarray,
+    sample_ids: list[str],
+    dataset: pd.DataFrame,
+    splits: tuple[str, ...] = ("train", "test"),
+) -> dict[str, ImageTable]:
+    """`by_image` of the samples of each split."""
+    split_of = dict(zip(dataset["sample_id"], dataset["split"], strict=True))
+    split = np.array([split_of[sample_id] for sample_id in sample_ids], dtype=object)
+    tables = {}
+    for name in splits:
+        rows = np.flatnonzero(split == name)
+        ids = [sample_ids[row] for row in rows]
+        tables[name] = by_image(values[rows], ids, dataset[dataset["split"] == name])
+    return tables
