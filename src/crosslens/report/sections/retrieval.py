@@ -159,7 +159,7 @@ def same_text(cka: list[Record], units: str) -> str:
 def finding(retrieval: list[Record], cka: list[Record], units: str, level: float) -> Finding:
     """Are translations found by their words? In how many layers and directions, where R@1 is largest, and CKA."""
     words = [record for record in retrieval if record["q"] is not None]
-    read = "read without pictures" if words[0]["read"] == "alone" else "read"
+    captions = "Captions read without pictures" if words[0]["read"] == "alone" else "Captions"
     beyond = [record for record in words if record["q"] < level]
     lines = []
     for source, target in dict.fromkeys((record["source"], record["target"]) for record in words):
@@ -180,11 +180,9 @@ def finding(retrieval: list[Record], cka: list[Record], units: str, level: float
         )
     cases = f"{len(beyond)} of {len(words)} cases (layers and directions; q < {level_words(level)})"
     if beyond:
-        title = (
-            f"Captions {read} find their translation among all {units} more often than by chance in {cases}."
-        )
+        title = f"{captions} find their translation among all {units} more often than by chance in {cases}."
         return Finding("found", title, lines)
-    title = f"Captions {read} do not find their translation more often than by chance: in {cases}."
+    title = f"{captions} do not find their translation more often than by chance: in {cases}."
     return Finding("null", title, lines)
 
 
