@@ -370,3 +370,16 @@ def test_the_language_of_a_chosen_text_is_in_the_key_of_its_inspection(change):
     change.keys["mini"] = change._keys(change._table(), "mini")
     change.edit("data/languages/ar.py")
     assert change.work("mini")["inspect_tokens"] == 1
+
+
+def test_a_study_by_another_name_retrains_nothing(change):
+    """Every key is that of the study of the same settings, up to the page, which has the name on it."""
+    change.studies["renamed"] = copy.deepcopy(TOY)
+    table = change._table()
+    renamed, toy = change._keys(table, "renamed"), change.keys["toy"]
+    differing = {
+        place[0]
+        for place, key in renamed.items()
+        if key != toy[tuple(("study", "toy") if pair == ("study", "renamed") else pair for pair in place)]
+    }
+    assert len(renamed) == len(toy) and differing == {"page"}

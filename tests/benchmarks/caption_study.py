@@ -220,7 +220,6 @@ def measure_training(folder: Path, paths: dict[str, dict], args: argparse.Namesp
     """Seconds of an SAE step at 2560 -> 20480, and a whole short training through `train_saes`."""
     site = str(args.layers - 1)
     identity = {
-        "study": "wide",
         "corpus": "joint",
         "site": site,
         "seed": "0",

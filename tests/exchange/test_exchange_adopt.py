@@ -13,7 +13,7 @@ from crosslens.sae.exchange.read import read_sae
 from crosslens.sae.io import sae_identity
 
 SITES = ("4", "4.resid_pre", "4.attn_out", "4.mlp_out", "5", "5.resid_pre", "5.mlp_out")
-IDENTITY = {"study": "s", "corpus": "joint", "seed": 0, "model": "org/model", "revision": "1"}
+IDENTITY = {"corpus": "joint", "seed": 0, "model": "org/model", "revision": "1"}
 
 
 def saelens(folder, hook, model="org/model", said=(), **changes):

@@ -12,7 +12,7 @@ from crosslens.sae.exchange.read import read_sae
 from crosslens.sae.io import save_sae
 from crosslens.sae.model import JumpReLUSAE, ReLUSAE, TopKSAE
 
-IDENTITY = {"study": "s", "corpus": "joint", "site": "4.mlp_out", "seed": 0, "model": "m", "revision": "1"}
+IDENTITY = {"corpus": "joint", "site": "4.mlp_out", "seed": 0, "model": "m", "revision": "1"}
 NORMALISATIONS = ("none", "layer_norm", "constant_norm_rescale")
 
 

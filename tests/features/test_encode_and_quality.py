@@ -16,7 +16,7 @@ from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_json, write_table
 from crosslens.tables.tokens import ROLES
 
-IDENTITY = {"study": "t", "corpus": "joint", "site": "4", "seed": 0, "model": "toy", "revision": "1"}
+IDENTITY = {"corpus": "joint", "site": "4", "seed": 0, "model": "toy", "revision": "1"}
 D, F, K = 12, 40, 6
 
 

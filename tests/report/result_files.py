@@ -152,7 +152,7 @@ def _training(path: Path, corpus: str, site: str, rng: np.random.Generator) -> P
         for step in steps
     ]
     document = {
-        "identity": {"study": "small", "corpus": corpus, "site": site, "seed": 0, "model": "tiny"},
+        "identity": {"corpus": corpus, "site": site, "seed": 0, "model": "tiny"},
         "settings": {"architecture": "topk", "k": 8, "expansion": 8},
         "products": "float32 products",
         "scale": 1.0,

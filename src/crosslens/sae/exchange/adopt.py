@@ -14,7 +14,7 @@ from crosslens.sae.io import save_sae
 def adopt_sae(source: str, out: Path, *, identity: Mapping[str, Any], width: int | None = None) -> None:
     """Write the SAE at `source` (folder, file or hf: id) to `out` as the study's SAE of `identity`.
 
-    identity: study, corpus, site, seed, model, revision. width: d_model, where it is known. Raises InputError where
+    identity: corpus, site, seed, model, revision. width: d_model, where it is known. Raises InputError where
     its files name another site, model or revision, it is of another width, or a transcoder.
     """
     foreign = read_sae(source, expect_site=identity["site"], expect_width=width)
