@@ -155,9 +155,7 @@ def test_dead_features_and_groups_too_small_to_compare():
     assert table["live"].tolist() == [False, False, True]
     assert table["q"].isna().tolist() == [True, True, False]
     assert np.isnan(table["d"][0]) and table["d"][1] > 0
-    one, null = feature_effects(
-        csr_array(values), np.arange(20) < 1, alpha=0.05, permutations=5, rng=rng
-    )
+    one, null = feature_effects(csr_array(values), np.arange(20) < 1, alpha=0.05, permutations=5, rng=rng)
     assert not one["live"].any() and one["d"].isna().all() and not null.any()
 
 
@@ -169,9 +167,7 @@ def test_blocks_of_features_change_nothing(monkeypatch):
     female = np.arange(30) < 14
 
     def run():
-        return feature_effects(
-            values, female, alpha=0.5, permutations=20, rng=np.random.default_rng(2)
-        )
+        return feature_effects(values, female, alpha=0.5, permutations=20, rng=np.random.default_rng(2))
 
     table, null = run()
     monkeypatch.setattr(module, "_CELLS", 200)

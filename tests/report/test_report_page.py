@@ -121,7 +121,13 @@ def test_every_number_of_the_gender_table_is_the_files(told_study):
                 row, null, test = next(rows), result["null"], result["images"]["test"]
                 assert row[3][0] == condition
                 found = [value for _, values in row[4:] for value in values]
-                expected = [test["female"], test["male"], result["live"], result["testable"], result["significant"]]
+                expected = [
+                    test["female"],
+                    test["male"],
+                    result["live"],
+                    result["testable"],
+                    result["significant"],
+                ]
                 expected += [null["mean"], null["q95"], null["p"], result["confirmed"]]
                 assert found == [repr(value) for value in expected]
                 assert row[-1][0] == "more than chance"
