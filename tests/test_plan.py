@@ -20,7 +20,7 @@ from crosslens.features.encode import encode
 from crosslens.planning.outline import Outline, _read_config, outline
 from crosslens.planning.plan import make_plan
 from crosslens.planning.rates import Rate, Rates, load_rates
-from crosslens.planning.show import as_text
+from crosslens.planning.show import as_document, as_text
 from crosslens.planted.source import draw_source
 from crosslens.sae.training import train_saes
 from crosslens.store.digests import FileDigests
@@ -370,6 +370,37 @@ def test_memory_of_an_extraction_is_bounded_by_the_rows_that_there_are(tmp_path,
     values = 4 * 4 * 12 * length * d_model * sites
     scores = 3 * 4 * heads * 12 * length**2
     assert memory[0] == memory[1] == pytest.approx(weights + (values + scores) / 2**20, abs=2)
+
+
+def test_what_is_wrong_with_the_data_is_known_to_the_plan(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    _, own = own_captions(tmp_path, ["the same"] * 12)
+    plan = make_plan(own, load_rates())
+    assert [warned.code for warned in plan.warnings] == ["equal_captions", "small_test"]
+    assert f"Note: {plan.warnings[0].message}" in as_text(plan)
+    assert as_document(plan)["warnings"][0]["code"] == "equal_captions"
+    gender = {
+        "gender": {},
+        "lexicons": {"en": "resources/lexicons/gender_en.yaml"},
+        "splits": {"train": 0.4, "select": 0.3, "test": 0.3},
+    }
+    captions = [f"a {('woman', 'man')[i % 2]} {i}" for i in range(20)]
+    (small,) = make_plan(own_captions(tmp_path, captions, **gender)[1], load_rates()).warnings
+    assert small.code == "small_test" and "3 female and 3 male texts" in small.message
+    captions = [f"a woman {i}" for i in range(20)]
+    (one,) = make_plan(own_captions(tmp_path, captions, **gender)[1], load_rates()).warnings
+    assert one.code == "one_gender"
+
+
+def test_without_lexicons_nothing_is_captioned_that_they_would_count(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    kinds = {}
+    for name, lexicons in (("with", STUDY["lexicons"]), ("without", {})):
+        (tmp_path / f"{name}.yaml").write_text(
+            yaml.safe_dump(STUDY | {"lexicons": lexicons}), encoding="utf-8"
+        )
+        kinds[name] = {kind for kind, _ in table(tmp_path).everything(name)}
+    assert kinds["with"] - kinds["without"] == {"generated", "stereotype"}
 
 
 def test_a_text_that_is_too_long_is_told_by_the_plan(tmp_path, monkeypatch):
