@@ -94,7 +94,7 @@ def sparsify_config(folder: Path) -> Target:
     return Target(folder / "layers.1/cfg.json", json_too, lambda: read_sae(folder / "layers.1"))
 
 
-def sae_pickle(folder: Path) -> Target:
+def sae_state_dict(folder: Path) -> Target:
     (folder / "sae").mkdir()
     file = folder / "sae/ae.pt"
     names = ("encoder.weight", "encoder.bias", "decoder.weight", "bias")
@@ -211,7 +211,7 @@ def parquet(folder: Path) -> Target:
 TARGETS = {
     target.__name__: target
     for target in (
-        study, lexicon, captions, sae_weights, sae_config, sparsify_config, sae_pickle, gguf, png, jpeg, webp, lease,
+        study, lexicon, captions, sae_weights, sae_config, sparsify_config, sae_state_dict, gguf, png, jpeg, webp, lease,
         record, memory, checkpoint, zarr_chunk, zarr_metadata, parquet,
     )
 }  # fmt: skip
