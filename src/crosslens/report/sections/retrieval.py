@@ -27,17 +27,18 @@ TERMS = {
 READ_TERM = {
     "read": (
         "What is read",
-        "A caption behind its picture holds what the picture shows, whatever it says. So the same is measured of the caption "
-        "without its picture, where the words alone decide, and of the constant prompt behind the picture in the place of "
-        "the caption that looks for its translation, where the picture alone decides. What a caption with its picture says "
+        "A caption behind its picture (“picture and words”) holds what the picture shows, whatever it says. So the same is "
+        "measured of the caption without its picture (“words”), which a model that has only seen captions of pictures may "
+        "not be used to, and of the constant prompt behind the picture in the place of the caption that looks for its "
+        "translation (“picture”). What a caption with its picture says "
         "of languages is what it finds beyond that prompt: differences are image by image, p by flips of their signs (CKA: "
         "by the jackknife).",
     ),
 }
 READ = {
-    "alone": "caption without picture",
-    "caption": "caption with picture",
-    "prompt": "picture and prompt alone",
+    "alone": "words",
+    "caption": "picture and words",
+    "prompt": "picture",
 }
 
 
@@ -69,7 +70,7 @@ def section(results: Results) -> Section | None:
         table("retrieval", columns, shown, label="Retrieval and CKA per layer", caption=caption),
     ]
     if above:
-        title = f"Caption with picture less picture and prompt alone, same {units}, centred; "
+        title = f"Picture and words less picture alone, same {units}, centred; "
         caption = tag("span", title, term("ci", "95 % CI"), " in brackets; q: of R@1, over all rows")
         body.append(table("above-prompt", ABOVE, above, label="Beyond the picture", caption=caption))
     found = [finding(retrieval, cka, units, results.level)]
