@@ -14,8 +14,11 @@ D = (
     "(mean female − mean male) / pooled standard deviation of a feature's pooled activation, a value per {unit}; "
     "positive is stronger for female. g is the same with Hedges' small-sample correction.",
 )
-CI = ("CI", "95 % interval from how {resampled} vary, or from resampling {resampled}; tokens or {of_unit} of one never count twice, "
-    "nor do those of one group. None where too few vary for one that can be trusted.")
+CI = (
+    "CI",
+    "95 % interval from how {resampled} vary, or from resampling {resampled}; tokens or {of_unit} of one never count twice, "
+    "nor do those of one group. None where too few vary for one that can be trusted.",
+)
 Q = (
     "q, significant",
     "p-value of a rank test (Mann–Whitney; Wilcoxon's signed ranks where one group holds both genders) by exact "

@@ -39,6 +39,8 @@ def ranking_records(rankings: dict[str, Path]) -> list[dict[str, Any]]:
                 "specialists": doc("specialists", "found"),
                 "specialists_by_chance": specialists.get("expected_by_chance"),
                 "specialists_p": specialists.get("found_p"),
+                "p": specialists.get("found_p"),
+                "q_family": None if specialists.get("found_p") is None else "specialists",
             }
         )
     return records
