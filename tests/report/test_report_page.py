@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from page_reader import Page
 from result_files import CAPTIONS, HOSTILE, arguments, change, example, summarised, with_files, write_study
+from scipy.stats import false_discovery_control
 
 from crosslens import report
 from crosslens.errors import InputError
@@ -115,6 +116,13 @@ def test_without_a_sweep_the_page_has_no_such_section(told_study, tmp_path):
 def test_every_number_of_the_gender_table_is_the_files(told_study):
     files, _, html = told_study
     rows = iter(Page(html).tables["gender"][1:])
+    results = [
+        found
+        for site in ("2", "4")
+        for path in files.gender[site].values()
+        for found in read_json(path, "gender")["conditions"].values()
+    ]
+    q = iter(false_discovery_control([found["null"]["p"] for found in results]))
     for site in ("2", "4"):
         for path in files.gender[site].values():
             for condition, result in read_json(path, "gender")["conditions"].items():
@@ -129,7 +137,9 @@ def test_every_number_of_the_gender_table_is_the_files(told_study):
                     result["significant"],
                 ]
                 expected += [null["mean"], null["q95"], null["p"], result["confirmed"]]
+                corrected = found.pop(8)
                 assert found == [repr(value) for value in expected]
+                assert float(corrected) == pytest.approx(next(q))
                 assert row[-1][0] == "more than chance"
     assert next(rows, None) is None
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
+from crosslens.summary.beyond import words_beside
 from crosslens.summary.names import corpus_name, pair_name, short_name, site_order
 from crosslens.summary.reading import Document
 from crosslens.tables.documents import write_json
@@ -31,6 +32,7 @@ _KEPT = {
         ),
     ),
     "cka": ("read", "languages", "unbiased", "unbiased_q95", "unbiased_p", "q_family"),
+    "words": ("language", "condition", "auroc", "auroc_low", "auroc_high", "leaks"),
     "probes": (
         *(*_OF_SAE, "condition", "n", "auroc", "auroc_low", "auroc_high"),
         *("shuffled", "shuffled_low", "shuffled_high", "control", "control_low", "control_high"),
@@ -71,6 +73,7 @@ def overview(results: Path) -> dict[str, Any]:
     dataset = Document(results / "dataset/summary.json", "dataset_summary")
     kept = ("rows", "images", "counts", "lexicon_hits")
     return {
+        "level": Document(results / "summary.json", "summary")("level"),
         "dataset": {name: dataset(name) for name in kept},
         "layers": [_layer(Document(path, "layer")) for path in paths],
     }
@@ -99,7 +102,7 @@ def tables(document: dict[str, Any]) -> str:
             ("Gender direction learned in one language, tried in another: AUROC", _transfer(document)),
             ("Cosine of the languages' gender directions (difference of means)", _directions(document)),
             ("Translations found (R@1, centred) and unbiased CKA", _alignment(document)),
-            ("Probes on raw activations, and their control task: AUROC", _probes(document)),
+            ("Probes on raw activations, their control task and the bag of words: AUROC", _probes(document)),
             ("SAEs", _saes(document)),
             ("Gendered features of the SAEs", _features(document)),
         )
@@ -134,7 +137,8 @@ def _dataset(dataset: dict[str, Any]) -> Iterator[dict[str, str]]:
 def _transfer(document: dict[str, Any]) -> Iterator[dict[str, str]]:
     for layer in document["layers"]:
         yield {"site": layer["site"]} | {
-            pair_name(row["source"], row["target"]): _bounded(row, "auroc") + _chance(row["p"])
+            pair_name(row["source"], row["target"]): _bounded(row, "auroc")
+            + _chance(row["p"], document["level"])
             for row in layer["transfer"]
             if (row["condition"], row["method"]) == (MASKED, "logistic")
         }
@@ -173,6 +177,10 @@ def _probes(document: dict[str, Any]) -> Iterator[dict[str, str]]:
             if row["corpus"] == "activations" and row["condition"] == MASKED:
                 cells[short_name(row["language"])] = _bounded(row, "auroc")
                 cells[f"{short_name(row['language'])}, control"] = _bounded(row, "control")
+                words = words_beside(layer.get("words", ()), row["language"], MASKED)
+                if words is not None:
+                    told = _bounded(words, "auroc") + (" leaking" if words["leaks"] else "")
+                    cells[f"{short_name(row['language'])}, bag of words"] = told
         yield cells
 
 
@@ -232,6 +240,6 @@ def _p(p: float | None) -> str:
     return "not measured" if p is None else f"{p:.3f}".removeprefix("0")
 
 
-def _chance(p: float | None) -> str:
+def _chance(p: float | None, level: float) -> str:
     """Marks what chance may have done."""
-    return "" if p is not None and p <= 0.05 else f" (p = {_p(p)})"
+    return "" if p is not None and p <= level else f" (p = {_p(p)})"

@@ -9,6 +9,9 @@ from crosslens.registry import names
 
 CROSS_ENTROPY = "Explained variance beside its baselines, L0, and cross-entropy recovered against zeros and the mean, per layer."
 
+LEVEL = 0.05
+"""Of a study that asks for no gender, and so names none."""
+
 
 def first_saes(at: At) -> list[Need]:
     """The SAE of every corpus at one site that the analyses read."""
@@ -53,7 +56,7 @@ KINDS = [
         "results/{study}/summary.json",
         by="study_summary",
         module="crosslens.summary.study",
-        params=lambda at: {"level": at.settings["gender"]["alpha"] if at.study.has_gender else None},
+        params=lambda at: {"level": at.settings["gender"]["alpha"] if at.study.has_gender else LEVEL},
         needs=lambda at: at.every("layer"),
         into=("page",),
     ),

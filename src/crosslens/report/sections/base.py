@@ -43,9 +43,8 @@ class Results:
 
     @property
     def level(self) -> float:
-        """From which p or q on nothing is told from chance: the study's; a twentieth where it asks for no gender."""
-        level = self.summary("level")
-        return 0.05 if level is None else level
+        """From which p or q on nothing is told from chance: the study's."""
+        return self.summary("level")
 
     @property
     def has_gender(self) -> bool:

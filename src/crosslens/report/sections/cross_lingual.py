@@ -5,10 +5,11 @@ from typing import Any
 from markupsafe import Markup
 
 from crosslens.report.html import missing, tag, term
-from crosslens.report.numbers import bracketed, interval, number, plain
+from crosslens.report.numbers import bracketed, interval, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, sae, site, table, text, value
 from crosslens.report.terms import D
+from crosslens.summary.claims import SCOPES, agrees
 from crosslens.summary.names import corpus_name, short_name, site_name
 
 ORDER = 70
@@ -107,8 +108,12 @@ def finding(records: list[Record], results: Results) -> Finding:
         because = next((row["because"] for row in records if row["because"]), "no feature varies in both")
         return Finding("warning", f"Agreement of the effects of {pair}: not tested, because {because}.")
     best = max(rows, key=lambda row: row["r"])
-    yes = [row for row in rows if row["r"] > 0 and all(_p(row, null) <= results.level for null in NULLS)]
-    lines = [_agreement(best, results.words["units"])]
+    yes = [row for row in rows if agrees(row, results.level)]
+    lines = [
+        _agreement(best, results.words["units"]),
+        f"Family: {len(rows)} correlations, of all {SCOPES['cross_lingual', 'cross_lingual']}, each with the larger p of both "
+        f"nulls; Benjamini-Hochberg, q {level_words(results.level)}.",
+    ]
     if len(yes) < len(rows):
         rest = (
             f"{site_name(row['site'])}, {corpus_name(row['corpus'])}, {row['condition']} (r = {plain(row['r'], 2)})"
@@ -121,11 +126,6 @@ def finding(records: list[Record], results: Results) -> Finding:
         return Finding("null", title, lines)
     title = f"The gender effects of {pair} agree beyond both nulls in {len(yes)} of {len(rows)} cases."
     return Finding("found", title, lines)
-
-
-def _p(row: Record, null: str) -> float:
-    p = row["null"][null]["p"]
-    return 1.0 if p is None else p
 
 
 def _noiseless(row: Record) -> str:

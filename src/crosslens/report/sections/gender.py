@@ -9,6 +9,7 @@ from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, bounded, language, sae, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION, D, Q
 from crosslens.summary.beyond import READINGS, reading, words_beside
+from crosslens.summary.claims import SCOPES, more_gendered
 from crosslens.summary.names import corpus_name, language_name, site_name
 
 ORDER = 30
@@ -76,6 +77,7 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
         Column("by chance: mean", lambda row: number(row["null"]["mean"], 1), "n"),
         Column("95th pct.", lambda row: number(row["null"]["q95"], 1), "n"),
         Column("p", lambda row: number(row["null"]["p"]), "n"),
+        value("q over all rows", "q"),
         value("also on select", "confirmed"),
         Column(
             term("words", "bag of words, AUROC"),
@@ -141,7 +143,7 @@ def _probed(corpus: str) -> str:
 
 def beyond_chance(record: Record, level: float) -> bool | None:
     """Are there more significant features than shuffled labels give? None where that was not tested."""
-    return record["null"]["p"] <= level and record["significant"] > 0 if record["tested"] else None
+    return more_gendered(record, level) if record["tested"] else None
 
 
 def verdict(record: Record, level: float) -> str:
@@ -170,20 +172,33 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
             f"In none of {len(records)} combinations of layer, dictionary and language did the number of "
             "significant features exceed that under shuffled labels."
         )
-        return Finding("null", f"{seen}: no more gendered features than chance gives.", [line, *untested])
+        lines = [line, _corrected(results), *untested]
+        return Finding("null", f"{seen}: no more gendered features than chance gives.", lines)
     best = max(yes, key=lambda record: record["significant"] / max(record["testable"], 1))
     test = best["images"]["test"]
     lines = [
         f"The largest share is at {_where(best)}: {plain(best['significant'])} of {plain(best['testable'])} testable features "
         f"(n = {plain(test['female'])} female + {plain(test['male'])} male {results.words['units']}); shuffled labels give "
         f"{plain(best['null']['mean'], 1)} (95th percentile {plain(best['null']['q95'], 1)}, "
-        f"p = {plain(best['null']['p'])})."
+        f"p = {plain(best['p'])}, q = {plain(best['q'])}).",
+        _corrected(results),
     ]
     no = [record for record in records if not beyond_chance(record, results.level)]
     if no:
         lines.append(f"No more than chance in {len(no)}: {'; '.join(_where(record) for record in no)}.")
     title = f"{seen}: more gendered features than chance in {len(yes)} of {len(records)} combinations."
     return Finding("found", title, [*lines, *untested])
+
+
+def _corrected(results: Results) -> str:
+    """Over which family the numbers of gendered features are corrected, and what would have been said of each alone."""
+    family = [record for record in results.records("gender") if record["q"] is not None]
+    alone = sum(record["p"] <= results.level < record["q"] for record in family)
+    more = f"; {alone} more would exceed it taken alone" if alone else ""
+    return (
+        f"Family: {len(family)} numbers, of all {SCOPES['gender', 'gendered_features']}; Benjamini-Hochberg, "
+        f"q {level_words(results.level)}{more}."
+    )
 
 
 def _where(record: Record) -> str:
@@ -212,7 +227,7 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
     if counts:
         lines.append(f"Of {len(tested)} cases: {'; '.join(counts)}.")
     lines.append(
-        f"Family: the {len(tested)} probes of all layers, inputs, languages and conditions; permuted test labels, "
+        f"Family: the {len(tested)} probes of all {SCOPES['probes', 'probes']}; permuted test labels, "
         f"Benjamini-Hochberg, q {level_words(level)}."
     )
     if read["beyond"]:

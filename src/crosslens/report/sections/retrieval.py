@@ -7,6 +7,7 @@ from crosslens.report.numbers import bracketed, interval, level_words, number, p
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, bounded, site, table, value
 from crosslens.report.terms import CI
+from crosslens.summary.claims import found, more_found
 from crosslens.summary.names import pair_name, short_name, site_name
 
 ORDER = 60
@@ -73,15 +74,15 @@ def section(results: Results) -> Section | None:
         title = f"Picture and words less picture alone, same {units}, centred; "
         caption = tag("span", title, term("ci", "95 % CI"), " in brackets; q: of R@1, over all rows")
         body.append(table("above-prompt", ABOVE, above, label="Beyond the picture", caption=caption))
-    found = [finding(retrieval, cka, units, results.level)]
+    findings = [finding(retrieval, cka, units, results.level)]
     if above:
-        found.append(above_finding(above, results.level))
+        findings.append(above_finding(above, results.level))
     return Section(
         "retrieval",
         "Translations",
         "Do captions lie beside their translations?",
         body,
-        found,
+        findings,
         terms=TERMS | (READ_TERM if pictured else {}),
     )
 
@@ -161,7 +162,7 @@ def finding(retrieval: list[Record], cka: list[Record], units: str, level: float
     """Are translations found by their words? In how many layers and directions, where R@1 is largest, and CKA."""
     words = [record for record in retrieval if record["q"] is not None]
     captions = "Captions read without pictures" if words[0]["read"] == "alone" else "Captions"
-    beyond = [record for record in words if record["q"] < level]
+    beyond = [record for record in words if found(record, level)]
     lines = []
     for source, target in dict.fromkeys((record["source"], record["target"]) for record in words):
         layers = [r for r in words if (r["source"], r["target"]) == (source, target)]
@@ -175,7 +176,7 @@ def finding(retrieval: list[Record], cka: list[Record], units: str, level: float
     if alike:
         best = max(alike, key=lambda row: row["unbiased"])
         lines.append(
-            f"Unbiased CKA of the same captions is above shuffled pairs in {sum(row['q'] < level for row in alike)} of "
+            f"Unbiased CKA of the same captions is above shuffled pairs in {sum(found(row, level) for row in alike)} of "
             f"{len(alike)} cases, and largest at {site_name(best['site'])}: {plain(best['unbiased'])} (95 % of the "
             f"shuffled below {plain(best['unbiased_q95'])}, q = {plain(best['q'])})."
         )
@@ -189,7 +190,7 @@ def finding(retrieval: list[Record], cka: list[Record], units: str, level: float
 
 def above_finding(above: list[Record], level: float) -> Finding:
     """Does a caption with its picture find its translation better than the picture alone does?"""
-    more = [row for row in above if row["q"] < level and row["r1"] > 0]
+    more = [row for row in above if more_found(row, level)]
     less = [row for row in above if row["q"] < level and row["r1"] < 0]
     lines = []
     for source, target in dict.fromkeys((row["source"], row["target"]) for row in above):

@@ -5,10 +5,13 @@ from typing import Any
 from markupsafe import Markup
 
 from crosslens.report.html import details, tag, term
+from crosslens.report.leaks import leaks_finding, words_shown
 from crosslens.report.numbers import bracketed, interval, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, Row, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION
+from crosslens.summary.beyond import words_beside
+from crosslens.summary.claims import points_alike, transfers
 from crosslens.summary.names import pair_name, short_name, site_name
 
 ORDER = 50
@@ -60,19 +63,35 @@ def section(results: Results) -> Section | None:
         rows, angles = (
             [record for record in some if record["condition"] == condition] for some in (transfer, directions)
         )
-        body.append(_group(CONDITIONS.get(condition, condition), rows, angles, is_open=i == 0))
-    found = finding(transfer, directions, results.words["units"], results.level)
+        told = _words(results.records("words"), condition, rows)
+        body.append(_group(CONDITIONS.get(condition, condition), rows, angles, told, is_open=i == 0))
+    findings = [finding(transfer, directions, results.words["units"], results.level)]
+    masked = list(dict.fromkeys(record["condition"] for record in transfer if not record["lexical"]))
+    leaks = leaks_finding(results.records("words"), masked)
+    if leaks and findings[0].kind == "found":
+        findings.append(leaks)
     return Section(
         "transfer",
         "Gender across languages",
         "Gender across languages, per layer",
         body,
-        [found],
+        findings,
         terms=TERMS,
     )
 
 
-def _group(title: str, records: list[Record], directions: list[Record], *, is_open: bool) -> Markup:
+def _words(words: list[Record], condition: str, rows: list[Record]) -> str:
+    """What the bag of words of each target tells: a transfer that it could have made says nothing of the model."""
+    targets = dict.fromkeys(row["target"] for row in rows)
+    told = (
+        f"{short_name(target)} {words_shown(words_beside(words, target, condition))}" for target in targets
+    )
+    return f"Bag of words in this condition, AUROC: {'; '.join(told)}."
+
+
+def _group(
+    title: str, records: list[Record], directions: list[Record], words: str, *, is_open: bool
+) -> Markup:
     """One condition: a row of a site and method, pairs as columns: across languages first, then each with itself."""
     pairs = list(dict.fromkeys((record["source"], record["target"]) for record in records))
     pairs.sort(key=lambda pair: pair[0] == pair[1])
@@ -94,6 +113,7 @@ def _group(title: str, records: list[Record], directions: list[Record], *, is_op
     )
     return details(
         title,
+        tag("p", words),
         table(
             "transfer",
             columns,
@@ -198,9 +218,7 @@ def finding(transfer: list[Record], directions: list[Record], units: str, level:
 def _beyond(records: list[Record], level: float) -> tuple[int, int]:
     """How many are above their band of random directions with a q below the level, and how many were tested."""
     tested = [record for record in records if record["q"] is not None]
-    return sum(record["q"] < level and record["auroc"] > record["null_high"] for record in tested), len(
-        tested
-    )
+    return sum(transfers(record, level) for record in tested), len(tested)
 
 
 def _by_condition(records: list[Record], level: float) -> str:
@@ -269,7 +287,7 @@ def _cosine(directions: list[Record], level: float) -> str:
     if not measured:
         return ""
     best = max(measured, key=lambda row: row["cosine"])
-    yes = sum(row["q"] < level and row["cosine"] > 0 for row in measured)
+    yes = sum(points_alike(row, level) for row in measured)
     return (
         f"The directions point the same way beyond labels shuffled alike in both languages in {yes} of {len(measured)} "
         f"cases; the largest cosine is {plain(best['cosine'], 2)} at {site_name(best['site'])} ({best['condition']}; "

@@ -7,6 +7,8 @@ from crosslens.summary.reading import Document
 from crosslens.summary.records.base import Files, Record
 
 CORRELATIONS = ("pearson", "spearman")
+CLAIMED = ("live", "pearson")
+"""What the page claims something of, so that it is corrected; the others are shown beside it."""
 
 
 def records(files: Files) -> dict[str, list[Record]]:
@@ -38,5 +40,13 @@ def cross_lingual_records(cross_lingual: dict[str, Path]) -> list[dict[str, Any]
                             **{name: found[name] for name in ("reliability", "disattenuated")},
                             "null": found["null"],
                         }
+                        | _family(found, claimed=(family, method) == CLAIMED)
                     )
     return records
+
+
+def _family(found: dict[str, Any], *, claimed: bool) -> dict[str, Any]:
+    """The larger p of both nulls, as r must be beyond both, in a family of all such r of the study."""
+    both = [null["p"] for null in found["null"].values()]
+    p = None if not claimed or None in both else max(both)
+    return {"p": p, "q_family": None if p is None else "cross_lingual"}

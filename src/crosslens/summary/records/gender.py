@@ -27,8 +27,15 @@ def gender_records(gender: dict[str, Path]) -> list[dict[str, Any]]:
                 {"corpus": corpus, "language": language, "condition": condition}
                 | {name: doc(name) for name in ("alpha", "sae", "site")}
                 | {name: doc("conditions", condition, name) for name in names}
+                | _family(doc("conditions", condition, "null", "p"), doc("conditions", condition, "tested"))
             )
     return records
+
+
+def _family(p: float | None, tested: bool) -> dict[str, Any]:
+    """The p of the number of significant features, one of a family: all of the study."""
+    p = p if tested else None
+    return {"p": p, "q_family": None if p is None else "gendered_features"}
 
 
 def check(summary: dict[str, Any]) -> None:
