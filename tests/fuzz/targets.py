@@ -19,7 +19,7 @@ from world import table_of, tokens_of
 
 from crosslens.data.captions import read_rows
 from crosslens.data.images import verify_images
-from crosslens.data.labels import load_lexicon
+from crosslens.data.lexicons import load_lexicon
 from crosslens.models.families import gguf_config
 from crosslens.sae.exchange.read import read_sae
 from crosslens.sae.exchange.sparsify import write_sparsify

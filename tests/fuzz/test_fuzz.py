@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from targets import TARGETS, Target
 
-from crosslens.errors import InputError
+from crosslens.errors import InputError, InputErrors
 
 INPUTS = int(os.environ.get("CROSSLENS_FUZZ_INPUTS", "1200"))
 """Of each target."""
@@ -47,7 +47,8 @@ def _fault(target: Target, whole: bytes, seed: str) -> str | None:
     try:
         target.read()
     except InputError as error:
-        if "\n" in str(error).strip():
+        told = error.errors if isinstance(error, InputErrors) else [error]
+        if any("\n" in str(each).strip() for each in told):
             return f"more than one line: {str(error)[:200]!r}"
     except BaseException as error:
         where = traceback.extract_tb(error.__traceback__)[-1]

@@ -153,7 +153,7 @@ def _group_entries(path: Path, group: Any, language: Language) -> list[Entry]:
     _check_keys(path, group, _GROUP, f"group {name}")
     clitics = {}
     for key, known in (("prefixes", language.prefixes), ("suffixes", language.enclitics)):
-        clitics[key] = frozenset(group.get(key) or ())
+        clitics[key] = frozenset(_texts(path, group, key, f"group {name}"))
         if unknown := sorted(clitics[key] - set(known)):
             expected = f"of {' '.join(known)}" if known else f"none: {language.name} has none"
             raise _lexicon_error(path, f"{key} {' '.join(unknown)} in group {name}", expected)
@@ -170,11 +170,21 @@ def _group_entries(path: Path, group: Any, language: Language) -> list[Entry]:
 
 def _written(path: Path, mapping: dict, key: str, where: str) -> list[str]:
     """The words of one list."""
-    words = mapping.get(key) or []
-    for written in words:
-        if not isinstance(written, str) or not written.strip():
-            raise _lexicon_error(path, f"{written!r} among the {key} words of {where}", "quoted words")
-    return [written.strip() for written in words]
+    words = [written.strip() for written in _texts(path, mapping, key, where)]
+    if not all(words):
+        raise _lexicon_error(path, f"an empty word among the {key} words of {where}", "words")
+    return words
+
+
+def _texts(path: Path, mapping: dict, key: str, where: str) -> list[str]:
+    """One list of texts, empty where the key is not there."""
+    texts = [] if (found := mapping.get(key)) is None else found
+    if not isinstance(texts, list):
+        raise _lexicon_error(path, f"{key}: {found!r} in {where}", "a list of quoted words")
+    for text in texts:
+        if not isinstance(text, str):
+            raise _lexicon_error(path, f"{text!r} among the {key} of {where}", "quoted words")
+    return texts
 
 
 def _phrases(path: Path, phrases: Any, language: Language) -> dict[str, tuple[Phrase, ...]]:

@@ -218,6 +218,13 @@ def read_config(folder: Path) -> dict[str, Any]:
 def _header(folder: Path) -> dict[str, Any]:
     header = read_config(folder).get("metadata", {}).get("crosslens")
     check_header(Path(folder) / CONFIG, header, "sae")
+    if missing := [key for key in IDENTITY if key not in header]:
+        raise InputError(
+            Path(folder) / CONFIG,
+            found=f"metadata.crosslens without {', '.join(missing)}",
+            expected=f"{', '.join(IDENTITY)}: whose SAE it is",
+            mend="restore the file, or convert the SAE again from where it came",
+        )
     return header
 
 

@@ -88,7 +88,7 @@ def _missing(error: jsonschema.ValidationError) -> Words:
 
 def _one_of(error: jsonschema.ValidationError) -> Words:
     options = [name for option in error.validator_value for name in option["required"]]
-    named = [name for name in options if name in error.instance]
+    named = [name for name in options if isinstance(error.instance, dict) and name in error.instance]
     return " and ".join(named) or "neither", f"exactly one of {' or '.join(options)}", "name one"
 
 

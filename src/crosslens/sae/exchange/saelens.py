@@ -61,7 +61,7 @@ def _read_ours(found: Found) -> ForeignSAE:
         "crosslens",
         trained_as,
         identity["site"],
-        found.config["metadata"]["hook_name"],
+        found.config["metadata"].get("hook_name"),
         identity["model"],
         target is not None,
         target,
