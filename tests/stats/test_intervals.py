@@ -26,7 +26,7 @@ def d_coverage(sizes, kind, rate, scale, *, studies, seed=0):
     pooled = ((n - 1) * big[0].var() + (m - 1) * big[1].var()) / (n + m - 2)
     true = (big[0].mean() - big[1].mean()) / np.sqrt(pooled)
     values = np.concatenate(
-        [draw(rng, kind, rate, (size, studies), s) for size, s in zip(sizes, (scale, 1.0))]
+        [draw(rng, kind, rate, (size, studies), s) for size, s in zip(sizes, (scale, 1.0), strict=True)]
     )
     first = np.arange(n + m) < n
     low, high = cohen_d_interval(values, first, design_of(first))

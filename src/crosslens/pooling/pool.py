@@ -163,8 +163,9 @@ def pool_codes(
 ) -> PooledCodes:
     """Feature activations pooled over each sample's tokens; `dataset` says which samples, and their order.
 
-    The mean counts a token in which a feature is silent as 0; sinks are left out, as from activations.
-    Memory: one block of about `rows` rows of codes and the result. Raises InputError where the codes do not cover the condition's roles.
+    The mean counts a token in which a feature is silent as 0; sinks are left out, as from
+    activations. Memory: one block of about `rows` rows of codes and the result. Raises InputError
+    where the codes do not cover the condition's roles.
     """
     roles = set(CONDITIONS.get(condition, ()))
     if not roles <= set(codes.attributes["roles"]):
