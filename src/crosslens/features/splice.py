@@ -53,7 +53,8 @@ def splice_saes(
 
     splices: `dataset`, `sae` and `out` of each. The model is loaded once, and what no SAE decides (the clean model, the
     ablations) is computed once for all splices of a dataset; a document does not depend on which others are asked for.
-    Teacher-forced captions of at most `max_samples` test samples, balanced over gender and category by `seed`. Only
+    Teacher-forced captions of at most `max_samples` test samples (for `select`, by which settings are compared, of as many
+    of split select), balanced over gender and category by `seed`. Only
     positions of `roles` are replaced: by the reconstruction, by zero, by their mean over train samples; not sinks, which no
     SAE has learned (norm above SINK_FACTOR times the median of these positions over train samples). Losses (nats
     a token) are counted where a caption token is predicted; confidence intervals resample images.
@@ -83,8 +84,9 @@ def _splice(
 ) -> None:
     """The documents of all SAEs on one dataset; saes: file to write -> folder of the SAE."""
     frame = read_table(dataset, "dataset")
-    train, test = (choose(frame[frame["split"] == split], max_samples, seed) for split in ("train", "test"))
-    for split, rows in (("train", train), ("test", test)):
+    splits = ("train", "select", "test")
+    train, select, test = (choose(frame[frame["split"] == split], max_samples, seed) for split in splits)
+    for split, rows in zip(splits, (train, select, test), strict=True):
         if rows.empty:
             raise InputError(
                 dataset,
@@ -103,8 +105,14 @@ def _splice(
     # Logits over a large vocabulary are freed and asked for again by the gigabyte.
     with memory_kept():
         losses, largest, replaced, spared = _run(loaded, site, test, images, batch, roles, edits, limit)
+        # settings are compared by these; the identity was proven above
+        chosen = {name: fn for name, fn in edits.items() if name != "identity"}
+        others, *_ = _run(loaded, site, select, images, batch, roles, chosen, limit)
     for out, sae in saes.items():
-        own = losses.rename(columns=lambda name, out=out: name.replace(f"_{out.as_posix()}", "_spliced"))
+        own, by_select = (
+            table.rename(columns=lambda name, out=out: name.replace(f"_{out.as_posix()}", "_spliced"))
+            for table in (losses, others)
+        )
         moved = largest | {"spliced": largest[out.as_posix()]}
         check_edits(moved)
         write_json(
@@ -129,6 +137,14 @@ def _splice(
                     "interval_percent": INTERVAL[1] - INTERVAL[0],
                 },
                 **summarise(own, seed),
+                "select": {
+                    "samples": len(select),
+                    "tokens": int(others["tokens"].sum()),
+                    "ce_recovered": {
+                        name: found["value"]
+                        for name, found in summarise(by_select, seed)["ce_recovered"].items()
+                    },
+                },
                 "identity": {"max_abs_logit_difference": moved["identity"]},
                 "largest_logit_difference": {name: moved[name] for name in EDITS},
             },
