@@ -59,13 +59,18 @@ def test_with_ties_pairs_and_singles_it_is_every_permutation(rate):
     for chosen in combinations(range(6, 13), 3):
         rest = [row for row in range(6, 13) if row not in chosen]
         u = [
-            sum((values[i, f] > values[j, f]) + 0.5 * (values[i, f] == values[j, f]) for i in chosen for j in rest)
+            sum(
+                (values[i, f] > values[j, f]) + 0.5 * (values[i, f] == values[j, f])
+                for i in chosen
+                for j in rest
+            )
             for f in range(12)
         ]
         for signs in product([1, -1], repeat=3):
             d = np.array([[1], [1], [-1]]) * (values[0:6:2] - values[1:6:2]) * np.array(signs)[:, None]
             w = [
-                (stats.rankdata(np.abs(column[column != 0])) * (column[column != 0] > 0)).sum() for column in d.T
+                (stats.rankdata(np.abs(column[column != 0])) * (column[column != 0] > 0)).sum()
+                for column in d.T
             ]
             far.append(np.add(u, w))
     far = np.array(far)
