@@ -42,8 +42,8 @@ def scores(rank: np.ndarray) -> dict[str, np.ndarray]:
 def found(ranks: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> dict[str, dict[str, float]]:
     """Mean scores of ranks (n, n), whose row i looks for candidate i: `value`, `low`, `high` and `p` of each.
 
-    CI: 95 %, Wilson's of a share and of `mrr` queries resampled by `weights` (n, draws, sum 1) against all candidates. p: one-sided, of as many right ones
-    where queries and candidates are paired at random.
+    CI: 95 %, of a share Wilson's; of `mrr` queries are resampled by `weights` (n, draws, sum 1) against all candidates.
+    p: one-sided, of as many right ones where queries and candidates are paired at random.
     """
     n = len(ranks)
     own = scores(np.diag(ranks))
