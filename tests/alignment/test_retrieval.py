@@ -67,6 +67,13 @@ def scores(pair, source, *, centred, read="caption"):
     return found
 
 
+def wilson(hits, n, z=1.959964):
+    """Wilson's (1927) interval, written out."""
+    p = hits / n
+    centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
+
+
 def ranks(queries, candidates, **more):
     """Of candidate i for query i."""
     return np.diag(rank_all(queries, candidates, **more))
@@ -90,6 +97,8 @@ def test_translations_are_found_in_both_directions(tmp_path):
         assert found["r1"]["value"] == pytest.approx(np.mean(rank == 1)) and found["r1"]["value"] > 0.9
         assert found["r5"]["value"] == pytest.approx(np.mean(rank <= 5))
         assert found["mrr"]["value"] == pytest.approx(np.mean(1 / rank))
+        bounds = wilson(int(np.sum(rank == 1)), len(rank))
+        assert (found["r1"]["low"], found["r1"]["high"]) == pytest.approx(bounds)
         assert found["mrr"]["low"] <= found["mrr"]["value"] <= found["mrr"]["high"]
     raw = [pooled[language][test] for language in ("en", "ar")]
     assert cka_of(pair)["linear"]["value"] == pytest.approx(linear_cka(*raw))

@@ -1,11 +1,12 @@
 """Planted shares are measured from captions, by image and by whole words; no bias gives no findings."""
 
 import json
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_ind
 
 import crosslens.gender.shares
 from crosslens.data.lexicons import load_lexicon
@@ -182,9 +183,9 @@ def test_categories_that_lean_apart_are_a_stereotype_though_the_whole_is_even(tm
     assert tilt.kind == "null" and apart.kind == "found" and "a stereotype in English" in apart.title
 
 
-def test_the_two_pictures_of_a_category_are_not_tested_and_named(tmp_path, lexicons):
+def test_the_four_pictures_of_a_category_are_not_tested_and_named(tmp_path, lexicons):
     told = run(
-        tmp_path, written(tmp_path, {"few": [0.0] * 2, "many": [1.0] * 12, "more": [0.5] * 12}, 4), lexicons
+        tmp_path, written(tmp_path, {"few": [0.0] * 4, "many": [1.0] * 12, "more": [0.5] * 12}, 4), lexicons
     )
     categories = told["languages"]["en"]["categories"]
     assert categories["few"]["difference"]["q"] is None and categories["few"]["difference"]["value"] < 0
@@ -193,15 +194,18 @@ def test_the_two_pictures_of_a_category_are_not_tested_and_named(tmp_path, lexic
 
 
 def test_permutations_between_categories_are_exact_by_counting():
-    """Two categories of three pictures: of the 20 ways to choose one, 2 set them as far apart."""
-    shares, code = np.array([0.0, 0.1, 0.2, 0.7, 0.8, 1.0]), np.array([0, 0, 0, 1, 1, 1])
+    """Two categories of five pictures: all 252 ways to choose one are counted."""
+    shares, code = np.array([0.0, 0.1, 0.2, 0.3, 0.6, 0.5, 0.7, 0.8, 0.9, 1.0]), np.repeat([0, 1], 5)
     whole, (first, second) = between(shares, code, 2, np.random.default_rng(0))
-    assert first.p == pytest.approx(2 / 20, abs=0.012) and first.p == second.p
-    assert whole.p == pytest.approx(2 / 20, abs=0.012) and whole.least_p == pytest.approx(2 / 20)
-    assert first.least_p == pytest.approx(1 / 20)
+    chosen = [shares[list(some)] for some in combinations(range(10), 5)]
+    t = np.abs([ttest_ind(some, np.setdiff1d(shares, some), equal_var=False).statistic for some in chosen])
+    expected = np.mean(t >= np.abs(ttest_ind(shares[:5], shares[5:], equal_var=False).statistic) - 1e-9)
+    assert first.p == second.p == pytest.approx(expected, abs=0.005)
+    assert whole.p == pytest.approx(expected, abs=0.005) and whole.least_p == pytest.approx(2 / 252)
+    assert first.least_p == pytest.approx(1 / 252)
 
 
-@pytest.mark.parametrize("sizes", [(4, 4, 4), (3, 6, 20)])
+@pytest.mark.parametrize("sizes", [(5, 5, 5), (5, 6, 20)])
 def test_without_differences_rejections_are_at_their_level_though_captions_are_uneven(monkeypatch, sizes):
     """One category has a gendered caption a picture, the others sixteen: shares are far more uneven there."""
     monkeypatch.setattr(crosslens.gender.shares, "PERMUTATIONS", 199)

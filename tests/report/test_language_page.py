@@ -308,7 +308,7 @@ def test_a_page_of_texts_counts_texts_and_speaks_of_no_picture(told, tmp_path):
         "From the constant prompt alone: more gendered features than chance",
         "female + male texts",
         "the same answer for 180 of 192 texts",
-        "Captions read find their translation among all texts",
+        "Captions find their translation among all texts",
         "resampling texts; tokens or variants of one",
     ):
         assert says in page.text, says

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import binomtest, rankdata
 
 from crosslens.stats.sign_flips import sign_flip_p
 
@@ -42,8 +42,8 @@ def scores(rank: np.ndarray) -> dict[str, np.ndarray]:
 def found(ranks: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> dict[str, dict[str, float]]:
     """Mean scores of ranks (n, n), whose row i looks for candidate i: `value`, `low`, `high` and `p` of each.
 
-    CI: 95 %, queries resampled by `weights` (n, draws, sum 1) against all candidates. p: one-sided, of as many right ones
-    where queries and candidates are paired at random.
+    CI: 95 %, of a share Wilson's; of `mrr` queries are resampled by `weights` (n, draws, sum 1) against all candidates.
+    p: one-sided, of as many right ones where queries and candidates are paired at random.
     """
     n = len(ranks)
     own = scores(np.diag(ranks))
@@ -52,7 +52,8 @@ def found(ranks: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> d
         for name, score in scores(ranks[np.arange(n), rng.permutation(n)]).items():
             reached[name] += score.sum() >= own[name].sum() - 1e-9
     return {
-        name: with_interval(score, weights) | {"p": float(reached[name] / (1 + PAIRINGS))}
+        name: (with_interval(score, weights) if name == "mrr" else _share(score))
+        | {"p": float(reached[name] / (1 + PAIRINGS))}
         for name, score in own.items()
     }
 
@@ -72,6 +73,12 @@ def above(
         p = sign_flip_p(moved, rng, PAIRINGS) if len(moved) else 1.0
         told[name] = with_interval(differences, weights) | {"p": p}
     return told
+
+
+def _share(hits: np.ndarray) -> dict[str, float]:
+    """Mean of `hits` (n), each 0 or 1; of none or all of them too there is an interval, which no resample would give."""
+    bounds = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
+    return {"value": float(hits.mean()), "low": float(bounds.low), "high": float(bounds.high)}
 
 
 def with_interval(score: np.ndarray, weights: np.ndarray) -> dict[str, Any]:

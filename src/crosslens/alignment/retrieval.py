@@ -12,7 +12,7 @@ import pandas as pd
 from crosslens.alignment.cka import cka_difference, cka_with_null
 from crosslens.alignment.ranks import PAIRINGS, above, found, rank_all, scores
 from crosslens.errors import InputError
-from crosslens.pooling.images import ImageTable, by_image
+from crosslens.pooling.images import ImageTable, by_split
 from crosslens.pooling.languages import described, open_languages
 from crosslens.pooling.pool import pool_activations
 from crosslens.stats.nulls import null_band
@@ -138,14 +138,9 @@ def _roles(table: TokenTable) -> set[str]:
 
 def _sides(pooled: Pooled, samples: pd.DataFrame, where: Path) -> Sides:
     values, sample_ids = pooled
-    split_of = dict(zip(samples["sample_id"], samples["split"], strict=True))
-    splits = np.array([split_of[sample_id] for sample_id in sample_ids], dtype=object)
-    tables = {}
-    for split in ("train", "test"):
-        rows = np.flatnonzero(splits == split)
-        ids = [sample_ids[row] for row in rows]
-        tables[split] = by_image(values[rows], ids, samples[samples["split"] == split])
-        if not len(tables[split]):
+    tables = by_split(values, sample_ids, samples)
+    for split, table in tables.items():
+        if not len(table):
             raise InputError(
                 where,
                 found=f"no {split} image with a caption token",

@@ -10,8 +10,9 @@ from crosslens.stats.sign_flips import EXACT_SIGN_FLIPS, sign_flip_p
 
 PERMUTATIONS = 9999
 _AT_ONCE = 1000
-FEWEST = 3
-"""Pictures of a category, and of the others, below which the spread within it is not known."""
+FEWEST = 5
+"""Pictures of a category, and of the others, below which the spread within it is hardly known: with three that have a
+gendered caption each, beside others that have sixteen, .05 is reached in .17 of the studies without any difference."""
 
 
 class Tested(NamedTuple):

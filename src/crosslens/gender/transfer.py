@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from crosslens.errors import InputError
 from crosslens.gender.probes import FOLDS, fit_and_score
-from crosslens.pooling.images import ImageTable, by_image
+from crosslens.pooling.images import ImageTable, by_split
 from crosslens.pooling.languages import described, open_languages
 from crosslens.pooling.pool import CONDITIONS as POOLED
 from crosslens.pooling.pool import pool_activations
@@ -115,13 +115,8 @@ def _pool(stored: Activations, table: TokenTable, dataset: Path, condition: str)
     samples = samples[samples["split"].isin(["train", "test"])]
     pooling, masked = CONDITIONS[condition]
     pooled = pool_activations(stored, table, samples, condition=pooling, mask_labels=masked)
+    tables = by_split(pooled.values, pooled.sample_ids, samples)
     split_of = dict(zip(samples["sample_id"], samples["split"], strict=True))
-    splits = np.array([split_of[sample_id] for sample_id in pooled.sample_ids], dtype=object)
-    tables = {}
-    for split in ("train", "test"):
-        rows = np.flatnonzero(splits == split)
-        ids = [pooled.sample_ids[row] for row in rows]
-        tables[split] = by_image(pooled.values[rows], ids, samples[samples["split"] == split])
     dropped = [split_of[sample_id] for sample_id in pooled.dropped]
     return Language(**tables, dropped={split: dropped.count(split) for split in tables})
 

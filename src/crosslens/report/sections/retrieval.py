@@ -28,17 +28,18 @@ TERMS = {
 READ_TERM = {
     "read": (
         "What is read",
-        "A caption behind its picture holds what the picture shows, whatever it says. So the same is measured of the caption "
-        "without its picture, where the words alone decide, and of the constant prompt behind the picture in the place of "
-        "the caption that looks for its translation, where the picture alone decides. What a caption with its picture says "
+        "A caption behind its picture (“picture and words”) holds what the picture shows, whatever it says. So the same is "
+        "measured of the caption without its picture (“words”), which a model that has only seen captions of pictures may "
+        "not be used to, and of the constant prompt behind the picture in the place of the caption that looks for its "
+        "translation (“picture”). What a caption with its picture says "
         "of languages is what it finds beyond that prompt: differences are image by image, p by flips of their signs (CKA: "
         "by the jackknife).",
     ),
 }
 READ = {
-    "alone": "caption without picture",
-    "caption": "caption with picture",
-    "prompt": "picture and prompt alone",
+    "alone": "words",
+    "caption": "picture and words",
+    "prompt": "picture",
 }
 
 
@@ -70,7 +71,7 @@ def section(results: Results) -> Section | None:
         table("retrieval", columns, shown, label="Retrieval and CKA per layer", caption=caption),
     ]
     if above:
-        title = f"Caption with picture less picture and prompt alone, same {units}, centred; "
+        title = f"Picture and words less picture alone, same {units}, centred; "
         caption = tag("span", title, term("ci", "95 % CI"), " in brackets; q: of R@1, over all rows")
         body.append(table("above-prompt", ABOVE, above, label="Beyond the picture", caption=caption))
     findings = [finding(retrieval, cka, units, results.level)]
@@ -160,7 +161,7 @@ def same_text(cka: list[Record], units: str) -> str:
 def finding(retrieval: list[Record], cka: list[Record], units: str, level: float) -> Finding:
     """Are translations found by their words? In how many layers and directions, where R@1 is largest, and CKA."""
     words = [record for record in retrieval if record["q"] is not None]
-    read = "read without pictures" if words[0]["read"] == "alone" else "read"
+    captions = "Captions read without pictures" if words[0]["read"] == "alone" else "Captions"
     beyond = [record for record in words if found(record, level)]
     lines = []
     for source, target in dict.fromkeys((record["source"], record["target"]) for record in words):
@@ -181,11 +182,9 @@ def finding(retrieval: list[Record], cka: list[Record], units: str, level: float
         )
     cases = f"{len(beyond)} of {len(words)} cases (layers and directions; q < {level_words(level)})"
     if beyond:
-        title = (
-            f"Captions {read} find their translation among all {units} more often than by chance in {cases}."
-        )
+        title = f"{captions} find their translation among all {units} more often than by chance in {cases}."
         return Finding("found", title, lines)
-    title = f"Captions {read} do not find their translation more often than by chance: in {cases}."
+    title = f"{captions} do not find their translation more often than by chance: in {cases}."
     return Finding("null", title, lines)
 
 

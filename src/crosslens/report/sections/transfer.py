@@ -188,7 +188,12 @@ def finding(transfer: list[Record], directions: list[Record], units: str, level:
     lexical = [record for record in across if record["lexical"]]
     lines = [
         line
-        for line in (_best(masked, transfer), _lexical(lexical, level), _cosine(directions, level))
+        for line in (
+            _best(masked, transfer),
+            _lexical(lexical, level),
+            _cosine(directions, level),
+            _by_condition(masked, level),
+        )
         if line
     ]
     family = "the gender direction of one language"
@@ -214,6 +219,16 @@ def _beyond(records: list[Record], level: float) -> tuple[int, int]:
     """How many are above their band of random directions with a q below the level, and how many were tested."""
     tested = [record for record in records if record["q"] is not None]
     return sum(transfers(record, level) for record in tested), len(tested)
+
+
+def _by_condition(records: list[Record], level: float) -> str:
+    """The cases of each condition, where there are several: before the caption is another matter than in it."""
+    conditions = dict.fromkeys(record["condition"] for record in records)
+    counts = []
+    for condition in conditions:
+        yes, tested = _beyond([r for r in records if r["condition"] == condition], level)
+        counts.append(f"{CONDITIONS.get(condition, condition)}: {yes} of {tested}")
+    return f"By condition: {'; '.join(counts)}." if len(counts) > 1 else ""
 
 
 def _pairs(records: list[Record]) -> dict[tuple[str, str], list[Record]]:
