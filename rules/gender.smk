@@ -1,26 +1,26 @@
 # Gender: effect sizes, probes, the languages compared, and the model's own captions of ambiguous pictures.
 
 
-rule probe_words:
+rule measure_words:
     """dataset, texts -> gender/words/{language}/probe.json"""
     input:
-        needed("probe_words"),
+        needed("measure_words"),
     output:
-        temp(touch(done("probe_words"))),
+        temp(touch(done("measure_words"))),
     log:
-        logged("probe_words"),
+        logged("measure_words"),
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=megabytes("probe_words"),
+        mem_mb=megabytes("measure_words"),
         runtime=60,
     params:
-        job=job("probe_words"),
+        job=job("measure_words"),
     message:
         "{wildcards.study}: what the words alone tell, {wildcards.language}"
     script:
-        "../workflow/scripts/probe_words.py"
+        "../workflow/scripts/measure_words.py"
 
 
 rule generate_captions:

@@ -16,6 +16,7 @@ import pytest
 import zarr
 from checkouts import TOY, Checkout, write_tiny_gguf
 from safetensors import safe_open
+from scipy.stats import false_discovery_control
 from storage_page import PAGE, Document, columns, expand, fields, read_page
 
 PAGES = read_page()
@@ -568,6 +569,35 @@ def auroc(female: np.ndarray, male: np.ndarray) -> float:
     """Share of the pairs in which the woman's score is the larger; ties count half."""
     difference = female[:, None] - male[None, :]
     return float((difference > 0).mean() + (difference == 0).mean() / 2)
+
+
+def test_the_bag_of_words_has_a_column_for_each_word_of_train(study):
+    document = json.loads((study / "gender/words/en/probe.json").read_text())
+    rows = pq.read_table(study / "dataset/en.parquet").to_pylist()
+    train = [row["prompt"] + " " + row["caption"] for row in rows if row["split"] == "train"]
+    assert document["width"] == len(set(re.findall(r"\w+", " ".join(train).casefold())))
+    assert set(document["conditions"]) == {"prompt", "caption", "caption_whole"}
+    for told in document["conditions"].values():
+        assert told["tested"] == (told["because"] is None) == (told["p"] is not None)
+        assert told["leaks"] == (None if told["p"] is None else told["p"] <= document["alpha"])
+    assert document["conditions"]["prompt"]["because"].startswith("what is read is the same")
+
+
+def test_q_and_claims_are_those_of_the_families(study):
+    summary = json.loads((study / "summary.json").read_text())
+    families = {}
+    for name, records in summary["records"].items():
+        for record in records:
+            if record.get("q_family") is not None:
+                families.setdefault((name, record["q_family"]), []).append(record)
+    for family in families.values():
+        corrected = false_discovery_control([record["p"] for record in family])
+        assert [record["q"] for record in family] == pytest.approx(corrected.tolist())
+    for claim in summary["claims"]:
+        family = families[claim["records"], claim["family"]]
+        assert claim["tests"] == len(family)
+        assert claim["q"] == pytest.approx(min(record["q"] for record in family))
+        assert claim["holds"] <= sum(record["q"] <= summary["level"] for record in family)
 
 
 def test_transfer_of_the_difference_of_means_by_hand(study):

@@ -14,7 +14,7 @@ from crosslens.gender.effects import gender_effects
 from crosslens.gender.probes import probe_activations, probe_codes
 from crosslens.gender.stereotype import measure_stereotype
 from crosslens.gender.transfer import gender_transfer
-from crosslens.gender.words import probe_words
+from crosslens.gender.words import measure_words
 from crosslens.registry import member
 from crosslens.report.sections.base import Results
 from crosslens.report.words import PICTURES
@@ -120,7 +120,7 @@ def _analysed(folder: Path, study: World, seed: int, rng: np.random.Generator) -
         out = {name: folder / f"{name}_{language}.json" for name in ("codes", "activations", "words")}
         probe_codes(**read, codes=of.codes, **both, out=out["codes"])
         probe_activations(**read, activations=of.activations, **both, out=out["activations"])
-        probe_words(dataset=of.dataset, language=language, alpha=0.05, **both, out=out["words"])
+        measure_words(dataset=of.dataset, language=language, alpha=0.05, **both, out=out["words"])
         files["probe_codes"][f"joint/{language}"] = out["codes"]
         files["probe_activations"][language], files["probe_words"][language] = (
             out["activations"],

@@ -9,7 +9,7 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
 from crosslens.data.dataset import build_dataset
-from crosslens.gender.words import counted, probe_words, unmasked
+from crosslens.gender.words import counted, measure_words, unmasked
 from crosslens.planted.source import draw_source
 from crosslens.tables.documents import read_json, write_table
 
@@ -43,7 +43,7 @@ def leaks(captions, folder, *, mask, language="ar"):
     )
     conditions = ["prompt", "caption", "caption_whole"]
     settings = {"language": language, "conditions": conditions, "alpha": 0.05, "seed": 0}
-    probe_words(dataset=folder / "table.parquet", out=folder / "probe.json", **settings)
+    measure_words(dataset=folder / "table.parquet", out=folder / "probe.json", **settings)
     return read_json(folder / "probe.json", "probe")["conditions"], read_json(
         folder / "summary.json", "dataset_summary"
     )
@@ -123,5 +123,5 @@ def test_texts_that_tell_nothing_are_called_leaking_no_more_often_than_the_level
 def probed(table, folder, seed):
     write_table(folder / "t.parquet", "dataset", table)
     settings = {"language": "en", "conditions": ["caption"], "alpha": 0.05, "seed": seed}
-    probe_words(dataset=folder / "t.parquet", out=folder / "p.json", **settings)
+    measure_words(dataset=folder / "t.parquet", out=folder / "p.json", **settings)
     return json.loads((folder / "p.json").read_text())["conditions"]["caption"]

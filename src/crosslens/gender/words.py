@@ -24,7 +24,7 @@ WHOLE = "caption_whole"
 """The caption with the words that are masked elsewhere: how much masking takes."""
 
 
-def probe_words(
+def measure_words(
     *, dataset: Path, language: str, conditions: list[str], alpha: float, seed: int, out: Path
 ) -> None:
     """Probe the words that each condition leaves to be pooled; see `probe`. Writes JSON of kind probe.

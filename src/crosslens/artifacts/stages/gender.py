@@ -174,7 +174,7 @@ KINDS = [
     Kind(
         "probe_words",
         "results/{study}/gender/words/{language}/probe.json",
-        by="probe_words",
+        by="measure_words",
         module="crosslens.gender.words",
         params=words_params,
         needs=lambda at: [samples_of(at)],
@@ -253,7 +253,7 @@ KINDS = [
     ),
 ]
 WORK = [
-    Work("probe_words", memory=1500),
+    Work("measure_words", memory=1500),
     Work("generate_captions", memory=lambda at, threads: model_mb(at) + 2000, gpu=True, local=model_place),
     Work("measure_stereotype", memory=1500, local=data_place),
 ]

@@ -191,7 +191,7 @@ def finding(retrieval: list[Record], cka: list[Record], units: str, level: float
 def above_finding(above: list[Record], level: float) -> Finding:
     """Does a caption with its picture find its translation better than the picture alone does?"""
     more = [row for row in above if more_found(row, level)]
-    less = [row for row in above if row["q"] < level and row["r1"] < 0]
+    less = [row for row in above if row["q"] <= level and row["r1"] < 0]
     lines = []
     for source, target in dict.fromkeys((row["source"], row["target"]) for row in above):
         layers = [row for row in above if (row["source"], row["target"]) == (source, target)]

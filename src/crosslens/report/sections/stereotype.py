@@ -36,6 +36,7 @@ TERMS = {
         "categories. Only the embedded study has it.",
     ),
 }
+FAMILY = "Family: the languages; Benjamini-Hochberg. Those of single categories are corrected within their language."
 Stereotype = dict[str, list[Record]]
 
 
@@ -142,7 +143,7 @@ def findings_of(records: Stereotype, words: dict[str, str], level: float) -> Ite
 
 def _tilt(records: Stereotype, words: dict[str, str], level: float) -> Finding:
     """Is one gender written more often, whatever the category?"""
-    lines, leaning = [], {}
+    lines, leaning = [FAMILY], {}
     for row in records["overall"]:
         name = short_name(row["language"])
         if row["share"] is None:
@@ -155,7 +156,7 @@ def _tilt(records: Stereotype, words: dict[str, str], level: float) -> Finding:
             if row["low"] is not None
             else f"{name}: woman in {plain(row['share'])} of the gendered captions of one {words['unit']}; {told}."
         )
-        if row["q"] is not None and row["q"] < level:
+        if row["q"] is not None and row["q"] <= level:
             leaning.setdefault("woman" if row["share"] > 0.5 else "man", []).append(name)
     if leaning:
         found = "; ".join(
@@ -172,16 +173,16 @@ def _tilt(records: Stereotype, words: dict[str, str], level: float) -> Finding:
 
 def _differences(records: Stereotype, words: dict[str, str], level: float) -> Finding:
     """Does the gender that is written hang on the category?"""
-    lines, differing = [], []
+    lines, differing = [FAMILY], []
     for row in records["differences"]:
         name = short_name(row["language"])
         shares = [each for each in records["shares"] if each["language"] == row["language"]]
         tested = [each for each in shares if each["difference_q"] is not None]
-        off = [each for each in tested if each["difference_q"] < level]
+        off = [each for each in tested if each["difference_q"] <= level]
         if row["q"] is None:
             lines.append(f"{name}: not tested, because there are too few {words['units']} of a category.")
         else:
-            differing += [name] if row["q"] < level else []
+            differing += [name] if row["q"] <= level else []
             lines.append(
                 f"{name}: all categories together q = {plain(row['q'])}; {_named(off, tested, level)}."
             )
