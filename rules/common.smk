@@ -119,7 +119,12 @@ def made(kind):
         told(lambda: table.check(kind, w))
         if workflow.is_main_process:
             key = told(lambda: table.key(kind, w))
-            workflow.dag.forcefiles.update(path for path in table.kinds[kind].paths(w) if astray(path, key))
+            paths = table.kinds[kind].paths(w)
+            # Snakemake stops at a link that leads nowhere, in a dry run too: of a store that was removed there are many.
+            for path in map(Path, paths):
+                if path.is_symlink() and not path.exists():
+                    path.unlink(missing_ok=True)
+            workflow.dag.forcefiles.update(path for path in paths if astray(path, key))
         mark = Path(done(table.kinds[kind].by).format(**w))
         left = mark.exists()
         if store.has(told(lambda: table.key(kind, w))):
