@@ -370,7 +370,7 @@ def measure_codes(folder: Path) -> float:
     )
     values = generator.gamma(2.0, 1.0, rows * K).astype(np.float32)
     codes = csr_array((values, columns.ravel(), np.arange(0, rows * K + 1, K)), shape=(rows, D_SAE))
-    write_codes(folder / "codes.zarr", [codes], token=np.arange(rows), d_sae=D_SAE)
+    write_codes(folder / "codes.zarr", [codes], token=np.arange(rows), norm=np.ones(rows), d_sae=D_SAE)
     return size_of(folder / "codes.zarr")[0] / (8 * rows * K)
 
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections import Counter
 
+import numpy as np
 import pytest
 from data_tables import HEADER, LEXICONS, UNLABELLED, build, people, write_csv, write_image
 from sklearn.metrics import cohen_kappa_score
@@ -25,6 +26,7 @@ COLUMNS = [
     "image",
     "image_sha256",
     "split",
+    "group",
     "label_spans",
 ]
 SHARED = [name for name in COLUMNS if name not in ("caption", "prompt", "label_spans")]
@@ -279,10 +281,15 @@ def test_no_group_is_in_two_splits_and_the_shares_hold(tmp_path, table, size):
     rows = grouped(420, size)
     tables, _ = build(tmp_path / "out", table(rows, (*HEADER, "group")))
     en = tables["en"]
-    assert list(en.columns) == [*COLUMNS, "group"] and en["group"].tolist() == [row[-1] for row in rows]
-    named = en[en["group"] != ""]
-    assert (named.groupby("group")["split"].nunique() == 1).all()
-    alone = en[en["group"] == ""]
+    said = np.array([row[-1] for row in rows])
+    assert list(en.columns) == COLUMNS
+    # a group is called by the first of its ids, an image alone by its own
+    assert (en.loc[said != ""].groupby(said[said != ""])["group"].nunique() == 1).all()
+    assert en["group"].nunique() == len(set(said) - {""}) + (said == "").sum()
+    assert set(en["group"]) <= set(en["image_id"])
+    assert (en.groupby("group")["split"].nunique() == 1).all()
+    alone = en[said == ""]
+    assert (alone["group"] == alone["image_id"]).all()
     assert (alone.groupby(["gender", "category"])["split"].nunique() == 3).all()
     shares = en["split"].value_counts(normalize=True)
     assert abs(shares["train"] - 0.6) < 0.05 and abs(shares["test"] - 0.2) < 0.05
@@ -293,15 +300,16 @@ def test_groups_and_identical_pictures_together_keep_what_they_touch(tmp_path, t
     for i in range(60):
         write_image(
             tmp_path / f"images/img_{i:05d}.png", seed=(i + 1) // 2 if i < 10 else i
-        )  # 0-1-…-10 one chain
+        )  # 0-1-…-9 one chain
     tables, _ = build(tmp_path / "out", table(rows, (*HEADER, "group")), images=tmp_path / "images")
-    assert tables["en"]["split"][:11].nunique() == 1
+    assert tables["en"]["split"][:10].nunique() == 1
+    assert tables["en"]["group"][:10].nunique() == 1, "what goes together in splits is one in every test"
 
 
 def test_an_empty_column_of_groups_changes_no_split(tmp_path, table):
     without, _ = build(tmp_path / "a", table(people(60)))
     empty, _ = build(tmp_path / "b", table([[*row, ""] for row in people(60)], (*HEADER, "group")))
-    assert empty["en"].drop(columns="group").equals(without["en"])
+    assert empty["en"].equals(without["en"])
 
 
 def test_one_image_in_two_groups_is_refused(tmp_path, table):

@@ -217,6 +217,12 @@ def _quality(
                 "train_mean": {"ev": -0.001},
                 "test_mean_ev": 0.0,
             },
+            "select": {
+                "tokens": 4000,
+                "fvu": 1 - ev,
+                "l0": 7.5,
+                "gates": {name: {"passed": True, "says": "so"} for name in ("sparse", "beats_pca", "alive")},
+            },
             "gates": {
                 "sparse": {"passed": True, "says": f"7.5 of {live} live features fire on a token"},
                 "beats_pca": {"passed": True, "says": "explained variance 0.94 against 0.82"},
@@ -243,7 +249,11 @@ def _sweep(place: Path, site: str, files: Files, rng: np.random.Generator) -> Pa
             change(
                 path,
                 "quality",
-                lambda d, l0=l0, ev=ev: (d["l0"].update(mean=l0), d.update(ev=ev, fvu=1 - ev)),
+                lambda d, l0=l0, ev=ev: (
+                    d["l0"].update(mean=l0),
+                    d.update(ev=ev, fvu=1 - ev),
+                    d["select"].update(l0=l0, fvu=1 - ev),
+                ),
             )
             quality[name][language] = path
             spliced[name][language] = _spliced(place / f"spliced_{name}_{language}.json", site, sae, rng)
@@ -275,6 +285,7 @@ def _spliced(path: Path, site: str, sae: str, rng: np.random.Generator) -> Path:
             "ce": {"clean": value(0.2), "spliced": value(0.25), "zero": value(4.0), "mean": value(3.0)},
             "kl": {"spliced": value(0.03), "zero": value(3.0), "mean": value(2.0)},
             "ce_recovered": {"zero": value(0.97), "mean": value(0.96)},
+            "select": {"samples": 60, "tokens": 800, "ce_recovered": {"zero": 0.97, "mean": 0.96}},
             "identity": {"max_abs_logit_difference": 0.0},
         },
     )

@@ -157,7 +157,9 @@ def _pairs(first: ImageTable, second: ImageTable) -> tuple[ImageTable, ImageTabl
     units = [table.by_group() for table in (first, second)]
     if all(len(table) == len(first) for table in units):
         return first, second
-    return _aligned(*units, lambda table: np.array([f"{g}/{s}" for g, s in zip(table.group, table.gender, strict=True)]))
+    return _aligned(
+        *units, lambda table: np.array([f"{g}/{s}" for g, s in zip(table.group, table.gender, strict=True)])
+    )
 
 
 def _aligned(first: ImageTable, second: ImageTable, key: Any) -> tuple[ImageTable, ImageTable]:
@@ -207,15 +209,19 @@ def compare(
     for family, rows in inside.items():
         because = few or (f"{len(rows)} features are live in both languages" if len(rows) < 3 else None)
         paired = _pairing_null(d[0][rows], d[1][rows], permutations, rng)
-        document[family] = tested(because) | {"features": len(rows)} | {
-            method: _statement(
-                float(estimate[family, method][0]),
-                resampled[family, method],
-                {"pairing": paired[method], "labels": of_labels[family, method]},
-            )
-            | noise[family, method]
-            for method in METHODS
-        }
+        document[family] = (
+            tested(because)
+            | {"features": len(rows)}
+            | {
+                method: _statement(
+                    float(estimate[family, method][0]),
+                    resampled[family, method],
+                    {"pairing": paired[method], "labels": of_labels[family, method]},
+                )
+                | noise[family, method]
+                for method in METHODS
+            }
+        )
     document["scatter"] = {
         "feature": live[defined].tolist(),
         "d": [x[defined].tolist() for x in d],

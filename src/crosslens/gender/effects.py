@@ -129,12 +129,13 @@ def gender_effects(
     table, stored = read_tokens(tokens), Codes(codes)
     tables, summary = [], {}
     for condition in conditions:
-        effects, nulls, images, units = {}, {}, {}, {}
+        effects, nulls, images, units, sinks = {}, {}, {}, {}, {}
         for split in ("select", "test"):
             part = samples[samples["split"] == split]
             pooled = pool_codes(stored, table, part, condition=condition)
             every = by_image(pooled.values, pooled.sample_ids, part)
             images[split] = every.counts() | {"dropped_samples": len(pooled.dropped)}
+            sinks[split] = pooled.sinks
             of_group = every.labelled().by_group()
             units[split] = of_group.units()
             effects[split], nulls[split] = feature_effects(
@@ -150,7 +151,7 @@ def gender_effects(
         tables += [effects["select"], effects["test"]]
         found = _summary(effects["select"], effects["test"], nulls["test"])
         because = _untested(found, units["test"], alpha, permutations)
-        summary[condition] = tested(because) | {"images": images, "units": units} | found
+        summary[condition] = tested(because) | {"images": images, "units": units, "sinks": sinks} | found
         log.info(
             "%s: %s",
             condition,

@@ -8,7 +8,10 @@ from crosslens.stats.resampling import units
 
 
 def auroc(score: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | float:
-    """Area under the ROC curve of scores (n) and classes (n) bool, ties half; (B) under weights (n, B). NaN where a class is missing."""
+    """Area under the ROC curve of scores (n) and classes (n) bool, ties half; (B) under weights (n, B).
+
+    NaN where a class is missing.
+    """
     single = weights is None
     weights = np.ones((len(score), 1)) if single else weights
     values, tie = np.unique(score, return_inverse=True)
@@ -50,7 +53,9 @@ def auroc_interval(
 
     tiny = 1e-9
     low = brentq(beyond, tiny, estimate - tiny) if beyond(tiny) > 0 and estimate > 2 * tiny else 0.0
-    high = brentq(beyond, estimate + tiny, 1 - tiny) if beyond(1 - tiny) > 0 and estimate < 1 - 2 * tiny else 1.0
+    high = (
+        brentq(beyond, estimate + tiny, 1 - tiny) if beyond(1 - tiny) > 0 and estimate < 1 - 2 * tiny else 1.0
+    )
     return float(low), float(high)
 
 
@@ -62,7 +67,10 @@ def _delong(score: np.ndarray, y: np.ndarray, group: np.ndarray, estimate: float
     placement[y] = ((ranks[y] - rankdata(score[y])) / n - estimate) / m
     placement[~y] = (1 - (ranks[~y] - rankdata(score[~y])) / m - estimate) / n
     total = 0.0
-    sums = {label: np.bincount(group[y == label], placement[y == label], group.max() + 1) for label in (True, False)}
+    sums = {
+        label: np.bincount(group[y == label], placement[y == label], group.max() + 1)
+        for label in (True, False)
+    }
     for label, of_class in sums.items():
         number = len(np.unique(group[y == label]))
         total += number / (number - 1) * np.square(of_class).sum()

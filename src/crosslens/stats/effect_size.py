@@ -119,7 +119,10 @@ def cohen_d_interval(
             paired = (a[i] * b[j] + a[j] * b[i]).sum(axis=0) / (sizes[0] * sizes[1])
             return drawn + paired
 
-        own = [np.square(mean_part[group]).sum(axis=0) / (n - 1) / n for group, n in zip(rows, sizes, strict=True)]
+        own = [
+            np.square(mean_part[group]).sum(axis=0) / (n - 1) / n
+            for group, n in zip(rows, sizes, strict=True)
+        ]
         freedom = sum(own) ** 2 / sum(v**2 / (n - 1) for v, n in zip(own, sizes, strict=True))
         freedom = np.minimum(freedom, len(design.singles) + len(design.first) - 1)
         t2 = student.ppf((1 + level) / 2, freedom) ** 2

@@ -141,7 +141,9 @@ class RankTest:
                 p[f] = null.p(statistic[f])
         return least, found
 
-    def _null(self, singles: np.ndarray, pairs: np.ndarray, sd: float, skewness: float) -> "_Exact | _Approximate":
+    def _null(
+        self, singles: np.ndarray, pairs: np.ndarray, sd: float, skewness: float
+    ) -> "_Exact | _Approximate":
         parts = (_sums(singles, self.n_singles, self.n_first), _signed_sums(pairs))
         if parts[0] is None or parts[1] is None:
             return _Approximate(sd, skewness)

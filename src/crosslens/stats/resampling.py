@@ -60,7 +60,7 @@ def shuffled_labels(
 def halves(
     strata: np.ndarray, draws: int, rng: np.random.Generator, groups: np.ndarray | None = None
 ) -> np.ndarray:
-    """(n, draws) bool: a random half of the groups of each stratum, as in `bootstrap_weights`; of an odd one either may be larger."""
+    """(n, draws) bool: a random half of the groups of each stratum of `bootstrap_weights`, of an odd one either."""
     group, stratum = _strata(np.asarray(strata), groups)
     half = np.zeros((len(stratum), draws), dtype=bool)
     for name in sorted(set(stratum.tolist())):

@@ -26,7 +26,17 @@ _KEPT = {
         *(*_OF_SAE, "tokens", "d_sae", "live", "l0", "ev", "pca", "gates"),
         *("ce_recovered", "ce_recovered_ci", "ce_recovered_mean", "ce_recovered_mean_ci"),
     ),
-    "gender": (*_OF_SAE, "condition", "tested", "because", "live", "testable", "significant", "null", "confirmed"),
+    "gender": (
+        *_OF_SAE,
+        "condition",
+        "tested",
+        "because",
+        "live",
+        "testable",
+        "significant",
+        "null",
+        "confirmed",
+    ),
 }
 """What is kept of the records of a layer's summary."""
 MASKED, WHOLE = "caption", "caption_whole"

@@ -166,8 +166,10 @@ KINDS = [
         by="analyse_codes",
         function="cross_lingual_bias",
         module="crosslens.gender.cross_lingual",
-        params=lambda at: effect_params(at)
-        | {"bootstraps": at.settings["gender"]["bootstraps"], "languages": at.study.languages},
+        params=lambda at: (
+            effect_params(at)
+            | {"bootstraps": at.settings["gender"]["bootstraps"], "languages": at.study.languages}
+        ),
         needs=lambda at: [
             need
             for language in at.study.languages

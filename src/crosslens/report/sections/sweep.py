@@ -43,7 +43,7 @@ def _sweep(key: str, doc: Document, results: Results) -> Markup:
     ]
     return details(
         title,
-        tag("p", f"Recommended: {_named(recommended)}, as it has {doc('why')}."),
+        tag("p", f"Recommended on split select: {_named(recommended)}, as it has {doc('why')} there."),
         table(
             "sweep",
             COLUMNS,
