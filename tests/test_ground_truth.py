@@ -70,7 +70,7 @@ def test_the_planted_model_finds_pictures_and_hardly_any_words(studies):
 def test_shuffled_labels_call_no_more_features_than_the_discovery_rate(studies, study):
     for path, document in documents(studies, f"{study}/gender/*/*/layer_*/gender.json"):
         for condition, found in document["conditions"].items():
-            assert found["null"]["mean"] <= document["alpha"] * max(found["live"], 1), (path, condition)
+            assert found["null"]["mean"] <= document["alpha"] * max(found["testable"], 1), (path, condition)
 
 
 def test_gender_can_be_read_off_but_not_perfectly(studies):

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from scipy.sparse import csr_array
 
-from crosslens.gender.effects import feature_effects
+from crosslens.gender.effects import _summary, _untested, feature_effects
 from crosslens.stats.correlation import fisher_interval, pearson, spearman
 from crosslens.stats.effect_size import cohen_d, hedges_factor, moments
 from crosslens.stats.fdr import benjamini_hochberg
@@ -202,3 +202,69 @@ def test_sign_flip_is_calibrated_where_images_differ(images, least):
     captions = share.sum(axis=1) * draws
     naive = np.array([stats.binomtest(int(k), images * draws).pvalue for k in captions[:300]])
     assert np.mean(naive <= 0.05) > 0.2, "captions of one picture are not independent: that test is wrong"
+
+
+def test_perfect_separation_is_the_strongest_effect():
+    """Nothing varies within the genders: d is infinite, listed first, and its direction is that of the test."""
+    rng = np.random.default_rng(0)
+    female = np.arange(40) < 20
+    values = np.where(rng.random((40, 4)) < 0.9, rng.exponential(size=(40, 4)), 0.0)
+    values[:, 0] = np.where(female, 3.0, 0.0)
+    values[:, 1] = np.where(female, 0.0, 2.0)
+    values[:, 2] *= np.where(female, 6.0, 1.0)
+    table, null = feature_effects(csr_array(values), female, alpha=0.05, permutations=19, rng=rng)
+    assert table["d"][:2].tolist() == [np.inf, -np.inf] and table["auroc"][:2].tolist() == [1.0, 0.0]
+    assert table["significant"][:3].all() and (table["p"][:2] < table["p"][2]).all()
+    told = _summary(table, table, null)
+    first = told["top_female"][0]
+    assert (first["feature"], first["d"], first["auroc"], first["confirmed"]) == (0, None, 1.0, True)
+    assert told["top_male"][0]["feature"] == 1
+
+
+def test_confirmed_is_significant_in_the_same_direction():
+    rng = np.random.default_rng(0)
+    female = np.arange(60) < 30
+    values = rng.exponential(size=(60, 3)) * np.where(female[:, None], 5.0, 1.0)
+    turned = values.copy()
+    turned[:, 1] = values[::-1, 1]
+    settings = {"alpha": 0.05, "permutations": 19, "rng": rng}
+    (select, _), (test, null) = (feature_effects(csr_array(x), female, **settings) for x in (values, turned))
+    told = _summary(select, test, null)
+    assert told["significant"] == told["select"]["significant"] == 3 and told["confirmed"] == 2
+    assert {one["feature"]: one["confirmed"] for one in told["top_female"]} == {0: True, 1: False, 2: True}
+
+
+def test_the_direction_is_that_of_the_test_where_the_mean_says_another():
+    """Most women are higher, one man is far above all: the ranks say female, the difference of means male."""
+    rng = np.random.default_rng(0)
+    female = np.arange(40) < 20
+    values = np.where(female, 2.0, 1.0)[:, None] + 0.1 * rng.random((40, 1))
+    values[39] = 500.0
+    table, null = feature_effects(csr_array(values), female, alpha=0.05, permutations=19, rng=rng)
+    assert table["d"][0] < 0 < table["z"][0] and table["auroc"][0] > 0.5 and table["significant"][0]
+    told = _summary(table, table, null)
+    assert len(told["top_female"]) == 1 and not told["top_male"]
+
+
+def test_what_was_not_tested_says_why():
+    found = {"live": 10, "testable": 4}
+    both = {"female": 20, "male": 20, "pairs": 0}
+    assert _untested(found, both, 0.05, 100) is None
+    assert (
+        _untested(found, both | {"male": 0}, 0.05, 100) == "there are 0 male images, and it takes 2 of each"
+    )
+    assert "no feature fires" in _untested(found | {"live": 0}, both, 0.05, 100)
+    assert "could have had a p of 0.05" in _untested(found | {"testable": 0}, both, 0.05, 100)
+    assert _untested(found, both, 0.05, 18).startswith("18 permutations give no p below 0.0526")
+    assert _untested(found, both, 0.05, 19) is None, "1 / (1 + 19) is the level"
+
+
+def test_what_cannot_reach_the_level_is_live_and_not_testable():
+    """Two of sixty: the strongest two are the least likely pair there is, 1 in 1,770."""
+    rng = np.random.default_rng(0)
+    sparse = np.where(np.arange(60)[:, None] < 5, 1.0 + rng.random((60, 1)), 0.0)
+    values, female = csr_array(np.hstack([sparse, rng.random((60, 1))])), np.arange(60) >= 58
+    for alpha, testable in ((0.0005, [False, False]), (0.0006, [True, False])):
+        table, _ = feature_effects(values, female, alpha=alpha, permutations=9, rng=rng)
+        assert table["live"].all() and table["testable"].tolist() == testable
+        assert table["q"].notna().tolist() == testable and not table["significant"].any()

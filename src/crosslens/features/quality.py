@@ -39,11 +39,11 @@ def measure_quality(
 ) -> None:
     """Write reconstruction, sparsity, baselines and gates of the SAE in `sae` as JSON of kind `quality`.
 
-    All numbers are from tokens of `roles` in the test split, but for `select`, by which settings are
-    compared; baselines are fitted on the train split. Sinks, with a norm above `sink_factor` times the median of the train
-    tokens, are left out of all, as in SAE training (None keeps them). Sums are in double precision. `seed` draws the random dictionary and the features whose decoder
-    rows are compared. Raises InputError where a split has no token, at a NaN, and where the SAE does not belong to
-    the activations.
+    All numbers are from tokens of `roles` in the test split, but for `select`, by which settings are compared; baselines
+    are fitted on the train split. Sinks, with a norm above `sink_factor` times the median of the train tokens, are left
+    out of all, as in SAE training (None keeps them). Sums are in double precision. `seed` draws the random dictionary and
+    the features whose decoder rows are compared. Raises InputError where a split has no token, at a NaN, and where the
+    SAE does not belong to the activations.
     """
     table, stored = read_tokens(tokens), Activations(activations)
     frame = read_table(dataset, "dataset", ["sample_id", "split"])
