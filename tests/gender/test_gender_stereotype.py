@@ -11,9 +11,10 @@ from scipy.stats import binomtest, ttest_ind
 import crosslens.gender.shares
 from crosslens.data.lexicons import load_lexicon
 from crosslens.errors import InputError
-from crosslens.gender.shares import between, share_interval
+from crosslens.gender.shares import between
 from crosslens.gender.stereotype import count_images, measure_stereotype
 from crosslens.report.sections.stereotype import findings_of
+from crosslens.stats.shares import mean_share_interval
 from crosslens.summary.stereotype import stereotype_records
 from crosslens.tables.documents import read_json, write_table
 
@@ -229,7 +230,7 @@ def test_intervals_of_shares_cover(share, pictures):
     covered = 0
     for _ in range(200):
         drawn = rng.binomial(16, rng.beta(4 * share, 4 * (1 - share), size=pictures)) / 16
-        low, high = share_interval(drawn, 16 * pictures)
+        low, high = mean_share_interval(drawn, 16 * pictures)
         covered += low <= share <= high
     assert covered >= 184
 

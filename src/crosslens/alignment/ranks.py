@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest, rankdata
+from scipy.stats import rankdata
 
+from crosslens.stats.shares import share_interval
 from crosslens.stats.sign_flips import sign_flip_p
 
 CUTOFFS = (1, 5)
@@ -77,8 +78,8 @@ def above(
 
 def _share(hits: np.ndarray) -> dict[str, float]:
     """Mean of `hits` (n), each 0 or 1; of none or all of them too there is an interval, which no resample would give."""
-    bounds = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
-    return {"value": float(hits.mean()), "low": float(bounds.low), "high": float(bounds.high)}
+    low, high = share_interval(hits)
+    return {"value": float(hits.mean()), "low": low, "high": high}
 
 
 def with_interval(score: np.ndarray, weights: np.ndarray) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from math import comb, factorial, prod
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.stats import rankdata
 
 from crosslens.stats.sign_flips import EXACT_SIGN_FLIPS, sign_flip_p
 
@@ -22,29 +22,6 @@ class Tested(NamedTuple):
     """None where there is nothing to test."""
     least_p: float | None
     """What p is where the data could not speak more plainly: above the level, nothing was tested."""
-
-
-def share_interval(shares: np.ndarray, captions: float, level: float = 0.95) -> tuple[float, float] | None:
-    """Interval of the mean of `shares` (n), each in [0, 1], of n pictures with `captions` captions in all; None for n < 2.
-
-    Korn and Graubard (1998): Clopper-Pearson's, of as many captions as would be worth the pictures if they were
-    independent. Where all pictures agree they are worth one each.
-    """
-    n = len(shares)
-    if n < 2:
-        return None
-    mean, variance = float(shares.mean()), float(shares.var(ddof=1)) / n
-    if mean in (0.0, 1.0):
-        worth = float(n)
-    elif variance == 0:
-        worth = max(captions, n)
-    else:
-        ratio = stats.t.ppf((1 + level) / 2, captions - 1) / stats.t.ppf((1 + level) / 2, n - 1)
-        worth = min(mean * (1 - mean) / variance * ratio**2, captions)
-    x, tail = worth * mean, (1 - level) / 2
-    low = stats.beta.ppf(tail, x, worth - x + 1) if x > 0 else 0.0
-    high = stats.beta.ppf(1 - tail, x + 1, worth - x) if x < worth else 1.0
-    return float(low), float(high)
 
 
 def difference_interval(
@@ -86,7 +63,7 @@ def between(
         found.append(_welch(inside, rng.permuted(orders, axis=0)))
     t = np.round(np.concatenate(found, axis=1), 9)
     # Of each draw, the observed one first: the share of all draws that are at least as large.
-    p = stats.rankdata(-t, method="max", axis=1) / t.shape[1]
+    p = rankdata(-t, method="max", axis=1) / t.shape[1]
     together = -np.log(p).sum(axis=0)
     least = 1 / (1 + PERMUTATIONS)
     for i, number in enumerate(tested):

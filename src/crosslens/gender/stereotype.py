@@ -10,10 +10,11 @@ import pandas as pd
 from crosslens.data.labels import gender_counts, majority
 from crosslens.data.lexicons import Lexicon, load_lexicon
 from crosslens.errors import InputError
-from crosslens.gender.shares import Tested, against_half, between, difference_interval, share_interval
+from crosslens.gender.shares import Tested, against_half, between, difference_interval
 from crosslens.stats.correlation import fisher_interval, pearson, spearman
 from crosslens.stats.fdr import benjamini_hochberg
 from crosslens.stats.resampling import bootstrap_weights, stream
+from crosslens.stats.shares import mean_share_interval
 from crosslens.tables.documents import read_json, read_table, write_json
 
 _METHODS = {"pearson": pearson, "spearman": spearman}
@@ -201,7 +202,7 @@ def _numbers(table: pd.DataFrame, rng: np.random.Generator) -> dict[str, Any]:
     def per(amount: float, of: float, scale: float = 1.0) -> float | None:
         return float(scale * amount / of) if of else None
 
-    low, high = share_interval(share, gendered) or (None, None)
+    low, high = mean_share_interval(share, gendered) or (None, None)
     return {
         "images": int((table["captions"] > 0).sum()),
         "images_gendered": len(share),
