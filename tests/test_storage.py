@@ -257,7 +257,7 @@ def test_a_group_has_the_documented_arrays_and_attributes(study, kind):
         document.check(dict(found.attrs))
         assert document.unseen() == []
         assert sorted(name for name, _ in found.arrays()) == sorted(arrays)
-        sizes = {"n": len(found.attrs["sample_ids"])} if kind == "tokens" else {}
+        sizes = {"n": len(found.attrs["sample_ids"])} if "sample_ids" in found.attrs else {}
         for name, array in found.arrays():
             shape, dtype = re.fullmatch(r"\((.+)\) (.+)", arrays[name]).groups()
             assert str(array.dtype) in dtype.split(" or "), name
@@ -621,20 +621,39 @@ def cka(x: np.ndarray, y: np.ndarray, *, unbiased: bool) -> float:
     return hsic(x, y, unbiased=unbiased) / np.sqrt(own)
 
 
+def alone(study: Path, language: str, split: str) -> np.ndarray:
+    """(n, d) what the captions of a split are without their pictures, by sample id."""
+    table = pq.read_table(study / f"dataset/{language}.parquet").to_pandas().set_index("sample_id")
+    means = {}
+    for part in sorted((study / f"activations/{language}/text_alone/layer_1").iterdir()):
+        found = group(part)
+        means |= dict(zip(found[""]["sample_ids"], found["values"].astype(np.float64), strict=True))
+    return np.array([means[name] for name in sorted(table.index[table["split"] == split])])
+
+
 def test_retrieval_and_cka_by_hand(study):
     languages = {name: Language(study, name) for name in TOY["languages"]}
     (told,) = json.loads((study / "alignment/retrieval/layer_1.json").read_text())["pairs"]
-    test = {name: each.pooled("caption", "test") for name, each in languages.items()}
-    train_mean = {name: each.pooled("caption", "train").mean(axis=0) for name, each in languages.items()}
-    n = len(test["en"])
-    assert told["images"] == told["images_in_common"] == n and told["chance"]["r1"] == pytest.approx(1 / n)
-    assert {(row["source"], row["target"], row["centred"]) for row in told["retrieval"]} == {
-        (*pair, centred) for pair in permutations(TOY["languages"]) for centred in (True, False)
+    x = {
+        (read, name, split): alone(study, name, split) if read == "alone" else each.pooled(read, split)
+        for name, each in languages.items()
+        for split in ("train", "test")
+        for read in ("caption", "alone", "prompt")
     }
+    n = len(x["caption", "en", "test"])
+    assert told["images"] == told["images_in_common"] == n and told["chance"]["r1"] == pytest.approx(1 / n)
+    assert {(row["read"], row["source"], row["target"], row["centred"]) for row in told["retrieval"]} == {
+        (read, *pair, centred)
+        for read in ("caption", "alone", "prompt")
+        for pair in permutations(TOY["languages"])
+        for centred in (True, False)
+    }
+    scores = {}
     for row in told["retrieval"]:
+        sought = "caption" if row["read"] == "prompt" else row["read"]
         query, candidates = (
-            test[name] - (train_mean[name] if row["centred"] else 0)
-            for name in (row["source"], row["target"])
+            x[read, name, "test"] - (x[read, name, "train"].mean(axis=0) if row["centred"] else 0)
+            for read, name in ((row["read"], row["source"]), (sought, row["target"]))
         )
         cosine = (query / np.linalg.norm(query, axis=1, keepdims=True)) @ (
             candidates / np.linalg.norm(candidates, axis=1, keepdims=True)
@@ -644,9 +663,20 @@ def test_retrieval_and_cka_by_hand(study):
         rank = 1 + ahead + tied / 2
         for score, value in (("r1", rank <= 1), ("r5", rank <= 5), ("mrr", 1 / rank)):
             assert row[score]["value"] == pytest.approx(value.mean(), abs=1e-6)
-    for name in ("linear", "unbiased"):
-        by_hand = cka(*test.values(), unbiased=name == "unbiased")
-        assert told["cka"][name]["value"] == pytest.approx(by_hand, abs=1e-6)
+            scores[row["read"], row["source"], row["centred"], score] = value.mean()
+    for row in told["above_prompt"]:
+        for score in ("r1", "r5", "mrr"):
+            caption, prompt = (scores[read, row["source"], True, score] for read in ("caption", "prompt"))
+            assert row[score]["value"] == pytest.approx(caption - prompt, abs=1e-6)
+    for row in told["cka"]:
+        first, second = row["languages"]
+        sides = (
+            x[row["read"], first, "test"],
+            x["caption" if row["read"] == "prompt" else row["read"], second, "test"],
+        )
+        for name in ("linear", "unbiased"):
+            by_hand = cka(*sides, unbiased=name == "unbiased")
+            assert row[name]["value"] == pytest.approx(by_hand, abs=1e-6)
 
 
 @pytest.mark.parametrize("tongue", TOY["languages"])

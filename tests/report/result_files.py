@@ -555,12 +555,18 @@ def _stereotype(path: Path, rng: np.random.Generator, null: bool) -> Path:
                 "share": share,
                 "low": max(0.0, share - 0.1),
                 "high": min(1.0, share + 0.1),
+                "p": 0.5 if null or abs(share - 0.5) < 0.1 else 0.001,
+                "least_p": 2.0**-10,
                 "q": 0.8 if null or abs(share - 0.5) < 0.1 else 0.002,
+                "difference": {"value": share - 0.5, "low": share - 0.65, "high": share - 0.35}
+                | {"p": 0.5 if null else 0.001, "least_p": 1e-4, "q": 0.8 if null else 0.002},
             }
         overall = {"gendered_rate": 0.83, "tied_rate": 0.01, "words_per_caption": 9.1, "images": 120}
         overall |= {"images_gendered": 110, "captions": 480, "captions_gendered": 400}
         languages[language] = {
-            "overall": overall | {"share": 0.5, "low": 0.45, "high": 0.55},
+            "overall": overall
+            | {"share": 0.5, "low": 0.45, "high": 0.55, "p": 0.9, "least_p": 1e-4, "q": 0.9},
+            "differences": {"p": 0.4 if null else 1e-4, "least_p": 1e-4, "q": 0.4 if null else 2e-4},
             "categories": categories,
             "planted": {
                 "shares": dict(PLANTED_BIAS[language]),

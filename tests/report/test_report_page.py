@@ -143,6 +143,9 @@ def test_stereotype_and_cross_lingual_tables_are_the_files(told_study):
             assert row[2][1] == [repr(planted["shares"][category])]
             assert row[3][1] == [repr(numbers[key]) for key in ("share", "low", "high")]
             assert row[6][1] == [repr(numbers["q"])]
+            apart = numbers["difference"]
+            assert row[7][1] == [repr(apart[key]) for key in ("value", "low", "high")]
+            assert row[8][1] == [repr(apart["q"])]
         fit = next(row for row in page.tables["fits"][1:] if row[0][0].startswith(name))
         assert fit[1][1][0] == repr(planted["r"]) and fit[2][1] == [repr(planted["mae"])]
     first = read_json(files.cross_lingual["2"]["joint"], "cross_lingual")["results"][0]
@@ -222,7 +225,8 @@ def test_null_results_and_what_is_missing_are_said_plainly(tmp_path):
     assert "From the picture alone: no more gendered features than chance gives." in page.text
     assert "No linear probe reads gender better than chance." in page.text
     assert "The gender effects of the two languages do not agree beyond chance." in page.text
-    assert "No category's captions depart from .5 beyond chance." in page.text
+    assert "Over all categories the model writes neither gender more often beyond chance." in page.text
+    assert "The gender that the model writes does not hang on the category beyond chance." in page.text
     assert "No feature was significant on select." in page.text
     assert {row[11][0] for row in page.tables["quality"][1:]} == {"undefined"}
 
@@ -275,7 +279,7 @@ def test_what_is_significant_follows_the_level_of_the_study(told_study, tmp_path
     build_report(**given, out=tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert {row[-1][0] for row in page.tables["gender"][1:]} == {"no more than chance"}
-    assert "categories differ from .5 (q < .001)" in page.text
+    assert "categories stands apart by itself" in page.text
 
 
 def test_numbers_in_words():

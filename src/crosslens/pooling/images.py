@@ -118,3 +118,20 @@ def by_image(values: Any, sample_ids: list[str], dataset: pd.DataFrame) -> Image
     group = images["group"].first().reindex(image_ids) if "group" in dataset else image_ids
     average = _averaging(image) @ values.astype(np.float64)
     return ImageTable(average, image_ids, gender, category, np.asarray(group, dtype=object))
+
+
+def by_split(
+    values: np.ndarray,
+    sample_ids: list[str],
+    dataset: pd.DataFrame,
+    splits: tuple[str, ...] = ("train", "test"),
+) -> dict[str, ImageTable]:
+    """`by_image` of the samples of each split."""
+    split_of = dict(zip(dataset["sample_id"], dataset["split"], strict=True))
+    split = np.array([split_of[sample_id] for sample_id in sample_ids], dtype=object)
+    tables = {}
+    for name in splits:
+        rows = np.flatnonzero(split == name)
+        ids = [sample_ids[row] for row in rows]
+        tables[name] = by_image(values[rows], ids, dataset[dataset["split"] == name])
+    return tables

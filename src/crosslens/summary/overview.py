@@ -13,11 +13,24 @@ _OF_SAE = ("corpus", "language")
 _KEPT = {
     "transfer": (
         *("condition", "method", "source", "target", "n"),
-        *("auroc", "auroc_low", "auroc_high", "null_q025", "null_q975", "p"),
+        *("auroc", "auroc_low", "auroc_high", "null_low", "null_high", "p"),
     ),
     "directions": ("condition", "languages", "cosine", "p", "null_low", "null_high"),
-    "retrieval": ("source", "target", "centred", "images", "r1", "r1_low", "r1_high", "r1_chance"),
-    "cka": ("languages", "unbiased", "unbiased_q95", "unbiased_p"),
+    "retrieval": (
+        *(
+            "read",
+            "source",
+            "target",
+            "centred",
+            "images",
+            "r1",
+            "r1_low",
+            "r1_high",
+            "r1_chance",
+            "q_family",
+        ),
+    ),
+    "cka": ("read", "languages", "unbiased", "unbiased_q95", "unbiased_p", "q_family"),
     "probes": (
         *(*_OF_SAE, "condition", "n", "auroc", "auroc_low", "auroc_high"),
         *("shuffled", "shuffled_low", "shuffled_high", "control", "control_low", "control_high"),
@@ -141,11 +154,16 @@ def _alignment(document: dict[str, Any]) -> Iterator[dict[str, str]]:
         found = {
             f"{pair_name(row['source'], row['target'])}, of {row['images']:,}": f"{row['r1']:.3f}"
             for row in layer["retrieval"]
-            if row["centred"]
+            if row["centred"] and _by_words(row, layer)
         }
-        yield (
-            {"site": layer["site"]} | found | {"CKA": ", ".join(f"{r['unbiased']:.2f}" for r in layer["cka"])}
-        )
+        cka = ", ".join(f"{row['unbiased']:.2f}" for row in layer["cka"] if _by_words(row, layer))
+        yield {"site": layer["site"]} | found | {"CKA": cka}
+
+
+def _by_words(row: dict[str, Any], layer: dict[str, Any]) -> bool:
+    """Whether the words alone were read: the captions without pictures, where there are pictures."""
+    read = {row.get("read", "caption") for row in layer["retrieval"]}
+    return row.get("read", "caption") == ("alone" if "alone" in read else "caption")
 
 
 def _probes(document: dict[str, Any]) -> Iterator[dict[str, str]]:

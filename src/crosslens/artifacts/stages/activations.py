@@ -10,6 +10,7 @@ from crosslens.artifacts.needs import (
     model_of,
     model_place,
     samples_of,
+    several_languages,
     source_of,
 )
 
@@ -46,6 +47,12 @@ def each_part(at: At) -> list[dict[str, str]]:
     return [each | {"part": part} for each in each_language(at) for part in at.parts]
 
 
+def read_alone(at: At) -> list[dict[str, str]]:
+    """Where captions with pictures are compared between languages: what their words are without."""
+    compared = at.study.source.has_pictures and several_languages(at)
+    return [each | {"site": site} for site in at.study.sites for each in each_part(at)] if compared else []
+
+
 def passed(at: At, reading: Any) -> Amount:
     """A part's share of the forward passes of its language."""
     parts, language = len(at.parts), at["language"]
@@ -56,11 +63,18 @@ def passed(at: At, reading: Any) -> Amount:
     )
 
 
+def passed_alone(at: At, reading: Any) -> Amount:
+    """A part's and a site's share of the pass over the captions of a language without pictures."""
+    return Amount("forward", reading.alone_flops(at["language"]) / (len(at.parts) * len(at.study.sites)))
+
+
 def extraction_mb(at: At, threads: int) -> int:
     """The model, the values of batches that wait to be written and of the one in the model, and pictures that wait."""
     values = 4 * at.settings["activations"]["batch_tokens"] * at.study.model.d_model * len(at.study.sites)
+    means = 4 * at.settings["activations"]["part_rows"] * at.study.model.d_model * len(at.study.sites)
     # One batch for each reader, one in the model and one that was read in time.
-    return model_mb(at) + 1500 + 4 * values // 2**20 + (threads + 2) * _batch_of_pictures_mb(at)
+    batches = (threads + 2) * _batch_of_pictures_mb(at)
+    return model_mb(at) + 1500 + (4 * values + (means if read_alone(at) else 0)) // 2**20 + batches
 
 
 def _batch_of_pictures_mb(at: At) -> int:
@@ -100,6 +114,20 @@ KINDS = [
         files_read=model_files,
         every=lambda at: [each | {"site": site} for site in at.study.sites for each in each_part(at)],
         called="{site}",
+    ),
+    # A pass of its own in the same job; with some hundred tokens a picture it is a small part of the other.
+    Kind(
+        "text_alone",
+        "results/{study}/activations/{language}/text_alone/layer_{site}/part_{part}.zarr",
+        by="extract",
+        module="crosslens.activations.extract",
+        params=lambda at: block_params(at) | {"site": at["site"], "pictures": False},
+        needs=block_needs,
+        reads=block_reads,
+        files_read=model_files,
+        every=read_alone,
+        called="alone.{site}",
+        amount=passed_alone,
     ),
 ]
 WORK = [Work("extract", memory=extraction_mb, per=("language", "part"), gpu=True, local=model_place)]

@@ -40,7 +40,7 @@ def transfer_params(at: At) -> dict[str, Any]:
     return {
         "conditions": [*chosen["conditions"], *lexical],
         "permutations": chosen["transfer_permutations"],
-        **{name: chosen[name] for name in ("bootstraps", "seed")},
+        "seed": chosen["seed"],
     }
 
 
@@ -219,8 +219,7 @@ KINDS = [
         params=lambda at: {
             "lexicons": lexicons_of(at),
             "languages": at.study.languages,
-            "bootstraps": at.settings["gender"]["bootstraps"],
-            "seed": at.settings["gender"]["seed"],
+            **{name: at.settings["gender"][name] for name in ("bootstraps", "alpha", "seed")},
         },
         # A drawn source has the planted shares to compare with.
         needs=lambda at: [

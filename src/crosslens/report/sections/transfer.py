@@ -27,8 +27,9 @@ TERMS = {
         "Transfer",
         "A direction learned in one language, scored in another: by the difference of the class means of raw activations, or "
         "by logistic regression with each language standardised by its own unlabelled train {units}. A constant offset "
-        "between languages plays no part. p: the learned labels shuffled and learned anew, two-sided, of how far "
-        "apart the genders' mean scores are: an AUROC alone may be high by luck where few directions matter. “Whole "
+        "between languages plays no part. Band and p (two-sided, of the AUROC): random directions in the place of the learned "
+        "one, as the source varies within gender, and all as likely; the wider band and the larger p. Where few "
+        "directions matter in the target any of them may tell its genders apart, and the band is wide. “Whole "
         "caption” includes the words that state the gender: what the text says, a lexical matter. Where those are masked, "
         "the tokens after them have still read them.",
     ),
@@ -84,8 +85,7 @@ def _group(title: str, records: list[Record], directions: list[Record], *, is_op
         term("auroc", "AUROC"),
         " on test, ",
         term("ci", "95 % CI"),
-        " in brackets; p: of the distance between the genders' mean scores, the labels that are learned shuffled; not "
-        "corrected for the number of cases",
+        " in brackets, beside 95 % of random directions and their p; not corrected for the number of cases",
     )
     angles = (
         term("direction", "Directions"),
@@ -119,6 +119,7 @@ def _pair(pair: tuple[str, str]) -> list[Column]:
 
     return [
         Column(pair_name(*pair), auroc, "n"),
+        Column("random", lambda row: interval(row[pair]["null_low"], row[pair]["null_high"]), "n"),
         Column("p", lambda row: number(row[pair]["p"]), "n"),
         Column("n", lambda row: number(row[pair]["n"]), "n"),
     ]
@@ -167,7 +168,12 @@ def finding(transfer: list[Record], directions: list[Record], units: str, level:
     lexical = [record for record in across if record["lexical"]]
     lines = [
         line
-        for line in (_best(masked, transfer), _lexical(lexical, level), _cosine(directions, level))
+        for line in (
+            _best(masked, transfer),
+            _lexical(lexical, level),
+            _cosine(directions, level),
+            _by_condition(masked, level),
+        )
         if line
     ]
     family = "the gender direction of one language"
@@ -190,9 +196,21 @@ def finding(transfer: list[Record], directions: list[Record], units: str, level:
 
 
 def _beyond(records: list[Record], level: float) -> tuple[int, int]:
-    """How many are above .5 with a q below the level, and how many were tested."""
+    """How many are above their band of random directions with a q below the level, and how many were tested."""
     tested = [record for record in records if record["q"] is not None]
-    return sum(record["q"] < level and record["auroc"] > 0.5 for record in tested), len(tested)
+    return sum(record["q"] < level and record["auroc"] > record["null_high"] for record in tested), len(
+        tested
+    )
+
+
+def _by_condition(records: list[Record], level: float) -> str:
+    """The cases of each condition, where there are several: before the caption is another matter than in it."""
+    conditions = dict.fromkeys(record["condition"] for record in records)
+    counts = []
+    for condition in conditions:
+        yes, tested = _beyond([r for r in records if r["condition"] == condition], level)
+        counts.append(f"{CONDITIONS.get(condition, condition)}: {yes} of {tested}")
+    return f"By condition: {'; '.join(counts)}." if len(counts) > 1 else ""
 
 
 def _pairs(records: list[Record]) -> dict[tuple[str, str], list[Record]]:
@@ -221,7 +239,8 @@ def _best(records: list[Record], transfer: list[Record]) -> str:
         lines.append(
             f"{pair_name(source, target)} peaks at {site_name(best['site'])} ({condition}; "
             f"{METHODS[best['method']]}): AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')}, "
-            f"n = {plain(best['n'])}, p = {plain(best['p'])}, the largest of {len(scored)}; "
+            f"n = {plain(best['n'])}, 95 % of random directions {plain(best['null_low'])} to {plain(best['null_high'])}, "
+            f"q = {plain(best['q'])}, the largest of {len(scored)}; "
             f"{short_name(target)}'s own direction reads {plain(own['auroc'])} there."
         )
     return " ".join(lines)
