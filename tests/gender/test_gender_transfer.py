@@ -89,7 +89,7 @@ def test_a_shared_direction_transfers(shared, method):
     results = shared[1]["caption"]
     for source, target in (("en", "en"), ("en", "ar"), ("ar", "en"), ("ar", "ar")):
         found = auroc(results, source, target, method)
-        assert found["auroc"]["value"] > 0.95 and found["auroc"]["low"] > 0.87
+        assert found["auroc"]["value"] > 0.95 and found["auroc"]["low"] > 0.8
         assert found["null"]["p"] < 0.02
         assert found["n"] == {"female": 24, "male": 24}
     (cosine,) = results["cosine"]
