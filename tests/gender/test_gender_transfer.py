@@ -27,7 +27,7 @@ class Bilingual(World):
     """(samples, 4, d): prompt token and three words, of which the first is the label word."""
 
     def run(self, out: Path, conditions=("caption",), **changed) -> dict:
-        settings = {"bootstraps": 200, "permutations": 200, "seed": 0} | changed
+        settings = {"permutations": 200, "seed": 0} | changed
         gender_transfer(**self.inputs, conditions=list(conditions), **settings, out=out)
         return read_json(out, "gender_transfer")["conditions"]
 
@@ -89,7 +89,7 @@ def test_a_shared_direction_transfers(shared, method):
     results = shared[1]["caption"]
     for source, target in (("en", "en"), ("en", "ar"), ("ar", "en"), ("ar", "ar")):
         found = auroc(results, source, target, method)
-        assert found["auroc"]["value"] > 0.95 and found["auroc"]["low"] > 0.9
+        assert found["auroc"]["value"] > 0.95 and found["auroc"]["low"] > 0.8
         assert found["null"]["p"] < 0.02
         assert found["n"] == {"female": 24, "male": 24}
     (cosine,) = results["cosine"]
@@ -243,7 +243,7 @@ def test_labels_that_teach_nothing_are_not_significant_though_gender_is_the_wide
         pooled = languages(
             np.random.default_rng(trial), source_female=lambda female, rng: rng.permutation(female), n=40
         )
-        told = transfer(pooled, bootstraps=0, permutations=79, seed=trial, name="caption")
+        told = transfer(pooled, permutations=79, seed=trial, name="caption")
         for method in METHODS:
             found = auroc(told, "a", "b", method)
             p[method].append(found["null"]["p"])
@@ -255,7 +255,7 @@ def test_labels_that_teach_nothing_are_not_significant_though_gender_is_the_wide
 
 def test_labels_that_teach_are_significant_in_the_same_target():
     pooled = languages(np.random.default_rng(0), source_female=lambda female, rng: female)
-    told = transfer(pooled, bootstraps=0, permutations=999, seed=0, name="caption")
+    told = transfer(pooled, permutations=999, seed=0, name="caption")
     for method in METHODS:
         found = auroc(told, "a", "b", method)
         assert found["null"]["p"] < 0.05 and found["auroc"]["value"] > found["null"]["high"]
@@ -294,7 +294,7 @@ def rejections(trials: int, permutations: int, **world) -> dict[str, tuple[float
     p, above = ({method: [] for method in METHODS} for _ in range(2))
     for trial in range(trials):
         pooled = unrelated(np.random.default_rng([trial, world["d"]]), **world)
-        told = transfer(pooled, bootstraps=0, permutations=permutations, seed=trial, name="caption")
+        told = transfer(pooled, permutations=permutations, seed=trial, name="caption")
         for method in METHODS:
             for pair in (("a", "b"), ("b", "a")):
                 found = auroc(told, *pair, method)
@@ -342,7 +342,7 @@ def test_band_and_interval_of_scores():
         np.round(rng.normal(size=(40, 499)) + size * female[:, None] * rng.normal(size=499), 1)
         for size in (0, 1)
     ]
-    found = scored(Scores(learned, random), female, bootstraps=300, rng=rng)
+    found = scored(Scores(learned, random), female)
     assert found["auroc"]["value"] == pytest.approx(roc_auc_score(female, learned))
     away = [np.abs(np.array([roc_auc_score(female, column) for column in some.T]) - 0.5) for some in random]
     p = [(1 + np.sum(some >= abs(found["auroc"]["value"] - 0.5) - 1e-12)) / 500 for some in away]
@@ -368,7 +368,6 @@ def test_bad_input_is_named(shared, tmp_path):
     given = study.inputs
     rest = {
         "conditions": ["caption"],
-        "bootstraps": 1,
         "permutations": 1,
         "seed": 0,
         "out": tmp_path / "o.json",
@@ -382,5 +381,29 @@ def test_bad_input_is_named(shared, tmp_path):
 
 def test_same_seed_same_bytes(shared, tmp_path):
     for name in ("a", "b"):
-        shared[0].run(tmp_path / name, bootstraps=20, permutations=20)
+        shared[0].run(tmp_path / name, permutations=20)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_shuffles_of_groups_keep_them_whole_and_languages_agree_on_them():
+    """Of six people with four pictures each, and four pairs: what is shuffled is people, and the order of pairs."""
+    from crosslens.gender.transfer import _shuffled
+
+    group = np.array([f"p{i // 4}" for i in range(24)] + [f"q{i // 2}" for i in range(8)], dtype=object)
+    female = np.array([i // 4 % 2 == 0 for i in range(24)] + [i % 2 == 0 for i in range(8)])
+    gender = np.where(female, "female", "male").astype(object)
+    ids = np.array([f"i{i:02d}" for i in range(32)], dtype=object)
+    table = ImageTable(np.arange(64.0).reshape(32, 2), ids, gender, np.full(32, "", dtype=object), group)
+    units = table.by_group()
+    assert len(units) == 6 + 8
+    shuffled = _shuffled(units, 300, 0, "caption")
+    singles = np.array([str(name).startswith("p") for name in units.group])
+    assert (shuffled[singles].sum(axis=0) == 3).all()
+    for pair in {*units.group[~singles]}:
+        inside = shuffled[units.group == pair]
+        assert (inside.sum(axis=0) == 1).all() and 0.4 < inside[0].mean() < 0.6
+    fewer = units.rows(np.flatnonzero(units.group != "p5"))
+    again = _shuffled(fewer, 300, 0, "caption")[~singles[units.group != "p5"]]
+    assert np.array_equal(again, shuffled[~singles]), (
+        "a language that lacks a picture shuffles the others alike"
+    )

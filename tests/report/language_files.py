@@ -25,7 +25,7 @@ def write_transfer(
         for language, direction in (("en", np.eye(WIDTH)[0]), ("ar", arabic)):
             tables = [_images(split, gendered * direction, images, rng) for split in ("train", "test")]
             pooled[language] = Language(*tables, dropped={"train": 3, "test": 1 if language == "ar" else 0})
-        told = transfer(pooled, bootstraps=100, permutations=99, seed=0, name=condition)
+        told = transfer(pooled, permutations=99, seed=0, name=condition)
         found[condition] = {"lexical": condition == "caption_whole"} | told
     write_json(path, "gender_transfer", {"site": site, "methods": METHODS, "conditions": found})
     return path

@@ -15,9 +15,10 @@ from crosslens.pooling.images import ImageTable, by_split
 from crosslens.pooling.languages import described, open_languages
 from crosslens.pooling.pool import CONDITIONS as POOLED
 from crosslens.pooling.pool import pool_activations
-from crosslens.stats.auroc import auroc
+from crosslens.stats.auroc import auroc, auroc_interval
 from crosslens.stats.nulls import null_band
-from crosslens.stats.resampling import bootstrap_weights, stream
+from crosslens.stats.rank_test import design_of
+from crosslens.stats.resampling import stream
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import TokenTable, read_tokens
@@ -52,7 +53,6 @@ def gender_transfer(
     tokens: dict[str, list[Path]],
     activations: dict[str, list[Path]],
     conditions: list[str],
-    bootstraps: int,
     permutations: int,
     seed: int,
     out: Path,
@@ -75,7 +75,7 @@ def gender_transfer(
             for language in languages
         }
         results[condition] = _reading(condition) | transfer(
-            pooled, bootstraps=bootstraps, permutations=permutations, seed=seed, name=condition
+            pooled, permutations=permutations, seed=seed, name=condition
         )
     document = {
         **described(stored),
@@ -84,7 +84,6 @@ def gender_transfer(
         "learned_on": "train",
         "scored_on": "test",
         "positive": "female",
-        "bootstraps": bootstraps,
         "permutations": permutations,
         "methods": METHODS,
         "nulls": {
@@ -121,18 +120,16 @@ def _pool(stored: Activations, table: TokenTable, dataset: Path, condition: str)
     return Language(**tables, dropped={split: dropped.count(split) for split in tables})
 
 
-def transfer(
-    pooled: dict[str, Language], *, bootstraps: int, permutations: int, seed: int, name: str
-) -> dict[str, Any]:
+def transfer(pooled: dict[str, Language], *, permutations: int, seed: int, name: str) -> dict[str, Any]:
     """AUROC of every ordered pair of languages and method, cosines of the directions, and their lengths.
 
-    Only images of known gender take part; a language with fewer than FOLDS train images of a gender teaches nothing
-    and one whose test images lack a gender scores nothing (None). CI: 95 %, the target's test images resampled within
-    gender. `relative_norm`: length of the difference of means over the root mean squared distance of the train images
-    from their mean.
+    Only images of known gender take part, those of one group and gender as one; a language with fewer than FOLDS train
+    units of a gender teaches nothing and one whose test images lack a gender scores nothing (None). CI: 95 %,
+    `auroc_interval`. `relative_norm`: length of the difference of means over the root mean squared distance of the train
+    images from their mean.
     """
-    train = {language: images.train.labelled() for language, images in pooled.items()}
-    test = {language: images.test.labelled() for language, images in pooled.items()}
+    train = {language: images.train.labelled().by_group() for language, images in pooled.items()}
+    test = {language: images.test.labelled().by_group() for language, images in pooled.items()}
     learnable = [
         language
         for language, images in train.items()
@@ -142,8 +139,7 @@ def transfer(
     for language in learnable:
         images, female = train[language], train[language].gender == "female"
         directions[language] = _directions(images.values, female[:, None])[:, 0]
-        orders = _shuffles(images.image_ids, permutations, seed, name) < female.sum()
-        nulls[language] = _directions(images.values, orders)
+        nulls[language] = _directions(images.values, _shuffled(images, permutations, seed, name))
     scores = {}
     for source in learnable:
         rng = stream(seed, "gender_transfer", name, source)
@@ -154,11 +150,10 @@ def transfer(
             female = test[target].gender == "female"
             counts = {"female": int(female.sum()), "male": int((~female).sum())}
             for method in METHODS:
-                rng = stream(seed, "gender_transfer", name, source, target, method)
                 found = scores.get((source, target, method)) if min(counts.values()) else None
                 results.append(
                     {"source": source, "target": target, "method": method, "n": counts}
-                    | scored(found, female, bootstraps=bootstraps, rng=rng)
+                    | scored(found, female, test[target].group)
                 )
     return {
         "languages": {
@@ -205,7 +200,11 @@ def _scores(
         scale = np.where(spread[language] > 0, spread[language], np.inf)
         return (images.values - centre[language]) / scale
 
-    tests = {language: images.test.labelled() for language, images in pooled.items() if len(images.train)}
+    tests = {
+        language: images.test.labelled().by_group()
+        for language, images in pooled.items()
+        if len(images.train)
+    }
     raw = {target: images.values - centre[target] for target, images in tests.items()}
     standardised = {target: standard(target, images) for target, images in tests.items()}
     x = standard(source, train)
@@ -243,22 +242,19 @@ def random_directions(
     ]
 
 
-def scored(
-    scores: Scores | None, female: np.ndarray, *, bootstraps: int, rng: np.random.Generator
-) -> dict[str, Any]:
+def scored(scores: Scores | None, female: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
     """`auroc` with CI, and its `null`: band of random directions, outside of which p is at most .05.
 
-    scores: of the target's test images, or None where there are none; female: (m) bool.
+    scores: of the target's test images, or None where there are none; female: (m) bool; groups: (m), see `auroc_interval`.
     """
     if scores is None:
         return {"auroc": None, "null": {"low": None, "high": None, "p": None}}
     value = auroc(scores.learned, female)
-    weights = bootstrap_weights(female, bootstraps, rng)
-    ends = np.quantile(auroc(scores.learned, female, weights), [0.025, 0.975]) if bootstraps else (None, None)
+    low, high = auroc_interval(scores.learned, female, groups)
     null = [_away(value, random, female) for random in scores.random]
     half, p = (max(some) for some in zip(*null, strict=True))
     return {
-        "auroc": {"value": value, "low": ends[0], "high": ends[1]},
+        "auroc": {"value": value, "low": low, "high": high},
         "null": {"low": 0.5 - half, "high": 0.5 + half, "p": p},
     }
 
@@ -280,13 +276,20 @@ def _directions(values: np.ndarray, female: np.ndarray) -> np.ndarray:
     return values.T @ (first - second)
 
 
-def _shuffles(image_ids: np.ndarray, draws: int, seed: int, name: str) -> np.ndarray:
-    """(m, B) ranks of the images in random orders that hang on their ids alone, so that languages agree on them."""
-    keys = [
-        stream(seed, "gender_transfer", name, "shuffle", str(image_id)).random(draws)
-        for image_id in image_ids
-    ]
-    return np.argsort(np.argsort(np.array(keys).reshape(len(image_ids), draws), axis=0), axis=0)
+def _shuffled(images: ImageTable, draws: int, seed: int, name: str) -> np.ndarray:
+    """(m, B) bool: which units are female in shuffles that hang on the groups' ids alone, so that languages agree on them."""
+    female = images.gender == "female"
+    design = design_of(female, images.group)
+    keys = np.array(
+        [stream(seed, "gender_transfer", name, "shuffle", str(group)).random(draws) for group in images.group]
+    ).reshape(len(female), draws)
+    shuffled = np.empty(keys.shape, dtype=bool)
+    ranks = np.argsort(np.argsort(keys[design.singles], axis=0), axis=0)
+    shuffled[design.singles] = ranks < female[design.singles].sum()
+    # the two of a pair keep their labels, or change them
+    kept = keys[design.first] < 0.5
+    shuffled[design.first], shuffled[design.second] = kept, ~kept
+    return shuffled
 
 
 def _described(images: Language, direction: np.ndarray | None, null: np.ndarray | None) -> dict[str, Any]:

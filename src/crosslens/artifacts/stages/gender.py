@@ -51,7 +51,7 @@ def transfer_params(at: At) -> dict[str, Any]:
     return {
         "conditions": [*chosen["conditions"], *lexical],
         "permutations": chosen["transfer_permutations"],
-        **{name: chosen[name] for name in ("bootstraps", "seed")},
+        "seed": chosen["seed"],
     }
 
 
