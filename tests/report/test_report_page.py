@@ -339,7 +339,15 @@ def test_three_languages_are_named_pair_by_pair(told_study):
     (record, *_) = cross_lingual_records(files.cross_lingual["2"])
     null = {"mean": 0.0, "q025": -0.1, "q975": 0.1}
     records = [
-        {**record, "site": "2", "languages": list(pair), "method": "pearson", "family": "live", "r": 0.6}
+        {
+            **record,
+            "site": "2",
+            "languages": list(pair),
+            "method": "pearson",
+            "family": "live",
+            "r": 0.6,
+            "q": p,
+        }
         | {"null": {name: null | {"p": p} for name in ("pairing", "labels")}}
         for pair, p in ((("en", "ar"), 0.001), (("en", "fr"), 0.9), (("ar", "fr"), 0.001))
     ]
