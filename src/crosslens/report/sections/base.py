@@ -14,6 +14,14 @@ from crosslens.summary.reading import Document
 Record = dict[str, Any]
 
 
+def by_pair(records: list[Record]) -> dict[tuple[str, str], list[Record]]:
+    """(source, target) -> its records, in their order."""
+    pairs: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        pairs.setdefault((record["source"], record["target"]), []).append(record)
+    return pairs
+
+
 @dataclass(frozen=True)
 class Results:
     """What a study has to show."""

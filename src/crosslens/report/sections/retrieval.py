@@ -4,7 +4,7 @@ from typing import Any
 
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import bracketed, interval, level_words, number, plain
-from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
 from crosslens.report.table import Column, bounded, site, table, value
 from crosslens.report.terms import CI
 from crosslens.summary.claims import found, more_found
@@ -164,8 +164,7 @@ def finding(retrieval: list[Record], cka: list[Record], units: str, level: float
     captions = "Captions read without pictures" if words[0]["read"] == "alone" else "Captions"
     beyond = [record for record in words if found(record, level)]
     lines = []
-    for source, target in dict.fromkeys((record["source"], record["target"]) for record in words):
-        layers = [r for r in words if (r["source"], r["target"]) == (source, target)]
+    for (source, target), layers in by_pair(words).items():
         best = max(layers, key=lambda record: record["r1"])
         lines.append(
             f"{pair_name(source, target)} is largest at {site_name(best['site'])}: R@1 {plain(best['r1'])}"
@@ -193,8 +192,7 @@ def above_finding(above: list[Record], level: float) -> Finding:
     more = [row for row in above if more_found(row, level)]
     less = [row for row in above if row["q"] <= level and row["r1"] < 0]
     lines = []
-    for source, target in dict.fromkeys((row["source"], row["target"]) for row in above):
-        layers = [row for row in above if (row["source"], row["target"]) == (source, target)]
+    for (source, target), layers in by_pair(above).items():
         best = max(layers, key=lambda row: row["r1"])
         lines.append(
             f"{pair_name(source, target)}: R@1 with the caption less that of the constant prompt is largest at "

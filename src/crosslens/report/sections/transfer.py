@@ -7,7 +7,7 @@ from markupsafe import Markup
 from crosslens.report.html import details, tag, term
 from crosslens.report.leaks import leaks_finding, words_shown
 from crosslens.report.numbers import bracketed, interval, level_words, number, plain
-from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
 from crosslens.report.table import Column, Row, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION
 from crosslens.summary.beyond import words_beside
@@ -93,8 +93,7 @@ def _group(
     title: str, records: list[Record], directions: list[Record], words: str, *, is_open: bool
 ) -> Markup:
     """One condition: a row of a site and method, pairs as columns: across languages first, then each with itself."""
-    pairs = list(dict.fromkeys((record["source"], record["target"]) for record in records))
-    pairs.sort(key=lambda pair: pair[0] == pair[1])
+    pairs = sorted(by_pair(records), key=lambda pair: pair[0] == pair[1])
     rows: dict[tuple[str, str], Row] = {}
     for record in records:
         row = {"site": record["site"], "method": METHODS[record["method"]]}
@@ -231,17 +230,10 @@ def _by_condition(records: list[Record], level: float) -> str:
     return f"By condition: {'; '.join(counts)}." if len(counts) > 1 else ""
 
 
-def _pairs(records: list[Record]) -> dict[tuple[str, str], list[Record]]:
-    pairs: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        pairs.setdefault((record["source"], record["target"]), []).append(record)
-    return pairs
-
-
 def _best(records: list[Record], transfer: list[Record]) -> str:
     """Where each direction peaks, beside what the target's own direction reads there."""
     lines = []
-    for (source, target), rows in _pairs(records).items():
+    for (source, target), rows in by_pair(records).items():
         scored = [row for row in rows if row["auroc"] is not None]
         if not scored:
             lines.append(f"{pair_name(source, target)} could not be scored.")
@@ -269,7 +261,7 @@ def _lexical(records: list[Record], level: float) -> str:
     if not tested:
         return ""
     lines = []
-    for (source, target), rows in _pairs(records).items():
+    for (source, target), rows in by_pair(records).items():
         scored = [row for row in rows if row["p"] is not None]
         if scored:
             best = max(scored, key=lambda record: record["auroc"])
