@@ -5,7 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from crosslens.report.html import missing, tag, term
-from crosslens.report.numbers import bracketed, interval, level_words, number, plain
+from crosslens.report.numbers import bracketed, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, sae, site, table, text, value
 from crosslens.report.terms import D
@@ -86,13 +86,10 @@ def _both(reliability: list[float | None]) -> Any:
 
 
 def _null(name: str, words: str) -> list[Column]:
-    def show(row: Record) -> Any:
-        null = row["null"][name]
-        return number(null["mean"]) + interval(null["q025"], null["q975"])
-
+    within = ("null", name)
     return [
-        Column(f"null: {words}", show, "n"),
-        Column("p", lambda row: number(row["null"][name]["p"]), "n"),
+        value(f"null: {words}", "mean", bounds=("q025", "q975"), within=within),
+        value("p", "p", within=within),
     ]
 
 

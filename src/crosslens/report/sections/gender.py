@@ -74,9 +74,9 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
         value("live", "live"),
         value("testable", "testable"),
         value("significant", "significant"),
-        Column("by chance: mean", lambda row: number(row["null"]["mean"], 1), "n"),
-        Column("95th pct.", lambda row: number(row["null"]["q95"], 1), "n"),
-        Column("p", lambda row: number(row["null"]["p"]), "n"),
+        value("by chance: mean", "mean", 1, within=["null"]),
+        value("95th pct.", "q95", 1, within=["null"]),
+        value("p", "p", within=["null"]),
         value("q over all rows", "q"),
         value("also on select", "confirmed"),
         Column(

@@ -1,9 +1,8 @@
 """Do captions lie beside their translations?"""
 
-from typing import Any
 
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import bracketed, interval, level_words, number, plain
+from crosslens.report.numbers import bracketed, level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
 from crosslens.report.table import Column, bounded, site, table, value
 from crosslens.report.terms import CI
@@ -87,13 +86,8 @@ def section(results: Results) -> Section | None:
     )
 
 
-def _uncentred(row: Record) -> Any:
-    plainly = row["uncentred"]
-    return number(plainly["r1"]) + interval(plainly["r1_low"], plainly["r1_high"])
-
-
 def _cka(title: str, field: str) -> Column:
-    return Column(title, lambda row: number(row["cka"][field]), "n")
+    return value(title, field, within=["cka"])
 
 
 COLUMNS = [
@@ -106,7 +100,7 @@ COLUMNS = [
     bounded("R@5", "r5"),
     value("chance", "r5_chance"),
     bounded("MRR", "mrr"),
-    Column("R@1, not centred", _uncentred, "n"),
+    bounded("R@1, not centred", "r1", within=["uncentred"]),
     _cka(term("cka", "CKA") + ", unbiased", "unbiased"),
     _cka("shuffled, 95th pct.", "unbiased_q95"),
     _cka("p", "unbiased_p"),

@@ -1,14 +1,13 @@
 """Does the gender direction of one language tell gender in another?"""
 
-from typing import Any
 
 from markupsafe import Markup
 
 from crosslens.report.html import details, tag, term
 from crosslens.report.leaks import leaks_finding, words_shown
-from crosslens.report.numbers import bracketed, interval, level_words, number, plain
+from crosslens.report.numbers import bracketed, interval, level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
-from crosslens.report.table import Column, Row, site, table, text, value
+from crosslens.report.table import Column, Row, bounded, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION
 from crosslens.summary.beyond import words_beside
 from crosslens.summary.claims import points_alike, transfers
@@ -132,15 +131,11 @@ def _group(
 
 
 def _pair(pair: tuple[str, str]) -> list[Column]:
-    def auroc(row: Row) -> Any:
-        cell = row[pair]
-        return number(cell["auroc"]) + interval(cell["auroc_low"], cell["auroc_high"])
-
     return [
-        Column(pair_name(*pair), auroc, "n"),
+        bounded(pair_name(*pair), "auroc", within=[pair]),
         Column("random", lambda row: interval(row[pair]["null_low"], row[pair]["null_high"]), "n"),
-        Column("p", lambda row: number(row[pair]["p"]), "n"),
-        Column("n", lambda row: number(row[pair]["n"]), "n"),
+        value("p", "p", within=[pair]),
+        value("n", "n", within=[pair]),
     ]
 
 
@@ -148,9 +143,9 @@ def _side(i: int) -> list[Column]:
     """Of the pair's language i."""
     return [
         Column("language", lambda row: short_name(row["languages"][i])),
-        Column("length", lambda row: number(row["lengths"][i]), "n"),
-        Column("shuffled, 95th pct.", lambda row: number(row["lengths_null"][i]), "n"),
-        Column("dropped", lambda row: number(row["dropped"][i]), "n"),
+        value("length", i, within=["lengths"]),
+        value("shuffled, 95th pct.", i, within=["lengths_null"]),
+        value("dropped", i, within=["dropped"]),
     ]
 
 
