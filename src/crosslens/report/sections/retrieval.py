@@ -1,6 +1,5 @@
 """Do captions lie beside their translations?"""
 
-
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import bracketed, level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair

@@ -1,6 +1,5 @@
 """Does the gender direction of one language tell gender in another?"""
 
-
 from markupsafe import Markup
 
 from crosslens.report.html import details, tag, term
