@@ -20,9 +20,10 @@ for (const table of document.querySelectorAll("table:has(thead)")) {
   const asWritten = [...body.rows];
   if (asWritten.length < 2) continue;
   for (const heading of table.tHead.rows[0].cells) {
+    heading.abbr = heading.textContent; // what is read out before each cell: without the button
     const button = document.createElement("button");
     button.type = "button";
-    button.ariaLabel = `sort by ${heading.textContent}`;
+    button.ariaLabel = `sort by ${heading.abbr}`;
     heading.append(button);
     // Anywhere in the heading but on a link to the glossary; the button is for the keyboard and for those who listen.
     heading.addEventListener("click", (event) => {
