@@ -258,7 +258,7 @@ def test_a_finished_run_computes_nothing_again(world, outputs, tmp_path, small_c
 
 def test_progress_of_other_work_is_not_used(world, outputs, tmp_path, small_chunks, expected):
     out = outputs(tmp_path)
-    extract(**{**world, "batch_tokens": 90}, **out)
+    extract(**{**world, "batch_tokens": 96}, **out)
     extract(**world, **out)
     assert_same(out, expected)
 

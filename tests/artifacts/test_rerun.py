@@ -295,6 +295,7 @@ def test_captions_of_an_image_that_change_places_are_other_samples(owned):
     captions = owned.folder / "captions.csv"
     lines = captions.read_text(encoding="utf-8").splitlines()
     rows = ["1,one,واحد,female", "1,two,اثنان,female", "2,three,ثلاثة,female", "2,four,أربعة,female"]
+    rows += [f"{image},word {image},كلمة {image},male" for image in range(3, 9)]
     captions.write_text("\n".join([lines[0], *rows]), encoding="utf-8")
     owned.keys["toy"] = owned._keys(owned._table(), "toy")
     rows[0] = "0,one,واحد,female"

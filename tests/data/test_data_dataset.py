@@ -269,7 +269,7 @@ def test_ten_thousand_rows_take_seconds(tmp_path, table):
     began = time.process_time()
     tables, _ = build(tmp_path / "out", path)
     assert len(tables["ar"]) == 10_000
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 10
 
 
 def grouped(images, size):

@@ -112,7 +112,7 @@ def test_settings():
     ):
         with pytest.raises(InputError, match=next(iter(wrong))):
             Settings.from_dict(wrong)
-    with pytest.raises(InputError, match="k 2000; expected at most d_sae = 1024"):
+    with pytest.raises(InputError, match="found 2000; expected at most d_sae = 1024"):
         Settings(k=2000).resolve(d_model=128, tokens=10)
     resolved = Settings(epochs=2.5).resolve(d_model=128, tokens=1000)
     assert (resolved.train_tokens, resolved.aux_k, resolved.dead_after_tokens) == (2500, 64, 250)

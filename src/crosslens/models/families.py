@@ -71,4 +71,4 @@ def gguf_config(file: Path) -> dict[str, str]:
     with file.open("rb") as opened:
         head = opened.read(1024)
     found = re.match(rb"GGUF.{20}\x14\0{7}general\.architecture\x08\0{3}(.)\0{7}", head, re.DOTALL)
-    return {"model_type": head[found.end() :][: found[1][0]].decode()} if found else {}
+    return {"model_type": head[found.end() :][: found[1][0]].decode(errors="replace")} if found else {}

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crosslens.data.dataset import combine_labels, image_labels
-from crosslens.data.labels import gender_counts, load_lexicon
+from crosslens.data.labels import gender_counts
+from crosslens.data.lexicons import load_lexicon
 from crosslens.data.splits import assign_splits
 from crosslens.data.warnings import Warned, data_warnings
 from crosslens.models.inputs import Sample, as_sample

@@ -182,8 +182,31 @@ class Model:
     def _weights(self) -> list[Path]:
         if self.folder is None:
             return []
-        found = [path for path in self.folder.iterdir() if MODEL_FILES.fullmatch(path.name)]
-        return sorted([*found, *self.folder.glob("additional_chat_templates/*.jinja")])
+        found = {path for path in self.folder.iterdir() if MODEL_FILES.fullmatch(path.name)}
+        found.update(self.folder.glob("additional_chat_templates/*.jinja"))
+        for index in self.folder.glob("*.index.json"):
+            found.update(self._shards(index))
+        return sorted(found)
+
+    def _shards(self, index: Path) -> Iterator[Path]:
+        """The files that an index of weights names, which may lie in a folder below."""
+        try:
+            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError):
+            self.settings.fail(
+                "model.id", f"{index} without a weight_map", "an index of weights", "fetch it again"
+            )
+        for name in map(Path, map(str, names)):
+            if name.is_absolute() or ".." in name.parts:
+                self.settings.fail(
+                    "model.id",
+                    f"{name} in {index}",
+                    "files of the folder itself",
+                    "put the weights into the folder",
+                )
+            path = self.folder / name
+            if path.is_file():
+                yield path
 
     @cached_property
     def identity(self) -> dict[str, Any]:
