@@ -380,7 +380,7 @@ def test_what_is_wrong_with_the_data_is_known_to_the_plan(tmp_path, monkeypatch)
     assert f"Note: {plan.warnings[0].message}" in as_text(plan)
     assert as_document(plan)["warnings"][0]["code"] == "equal_captions"
     gender = {
-        "gender": {},
+        "gender": {"conditions": ["caption"]},
         "lexicons": {"en": "resources/lexicons/gender_en.yaml"},
         "splits": {"train": 0.4, "select": 0.3, "test": 0.3},
     }
@@ -405,7 +405,7 @@ def test_without_lexicons_nothing_is_captioned_that_they_would_count(tmp_path, m
 
 def test_a_text_that_is_too_long_is_told_by_the_plan(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    _, own = own_captions(tmp_path, ["a short one", "word " * 10_000, "another"])
+    _, own = own_captions(tmp_path, ["a short one", "word " * 10_000, *(f"another {i}" for i in range(10))])
     with pytest.raises(InputError, match=r"sample 1#0: found [\d,]+ tokens.*at most 512 tokens in each"):
         make_plan(own, load_rates())
 

@@ -1,5 +1,6 @@
 """A study: its settings complete, its parts, model and sources. What is wrong with settings: test_wrong_settings."""
 
+import json
 import re
 import subprocess
 import sys
@@ -113,6 +114,21 @@ def test_the_models_identity_follows_its_files_and_not_its_words_or_place(study,
     assert study().model.identity == study(settings).model.identity == before
     (tmp_path / "resources/model/model.safetensors").write_text("other weights")
     assert study().model.identity != before
+
+
+def test_weights_that_an_index_names_in_a_folder_below_are_the_models_too(study, tmp_path):
+    folder = tmp_path / "resources/model"
+    (folder / "shards").mkdir()
+    shard = folder / "shards/model-1.safetensors"
+    shard.write_text("weights")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "shards/model-1.safetensors"}}))
+    before = study().model.identity
+    shard.write_text("other weights, and more")
+    assert study().model.identity != before
+    index.write_text(json.dumps({"weight_map": {"a": "../elsewhere.safetensors"}}))
+    with pytest.raises(InputError, match="elsewhere"):
+        _ = study().model.identity
 
 
 def test_a_hub_model_is_known_by_name_and_revision(study):

@@ -286,7 +286,9 @@ def _data(settings: StudySettings, source: Source) -> Faults:
     """The source is read, where it is there."""
     splits = dict(settings["splits"])
     seed = splits.pop("seed")
-    units = [*source.units] if not [*source.file_faults()] else []
+    # Few prompts are dealt in thirds, whatever the shares.
+    read = not source.is_generation and not [*source.file_faults()]
+    units = [*source.units] if read else []
     if abs(sum(splits.values()) - 1) > 1e-6 or not units:
         return
     try:

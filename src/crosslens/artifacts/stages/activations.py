@@ -71,8 +71,14 @@ def each_part(at: At) -> list[dict[str, str]]:
 
 def read_alone(at: At) -> list[dict[str, str]]:
     """Where captions with pictures are compared between languages: what their words are without."""
-    compared = at.study.source.has_pictures and several_languages(at)
-    return [each | {"site": site} for site in at.study.sites for each in each_part(at)] if compared else []
+    if not compares_captions(at):
+        return []
+    return [each | {"site": site} for site in at.study.sites for each in each_part(at)]
+
+
+def compares_captions(at: At) -> bool:
+    """Whether captions with pictures are compared between languages."""
+    return at.study.source.has_pictures and several_languages(at)
 
 
 def passed(at: At, reading: Any) -> Amount:
@@ -108,7 +114,7 @@ def extraction_mb(at: At, threads: int) -> int:
     in_batch = max(1, batch_tokens // (seen or GEMMA["mm_tokens_per_image"]))
     pictures = _pictures_mb(at, rows, (threads + 2) * in_batch)
     samples = min(rows, at.settings["activations"]["part_rows"])
-    means = 4 * samples * model.d_model * len(at.study.sites) if read_alone(at) else 0
+    means = 4 * samples * model.d_model * len(at.study.sites) if compares_captions(at) else 0
     return model_mb(at) + 1500 + (4 * values + scores + means) // 2**20 + pictures
 
 

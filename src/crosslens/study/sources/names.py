@@ -127,10 +127,9 @@ class Names(Source):
         try:
             plan.identity(self.settings, lambda path: "")
         except InputError as error:
-            # Its own settings are told with the study's file; a package or a folder that is not there by its name.
-            of_study = str(error.where).startswith("source.")
-            told = (error.found, error.expected, error.mend)
-            yield self.whole.fault(error.where, *told) if of_study else error
+            # A package or a folder that is not there yet is told when a key asks for it: a plan does without.
+            if str(error.where).startswith("source."):
+                yield self.whole.fault(error.where, error.found, error.expected, error.mend)
 
 
 SOURCE = Names

@@ -1,6 +1,6 @@
 """Prompts that the model answers: its answers are the texts (see crosslens.generation)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from crosslens.errors import InputError
@@ -39,10 +39,6 @@ class Prompts(Source):
         ]
         most = self.whole["generation"]["max_new_tokens"]
         return Texts(rows, f"prompts, and answers of {most} tokens, the most there can be", most)
-
-    @property
-    def units(self) -> Iterable[str]:
-        return self.settings
 
     def faults(self) -> Iterator[InputError]:
         languages, chosen = self.whole["languages"], self.whole["generation"]
