@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import json
 import os
+import random
 import runpy
 import secrets
 import select
@@ -108,6 +109,9 @@ def run(client: socket.socket) -> int:
     os.environ.update(environment)
     sys.path[0] = str(Path(sys.argv[0]).parent)
     sys.path[1:1] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+    # A process of its own would have random states of its own.
+    random.seed()
+    sys.modules["numpy"].random.seed()
     threading.Thread(target=die_with, args=[client], daemon=True).start()
     status = 1
     # Registered first, said last: after all that the script leaves for the end.
@@ -117,6 +121,8 @@ def run(client: socket.socket) -> int:
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     sys.stdout.flush()

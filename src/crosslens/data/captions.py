@@ -15,6 +15,7 @@ from crosslens.errors import InputError, raise_all
 IMAGE_COLUMNS = ("image_id", "image")
 GENDER_COLUMN = "ground_truth_gender"
 GROUP_COLUMN = "group"
+_LONGEST_NAME = 250
 _GENDER_VALUES = {
     **dict.fromkeys(("m", "male", "man", "boy"), "male"),
     **dict.fromkeys(("f", "female", "woman", "girl"), "female"),
@@ -176,6 +177,13 @@ def _image_id(path: Path, number: int, column: str, value: str) -> str:
             found=repr(value),
             expected="the name of an image, relative to the image folder",
             mend="write the file name, with or without its suffix",
+        )
+    if any(len(part.encode()) > _LONGEST_NAME for part in name.parts):
+        raise InputError(
+            f"{path}, row {number}, column {column!r}",
+            found=f"{value[:40]!r}…, {len(value)} characters",
+            expected=f"the name of an image: a file's has at most {_LONGEST_NAME} bytes without its suffix",
+            mend="correct the column, or name yours under `source.columns` in the study",
         )
     # Without "./" and doubled slashes: one image has one id.
     return str(name)

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from crosslens.errors import InputError
 from crosslens.registry import files
 
 ADAPTERS = "crosslens.models.adapters"
@@ -23,9 +24,18 @@ def model_types() -> dict[str, str]:
 
 def registered_in(file: Path) -> list[str]:
     """Every `model_type` that a Python file registers in so many words; the file is not run."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            file,
+            found=f"bytes that are not UTF-8 ({error.reason})",
+            expected="a Python file",
+            mend="save it as UTF-8",
+        ) from error
     return [
         model_type
-        for registered in _REGISTERED.findall(file.read_text(encoding="utf-8"))
+        for registered in _REGISTERED.findall(text)
         for model_type in re.findall(r"[\"'](\w+)[\"']", registered)
     ]
 

@@ -133,11 +133,14 @@ class Model:
                 "model.id", f"no config.json in {self.folder}", "a model folder", "correct the path"
             )
         try:
-            return dict(json.loads(file.read_text(encoding="utf-8")))
+            config = dict(json.loads(file.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             self.settings.fail(
                 "model.id", f"no JSON object in {file} ({error})", "a model's", "fetch it again"
             )
+        for where, key, value in _of_another_type(config):
+            self.settings.fail("model.id", f"{where}{key} {value!r} in {file}", "a model's", "fetch it again")
+        return config
 
     @property
     def _text_config(self) -> dict[str, Any]:
@@ -236,3 +239,24 @@ class Model:
                 [[path.relative_to(self.folder).as_posix(), self._digests(path)] for path in self._weights]
             ),
         }
+
+
+def _of_another_type(config: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """What a config.json says that a model's would not: section, key and value."""
+    inner = config.get("text_config", {})
+    for name in ("text_config", "vision_config"):
+        if name in config and not isinstance(config[name], dict):
+            yield "", name, config[name]
+    for where, section in (("", config), ("text_config.", inner if isinstance(inner, dict) else {})):
+        for key in (
+            "num_hidden_layers",
+            "hidden_size",
+            "num_attention_heads",
+            "vocab_size",
+            "mm_tokens_per_image",
+        ):
+            value = section.get(key)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                yield where, key, value
+        if not isinstance(section.get("model_type", ""), str):
+            yield where, "model_type", section["model_type"]
