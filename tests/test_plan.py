@@ -298,7 +298,11 @@ def nothing_built(tmp_path_factory):
         (studies / shipped.name).symlink_to(shipped)
     for name, settings in {"odd": ODD, "answers": ANSWERS}.items():
         (studies / f"{name}.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
-    rows = [f"{i},a {who} reads,شخص يقرأ,{gender}" for i, who, gender in ((1, "man", "m"), (2, "woman", "f"))]
+    rows = [
+        f"{i},a {who} reads {i},شخص يقرأ {i},{gender}"
+        for i in range(20)
+        for who, gender in [(("man", "m"), ("woman", "f"))[i % 2]]
+    ]
     rows = ["image_id,english_prompt,arabic_prompt,ground_truth_gender", *rows]
     (folder / "captions.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder

@@ -66,7 +66,8 @@ def build(checkout: Checkout) -> None:
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
     if "model" not in MISSING:
         file = write_tiny_gguf(checkout.folder / "data/tiny.gguf")
-        checkout.configure("packed", {**TOY, "model": {"id": f"data/{file.name}"}})
+        texts = {"source": {"names": {"emoji": {"skin_tones": False}}}} if "collection" not in MISSING else {}
+        checkout.configure("packed", {**TOY, **texts, "model": {"id": f"data/{file.name}"}})
         targets.append("results/packed/model/tiny")
     checkout.snakemake(*targets)
 

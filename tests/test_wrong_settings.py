@@ -177,13 +177,18 @@ WRONG = [
     (
         "gender.permutations",
         18,
-        ["key gender.permutations: found 18, whose smallest p is 1/19; expected at least 19", "0.05"],
+        [
+            "key gender.permutations: found 18, whose smallest two-sided p is 2/19; expected at least 39",
+            "0.05",
+        ],
     ),
-    ("gender", {"alpha": 0.0005}, ["key gender.permutations: found 1000, whose", "expected at least 1999"]),
+    ("gender", {"alpha": 0.0005}, ["key gender.permutations: found 1000, whose", "expected at least 3999"]),
     (
         "gender",
         {"alpha": 0.01, "transfer_permutations": 98},
-        ["key gender.transfer_permutations: found 98, whose smallest p is 1/99; expected at least 99"],
+        [
+            "key gender.transfer_permutations: found 98, whose smallest two-sided p is 2/99; expected at least 199"
+        ],
     ),
     ("gender.conditions", ["image"], ["key gender.conditions.0: found 'image'"]),
     ("gender.alpha", 1, ["key gender.alpha: found 1; expected a number less than 1"]),
@@ -289,8 +294,8 @@ def test_a_wrong_setting_is_told(folder, place, value, words):
         GENERATED,
         generated(generation={"samples": 2, "temperature": 0.5}),
         changed("sae.k", 128),
-        changed("gender.permutations", 19),
-        changed("gender", {"alpha": 0.01, "transfer_permutations": 99}),
+        changed("gender.permutations", 39),
+        changed("gender", {"alpha": 0.01, "transfer_permutations": 199}),
         changed("model", {"id": "google/gemma-3-4b-it", "revision": "0" * 40}),
         # the folder of that name has nothing to do with the hub's, as the commit says
         changed("model", {"id": "resources/planted", "revision": "0" * 40}),

@@ -136,7 +136,7 @@ def _analysed(folder: Path, study: World, seed: int, rng: np.random.Generator) -
         **settings,
         out=folder / "cross.json",
     )
-    gender_transfer(**study.inputs, permutations=399, **settings, out=folder / "transfer.json")
+    gender_transfer(**study.inputs, permutations=399, **both, out=folder / "transfer.json")
     # of the images, another one's translation: nothing is to be found
     frame = study["ar"].frame.copy()
     for rows in frame.groupby("split").groups.values():

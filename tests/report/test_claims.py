@@ -12,7 +12,8 @@ LEVEL = 0.05
 
 def drawn(p, *, claim):
     """Records of one claim's family with these p, all of them the right way."""
-    right = {"significant": 3, "r": 0.3, "auroc": 0.9, "null_high": 0.6, "cosine": 0.2, "r1": 0.4}
+    right = {"significant": 3, "r": 0.3, "auroc": 0.9, "null_high": 0.6, "cosine": 0.7, "r1": 0.4}
+    right |= {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.2}}}
     right |= {"auroc_low": 0.8, "control_high": 0.6, "language": "en", "condition": "caption"}
     records = {
         claim.records: [right | {"p": float(value), "q_family": claim.family} for value in p],
@@ -49,3 +50,18 @@ def test_what_goes_the_wrong_way_or_is_in_no_family_is_not_claimed():
     assert [made["holds"] for made in claimed(records, LEVEL)] == [0]
     records["cross_lingual"] = [record | {"q_family": None} for record in records["cross_lingual"]]
     assert claimed(records, LEVEL) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "below"),
+    [
+        ("cross_lingual", {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.6}}}),
+        ("directions", {"null_high": 0.9}),
+    ],
+)
+def test_what_is_positive_and_below_its_band_is_not_claimed(name, below):
+    """Shared pictures lift what shuffled labels give: r or a cosine far under it has a small two-sided p, and agrees less."""
+    claim = next(claim for claim in CLAIMS if claim.records == name)
+    records = drawn([0.001] * 3, claim=claim)
+    records[name] = [record | below for record in records[name]]
+    assert [made["holds"] for made in claimed(records, LEVEL)] == [0]

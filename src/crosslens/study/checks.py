@@ -163,12 +163,13 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
                 "one for each language, or its gendered words would not be masked",
                 f"add `{language}: …` (resources/lexicons has some), or ask for no gender: `gender: null`",
             )
-    needed = math.ceil(round(1 / chosen["alpha"] - 1, 9))
+    # Two-sided: correlations and cosines of two languages can be below their null too.
+    needed = math.ceil(round(2 / chosen["alpha"] - 1, 9))
     for name in ("permutations", "transfer_permutations"):
         if chosen[name] < needed:
             yield settings.fault(
                 f"gender.{name}",
-                f"{chosen[name]}, whose smallest p is 1/{chosen[name] + 1}",
+                f"{chosen[name]}, whose smallest two-sided p is 2/{chosen[name] + 1}",
                 f"at least {needed}: with fewer nothing can be found at gender.alpha {chosen['alpha']:g}",
                 "shuffle more often, or raise gender.alpha",
             )

@@ -45,8 +45,10 @@ def reads_gender(record: Record, level: float, records: Records) -> bool:
 
 
 def agrees(record: Record, level: float, records: Records | None = None) -> bool:
-    """The gender effects of two languages agree beyond both nulls."""
-    return significant(record, level) and record["r"] > 0
+    """The gender effects of two languages agree beyond both nulls: r is above their bands, which need not be around 0."""
+    return significant(record, level) and record["r"] > max(
+        0, *(null["q975"] for null in record["null"].values())
+    )
 
 
 def transfers(record: Record, level: float, records: Records | None = None) -> bool:
@@ -55,8 +57,8 @@ def transfers(record: Record, level: float, records: Records | None = None) -> b
 
 
 def points_alike(record: Record, level: float, records: Records | None = None) -> bool:
-    """The gender directions of two languages point the same way."""
-    return significant(record, level) and record["cosine"] > 0
+    """The gender directions of two languages point the same way, beyond what shuffled labels give, which need not be 0."""
+    return significant(record, level) and record["cosine"] > max(0, record["null_high"])
 
 
 def found(record: Record, level: float, records: Records | None = None) -> bool:

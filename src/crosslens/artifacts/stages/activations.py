@@ -170,6 +170,7 @@ KINDS = [
         files_read=model_files,
         every=read_alone,
         called="alone.{site}",
+        holds=3,
         amount=passed_alone,
     ),
 ]

@@ -106,9 +106,10 @@ def finding(records: list[Record], results: Results) -> Finding:
         return Finding("warning", f"Agreement of the effects of {pair}: not tested, because {because}.")
     best = max(rows, key=lambda row: row["r"])
     yes = [row for row in rows if agrees(row, results.level)]
+    family = sum(record["q"] is not None for record in results.records("cross_lingual"))
     lines = [
         _agreement(best, results.words["units"]),
-        f"Family: {len(rows)} correlations, of all {SCOPES['cross_lingual', 'cross_lingual']}, each with the larger p of both "
+        f"Family: {family} correlations, of all {SCOPES['cross_lingual', 'cross_lingual']}, each with the larger p of both "
         f"nulls; Benjamini-Hochberg, q {level_words(results.level)}.",
     ]
     if len(yes) < len(rows):

@@ -231,9 +231,10 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
         f"Benjamini-Hochberg, q {level_words(level)}."
     )
     if read["beyond"]:
+        beside = any(probe["control_high"] is not None for probe in read["beyond"])
         title = (
-            f"Linear probes read gender beyond the words and beyond a control task in {len(read['beyond'])} of "
-            f"{len(tested)} cases."
+            f"Linear probes read gender beyond the words{' and beyond a control task' if beside else ''} in "
+            f"{len(read['beyond'])} of {len(tested)} cases."
         )
         return Finding("found", title, lines)
     some = sum(len(read[name]) for name in ("words", "control"))

@@ -201,6 +201,4 @@ def above_finding(above: list[Record], level: float) -> Finding:
         return Finding(
             "found", f"{title}more often than the constant prompt does in {len(more)} {cases}.", lines
         )
-    return Finding(
-        "null", f"{title}no more often than the constant prompt does: the picture is what is found.", lines
-    )
+    return Finding("null", f"{title}no more often than the constant prompt does.", lines)

@@ -192,11 +192,14 @@ def finding(transfer: list[Record], directions: list[Record], units: str, level:
     family = "the gender direction of one language"
     if not [record for record in across if record["auroc"] is not None]:
         return Finding(
-            "null",
-            "No gender direction could be learned in one language and tested in another.",
-            [f"There are too few {units} of known gender with a word left to pool over."],
+            "warning",
+            f"Transfer of {family}: not tested, because there are too few {units} of known gender with a word left to "
+            "pool over.",
         )
     yes, tested = _beyond(masked, level)
+    if not tested:
+        because = f"there are too few {units} of known gender with a word left to pool over once label words are masked"
+        return Finding("warning", f"Transfer of {family}: not tested, because {because}.", lines)
     if not yes:
         return Finding(
             "null", f"Label words masked, {family} does not tell gender in the other beyond chance.", lines
