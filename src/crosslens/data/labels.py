@@ -43,7 +43,7 @@ def find_gendered(
             index = last + 1
             continue
         entry = lexicon.entry_of(words[index].text)
-        if entry is not None and _counts_here(entry, text, words, index, spoken):
+        if entry is not None and _counts_here(entry, text, words, index, spoken, lexicon):
             spans.append((words[index].start, words[index].end, entry.gender))
         index += 1
     female = sum(gender == "female" for _, _, gender in spans)
@@ -79,7 +79,9 @@ def _forms(word: Word, language: Language) -> list[str]:
     ]
 
 
-def _counts_here(entry: Entry, text: str, words: Sequence[Word], index: int, language: Language) -> bool:
+def _counts_here(
+    entry: Entry, text: str, words: Sequence[Word], index: int, language: Language, lexicon: Lexicon
+) -> bool:
     """Whether an entry's word tells a gender where it stands."""
     word = words[index]
     if entry.before_a_name:
@@ -90,7 +92,18 @@ def _counts_here(entry: Entry, text: str, words: Sequence[Word], index: int, lan
             and following.text[0].isupper()
             and _BEFORE_A_NAME.fullmatch(text[word.end : following.start]) is not None
         )
-    return entry.in_questions or not _is_asked(text, words, index, language)
+    return entry.in_questions or not (
+        _is_asked(text, words, index, language) or _joins(text, words, index, lexicon)
+    )
+
+
+def _joins(text: str, words: Sequence[Word], index: int, lexicon: Lexicon) -> bool:
+    """Whether a word stands between two gendered ones: "a boy or a girl", of which it is the "or"."""
+    before, after = words[max(index - 1, 0) : index], words[index + 1 : index + 2]
+    return (
+        all(beside and lexicon.entry_of(beside[0].text) is not None for beside in (before, after))
+        and not (text[before[0].end : words[index].start] + text[words[index].end : after[0].start]).strip()
+    )
 
 
 def _is_asked(text: str, words: Sequence[Word], index: int, language: Language) -> bool:
