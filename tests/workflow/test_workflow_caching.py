@@ -50,7 +50,8 @@ def test_without_snakemakes_records_old_results_are_not_up_to_date(built):
     before = built.digests()
     kept = built.copy(built.folder.with_name("kept"))
     shutil.rmtree(built.folder / ".snakemake")
-    assert built.planned(MINI_SAE) == {}
+    # a link may be made anew: by dates alone it can be older than what it is made from
+    assert built.work(MINI_SAE) == {}
     for checkout in (kept, built):
         checkout.edit("config/studies/mini.yaml", "k: 8", "k: 7")
     assert built.planned(MINI_SAE) == kept.planned(MINI_SAE) == {"train_saes": 1, "sae": 1}
