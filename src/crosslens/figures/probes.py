@@ -5,7 +5,18 @@ from matplotlib.figure import Figure
 
 from crosslens.figures.gender_features import CONDITIONS
 from crosslens.figures.sites import runs, site_ticks
-from crosslens.figures.style import BLUE, BROWN, GREEN, GREY, ORANGE, auroc_axis, heading, nothing, style
+from crosslens.figures.style import (
+    BLUE,
+    BROWN,
+    GREEN,
+    GREY,
+    ORANGE,
+    auroc_axis,
+    heading,
+    labelled,
+    nothing,
+    style,
+)
 from crosslens.summary.names import language_name, site_order
 
 _PROBES = {
@@ -39,8 +50,8 @@ def probes_figure(probes: pd.DataFrame) -> Figure:
             row[0].set_ylabel("AUROC on test")
         if not probes.empty:
             auroc_axis(grid[0][0], probes[["auroc", "low"]])
-            handles, labels = grid[0][0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=5)
+            handles = labelled(grid.flat)
+            figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
         heading(figure, "Gender probes per layer (logistic regression)", "")
         figure.supxlabel("")
     return figure

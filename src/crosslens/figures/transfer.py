@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from crosslens.figures.gender_features import CONDITIONS
 from crosslens.figures.sites import runs, site_ticks
-from crosslens.figures.style import auroc_axis, colour, heading, nothing, style
+from crosslens.figures.style import auroc_axis, colour, heading, labelled, nothing, style
 from crosslens.summary.names import language_name, site_order
 from crosslens.summary.reading import Document
 
@@ -52,9 +52,7 @@ def transfer_figure(transfer: pd.DataFrame) -> Figure:
             nothing(grid[0][0])
         else:
             auroc_axis(grid[0][0], transfer[["auroc", "auroc_low", "null_low"]])
-            handles = {}
-            for axes in grid.flat:
-                handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+            handles = labelled(grid.flat)
             figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=8)
         heading(
             figure,
