@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from crosslens.errors import InputError
 from crosslens.gender.probes import FOLDS, fit_and_score
@@ -261,9 +260,7 @@ def scored(scores: Scores | None, female: np.ndarray, groups: np.ndarray | None 
 
 def _away(value: float, scores: np.ndarray, female: np.ndarray) -> tuple[float, float]:
     """How far from .5 an AUROC may be with p above .05, and the p of `value`: scores (m, B), B at least 1."""
-    positive = int(female.sum())
-    areas = rankdata(scores, axis=0)[female].sum(axis=0) - positive * (positive + 1) / 2
-    away = np.sort(np.abs(areas / (positive * (len(female) - positive)) - 0.5))[::-1]
+    away = np.sort(np.abs(auroc(scores, female) - 0.5))[::-1]
     reached = int(np.sum(away >= abs(value - 0.5) - 1e-12))
     # p = (1 + reached) / (1 + B) is at most .05 beyond so many of the farthest
     allowed = max(0, int(0.05 * (1 + len(away)) + 1e-9) - 1)

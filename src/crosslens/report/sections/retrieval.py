@@ -15,7 +15,8 @@ TERMS = {
         "R@1, R@5, MRR",
         "Of the test captions, the share whose translation has the largest cosine (is among the five largest) of all "
         "test {units}; mean of 1 / rank. Centred: each language minus the mean of its own train {units}. p: one-sided, of "
-        "R@1 with captions and translations paired at random; q: of all cases in which the words alone are read.",
+        "R@1 with captions and translations paired at random; q: corrected over all cases in which the words alone are read, "
+        "and over all claims of the study.",
     ),
     "cka": (
         "CKA",
@@ -70,11 +71,13 @@ def section(results: Results) -> Section | None:
     ]
     if above:
         title = f"Picture and words less picture alone, same {units}, centred; "
-        caption = tag("span", title, term("ci", "95 % CI"), " in brackets; q: of R@1, over all rows")
+        caption = tag(
+            "span", title, term("ci", "95 % CI"), " in brackets; q: of R@1, over all rows and claims"
+        )
         body.append(table("above-prompt", ABOVE, above, label="Beyond the picture", caption=caption))
-    findings = [finding(retrieval, cka, units, results.level)]
+    findings = [finding(retrieval, cka, results)]
     if above:
-        findings.append(above_finding(above, results.level))
+        findings.append(above_finding(above, results))
     return Section(
         "retrieval",
         "Translations",
@@ -151,8 +154,9 @@ def same_text(cka: list[Record], units: str) -> str:
     return f"{units.capitalize()} whose caption another one has word for word cannot be told apart: {words}."
 
 
-def finding(retrieval: list[Record], cka: list[Record], units: str, level: float) -> Finding:
+def finding(retrieval: list[Record], cka: list[Record], results: Results) -> Finding:
     """Are translations found by their words? In how many layers and directions, where R@1 is largest, and CKA."""
+    units, level = results.words["units"], results.level
     words = [record for record in retrieval if record["q"] is not None]
     captions = "Captions read without pictures" if words[0]["read"] == "alone" else "Captions"
     beyond = [record for record in words if found(record, level)]
@@ -172,7 +176,8 @@ def finding(retrieval: list[Record], cka: list[Record], units: str, level: float
             f"{len(alike)} cases, and largest at {site_name(best['site'])}: {plain(best['unbiased'])} (95 % of the "
             f"shuffled below {plain(best['unbiased_q95'])}, q = {plain(best['q'])})."
         )
-    cases = f"{len(beyond)} of {len(words)} cases (layers and directions; q < {level_words(level)})"
+    lines.append(results.corrected("retrieval", "words"))
+    cases = f"{len(beyond)} of {len(words)} cases (layers and directions; q ≤ {level_words(level)})"
     if beyond:
         title = f"{captions} find their translation among all {units} more often than by chance in {cases}."
         return Finding("found", title, lines)
@@ -180,8 +185,9 @@ def finding(retrieval: list[Record], cka: list[Record], units: str, level: float
     return Finding("null", title, lines)
 
 
-def above_finding(above: list[Record], level: float) -> Finding:
+def above_finding(above: list[Record], results: Results) -> Finding:
     """Does a caption with its picture find its translation better than the picture alone does?"""
+    level = results.level
     more = [row for row in above if more_found(row, level)]
     less = [row for row in above if row["q"] <= level and row["r1"] < 0]
     lines = []
@@ -191,11 +197,12 @@ def above_finding(above: list[Record], level: float) -> Finding:
             f"{pair_name(source, target)}: R@1 with the caption less that of the constant prompt is largest at "
             f"{site_name(best['site'])}: {plain(best['r1'])}{bracketed(best, 'r1')}, q = {plain(best['q'])}."
         )
-    cases = f"of {len(above)} cases (layers and directions; q < {level_words(level)})"
+    cases = f"of {len(above)} cases (layers and directions; q ≤ {level_words(level)})"
     if less:
         lines.append(
             f"The prompt behind the picture finds more than the caption does in {len(less)} {cases}."
         )
+    lines.append(results.corrected("above_prompt", "above_prompt"))
     title = "Behind its picture, a caption finds its translation "
     if more:
         return Finding(

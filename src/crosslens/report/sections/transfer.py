@@ -63,7 +63,7 @@ def section(results: Results) -> Section | None:
         )
         told = _words(results.records("words"), condition, rows)
         body.append(_group(CONDITIONS.get(condition, condition), rows, angles, told, is_open=i == 0))
-    findings = [finding(transfer, directions, results.words["units"], results.level)]
+    findings = [finding(transfer, directions, results)]
     masked = list(dict.fromkeys(record["condition"] for record in transfer if not record["lexical"]))
     leaks = leaks_finding(results.records("words"), masked)
     if leaks and findings[0].kind == "found":
@@ -174,8 +174,9 @@ def dropped_words(directions: list[Record]) -> str:
     return f"Samples with no token left to pool over are left out: {', '.join(words)}."
 
 
-def finding(transfer: list[Record], directions: list[Record], units: str, level: float) -> Finding:
+def finding(transfer: list[Record], directions: list[Record], results: Results) -> Finding:
     """Does gender transfer? The lexical condition has a line of its own; families of tests are those of the summary."""
+    units, level = results.words["units"], results.level
     across = [record for record in transfer if record["source"] != record["target"]]
     masked = [record for record in across if not record["lexical"]]
     lexical = [record for record in across if record["lexical"]]
@@ -186,6 +187,7 @@ def finding(transfer: list[Record], directions: list[Record], units: str, level:
             _lexical(lexical, level),
             _cosine(directions, level),
             _by_condition(masked, level),
+            results.corrected("transfer", "masked"),
         )
         if line
     ]
@@ -206,7 +208,7 @@ def finding(transfer: list[Record], directions: list[Record], units: str, level:
         )
     title = (
         f"Label words masked, {family} tells gender in the other in {yes} of {tested} cases "
-        f"(layers, methods, conditions and directions; q < {level_words(level)})."
+        f"(layers, methods, conditions and directions; q ≤ {level_words(level)})."
     )
     return Finding("found", title, lines)
 
