@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from crosslens.alignment.cka import cka_difference, cka_with_null
-from crosslens.alignment.ranks import PAIRINGS, above, found, rank_all, scores
+from crosslens.alignment.ranks import FEWEST, PAIRINGS, above, found, rank_all, scores
 from crosslens.errors import InputError
 from crosslens.pooling.images import ImageTable, by_split
 from crosslens.pooling.languages import described, open_languages
 from crosslens.pooling.pool import pool_activations
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import bootstrap_weights, stream
+from crosslens.stats.tested import tested
 from crosslens.tables.activations import Activations
 from crosslens.tables.alone import read_alone
 from crosslens.tables.documents import read_table, write_json
@@ -58,8 +59,8 @@ def caption_retrieval(
     Keys of the mappings are the languages. Whole captions, label words kept. The unit is a group of images, an image by
     itself where there are none: several captions of an image, and then the images of a group, are their mean, so that what
     nearly says the same is no distractor and no second witness. Of more than `max_images` units a seeded sample is taken.
-    alone: of a study with pictures, the captions
-    read without them (kind text_alone); that, and what the constant prompt behind the picture finds, is compared too.
+    alone: of a study with pictures, the captions read without them (kind text_alone); that, and what the constant prompt
+    behind the picture finds, is compared too.
     Writes JSON of kind retrieval, for every pair of languages: see `compare`. Raises InputError for activations of
     different sites or models and for languages without test images in common.
     """
@@ -203,7 +204,7 @@ def compare(sides: dict[str, dict[str, Sides]], *, rng: np.random.Generator) -> 
                 | {
                     name: {
                         "value": value if np.isfinite(value) else None,
-                        "null": null_band(null, value, tails=1),
+                        "null": null_band(null, value, tails=1) | ({} if n >= FEWEST else {"p": None}),
                     }
                     for name, (value, null) in nulls.items()
                 }
@@ -226,7 +227,8 @@ def compare(sides: dict[str, dict[str, Sides]], *, rng: np.random.Generator) -> 
                     | above(ranks["caption"], ranks["prompt"], weights, rng)
                     | {"cka": cka_difference(captions[0], prompts[0], captions[1], rng=rng)}
                 )
-    return {
+    because = None if n >= FEWEST else f"there are {n} independent images, and it takes {FEWEST}"
+    return tested(because) | {
         "retrieval": retrieval,
         "chance": {name: float(score.mean()) for name, score in scores(np.arange(1, n + 1)).items()},
         "cka": similar,

@@ -18,6 +18,7 @@ from crosslens.stats.auroc import auroc, auroc_interval
 from crosslens.stats.nulls import null_band
 from crosslens.stats.rank_test import design_of
 from crosslens.stats.resampling import stream
+from crosslens.stats.tested import tested
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import TokenTable, read_tokens
@@ -245,17 +246,23 @@ def scored(scores: Scores | None, female: np.ndarray, groups: np.ndarray | None 
     """`auroc` with CI, and its `null`: band of random directions, outside of which p is at most .05.
 
     scores: of the target's test images, or None where there are none; female: (m) bool; groups: (m), see `auroc_interval`.
+    Not tested, and without p, where random directions are so often as far from .5 as can be that no AUROC has p of .05.
     """
     if scores is None:
-        return {"auroc": None, "null": {"low": None, "high": None, "p": None}}
+        because = "there are too few images of known gender to learn from or to score"
+        return {"auroc": None, "null": {"low": None, "high": None, "p": None}} | tested(because)
     value = auroc(scores.learned, female)
     low, high = auroc_interval(scores.learned, female, groups)
     null = [_away(value, random, female) for random in scores.random]
     half, p = (max(some) for some in zip(*null, strict=True))
+    because = None
+    if half >= 0.5:
+        counts = f"{int(female.sum())} female and {int((~female).sum())} male"
+        because = f"random directions tell the {counts} test images apart without a fault in more than 5 %"
     return {
         "auroc": {"value": value, "low": low, "high": high},
-        "null": {"low": 0.5 - half, "high": 0.5 + half, "p": p},
-    }
+        "null": {"low": 0.5 - half, "high": 0.5 + half, "p": None if because else p},
+    } | tested(because)
 
 
 def _away(value: float, scores: np.ndarray, female: np.ndarray) -> tuple[float, float]:

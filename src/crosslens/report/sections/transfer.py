@@ -1,10 +1,12 @@
 """Does the gender direction of one language tell gender in another?"""
 
+from typing import Any
+
 from markupsafe import Markup
 
 from crosslens.report.html import details, tag, term
 from crosslens.report.leaks import leaks_finding, words_shown
-from crosslens.report.numbers import bracketed, interval, level_words, plain
+from crosslens.report.numbers import bracketed, interval, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
 from crosslens.report.table import Column, Row, bounded, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION
@@ -133,9 +135,13 @@ def _pair(pair: tuple[str, str]) -> list[Column]:
     return [
         bounded(pair_name(*pair), "auroc", within=[pair]),
         Column("random", lambda row: interval(row[pair]["null_low"], row[pair]["null_high"]), "n"),
-        value("p", "p", within=[pair]),
+        Column("p", lambda row: _p(row[pair]), "n"),
         value("n", "n", within=[pair]),
     ]
+
+
+def _p(row: Record) -> Any:
+    return number(row["p"]) if row["tested"] or row["auroc"] is None else "not tested"
 
 
 def _side(i: int) -> list[Column]:
@@ -187,6 +193,7 @@ def finding(transfer: list[Record], directions: list[Record], results: Results) 
             _lexical(lexical, level),
             _cosine(directions, level),
             _by_condition(masked, level),
+            _untested(masked),
             results.corrected("transfer", "masked"),
         )
         if line
@@ -200,7 +207,10 @@ def finding(transfer: list[Record], directions: list[Record], results: Results) 
         )
     yes, tested = _beyond(masked, level)
     if not tested:
-        because = f"there are too few {units} of known gender with a word left to pool over once label words are masked"
+        because = next(
+            (row["because"] for row in masked if row["auroc"] is not None),
+            f"there are too few {units} of known gender with a word left to pool over once label words are masked",
+        )
         return Finding("warning", f"Transfer of {family}: not tested, because {because}.", lines)
     if not yes:
         return Finding(
@@ -229,6 +239,13 @@ def _by_condition(records: list[Record], level: float) -> str:
     return f"By condition: {'; '.join(counts)}." if len(counts) > 1 else ""
 
 
+def _untested(records: list[Record]) -> str:
+    """How many cases have an AUROC that says nothing, and why."""
+    rows = [row for row in records if row["auroc"] is not None and not row["tested"]]
+    reasons = "; ".join(dict.fromkeys(row["because"] for row in rows))
+    return f"Not tested in {len(rows)} cases, because {reasons}." if rows else ""
+
+
 def _best(records: list[Record], transfer: list[Record]) -> str:
     """Where each direction peaks, beside what the target's own direction reads there."""
     lines = []
@@ -249,7 +266,7 @@ def _best(records: list[Record], transfer: list[Record]) -> str:
             f"{pair_name(source, target)} peaks at {site_name(best['site'])} ({condition}; "
             f"{METHODS[best['method']]}): AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')}, "
             f"n = {plain(best['n'])}, 95 % of random directions {plain(best['null_low'])} to {plain(best['null_high'])}, "
-            f"q = {plain(best['q'])}, the largest of {len(scored)}; "
+            f"{'not tested' if best['q'] is None else 'q = ' + plain(best['q'])}, the largest of {len(scored)}; "
             f"{short_name(target)}'s own direction reads {plain(own['auroc'])} there."
         )
     return " ".join(lines)
