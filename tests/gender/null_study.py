@@ -36,19 +36,20 @@ SECTIONS = ("gender", "stereotype", "transfer", "retrieval", "cross_lingual", "r
 
 
 def headlines(
-    folder: Path, seed: int, *, effect: float = 0.0, sites: tuple[str, ...] = SITES
+    folder: Path, seed: int, *, effect: float = 0.0, categories: float = 0.0, sites: tuple[str, ...] = SITES
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Section -> titles of its positive findings, and the claims made, of a study drawn with that seed in an empty `folder`.
 
     Images have features that both languages see behind prompt and caption, and a gender and a category that show in
-    nothing: in no token, word or caption. What a caption says without its picture is noise. effect: how far women are
-    from men on the first channel, each category from the others on one of its own, captions of an image without it from
-    those of another, and what is written from a fair coin: to see that the headlines can be made at all.
+    nothing: in no token, word or caption. What a caption says without its picture is noise. To see that the headlines can
+    be made at all: with an effect women are that far from men on the first channel, captions of an image say the same in
+    both languages, of which the image itself is less, and what is written of all categories but one is "man"; with
+    categories each of them is that far from the others on a channel of its own.
     """
     rng = np.random.default_rng(seed)
-    frame, image = _frame(rng), rng.normal(size=(IMAGES, WIDTH))
+    frame, image = _frame(rng), rng.normal(size=(IMAGES, WIDTH)) * (0.3 if effect else 1.0)
     image[:, 0] += effect * (frame["gender"] == "female").to_numpy()
-    image[:, 1 : 1 + CATEGORIES] += effect * np.eye(CATEGORIES)[np.arange(IMAGES) // 2 % CATEGORIES]
+    image[:, 1 : 1 + CATEGORIES] += categories * np.eye(CATEGORIES)[np.arange(IMAGES) // 2 % CATEGORIES]
     layers = {site: _layer(folder / site, frame, image, site, seed, rng, effect) for site in sites}
     stereotype = _stereotype(folder, rng, seed, effect)
     study_summary(layers=layers, level=0.05, stereotype=stereotype, out=folder / "summary.json")
@@ -103,7 +104,7 @@ def _layer(
         sample: tokens_of("prompt", ["x", "y", "z"]) + tokens_of("caption", caption.split())
         for sample, caption in zip(frame["sample_id"], frame["caption"], strict=True)
     }
-    alone, said = {}, effect * rng.normal(size=(IMAGES, WIDTH))
+    alone, said = {}, bool(effect) * rng.normal(size=(IMAGES, WIDTH))
     for language in ("en", "ar"):
         x = image[:, None] + rng.normal(size=(IMAGES, 6, WIDTH))
         x[:, 3:] += said[:, None]
