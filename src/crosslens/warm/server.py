@@ -81,7 +81,7 @@ def run(client: socket.socket) -> None:
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
         if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
+            sys.stderr.write(f"{end.code}\n")
     except BaseException:
         traceback.print_exc()
     # As multiprocessing ends its forks.
