@@ -638,7 +638,13 @@ def arguments(files: Files, folder: Path, **changed: Any) -> dict[str, Any]:
     figures |= dict.fromkeys(("quality", "probes", "stereotype"), picture)
     return {
         "study": "small",
-        "settings": {"languages": ["en", "ar"], "sae": {"k": 8, "lr": None}, "note": "<b>bold</b>"},
+        "settings": {
+            "languages": ["en", "ar"],
+            "model": {"random_init": None},
+            "text": None,
+            "sae": {"k": 8, "lr": None},
+            "note": "<b>bold</b>",
+        },
         "source": {"name": "tiny Gemma-3", "revision": "abc"},
         "sections": names("crosslens.report.sections"),
         "captions": CAPTIONS_OF_FIGURES,

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from crosslens.data.languages import language_of
 from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
@@ -36,6 +37,7 @@ def check(
         lambda: _gender(settings, source),
         lambda: _saes(settings),
         lambda: _training(settings, model),
+        lambda: _controls(settings, source),
         lambda: pretrained_faults(settings, model),
         lambda: _roles(settings, source),
         lambda: _shares(settings),
@@ -236,6 +238,35 @@ def _training(settings: StudySettings, model: Model) -> Faults:
             place = f"sweep.{key.removeprefix('sae.')}" if key.removeprefix("sae.") in changed else key
             found = f"{error.found} ({name})" if name else error.found
             yield settings.fault(place, found, error.expected, error.mend)
+
+
+def _controls(settings: StudySettings, source: Source) -> Faults:
+    """What cannot be taken away from this study."""
+    asked = {"controls": settings["controls"], "text": [settings["text"]] if settings["text"] else []}
+    for key, names in asked.items():
+        if "romanised" in names and not any(
+            language_of(language).romanisation for language in settings["languages"]
+        ):
+            yield settings.fault(
+                key,
+                f"romanised, and the languages {', '.join(settings['languages'])}",
+                "a language whose file has a table of Latin letters (ar)",
+                "take it out, or give the language one (docs/extending.md)",
+            )
+        if (of_texts := sorted({"romanised", "shuffled"} & {*names})) and source.is_generation:
+            yield settings.fault(
+                key, ", ".join(of_texts), "given texts: here the model writes them", "take it out"
+            )
+    if (settings["model"]["random_init"] is not None or "random_init" in settings["controls"]) and settings[
+        "model"
+    ]["device_map"]:
+        yield settings.fault(
+            "model.device_map", "a device map", "none where the weights are drawn anew", "leave it out"
+        )
+    if "frozen_decoder" in settings["controls"] and not settings["sae"]["corpora"]:
+        yield settings.fault(
+            "controls", "frozen_decoder", "SAEs that are trained (sae.corpora)", "take it out"
+        )
 
 
 def _roles(settings: StudySettings, source: Source) -> Faults:

@@ -213,9 +213,11 @@ class Model:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides its numbers: name, revision or digest of its files, dtype, attention."""
+        """What decides its numbers: name, revision or digest of its files, dtype, attention, whether it is trained."""
         model = self.settings["model"]
         identity = {"name": self.name, "dtype": model["dtype"], "attention": model["attention"]}
+        if model["random_init"] is not None:
+            identity["random_init"] = model["random_init"]
         if model["adapter"] is not None:
             folder = Path(model["adapter"]).parent
             identity["adapter"] = {

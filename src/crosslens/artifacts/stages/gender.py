@@ -76,8 +76,12 @@ def shared_saes(at: At) -> list[Wildcards]:
 
 
 def captioned(at: At) -> bool:
-    """Whether the model captions pictures that hide the gender, and lexicons can count what it says of them."""
-    return at.study.has_gender and at.study.source.has_pictures and bool(at.settings["lexicons"])
+    """Whether the model captions pictures that hide the gender, and lexicons can count what it says of them.
+
+    A control is about features: its model writes nothing, or what the study's own does.
+    """
+    pictured = at.study.has_gender and at.study.source.has_pictures and bool(at.settings["lexicons"])
+    return pictured and not at.study.control
 
 
 def labelled(at: At, reading: Any, language: str) -> float:
