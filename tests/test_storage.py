@@ -56,6 +56,7 @@ def build(checkout: Checkout) -> None:
         "sweep": {"architecture": list(VARIANTS)},
         "tokens": INSPECTED,
         "compare": {"with": ["sibling"], "draws": 9},
+        "controls": ["shuffled"],
     }
     checkout.configure("toy", {**TOY, **more})
     one_part = {**TOY["activations"], "part_rows": 60}
@@ -604,7 +605,7 @@ def test_q_and_claims_are_those_of_the_families(study):
 def test_controls_are_the_numbers_of_both_summaries(study):
     (document,) = documents(study, "controls")
     summaries = {
-        control: json.loads((study.parent / f"sibling{control and '__' + control}/summary.json").read_text())
+        control: json.loads((study.parent / f"toy{control and '__' + control}/summary.json").read_text())
         for control in ("", "shuffled")
     }
     assert document["controls"] == ["shuffled"]
