@@ -166,13 +166,15 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
                 f"add `{language}: …` (resources/lexicons has some), or ask for no gender: `gender: null`",
             )
     # Two-sided: correlations and cosines of two languages can be below their null too.
-    needed = math.ceil(round(2 / chosen["alpha"] - 1, 9))
+    claims = number_of_claims(settings, source)
+    needed = math.ceil(round(2 * claims / chosen["alpha"] - 1, 9))
     for name in ("permutations", "transfer_permutations"):
         if chosen[name] < needed:
             yield settings.fault(
                 f"gender.{name}",
                 f"{chosen[name]}, whose smallest two-sided p is 2/{chosen[name] + 1}",
-                f"at least {needed}: with fewer nothing can be found at gender.alpha {chosen['alpha']:g}",
+                f"at least {needed}: with fewer nothing can be claimed at gender.alpha {chosen['alpha']:g}, as each of the "
+                f"{claims} claims of the page is corrected for the others",
                 "shuffle more often, or raise gender.alpha",
             )
     silent = [name for name in settings["languages"] if settings["prompts"].get(name) == ""]
@@ -192,6 +194,16 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
                     f"conditions among the roles of {key}.roles, {roles}",
                     f"add the role {name} there, or take the condition out",
                 )
+
+
+def number_of_claims(settings: StudySettings, source: Source) -> int:
+    """How many claims the page of a study with gender tests at most; see crosslens.summary.claims.
+
+    Gendered features, probes and specialists; of several languages agreement, transfer, directions, translations and CKA,
+    and with pictures what captions find beyond these; of pictures that the model captions tilt and differences.
+    """
+    several, pictures = len(settings["languages"]) > 1, source.has_pictures
+    return 3 + 5 * several + (several and pictures) + 2 * (pictures and bool(settings["lexicons"]))
 
 
 def _lexicon(settings: StudySettings, language: str, file: Path) -> Faults:

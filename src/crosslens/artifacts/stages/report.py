@@ -57,7 +57,7 @@ KINDS = [
         by="study_summary",
         module="crosslens.summary.study",
         params=lambda at: {"level": at.settings["gender"]["alpha"] if at.study.has_gender else LEVEL},
-        needs=lambda at: at.every("layer"),
+        needs=lambda at: [*at.every("layer"), *at.every("stereotype")],
         into=("page",),
     ),
     Kind(

@@ -1,10 +1,12 @@
 """Does the gender direction of one language tell gender in another?"""
 
+from typing import Any
+
 from markupsafe import Markup
 
 from crosslens.report.html import details, tag, term
 from crosslens.report.leaks import leaks_finding, words_shown
-from crosslens.report.numbers import bracketed, interval, level_words, plain
+from crosslens.report.numbers import bracketed, interval, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
 from crosslens.report.table import Column, Row, bounded, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION
@@ -63,7 +65,7 @@ def section(results: Results) -> Section | None:
         )
         told = _words(results.records("words"), condition, rows)
         body.append(_group(CONDITIONS.get(condition, condition), rows, angles, told, is_open=i == 0))
-    findings = [finding(transfer, directions, results.words["units"], results.level)]
+    findings = [finding(transfer, directions, results)]
     masked = list(dict.fromkeys(record["condition"] for record in transfer if not record["lexical"]))
     leaks = leaks_finding(results.records("words"), masked)
     if leaks and findings[0].kind == "found":
@@ -133,9 +135,13 @@ def _pair(pair: tuple[str, str]) -> list[Column]:
     return [
         bounded(pair_name(*pair), "auroc", within=[pair]),
         Column("random", lambda row: interval(row[pair]["null_low"], row[pair]["null_high"]), "n"),
-        value("p", "p", within=[pair]),
+        Column("p", lambda row: _p(row[pair]), "n"),
         value("n", "n", within=[pair]),
     ]
+
+
+def _p(row: Record) -> Any:
+    return number(row["p"]) if row["tested"] or row["auroc"] is None else "not tested"
 
 
 def _side(i: int) -> list[Column]:
@@ -174,8 +180,9 @@ def dropped_words(directions: list[Record]) -> str:
     return f"Samples with no token left to pool over are left out: {', '.join(words)}."
 
 
-def finding(transfer: list[Record], directions: list[Record], units: str, level: float) -> Finding:
+def finding(transfer: list[Record], directions: list[Record], results: Results) -> Finding:
     """Does gender transfer? The lexical condition has a line of its own; families of tests are those of the summary."""
+    units, level = results.words["units"], results.level
     across = [record for record in transfer if record["source"] != record["target"]]
     masked = [record for record in across if not record["lexical"]]
     lexical = [record for record in across if record["lexical"]]
@@ -186,6 +193,8 @@ def finding(transfer: list[Record], directions: list[Record], units: str, level:
             _lexical(lexical, level),
             _cosine(directions, level),
             _by_condition(masked, level),
+            _untested(masked),
+            results.corrected("transfer", "masked"),
         )
         if line
     ]
@@ -198,7 +207,10 @@ def finding(transfer: list[Record], directions: list[Record], units: str, level:
         )
     yes, tested = _beyond(masked, level)
     if not tested:
-        because = f"there are too few {units} of known gender with a word left to pool over once label words are masked"
+        because = next(
+            (row["because"] for row in masked if row["auroc"] is not None),
+            f"there are too few {units} of known gender with a word left to pool over once label words are masked",
+        )
         return Finding("warning", f"Transfer of {family}: not tested, because {because}.", lines)
     if not yes:
         return Finding(
@@ -206,7 +218,7 @@ def finding(transfer: list[Record], directions: list[Record], units: str, level:
         )
     title = (
         f"Label words masked, {family} tells gender in the other in {yes} of {tested} cases "
-        f"(layers, methods, conditions and directions; q < {level_words(level)})."
+        f"(layers, methods, conditions and directions; q ≤ {level_words(level)})."
     )
     return Finding("found", title, lines)
 
@@ -225,6 +237,13 @@ def _by_condition(records: list[Record], level: float) -> str:
         yes, tested = _beyond([r for r in records if r["condition"] == condition], level)
         counts.append(f"{CONDITIONS.get(condition, condition)}: {yes} of {tested}")
     return f"By condition: {'; '.join(counts)}." if len(counts) > 1 else ""
+
+
+def _untested(records: list[Record]) -> str:
+    """How many cases have an AUROC that says nothing, and why."""
+    rows = [row for row in records if row["auroc"] is not None and not row["tested"]]
+    reasons = "; ".join(dict.fromkeys(row["because"] for row in rows))
+    return f"Not tested in {len(rows)} cases, because {reasons}." if rows else ""
 
 
 def _best(records: list[Record], transfer: list[Record]) -> str:
@@ -247,7 +266,7 @@ def _best(records: list[Record], transfer: list[Record]) -> str:
             f"{pair_name(source, target)} peaks at {site_name(best['site'])} ({condition}; "
             f"{METHODS[best['method']]}): AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')}, "
             f"n = {plain(best['n'])}, 95 % of random directions {plain(best['null_low'])} to {plain(best['null_high'])}, "
-            f"q = {plain(best['q'])}, the largest of {len(scored)}; "
+            f"{'not tested' if best['q'] is None else 'q = ' + plain(best['q'])}, the largest of {len(scored)}; "
             f"{short_name(target)}'s own direction reads {plain(own['auroc'])} there."
         )
     return " ".join(lines)
