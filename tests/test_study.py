@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -112,6 +113,9 @@ def test_the_models_identity_follows_its_files_and_not_its_words_or_place(study,
     (tmp_path / "resources/model/README.md").write_text("other words")
     settings = changed("model.id", str(tmp_path / "resources/model"))
     assert study().model.identity == study(settings).model.identity == before
+    shutil.copytree(tmp_path / "resources/model", tmp_path / "resources/renamed")
+    renamed = study(changed("model.id", "resources/renamed")).model
+    assert renamed.identity == before and renamed.name == "renamed"
     (tmp_path / "resources/model/model.safetensors").write_text("other weights")
     assert study().model.identity != before
 
@@ -138,7 +142,7 @@ def test_a_hub_model_is_known_by_name_and_revision(study):
     )
     assert first.model.depth is None
     assert (
-        first.model.identity["name"] == "google/gemma-3-4b-it"
+        first.model.identity["label"] == "google/gemma-3-4b-it"
         and first.model.identity["revision"] == commits[0]
     )
     assert other.model.identity != first.model.identity
