@@ -135,6 +135,17 @@ def test_weights_that_an_index_names_in_a_folder_below_are_the_models_too(study,
         _ = study().model.identity
 
 
+def test_of_an_adapter_that_is_a_link_the_key_holds_what_it_leads_to(study, tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / "adapter_v2.py").write_text("import beside\n")
+    (folder / "beside.py").write_text("")
+    (tmp_path / "mine.py").symlink_to("shared/adapter_v2.py")
+    model = study(changed("model.adapter", str(tmp_path / "mine.py"))).model
+    assert {folder / "adapter_v2.py", folder / "beside.py"} <= {*model.files}
+    assert model.identity["adapter"].keys() == {"adapter_v2.py", "beside.py"}
+
+
 def test_a_hub_model_is_known_by_name_and_revision(study):
     commits = ["0" * 40, "1" * 40]
     first, other = (

@@ -75,7 +75,9 @@ class Model:
             return f"weights:{self.prepared_from[:12]}"
         if self.folder is None:
             return self.name
-        return f"weights:{self._digest_of(file for file in self._weights if file.suffix == '.safetensors')[:12]}"
+        return (
+            f"weights:{self._digest_of(file for file in self._weights if file.suffix == '.safetensors')[:12]}"
+        )
 
     @property
     def shipped(self) -> Path:
@@ -185,11 +187,11 @@ class Model:
 
     @cached_property
     def _adapter(self) -> list[Path]:
-        """The user's adapter and the modules beside it that it imports."""
+        """The user's adapter and the modules beside it that it imports; of a link beside what it leads to."""
         if (adapter := self.settings["model"]["adapter"]) is None:
             return []
         try:
-            return imported_beside(Path(adapter))
+            return imported_beside(Path(adapter).resolve())
         except (SyntaxError, ValueError) as error:
             self.settings.fail("model.adapter", f"{adapter}: {error}", "a Python file", "correct the file")
 
@@ -229,7 +231,7 @@ class Model:
         model = self.settings["model"]
         identity = {"label": self.label, "dtype": model["dtype"], "attention": model["attention"]}
         if model["adapter"] is not None:
-            folder = Path(model["adapter"]).parent
+            folder = Path(model["adapter"]).resolve().parent
             identity["adapter"] = {
                 file.relative_to(folder).as_posix(): self._digests(file) for file in self._adapter
             }
