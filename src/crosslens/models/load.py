@@ -87,7 +87,7 @@ def load_model(
     dtype: "float32", "bfloat16" or "float16" compute; float16 is refused for families whose residuals overflow it.
     device: "auto" is the first of cuda, mps and cpu that is there. device_map, in place of a device, spreads a model
     that is larger than one GPU: "auto" or {part: device}, as accelerate takes it. adapter: a Python file that declares
-    the model's family (see crosslens.models.adapters). name: what artifacts call it, in the place of the hub id or the folder's name.
+    the model's family (see crosslens.models.adapters). name: what artifacts call it, in the place of hub id or folder.
     batch_tokens: of one forward pass at most; longer samples are refused (see crosslens.models.lengths).
     A folder with a SHA256SUMS is checked against it. Raises InputError for a missing model, an edited file, an unknown
     family and bad settings.
