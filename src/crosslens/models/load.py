@@ -50,7 +50,7 @@ class LoadedModel:
     device: torch.device
     """Where inputs go; with a device map other parts of the model may be elsewhere."""
     called: str | None = None
-    """Its name, where it lies in a folder of another."""
+    """What artifacts call it, where that is neither hub id nor folder."""
     batch_tokens: int | None = None
     """Tokens of one forward pass at most, so also of a sample; None where nobody has said."""
 
@@ -89,7 +89,7 @@ def load_model(
     dtype: "float32", "bfloat16" or "float16" compute; float16 is refused for families whose residuals overflow it.
     device: "auto" is the first of cuda, mps and cpu that is there. device_map, in place of a device, spreads a model
     that is larger than one GPU: "auto" or {part: device}, as accelerate takes it. adapter: a Python file that declares
-    the model's family (see crosslens.models.adapters). name: what artifacts call it, where its folder has another name.
+    the model's family (see crosslens.models.adapters). name: what artifacts call it, in the place of hub id or folder.
     batch_tokens: of one forward pass at most; longer samples are refused (see crosslens.models.lengths). random_init: a
     seed, for the model as it would be without training (see crosslens.models.random_init).
     A folder with a SHA256SUMS is checked against it. Raises InputError for a missing model, an edited file, an unknown

@@ -87,7 +87,7 @@ def _place(settings: StudySettings, model: Model, site: str, source: str, key: s
             "an SAE, which reconstructs what it reads",
             "name an SAE of the residual stream, of attn_out or of mlp_out",
         )
-    if stated.model and not same_model(stated.model, model.name):
+    if stated.model and not any(same_model(stated.model, name) for name in (model.name, model.label)):
         yield settings.fault(
             key,
             f"an SAE of the model {stated.model} at {source}",

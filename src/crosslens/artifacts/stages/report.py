@@ -133,7 +133,7 @@ KINDS = [
         params=lambda at: {
             "study": at["study"],
             "settings": at.settings,
-            "source": at.study.model.identity,
+            "source": {"name": at.study.model.name, **at.study.model.identity},
             "captions": captions(at),
             "sections": names("crosslens.report.sections"),
         },

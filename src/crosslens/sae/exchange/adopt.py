@@ -11,12 +11,21 @@ from crosslens.sae.exchange.read import read_sae
 from crosslens.sae.io import save_sae
 
 
-def adopt_sae(source: str, out: Path, *, identity: Mapping[str, Any], width: int | None = None) -> None:
+def adopt_sae(
+    source: str,
+    out: Path,
+    *,
+    identity: Mapping[str, Any],
+    called: str | None = None,
+    width: int | None = None,
+) -> None:
     """Write the SAE at `source` (folder, file or hf: id) to `out` as the study's SAE of `identity`.
 
-    identity: corpus, site, seed, model, revision. width: d_model, where it is known. Raises InputError where
-    its files name another site, model or revision, it is of another width, or a transcoder.
+    identity: corpus, site, seed, model, revision. called: the model's name, where its label in `identity` is none that
+    others would know. width: d_model, where it is known. Raises InputError where its files name another site, model or
+    revision, it is of another width, or a transcoder.
     """
+    called = called or identity["model"]
     foreign = read_sae(source, expect_site=identity["site"], expect_width=width)
     if foreign.transcoder:
         raise InputError(
@@ -25,7 +34,7 @@ def adopt_sae(source: str, out: Path, *, identity: Mapping[str, Any], width: int
             expected="an SAE, which reconstructs what it reads",
             mend="name an SAE of the residual stream, of attn_out or of mlp_out",
         )
-    in_this_model = place_of(foreign.hook, identity["model"]).may_be
+    in_this_model = place_of(foreign.hook, called).may_be
     if foreign.hook and foreign.site is None and (foreign.may_be is None or in_this_model == ()):
         raise InputError(
             source,
@@ -33,11 +42,11 @@ def adopt_sae(source: str, out: Path, *, identity: Mapping[str, Any], width: int
             expected=f"one of site {identity['site']}",
             mend=f"if it is that site, convert it with `crosslens sae convert … --site {identity['site']}` first",
         )
-    if foreign.model and not same_model(foreign.model, identity["model"]):
+    if foreign.model and not any(same_model(foreign.model, name) for name in (called, identity["model"])):
         raise InputError(
             source,
             found=f"an SAE of the model {foreign.model}",
-            expected=f"one of {identity['model']}",
+            expected=f"one of {called}",
             mend="name an SAE of the study's model, or study the model of the SAE; what is meant for both can be "
             "converted with `crosslens sae convert … --model`",
         )
