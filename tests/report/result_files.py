@@ -479,7 +479,11 @@ def _probe_words(path: Path, language: str) -> Path:
         "because": "what is read is the same for all train images",
     }
     whole = {"p": 0.0001, "auroc": _score(0.95), "leaks": True, "because": None}
-    conditions = {"prompt": none, "caption": told, "caption_whole": whole}
+    masked = {"prompt": 0, "caption": 240, "caption_whole": 0}
+    conditions = {
+        name: of | {"masked": masked[name]}
+        for name, of in {"prompt": none, "caption": told, "caption_whole": whole}.items()
+    }
     write_json(path, "probe", {"input": "words", "language": language, "conditions": conditions})
     return path
 
