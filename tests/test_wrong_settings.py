@@ -317,7 +317,7 @@ def test_a_wrong_setting_is_told(folder, place, value, words):
     lines = str(told.value).splitlines()
     assert all("To mend: " in line for line in lines)
     assert any(all(word in line for word in words) for line in lines), told.value
-    assert all(line.startswith(("studies/mine.yaml", "saes/")) for line in lines)
+    assert all(line.startswith(("studies/mine.yaml", "saes/", "saes: ")) for line in lines)
 
 
 @pytest.mark.parametrize(

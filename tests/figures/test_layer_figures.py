@@ -19,7 +19,7 @@ from crosslens.tables.documents import read_json, read_table
 NAMES = ["decoder.png", "density.png", "effect_sizes.png", "gender_features.png", "training.png"]
 STAGES = {
     layer_figures: ("training", "quality"),
-    gender_layer_figures: ("effects", "gender", "cross_lingual"),
+    gender_layer_figures: ("effects", "gender", "cross_lingual", "words"),
 }
 
 

@@ -80,7 +80,8 @@ class Files:
 
     def figures(self, site: str, *names: str) -> dict[str, Any]:
         """Arguments of a function that draws the figures of one layer, without `out`."""
-        return {"site": site} | {name: getattr(self, name)[site] for name in names}
+        given = {name: getattr(self, name) for name in names}
+        return {"site": site} | {name: of if name == "words" else of[site] for name, of in given.items()}
 
 
 def folders(files: dict[str, Path]) -> dict[str, Path]:
