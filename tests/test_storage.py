@@ -582,6 +582,13 @@ def test_the_bag_of_words_has_a_column_for_each_word_of_train(study):
     for told in document["conditions"].values():
         assert told["tested"] == (told["because"] is None) == (told["p"] is not None)
         assert told["leaks"] == (None if told["p"] is None else told["p"] <= document["alpha"])
+    masked = sum(
+        any(start < word.end() and word.start() < end for start, end in json.loads(row["label_spans"]))
+        for row in rows
+        for word in re.finditer(r"\w+", row["caption"])
+    )
+    found = {name: told["masked"] for name, told in document["conditions"].items()}
+    assert found == {"prompt": 0, "caption": masked, "caption_whole": 0} and masked > 0
     assert document["conditions"]["prompt"]["because"].startswith("what is read is the same")
 
 

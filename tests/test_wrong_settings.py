@@ -92,7 +92,17 @@ WRONG = [
     ),
     ("sae.pretrained", {"scope": {"0": "saes/transcoder"}}, ["scope.0: found a transcoder"]),
     ("sae.pretrained", {"scope": {"0": "saes/other"}}, ["scope.0: found an SAE of the model pythia-70m"]),
-    ("sae.pretrained", {"scope": {"0": "saes/head"}}, ["scope.0: found an SAE (blocks.0.attn.hook_z)"]),
+    (
+        "sae.pretrained",
+        {"scope": {"0": "saes/head"}},
+        ["scope.0: found an SAE of no such site (blocks.0.attn.hook_z)"],
+    ),
+    ("sae.pretrained", {"scope": {"0": "saes/layers.0"}}, ["scope.0: found a transcoder at saes/layers.0"]),
+    ("sae.pretrained", {"scope": {"0": "saes/in_and_out"}}, ["scope.0: found a transcoder"]),
+    ("sae.pretrained", {"scope": {"0": "saes/trainer_0"}}, ["scope.0: found an SAE of site 3", "site 0"]),
+    ("sae.pretrained", {"scope": {"0": "saes/trainer_0"}}, ["scope.0: found an SAE for width 32"]),
+    ("sae.pretrained", {"scope": {"0": "saes/nobodys"}}, ["cfg.json: found configuration keys ['layers']"]),
+    ("sae.pretrained", {"scope": {"0": "saes"}}, ["saes: found broken, ", "expected one of sae_weights"]),
     ("sae.pretrained", {"scope": {"0": "saes/broken"}}, ["saes/broken/cfg.json: found ", "JSON"]),
     (
         "sae",
@@ -252,6 +262,12 @@ def config(**told) -> str:
     return json.dumps({"architecture": "topk", "k": 4, "d_in": 16, "d_sae": 64, **told})
 
 
+def trainer(hook, buffer=None, **told) -> str:
+    """A configuration of dictionary_learning."""
+    of = {"dict_class": "AutoEncoder", "activation_dim": 16, "dict_size": 64, "submodule_name": hook, **told}
+    return json.dumps({"trainer": of, "buffer": buffer})
+
+
 BESIDE = {
     "saes/wide/cfg.json": config(d_in=32),
     "saes/elsewhere/cfg.json": config(metadata={"hook_name": "blocks.3.hook_mlp_out"}),
@@ -259,6 +275,23 @@ BESIDE = {
     "saes/other/cfg.json": config(metadata={"model_name": "pythia-70m"}),
     "saes/broken/cfg.json": "{",
     "saes/head/cfg.json": config(hook_name="blocks.0.attn.hook_z"),
+    "saes/layers.0/cfg.json": json.dumps({"num_latents": 64, "k": 4, "d_in": 16, "transcode": True}),
+    "saes/in_and_out/config.json": trainer("resid_post_layer_0", {"io": "in_and_out"}),
+    "saes/trainer_0/config.json": trainer("resid_post_layer_3", activation_dim=32),
+    "saes/nobodys/cfg.json": '{"layers": 4}',
+    **{
+        f"saes/{name}/{weights}": "weights"
+        for name, weights in (
+            *(
+                (name, "sae_weights.safetensors")
+                for name in "wide elsewhere transcoder other broken head right".split()
+            ),
+            ("layers.0", "sae.safetensors"),
+            ("in_and_out", "ae.pt"),
+            ("trainer_0", "ae.pt"),
+            ("nobodys", "ae.pt"),
+        )
+    },
     "models/bloom/config.json": '{"model_type": "bloom", "num_hidden_layers": 4}',
     "models/bloom/model.safetensors": "weights",
     "models/text/config.json": '{"model_type": "llama", "num_hidden_layers": 4, "hidden_size": 16}',
@@ -284,7 +317,7 @@ def test_a_wrong_setting_is_told(folder, place, value, words):
     lines = str(told.value).splitlines()
     assert all("To mend: " in line for line in lines)
     assert any(all(word in line for word in words) for line in lines), told.value
-    assert all(line.startswith(("studies/mine.yaml", "saes/")) for line in lines)
+    assert all(line.startswith(("studies/mine.yaml", "saes/", "saes: ")) for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -55,10 +55,14 @@ def summary_of(folder, kind, *paths):
     return read_json(folder / "summary.json", "summary")["records"]
 
 
-def transfer_finding(folder, *paths):
-    """What the page says of these transfers."""
+def transfer_finding(folder, *paths, masked=(7, 7)):
+    """What the page says of these transfers; masked: words of the captions of each language that are."""
     records = summary_of(folder, "gender_transfer", *paths)
-    return records, transfer.finding(records["transfer"], records["directions"], "pictures", 0.05)
+    words = [
+        {"language": language, "condition": "caption", "masked": count}
+        for language, count in zip(("en", "ar"), masked, strict=True)
+    ]
+    return records, transfer.finding(records["transfer"], records["directions"], words, "pictures", 0.05)
 
 
 def sections(page):
@@ -138,6 +142,11 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
         f"AUROC {best['auroc']:.3f} [{best['auroc_low']:.3f}, {best['auroc_high']:.3f}]" in finding.lines[0]
     )
     assert "lexical" not in finding.lines[0] and "lexical matter" in finding.lines[1]
+    assert finding.title.startswith("Label words masked: the gender direction")
+    _, bare = transfer_finding(tmp_path, *(folder / f"t{site}.json" for site in SITES), masked=(0, 0))
+    assert bare.title.startswith("No label words found, so nothing is masked: the gender direction")
+    assert "(caption read, no label words found, so nothing is masked;" in bare.lines[0]
+    assert not any("lexical" in line for line in bare.lines)
     assert "3 in English (caption)" in page.text and "4 in Arabic (caption)" in page.text
     assert "cannot be told apart: 2 in Arabic." in page.text
 

@@ -7,7 +7,7 @@ SITE = (
 CONDITION = (
     "Condition",
     "What the model had seen: prompt = {before}; caption = it also reads the caption, "
-    "with the words that tell the gender left out of the pooling.",
+    "with the label words that a lexicon finds, and what agrees with them, left out of the pooling.",
 )
 D = (
     "Cohen's d",

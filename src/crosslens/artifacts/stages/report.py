@@ -85,7 +85,8 @@ KINDS = [
         module="crosslens.figures.gender_layer",
         params=site_params,
         needs=lambda at: [
-            need for kind in ("gender", "cross_lingual") for need in at.every(kind, site=at["site"])
+            *(need for kind in ("gender", "cross_lingual") for need in at.every(kind, site=at["site"])),
+            *at.every("probe_words"),
         ],
         every=lambda at: each_sae_site(at) if at.study.has_gender else [],
         into=("page",),

@@ -175,6 +175,10 @@ class Language:
         """Whether a reading may be the word of these letters, which has the same normalised form as its stem."""
         return True
 
+    def joinable(self, before: str, after: str) -> bool:
+        """Whether a word between these two may be an "or" that joins them, and no noun beside them."""
+        return False
+
     def is_word(self, written: str, wanted: str) -> bool:
         """Whether a written word is `wanted` in some spelling, whole or with clitics taken off; no lexicon is asked."""
         same, letters = self.normalise(wanted), self.letters(wanted)
