@@ -1,6 +1,7 @@
 """The sections on two languages say what the files say; a study has the sections that it has results for."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from language_files import write_retrieval, write_transfer
@@ -62,7 +63,8 @@ def transfer_finding(folder, *paths, masked=(7, 7)):
         {"language": language, "condition": "caption", "masked": count}
         for language, count in zip(("en", "ar"), masked, strict=True)
     ]
-    return records, transfer.finding(records["transfer"], records["directions"], words, "pictures", 0.05)
+    results = SimpleNamespace(words={"units": "pictures"}, level=0.05, corrected=lambda *family: "")
+    return records, transfer.finding(records["transfer"], records["directions"], words, results)
 
 
 def sections(page):
