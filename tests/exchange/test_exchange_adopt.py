@@ -284,7 +284,7 @@ SAME = [
     ("mistralai/Mistral-7B-v0.1", "mistral-7b"),
     ("/models/some/gemma-2-2b", "google/gemma-2-2b"),
     (
-        "/home/me/.cache/huggingface/hub/models--google--gemma-2-2b/snapshots/" + "3f" * 20,
+        "/cache/huggingface/hub/models--google--gemma-2-2b/snapshots/" + "3f" * 20,
         "google/gemma-2-2b",
     ),
     ("hub/models--google--gemma-2-2b/snapshots/" + "3f" * 20 + "/", "gemma-2-2b"),
