@@ -11,6 +11,7 @@ from result_files import arguments, change, summarised, with_files, write_study
 from crosslens.errors import InputError
 from crosslens.report.build import build_report
 from crosslens.report.sections import retrieval, transfer
+from crosslens.report.words import PICTURES
 from crosslens.summary.layer import layer_summary
 from crosslens.summary.study import study_summary
 from crosslens.tables.documents import read_json, write_json
@@ -55,6 +56,10 @@ def summary_of(folder, kind, *paths):
     return read_json(folder / "summary.json", "summary")["records"]
 
 
+def words_of_pictures():
+    return PICTURES | {"units": "pictures"}
+
+
 def transfer_finding(folder, *paths, masked=(7, 7)):
     """What the page says of these transfers; masked: words of the captions of each language that are."""
     records = summary_of(folder, "gender_transfer", *paths)
@@ -62,7 +67,9 @@ def transfer_finding(folder, *paths, masked=(7, 7)):
         {"language": language, "condition": "caption", "masked": count}
         for language, count in zip(("en", "ar"), masked, strict=True)
     ]
-    return records, transfer.finding(records["transfer"], records["directions"], words, "pictures", 0.05)
+    return records, transfer.finding(
+        records["transfer"], records["directions"], words, words_of_pictures(), 0.05
+    )
 
 
 def sections(page):
@@ -147,6 +154,8 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
     assert bare.title.startswith("No label words found, so nothing is masked: the gender direction")
     assert "(caption read, no label words found, so nothing is masked;" in bare.lines[0]
     assert not any("lexical" in line for line in bare.lines)
+    assert "the model has read them" in finding.lines[-2] and "the same pictures" in finding.lines[-1]
+    assert not any("has read them" in line for line in bare.lines) and "the same pictures" in bare.lines[-1]
     assert "3 in English (caption)" in page.text and "4 in Arabic (caption)" in page.text
     assert "cannot be told apart: 2 in Arabic." in page.text
 

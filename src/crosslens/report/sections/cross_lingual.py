@@ -110,7 +110,7 @@ def finding(records: list[Record], results: Results) -> Finding:
     lines = [
         _agreement(best, results.words["units"]),
         f"Family: {family} correlations, of all {SCOPES['cross_lingual', 'cross_lingual']}, each with the larger p of both "
-        f"nulls; Benjamini-Hochberg, q {level_words(results.level)}.",
+        f"nulls; Benjamini-Hochberg, q ≤ {level_words(results.level)}.",
     ]
     if len(yes) < len(rows):
         rest = (
@@ -119,6 +119,8 @@ def finding(records: list[Record], results: Results) -> Finding:
             if row not in yes
         )
         lines.append(f"Not beyond both nulls: {'; '.join(rest)}.")
+    if yes and (shared := results.words["shared"]):
+        lines.append(shared)
     if not yes:
         title = f"The gender effects of {pair} do not agree beyond chance."
         return Finding("null", title, lines)

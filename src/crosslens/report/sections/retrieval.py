@@ -172,7 +172,7 @@ def finding(retrieval: list[Record], cka: list[Record], units: str, level: float
             f"{len(alike)} cases, and largest at {site_name(best['site'])}: {plain(best['unbiased'])} (95 % of the "
             f"shuffled below {plain(best['unbiased_q95'])}, q = {plain(best['q'])})."
         )
-    cases = f"{len(beyond)} of {len(words)} cases (layers and directions; q < {level_words(level)})"
+    cases = f"{len(beyond)} of {len(words)} cases (layers and directions; q ≤ {level_words(level)})"
     if beyond:
         title = f"{captions} find their translation among all {units} more often than by chance in {cases}."
         return Finding("found", title, lines)
@@ -191,7 +191,7 @@ def above_finding(above: list[Record], level: float) -> Finding:
             f"{pair_name(source, target)}: R@1 with the caption less that of the constant prompt is largest at "
             f"{site_name(best['site'])}: {plain(best['r1'])}{bracketed(best, 'r1')}, q = {plain(best['q'])}."
         )
-    cases = f"of {len(above)} cases (layers and directions; q < {level_words(level)})"
+    cases = f"of {len(above)} cases (layers and directions; q ≤ {level_words(level)})"
     if less:
         lines.append(
             f"The prompt behind the picture finds more than the caption does in {len(less)} {cases}."

@@ -162,7 +162,7 @@ def _tilt(records: Stereotype, words: dict[str, str], level: float) -> Finding:
         found = "; ".join(
             f"{gender} more often in {' and '.join(names)}" for gender, names in leaning.items()
         )
-        title = f"Over all {words['units']} that hide the gender, the model writes {found} (q < {level_words(level)})."
+        title = f"Over all {words['units']} that hide the gender, the model writes {found} (q ≤ {level_words(level)})."
         return Finding("found", title, lines)
     if all(row["q"] is None for row in records["overall"]):
         return Finding("warning", "Whether the model writes one gender more often was not tested.", lines)
@@ -204,7 +204,7 @@ def _differences(records: Stereotype, words: dict[str, str], level: float) -> Fi
     if differing:
         where = " and ".join(differing)
         title = f"Where the picture hides the gender, what the model writes hangs on the category: a stereotype in {where}"
-        return Finding("found", f"{title} (q < {level_words(level)}).", lines)
+        return Finding("found", f"{title} (q ≤ {level_words(level)}).", lines)
     if all(row["q"] is None for row in records["differences"]):
         return Finding("warning", "Whether the gender written hangs on the category was not tested.", lines)
     return Finding(
@@ -218,7 +218,7 @@ def _named(off: list[Record], tested: list[Record], level: float) -> str:
         return f"none of {len(tested)} categories stands apart by itself"
     off = sorted(off, key=lambda row: -abs(row["difference"]))
     some = ", ".join(f"{row['category']} {plain(row['share'], 2)}" for row in off)
-    return f"{len(off)} of {len(tested)} categories stand apart (q < {level_words(level)}; share of women): {some}"
+    return f"{len(off)} of {len(tested)} categories stand apart (q ≤ {level_words(level)}; share of women): {some}"
 
 
 def _too_few(row: Record, level: float) -> str:
