@@ -33,6 +33,7 @@ include: "rules/sweep.smk"
 include: "rules/gender.smk"
 include: "rules/alignment.smk"
 include: "rules/tokens.smk"
+include: "rules/controls.smk"
 include: "rules/report.smk"
 # Not part of any study: the recipe of the embedded model.
 include: "rules/planted.smk"

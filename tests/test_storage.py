@@ -56,10 +56,11 @@ def build(checkout: Checkout) -> None:
         "sweep": {"architecture": list(VARIANTS)},
         "tokens": INSPECTED,
         "compare": {"with": ["sibling"], "draws": 9},
+        "controls": ["shuffled"],
     }
     checkout.configure("toy", {**TOY, **more})
     one_part = {**TOY["activations"], "part_rows": 60}
-    checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
+    checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part, "controls": ["shuffled"]})
     targets = ["all"]
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
@@ -606,6 +607,27 @@ def test_q_and_claims_are_those_of_the_families(study):
         assert claim["tests"] == len(family)
         assert claim["q"] == pytest.approx(min(record["q"] for record in family))
         assert claim["holds"] <= sum(record["q"] <= summary["level"] for record in family)
+
+
+def test_controls_are_the_numbers_of_both_summaries(study):
+    (document,) = documents(study, "controls")
+    summaries = {
+        control: json.loads((study.parent / f"toy{control and '__' + control}/summary.json").read_text())
+        for control in ("", "shuffled")
+    }
+    assert document["controls"] == ["shuffled"]
+    found = {
+        (record["control"], *record["of"]): (record["value"], record["low"], record["high"])
+        for record in document["records"]
+        if record["measure"] == "retrieval"
+    }
+    expected = {
+        (control, r["source"], r["target"]): (r["r1"], r["r1_low"], r["r1_high"])
+        for control, summary in summaries.items()
+        for r in summary["records"]["retrieval"]
+        if r["q_family"] is not None
+    }
+    assert found == expected and len(found) == 4
 
 
 def test_transfer_of_the_difference_of_means_by_hand(study):

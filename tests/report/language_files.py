@@ -63,6 +63,12 @@ def write_retrieval(
         for language in ("en", "ar")
     }
     told = retrieval.compare(sides, rng=rng)
-    pair = {"languages": ["en", "ar"], "images": images, "same_text": [0, 2], "dropped_samples": [0, 0]}
+    pair = {
+        "languages": ["en", "ar"],
+        "images": images,
+        "units": images,
+        "same_text": [0, 2],
+        "dropped_samples": [0, 0],
+    }
     write_json(path, "retrieval", {"site": site, "pairs": [pair | told]})
     return path

@@ -585,6 +585,7 @@ def _stereotype(path: Path, rng: np.random.Generator, null: bool) -> Path:
             categories[name] = {
                 "images": 12,
                 "images_gendered": 11,
+                "units": 11,
                 "captions": 48,
                 "captions_gendered": 40,
                 "share": share,
@@ -597,11 +598,10 @@ def _stereotype(path: Path, rng: np.random.Generator, null: bool) -> Path:
                 | {"p": 0.5 if null else 0.001, "least_p": 1e-4, "q": 0.8 if null else 0.002},
             }
         overall = {"gendered_rate": 0.83, "tied_rate": 0.01, "words_per_caption": 9.1, "images": 120}
-        overall |= {"images_gendered": 110, "captions": 480, "captions_gendered": 400}
+        overall |= {"images_gendered": 110, "units": 110, "captions": 480, "captions_gendered": 400}
         languages[language] = {
-            "overall": overall
-            | {"share": 0.5, "low": 0.45, "high": 0.55, "p": 0.9, "least_p": 1e-4, "q": 0.9},
-            "differences": {"p": 0.4 if null else 1e-4, "least_p": 1e-4, "q": 0.4 if null else 2e-4},
+            "overall": overall | {"share": 0.5, "low": 0.45, "high": 0.55, "p": 0.9, "least_p": 1e-4},
+            "differences": {"p": 0.4 if null else 1e-4, "least_p": 1e-4},
             "categories": categories,
             "planted": {
                 "shares": dict(PLANTED_BIAS[language]),
@@ -614,7 +614,7 @@ def _stereotype(path: Path, rng: np.random.Generator, null: bool) -> Path:
         }
     agreement = {"r": 0.97, "low": 0.9, "high": 0.99, "p": 0.0001}
     pair = {"languages": list(LANGUAGES), "categories": 10, "pearson": agreement, "spearman": agreement}
-    write_json(path, "stereotype", {"languages": languages, "agreement": [pair]})
+    write_json(path, "stereotype", {"alpha": 0.05, "languages": languages, "agreement": [pair]})
     return path
 
 
@@ -623,9 +623,11 @@ def by_site(files: dict[str, dict[str, Path]]) -> dict[str, Path]:
     return {f"{key}/{site}": path for site, some in files.items() for key, path in some.items()}
 
 
-def summarised(folder: Path, layers: dict[str, Path], level: float = 0.05) -> dict[str, Path]:
+def summarised(
+    folder: Path, layers: dict[str, Path], level: float = 0.05, stereotype: Path | None = None
+) -> dict[str, Path]:
     """The summary of these layers, as build_report takes it."""
-    study_summary(layers=layers, level=level, out=folder / "summary.json")
+    study_summary(layers=layers, level=level, stereotype=stereotype, out=folder / "summary.json")
     return {"": folder / "summary.json"}
 
 
@@ -643,7 +645,13 @@ def arguments(files: Files, folder: Path, **changed: Any) -> dict[str, Any]:
     figures |= dict.fromkeys(("quality", "probes", "stereotype"), picture)
     return {
         "study": "small",
-        "settings": {"languages": ["en", "ar"], "sae": {"k": 8, "lr": None}, "note": "<b>bold</b>"},
+        "settings": {
+            "languages": ["en", "ar"],
+            "model": {"random_init": None},
+            "text": None,
+            "sae": {"k": 8, "lr": None},
+            "note": "<b>bold</b>",
+        },
         "source": {"name": "tiny Gemma-3", "revision": "abc"},
         "sections": names("crosslens.report.sections"),
         "captions": CAPTIONS_OF_FIGURES,

@@ -11,8 +11,10 @@ from result_files import arguments, change, summarised, with_files, write_study
 from crosslens.errors import InputError
 from crosslens.report.build import build_report
 from crosslens.report.sections import retrieval, transfer
+from crosslens.report.sections.base import Results
 from crosslens.report.words import PICTURES
 from crosslens.summary.layer import layer_summary
+from crosslens.summary.reading import Document
 from crosslens.summary.study import study_summary
 from crosslens.tables.documents import read_json, write_json
 
@@ -56,8 +58,10 @@ def summary_of(folder, kind, *paths):
     return read_json(folder / "summary.json", "summary")["records"]
 
 
-def words_of_pictures():
-    return PICTURES | {"units": "pictures"}
+def results_of(folder):
+    """What a section is given of a study of pictures with that summary."""
+    summary = Document(folder / "summary.json", "summary")
+    return Results("toy", {}, {}, {}, {}, summary, summary, PICTURES | {"units": "pictures"})
 
 
 def transfer_finding(folder, *paths, masked=(7, 7)):
@@ -67,9 +71,7 @@ def transfer_finding(folder, *paths, masked=(7, 7)):
         {"language": language, "condition": "caption", "masked": count}
         for language, count in zip(("en", "ar"), masked, strict=True)
     ]
-    return records, transfer.finding(
-        records["transfer"], records["directions"], words, words_of_pictures(), 0.05
-    )
+    return records, transfer.finding(records["transfer"], records["directions"], words, results_of(folder))
 
 
 def sections(page):
@@ -167,7 +169,7 @@ def test_null_results_are_said(tmp_path):
     assert finding.title.endswith("does not tell gender in the other beyond chance.")
     path = write_retrieval(tmp_path / "r.json", site="2", shared=0.0)
     records = summary_of(tmp_path, "retrieval", path)
-    finding = retrieval.finding(records["retrieval"], records["cka"], "pictures", 0.05)
+    finding = retrieval.finding(records["retrieval"], records["cka"], results_of(tmp_path))
     assert (
         finding.kind == "null" and "do not find their translation more often than by chance" in finding.title
     )
@@ -178,13 +180,13 @@ def test_the_picture_is_not_what_the_captions_say(tmp_path):
     paths = [write_retrieval(tmp_path / f"r{site}", site=site, shared=3.0, alone=0.0) for site in SITES]
     records = summary_of(tmp_path, "retrieval", *paths)
     assert min(row["r1"] for row in records["retrieval"] if row["read"] == "caption") > 0.7
-    finding = retrieval.finding(records["retrieval"], records["cka"], "pictures", 0.05)
+    finding = retrieval.finding(records["retrieval"], records["cka"], results_of(tmp_path))
     assert finding.kind == "null" and finding.title.startswith("Captions read without pictures do not")
-    finding = retrieval.above_finding(records["above_prompt"], 0.05)
+    finding = retrieval.above_finding(records["above_prompt"], results_of(tmp_path))
     assert finding.kind == "null" and "no more often than the constant prompt does" in finding.title
     told = write_retrieval(tmp_path / "w.json", site="2", shared=3.0, alone=3.0)
     records = summary_of(tmp_path, "retrieval", told)
-    finding = retrieval.finding(records["retrieval"], records["cka"], "pictures", 0.05)
+    finding = retrieval.finding(records["retrieval"], records["cka"], results_of(tmp_path))
     assert finding.kind == "found" and "in 2 of 2 cases" in finding.title
 
 

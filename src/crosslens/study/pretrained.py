@@ -60,6 +60,6 @@ def _place(settings: StudySettings, model: Model, site: str, source: str, key: s
             f"width {model.known_width}, that of {model.name}",
             "name an SAE of the study's model",
         )
-    of_study = {"site": site, "model": model.name, "revision": settings["model"]["revision"]}
-    for found, expected, mend in refusals(said, **of_study):
+    models, revision = [model.name, model.label], settings["model"]["revision"]
+    for found, expected, mend in refusals(said, site=site, models=models, revision=revision):
         yield settings.fault(key, f"{found} at {source}", expected, mend)

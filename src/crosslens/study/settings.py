@@ -14,6 +14,7 @@ import yaml
 from crosslens.errors import InputError, raise_all
 from crosslens.registry import member, names
 from crosslens.sae.settings import ARCHITECTURES, Settings
+from crosslens.study.controls import changed
 from crosslens.study.words import shown, told
 
 SOURCES = "crosslens.study.sources"
@@ -50,10 +51,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # seven times as 
 class StudySettings(dict[str, Any]):
     """The settings of the study in the file `path`, complete."""
 
-    def __init__(self, path: Path, schema: Path):
-        """Read and check them; raises InputError."""
+    def __init__(self, path: Path, schema: Path, control: str | None = None):
+        """Read and check them, those of its control where one is named; raises InputError."""
         self.path = path
         document = load_yaml(path)
+        if control and isinstance(document, dict):
+            document = changed(document, control)
         validate(document, path, study_schema(schema, document))
         super().__init__(document)
 

@@ -6,7 +6,7 @@ from typing import Any
 from crosslens.artifacts.kinds import Amount, At, Kind, Work
 from crosslens.artifacts.needs import each_site, several_languages, site_of
 
-DRAWS = 100
+DRAWS = 1000
 """The retrieval itself and the shuffles of its null."""
 READ = 4
 """Comparisons in a study with pictures: captions with and without theirs, and the prompt in each language."""

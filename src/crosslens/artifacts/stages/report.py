@@ -57,7 +57,7 @@ KINDS = [
         by="study_summary",
         module="crosslens.summary.study",
         params=lambda at: {"level": at.settings["gender"]["alpha"] if at.study.has_gender else LEVEL},
-        needs=lambda at: at.every("layer"),
+        needs=lambda at: [*at.every("layer"), *at.every("stereotype")],
         into=("page",),
     ),
     Kind(
@@ -134,7 +134,7 @@ KINDS = [
         params=lambda at: {
             "study": at["study"],
             "settings": at.settings,
-            "source": at.study.model.identity,
+            "source": {"name": at.study.model.name, **at.study.model.identity},
             "captions": captions(at),
             "sections": names("crosslens.report.sections"),
         },

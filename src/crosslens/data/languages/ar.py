@@ -175,6 +175,11 @@ def _with_article(readings: Iterable[Candidate]) -> Iterator[Candidate]:
             yield reading._replace(stem=ARTICLE + reading.stem, prefixes=reading.prefixes[:-1])
 
 
+ROMANISATION = str.maketrans(
+    "ءآأؤإئابةتثجحخدذرزسشصضطظعغـفقكلمنهوىيًٌٍَُِّْٰٱپچڤگ،؛؟", "CMOWIQAbptvjHxdVrzscSDTZEg_fqklmnhwYyFNKaui~oeLPJBG,;?"
+)
+"""Letter by letter: the Safe Buckwalter scheme, as CAMeL Tools' reference "Encoding schemes" prints it."""
+
 LANGUAGE = Arabic(
     name="Arabic (العربية)",
     right_to_left=True,
@@ -183,6 +188,7 @@ LANGUAGE = Arabic(
     case_endings=(ACCUSATIVE,),
     agreement=AGREEMENT,
     asking=frozenset({"هل", "سواء", "اهو", "اهي", "اهذا", "اهذه", "اكان", "اكانت", "ايهما"}),
+    romanisation={chr(letter): chr(latin) for letter, latin in ROMANISATION.items()},
     shortest_stem=2,  # أم, أب, هو
     caption_column="arabic_prompt",
     colour="#DE8F05",

@@ -7,7 +7,7 @@ library only: the Snakefile reads captions, and plans, with it.
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import product
 from typing import NamedTuple
@@ -103,6 +103,8 @@ class Language:
     """Words, normalised, in front of which a sentence asks or weighs, beside its question mark."""
     shortest_stem: int = 1
     """Letters that are left of a word at least when its clitics are taken off; with clitics give 2 or more."""
+    romanisation: dict[str, str] = field(default_factory=dict, hash=False)
+    """Letters of its script to Latin ones, for control studies; empty where it is written in Latin letters."""
     caption_column: str = ""
     """A column of caption tables that holds its captions, beside `{code}_caption`."""
     colour: str = ""

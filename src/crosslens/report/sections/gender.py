@@ -4,12 +4,12 @@ from typing import Any
 
 from crosslens.report.html import missing, tag, term
 from crosslens.report.leaks import leaks_finding, words_shown
-from crosslens.report.numbers import bracketed, level_words, number, plain
+from crosslens.report.numbers import bracketed, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, bounded, language, sae, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION, READ_ALL_THE_SAME, D, Q
 from crosslens.summary.beyond import READINGS, reading, words_beside
-from crosslens.summary.claims import SCOPES, more_gendered
+from crosslens.summary.claims import more_gendered
 from crosslens.summary.conditions import condition_name, masking
 from crosslens.summary.names import corpus_name, language_name, site_name
 
@@ -29,8 +29,8 @@ TERMS = {
         "Logistic regression of the {unit}'s gender, chosen by cross-validation grouped by {unit} on train, scored on "
         "test; shown beside the majority class, a probe on shuffled labels, a control task (a random label for each "
         "category, learned in the same way) and the bag of words. p: the labels of the test {units} permuted; q: corrected "
-        "over all probes of the study. It is said to read gender beyond the words only if its interval lies above the "
-        "bag of words' and above the control task's; where there is no bag of words, that is unknown.",
+        "over all probes and all claims of the study. It is said to read gender beyond the words only if its interval lies "
+        "above the bag of words' and above the control task's; where there is no bag of words, that is unknown.",
     ),
     "words": (
         "Bag of words, leaking",
@@ -78,7 +78,7 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
         value("by chance: mean", "mean", 1, within=["null"]),
         value("95th pct.", "q95", 1, within=["null"]),
         value("p", "p", within=["null"]),
-        value("q over all rows", "q"),
+        value("q over all rows and claims", "q"),
         value("also on select", "confirmed"),
         Column(
             term("words", "bag of words, AUROC"),
@@ -200,10 +200,7 @@ def _corrected(results: Results) -> str:
     family = [record for record in results.records("gender") if record["q"] is not None]
     alone = sum(record["p"] <= results.level < record["q"] for record in family)
     more = f"; {alone} more would exceed it taken alone" if alone else ""
-    return (
-        f"Family: {len(family)} numbers, of all {SCOPES['gender', 'gendered_features']}; Benjamini-Hochberg, "
-        f"q ≤ {level_words(results.level)}{more}."
-    )
+    return results.corrected("gender", "gendered_features").removesuffix(".") + f"{more}."
 
 
 def _where(record: Record) -> str:
@@ -231,10 +228,7 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
     counts = [f"{READINGS[name]} in {len(some)}" for name, some in read.items() if some and name != "beyond"]
     if counts:
         lines.append(f"Of {len(tested)} cases: {'; '.join(counts)}.")
-    lines.append(
-        f"Family: the {len(tested)} probes of all {SCOPES['probes', 'probes']}; permuted test labels, "
-        f"Benjamini-Hochberg, q ≤ {level_words(level)}."
-    )
+    lines.append(f"p: permuted test labels. {results.corrected('probes', 'probes')}")
     if read["beyond"]:
         beside = any(probe["control_high"] is not None for probe in read["beyond"])
         title = (

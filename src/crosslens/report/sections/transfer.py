@@ -1,10 +1,12 @@
 """Does the gender direction of one language tell gender in another?"""
 
+from typing import Any
+
 from markupsafe import Markup
 
 from crosslens.report.html import details, tag, term
 from crosslens.report.leaks import leaks_finding, words_shown
-from crosslens.report.numbers import bracketed, interval, level_words, plain
+from crosslens.report.numbers import bracketed, interval, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
 from crosslens.report.table import Column, Row, bounded, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION, READ_ALL_THE_SAME
@@ -58,7 +60,7 @@ def section(results: Results) -> Section | None:
         )
         told = _words(bags, condition, rows)
         body.append(_group(condition_name(condition, bags), rows, angles, told, is_open=i == 0))
-    findings = [finding(transfer, directions, bags, results.words, results.level)]
+    findings = [finding(transfer, directions, bags, results)]
     masked = list(dict.fromkeys(record["condition"] for record in transfer if not record["lexical"]))
     leaks = leaks_finding(bags, masked)
     if leaks and findings[0].kind == "found":
@@ -128,9 +130,13 @@ def _pair(pair: tuple[str, str]) -> list[Column]:
     return [
         bounded(pair_name(*pair), "auroc", within=[pair]),
         Column("random", lambda row: interval(row[pair]["null_low"], row[pair]["null_high"]), "n"),
-        value("p", "p", within=[pair]),
+        Column("p", lambda row: _p(row[pair]), "n"),
         value("n", "n", within=[pair]),
     ]
+
+
+def _p(row: Record) -> Any:
+    return number(row["p"]) if row["tested"] or row["auroc"] is None else "not tested"
 
 
 def _side(i: int) -> list[Column]:
@@ -170,13 +176,13 @@ def dropped_words(directions: list[Record]) -> str:
 
 
 def finding(
-    transfer: list[Record], directions: list[Record], bags: list[Record], words: dict[str, str], level: float
+    transfer: list[Record], directions: list[Record], bags: list[Record], results: Results
 ) -> Finding:
     """Does gender transfer? The lexical condition has a line of its own; families of tests are those of the summary.
 
-    bags: the bag of words, which tells whether there was anything to mask. words: as of crosslens.report.words.
+    bags: the bag of words, which tells whether there was anything to mask.
     """
-    units = words["units"]
+    units, level = results.words["units"], results.level
     across = [record for record in transfer if record["source"] != record["target"]]
     masked = [record for record in across if not record["lexical"]]
     lexical = [record for record in across if record["lexical"]]
@@ -188,6 +194,8 @@ def finding(
             _lexical(lexical, level) if masks != NOTHING else "",
             _cosine(directions, level),
             _by_condition(masked, bags, level),
+            _untested(masked),
+            results.corrected("transfer", "masked"),
         )
         if line
     ]
@@ -202,6 +210,7 @@ def finding(
     if not tested:
         because = f"there are too few {units} of known gender with a word left to pool over"
         because += "" if masks == NOTHING else " once label words are masked"
+        because = next((row["because"] for row in masked if row["auroc"] is not None), because)
         return Finding("warning", f"Transfer of {family}: not tested, because {because}.", lines)
     said = f"{masks}: {family}" if masks else family
     said = said[0].upper() + said[1:]
@@ -212,7 +221,8 @@ def finding(
         f"(layers, methods, conditions and directions; q ≤ {level_words(level)})."
     )
     lines += filter(
-        None, [READ_ALL_THE_SAME if masks.startswith("label words masked") else "", words["shared"]]
+        None,
+        [READ_ALL_THE_SAME if masks.startswith("label words masked") else "", results.words["shared"]],
     )
     return Finding("found", title, lines)
 
@@ -231,6 +241,13 @@ def _by_condition(records: list[Record], words: list[Record], level: float) -> s
         yes, tested = _beyond([r for r in records if r["condition"] == condition], level)
         counts.append(f"{condition_name(condition, words)}: {yes} of {tested}")
     return f"By condition: {'; '.join(counts)}." if len(counts) > 1 else ""
+
+
+def _untested(records: list[Record]) -> str:
+    """How many cases have an AUROC that says nothing, and why."""
+    rows = [row for row in records if row["auroc"] is not None and not row["tested"]]
+    reasons = "; ".join(dict.fromkeys(row["because"] for row in rows))
+    return f"Not tested in {len(rows)} cases, because {reasons}." if rows else ""
 
 
 def _best(records: list[Record], transfer: list[Record], words: list[Record]) -> str:
@@ -253,7 +270,7 @@ def _best(records: list[Record], transfer: list[Record], words: list[Record]) ->
             f"{pair_name(source, target)} peaks at {site_name(best['site'])} ({condition}; "
             f"{METHODS[best['method']]}): AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')}, "
             f"n = {plain(best['n'])}, 95 % of random directions {plain(best['null_low'])} to {plain(best['null_high'])}, "
-            f"q = {plain(best['q'])}, the largest of {len(scored)}; "
+            f"{'not tested' if best['q'] is None else 'q = ' + plain(best['q'])}, the largest of {len(scored)}; "
             f"{short_name(target)}'s own direction reads {plain(own['auroc'])} there."
         )
     return " ".join(lines)

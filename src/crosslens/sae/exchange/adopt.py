@@ -10,14 +10,23 @@ from crosslens.sae.exchange.said import refusals
 from crosslens.sae.io import save_sae
 
 
-def adopt_sae(source: str, out: Path, *, identity: Mapping[str, Any], width: int | None = None) -> None:
+def adopt_sae(
+    source: str,
+    out: Path,
+    *,
+    identity: Mapping[str, Any],
+    called: str | None = None,
+    width: int | None = None,
+) -> None:
     """Write the SAE at `source` (folder, file or hf: id) to `out` as the study's SAE of `identity`.
 
-    identity: corpus, site, seed, model, revision. width: d_model, where it is known. Raises InputError where
-    its files name another site, model or revision, it is of another width, or a transcoder.
+    identity: corpus, site, seed, model, revision. called: the model's name, where its label in `identity` is none that
+    others would know. width: d_model, where it is known. Raises InputError where its files name another site, model or
+    revision, it is of another width, or a transcoder.
     """
     foreign = read_sae(source, expect_width=width)
-    of_study = {name: identity[name] for name in ("site", "model", "revision")}
+    models = [called or identity["model"], identity["model"]]
+    of_study = {"site": identity["site"], "revision": identity["revision"], "models": models}
     for found, expected, mend in refusals(foreign, **of_study):
         raise InputError(source, found=found, expected=expected, mend=mend)
     save_sae(out, foreign.sae, identity=dict(identity), trained_as=foreign.trained_as)

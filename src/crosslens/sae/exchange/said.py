@@ -2,7 +2,7 @@
 so that a job and what is checked before any say the same."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,10 +102,12 @@ def said_in(path: Path) -> Said | None:
     )
 
 
-def refusals(said: Any, *, site: str, model: str, revision: str | None) -> Iterator[tuple[str, str, str]]:
+def refusals(
+    said: Any, *, site: str, models: Sequence[str], revision: str | None
+) -> Iterator[tuple[str, str, str]]:
     """(found, expected, mend) of each reason not to take an SAE for that of a site of a model.
 
-    said: a Said, or a ForeignSAE, which has the same names.
+    said: a Said, or a ForeignSAE, which has the same names. models: what the model is called, first by people.
     """
     may_be = said.may_be if said.site is None else (said.site,)
     if said.transcoder:
@@ -121,16 +123,16 @@ def refusals(said: Any, *, site: str, model: str, revision: str | None) -> Itera
             f"site {site}",
             "name the site that the SAE was trained at, or the SAE of this site",
         )
-    elif said.hook and said.site is None and (may_be is None or place_of(said.hook, model).may_be == ()):
+    elif said.hook and said.site is None and (may_be is None or place_of(said.hook, models[0]).may_be == ()):
         yield (
             f"an SAE of {said.hook!r}, which is no known name of a site of this model",
             f"one of site {site}",
             f"if it is that site, convert it with `crosslens sae convert … --site {site}` first",
         )
-    if said.model and not same_model(said.model, model):
+    if said.model and not any(same_model(said.model, name) for name in models):
         yield (
             f"an SAE of the model {said.model}",
-            f"one of {model}",
+            f"one of {models[0]}",
             "name an SAE of the study's model, or study the model of the SAE; what is meant for both can be converted with "
             "`crosslens sae convert … --model`",
         )
