@@ -165,7 +165,8 @@ SAID = [
 def known_before(source, site, **identity):
     """What is refused before anything runs, of the files beside the weights alone."""
     said = said_in(source)
-    of = {"model": IDENTITY["model"], "revision": IDENTITY["revision"], "site": site} | identity
+    model = identity.get("model", IDENTITY["model"])
+    of = {"models": [model], "revision": IDENTITY["revision"], "site": site}
     return [] if said is None else [found for found, _, _ in refusals(said, **of)]
 
 
