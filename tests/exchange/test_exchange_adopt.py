@@ -165,8 +165,7 @@ SAID = [
 def known_before(source, site, **identity):
     """What is refused before anything runs, of the files beside the weights alone."""
     said = said_in(source)
-    model = identity.get("model", IDENTITY["model"])
-    of = {"models": [model], "revision": IDENTITY["revision"], "site": site}
+    of = {"models": [IDENTITY["model"]], "revision": IDENTITY["revision"], "site": site} | identity
     return [] if said is None else [found for found, _, _ in refusals(said, **of)]
 
 
@@ -285,7 +284,7 @@ SAME = [
     ("mistralai/Mistral-7B-v0.1", "mistral-7b"),
     ("/models/some/gemma-2-2b", "google/gemma-2-2b"),
     (
-        "/home/me/.cache/huggingface/hub/models--google--gemma-2-2b/snapshots/" + "3f" * 20,
+        "/cache/huggingface/hub/models--google--gemma-2-2b/snapshots/" + "3f" * 20,
         "google/gemma-2-2b",
     ),
     ("hub/models--google--gemma-2-2b/snapshots/" + "3f" * 20 + "/", "gemma-2-2b"),
@@ -319,7 +318,7 @@ def test_models_are_told_apart_by_their_whole_name(tmp_path, one, other, same):
     assert same_model(one, other) == same_model(other, one) == same
     source = saelens(tmp_path, "blocks.4.hook_resid_post", other)
     identity = IDENTITY | {"site": "4", "model": one}
-    assert bool(known_before(source, "4", model=one)) is not same
+    assert bool(known_before(source, "4", models=[one])) is not same
     if same:
         adopt_sae(str(source), tmp_path / "out", identity=identity)
         return

@@ -1,6 +1,7 @@
 """The sections on two languages say what the files say; a study has the sections that it has results for."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from language_files import write_retrieval, write_transfer
