@@ -11,6 +11,8 @@ import yaml
 from study_folder import GOOD, changed, read, write_files, write_study
 
 from crosslens.errors import InputError, InputErrors
+from crosslens.store.digests import FileDigests
+from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[1]
 GOOD_TEXT = yaml.safe_dump(GOOD, allow_unicode=True)
@@ -125,6 +127,24 @@ WRONG = [
     ("sites", ["7.attn_out"], ["key sites: found layer 7.attn_out", "0 to 3"]),
     ("sites", ["1", "1"], ["key sites", "each entry once"]),
     ("sites", None, ["found no key sites", "config/README.md"]),
+    ("sites", [], ["key sites: found []; expected a list of at least 1"]),
+    ("sites", ["1", "01"], ["key sites.1: found '01'", "a block number"]),
+    ("sites", ["-1"], ["key sites.0: found '-1'", "a block number"]),
+    ("languages", ["en", "en"], ["key languages: found ['en', 'en']; expected each entry once"]),
+    ("sae.seeds", [0, 0], ["key sae.seeds: found [0, 0]; expected each entry once"]),
+    ("sae.seeds", [2**32], ["key sae.seeds.0: found 4294967296; expected a number of at most 4294967295"]),
+    ("gender.seed", 2**70, ["key gender.seed: found 118", "at most 4294967295"]),
+    ("sae.k", -1, ["key sae.k: found -1", "at least 1"]),
+    ("sae.epochs", -1, ["key sae.epochs: found -1", "greater than 0"]),
+    ("splits", {"train": -0.5, "select": 1, "test": 0.5}, ["key splits.train: found -0.5"]),
+    *(
+        (key, "x" * 300, [f"key {key}: found 'xxx", "names of at most 255 bytes"])
+        for key in ("model.id", "model.adapter", "source.captions", "source.images", "lexicons.en")
+    ),
+    ("model.id", "models/" + "ا" * 130, ["key model.id: found 'models/ا", "names of at most 255 bytes"]),
+    ("model.id", "", ["key model.id: found ''; expected some text"]),
+    ("sae.pretrained", {"scope": {"0": "x" * 300}}, ["key sae.pretrained.scope.0: found 'xxx", "255 bytes"]),
+    ("sae.pretrained", {"s" * 61: {"0": "hf:a/b"}}, ["key sae.pretrained: found 'sss", "at most 60"]),
     ("tokens", {"sites": ["2"]}, ["key tokens.sites: found ['2']"]),
     ("tokens", {"texts": [{"language": "English", "text": "x"}]}, ["key tokens.texts.0.language"]),
     ("prompts", {"en": "x"}, ["key prompts: found no prompt for 'ar'"]),
@@ -367,11 +387,20 @@ def test_all_faults_are_told_together(folder):
 
 @pytest.mark.parametrize("name", ["my-study", "étude", "two words", "../mine"])
 def test_a_name_that_no_path_takes_is_told(folder, name):
-    from crosslens.store.digests import FileDigests
-    from crosslens.study.study import Study
-
     with pytest.raises(InputError, match="found a name with other signs; expected letters without accents"):
         Study(name, Path("studies"), Path("unread"), FileDigests(Path("files.json")))
+
+
+@pytest.mark.parametrize(
+    ("letters", "found"), [(100, "no file studies/aaa"), (101, "a name of 101"), (300, "a name of 300")]
+)
+def test_a_name_that_is_too_long_is_told(folder, letters, found):
+    with pytest.raises(InputError, match=found):
+        Study("a" * letters, Path("studies"), Path("unread"), FileDigests(Path("files.json")))
+
+
+def test_a_text_may_be_as_long_as_it_likes(folder):
+    assert read(changed("prompts", {"en": "x" * 3000, "ar": "س" * 3000})).sites == GOOD["sites"]
 
 
 # through Snakemake

@@ -16,7 +16,10 @@ def drawn(p, *, claim):
     right |= {"auroc_low": 0.8, "control_high": 0.6, "language": "en", "condition": "caption"}
     return {
         claim.records: [right | {"p": float(value), "q_family": claim.family} for value in p],
-        "words": [{"language": "en", "condition": "caption", "auroc": None, "auroc_high": None}],
+        "words": [
+            {"language": "en", "condition": "caption", "auroc": None, "auroc_high": None}
+            | {"because": "what is read is the same for all train images"}
+        ],
     }
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from crosslens.report.leaks import leaks_finding
+from crosslens.report.sections.data import masked_words
 from crosslens.summary.conditions import condition_name
 
 
@@ -45,3 +46,23 @@ def test_what_leaks_was_left_after_masking_only_where_something_was_masked():
     bare = leaks_finding(none, ["caption"])
     assert "masking" not in bare.title and all("(nothing is masked)" in line for line in bare.lines[:2])
     assert leaks_finding(few, []) is None
+
+
+@pytest.mark.parametrize(
+    ("label_words", "mask", "said"),
+    [
+        ({}, None, "there is no lexicon, and no word is masked"),
+        ({"en": 9, "ar": 9}, "label_words", "masked are the words of the lexicons alone"),
+        ({"en": 9, "ar": 0}, "label_words", "finds no label word in Arabic (العربية): none is masked there"),
+        ({"en": 0, "ar": 0}, "label_words", "in English and in Arabic (العربية): none is masked there"),
+        ({"en": 0, "ar": 9}, "agreement", "finds no label word in English: none is masked there"),
+    ],
+)
+def test_the_section_on_the_data_says_what_is_masked(label_words, mask, said):
+    hits = {
+        code: {"female": n, "male": 0, "agreeing": 4, "agreement_known": code == "ar"}
+        for code, n in label_words.items()
+    }
+    told = "; ".join(masked_words({"lexicon_hits": hits, "mask": mask}.__getitem__))
+    assert said in told
+    assert ("masked are" in told) == (mask == "agreement" or any(label_words.values()))

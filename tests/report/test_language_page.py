@@ -156,6 +156,8 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
     assert bare.title.startswith("No label words found, so nothing is masked: the gender direction")
     assert "(caption read, no label words found, so nothing is masked;" in bare.lines[0]
     assert not any("lexical" in line for line in bare.lines)
+    assert "the model has read them" in finding.lines[-2] and "the same pictures" in finding.lines[-1]
+    assert not any("has read them" in line for line in bare.lines) and "the same pictures" in bare.lines[-1]
     assert "3 in English (caption)" in page.text and "4 in Arabic (caption)" in page.text
     assert "cannot be told apart: 2 in Arabic." in page.text
 

@@ -19,6 +19,8 @@ from crosslens.study.words import nearest
 
 NAME = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 """Of a study: what Snakefile's wildcard `study` takes."""
+LONGEST = 100
+"""Letters of a name. A file system takes 255 bytes, and something stands before and behind it."""
 
 
 class Study:
@@ -40,6 +42,13 @@ class Study:
                 found="a name with other signs",
                 expected="letters without accents, digits and _ (it is part of every path)",
                 mend=f"rename {path} to {re.sub(r'[^A-Za-z0-9_]', '_', name)}.yaml, and what names it",
+            )
+        if len(name) > LONGEST:
+            raise InputError(
+                f"study {name[:20]}…",
+                found=f"a name of {len(name)} letters",
+                expected=f"at most {LONGEST}: names of files are made of it",
+                mend="give the study's file a shorter name",
             )
         if not path.is_file():
             known = sorted(path.stem for path in folder.glob("*.yaml"))

@@ -7,7 +7,7 @@ from crosslens.report.leaks import leaks_finding, words_shown
 from crosslens.report.numbers import bracketed, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, bounded, language, sae, site, table, text, value
-from crosslens.report.terms import AUROC, CI, CONDITION, D, Q
+from crosslens.report.terms import AUROC, CI, CONDITION, READ_ALL_THE_SAME, D, Q
 from crosslens.summary.beyond import READINGS, reading, words_beside
 from crosslens.summary.claims import more_gendered
 from crosslens.summary.conditions import condition_name, masking
@@ -189,6 +189,8 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
     no = [record for record in records if not beyond_chance(record, results.level)]
     if no:
         lines.append(f"No more than chance in {len(no)}: {'; '.join(_where(record) for record in no)}.")
+    if masked.startswith("label words masked"):
+        lines.append(READ_ALL_THE_SAME)
     title = f"{seen}: more gendered features than chance in {len(yes)} of {len(records)} combinations."
     return Finding("found", title, [*lines, *untested])
 

@@ -9,7 +9,7 @@ from crosslens.report.leaks import leaks_finding, words_shown
 from crosslens.report.numbers import bracketed, interval, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
 from crosslens.report.table import Column, Row, bounded, site, table, text, value
-from crosslens.report.terms import AUROC, CI, CONDITION
+from crosslens.report.terms import AUROC, CI, CONDITION, READ_ALL_THE_SAME
 from crosslens.summary.beyond import words_beside
 from crosslens.summary.claims import points_alike, transfers
 from crosslens.summary.conditions import NOTHING, condition_name, masking
@@ -28,8 +28,8 @@ TERMS = {
         "between languages plays no part. Band and p (two-sided, of the AUROC): random directions in the place of the learned "
         "one, as the source varies within gender, and all as likely; the wider band and the larger p. Where few "
         "directions matter in the target any of them may tell its genders apart, and the band is wide. “Whole "
-        "caption” includes the words that state the gender: what the text says, a lexical matter. Where those are masked, "
-        "the tokens after them have still read them.",
+        "caption” includes the words that state the gender: what the text says, a lexical matter. "
+        + READ_ALL_THE_SAME,
     ),
     "direction": (
         "Direction, length",
@@ -176,24 +176,24 @@ def dropped_words(directions: list[Record]) -> str:
 
 
 def finding(
-    transfer: list[Record], directions: list[Record], words: list[Record], results: Results
+    transfer: list[Record], directions: list[Record], bags: list[Record], results: Results
 ) -> Finding:
     """Does gender transfer? The lexical condition has a line of its own; families of tests are those of the summary.
 
-    words: the bag of words, which tells whether there was anything to mask.
+    bags: the bag of words, which tells whether there was anything to mask.
     """
     units, level = results.words["units"], results.level
     across = [record for record in transfer if record["source"] != record["target"]]
     masked = [record for record in across if not record["lexical"]]
     lexical = [record for record in across if record["lexical"]]
-    masks = next(filter(None, (masking(record["condition"], words) for record in masked)), "")
+    masks = next(filter(None, (masking(record["condition"], bags) for record in masked)), "")
     lines = [
         line
         for line in (
-            _best(masked, transfer, words),
+            _best(masked, transfer, bags),
             _lexical(lexical, level) if masks != NOTHING else "",
             _cosine(directions, level),
-            _by_condition(masked, words, level),
+            _by_condition(masked, bags, level),
             _untested(masked),
             results.corrected("transfer", "masked"),
         )
@@ -219,6 +219,10 @@ def finding(
     title = (
         f"{said} tells gender in the other in {yes} of {tested} cases "
         f"(layers, methods, conditions and directions; q ≤ {level_words(level)})."
+    )
+    lines += filter(
+        None,
+        [READ_ALL_THE_SAME if masks.startswith("label words masked") else "", results.words["shared"]],
     )
     return Finding("found", title, lines)
 

@@ -56,10 +56,11 @@ def weights_file(path: Path) -> Path:
     folder = path.parent if path.is_file() else path
     found = [folder / name for name in WEIGHT_FILES if (folder / name).is_file()]
     if len(found) != 1:
-        there = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
+        files = found or (sorted(folder.iterdir()) if folder.is_dir() else [])
+        there = [file.name + ("" if file.exists() else " (a link to nothing)") for file in files]
         raise InputError(
             path,
-            found=", ".join(file.name for file in found or map(Path, there)) or "nothing",
+            found=", ".join(there) or "nothing",
             expected=f"one of {', '.join(WEIGHT_FILES)}",
             mend="name the file of weights itself" if found else "name the folder of one SAE",
         )
