@@ -21,6 +21,7 @@ wildcard_constraints:
 
 
 include: "rules/common.smk"
+include: "rules/warm.smk"
 # Every artifact's place under results/ (crosslens.artifacts declares them).
 include: "rules/names.smk"
 # The stages, in the order in which they run.
@@ -106,3 +107,4 @@ rule verify:
 
 onstart:
     told(lambda: register_checkout(store))
+    warm_up()

@@ -18,7 +18,7 @@ FIRST = ("draw_source", "collect_source", "prepare_model", "adopt_sae")
 """Rules that read nothing of the workflow's."""
 # Low to high: a module imports only from its own package and from layers below it; packages side by side do not.
 LAYERS = [
-    {"errors"},
+    {"errors", "warm"},
     {"registry"},
     {"devices", "pictures", "progress", "tables", "store", "memory", "stats"},
     {"data", "models"},
