@@ -104,6 +104,14 @@ CLAIMS = (
         "layers and directions",
         more_found,
     ),
+    Claim("features are shared", "sharing", "features", "layers, dictionaries and pairs of languages", found),
+    Claim(
+        "features are specific to a language",
+        "specific",
+        "features",
+        "layers, dictionaries and pairs of languages",
+        found,
+    ),
     Claim("specialists", "rankings", "specialists", "layers, dictionaries and languages", found),
 )
 SCOPES = {(claim.records, claim.family): claim.scope for claim in CLAIMS}
