@@ -710,6 +710,55 @@ def test_retrieval_and_cka_by_hand(study):
             assert row[name]["value"] == pytest.approx(by_hand, abs=1e-6)
 
 
+def test_shared_features_by_hand(study):
+    folder = study / "alignment/sharing/joint/layer_1"
+    table = pq.read_table(folder / "features.parquet").to_pandas().set_index("feature")
+    told = json.loads((folder / "sharing.json").read_text())
+    (pair,) = told["pairs"]
+    sides, names = {}, TOY["languages"]
+    for place, name in zip(("first", "second"), names, strict=True):
+        each = Language(study, name)
+        rows, z = each.codes["token"], each.z()
+        of_caption = each.role[rows] == each.roles.index("caption")
+        test = sorted(each.dataset.index[each.dataset["split"] == "test"])
+        here = [of_caption & (each.sample_id[rows] == sample) for sample in test]
+        sides[place] = {
+            "mean": np.array([z[mask].mean(axis=0) for mask in here]),
+            "token_rate": np.array([(z[mask] > 0).mean(axis=0) for mask in here]),
+            "sample_rate": np.array([(z[mask] > 0).any(axis=0) for mask in here]).astype(float),
+        }
+        assert told["tokens_per_caption"][name] == pytest.approx(np.mean([mask.sum() for mask in here]))
+        for column, values in sides[place].items():
+            assert table[f"{column}_{place}"].to_numpy() == pytest.approx(values.mean(axis=0), abs=1e-6)
+        live = sides[place]["sample_rate"].sum(axis=0) >= told["live_units"]
+        assert (table[f"live_{place}"] == live).all()
+    assert pair["units"] == pair["groups"] == pair["images"] == len(here)
+    first, second = sides["first"], sides["second"]
+    known = table["r"].notna()
+    assert not known[~(table["live_first"] & table["live_second"])].any() and known.any()
+    for feature in table.index[known]:
+        by_hand = np.corrcoef(first["mean"][:, feature], second["mean"][:, feature])[0, 1]
+        assert table.loc[feature, "r"] == pytest.approx(by_hand, abs=1e-5)
+    for rate, name in (("token_rate", "token_selectivity"), ("sample_rate", "sample_selectivity")):
+        f = [side[rate].mean(axis=0) for side in (first, second)]
+        fires = f[0] + f[1] > 0
+        by_hand = (f[0] - f[1])[fires] / (f[0] + f[1])[fires]
+        assert table[name].to_numpy()[fires] == pytest.approx(by_hand, abs=1e-6)
+        assert table[name].isna().to_numpy()[~fires].all()
+    assert table["nu_first"].to_numpy() == pytest.approx(
+        (table["mean_first"] - table["mean_second"]).to_numpy()
+    )
+    for what, tests in (
+        ("shared", table["live_first"] & table["live_second"]),
+        ("specific", table["live_first"] | table["live_second"]),
+    ):
+        assert (table[f"p_{what}"].notna() == tests).all() and pair[what]["features"] == tests.sum()
+        corrected = false_discovery_control(table.loc[tests, f"p_{what}"])
+        assert table.loc[tests, f"q_{what}"].to_numpy() == pytest.approx(corrected, abs=1e-6)
+        assert pair[what]["found"] == (corrected <= told["alpha"]).sum()
+    assert sum(of["features"] for of in pair["classes"]) == pair["specific"]["features"]
+
+
 @pytest.mark.parametrize("tongue", TOY["languages"])
 def test_cka_of_two_studies_by_hand(study, tongue):
     document = json.loads((study / f"comparison/sibling/{tongue}/comparison.json").read_text())
