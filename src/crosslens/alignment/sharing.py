@@ -92,13 +92,9 @@ def feature_sharing(
     """
     stored = open_codes(codes)
     sides, lengths = {}, {}
-    for language, of in stored.items():
-        samples = read_table(datasets[language], "dataset")
-        test = samples[samples["split"] == "test"]
-        table = read_tokens(tokens[language])
-        sides[language] = _side(of, table, test)
-        caption = pooled_tokens(table, test, condition="caption", mask_labels=False)
-        lengths[language] = float(caption.sum() / max(len(np.unique(table.sample[caption])), 1))
+    for language in stored:
+        sides[language] = open_side(codes[language], tokens[language], datasets[language])
+        lengths[language] = _tokens_per_caption(tokens[language], datasets[language])
     tables, pairs = [], []
     for pair in combinations(stored, 2):
         rng = stream(seed, "sharing", *pair)
@@ -126,16 +122,27 @@ def feature_sharing(
     write_json(out, "sharing", document)
 
 
-def _side(codes: Codes, table: Any, samples: pd.DataFrame) -> Side:
+def open_side(codes: Path, tokens: list[Path], dataset: Path) -> Side:
+    """One language's test images, by the codes of one SAE over whole captions."""
+    samples, table = read_table(dataset, "dataset"), read_tokens(tokens)
+    samples = samples[samples["split"] == "test"]
     strength, firing = (
-        pool_codes(of, table, samples, condition="caption", mask_labels=False)
-        for of in (codes, Firing(codes.path))
+        pool_codes(of(codes), table, samples, condition="caption", mask_labels=False)
+        for of in (Codes, Firing)
     )
     fires = (strength.values > 0).astype(np.float64)
     of_images = (
         by_image(values, strength.sample_ids, samples) for values in (strength.values, firing.values, fires)
     )
     return Side(*of_images)
+
+
+def _tokens_per_caption(tokens: list[Path], dataset: Path) -> float:
+    samples, table = read_table(dataset, "dataset"), read_tokens(tokens)
+    caption = pooled_tokens(
+        table, samples[samples["split"] == "test"], condition="caption", mask_labels=False
+    )
+    return float(caption.sum() / max(len(np.unique(table.sample[caption])), 1))
 
 
 def paired(sides: dict[str, Side]) -> dict[str, Side]:
