@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+from scipy.stats import special_ortho_group
 
 from crosslens.alignment.assignment import unit_rows
 from crosslens.errors import InputError
@@ -50,10 +51,10 @@ def read_dictionary(folder: Path, name: str) -> Dictionary:
     return Dictionary(name, digest, unit_rows(decoder), unit_rows(encoder))
 
 
-def random_dictionary(like: Dictionary, rng: np.random.Generator) -> Dictionary:
-    """As many directions drawn at random, encoder and decoder the same; norms play no part in a cosine."""
-    drawn = unit_rows(rng.standard_normal(like.decoder.shape, dtype=np.float32))
-    return Dictionary("random", "", drawn, drawn)
+def turned(of: Dictionary, rng: np.random.Generator) -> Dictionary:
+    """The same directions after a random rotation (Haar): as they lie to each other, and none where it was."""
+    rotation = special_ortho_group.rvs(of.decoder.shape[1], random_state=rng).astype(np.float32)
+    return Dictionary("turned", "", of.decoder @ rotation, of.encoder @ rotation)
 
 
 def check_one_site(folders: dict[str, Path]) -> dict[str, str]:

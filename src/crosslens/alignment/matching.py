@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from crosslens.alignment.assignment import Matched, cosines, nearest, one_to_one
-from crosslens.alignment.dictionaries import Dictionary, check_one_site, random_dictionary, read_dictionary
+from crosslens.alignment.dictionaries import Dictionary, check_one_site, read_dictionary, turned
 from crosslens.alignment.pairs import beyond_chance
 from crosslens.alignment.sharing import LEAST_GROUPS, PERMUTATIONS, Side, open_side, paired, shared_p
 from crosslens.stats.correlation import spearman
@@ -28,7 +28,7 @@ LEAST_FEATURES = 10
 ROLES = {
     "languages": "the SAEs of two languages",
     "seeds": "two seeds of one language: what the training leaves to chance, and so the most that can be asked for",
-    "random": "the first SAE and as many random directions",
+    "turned": "the second SAE turned by a random rotation: as many directions, as they lie to each other, and none a feature",
     "frozen": "SAEs of the two languages whose decoders stay as they were drawn: no feature was found, whatever they explain",
 }
 
@@ -84,7 +84,7 @@ def match_features(
             {language: sides[language] for language in pair}, table, alpha, rng
         )
         told["clbas"] = agreement(table, [effects[language] for language in pair], rng) if effects else []
-        floors = [compare("random", dictionaries[0], random_dictionary(dictionaries[1], rng))[1]]
+        floors = [compare("turned", dictionaries[0], turned(dictionaries[1], rng))[1]]
         if set(pair) <= frozen.keys():
             drawn = [read_dictionary(frozen[language], f"{language}/frozen") for language in pair]
             floors.append(compare("frozen", *drawn)[1])
@@ -225,7 +225,8 @@ def agreement(
             x, y = (side[rows] for side in sides)
             few = len(x) < LEAST_FEATURES
             value = None if few else float(spearman(x, y))
-            null = np.array([] if few else [spearman(x, rng.permutation(y)) for _ in range(draws)])
+            shuffles = rng.permuted(np.repeat(y[:, None], draws, axis=1), axis=0)
+            null = np.empty(0) if few else spearman(np.repeat(x[:, None], draws, axis=1), shuffles)
             because = f"{len(x)} pairs are live in both, and it takes {LEAST_FEATURES}" if few else None
             results.append(
                 {"condition": condition, "family": family, "features": len(x)}
