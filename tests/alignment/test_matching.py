@@ -132,8 +132,8 @@ def test_trained_dictionaries_stand_between_ceiling_and_floor(trained):
         / told["matched"]
         for pair in (("en/0", "en/1"), ("en/0", "ar/0"), ("en/frozen", "ar/frozen"))
     }
-    assert share["en/0", "en/1"] > 0.85
-    assert 0.35 < share["en/0", "ar/0"] < 0.6
+    assert share["en/0", "en/1"] > 0.7, share
+    assert 0.25 < share["en/0", "ar/0"] < 0.55, share
     assert share["en/frozen", "ar/frozen"] <= 0.02
 
 

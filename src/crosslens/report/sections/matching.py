@@ -114,6 +114,11 @@ COLUMNS = [
     _both(term("mmcs", "MMCS")),
     value("MCC", "mcc_decoder"),
     value("MCC, encoder", "mcc_encoder"),
+    Column(
+        "from floor to ceiling",
+        lambda row: percent(row["between"]) if row["between"] is not None else "",
+        "n",
+    ),
 ]
 MATCHED = [
     site(),
@@ -157,14 +162,35 @@ def finding(matching: list[Record], matched: list[Record], level: float, units: 
             )
             + "."
         )
+    return _told(" and ".join(map(short_name, languages)), own, matching, lines)
+
+
+def _told(pair: str, own: list[Record], matching: list[Record], lines: list[str]) -> Finding:
+    """Few in common is a finding only where two seeds of one language have more."""
     most = max(row["share"] for row in own)
     floor = max((row["share"] for row in matching if row["role"] in ("turned", "frozen")), default=0.0)
-    pair = " and ".join(map(short_name, languages))
-    if most <= floor:
-        title = f"The SAEs of {pair} have no more features in common than chance gives, at any layer."
-        return Finding("null", title, lines)
-    title = f"Of the features of the {pair} SAEs up to {plain(100 * most, 1)} % are the same feature."
-    return Finding("found", title, lines)
+    ceilings = [row["share"] for row in matching if row["role"] == "seeds"]
+    if most > floor:
+        limit = (
+            f", where two seeds of one language give up to {plain(100 * max(ceilings), 1)} %"
+            if ceilings
+            else ""
+        )
+        title = (
+            f"Of the features of the {pair} SAEs up to {plain(100 * most, 1)} % are the same feature{limit}."
+        )
+        return Finding("found", title, lines)
+    title = f"The SAEs of {pair} have no more features in common than chance gives"
+    if ceilings and max(ceilings) > floor:
+        return Finding(
+            "null", f"{title}; two seeds of one language have up to {plain(100 * max(ceilings), 1)} %.", lines
+        )
+    because = (
+        "two seeds of one language have no more either: these SAEs are too much a matter of their seed to compare"
+        if ceilings
+        else "with one seed each, nothing says how many even one language would find twice"
+    )
+    return Finding("warning", f"{title}, which says nothing of the languages: {because}.", lines)
 
 
 def _between(row: Record, matching: list[Record]) -> str:
@@ -174,9 +200,14 @@ def _between(row: Record, matching: list[Record]) -> str:
         f"{_compared(other)} {plain(100 * other['share'], 1)} % (MCC {plain(other['mcc_decoder'], 2)})"
         for other in here
     )
+    way = (
+        f"; {plain(100 * row['between'], 0)} % of the way in MCC from floor to ceiling"
+        if row["between"] is not None
+        else ""
+    )
     return (
         f"{site_name(row['site'])}: {plain(row['shared'])} of {plain(row['matched'])} "
-        f"({plain(100 * row['share'], 1)} %, MCC {plain(row['mcc_decoder'], 2)}); {beside}"
+        f"({plain(100 * row['share'], 1)} %, MCC {plain(row['mcc_decoder'], 2)}); {beside}{way}"
     )
 
 

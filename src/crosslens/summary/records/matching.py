@@ -7,6 +7,9 @@ from crosslens.summary.records.base import Files, Record, expect
 
 COUNTS = ("role", "names", "features", "matched", "same_partner", "shared")
 
+LEAST_REACH = 0.02
+"""Of the ceiling above the floor, in MCC: what is nearer to it has no place between them."""
+
 
 def records(files: Files) -> dict[str, list[Record]]:
     """`matching`, `matched` and `clbas` of the one document of a site."""
@@ -26,16 +29,28 @@ def check(summary: dict[str, Any]) -> None:
 
 
 def matching_records(doc: Document) -> list[Record]:
-    """One record per pair of languages and comparison: the languages' SAEs, two seeds of one, and the floors."""
+    """One record per pair of languages and comparison: the languages' SAEs, two seeds of one, and the floors.
+
+    `between`, of the languages' SAEs: how far their MCC is on the way from the floor (one of them turned) to the ceiling
+    (two seeds, the mean over the languages); None without a ceiling, or where that is hardly above the floor.
+    """
     return [
         {"site": doc("site"), "languages": pair["languages"]}
         | {name: of[name] for name in COUNTS}
         | {"share": of["shared"] / of["matched"]}
         | {f"mmcs_{side}": of["mmcs"][side] for side in ("decoder", "encoder")}
         | {f"mcc_{side}": of["mcc"][side] for side in ("decoder", "encoder")}
+        | {"between": _between(pair) if of is pair else None}
         for pair in doc("pairs")
         for of in (pair, *pair["ceilings"], *pair["floors"])
     ]
+
+
+def _between(pair: dict[str, Any]) -> float | None:
+    floor = next(of["mcc"]["decoder"] for of in pair["floors"] if of["role"] == "turned")
+    ceilings = [of["mcc"]["decoder"] for of in pair["ceilings"]]
+    reach = sum(ceilings) / len(ceilings) - floor if ceilings else 0.0
+    return (pair["mcc"]["decoder"] - floor) / reach if reach >= LEAST_REACH else None
 
 
 def matched_records(doc: Document) -> list[Record]:
