@@ -16,7 +16,8 @@ import pytest
 import zarr
 from checkouts import TOY, Checkout, write_tiny_gguf
 from safetensors import safe_open
-from scipy.stats import false_discovery_control
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import false_discovery_control, spearmanr
 from storage_page import PAGE, Document, columns, expand, fields, read_page
 
 PAGES = read_page()
@@ -42,8 +43,8 @@ MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None
 def study(answered_once, made_once) -> Path:
     """results/toy: two languages of two parts, one site; an SAE of both, variants of it, and one "of others".
 
-    Beside it are results/sibling, another site of the same model; results/answers, what the model writes; and what
-    the optional packages allow: results/names and results/packed.
+    Beside it are results/sibling, another site of the same model; results/twins, SAEs of each language, in two seeds and
+    with a frozen decoder; results/answers, what the model writes; and what the optional packages allow: results/names and results/packed.
     """
     return made_once("storage", lambda folder: build(answered_once.copy(folder))) / "results/toy"
 
@@ -60,7 +61,11 @@ def build(checkout: Checkout) -> None:
     checkout.configure("toy", {**TOY, **more})
     one_part = {**TOY["activations"], "part_rows": 60}
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
-    targets = ["all"]
+    seeds = {"corpora": ["en", "ar"], "seeds": [0, 1]}
+    checkout.configure(
+        "twins", {**TOY, "sae": {**TOY["sae"], **seeds}, "sweep": {"architecture": ["frozen_decoder"]}}
+    )
+    targets = ["all", "results/twins/layers/1.json", "results/twins/figures/layer_1/matching.png"]
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
@@ -757,6 +762,66 @@ def test_shared_features_by_hand(study):
         assert table.loc[tests, f"q_{what}"].to_numpy() == pytest.approx(corrected, abs=1e-6)
         assert pair[what]["found"] == (corrected <= told["alpha"]).sum()
     assert sum(of["features"] for of in pair["classes"]) == pair["specific"]["features"]
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_matched_features_by_hand(study):
+    twins = study.with_name("twins")
+    table = pq.read_table(twins / "alignment/matching/layer_1/pairs.parquet").to_pandas()
+    told = json.loads((twins / "alignment/matching/layer_1/matching.json").read_text())
+    (pair,) = told["pairs"]
+    rows = {}
+    for language in TOY["languages"]:
+        features = pq.read_table(
+            twins / f"features/{language}/{language}/layer_1/features.parquet"
+        ).to_pandas()
+        folder = twins / f"sae/{language}/layer_1/seed_0"
+        w = weights(folder)
+        assert sha256(folder / "sae_weights.safetensors") in pair["saes"]
+        live = features.loc[features["live"], "feature"].to_numpy()
+        rows[language] = live, {"decoder": unit(w["W_dec"])[live], "encoder": unit(w["W_enc"].T)[live]}
+    (first, one), (second, other) = rows.values()
+    partners = {}
+    for side in ("decoder", "encoder"):
+        cosine = one[side] @ other[side].T
+        matched = linear_sum_assignment(-cosine)
+        partners[side] = dict(zip(first[matched[0]], second[matched[1]], strict=True))
+        assert pair["mcc"][side] == pytest.approx(cosine[matched].mean(), abs=1e-5)
+        assert pair["mmcs"][side] == pytest.approx(
+            [cosine.max(axis=1).mean(), cosine.max(axis=0).mean()], abs=1e-5
+        )
+        by_id = cosine[np.searchsorted(first, table["feature"]), np.searchsorted(second, table["partner"])]
+        assert table[f"{side}_cosine"].to_numpy() == pytest.approx(by_id, abs=1e-5)
+    assert dict(zip(table["feature"], table["partner"], strict=True)) == partners["decoder"]
+    agrees = [
+        partners["encoder"].get(f) == p for f, p in zip(table["feature"], table["partner"], strict=True)
+    ]
+    assert table["same_partner"].tolist() == agrees
+    least = table[["decoder_cosine", "encoder_cosine"]].min(axis=1)
+    assert table["shared"].tolist() == (table["same_partner"] & (least >= told["shared_from"])).tolist()
+    curve = [(table["same_partner"] & (least >= threshold)).mean() for threshold in told["thresholds"]]
+    assert pair["curve"] == pytest.approx(curve)
+    assert [of["names"] for of in pair["ceilings"]] == [["en/0", "en/1"], ["ar/0", "ar/1"]]
+    assert [of["role"] for of in pair["floors"]] == ["turned", "frozen"]
+    for of in pair["clbas"]:
+        d = []
+        for language, name in zip(TOY["languages"], ("feature", "partner"), strict=True):
+            effects = pq.read_table(
+                twins / f"gender/{language}/{language}/layer_1/effects.parquet"
+            ).to_pandas()
+            effects = effects[
+                (effects["condition"] == of["condition"]) & (effects["split"] == "test")
+            ].set_index("feature")
+            d.append(effects["d"].where(effects["live"]).reindex(table[name]).to_numpy())
+        known = (
+            np.isfinite(d[0]) & np.isfinite(d[1]) & (table["shared"].to_numpy() | (of["family"] == "matched"))
+        )
+        assert of["features"] == known.sum()
+        if of["tested"]:
+            assert of["value"] == pytest.approx(spearmanr(d[0][known], d[1][known])[0], abs=1e-6)
 
 
 @pytest.mark.parametrize("tongue", TOY["languages"])
