@@ -16,7 +16,8 @@ import pytest
 import zarr
 from checkouts import TOY, Checkout, write_tiny_gguf
 from safetensors import safe_open
-from scipy.stats import false_discovery_control
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import false_discovery_control, spearmanr
 from storage_page import PAGE, Document, columns, expand, fields, read_page
 
 PAGES = read_page()
@@ -42,8 +43,8 @@ MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None
 def study(answered_once, made_once) -> Path:
     """results/toy: two languages of two parts, one site; an SAE of both, variants of it, and one "of others".
 
-    Beside it are results/sibling, another site of the same model; results/answers, what the model writes; and what
-    the optional packages allow: results/names and results/packed.
+    Beside it are results/sibling, another site of the same model; results/twins, SAEs of each language, in two seeds and
+    with a frozen decoder; results/answers, what the model writes; and what the optional packages allow: results/names and results/packed.
     """
     return made_once("storage", lambda folder: build(answered_once.copy(folder))) / "results/toy"
 
@@ -60,8 +61,12 @@ def build(checkout: Checkout) -> None:
     }
     checkout.configure("toy", {**TOY, **more})
     one_part = {**TOY["activations"], "part_rows": 60}
-    checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part, "controls": ["shuffled"]})
-    targets = ["all"]
+    checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
+    seeds = {"corpora": ["en", "ar"], "seeds": [0, 1]}
+    checkout.configure(
+        "twins", {**TOY, "sae": {**TOY["sae"], **seeds}, "sweep": {"architecture": ["frozen_decoder"]}}
+    )
+    targets = ["all", "results/twins/layers/1.json", "results/twins/figures/layer_1/matching.png"]
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
@@ -749,6 +754,115 @@ def test_retrieval_and_cka_by_hand(study):
         for name in ("linear", "unbiased"):
             by_hand = cka(*sides, unbiased=name == "unbiased")
             assert row[name]["value"] == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_shared_features_by_hand(study):
+    folder = study / "alignment/sharing/joint/layer_1"
+    table = pq.read_table(folder / "features.parquet").to_pandas().set_index("feature")
+    told = json.loads((folder / "sharing.json").read_text())
+    (pair,) = told["pairs"]
+    sides, names = {}, TOY["languages"]
+    for place, name in zip(("first", "second"), names, strict=True):
+        each = Language(study, name)
+        rows, z = each.codes["token"], each.z()
+        of_caption = each.role[rows] == each.roles.index("caption")
+        test = sorted(each.dataset.index[each.dataset["split"] == "test"])
+        here = [of_caption & (each.sample_id[rows] == sample) for sample in test]
+        sides[place] = {
+            "mean": np.array([z[mask].mean(axis=0) for mask in here]),
+            "token_rate": np.array([(z[mask] > 0).mean(axis=0) for mask in here]),
+            "sample_rate": np.array([(z[mask] > 0).any(axis=0) for mask in here]).astype(float),
+        }
+        assert told["tokens_per_caption"][name] == pytest.approx(np.mean([mask.sum() for mask in here]))
+        for column, values in sides[place].items():
+            assert table[f"{column}_{place}"].to_numpy() == pytest.approx(values.mean(axis=0), abs=1e-6)
+        live = sides[place]["sample_rate"].sum(axis=0) >= told["live_units"]
+        assert (table[f"live_{place}"] == live).all()
+    assert pair["units"] == pair["groups"] == pair["images"] == len(here)
+    first, second = sides["first"], sides["second"]
+    known = table["r"].notna()
+    assert not known[~(table["live_first"] & table["live_second"])].any() and known.any()
+    for feature in table.index[known]:
+        by_hand = np.corrcoef(first["mean"][:, feature], second["mean"][:, feature])[0, 1]
+        assert table.loc[feature, "r"] == pytest.approx(by_hand, abs=1e-5)
+    for rate, name in (("token_rate", "token_selectivity"), ("sample_rate", "sample_selectivity")):
+        f = [side[rate].mean(axis=0) for side in (first, second)]
+        fires = f[0] + f[1] > 0
+        by_hand = (f[0] - f[1])[fires] / (f[0] + f[1])[fires]
+        assert table[name].to_numpy()[fires] == pytest.approx(by_hand, abs=1e-6)
+        assert table[name].isna().to_numpy()[~fires].all()
+    assert table["nu_first"].to_numpy() == pytest.approx(
+        (table["mean_first"] - table["mean_second"]).to_numpy()
+    )
+    for what, tests in (
+        ("shared", table["live_first"] & table["live_second"]),
+        ("specific", table["live_first"] | table["live_second"]),
+    ):
+        assert (table[f"p_{what}"].notna() == tests).all() and pair[what]["features"] == tests.sum()
+        corrected = false_discovery_control(table.loc[tests, f"p_{what}"])
+        assert table.loc[tests, f"q_{what}"].to_numpy() == pytest.approx(corrected, abs=1e-6)
+        assert pair[what]["found"] == (corrected <= told["alpha"]).sum()
+    assert sum(of["features"] for of in pair["classes"]) == pair["specific"]["features"]
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_matched_features_by_hand(study):
+    twins = study.with_name("twins")
+    table = pq.read_table(twins / "alignment/matching/layer_1/pairs.parquet").to_pandas()
+    told = json.loads((twins / "alignment/matching/layer_1/matching.json").read_text())
+    (pair,) = told["pairs"]
+    rows = {}
+    for language in TOY["languages"]:
+        features = pq.read_table(
+            twins / f"features/{language}/{language}/layer_1/features.parquet"
+        ).to_pandas()
+        folder = twins / f"sae/{language}/layer_1/seed_0"
+        w = weights(folder)
+        assert sha256(folder / "sae_weights.safetensors") in pair["saes"]
+        live = features.loc[features["live"], "feature"].to_numpy()
+        rows[language] = live, {"decoder": unit(w["W_dec"])[live], "encoder": unit(w["W_enc"].T)[live]}
+    (first, one), (second, other) = rows.values()
+    partners = {}
+    for side in ("decoder", "encoder"):
+        cosine = one[side] @ other[side].T
+        matched = linear_sum_assignment(-cosine)
+        partners[side] = dict(zip(first[matched[0]], second[matched[1]], strict=True))
+        assert pair["mcc"][side] == pytest.approx(cosine[matched].mean(), abs=1e-5)
+        assert pair["mmcs"][side] == pytest.approx(
+            [cosine.max(axis=1).mean(), cosine.max(axis=0).mean()], abs=1e-5
+        )
+        by_id = cosine[np.searchsorted(first, table["feature"]), np.searchsorted(second, table["partner"])]
+        assert table[f"{side}_cosine"].to_numpy() == pytest.approx(by_id, abs=1e-5)
+    assert dict(zip(table["feature"], table["partner"], strict=True)) == partners["decoder"]
+    agrees = [
+        partners["encoder"].get(f) == p for f, p in zip(table["feature"], table["partner"], strict=True)
+    ]
+    assert table["same_partner"].tolist() == agrees
+    least = table[["decoder_cosine", "encoder_cosine"]].min(axis=1)
+    assert table["shared"].tolist() == (table["same_partner"] & (least >= told["shared_from"])).tolist()
+    curve = [(table["same_partner"] & (least >= threshold)).mean() for threshold in told["thresholds"]]
+    assert pair["curve"] == pytest.approx(curve)
+    assert [of["names"] for of in pair["ceilings"]] == [["en/0", "en/1"], ["ar/0", "ar/1"]]
+    assert [of["role"] for of in pair["floors"]] == ["turned", "frozen"]
+    for of in pair["clbas"]:
+        d = []
+        for language, name in zip(TOY["languages"], ("feature", "partner"), strict=True):
+            effects = pq.read_table(
+                twins / f"gender/{language}/{language}/layer_1/effects.parquet"
+            ).to_pandas()
+            effects = effects[
+                (effects["condition"] == of["condition"]) & (effects["split"] == "test")
+            ].set_index("feature")
+            d.append(effects["d"].where(effects["live"]).reindex(table[name]).to_numpy())
+        known = (
+            np.isfinite(d[0]) & np.isfinite(d[1]) & (table["shared"].to_numpy() | (of["family"] == "matched"))
+        )
+        assert of["features"] == known.sum()
+        if of["tested"]:
+            assert of["value"] == pytest.approx(spearmanr(d[0][known], d[1][known])[0], abs=1e-6)
 
 
 @pytest.mark.parametrize("tongue", TOY["languages"])
