@@ -2,7 +2,7 @@
 
 
 rule extract:
-    """texts, model, dataset, collection, source -> activations/{language}/tokens/part_{part}.zarr and activations/{language}/layer_{site}/part_{part}.zarr"""
+    """texts, model, dataset, collection, source -> activations/{language}/tokens/part_{part}.zarr and activations/{language}/layer_{site}/part_{part}.zarr and activations/{language}/text_alone/layer_{site}/part_{part}.zarr"""
     input:
         needed("extract"),
     output:

@@ -19,7 +19,6 @@ from crosslens.store.checkouts import register_checkout
 from crosslens.store.store import Store
 from crosslens.study.settings import load_yaml, validate
 from crosslens.study.study import Study
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 # Idle OpenMP threads must sleep, not spin, or two jobs on one box slow each other down severalfold.
@@ -32,11 +31,12 @@ LINK = _LINKER.replace("{", "{{").replace("}", "}}") + " {params.to:q} {output:q
 
 
 def told(read):
-    """What `read` returns; bad input ends the workflow with its message and no traceback."""
+    """What `read` returns; bad input ends the workflow with its message alone: Snakemake puts a traceback to what it catches."""
     try:
         return read()
     except InputError as error:
-        raise WorkflowError(str(error)) from None
+        logger.error(str(error))
+        raise SystemExit(1) from None
 
 
 def read_study(name):
@@ -44,7 +44,10 @@ def read_study(name):
     return told(lambda: Study(name, Path(config["studies"]), SCHEMAS / "study.schema.yaml", file_digests))
 
 
-# What config/config.yaml and --config say together; the latter gives a lone name as a string.
+# What config/config.yaml and --config say together; the latter gives a lone name as a string. Snakemake read the file:
+# it keeps the last of two equal keys without a word.
+for file in filter(os.path.isfile, ["config/config.yaml"]):
+    told(lambda: load_yaml(Path(file)))
 if isinstance(config.get("run"), str):
     config["run"] = [config["run"]]
 told(lambda: validate(config, Path("config/config.yaml"), load_yaml(SCHEMAS / "config.schema.yaml")))
@@ -116,7 +119,12 @@ def made(kind):
         told(lambda: table.check(kind, w))
         if workflow.is_main_process:
             key = told(lambda: table.key(kind, w))
-            workflow.dag.forcefiles.update(path for path in table.kinds[kind].paths(w) if astray(path, key))
+            paths = table.kinds[kind].paths(w)
+            # Snakemake stops at a link that leads nowhere, in a dry run too: of a store that was removed there are many.
+            for path in map(Path, paths):
+                if path.is_symlink() and not path.exists():
+                    path.unlink(missing_ok=True)
+            workflow.dag.forcefiles.update(path for path in paths if astray(path, key))
         mark = Path(done(table.kinds[kind].by).format(**w))
         left = mark.exists()
         if store.has(told(lambda: table.key(kind, w))):

@@ -1,6 +1,28 @@
 # Gender: effect sizes, probes, the languages compared, and the model's own captions of ambiguous pictures.
 
 
+rule measure_words:
+    """dataset, texts -> gender/words/{language}/probe.json"""
+    input:
+        needed("measure_words"),
+    output:
+        temp(touch(done("measure_words"))),
+    log:
+        logged("measure_words"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("measure_words"),
+        runtime=60,
+    params:
+        job=job("measure_words"),
+    message:
+        "{wildcards.study}: what the words alone tell, {wildcards.language}"
+    script:
+        "../workflow/scripts/measure_words.py"
+
+
 rule generate_captions:
     """dataset, source, collection -> generated/{language}.parquet"""
     input:

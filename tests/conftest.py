@@ -14,6 +14,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 sys.path.insert(0, str(Path(__file__).parent / "workflow"))
 
 from checkouts import ANSWERS, ANSWERS_PAGE, MINI_SAE, Checkout, snapshot
+from warm import serving
 
 STARTS_SNAKEMAKE = {"made_once", "project"}
 """Fixtures whose tests do, beside those of tests/workflow."""
@@ -21,13 +22,14 @@ STARTS_SNAKEMAKE = {"made_once", "project"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Mark what starts Snakemake as `workflow`; leave `long` tests out unless -m names them."""
+    """Mark what starts Snakemake as `workflow`; leave `long` and `fuzz` tests out unless -m names them."""
     for item in items:
         if item.path.parent.name == "workflow" or STARTS_SNAKEMAKE & set(item.fixturenames):
             item.add_marker("workflow")
-    if "long" not in config.option.markexpr:
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
+    for mark in ("long", "fuzz"):
+        if mark not in config.option.markexpr:
+            config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(mark)])
+            items[:] = [item for item in items if not item.get_closest_marker(mark)]
 
 
 def pytest_xdist_auto_num_workers():
@@ -57,9 +59,10 @@ def made_once(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def source(made_once):
+def source(made_once, tmp_path_factory):
     """The files of the repository as they are now: all checkouts of a session are of the same state."""
-    return made_once("snapshot", snapshot) / "source"
+    with serving(tmp_path_factory.mktemp("warm")) as Checkout.python:
+        yield made_once("snapshot", snapshot) / "source"
 
 
 @pytest.fixture(scope="session")

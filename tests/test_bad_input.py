@@ -136,7 +136,15 @@ def make_activations(path: Path) -> None:
 def make_codes(path: Path) -> None:
     block = csr_array(np.ones((300, 4), dtype=np.float32))
     write_codes(
-        path, [block], token=np.arange(300), d_sae=4, shard_bytes=64, sae="0", roles=[], language="en"
+        path,
+        [block],
+        token=np.arange(300),
+        norm=np.ones(300),
+        d_sae=4,
+        shard_bytes=64,
+        sae="0",
+        roles=[],
+        language="en",
     )
 
 

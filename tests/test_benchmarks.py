@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
+# Each starts Python and its libraries anew, too.
+pytestmark = pytest.mark.workflow
 
 
 def measured(script: str, *options: str) -> dict:
@@ -52,8 +54,8 @@ def test_extraction_beside_the_forward_pass(few):
 
 
 def test_the_memory_of_extraction_does_not_grow_with_the_samples(small_model, few):
-    """Fifty times the samples store 43 MB more; what is planned of them is some bytes a token."""
-    many = extraction(small_model, 2250)
+    """Twenty-five times the samples store 21 MB more; what is planned of them is some bytes a token."""
+    many = extraction(small_model, 1120)
     more_mb = (many["rows"] - few["rows"]) * 32 * 4 * 2 / 1e6
-    assert more_mb > 40
+    assert more_mb > 20
     assert many["peak_mb"] - few["peak_mb"] < more_mb / 2

@@ -43,6 +43,7 @@ def test_measured_bias_is_the_planted_one_in_both_languages(studies):
         truth = stereotype["languages"][language]["planted"]
         assert truth["r"] >= 0.95, language
         assert truth["mae"] <= 0.06, language
+        assert stereotype["languages"][language]["differences"]["q"] < 0.05, language
         assert f'<data value="{truth["r"]!r}">' in page
 
 
@@ -52,14 +53,24 @@ def test_the_control_model_is_found_without_bias(studies):
         occupations = found["categories"]
         beyond = [name for name, share in occupations.items() if share["p"] < 0.05]
         assert len(beyond) <= binom.ppf(0.95, len(occupations), 0.05), (language, beyond)
-        assert all(share["q"] > 0.05 for share in occupations.values()), language
+        tested = [*occupations.values(), *(share["difference"] for share in occupations.values())]
+        assert all(share["q"] is None or share["q"] > 0.05 for share in tested), language
+        assert found["differences"]["q"] > 0.05, language
+
+
+def test_the_planted_model_finds_pictures_and_hardly_any_words(studies):
+    """It was trained on captions of pictures: without them it does not read what a caption says, whatever R@1 is with them."""
+    for path, document in documents(studies, "planted/alignment/retrieval/layer_*.json"):
+        for row in document["pairs"][0]["retrieval"]:
+            if row["centred"] and row["read"] == "alone":
+                assert row["r1"]["value"] < 0.1, path
 
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_shuffled_labels_call_no_more_features_than_the_discovery_rate(studies, study):
     for path, document in documents(studies, f"{study}/gender/*/*/layer_*/gender.json"):
         for condition, found in document["conditions"].items():
-            assert found["null"]["mean"] <= document["alpha"] * max(found["live"], 1), (path, condition)
+            assert found["null"]["mean"] <= document["alpha"] * max(found["testable"], 1), (path, condition)
 
 
 def test_gender_can_be_read_off_but_not_perfectly(studies):

@@ -20,7 +20,7 @@ from crosslens.features.encode import encode
 from crosslens.planning.outline import Outline, _read_config, outline
 from crosslens.planning.plan import make_plan
 from crosslens.planning.rates import Rate, Rates, load_rates
-from crosslens.planning.show import as_text
+from crosslens.planning.show import as_document, as_text
 from crosslens.planted.source import draw_source
 from crosslens.sae.training import train_saes
 from crosslens.store.digests import FileDigests
@@ -298,7 +298,11 @@ def nothing_built(tmp_path_factory):
         (studies / shipped.name).symlink_to(shipped)
     for name, settings in {"odd": ODD, "answers": ANSWERS}.items():
         (studies / f"{name}.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
-    rows = [f"{i},a {who} reads,شخص يقرأ,{gender}" for i, who, gender in ((1, "man", "m"), (2, "woman", "f"))]
+    rows = [
+        f"{i},a {who} reads {i},شخص يقرأ {i},{gender}"
+        for i in range(20)
+        for who, gender in [(("man", "m"), ("woman", "f"))[i % 2]]
+    ]
     rows = ["image_id,english_prompt,arabic_prompt,ground_truth_gender", *rows]
     (folder / "captions.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder
@@ -338,6 +342,76 @@ def test_memory_of_an_extraction_holds_the_pictures_that_are_read_ahead(monkeypa
     assert one == pytest.approx(weights + 1500 + 4 * 8192 * 2560 * 8 * 4 / 2**20 + 3 * 32 * 34.4, rel=0.01)
     text = {"study": "brain_surgery"}
     assert declared.megabytes("extract", text, threads=8) == declared.megabytes("extract", text)
+
+
+def own_captions(folder, captions, **settings):
+    """A study of these English captions, in the embedded model: its declarations, and itself."""
+    rows = "".join(f"{number},{caption}\n" for number, caption in enumerate(captions))
+    (folder / "captions.csv").write_text(f"image_id,en_caption\n{rows}", encoding="utf-8")
+    own = {
+        "languages": ["en"],
+        "source": {"captions": str(folder / "captions.csv")},
+        "prompts": {"en": ""},
+        "gender": None,
+        "lexicons": {},
+    }
+    (folder / "own.yaml").write_text(yaml.safe_dump(STUDY | own | settings), encoding="utf-8")
+    read = Study("own", folder, SCHEMA, FileDigests(folder / "files.json"))
+    return table(folder), read
+
+
+def test_memory_of_an_extraction_is_bounded_by_the_rows_that_there_are(tmp_path, monkeypatch):
+    """Twelve captions of 40 letters: batches of 16 times as many tokens ask for no more."""
+    monkeypatch.chdir(ROOT)
+    memory = []
+    for batch_tokens in (16384, 262_144):
+        stored = {"part_rows": 2000, "batch_tokens": batch_tokens}
+        declared, _ = own_captions(tmp_path, ["a" * 40] * 12, activations=stored)
+        place = {"study": "own", "language": "en", "part": "0000"}
+        memory.append(declared.megabytes("extract", place) - 1500)
+    weights = 2 * (ROOT / "resources/planted/model.safetensors").stat().st_size / 2**20
+    d_model, heads, length, sites = 128, 4, 40 + 128, 2
+    values = 4 * 4 * 12 * length * d_model * sites
+    scores = 3 * 4 * heads * 12 * length**2
+    assert memory[0] == memory[1] == pytest.approx(weights + (values + scores) / 2**20, abs=2)
+
+
+def test_what_is_wrong_with_the_data_is_known_to_the_plan(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    _, own = own_captions(tmp_path, ["the same"] * 12)
+    plan = make_plan(own, load_rates())
+    assert [warned.code for warned in plan.warnings] == ["equal_captions", "small_test"]
+    assert f"Note: {plan.warnings[0].message}" in as_text(plan)
+    assert as_document(plan)["warnings"][0]["code"] == "equal_captions"
+    gender = {
+        "gender": {"conditions": ["caption"]},
+        "lexicons": {"en": "resources/lexicons/gender_en.yaml"},
+        "splits": {"train": 0.4, "select": 0.3, "test": 0.3},
+    }
+    captions = [f"a {('woman', 'man')[i % 2]} {i}" for i in range(20)]
+    (small,) = make_plan(own_captions(tmp_path, captions, **gender)[1], load_rates()).warnings
+    assert small.code == "small_test" and "3 female and 3 male texts" in small.message
+    captions = [f"a woman {i}" for i in range(20)]
+    (one,) = make_plan(own_captions(tmp_path, captions, **gender)[1], load_rates()).warnings
+    assert one.code == "one_gender"
+
+
+def test_without_lexicons_nothing_is_captioned_that_they_would_count(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    kinds = {}
+    for name, lexicons in (("with", STUDY["lexicons"]), ("without", {})):
+        (tmp_path / f"{name}.yaml").write_text(
+            yaml.safe_dump(STUDY | {"lexicons": lexicons}), encoding="utf-8"
+        )
+        kinds[name] = {kind for kind, _ in table(tmp_path).everything(name)}
+    assert kinds["with"] - kinds["without"] == {"generated", "stereotype"}
+
+
+def test_a_text_that_is_too_long_is_told_by_the_plan(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    _, own = own_captions(tmp_path, ["a short one", "word " * 10_000, *(f"another {i}" for i in range(10))])
+    with pytest.raises(InputError, match=r"sample 1#0: found [\d,]+ tokens.*at most 512 tokens in each"):
+        make_plan(own, load_rates())
 
 
 @pytest.mark.parametrize(

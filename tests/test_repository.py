@@ -20,7 +20,7 @@ FIRST = ("draw_source", "collect_source", "prepare_model", "adopt_sae")
 LAYERS = [
     {"errors"},
     {"registry"},
-    {"devices", "progress", "tables", "store", "memory", "stats"},
+    {"devices", "pictures", "progress", "tables", "store", "memory", "stats"},
     {"data", "models"},
     {"generation", "sources", "pooling"},
     {"planted", "activations"},

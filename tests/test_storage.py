@@ -16,6 +16,7 @@ import pytest
 import zarr
 from checkouts import TOY, Checkout, write_tiny_gguf
 from safetensors import safe_open
+from scipy.stats import false_discovery_control
 from storage_page import PAGE, Document, columns, expand, fields, read_page
 
 PAGES = read_page()
@@ -65,7 +66,8 @@ def build(checkout: Checkout) -> None:
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
     if "model" not in MISSING:
         file = write_tiny_gguf(checkout.folder / "data/tiny.gguf")
-        checkout.configure("packed", {**TOY, "model": {"id": f"data/{file.name}"}})
+        texts = {"source": {"names": {"emoji": {"skin_tones": False}}}} if "collection" not in MISSING else {}
+        checkout.configure("packed", {**TOY, **texts, "model": {"id": f"data/{file.name}"}})
         targets.append("results/packed/model/tiny")
     checkout.snakemake(*targets)
 
@@ -241,7 +243,7 @@ def test_a_table_has_the_documented_columns(study, kind):
             )
             assert found == type_.removesuffix(" or null"), name
             assert type_.endswith(" or null") or table[name].null_count == 0, name
-    assert documented.keys() - seen <= ({"group"} if "collection" in MISSING else set())
+    assert documented.keys() == seen
 
 
 @pytest.mark.parametrize("kind", GROUP_KINDS)
@@ -257,7 +259,7 @@ def test_a_group_has_the_documented_arrays_and_attributes(study, kind):
         document.check(dict(found.attrs))
         assert document.unseen() == []
         assert sorted(name for name, _ in found.arrays()) == sorted(arrays)
-        sizes = {"n": len(found.attrs["sample_ids"])} if kind == "tokens" else {}
+        sizes = {"n": len(found.attrs["sample_ids"])} if "sample_ids" in found.attrs else {}
         for name, array in found.arrays():
             shape, dtype = re.fullmatch(r"\((.+)\) (.+)", arrays[name]).groups()
             assert str(array.dtype) in dtype.split(" or "), name
@@ -326,7 +328,10 @@ def test_the_collected_source_is_as_documented(study):
     group_of = {row["image_id"]: row["group"] for row in rows}
     for table in places(study.with_name("names"), "dataset"):
         table = pq.read_table(table).to_pandas()
-        assert dict(zip(table["image_id"], table["group"], strict=True)) == group_of
+        source = table["image_id"].map(group_of)
+        assert (table.groupby(source)["group"].nunique() == 1).all() and (
+            table["group"].nunique() == source.nunique()
+        )
         assert (table.groupby("group")["split"].nunique() == 1).all()
 
 
@@ -567,6 +572,35 @@ def auroc(female: np.ndarray, male: np.ndarray) -> float:
     return float((difference > 0).mean() + (difference == 0).mean() / 2)
 
 
+def test_the_bag_of_words_has_a_column_for_each_word_of_train(study):
+    document = json.loads((study / "gender/words/en/probe.json").read_text())
+    rows = pq.read_table(study / "dataset/en.parquet").to_pylist()
+    train = [row["prompt"] + " " + row["caption"] for row in rows if row["split"] == "train"]
+    assert document["width"] == len(set(re.findall(r"\w+", " ".join(train).casefold())))
+    assert set(document["conditions"]) == {"prompt", "caption", "caption_whole"}
+    for told in document["conditions"].values():
+        assert told["tested"] == (told["because"] is None) == (told["p"] is not None)
+        assert told["leaks"] == (None if told["p"] is None else told["p"] <= document["alpha"])
+    assert document["conditions"]["prompt"]["because"].startswith("what is read is the same")
+
+
+def test_q_and_claims_are_those_of_the_families(study):
+    summary = json.loads((study / "summary.json").read_text())
+    families = {}
+    for name, records in summary["records"].items():
+        for record in records:
+            if record.get("q_family") is not None:
+                families.setdefault((name, record["q_family"]), []).append(record)
+    for family in families.values():
+        corrected = false_discovery_control([record["p"] for record in family])
+        assert [record["q"] for record in family] == pytest.approx(corrected.tolist())
+    for claim in summary["claims"]:
+        family = families[claim["records"], claim["family"]]
+        assert claim["tests"] == len(family)
+        assert claim["q"] == pytest.approx(min(record["q"] for record in family))
+        assert claim["holds"] <= sum(record["q"] <= summary["level"] for record in family)
+
+
 def test_transfer_of_the_difference_of_means_by_hand(study):
     languages = {name: Language(study, name) for name in TOY["languages"]}
     document = json.loads((study / "gender/activations/transfer/layer_1.json").read_text())
@@ -618,20 +652,39 @@ def cka(x: np.ndarray, y: np.ndarray, *, unbiased: bool) -> float:
     return hsic(x, y, unbiased=unbiased) / np.sqrt(own)
 
 
+def alone(study: Path, language: str, split: str) -> np.ndarray:
+    """(n, d) what the captions of a split are without their pictures, by sample id."""
+    table = pq.read_table(study / f"dataset/{language}.parquet").to_pandas().set_index("sample_id")
+    means = {}
+    for part in sorted((study / f"activations/{language}/text_alone/layer_1").iterdir()):
+        found = group(part)
+        means |= dict(zip(found[""]["sample_ids"], found["values"].astype(np.float64), strict=True))
+    return np.array([means[name] for name in sorted(table.index[table["split"] == split])])
+
+
 def test_retrieval_and_cka_by_hand(study):
     languages = {name: Language(study, name) for name in TOY["languages"]}
     (told,) = json.loads((study / "alignment/retrieval/layer_1.json").read_text())["pairs"]
-    test = {name: each.pooled("caption", "test") for name, each in languages.items()}
-    train_mean = {name: each.pooled("caption", "train").mean(axis=0) for name, each in languages.items()}
-    n = len(test["en"])
-    assert told["images"] == told["images_in_common"] == n and told["chance"]["r1"] == pytest.approx(1 / n)
-    assert {(row["source"], row["target"], row["centred"]) for row in told["retrieval"]} == {
-        (*pair, centred) for pair in permutations(TOY["languages"]) for centred in (True, False)
+    x = {
+        (read, name, split): alone(study, name, split) if read == "alone" else each.pooled(read, split)
+        for name, each in languages.items()
+        for split in ("train", "test")
+        for read in ("caption", "alone", "prompt")
     }
+    n = len(x["caption", "en", "test"])
+    assert told["images"] == told["images_in_common"] == n and told["chance"]["r1"] == pytest.approx(1 / n)
+    assert {(row["read"], row["source"], row["target"], row["centred"]) for row in told["retrieval"]} == {
+        (read, *pair, centred)
+        for read in ("caption", "alone", "prompt")
+        for pair in permutations(TOY["languages"])
+        for centred in (True, False)
+    }
+    scores = {}
     for row in told["retrieval"]:
+        sought = "caption" if row["read"] == "prompt" else row["read"]
         query, candidates = (
-            test[name] - (train_mean[name] if row["centred"] else 0)
-            for name in (row["source"], row["target"])
+            x[read, name, "test"] - (x[read, name, "train"].mean(axis=0) if row["centred"] else 0)
+            for read, name in ((row["read"], row["source"]), (sought, row["target"]))
         )
         cosine = (query / np.linalg.norm(query, axis=1, keepdims=True)) @ (
             candidates / np.linalg.norm(candidates, axis=1, keepdims=True)
@@ -641,9 +694,20 @@ def test_retrieval_and_cka_by_hand(study):
         rank = 1 + ahead + tied / 2
         for score, value in (("r1", rank <= 1), ("r5", rank <= 5), ("mrr", 1 / rank)):
             assert row[score]["value"] == pytest.approx(value.mean(), abs=1e-6)
-    for name in ("linear", "unbiased"):
-        by_hand = cka(*test.values(), unbiased=name == "unbiased")
-        assert told["cka"][name]["value"] == pytest.approx(by_hand, abs=1e-6)
+            scores[row["read"], row["source"], row["centred"], score] = value.mean()
+    for row in told["above_prompt"]:
+        for score in ("r1", "r5", "mrr"):
+            caption, prompt = (scores[read, row["source"], True, score] for read in ("caption", "prompt"))
+            assert row[score]["value"] == pytest.approx(caption - prompt, abs=1e-6)
+    for row in told["cka"]:
+        first, second = row["languages"]
+        sides = (
+            x[row["read"], first, "test"],
+            x["caption" if row["read"] == "prompt" else row["read"], second, "test"],
+        )
+        for name in ("linear", "unbiased"):
+            by_hand = cka(*sides, unbiased=name == "unbiased")
+            assert row[name]["value"] == pytest.approx(by_hand, abs=1e-6)
 
 
 @pytest.mark.parametrize("tongue", TOY["languages"])

@@ -1,6 +1,6 @@
-"""A study's settings: what is wrong is told with file, key, finding and mend, before anything runs."""
+"""A study: its settings complete, its parts, model and sources. What is wrong with settings: test_wrong_settings."""
 
-import copy
+import json
 import re
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-import yaml
+from study_folder import CSV, SCHEMAS, changed, read, write_files
 
 from crosslens.errors import InputError
 from crosslens.sae.settings import Settings
@@ -19,162 +19,14 @@ from crosslens.study.settings import TRAINING, load_yaml, study_schema, validate
 from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[1]
-SCHEMAS = ROOT / "workflow/schemas"
-GOOD = {
-    "model": {"id": "resources/model"},
-    "languages": ["en", "ar"],
-    "source": {"captions": "data/captions.csv", "images": "data/images"},
-    "prompts": {"en": "Describe it.", "ar": "صف."},
-    "lexicons": {"en": "lexicon.yaml"},
-    "sites": ["0", "3.attn_out"],
-}
-CSV = "image_id,english_prompt,arabic_prompt\n" + "".join(f"i{n},a man {n},رجل {n}\n" for n in range(5))
 
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """A function from settings to the study of that file, beside a model of four blocks and five captions."""
+    """A function from settings to the study of that file, beside what it names (see study_folder)."""
     monkeypatch.chdir(tmp_path)
-    for name, text in {
-        "resources/model/config.json": '{"text_config": {"num_hidden_layers": 4}}',
-        "resources/model/model.safetensors": "weights",
-        "resources/model/README.md": "words",
-        "data/captions.csv": CSV,
-        "data/images/i0.png": "picture 0",
-        "data/images/i3.png": "picture 3",
-        "lexicon.yaml": "{}",
-    }.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
-
-    def read(settings=GOOD, text=None):
-        folder = tmp_path / "studies"
-        folder.mkdir(exist_ok=True)
-        text = text or yaml.safe_dump(settings, allow_unicode=True)
-        (folder / "mine.yaml").write_text(text, encoding="utf-8")
-        return Study(
-            "mine", Path("studies"), SCHEMAS / "study.schema.yaml", FileDigests(tmp_path / "files.json")
-        )
-
+    write_files(tmp_path)
     return read
-
-
-def changed(place: str, value=None):
-    """GOOD with the value at `a.b` replaced, or removed if it is None."""
-    settings = copy.deepcopy(GOOD)
-    *above, name = place.split(".")
-    section = settings
-    for key in above:
-        section = section.setdefault(key, {})
-    if value is None:
-        del section[name]
-    else:
-        section[name] = value
-    return settings
-
-
-BAD = [
-    # place, value, words of the message
-    ("sae.widht", 3, ["key sae: found unknown key widht", "one of architecture, ", "config/README.md"]),
-    ("sitess", ["1"], ["studies/mine.yaml: found unknown key sitess"]),
-    ("sae.lr", "1e-3", ["key sae.lr: found '1e-3'", "number", "1.0e-3", "YAML reads 1e-3 as text"]),
-    ("sae.k", "16", ["key sae.k: found '16'", "integer"]),
-    ("sae.k", 0, ["key sae.k: found 0", "minimum 1"]),
-    ("sae.k", 1.5, ["key sae.k: found 1.5", "integer"]),
-    ("sae.architecture", "vanilla", ["key sae.architecture: found 'vanilla'", "topk", "gated"]),
-    ("sae.buffer_tokens", 512, ["key sae: found unknown key buffer_tokens", "buffer_mb"]),
-    ("sae.d_sae", 0, ["key sae.d_sae: found 0", "minimum 1"]),
-    ("sae.corpora", [], ["key sae.corpora: found none", "a corpus, or a pretrained SAE"]),
-    ("sae.pretrained", {"fr": {"0": "hf:a/b"}}, ["key sae.pretrained: found 'fr'", "pattern"]),
-    ("sae.pretrained", {"joint": {"0": "hf:a/b"}}, ["key sae.pretrained: found 'joint'"]),
-    (
-        "sae.pretrained",
-        {"scope": {"2": "hf:a/b"}},
-        ["key sae.pretrained.scope: found site '2'", "['0', '3.attn_out']"],
-    ),
-    (
-        "sae.pretrained",
-        {"scope": {"0": "nowhere"}},
-        ["key sae.pretrained.scope.0: found nothing at nowhere", "hf:owner/name/folder"],
-    ),
-    (
-        "sae",
-        {"corpora": [], "pretrained": {"scope": {"0": "hf:a/b"}}},
-        ["key sae.pretrained: found no SAE for ['3.attn_out']"],
-    ),
-    ("sweep.architecture", ["vanilla"], ["key sweep.architecture.0: found 'vanilla'", "topk"]),
-    ("sweep.k", [], ["key sweep.k: found []"]),
-    ("sweep.epochs", [1], ["key sweep: found unknown key epochs"]),
-    (
-        "languages",
-        ["en", False],
-        ["key languages.1: found False", 'quote it: languages and sites are strings ("no", "14")'],
-    ),
-    ("languages", ["en", "English"], ["key languages.1: found 'English'", "pattern"]),
-    ("languages", [], ["key languages: found []"]),
-    ("sites", [1], ["key sites.0: found 1", "quote it"]),
-    ("sites", ["1.mlp"], ["key sites.0: found '1.mlp'", "pattern"]),
-    ("sites", ["4"], ["key sites: found layer 4", "0 to 3: model has 4 blocks, counted from 0"]),
-    ("sites", ["7.attn_out"], ["key sites: found layer 7.attn_out", "0 to 3"]),
-    ("sites", ["1", "1"], ["key sites", "unique"]),
-    ("sites", None, ["found no key sites", "config/README.md"]),
-    ("prompts", {"en": "x"}, ["key prompts: found no prompt for 'ar'"]),
-    ("prompts", {"en": "x", "ar": "x", "fr": "x"}, ["key prompts: found 'fr'", "['en', 'ar']"]),
-    ("prompts", {"en": "x", "ar": 1}, ["key prompts.ar: found 1"]),
-    ("lexicons", {"fr": "lexicon.yaml"}, ["key lexicons: found 'fr'"]),
-    ("lexicons", {"en": "nowhere.yaml"}, ["key lexicons.en: found no file nowhere.yaml"]),
-    ("sae.corpora", ["joint", "fr"], ["key sae.corpora: found 'fr'", "joint or one of ['en', 'ar']"]),
-    (
-        "sae.roles",
-        ["image", "caption"],
-        ["key sae.roles: found ['image']", "['caption', 'prompt']", "activations.roles"],
-    ),
-    (
-        "splits",
-        {"train": 0.5, "select": 0.2, "test": 0.2},
-        ["key splits: found shares that add up to 0.9", "expected 1"],
-    ),
-    ("splits.train", 0, ["key splits.train: found 0"]),
-    ("source.captions", "nowhere.csv", ["key source.captions: found nothing at nowhere.csv"]),
-    ("source.images", "nowhere", ["key source.images: found nothing at nowhere"]),
-    ("source", {}, ["key source: found neither", "exactly one of captions or names or planted"]),
-    ("source.planted", {"images": 3}, ["key source: found captions and planted", "exactly one of"]),
-    ("model.dtype", "float64", ["key model.dtype: found 'float64'", "float32", "bfloat16", "float16"]),
-    ("model.id", "package:gpt-9", ["package:gpt-9", "package:gemma-3-270m"]),
-    ("model.id", "missing.gguf", ["missing.gguf"]),
-    ("sae.sites", ["9"], ["key sae.sites: found ['9']", "['0', '3.attn_out']"]),
-    ("model", {"dtype": "float32"}, ["key model: found no key id"]),
-    ("gender.bootstraps", 3, ["key gender.bootstraps: found 3", "minimum 10"]),
-    ("activations.roles", ["captions"], ["key activations.roles.0: found 'captions'"]),
-]
-
-
-@pytest.mark.parametrize(
-    ("place", "value", "words"), BAD, ids=[f"{place}={value}" for place, value, _ in BAD]
-)
-def test_a_bad_setting_is_told(study, place, value, words):
-    with pytest.raises(InputError) as told:
-        study(changed(place, value))
-    message = str(told.value)
-    for word in ["studies/mine.yaml", "To mend:", *words]:
-        assert word in message
-
-
-def test_an_unquoted_no_is_told(study):
-    text = yaml.safe_dump(GOOD, allow_unicode=True).replace("languages:\n- en\n- ar", "languages: [en, no]")
-    with pytest.raises(InputError, match=r"key languages\.1: found False.*quote it"):
-        study(text=text)
-
-
-def test_a_number_in_a_form_that_yaml_reads_as_text_is_told(study):
-    with pytest.raises(InputError, match="key sae.lr: found '1e-3'"):
-        study(text=yaml.safe_dump(GOOD, allow_unicode=True) + "sae: {lr: 1e-3}\n")
-
-
-@pytest.mark.parametrize("text", ["model: [", "- a list", "just words", ""])
-def test_what_is_no_study_at_all_is_told(study, tmp_path, text):
-    with pytest.raises(InputError, match=r"studies/mine\.yaml"):
-        study(text=text or "# nothing\n")
 
 
 def test_captions_without_a_language_are_told(study, tmp_path):
@@ -185,14 +37,14 @@ def test_captions_without_a_language_are_told(study, tmp_path):
 
 def test_an_unknown_study_is_told_with_those_that_exist(study):
     study()
-    with pytest.raises(InputError, match="study 'yours': found no file .*one of the defined studies: mine"):
+    with pytest.raises(InputError, match="study .yours.: found no file .*one of the defined studies: mine"):
         Study("yours", Path("studies"), SCHEMAS / "study.schema.yaml", FileDigests(Path("files.json")))
 
 
 def test_an_unknown_key_of_the_main_config_is_told(tmp_path):
     (tmp_path / "config.yaml").write_text("run: [planted]\nstores: x\n")
     document = load_yaml(tmp_path / "config.yaml")
-    with pytest.raises(InputError, match="found unknown key stores; expected one of run, studies"):
+    with pytest.raises(InputError, match=r"found unknown key stores .*; expected one of run, studies"):
         validate(document, tmp_path / "config.yaml", load_yaml(SCHEMAS / "config.schema.yaml"))
 
 
@@ -264,6 +116,21 @@ def test_the_models_identity_follows_its_files_and_not_its_words_or_place(study,
     assert study().model.identity != before
 
 
+def test_weights_that_an_index_names_in_a_folder_below_are_the_models_too(study, tmp_path):
+    folder = tmp_path / "resources/model"
+    (folder / "shards").mkdir()
+    shard = folder / "shards/model-1.safetensors"
+    shard.write_text("weights")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "shards/model-1.safetensors"}}))
+    before = study().model.identity
+    shard.write_text("other weights, and more")
+    assert study().model.identity != before
+    index.write_text(json.dumps({"weight_map": {"a": "../elsewhere.safetensors"}}))
+    with pytest.raises(InputError, match="elsewhere"):
+        _ = study().model.identity
+
+
 def test_a_hub_model_is_known_by_name_and_revision(study):
     commits = ["0" * 40, "1" * 40]
     first, other = (
@@ -326,7 +193,7 @@ def test_every_key_has_a_description_and_is_closed(name):
 
 KEYWORDS = set(
     "description type default enum properties required additionalProperties propertyNames minProperties oneOf".split()
-    + "items minItems maxItems uniqueItems minLength pattern minimum maximum exclusiveMinimum exclusiveMaximum".split()
+    + "items minItems maxItems uniqueItems minLength pattern title minimum maximum exclusiveMinimum exclusiveMaximum".split()
 )
 """Of JSON Schema, as far as the schemas use them."""
 

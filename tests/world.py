@@ -60,13 +60,23 @@ def write_site(
 
 
 def write_dense_codes(
-    path: Path, codes: np.ndarray, token: np.ndarray | None = None, *, sae: str, roles: Iterable[str], **more
+    path: Path,
+    codes: np.ndarray,
+    token: np.ndarray | None = None,
+    *,
+    sae: str,
+    roles: Iterable[str],
+    norm: np.ndarray | None = None,
+    **more,
 ) -> Path:
-    """Codes (M, F) of the rows `token` (M) of the token table, by default of all."""
+    """Codes (M, F) of the rows `token` (M) of the token table, by default of all, of one norm where none are given."""
     token = np.arange(len(codes)) if token is None else token
     more = {"language": "en", "site": "4"} | more
     blocks = [csr_array(codes[i : i + 100]) for i in range(0, len(codes), 100)]
-    write_codes(path, blocks, token=token, d_sae=codes.shape[1], sae=sae, roles=list(roles), **more)
+    norm = np.ones(len(codes)) if norm is None else norm
+    write_codes(
+        path, blocks, token=token, norm=norm, d_sae=codes.shape[1], sae=sae, roles=list(roles), **more
+    )
     return path
 
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 from tiny import SAMPLES, digests
+from world import Token, table_of
 
 from crosslens.activations import extract as stage
+from crosslens.activations.alone import Means
 from crosslens.activations.background import Background
 from crosslens.activations.disk import disk_errors
 from crosslens.activations.extract import extract
@@ -20,6 +22,7 @@ from crosslens.models.hooks import capture
 from crosslens.models.inputs import build_inputs
 from crosslens.models.load import load_model
 from crosslens.tables.activations import Activations, pack
+from crosslens.tables.alone import read_alone
 from crosslens.tables.documents import read_table, write_table
 from crosslens.tables.tokens import ROLES, read_tokens
 
@@ -70,6 +73,44 @@ def test_attributes_say_what_it_is(world, whole):
         expected = {"site": site, "layer": layer, "language": "ar", "d_model": 32, "dtype": "bfloat16"}
         assert expected.items() <= found.items()
         assert found["model"] == "model" and found["revision"] == ""
+
+
+def test_captions_are_read_without_their_pictures_too(world, tmp_path):
+    """The mean over a caption's tokens in a pass that was given no picture; the pass with pictures need not be made."""
+    paths = {site: tmp_path / f"{site}.zarr" for site in ("1", "3")}
+    extract(**world, sites={}, tokens=None, alone=paths)
+    loaded = load_model(**world["model"])
+    rows = {row["sample_id"]: row for row in read_table(world["dataset"], "dataset").to_dict("records")}
+    stored = {site: read_alone([path]) for site, path in paths.items()}
+    assert {tuple(sorted(found.sample_ids)) for found in stored.values()} == {tuple(sorted(rows))}
+    assert any(row["image"] for row in rows.values())
+    for sample_id, row in rows.items():
+        seen = {}
+        for name, image in (("alone", ""), ("pictured", row["image"])):
+            batch = build_inputs(loaded, [row | {"image": image}], images=world["images"], with_caption=True)
+            with torch.inference_mode(), capture(loaded, paths, stop=True) as values:
+                loaded.model(**batch.inputs)
+            kept = batch.has_role(["caption"])[0]
+            seen[name] = {site: values[site][0][kept].double().mean(dim=0).numpy() for site in paths}
+        for site, found in stored.items():
+            mean = found.values[found.sample_ids.index(sample_id)]
+            assert found.sinks == 0 and np.allclose(mean, seen["alone"][site], rtol=1e-3, atol=1e-4)
+            assert not row["image"] or not np.allclose(mean, seen["pictured"][site], rtol=1e-3, atol=1e-4)
+
+
+def test_a_token_of_huge_norm_is_no_part_of_a_mean(tmp_path):
+    """Three captions of two tokens in two batches, one token a sink."""
+    table = table_of({name: [Token("caption"), Token("caption")] for name in ("a", "b", "c")})
+    x = np.arange(1.0, 19.0, dtype=np.float32).reshape(6, 3)
+    means = Means(tmp_path / "alone.zarr", table, d_model=3, site="1", model="m", revision="")
+    for start in (0, 4):
+        norms = np.array([1, 1e6, 1, 1] if start == 0 else [1, 1])
+        means.append(start, x[start : start + 4], norms)
+    assert means.next_row == 6 and means.sinks == 1
+    means.finish()
+    found = read_alone([tmp_path / "alone.zarr"])
+    np.testing.assert_allclose(found.values, [x[0], (x[2] + x[3]) / 2, (x[4] + x[5]) / 2])
+    assert found.sample_ids == ["a", "b", "c"] and found.sinks == 1
 
 
 def test_samples_stand_by_length_and_then_as_given(world, whole):

@@ -17,6 +17,7 @@ from tiny import digests
 from crosslens.activations import extract as stage
 from crosslens.activations.extract import extract
 from crosslens.activations.writer import SiteWriter
+from crosslens.tables import arrays
 from crosslens.tables.arrays import create_group, create_rows
 from crosslens.tables.shards import ShardWriter
 
@@ -257,7 +258,7 @@ def test_a_finished_run_computes_nothing_again(world, outputs, tmp_path, small_c
 
 def test_progress_of_other_work_is_not_used(world, outputs, tmp_path, small_chunks, expected):
     out = outputs(tmp_path)
-    extract(**{**world, "batch_tokens": 90}, **out)
+    extract(**{**world, "batch_tokens": 96}, **out)
     extract(**world, **out)
     assert_same(out, expected)
 
@@ -284,22 +285,21 @@ def test_kills_at_random_times(world, outputs, tmp_path, small_chunks, expected,
 
 @pytest.mark.parametrize("width", [3, 64, 2560])
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
-def test_a_shard_has_the_bytes_that_zarr_writes(tmp_path, width, dtype):
+def test_a_shard_has_the_bytes_that_zarr_writes(tmp_path, monkeypatch, width, dtype):
     """However the rows come; and the last, which not all chunks fill."""
+    monkeypatch.setattr(arrays, "CHUNK_BYTES", 1 << 16)
     names = ("zarr", "ours")
     rng = np.random.default_rng(0)
-    shape = {"width": width, "shard_bytes": 3 << 20, "quick": True}
-    arrays = {
-        name: create_rows(create_group(tmp_path / name, "x"), "values", dtype, **shape) for name in names
-    }
-    full, chunk = arrays["ours"].shards[0], arrays["ours"].chunks[0]
+    shape = {"width": width, "shard_bytes": 3 << 16, "quick": True}
+    made = {name: create_rows(create_group(tmp_path / name, "x"), "values", dtype, **shape) for name in names}
+    full, chunk = made["ours"].shards[0], made["ours"].chunks[0]
     assert full > chunk
     rows = rng.integers(0, 900, (2 * full - chunk - 1, width)).astype(dtype)
-    for array in arrays.values():
+    for array in made.values():
         array.resize(rows.shape)
-    arrays["zarr"][:] = rows
+    made["zarr"][:] = rows
     for number, part in enumerate((rows[:full], rows[full:])):
-        shard, start = ShardWriter(arrays["ours"], number), 0
+        shard, start = ShardWriter(made["ours"], number), 0
         while start < len(part):
             taken = int(rng.choice([1, 7, chunk, chunk + 1, 3 * chunk]))
             shard.append(part[start : start + taken])
@@ -308,4 +308,4 @@ def test_a_shard_has_the_bytes_that_zarr_writes(tmp_path, width, dtype):
         shard.unfinished.replace(shard.path)
         by_zarr, ours = ((tmp_path / name / f"values/c/{number}/0").read_bytes() for name in names)
         assert ours == by_zarr and checksum == zlib.crc32(ours)
-    assert np.array_equal(arrays["ours"][:], rows)
+    assert np.array_equal(made["ours"][:], rows)

@@ -10,8 +10,10 @@ from world import Token, World, write_corpus
 
 from crosslens.alignment import retrieval
 from crosslens.alignment.cka import linear_cka, unbiased_cka
-from crosslens.alignment.retrieval import caption_retrieval, ranks
+from crosslens.alignment.ranks import found, rank_all
+from crosslens.alignment.retrieval import caption_retrieval
 from crosslens.errors import InputError
+from crosslens.tables.alone import write_alone
 from crosslens.tables.documents import read_json, write_table
 
 WIDTH, IMAGES = 16, 120
@@ -59,9 +61,26 @@ def run(given, out, **changed):
     return read_json(out, "retrieval")["pairs"][0]
 
 
-def scores(pair, source, *, centred):
-    (found,) = [row for row in pair["retrieval"] if (row["source"], row["centred"]) == (source, centred)]
+def scores(pair, source, *, centred, read="caption"):
+    asked = (read, source, centred)
+    (found,) = [row for row in pair["retrieval"] if (row["read"], row["source"], row["centred"]) == asked]
     return found
+
+
+def wilson(hits, n, z=1.959964):
+    """Wilson's (1927) interval, written out."""
+    p = hits / n
+    centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    return (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
+
+
+def ranks(queries, candidates, **more):
+    """Of candidate i for query i."""
+    return np.diag(rank_all(queries, candidates, **more))
+
+
+def cka_of(pair, read="caption"):
+    return next(row for row in pair["cka"] if row["read"] == read)
 
 
 def test_translations_are_found_in_both_directions(tmp_path):
@@ -78,11 +97,13 @@ def test_translations_are_found_in_both_directions(tmp_path):
         assert found["r1"]["value"] == pytest.approx(np.mean(rank == 1)) and found["r1"]["value"] > 0.9
         assert found["r5"]["value"] == pytest.approx(np.mean(rank <= 5))
         assert found["mrr"]["value"] == pytest.approx(np.mean(1 / rank))
+        bounds = wilson(int(np.sum(rank == 1)), len(rank))
+        assert (found["r1"]["low"], found["r1"]["high"]) == pytest.approx(bounds)
         assert found["mrr"]["low"] <= found["mrr"]["value"] <= found["mrr"]["high"]
     raw = [pooled[language][test] for language in ("en", "ar")]
-    assert pair["cka"]["linear"]["value"] == pytest.approx(linear_cka(*raw))
-    assert pair["cka"]["unbiased"]["value"] == pytest.approx(unbiased_cka(*raw))
-    assert pair["cka"]["unbiased"]["null"]["p"] == 0.01
+    assert cka_of(pair)["linear"]["value"] == pytest.approx(linear_cka(*raw))
+    assert cka_of(pair)["unbiased"]["value"] == pytest.approx(unbiased_cka(*raw))
+    assert cka_of(pair)["unbiased"]["null"]["p"] == 0.01
 
 
 def test_a_first_token_of_huge_norm_is_left_out_and_counted(tmp_path):
@@ -91,7 +112,7 @@ def test_a_first_token_of_huge_norm_is_left_out_and_counted(tmp_path):
     pair = run(given, tmp_path / "out.json")
     assert pair["sinks"] == [IMAGES, IMAGES] and pair["dropped_samples"] == [0, 0]
     raw = [pooled[language][frame["split"] == "test"] for language in ("en", "ar")]
-    assert pair["cka"]["unbiased"]["value"] == pytest.approx(unbiased_cka(*raw))
+    assert cka_of(pair)["unbiased"]["value"] == pytest.approx(unbiased_cka(*raw))
 
 
 def test_unrelated_captions_are_at_chance(tmp_path):
@@ -102,8 +123,8 @@ def test_unrelated_captions_are_at_chance(tmp_path):
     )
     for row in pair["retrieval"]:
         assert row["r1"]["value"] < 0.1 and row["mrr"]["low"] < pair["chance"]["mrr"] * 1.5
-    assert pair["cka"]["unbiased"]["null"]["p"] > 0.01 and abs(pair["cka"]["unbiased"]["value"]) < 0.1
-    assert pair["cka"]["linear"]["value"] > 0.1
+    assert cka_of(pair)["unbiased"]["null"]["p"] > 0.01 and abs(cka_of(pair)["unbiased"]["value"]) < 0.1
+    assert cka_of(pair)["linear"]["value"] > 0.1
 
 
 def test_centring_takes_a_language_offset_away(tmp_path):
@@ -114,6 +135,11 @@ def test_centring_takes_a_language_offset_away(tmp_path):
         centred = [scores(pair, source, centred=True)["r1"]["value"] for pair in (near, far)]
         assert centred[0] == pytest.approx(centred[1]) and centred[0] > 0.3
         assert scores(far, source, centred=False)["r1"]["value"] < centred[1]
+
+
+def test_studies_without_pictures_have_one_row(tmp_path):
+    pair = run(write_translations(tmp_path, shared=1.0, offset=0.0)[0], tmp_path / "out.json")
+    assert {row["read"] for row in pair["retrieval"]} == {"caption"} and pair["above_prompt"] == []
 
 
 def test_one_language_can_find_what_the_other_cannot():
@@ -137,6 +163,69 @@ def test_candidates_that_cannot_be_told_apart_share_their_rank():
     values = np.ones((5, 3))
     np.testing.assert_array_equal(ranks(values, values), np.full(5, 3.0))
     np.testing.assert_array_equal(ranks(np.zeros((5, 3)), values), np.full(5, 3.0))
+
+
+def write_pictured(root, *, words: float, picture=3.0, images=240):
+    """Captions behind pictures: prompt and caption hold the picture by `picture`; without it a caption holds its words by
+    `words`, of which the caption behind the picture holds as much beside."""
+    rng = np.random.default_rng(1)
+    seen, said = rng.normal(size=(2, images, WIDTH))
+    ids = [f"i{i:03d}" for i in range(images)]
+    frame = pd.DataFrame({"image_id": ids, "gender": "unknown", "category": "", "label_spans": "[]"})
+    frame["sample_id"], frame["caption"] = frame["image_id"] + "#0", frame["image_id"]
+    frame["split"] = ["train", "test"] * (images // 2)
+    world, alone = World(), {}
+    samples = dict.fromkeys(frame["sample_id"], [Token("prompt", 0, 3), Token("caption", 0, 3)])
+    for language in ("en", "ar"):
+        x = picture * seen[:, None] + rng.normal(size=(images, 2, WIDTH))
+        x[:, 1] += words * said
+        world[language] = write_corpus(root, frame, samples, x.reshape(-1, WIDTH), language=language)
+        alone[language] = [root / f"{language}_alone.zarr"]
+        without = (words * said + rng.normal(size=(images, WIDTH))).astype(np.float32)
+        identity = {"site": "4", "layer": 4, "model": "toy", "revision": "1", "language": language}
+        order = rng.permutation(images)
+        write_alone(alone[language][0], without[order], frame["sample_id"].iloc[order], sinks=0, **identity)
+    return world.inputs | {"alone": alone}
+
+
+def test_what_the_picture_alone_finds_is_no_finding_of_the_captions(tmp_path):
+    """Behind their pictures captions are found as often as the constant prompt finds them; their words say nothing."""
+    pair = run(write_pictured(tmp_path, words=0.0), tmp_path / "out.json")
+    for source in ("en", "ar"):
+        assert scores(pair, source, centred=True)["r1"]["value"] > 0.8
+        assert scores(pair, source, centred=True, read="prompt")["r1"]["value"] > 0.8
+        alone = scores(pair, source, centred=True, read="alone")["r1"]
+        assert alone["value"] < 0.05 and alone["p"] > 0.01
+    for row in pair["above_prompt"]:
+        assert row["r1"]["low"] <= 0 <= row["r1"]["high"] and row["r1"]["p"] > 0.01
+        assert row["cka"]["low"] <= 0 <= row["cka"]["high"] and row["cka"]["p"] > 0.01
+    assert cka_of(pair, "alone")["unbiased"]["null"]["p"] > 0.01
+
+
+def test_what_the_words_find_is_told_beside_the_picture(tmp_path):
+    """Half of a caption is what it says, so that the prompt, which has the picture alone, finds less."""
+    pair = run(write_pictured(tmp_path, words=2.0, picture=1.0), tmp_path / "out.json")
+    for source in ("en", "ar"):
+        alone = scores(pair, source, centred=True, read="alone")["r1"]
+        assert alone["value"] > 0.8 and alone["p"] == 1 / 2000
+    for row in pair["above_prompt"]:
+        caption, prompt = (
+            scores(pair, row["source"], centred=True, read=read)["r1"]["value"]
+            for read in ("caption", "prompt")
+        )
+        assert row["r1"]["value"] == pytest.approx(caption - prompt) and row["r1"]["low"] > 0.3
+        assert row["r1"]["p"] < 0.01 and row["cka"]["low"] > 0 and row["cka"]["p"] < 0.01
+
+
+def test_chance_reaches_its_level_as_often_as_it_says():
+    """Unrelated queries and candidates, some of them crowded around one direction: p of R@1 is valid, and not of use by luck."""
+    rng = np.random.default_rng(0)
+    p = []
+    for trial in range(60):
+        queries, candidates = rng.normal(size=(2, 40, 6)) + 2 * (trial % 2)
+        weights = np.full((40, 2), 1 / 40)
+        p.append(found(rank_all(queries, candidates), weights, rng)["mrr"]["p"])
+    assert np.mean(np.array(p) <= 0.05) <= 0.12 and 0.3 < np.mean(p) < 0.7
 
 
 def test_a_sample_of_the_images_and_equal_captions_are_counted(tmp_path):

@@ -14,7 +14,7 @@ def code(monkeypatch):
     monkeypatch.setattr(
         module,
         "closure",
-        lambda name, members: SimpleNamespace(modules={name: modules[name]}, versions={"torch": "2"}),
+        lambda name, members, script: SimpleNamespace(modules={name: modules[name]}, versions={"torch": "2"}),
     )
     return modules
 
@@ -95,7 +95,9 @@ def test_what_a_job_only_reads_changes_no_key(code):
 def test_a_version_that_decides_numbers_changes_the_key(code, monkeypatch):
     before = keys(BASE)
     monkeypatch.setattr(
-        module, "closure", lambda name, members: SimpleNamespace(modules={name: "1"}, versions={"torch": "3"})
+        module,
+        "closure",
+        lambda name, members, script: SimpleNamespace(modules={name: "1"}, versions={"torch": "3"}),
     )
     assert not before.items() & keys(BASE).items()
 

@@ -13,6 +13,7 @@ from checkouts import MINI, TOY
 
 from crosslens.artifacts import recipes
 from crosslens.artifacts.table import Studies, Table
+from crosslens.errors import InputError
 from crosslens.store.digests import FileDigests
 from crosslens.store.fingerprint import closure
 from crosslens.study.study import Study
@@ -45,7 +46,8 @@ class Change:
 
     def code(self) -> Path:
         """A copy of the library, to be edited; later keys are those of it."""
-        shutil.copytree(ROOT / "src", self.source, ignore=shutil.ignore_patterns("__pycache__"))
+        for part in ("src", "workflow/scripts"):
+            shutil.copytree(ROOT / part, self.folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         self.patch.setattr(recipes, "closure", partial(closure, src=self.source))
         return self.source / "crosslens"
 
@@ -193,35 +195,169 @@ def test_appended_samples_alone_are_extracted(change):
     assert parts == {("ar", "0002"), ("en", "0002")}
 
 
-def test_every_file_whose_digest_a_key_holds_is_checked_by_the_jobs_that_read_it(change):
-    """And no other: a caption table may be edited while the model runs."""
-    captions, adapter, sae = (change.folder / name for name in ("captions.csv", "adapter.py", "sae"))
-    pictures = [change.folder / "pictures" / f"{number}.png" for number in range(3)]
-    sae.mkdir()
-    for file in (adapter, sae / "cfg.json", *pictures):
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(file.name)
-    rows = [f"{file.stem},a woman,امرأة,female" for file in pictures]
+@pytest.fixture
+def owned(change):
+    """The study `toy` with files of the user's: captions, pictures in folders, an adapter with a helper, an SAE's checkpoint."""
+    pictures = [f"{folder}{number}.png" for folder in ("", "sub/") for number in range(3)]
+    files = {f"pictures/{name}": name for name in pictures}
+    files |= {
+        "adapter.py": "import helper\n",
+        "helper.py": "import parts.inner\n",
+        "parts/inner.py": "from . import other\n",
+        "parts/other.py": "SCALE = 2\n",
+        "unrelated.py": "",
+        "sae/checkpoints/ae_9.pt": "weights",
+        "sae/config.json": "{}",
+    }
+    for name, text in files.items():
+        (change.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (change.folder / name).write_text(text)
+    ids = [*(f"{number}" for number in range(3)), *(f"./sub/{number}" for number in range(3))]
+    rows = [f"{image_id},a woman,امرأة,female" for image_id in ids]
     header = "image_id,english_prompt,arabic_prompt,ground_truth_gender"
-    captions.write_text("\n".join([header, *rows]), encoding="utf-8")
-    change.studies["toy"]["source"] = {"captions": str(captions), "images": str(pictures[0].parent)}
-    change.settings(model={"adapter": str(adapter)}, sae={"pretrained": {"theirs": {"1": str(sae)}}})
-    table, read = change._table(), {}
+    (change.folder / "captions.csv").write_text("\n".join([header, *rows]), encoding="utf-8")
+    change.studies["toy"]["source"] = {
+        "captions": str(change.folder / "captions.csv"),
+        "images": str(change.folder / "pictures"),
+    }
+    change.settings(
+        model={"adapter": str(change.folder / "adapter.py")},
+        sae={"pretrained": {"theirs": {"1": str(change.folder / "sae/checkpoints/ae_9.pt")}}},
+        activations={"part_rows": 2},
+    )
+    change.keys["toy"] = change._keys(change._table(), "toy")
+    return change
+
+
+def test_every_file_whose_digest_a_key_holds_is_checked_by_the_jobs_that_read_it(owned):
+    """And no other: a caption table may be edited while the model runs."""
+    table, read = owned._table(), {}
     for kind, w in table.everything("toy"):
         by = table.kinds[kind].by
         job = json.loads(table.job(by, {name: w[name] for name in table.per(by)}))
-        read[by] = {Path(file) for file in job["files"]}
+        read[by] = {
+            Path(file).relative_to(owned.folder) if owned.folder in Path(file).parents else Path(file): held
+            for file, held in job["files"].items()
+        }
+    pictures = {Path("pictures", f"{folder}{number}") for folder in ("", "sub/") for number in range(3)}
+    data = {path.with_suffix(suffix) for path in pictures for suffix in ("", ".jpg", ".jpeg", ".png")}
+    assert {file for file, held in read["build_dataset"].items() if held is None} == {
+        file for file in data if file.suffix != ".png"
+    }
     lexicons = {Path(file) for file in TOY["lexicons"].values()}
-    model = {adapter, *read["extract"]}
+    model = {
+        *(Path(file) for file in ("adapter.py", "helper.py", "parts/inner.py", "parts/other.py")),
+        *read["extract"],
+    }
     assert Path(TOY["model"]["id"], "model.safetensors") in model
-    assert {rule: files for rule, files in read.items() if files} == {
-        "build_dataset": {captions, *pictures, *lexicons},
+    assert {rule: files.keys() for rule, files in read.items() if files} == {
+        "build_dataset": {Path("captions.csv"), *data, *lexicons},
         "measure_stereotype": lexicons,
-        "adopt_sae": {sae / "cfg.json"},
+        "adopt_sae": {Path("sae/checkpoints/ae_9.pt"), Path("sae/config.json")},
         **dict.fromkeys(("extract", "splice_saes", "generate_captions"), model),
     }
-    known = {str(file.absolute()) for files in read.values() for file in files}
+    known = {
+        str((ROOT if file in lexicons or str(file).startswith("resources") else owned.folder) / file)
+        for files in read.values()
+        for file in files
+    }
     assert known == table.studies["toy"].digests.taken.keys()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "first"),
+    [
+        ("pictures/sub/1.png", "another picture", "build_dataset"),
+        ("pictures/1.jpg", "what is now looked for before 1.png", "build_dataset"),
+        ("pictures/sub/1", "the same", "build_dataset"),
+        ("helper.py", "import parts.inner\n\nX = 1\n", "extract"),
+        ("parts/other.py", "SCALE = 3\n", "extract"),
+        ("sae/config.json", "{ }", "adopt_sae"),
+        ("sae/cfg.json", "{}", "adopt_sae"),
+    ],
+)
+def test_a_file_of_the_users_is_in_the_keys_of_what_is_made_of_it(owned, file, text, first):
+    (owned.folder / file).write_text(text)
+    work = owned.work()
+    assert first in work
+    if first == "build_dataset":  # one part of three, in two languages
+        assert work["extract"] == 2
+
+
+@pytest.mark.parametrize("file", ["pictures/unused.png", "pictures/1.webp", "unrelated.py", "sae/notes.txt"])
+def test_a_file_beside_them_that_nothing_reads_is_in_none(owned, file):
+    (owned.folder / file).write_text("more")
+    assert owned.work() == {}
+
+
+def test_captions_of_an_image_that_change_places_are_other_samples(owned):
+    """Row 2, a second caption of an image, is `1#1` whatever it says; and `1#0` once the first is another image's."""
+    captions = owned.folder / "captions.csv"
+    lines = captions.read_text(encoding="utf-8").splitlines()
+    rows = ["1,one,واحد,female", "1,two,اثنان,female", "2,three,ثلاثة,female", "2,four,أربعة,female"]
+    rows += [f"{image},word {image},كلمة {image},male" for image in range(3, 9)]
+    captions.write_text("\n".join([lines[0], *rows]), encoding="utf-8")
+    owned.keys["toy"] = owned._keys(owned._table(), "toy")
+    rows[0] = "0,one,واحد,female"
+    captions.write_text("\n".join([lines[0], *rows]), encoding="utf-8")
+    assert owned.work()["extract"] == 2
+    table = owned._table()
+    captions.write_text("\n".join([lines[0], rows[0], "1,new,جديد,female", *rows[1:]]), encoding="utf-8")
+    other = owned._table()  # row 3 is still "two", of image 1, but its second caption
+    two = [of.studies["toy"].source.block_identity(row, row, "en") for of, row in ((table, 2), (other, 3))]
+    assert two[0] != two[1]
+
+
+def test_a_new_name_of_a_file_is_in_the_summary_that_tells_it_alone(owned):
+    (owned.folder / "captions.csv").rename(owned.folder / "renamed.csv")
+    owned.studies["toy"]["source"]["captions"] = str(owned.folder / "renamed.csv")
+    assert owned.work() == {"build_dataset": 1, "build_report": 1}
+    assert owned.work("toy", "dataset") == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "extracts"),
+    [("images", True), ("captions", True), ("dataset", True), ("labels", False), ("splits", False)],
+)
+def test_code_that_decides_the_samples_is_behind_their_activations(owned, file, extracts):
+    owned.edit(f"data/{file}.py")
+    work = owned.work()
+    assert work["build_dataset"] == 1 and ("extract" in work) == extracts
+
+
+@pytest.mark.parametrize("script", ["extract", "apply_saes", "build_report"])
+@pytest.mark.parametrize(("more", "runs"), [("# why\n", False), ("UNUSED = 1\n", True)])
+def test_an_edited_script_runs_again_and_a_comment_in_it_does_not(change, script, more, runs):
+    file = change.code().parents[1] / f"workflow/scripts/{script}.py"
+    file.write_text(file.read_text() + more)
+    work = change.work()
+    assert (script in work) == runs == bool(work) and not {"draw_source", "build_dataset"} & work.keys()
+
+
+def test_what_decides_numbers_within_other_packages_is_in_keys(change, monkeypatch):
+    """Nothing here imports tokenizers to extract."""
+    from crosslens.store import fingerprint
+
+    monkeypatch.setattr(fingerprint, "_version", lambda name: "0.0" if name == "tokenizers" else "1")
+    closure.cache_clear()
+    try:
+        versions = change._table().describe(
+            "tokens", dict(zip(("study", "language", "part"), ("toy", "en", "0000"), strict=True))
+        )["versions"]
+    finally:
+        monkeypatch.undo()
+        closure.cache_clear()
+    assert versions["tokenizers"] == "0.0" and versions["transformers"] == "1"
+
+
+def test_an_sae_of_the_hub_is_pinned(change):
+    commit = "0123456789" * 4
+    place = "hf:owner/name/folder"
+    change.settings(sae={"pretrained": {"theirs": {"1": f"{place}@{commit}"}}})
+    assert change.work("toy", "pretrained") == {"adopt_sae": 1}
+    change.settings(sae={"pretrained": {"theirs": {"1": f"{place}@main"}}})
+    with pytest.raises(InputError, match=r"sae\.pretrained\.theirs\.1.*COMMIT.*hf models info owner/name`"):
+        change.work("toy", "pretrained")
 
 
 def test_another_study_is_its_own(change):
@@ -235,3 +371,16 @@ def test_the_language_of_a_chosen_text_is_in_the_key_of_its_inspection(change):
     change.keys["mini"] = change._keys(change._table(), "mini")
     change.edit("data/languages/ar.py")
     assert change.work("mini")["inspect_tokens"] == 1
+
+
+def test_a_study_by_another_name_retrains_nothing(change):
+    """Every key is that of the study of the same settings, up to the page, which has the name on it."""
+    change.studies["renamed"] = copy.deepcopy(TOY)
+    table = change._table()
+    renamed, toy = change._keys(table, "renamed"), change.keys["toy"]
+    differing = {
+        place[0]
+        for place, key in renamed.items()
+        if key != toy[tuple(("study", "toy") if pair == ("study", "renamed") else pair for pair in place)]
+    }
+    assert len(renamed) == len(toy) and differing == {"page"}

@@ -59,6 +59,7 @@ def test_a_kind_leads_to_its_rule_script_and_function_by_name(table):
     """One name for rule, script and function; a script that makes several kinds binds each to its own function."""
     for kind in table.kinds.values():
         rule, function = BASES.get(kind.by, kind.by), kind.function or kind.by
+        assert (kind.script or kind.by) == rule
         script = (ROOT / f"workflow/scripts/{rule}.py").read_text(encoding="utf-8")
         assert f"from {kind.module} import {function}\n" in script, (
             f"{kind.name}: {function} of {kind.module}"

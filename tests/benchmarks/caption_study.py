@@ -220,7 +220,6 @@ def measure_training(folder: Path, paths: dict[str, dict], args: argparse.Namesp
     """Seconds of an SAE step at 2560 -> 20480, and a whole short training through `train_saes`."""
     site = str(args.layers - 1)
     identity = {
-        "study": "wide",
         "corpus": "joint",
         "site": site,
         "seed": "0",
@@ -370,7 +369,7 @@ def measure_codes(folder: Path) -> float:
     )
     values = generator.gamma(2.0, 1.0, rows * K).astype(np.float32)
     codes = csr_array((values, columns.ravel(), np.arange(0, rows * K + 1, K)), shape=(rows, D_SAE))
-    write_codes(folder / "codes.zarr", [codes], token=np.arange(rows), d_sae=D_SAE)
+    write_codes(folder / "codes.zarr", [codes], token=np.arange(rows), norm=np.ones(rows), d_sae=D_SAE)
     return size_of(folder / "codes.zarr")[0] / (8 * rows * K)
 
 

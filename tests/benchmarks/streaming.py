@@ -42,7 +42,6 @@ SHARD_BYTES = 64 << 20
 FEATURES, ACTIVE = 4096, 24
 """Of the synthetic activations: how many directions there are, and how many of them a token has."""
 IDENTITY = {
-    "study": "streaming",
     "corpus": "en",
     "site": "4",
     "seed": 0,

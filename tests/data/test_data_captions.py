@@ -91,13 +91,14 @@ ROW = ["a", "x", "س", "f", "nurse"]
             ("english_prompt", "arabic_prompt"),
             ["'image_id' or 'image'", "columns english_prompt"],
         ),
-        ([["a;b"]], ("image_id;english_prompt",), ["columns image_id;english_prompt", "commas"]),
+        ([["a|b"]], ("image_id|english_prompt",), ["columns image_id|english_prompt", "commas"]),
         (
             [ROW, ["b", "x", "س", "femme", ""]],
             HEADER,
             ["row 2", "'ground_truth_gender'", "'femme'", "unknown"],
         ),
         ([ROW, ["b", " ", "س", "f", ""]], HEADER, ["row 2", "'english_prompt'", "empty caption"]),
+        ([["a", "x", "\u200b\ufeff", "f", ""]], HEADER, ["row 1", r"an empty caption ('\u200b\ufeff')"]),
         ([ROW, ["b", "x", "", "f", ""]], HEADER, ["row 2", "'arabic_prompt'", "empty caption"]),
         ([["", "x", "س", "f", ""]], HEADER, ["row 1", "'image_id'"]),
         ([["../x", "x", "س", "f", ""]], HEADER, ["row 1", "'image_id'", "'../x'"]),
@@ -160,3 +161,39 @@ def test_the_workflow_can_read_rows_without_heavy_imports():
     code = "import sys, crosslens.data.captions; print(*(m for m in ('numpy', 'pandas', 'torch', 'PIL') if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+OWN = """photo,sex,job,family,english_prompt,texte,category
+a.png,f,nurse,one,A woman.,Une femme.,ignored
+b.png,m,cook,two,A man.,Un homme.,ignored
+"""
+
+
+def test_columns_map_any_of_them_and_keep_the_usual_names_of_the_rest(tmp_path):
+    """English is found by its usual name, everything else by the user's; a usual name that is not meant is not read."""
+    (tmp_path / "own.csv").write_text(OWN, encoding="utf-8")
+    named = {"image_id": "photo", "gender": "sex", "category": "job", "group": "family", "fr": "texte"}
+    first, second = read_rows(tmp_path / "own.csv", ["en", "fr"], named)
+    assert first.captions == {"en": "A woman.", "fr": "Une femme."} and first.image_id == "a.png"
+    assert [(row.gender, row.category, row.group) for row in (first, second)] == [
+        ("female", "nurse", "one"),
+        ("male", "cook", "two"),
+    ]
+    del named["category"], named["gender"], named["group"]
+    (row, _) = read_rows(tmp_path / "own.csv", ["en", "fr"], named)
+    assert (row.gender, row.category, row.group) == (None, "ignored", None)
+
+
+@pytest.mark.parametrize("role", ["image_id", "gender", "category", "group", "fr"])
+def test_a_column_that_is_named_and_not_there_is_told(tmp_path, role):
+    (tmp_path / "own.csv").write_text(OWN, encoding="utf-8")
+    named = {"image_id": "photo", "fr": "texte"} | {role: "nowhere"}
+    with pytest.raises(InputError, match="header: found columns photo, sex, .*expected a column 'nowhere'"):
+        read_rows(tmp_path / "own.csv", ["en", "fr"], named)
+
+
+def test_a_wrong_value_is_told_with_the_users_name_of_its_column(tmp_path):
+    (tmp_path / "own.csv").write_text(OWN.replace(",m,", ",maybe,"), encoding="utf-8")
+    named = {"image_id": "photo", "gender": "sex", "fr": "texte"}
+    with pytest.raises(InputError, match="row 2, column 'sex': found 'maybe'"):
+        read_rows(tmp_path / "own.csv", ["en", "fr"], named)

@@ -7,11 +7,12 @@ import pytest
 from data_tables import write_image
 from PIL import Image
 
-from crosslens.data.images import find_image, verify_images
+from crosslens.data.images import verify_images
+from crosslens.data.picture_files import find_image
 from crosslens.errors import InputError
 
 
-@pytest.mark.parametrize("suffix", ["", ".jpg", ".jpeg", ".png", ".webp"])
+@pytest.mark.parametrize("suffix", ["", ".jpg", ".jpeg", ".png", ".webp", ".JPG", ".PNG"])
 def test_an_id_is_tried_as_written_and_then_with_each_suffix(tmp_path, suffix):
     Image.new("RGB", (4, 4)).save(tmp_path / f"a{suffix}", format="PNG")
     assert find_image(tmp_path, "a") == f"a{suffix}"

@@ -6,7 +6,8 @@ from data_tables import LEXICONS, RELAXED
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosslens.data.labels import gender_counts, gendered_spans, label, load_lexicon
+from crosslens.data.labels import gender_counts, gendered_spans, label
+from crosslens.data.lexicons import load_lexicon
 from crosslens.errors import InputError
 from crosslens.planted.captions import caption_distribution, parse
 from crosslens.planted.scenes import LANGUAGES, training_scene
@@ -174,6 +175,12 @@ HEAD = 'schema: 1\nkind: gender_lexicon\nlanguage: "ar"\n'
             "two groups",
         ),
         (HEAD + "groups:\n- {name: g, male: [no]}", "False"),
+        (HEAD + 'groups:\n- {name: g, in_questions: "no", female: ["أم"]}', "in_questions"),
+        (HEAD + 'groups:\n- {name: g, female: ["أم"]}\nphrases: {both: ["أم"]}', "key both in phrases"),
+        (
+            HEAD + 'groups:\n- {name: g, female: ["أم"]}\nphrases: {male: ["أم لا"], neutral: ["أم لا"]}',
+            "two kinds",
+        ),
         (
             'schema: 1\nkind: gender_lexicon\nlanguage: "en"\ngroups:\n- {name: g, male: [man]}',
             "language 'en'",

@@ -75,7 +75,6 @@ def test_convert_asks_for_what_the_files_do_not_say(crosslens, gemma, tmp_path):
     )
     assert code == 0 and f"wrote {out}" in said
     assert sae_identity(out) == {
-        "study": "imported",
         "corpus": "pretrained",
         "site": "20",
         "seed": 0,

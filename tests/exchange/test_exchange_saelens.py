@@ -12,7 +12,7 @@ from crosslens.sae.exchange.read import read_sae
 from crosslens.sae.io import save_sae
 from crosslens.sae.model import JumpReLUSAE, ReLUSAE, TopKSAE
 
-IDENTITY = {"study": "s", "corpus": "joint", "site": "4.mlp_out", "seed": 0, "model": "m", "revision": "1"}
+IDENTITY = {"corpus": "joint", "site": "4.mlp_out", "seed": 0, "model": "m", "revision": "1"}
 NORMALISATIONS = ("none", "layer_norm", "constant_norm_rescale")
 
 
@@ -54,6 +54,8 @@ def test_standard_by_hand(tmp_path):
         False,
         None,
         (),
+        ("3.resid_pre",),
+        None,
     )
 
 
@@ -253,7 +255,7 @@ def test_our_own_folders_are_read(tmp_path):
     save_sae(tmp_path, sae, identity=IDENTITY, trained_as="matryoshka")
     foreign, x = read_sae(tmp_path), torch.tensor(tokens())
     assert foreign[1:] == (
-        *("crosslens", "matryoshka", "4.mlp_out", "blocks.4.hook_mlp_out", "m", False, None, ()),
+        *("crosslens", "matryoshka", "4.mlp_out", "blocks.4.hook_mlp_out", "m", False, None, (), None, "1"),
     )
     assert torch.equal(foreign.sae(x), sae(x))
 

@@ -12,7 +12,7 @@ SITE = "1"
 
 
 def save(folder: Path, sae: TopKSAE, site: str = SITE, model: str = "model") -> Path:
-    identity = {"study": "t", "corpus": "joint", "site": site, "seed": 0, "model": model, "revision": None}
+    identity = {"corpus": "joint", "site": site, "seed": 0, "model": model, "revision": None}
     save_sae(folder, sae, identity=identity)
     return folder
 

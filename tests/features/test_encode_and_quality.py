@@ -16,7 +16,7 @@ from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_json, write_table
 from crosslens.tables.tokens import ROLES
 
-IDENTITY = {"study": "t", "corpus": "joint", "site": "4", "seed": 0, "model": "toy", "revision": "1"}
+IDENTITY = {"corpus": "joint", "site": "4", "seed": 0, "model": "toy", "revision": "1"}
 D, F, K = 12, 40, 6
 
 
@@ -239,7 +239,7 @@ def test_sinks_are_measured_against_the_median():
 
 def test_a_split_without_tokens_is_an_error(world, sae, tmp_path):
     write_table(tmp_path / "d.parquet", "dataset", world.frame.assign(split="train"))
-    with pytest.raises(InputError, match="split test"):
+    with pytest.raises(InputError, match="split select"):
         measure_quality(
             dataset=tmp_path / "d.parquet",
             sae=sae,

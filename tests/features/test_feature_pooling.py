@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from world import table_of, tokens_of, write_corpus, write_dense_codes
 
 from crosslens.errors import InputError
 from crosslens.pooling.pool import label_tokens, pool_activations, pool_codes, sample_blocks, sample_means
@@ -128,3 +129,28 @@ def test_blocks_cover_all_rows_and_cut_no_sample():
         assert [b[0] for b in blocks] == [0] + [b[1] for b in blocks[:-1]]
         assert blocks[-1][1] == len(sample)
         assert all(stop == len(sample) or sample[stop - 1] != sample[stop] for _, stop in blocks)
+
+
+def test_sinks_leave_codes_where_they_leave_activations(tmp_path):
+    """A caption one token shorter for women, behind a sink that fires a feature: the mean would tell the length."""
+    frames, samples = [], {}
+    for i in range(20):
+        female = i % 2 == 0
+        words = ["first", "a", "b"] + ([] if female else ["c"])
+        samples[f"i{i}#0"] = tokens_of("caption", words)
+        frames.append(
+            {"sample_id": f"i{i}#0", "image_id": f"i{i}", "caption": " ".join(words), "label_spans": "[]"}
+        )
+    tokens = table_of(samples)
+    first = tokens.position == 0
+    x = np.ones((len(tokens), 4))
+    x[first] = 100.0
+    world = write_corpus(tmp_path, pd.DataFrame(frames), samples, x)
+    codes = np.where(first, 50.0, 1.0)[:, None]
+    write_dense_codes(
+        tmp_path / "codes.zarr", codes, sae="0" * 64, roles=["caption"], norm=np.linalg.norm(x, axis=1)
+    )
+    pooled = pool_codes(Codes(tmp_path / "codes.zarr"), world.table, world.frame, condition="caption")
+    raw = pool_activations(Activations(world.activations), world.table, world.frame, condition="caption")
+    assert pooled.values.toarray()[:, 0].tolist() == [1.0] * 20 and (raw.values == 1).all()
+    assert pooled.sinks == raw.sinks == 20

@@ -61,7 +61,7 @@ def test_a_perfect_sae_recovers_everything_and_an_ablating_one_nothing(study, tm
     model, dataset, images = study
     loaded, frame = load_model(**model), read_table(dataset, "dataset")
     train = splice.choose(frame[frame["split"] == "train"], 8, 0)
-    mean, _ = splice.mean_activation(loaded, SITE, splice.batches(loaded, train, images, 4), ROLES)
+    mean, _, _ = splice.mean_activation(loaded, SITE, splice.batches(loaded, train, images, 4), ROLES)
     for name, bias in (("zero", torch.zeros(tiny.D_MODEL)), ("mean", mean.float())):
         constant = TopKSAE(tiny.D_MODEL, 16, 4)
         with torch.no_grad():
@@ -122,6 +122,31 @@ def test_only_the_declared_roles_are_replaced(study):
     assert torch.equal(edited[~mask], value[~mask])
 
 
+def test_a_sink_stays_as_it_is(study, tmp_path, monkeypatch):
+    """A sink is in no SAE's training, and one that nothing can rebuild must not be what a splice costs."""
+    model, dataset, images = study
+    loaded = load_model(**model)
+    frame = read_table(dataset, "dataset")
+    rows, batch = next(splice.batches(loaded, frame[frame["split"] == "test"].head(4), images, 4))
+    with splice.capture(loaded, [SITE]) as captured:
+        loaded.model(**batch.inputs, use_cache=False)
+    value, mask = captured[SITE].clone(), batch.has_role(ROLES)
+    first = mask.int().argmax(dim=1)
+    value[torch.arange(4), first] *= 1000
+    limit = 10 * float(splice.norms(value)[mask].median())
+    edited = splice.replace_at(mask, torch.zeros_like, limit)(value)
+    assert torch.equal(edited[torch.arange(4), first], value[torch.arange(4), first])
+    mask[torch.arange(4), first] = False
+    assert (edited[mask] == 0).all() and torch.equal(edited[~mask], value[~mask])
+    plain = measure(study, save(tmp_path / "sae", perfect_sae(tiny.D_MODEL)), tmp_path / "plain.json")
+    assert plain["sinks"] == 0
+    # half of the positions are sinks now: they are spared, and counted
+    monkeypatch.setattr(splice, "SINK_FACTOR", 1.0)
+    spared = measure(study, tmp_path / "sae", tmp_path / "spared.json")
+    assert spared["sinks"] > 0 and spared["tokens_replaced"] + spared["sinks"] == plain["tokens_replaced"]
+    assert spared["ce"]["zero"]["value"] != plain["ce"]["zero"]["value"]
+
+
 def test_broken_edits_are_errors():
     with pytest.raises(RuntimeError, match="by themselves"):
         splice.check_edits({"identity": 1e-7, "zero": 1.0})
@@ -154,7 +179,7 @@ def test_bootstrap_resamples_images_not_samples():
     ce = rng.normal(2, 0.5, 40)
 
     def losses(copies: int) -> pd.DataFrame:
-        base = {"image_id": np.repeat(np.arange(40), copies), "tokens": np.ones(40 * copies)}
+        base = {"group": np.repeat(np.arange(40), copies), "tokens": np.ones(40 * copies)}
         columns = ("ce_clean", "ce_spliced", "ce_zero", "ce_mean", "kl_spliced", "kl_zero", "kl_mean")
         return pd.DataFrame(base | {name: np.repeat(ce, copies) for name in columns})
 

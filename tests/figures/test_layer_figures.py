@@ -141,9 +141,10 @@ def test_nothing_chosen_is_said_in_words(drawn_study, tmp_path):
 
 
 def test_effect_sizes_has_a_point_a_feature_in_the_right_class(drawn_study):
-    pairs, agreement, languages = effect_frames(drawn_study.cross_lingual["2"], drawn_study.effects["2"])
-    assert languages == ("en", "ar")
-    figure = effect_sizes_figure(pairs, agreement, site="2", languages=languages)
+    points, agreement = effect_frames(drawn_study.cross_lingual["2"], drawn_study.effects["2"])
+    languages = ("en", "ar")
+    assert set(zip(points["first"], points["second"], strict=True)) == {languages}
+    figure = effect_sizes_figure(points, agreement, site="2")
     result = read_json(drawn_study.cross_lingual["2"]["joint"], "cross_lingual")["results"][0]
     axes = figure.axes[0]
     offsets = np.concatenate([np.asarray(scatter.get_offsets()) for scatter in axes.collections])
@@ -166,16 +167,34 @@ def test_effect_sizes_has_a_point_a_feature_in_the_right_class(drawn_study):
 
 
 def test_a_correlation_that_is_undefined_is_said_in_words(drawn_study):
-    pairs, agreement, languages = effect_frames(drawn_study.cross_lingual["2"], drawn_study.effects["2"])
+    points, agreement = effect_frames(drawn_study.cross_lingual["2"], drawn_study.effects["2"])
     agreement = agreement.assign(r=np.nan, features=2)
-    figure = effect_sizes_figure(pairs.iloc[:0], agreement, site="2", languages=languages)
+    figure = effect_sizes_figure(points.iloc[:0], agreement, site="2")
     assert "too few for a correlation" in words(figure)
-    assert "no feature is live in both languages" in words(figure)
+    assert "no feature is live in both English and Arabic" in words(figure)
 
 
 def test_without_a_second_language_the_figure_says_so():
-    figure = effect_sizes_figure(*effect_frames({}, {})[:2], site="2", languages=("en", "ar"))
+    figure = effect_sizes_figure(*effect_frames({}, {}), site="2")
     assert "not measured" in words(figure)
+
+
+def test_three_languages_have_panels_pair_by_pair(drawn_study):
+    points, agreement = effect_frames(drawn_study.cross_lingual["2"], drawn_study.effects["2"])
+    three = [("en", "ar"), ("en", "fr"), ("ar", "fr")]
+    frames = [
+        pd.concat([frame.assign(first=first, second=second) for first, second in three], ignore_index=True)
+        for frame in (points, agreement)
+    ]
+    figure = effect_sizes_figure(*frames, site="2")
+    conditions = agreement["condition"].nunique()
+    assert len(figure.axes) == 3 * conditions
+    shown = [
+        (axes.get_xlabel().split()[2], axes.get_ylabel().split()[2]) for axes in figure.axes[::conditions]
+    ]
+    assert shown == [("English", "Arabic"), ("English", "fr"), ("Arabic", "fr")]
+    for axes in figure.axes:
+        assert sum(len(scatter.get_offsets()) for scatter in axes.collections) == D_SAE
 
 
 def test_stage_writes_the_same_bytes_twice(drawn_study, tmp_path):

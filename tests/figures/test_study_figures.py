@@ -1,6 +1,7 @@
 """The figures over all layers show what the layers' summaries say."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from result_files import LANGUAGES, OTHERS
 from test_layer_figures import words
@@ -71,6 +72,19 @@ def test_what_was_not_spliced_is_left_out_in_words(drawn_study, tmp_path):
     layer_summary(**given, out=tmp_path / "2.json")
     figure = quality_figure(quality_frame([Document(tmp_path / "2.json", "layer")]))
     assert words(figure).count("not measured") == 2
+
+
+def test_the_legend_names_what_only_a_later_panel_of_probes_has():
+    """Words are read where there are any: not before the caption, which is the first panel."""
+    probes = pd.DataFrame(
+        [
+            ("2", "en", condition, probe, 0.7, 0.6, 0.8, 40)
+            for condition, probe in (("prompt", "codes"), ("caption", "codes"), ("caption", "words"))
+        ],
+        columns=["site", "language", "condition", "probe", "auroc", "low", "high", "n"],
+    )
+    (legend,) = probes_figure(probes).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["chance", "SAE codes", "bag of words"]
 
 
 def test_probe_lines_are_the_numbers_of_the_files(drawn_study, layers):

@@ -6,7 +6,7 @@ import pytest
 from language_files import write_retrieval, write_transfer
 from test_layer_figures import words
 
-from crosslens.figures.retrieval import retrieval_figure, retrieval_frames
+from crosslens.figures.retrieval import READ, retrieval_figure, retrieval_frames
 from crosslens.figures.sites import runs, site_ticks
 from crosslens.figures.style import save
 from crosslens.figures.transfer import transfer_figure, transfer_frame
@@ -25,7 +25,7 @@ def files(tmp_path_factory):
         transfer = write_transfer(
             folder / f"t{site}.json", site=site, shared=shared, conditions=("caption", "caption_whole")
         )
-        retrieval = write_retrieval(folder / f"r{site}.json", site=site, shared=2 * shared)
+        retrieval = write_retrieval(folder / f"r{site}.json", site=site, shared=2 * shared, alone=shared)
         documents = {"gender_transfer": {"": transfer}, "retrieval": {"": retrieval}}
         layer_summary(site=site, files=documents, out=folder / f"{site}.json")
         found[site] = (transfer, retrieval, Document(folder / f"{site}.json", "layer"))
@@ -63,13 +63,13 @@ def test_transfer_lines_are_the_numbers_of_the_files_by_depth(files):
         "block 4",
         "block 10",
     ]
-    assert "95 % CI over test pictures or texts" in words(figure) and "shuffled labels" in words(figure)
+    assert "95 % CI over test pictures or texts" in words(figure) and "random directions" in words(figure)
 
 
 def test_every_panel_shows_all_of_its_intervals():
     rows = [
         {"site": "2", "condition": condition, "source": "en", "target": "en", "method": "logistic"}
-        | {"auroc": 0.5, "auroc_low": low, "auroc_high": 0.8, "null_q025": 0.4, "null_q975": 0.6, "n": 10.0}
+        | {"auroc": 0.5, "auroc_low": low, "auroc_high": 0.8, "null_low": 0.4, "null_high": 0.6, "n": 10.0}
         for condition, low in (("caption", 0.45), ("caption_whole", 0.05))
     ]
     for axes in transfer_figure(pd.DataFrame(rows)).axes:
@@ -79,30 +79,37 @@ def test_every_panel_shows_all_of_its_intervals():
 
 def test_retrieval_lines_are_the_numbers_of_the_files(files):
     figure = retrieval_figure(*retrieval_frames([told[2] for told in files.values()]))
-    (left, right), pairs = (
-        figure.axes,
-        [read_json(files[site][1], "retrieval")["pairs"][0] for site in ("2", "4", "10")],
-    )
+    left, right = figure.axes
+    pairs = [read_json(files[site][1], "retrieval")["pairs"][0] for site in ("2", "4", "10")]
     of = {
-        (row["source"], row["centred"], i): row["r1"]["value"]
+        (row["read"], row["source"], i): row["r1"]["value"]
         for i, pair in enumerate(pairs)
         for row in pair["retrieval"]
+        if row["centred"]
     }
     shown = lines(left)
-    np.testing.assert_allclose(shown["Arabic → English"].get_ydata(), [of["ar", True, i] for i in range(3)])
-    np.testing.assert_allclose(
-        shown["English → Arabic, not centred"].get_ydata(), [of["en", False, i] for i in range(3)]
-    )
+    for read, told in READ.items():
+        name = f"Arabic → English, {told}"
+        np.testing.assert_allclose(shown[name].get_ydata(), [of[read, "ar", i] for i in range(3)])
     np.testing.assert_allclose(shown["chance"].get_ydata(), 1 / 80)
     cka = lines(right)
-    np.testing.assert_allclose(
-        cka["unbiased CKA"].get_ydata(), [pair["cka"]["unbiased"]["value"] for pair in pairs]
-    )
-    np.testing.assert_allclose(
-        cka["linear, pairs shuffled: mean"].get_ydata(),
-        [pair["cka"]["linear"]["null"]["mean"] for pair in pairs],
-    )
-    assert "n = 80 test pictures or texts" in words(figure)
+    for read in ("alone", "caption"):
+        told = [next(row for row in pair["cka"] if row["read"] == read)["unbiased"] for pair in pairs]
+        name = f"unbiased CKA, {READ[read]}"
+        np.testing.assert_allclose(cka[name].get_ydata(), [found["value"] for found in told])
+        if read == "alone":
+            line = cka["pairs shuffled: 95th percentile"].get_ydata()
+            np.testing.assert_allclose(line, [found["null"]["q95"] for found in told])
+    assert "English prompt behind the picture, Arabic caption" in cka
+    assert "n = 80 test pictures or texts" in words(figure) and "words alone decide" in words(figure)
+
+
+def test_texts_without_pictures_have_a_line_a_direction(tmp_path):
+    path = write_retrieval(tmp_path / "r.json", site="2", shared=1.0)
+    layer_summary(site="2", files={"retrieval": {"": path}}, out=tmp_path / "2.json")
+    figure = retrieval_figure(*retrieval_frames([Document(tmp_path / "2.json", "layer")]))
+    assert set(lines(figure.axes[0])) == {"English → Arabic", "Arabic → English", "chance"}
+    assert "picture alone" not in words(figure)
 
 
 def test_what_was_not_measured_is_said(tmp_path):
@@ -122,7 +129,7 @@ def test_sites_of_another_kind_are_no_part_of_a_line():
     assert list(runs(sites)) == [["2", "4", "10"], ["2.attn_out", "4.attn_out"]]
     rows = [
         {"site": site, "condition": "caption", "source": "en", "target": "en", "method": "logistic"}
-        | {"auroc": 0.7, "auroc_low": 0.6, "auroc_high": 0.8, "null_q025": 0.4, "null_q975": 0.6, "n": 10.0}
+        | {"auroc": 0.7, "auroc_low": 0.6, "auroc_high": 0.8, "null_low": 0.4, "null_high": 0.6, "n": 10.0}
         for site in sites
     ]
     (axes,) = transfer_figure(pd.DataFrame(rows)).axes

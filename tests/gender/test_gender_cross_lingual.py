@@ -55,7 +55,7 @@ def test_planted_correlation_is_recovered_and_lost_when_shuffled():
 
 
 def _rest(table):
-    return table.image_ids, table.gender, table.category
+    return table.image_ids, table.gender, table.category, table.group
 
 
 def test_same_pictures_without_gender_are_no_shared_bias():
@@ -76,8 +76,9 @@ def test_only_images_labelled_in_both_languages_count():
     found = compared([first.rows(np.arange(5, IMAGES)[::-1].copy()), images(second.values, gender)], rng)
     assert sum(found["images"].values()) == IMAGES - 10
     assert found["labels_disagree"] == 1
-    with pytest.raises(InputError, match="known gender"):
-        compared([first, images(second.values, np.full(IMAGES, "unknown", dtype=object))], rng)
+    nobody = compared([first, images(second.values, np.full(IMAGES, "unknown", dtype=object))], rng)
+    assert nobody["live"]["tested"] is False and nobody["live"]["pearson"]["r"] is None
+    assert "0 female and 0 male images" in nobody["live"]["because"]
 
 
 def test_stage(study, tmp_path):

@@ -13,7 +13,7 @@ from crosslens.tables.documents import read_json, read_table
 
 
 def run(study, folder, language="en", **changes):
-    settings = {"alpha": 0.05, "bootstraps": 200, "permutations": 30, "seed": 0} | changes
+    settings = {"alpha": 0.05, "permutations": 30, "seed": 0} | changes
     table, out = folder / f"{language}.parquet", folder / f"{language}.json"
     gender_effects(
         dataset=study.datasets[language],
@@ -72,7 +72,7 @@ def test_same_bytes_again(study, tmp_path):
     first, second = tmp_path / "a", tmp_path / "b"
     for folder in (first, second):
         folder.mkdir()
-        run(study, folder, bootstraps=20, permutations=5)
+        run(study, folder, permutations=5)
     for name in ("en.parquet", "en.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 

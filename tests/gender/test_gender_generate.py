@@ -148,13 +148,16 @@ def test_no_picture_hides_its_gender(tiny_model, pictures, tmp_path):
         assert _generate(tiny_model, pictures, path, language=language, split="select").empty
     lexicons = {language: Path(f"resources/lexicons/gender_{language}.yaml") for language in generated}
     out = tmp_path / "stereotype.json"
-    measure_stereotype(generated=generated, lexicons=lexicons, truth=None, bootstraps=50, seed=0, out=out)
+    measure_stereotype(
+        generated=generated, lexicons=lexicons, truth=None, alpha=0.05, bootstraps=50, seed=0, out=out
+    )
     for told in read_json(out, "stereotype")["languages"].values():
         assert (
             told["categories"] == {} and told["overall"]["images"] == 0 and told["overall"]["share"] is None
         )
     save(stereotype_figure(*stereotype_frames(out)), tmp_path / "stereotype.png")
-    assert "stereotypes were not measured" in section.finding(stereotype_records(out), 0.05).title
+    words = {"unit": "picture", "units": "pictures"}
+    assert all("not" in told.title for told in section.findings_of(stereotype_records(out), words, 0.05))
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csr_array
 
-from crosslens.gender.effects import feature_effects
+from crosslens.gender.effects import _summary, _untested, feature_effects
 from crosslens.stats.correlation import fisher_interval, pearson, spearman
 from crosslens.stats.effect_size import cohen_d, hedges_factor, moments
 from crosslens.stats.fdr import benjamini_hochberg
 from crosslens.stats.resampling import bootstrap_weights, shuffled_labels
 from crosslens.stats.sign_flips import sign_flip_p
-from crosslens.stats.two_sample import mann_whitney, rank_columns, welch
+from crosslens.stats.welch import welch
 
 
 @pytest.fixture(scope="module")
@@ -51,26 +51,6 @@ def test_hedges_factor_is_the_gamma_ratio():
     assert hedges_factor(2, 2) == pytest.approx(0.5641895835)  # 1/sqrt(pi), m = 2
     assert hedges_factor(10, 12) == pytest.approx(1 - 3 / (4 * 20 - 1), abs=1e-4)
     assert np.isnan(hedges_factor(1, 2))
-
-
-def test_mann_whitney_as_in_scipy(tied):
-    values, female = tied
-    u, p = mann_whitney(rank_columns(csc_array(values)), female)
-    expected = stats.mannwhitneyu(values[female], values[~female], method="asymptotic", axis=0)
-    assert u == pytest.approx(expected.statistic)
-    assert p[2:] == pytest.approx(expected.pvalue[2:])
-    assert p[:2].tolist() == [1.0, 1.0]
-
-
-def test_many_groupings_at_once_equal_one_at_a_time(tied):
-    values, female = tied
-    labels = shuffled_labels(female, 5, np.random.default_rng(1))
-    assert (labels.sum(axis=0) == female.sum()).all() and len(np.unique(labels, axis=1).T) == 5
-    ranks = rank_columns(csc_array(values))
-    together = mann_whitney(ranks, labels)
-    for i in range(5):
-        alone = mann_whitney(ranks, labels[:, i])
-        assert together.u[:, i] == pytest.approx(alone.u) and together.p[:, i] == pytest.approx(alone.p)
 
 
 def test_benjamini_hochberg_as_in_statsmodels():
@@ -124,33 +104,11 @@ def test_bootstrap_keeps_the_size_of_every_stratum():
     assert np.array_equal(weights, bootstrap_weights(strata, 50, np.random.default_rng(0)))
 
 
-@pytest.mark.parametrize("shape", ["normal", "sparse"])
-def test_interval_of_d_covers_the_truth(shape):
-    """Every column is an independent experiment; the true d of the sparse case comes from a huge sample."""
-    rng = np.random.default_rng(0)
-
-    def draw(n, high):
-        if shape == "normal":
-            return rng.normal(0.6 * high, 1.0, size=n)
-        return np.where(rng.random(n) < (0.7 if high else 0.4), rng.exponential(size=n), 0.0)
-
-    big = [draw((400_000, 1), high) for high in (1, 0)]
-    true = float((big[0].mean() - big[1].mean()) / np.sqrt((big[0].var() + big[1].var()) / 2))
-    values = np.concatenate([draw((60, 600), 1), draw((60, 600), 0)])
-    table, _ = feature_effects(
-        csr_array(values), np.arange(120) < 60, alpha=0.05, bootstraps=300, permutations=0, rng=rng
-    )
-    covered = ((table["d_low"] <= true) & (true <= table["d_high"])).mean()
-    assert 0.91 <= covered <= 0.975
-    assert table["d"].mean() == pytest.approx(true, abs=0.05)
-
-
 def test_labels_that_mean_nothing_give_no_discoveries():
     rng = np.random.default_rng(0)
     values = csr_array(np.where(rng.random((90, 300)) < 0.3, rng.exponential(size=(90, 300)), 0.0))
     found = [
-        feature_effects(values, rng.random(90) < 0.5, alpha=0.05, bootstraps=0, permutations=40, rng=rng)
-        for _ in range(10)
+        feature_effects(values, rng.random(90) < 0.5, alpha=0.05, permutations=40, rng=rng) for _ in range(10)
     ]
     observed = np.array([table["significant"].sum() for table, _ in found])
     null = np.concatenate([null for _, null in found])
@@ -161,20 +119,29 @@ def test_labels_that_mean_nothing_give_no_discoveries():
 
 
 def test_permutation_null_equals_a_literal_repetition():
-    """Shuffle, test with scipy, adjust with statsmodels, count: the same numbers."""
+    """Shuffle, test each feature by scipy's permutations, adjust with statsmodels, count: the same numbers."""
     from statsmodels.stats.multitest import multipletests
 
     rng = np.random.default_rng(0)
-    values = np.where(rng.random((40, 12)) < 0.6, rng.exponential(size=(40, 12)), 0.0)
-    female = np.arange(40) < 20
-    table, null = feature_effects(
-        csr_array(values), female, alpha=0.9, bootstraps=3, permutations=20, rng=np.random.default_rng(5)
-    )
-    again = np.random.default_rng(5)
-    bootstrap_weights(female, 3, again)
-    for count, labels in zip(null, shuffled_labels(female, 20, again).T, strict=True):
-        p = stats.mannwhitneyu(values[labels], values[~labels], method="asymptotic", axis=0).pvalue
-        assert count == multipletests(p, alpha=0.9, method="fdr_bh")[0].sum()
+    values = np.where(rng.random((13, 8)) < 0.8, rng.integers(1, 5, size=(13, 8)), 0.0)
+    female = np.arange(13) < 4
+    settings = {"alpha": 0.6, "permutations": 12, "live_units": 1}
+    table, null = feature_effects(csr_array(values), female, rng=np.random.default_rng(5), **settings)
+    assert table["testable"].all()
+    ranks = stats.rankdata(values, axis=0)
+
+    def far(first, second, axis):
+        return abs(first.sum(axis=axis) - 4 * 7)
+
+    for count, labels in zip(null, shuffled_labels(female, 12, np.random.default_rng(5)).T, strict=True):
+        p = stats.permutation_test(
+            (ranks[labels], ranks[~labels]),
+            far,
+            n_resamples=np.inf,
+            alternative="greater",
+            vectorized=True,
+        ).pvalue
+        assert count == multipletests(p, alpha=0.6, method="fdr_bh")[0].sum()
     assert null.max() > null.min()
 
 
@@ -184,13 +151,11 @@ def test_dead_features_and_groups_too_small_to_compare():
     values[:8, 2] = 1.0
     female = np.arange(20) < 10
     rng = np.random.default_rng(0)
-    table, _ = feature_effects(csr_array(values), female, alpha=0.05, bootstraps=20, permutations=5, rng=rng)
+    table, _ = feature_effects(csr_array(values), female, alpha=0.05, permutations=5, rng=rng)
     assert table["live"].tolist() == [False, False, True]
-    assert table["q_mann_whitney"].isna().tolist() == [True, True, False]
+    assert table["q"].isna().tolist() == [True, True, False]
     assert np.isnan(table["d"][0]) and table["d"][1] > 0
-    one, null = feature_effects(
-        csr_array(values), np.arange(20) < 1, alpha=0.05, bootstraps=20, permutations=5, rng=rng
-    )
+    one, null = feature_effects(csr_array(values), np.arange(20) < 1, alpha=0.05, permutations=5, rng=rng)
     assert not one["live"].any() and one["d"].isna().all() and not null.any()
 
 
@@ -202,9 +167,7 @@ def test_blocks_of_features_change_nothing(monkeypatch):
     female = np.arange(30) < 14
 
     def run():
-        return feature_effects(
-            values, female, alpha=0.5, bootstraps=40, permutations=20, rng=np.random.default_rng(2)
-        )
+        return feature_effects(values, female, alpha=0.5, permutations=20, rng=np.random.default_rng(2))
 
     table, null = run()
     monkeypatch.setattr(module, "_CELLS", 200)
@@ -239,3 +202,69 @@ def test_sign_flip_is_calibrated_where_images_differ(images, least):
     captions = share.sum(axis=1) * draws
     naive = np.array([stats.binomtest(int(k), images * draws).pvalue for k in captions[:300]])
     assert np.mean(naive <= 0.05) > 0.2, "captions of one picture are not independent: that test is wrong"
+
+
+def test_perfect_separation_is_the_strongest_effect():
+    """Nothing varies within the genders: d is infinite, listed first, and its direction is that of the test."""
+    rng = np.random.default_rng(0)
+    female = np.arange(40) < 20
+    values = np.where(rng.random((40, 4)) < 0.9, rng.exponential(size=(40, 4)), 0.0)
+    values[:, 0] = np.where(female, 3.0, 0.0)
+    values[:, 1] = np.where(female, 0.0, 2.0)
+    values[:, 2] *= np.where(female, 6.0, 1.0)
+    table, null = feature_effects(csr_array(values), female, alpha=0.05, permutations=19, rng=rng)
+    assert table["d"][:2].tolist() == [np.inf, -np.inf] and table["auroc"][:2].tolist() == [1.0, 0.0]
+    assert table["significant"][:3].all() and (table["p"][:2] < table["p"][2]).all()
+    told = _summary(table, table, null)
+    first = told["top_female"][0]
+    assert (first["feature"], first["d"], first["auroc"], first["confirmed"]) == (0, None, 1.0, True)
+    assert told["top_male"][0]["feature"] == 1
+
+
+def test_confirmed_is_significant_in_the_same_direction():
+    rng = np.random.default_rng(0)
+    female = np.arange(60) < 30
+    values = rng.exponential(size=(60, 3)) * np.where(female[:, None], 5.0, 1.0)
+    turned = values.copy()
+    turned[:, 1] = values[::-1, 1]
+    settings = {"alpha": 0.05, "permutations": 19, "rng": rng}
+    (select, _), (test, null) = (feature_effects(csr_array(x), female, **settings) for x in (values, turned))
+    told = _summary(select, test, null)
+    assert told["significant"] == told["select"]["significant"] == 3 and told["confirmed"] == 2
+    assert {one["feature"]: one["confirmed"] for one in told["top_female"]} == {0: True, 1: False, 2: True}
+
+
+def test_the_direction_is_that_of_the_test_where_the_mean_says_another():
+    """Most women are higher, one man is far above all: the ranks say female, the difference of means male."""
+    rng = np.random.default_rng(0)
+    female = np.arange(40) < 20
+    values = np.where(female, 2.0, 1.0)[:, None] + 0.1 * rng.random((40, 1))
+    values[39] = 500.0
+    table, null = feature_effects(csr_array(values), female, alpha=0.05, permutations=19, rng=rng)
+    assert table["d"][0] < 0 < table["z"][0] and table["auroc"][0] > 0.5 and table["significant"][0]
+    told = _summary(table, table, null)
+    assert len(told["top_female"]) == 1 and not told["top_male"]
+
+
+def test_what_was_not_tested_says_why():
+    found = {"live": 10, "testable": 4}
+    both = {"female": 20, "male": 20, "pairs": 0}
+    assert _untested(found, both, 0.05, 100) is None
+    assert (
+        _untested(found, both | {"male": 0}, 0.05, 100) == "there are 0 male images, and it takes 2 of each"
+    )
+    assert "no feature fires" in _untested(found | {"live": 0}, both, 0.05, 100)
+    assert "could have had a p of 0.05" in _untested(found | {"testable": 0}, both, 0.05, 100)
+    assert _untested(found, both, 0.05, 18).startswith("18 permutations give no p below 0.0526")
+    assert _untested(found, both, 0.05, 19) is None, "1 / (1 + 19) is the level"
+
+
+def test_what_cannot_reach_the_level_is_live_and_not_testable():
+    """Two of sixty: the strongest two are the least likely pair there is, 1 in 1,770."""
+    rng = np.random.default_rng(0)
+    sparse = np.where(np.arange(60)[:, None] < 5, 1.0 + rng.random((60, 1)), 0.0)
+    values, female = csr_array(np.hstack([sparse, rng.random((60, 1))])), np.arange(60) >= 58
+    for alpha, testable in ((0.0005, [False, False]), (0.0006, [True, False])):
+        table, _ = feature_effects(values, female, alpha=alpha, permutations=9, rng=rng)
+        assert table["live"].all() and table["testable"].tolist() == testable
+        assert table["q"].notna().tolist() == testable and not table["significant"].any()

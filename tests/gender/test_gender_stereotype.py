@@ -1,14 +1,21 @@
 """Planted shares are measured from captions, by image and by whole words; no bias gives no findings."""
 
 import json
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest, ttest_ind
 
-from crosslens.data.labels import load_lexicon
+import crosslens.gender.shares
+from crosslens.data.lexicons import load_lexicon
 from crosslens.errors import InputError
+from crosslens.gender.shares import between
 from crosslens.gender.stereotype import count_images, measure_stereotype
+from crosslens.report.sections.stereotype import findings_of
+from crosslens.stats.shares import mean_share_interval
+from crosslens.summary.stereotype import stereotype_records
 from crosslens.tables.documents import read_json, write_table
 
 WORDS = {
@@ -66,7 +73,7 @@ def truth_file(folder, bias):
 
 
 def run(folder, generated, lexicons, truth=None, name="out.json", **changes):
-    settings = {"bootstraps": 200, "seed": 0} | changes
+    settings = {"bootstraps": 200, "alpha": 0.05, "seed": 0} | changes
     measure_stereotype(generated=generated, lexicons=lexicons, truth=truth, out=folder / name, **settings)
     return read_json(folder / name, "stereotype")
 
@@ -87,6 +94,11 @@ def test_planted_shares_are_recovered_in_both_languages(tmp_path, lexicons):
             assert (row["q"] <= 0.05) == (abs(share - 0.5) > 0.2 or row["q"] <= 0.05)
             assert row["captions"] == 360 and row["images"] == 60
         assert told["categories"]["guard"]["q"] < 0.01 and told["categories"]["nurse"]["q"] < 0.01
+        assert told["differences"]["q"] < 0.01 and told["categories"]["guard"]["difference"]["q"] < 0.01
+        others = np.mean([share for name, share in shares.items() if name != "guard"])
+        apart = told["categories"]["guard"]["difference"]
+        assert apart["value"] == pytest.approx(shares["guard"] - others, abs=0.12)
+        assert apart["low"] < apart["value"] < apart["high"] < 0
     agreement = document["agreement"][0]
     assert agreement["languages"] == ["en", "ar"] and agreement["categories"] == 5
     assert agreement["pearson"]["r"] > 0.9 and agreement["spearman"]["r"] > 0.8
@@ -108,6 +120,119 @@ def test_without_bias_rejections_are_at_their_level(tmp_path, lexicons):
         assert told["languages"]["en"]["planted"]["mae"] < 0.15
     assert 0.015 <= np.mean(np.array(p) <= 0.05) <= 0.09
     assert np.mean(np.array(q) <= 0.05) <= 0.02
+
+
+def written(folder, shares, draws):
+    """English captions: category -> a list of pictures' shares of captions that say woman, of `draws` each."""
+    rows = [
+        (f"{category}{i}", category, draw, WORDS["en"]["female" if draw < share * draws else "male"], [1])
+        for category, pictures in shares.items()
+        for i, share in enumerate(pictures)
+        for draw in range(draws)
+    ]
+    table = pd.DataFrame(rows, columns=["image_id", "category", "draw", "text", "tokens"])
+    table.insert(0, "sample_id", table["image_id"] + "#0")
+    write_table(folder / "en.parquet", "generated", table)
+    return {"en": folder / "en.parquet"}
+
+
+def findings(folder, document="out.json", level=0.05):
+    words = {"unit": "picture", "units": "pictures"}
+    return list(findings_of(stereotype_records(folder / document), words, level))
+
+
+def test_few_pictures_that_all_agree_are_not_tested_rather_than_null(tmp_path, lexicons):
+    """5 pictures, 80 captions of each, all "man": p can be 2 / 2^5 at the least, whatever the model does."""
+    told = run(tmp_path, written(tmp_path, {"guard": [0.0] * 5}, 80), lexicons)["languages"]["en"]
+    guard = told["categories"]["guard"]
+    assert guard["share"] == 0 and guard["captions_gendered"] == 400
+    assert guard["p"] == guard["least_p"] == 2 / 32 and guard["q"] is None and told["overall"]["q"] is None
+    # a picture counts once: Clopper-Pearson of 0 of 5, not of 0 of 400
+    assert guard["low"] == 0 and guard["high"] == pytest.approx(binomtest(0, 5).proportion_ci().high)
+    assert guard["difference"]["value"] is None and told["differences"] == dict.fromkeys(
+        ("p", "least_p", "q")
+    )
+    tilt, apart = findings(tmp_path)
+    assert tilt.kind == apart.kind == "warning" and "not tested" in tilt.title and "not tested" in apart.title
+    assert "p cannot be below 0.062 with 5 of them" in " ".join(tilt.lines)
+    told = run(tmp_path, written(tmp_path, {"guard": [0.0] * 6}, 80), lexicons)["languages"]["en"]
+    assert told["categories"]["guard"]["q"] == 2 / 64
+    assert findings(tmp_path)[0].title.startswith(
+        "Over all pictures that hide the gender, the model writes man more"
+    )
+
+
+def test_one_default_for_everybody_is_a_tilt_and_no_stereotype(tmp_path, lexicons):
+    rng = np.random.default_rng(0)
+    shares = {f"c{i}": rng.beta(1, 7, size=8) for i in range(6)}
+    told = run(tmp_path, written(tmp_path, shares, 16), lexicons)["languages"]["en"]
+    assert told["overall"]["q"] < 0.01 and told["differences"]["p"] > 0.05
+    tilt, apart = findings(tmp_path)
+    assert tilt.kind == "found" and "man more often in English" in tilt.title
+    assert apart.kind == "null" and "does not hang on the category" in apart.title
+    assert sum(row["q"] < 0.05 for row in told["categories"].values()) >= 4, (
+        "which alone would be called stereotypes"
+    )
+
+
+def test_categories_that_lean_apart_are_a_stereotype_though_the_whole_is_even(tmp_path, lexicons):
+    rng = np.random.default_rng(0)
+    shares = {f"c{i}": rng.beta(*((7, 2) if i % 2 else (2, 7)), size=8) for i in range(6)}
+    told = run(tmp_path, written(tmp_path, shares, 16), lexicons)["languages"]["en"]
+    assert told["overall"]["q"] > 0.05 and told["differences"]["q"] < 0.01
+    tilt, apart = findings(tmp_path)
+    assert tilt.kind == "null" and apart.kind == "found" and "a stereotype in English" in apart.title
+
+
+def test_the_four_pictures_of_a_category_are_not_tested_and_named(tmp_path, lexicons):
+    told = run(
+        tmp_path, written(tmp_path, {"few": [0.0] * 4, "many": [1.0] * 12, "more": [0.5] * 12}, 4), lexicons
+    )
+    categories = told["languages"]["en"]["categories"]
+    assert categories["few"]["difference"]["q"] is None and categories["few"]["difference"]["value"] < 0
+    assert categories["many"]["difference"]["q"] < 0.05
+    assert any("too few pictures: few" in line for line in findings(tmp_path)[1].lines)
+
+
+def test_permutations_between_categories_are_exact_by_counting():
+    """Two categories of five pictures: all 252 ways to choose one are counted."""
+    shares, code = np.array([0.0, 0.1, 0.2, 0.3, 0.6, 0.5, 0.7, 0.8, 0.9, 1.0]), np.repeat([0, 1], 5)
+    whole, (first, second) = between(shares, code, 2, np.random.default_rng(0))
+    chosen = [shares[list(some)] for some in combinations(range(10), 5)]
+    t = np.abs([ttest_ind(some, np.setdiff1d(shares, some), equal_var=False).statistic for some in chosen])
+    expected = np.mean(t >= np.abs(ttest_ind(shares[:5], shares[5:], equal_var=False).statistic) - 1e-9)
+    assert first.p == second.p == pytest.approx(expected, abs=0.005)
+    assert whole.p == pytest.approx(expected, abs=0.005) and whole.least_p == pytest.approx(2 / 252)
+    assert first.least_p == pytest.approx(1 / 252)
+
+
+@pytest.mark.parametrize("sizes", [(5, 5, 5), (5, 6, 20)])
+def test_without_differences_rejections_are_at_their_level_though_captions_are_uneven(monkeypatch, sizes):
+    """One category has a gendered caption a picture, the others sixteen: shares are far more uneven there."""
+    monkeypatch.setattr(crosslens.gender.shares, "PERMUTATIONS", 199)
+    rng = np.random.default_rng(0)
+    code = np.repeat(np.arange(3), sizes)
+    whole, first = [], []
+    for _ in range(150):
+        lean = rng.beta(4, 4, size=len(code))
+        shares = np.where(code == 0, rng.random(len(code)) < lean, rng.binomial(16, lean) / 16)
+        all_of_them, each = between(shares.astype(float), code, 3, rng)
+        whole.append(all_of_them.p)
+        first.append(each[0].p)
+    assert np.mean(np.array(whole) <= 0.05) <= 0.1 and np.mean(np.array(first) <= 0.05) <= 0.1
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2])
+@pytest.mark.parametrize("pictures", [5, 10, 30])
+def test_intervals_of_shares_cover(share, pictures):
+    """Pictures lean (Beta of concentration 4): a caption more of one is hardly another witness."""
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        drawn = rng.binomial(16, rng.beta(4 * share, 4 * (1 - share), size=pictures)) / 16
+        low, high = mean_share_interval(drawn, 16 * pictures)
+        covered += low <= share <= high
+    assert covered >= 184
 
 
 def test_words_are_whole_and_rates_are_per_hundred(lexicons):

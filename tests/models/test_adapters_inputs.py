@@ -22,6 +22,7 @@ from crosslens.models.inputs import (
     _special_mask,
     build_inputs,
     collate,
+    encode,
     frame,
     load_images,
 )
@@ -397,3 +398,24 @@ def test_a_text_beyond_the_learned_positions_is_named(load_family, samples_of):
     long = samples_of(loaded)[0]._replace(caption="A driver. " * 100)
     with pytest.raises(InputError, match=r"sample en2.*tokens.*256"):
         build_inputs(loaded, [long], images=None, with_caption=True)
+
+
+@pytest.mark.parametrize("text", ["A nurse reads.", "ممرضة تقرأ", " two  spaces"])
+def test_a_text_without_prompt_and_image_stands_alone(family, text):
+    """As the model's own tokenizer has it, in a chat model too: no template, no newline, no empty prompt."""
+    own = family.tokenizer(text)["input_ids"]
+    (encoded,) = encode(family, [Sample("a#0", text, "")], with_caption=True)
+    assert encoded.token_id.tolist() == own
+    roles = [ROLES[role] for role in encoded.role]
+    before = roles.index("caption")
+    assert before <= 1 and set(roles[:before]) <= {"bos"} and set(roles[before:]) == {"caption"}
+    assert encoded.char_start[before] == 0 and encoded.char_end.max() == len(text)
+
+
+def test_texts_with_and_without_prompt_mix(family):
+    """Each is what it is by itself, in the order given."""
+    samples = [Sample("a", "A cat.", ""), Sample("b", "A cat.", "Describe it."), Sample("c", "A dog.", "")]
+    mixed = encode(family, samples, with_caption=True)
+    for sample, one in zip(samples, mixed, strict=True):
+        (alone,) = encode(family, [sample], with_caption=True)
+        assert all(np.array_equal(*pair) for pair in zip(alone, one, strict=True))

@@ -196,7 +196,9 @@ def test_changed_missing_and_broken_images_are_named(vlm, data, tmp_path):
     with pytest.raises(InputError, match=r"sha256 .* for sample 000#0"):
         build(tmp_path)
     (tmp_path / row["image"]).write_bytes(b"no picture")
-    with pytest.raises(InputError, match="no image"):
+    with pytest.raises(
+        InputError, match="a file that is not an image .10 bytes.; expected the image of sample 000#0"
+    ):
         build(tmp_path, {**row, "image_sha256": ""})
 
 

@@ -25,7 +25,7 @@ def write_transfer(
         for language, direction in (("en", np.eye(WIDTH)[0]), ("ar", arabic)):
             tables = [_images(split, gendered * direction, images, rng) for split in ("train", "test")]
             pooled[language] = Language(*tables, dropped={"train": 3, "test": 1 if language == "ar" else 0})
-        told = transfer(pooled, bootstraps=100, permutations=99, seed=0, name=condition)
+        told = transfer(pooled, permutations=99, seed=0, name=condition)
         found[condition] = {"lexical": condition == "caption_whole"} | told
     write_json(path, "gender_transfer", {"site": site, "methods": METHODS, "conditions": found})
     return path
@@ -38,12 +38,31 @@ def _images(split: str, direction: np.ndarray, images: int, rng: np.random.Gener
     return ImageTable(values, ids, gender, np.full(images, "", dtype=object))
 
 
-def write_retrieval(path: Path, *, site: str, shared: float, images: int = 80) -> Path:
-    """kind retrieval; `shared` is the size of what the captions of an image share."""
+def write_retrieval(
+    path: Path, *, site: str, shared: float, images: int = 80, alone: float | None = None
+) -> Path:
+    """kind retrieval; `shared` is the size of what the captions of an image share. alone: of a study with pictures, the size
+    of what captions share without them; behind them the prompt has what the captions share."""
     rng = np.random.default_rng(int(site.partition(".")[0]))
     common = shared * rng.normal(size=(images, WIDTH))
-    sides = [common + rng.normal(size=(images, WIDTH)) for _ in range(2)]
-    told = retrieval.compare(*sides, means=[np.zeros(WIDTH)] * 2, languages=("en", "ar"), rng=rng)
+    sizes = {"caption": shared} | ({} if alone is None else {"alone": alone, "prompt": shared})
+    ids = np.arange(images).astype(str).astype(object)
+    sides = {
+        language: {
+            read: retrieval.Sides(
+                np.zeros(WIDTH),
+                ImageTable(
+                    (size / shared if shared else 1) * common + rng.normal(size=(images, WIDTH)),
+                    ids,
+                    ids,
+                    ids,
+                ),
+            )
+            for read, size in sizes.items()
+        }
+        for language in ("en", "ar")
+    }
+    told = retrieval.compare(sides, rng=rng)
     pair = {"languages": ["en", "ar"], "images": images, "same_text": [0, 2], "dropped_samples": [0, 0]}
     write_json(path, "retrieval", {"site": site, "pairs": [pair | told]})
     return path

@@ -48,7 +48,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         """Text."""
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in ("style", "script"):
             self.text += data
             if self.cell is not None:
                 self.cell[0].append(data)

@@ -52,6 +52,7 @@ class Files:
     gender: dict[str, dict[str, Path]] = field(default_factory=dict)
     effects: dict[str, dict[str, Path]] = field(default_factory=dict)
     probes: dict[str, dict[str, Path]] = field(default_factory=dict)
+    words: dict[str, Path] = field(default_factory=dict)
     cross_lingual: dict[str, dict[str, Path]] = field(default_factory=dict)
     sweeps: dict[str, dict[str, Path]] = field(default_factory=dict)
     dataset: Path = Path()
@@ -68,6 +69,7 @@ class Files:
                 "quality": self.quality[site],
                 "spliced": self.spliced[site],
                 "gender": folders(self.gender[site]),
+                "probe_words": self.words,
                 "probe_codes": {key: path for key, path in probes if not key.startswith("activations")},
                 "probe_activations": {
                     key.partition("/")[2]: path for key, path in probes if key.startswith("activations")
@@ -122,6 +124,7 @@ def write_study(folder: Path, *, sites: tuple[str, ...] = ("2", "4"), null: bool
             files.effects[site][key], files.gender[site][key] = table, document
             files.probes[site][key] = _probe(place / f"probe_{stem}.json", site, language, sae, rng, null)
         for language in LANGUAGES:
+            files.words[language] = _probe_words(folder / f"words_{language}.json", language)
             path = place / f"probe_activations_{language}.json"
             files.probes[site][f"activations/{language}"] = _probe(path, site, language, None, rng, null)
         files.sweeps[site] = {"joint": _sweep(place, site, files, rng)}
@@ -149,7 +152,7 @@ def _training(path: Path, corpus: str, site: str, rng: np.random.Generator) -> P
         for step in steps
     ]
     document = {
-        "identity": {"study": "small", "corpus": corpus, "site": site, "seed": 0, "model": "tiny"},
+        "identity": {"corpus": corpus, "site": site, "seed": 0, "model": "tiny"},
         "settings": {"architecture": "topk", "k": 8, "expansion": 8},
         "products": "float32 products",
         "scale": 1.0,
@@ -217,6 +220,12 @@ def _quality(
                 "train_mean": {"ev": -0.001},
                 "test_mean_ev": 0.0,
             },
+            "select": {
+                "tokens": 4000,
+                "fvu": 1 - ev,
+                "l0": 7.5,
+                "gates": {name: {"passed": True, "says": "so"} for name in ("sparse", "beats_pca", "alive")},
+            },
             "gates": {
                 "sparse": {"passed": True, "says": f"7.5 of {live} live features fire on a token"},
                 "beats_pca": {"passed": True, "says": "explained variance 0.94 against 0.82"},
@@ -243,7 +252,11 @@ def _sweep(place: Path, site: str, files: Files, rng: np.random.Generator) -> Pa
             change(
                 path,
                 "quality",
-                lambda d, l0=l0, ev=ev: (d["l0"].update(mean=l0), d.update(ev=ev, fvu=1 - ev)),
+                lambda d, l0=l0, ev=ev: (
+                    d["l0"].update(mean=l0),
+                    d.update(ev=ev, fvu=1 - ev),
+                    d["select"].update(l0=l0, fvu=1 - ev),
+                ),
             )
             quality[name][language] = path
             spliced[name][language] = _spliced(place / f"spliced_{name}_{language}.json", site, sae, rng)
@@ -275,6 +288,7 @@ def _spliced(path: Path, site: str, sae: str, rng: np.random.Generator) -> Path:
             "ce": {"clean": value(0.2), "spliced": value(0.25), "zero": value(4.0), "mean": value(3.0)},
             "kl": {"spliced": value(0.03), "zero": value(3.0), "mean": value(2.0)},
             "ce_recovered": {"zero": value(0.97), "mean": value(0.96)},
+            "select": {"samples": 60, "tokens": 800, "ce_recovered": {"zero": 0.97, "mean": 0.96}},
             "identity": {"max_abs_logit_difference": 0.0},
         },
     )
@@ -307,6 +321,13 @@ def example(language: str, feature: int, rank: int, caption: str | None = None) 
     }
 
 
+def specialist(category: str, feature: int) -> dict[str, Any]:
+    """One of a category, as rankings hold it."""
+    counts = {"score": 7, "score_select": 9, "inside": 8, "n_inside": 11, "outside": 1, "n_outside": 29}
+    chance = {"score_by_chance": 0.31, "p": 0.002, "q": 0.004}
+    return {"category": category, "feature": feature, "specialist": True, **counts, **chance}
+
+
 def _rankings(path: Path, site: str, language: str, sae: str) -> Path:
     shown = [{"feature": feature, "score": 1.0} for feature in (1, 2, 3)]
     path.parent.mkdir()
@@ -324,7 +345,7 @@ def _rankings(path: Path, site: str, language: str, sae: str) -> Path:
                 "found": 2,
                 "expected_by_chance": 0.8,
                 "found_p": 0.04,
-                "features": [],
+                "features": [specialist(name, 60 + i) for i, name in enumerate(("nurse", "guard"))],
             },
             "examples": {
                 "split": "test",
@@ -362,8 +383,12 @@ def _gender(
                 )
             )
         conditions[condition] = {
+            "tested": True,
+            "because": None,
             "images": {"select": images, "test": images},
+            "units": {split: {"female": 60, "male": 62, "pairs": 0} for split in ("select", "test")},
             "live": D_SAE,
+            "testable": D_SAE,
             "significant": int(significant.sum()),
             "null": {
                 "mean": float(0.4 + rng.random()),
@@ -372,7 +397,7 @@ def _gender(
                 "max": 9.0,
                 "p": 1.0 if null else 0.005,
             },
-            "select": {"live": D_SAE, "significant": int(significant.sum())},
+            "select": {"live": D_SAE, "testable": D_SAE, "significant": int(significant.sum())},
             "confirmed": int(significant.sum()),
         }
         for side, order in (("female", np.argsort(-d)), ("male", np.argsort(d))):
@@ -386,10 +411,14 @@ def _gender(
                     "g": float(d[feature]),
                     "d_low": float(d[feature] - 0.3),
                     "d_high": float(d[feature] + 0.3),
-                    "p_mann_whitney": 1e-5,
-                    "q_mann_whitney": 1e-4,
+                    "auroc": 0.9 if d[feature] > 0 else 0.1,
+                    "z": float(5 * d[feature]),
+                    "p": 1e-5,
+                    "q": 1e-4,
                     "live": True,
+                    "testable": True,
                     "significant": i != 4,
+                    "confirmed": i != 4,
                 }
                 for i, feature in enumerate(order[: 0 if null else 10])
             ]
@@ -427,6 +456,9 @@ def _probe(
             "C": 0.01,
             "accuracy": _score(auroc - 0.1),
             "auroc": _score(auroc),
+            "p": float(rng.uniform(0.06, 1)) if null else 0.0001,
+            "tested": True,
+            "because": None,
             "shuffled": both,
             "control": None if sae else both,
         }
@@ -434,6 +466,21 @@ def _probe(
     document = {"input": "codes" if sae else "activations", "site": site, "language": language}
     document |= {"sae": sae} if sae else {}
     write_json(path, "probe", document | {"conditions": {condition: result() for condition in CONDITIONS}})
+    return path
+
+
+def _probe_words(path: Path, language: str) -> Path:
+    """Words that tell nothing; the prompt has none, and the whole caption tells all."""
+    told = {"p": 0.7, "auroc": _score(0.48), "leaks": False, "because": None}
+    none = {
+        "p": None,
+        "auroc": None,
+        "leaks": None,
+        "because": "what is read is the same for all train images",
+    }
+    whole = {"p": 0.0001, "auroc": _score(0.95), "leaks": True, "because": None}
+    conditions = {"prompt": none, "caption": told, "caption_whole": whole}
+    write_json(path, "probe", {"input": "words", "language": language, "conditions": conditions})
     return path
 
 
@@ -450,8 +497,10 @@ def _cross_lingual(
             "r": r,
             "low": r - 0.1,
             "high": min(r + 0.1, 1.0),
+            "reliability": [0.8, 0.7],
+            "disattenuated": r,
             "null": {
-                name: {"mean": 0.0, "q025": -0.2, "q975": 0.2, "p": 0.6 if null else 0.002}
+                name: {"mean": 0.0, "q025": -0.2, "q95": 0.15, "q975": 0.2, "p": 0.6 if null else 0.002}
                 for name in ("pairing", "labels")
             },
         }
@@ -461,8 +510,11 @@ def _cross_lingual(
                 "languages": list(LANGUAGES),
                 "images": {"female": 60, "male": 62},
                 "labels_disagree": 0,
-                "live": {"features": D_SAE, "pearson": statement, "spearman": statement},
-                "chosen": {"features": int(chosen.sum()), "pearson": statement, "spearman": statement},
+                **{
+                    family: {"tested": True, "because": None, "features": int(features)}
+                    | {"pearson": statement, "spearman": statement}
+                    for family, features in (("live", D_SAE), ("chosen", chosen.sum()))
+                },
                 "scatter": {
                     "feature": list(range(D_SAE)),
                     "d": [values.tolist() for values in d],
@@ -501,9 +553,11 @@ def _dataset(path: Path) -> Path:
             "rows": 192,
             "images": 192,
             "gender_source": "column",
+            "mask": "label_words",
             "splits": {"train": 0.6, "select": 0.2, "test": 0.2},
             "seed": 0,
             "counts": counts,
+            "warnings": [],
             "quarantine": [{"image_id": "broken_7", "reason": "truncated PNG"}],
             "identical_images": [],
             "agreement": {
@@ -531,12 +585,18 @@ def _stereotype(path: Path, rng: np.random.Generator, null: bool) -> Path:
                 "share": share,
                 "low": max(0.0, share - 0.1),
                 "high": min(1.0, share + 0.1),
+                "p": 0.5 if null or abs(share - 0.5) < 0.1 else 0.001,
+                "least_p": 2.0**-10,
                 "q": 0.8 if null or abs(share - 0.5) < 0.1 else 0.002,
+                "difference": {"value": share - 0.5, "low": share - 0.65, "high": share - 0.35}
+                | {"p": 0.5 if null else 0.001, "least_p": 1e-4, "q": 0.8 if null else 0.002},
             }
         overall = {"gendered_rate": 0.83, "tied_rate": 0.01, "words_per_caption": 9.1, "images": 120}
         overall |= {"images_gendered": 110, "captions": 480, "captions_gendered": 400}
         languages[language] = {
-            "overall": overall | {"share": 0.5, "low": 0.45, "high": 0.55},
+            "overall": overall
+            | {"share": 0.5, "low": 0.45, "high": 0.55, "p": 0.9, "least_p": 1e-4, "q": 0.9},
+            "differences": {"p": 0.4 if null else 1e-4, "least_p": 1e-4, "q": 0.4 if null else 2e-4},
             "categories": categories,
             "planted": {
                 "shares": dict(PLANTED_BIAS[language]),

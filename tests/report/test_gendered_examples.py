@@ -44,6 +44,7 @@ def given(tmp_path):
         tmp_path / "codes.zarr",
         [csr_array(values)],
         token=np.arange(3 * n),
+        norm=np.ones(3 * n),
         d_sae=d_sae,
         sae="digest-joint-2",
         roles=["caption"],

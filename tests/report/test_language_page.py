@@ -31,7 +31,9 @@ def told(tmp_path_factory):
             "gender_transfer": {
                 "": write_transfer(folder / f"t{site}.json", site=site, shared=shared, conditions=CONDITIONS)
             },
-            "retrieval": {"": write_retrieval(folder / f"r{site}.json", site=site, shared=2 * shared)},
+            "retrieval": {
+                "": write_retrieval(folder / f"r{site}.json", site=site, shared=2 * shared, alone=shared)
+            },
         }
         layer_summary(**layer, out=folder / f"{site}.json")
     summarised(folder, {site: folder / f"{site}.json" for site in SITES})
@@ -72,7 +74,7 @@ def test_every_transfer_number_is_the_files(told):
     rows = [row for row in page.tables["transfer"] if row[0][0] != "site"]
     heads = [row for row in page.tables["transfer"] if row[0][0] == "site"]
     names = ["English → Arabic", "Arabic → English", "English → English", "Arabic → Arabic"]
-    assert [cell[0] for cell in heads[0][2::3]] == names and len(heads) == len(CONDITIONS)
+    assert [cell[0] for cell in heads[0][2::4]] == names and len(heads) == len(CONDITIONS)
     pairs = [("en", "ar"), ("ar", "en"), ("en", "en"), ("ar", "ar")]
     expected = []
     for condition in CONDITIONS:
@@ -84,7 +86,7 @@ def test_every_transfer_number_is_the_files(told):
             for method in ("difference_of_means", "logistic"):
                 cells = [at[method, *pair] for pair in pairs]
                 expected.append([repr(cell["auroc"][k]) for cell in cells for k in ("value", "low", "high")])
-    assert [[value for cell in row[2::3] for value in cell[1]] for row in rows] == expected
+    assert [[value for cell in row[2::4] for value in cell[1]] for row in rows] == expected
 
 
 def test_direction_and_retrieval_numbers_are_the_files(told):
@@ -95,14 +97,33 @@ def test_direction_and_retrieval_numbers_are_the_files(told):
     assert [row[1][1] for row in rows] == [[repr(value)] for value in cosines]
     assert [row[7][0] for row in rows] == ["3"] * 4 and [row[11][0] for row in rows] == ["4"] * 4
     rows = page.tables["retrieval"][1:]
-    for i, site in enumerate(SITES):
+    beyond = page.tables["above-prompt"][1:]
+    for site in SITES:
         (pair,) = read_json(folder / f"r{site}.json", "retrieval")["pairs"]
-        for row, source in zip(rows[2 * i : 2 * i + 2], ("en", "ar"), strict=True):
-            (found,) = [r for r in pair["retrieval"] if (r["source"], r["centred"]) == (source, True)]
-            assert row[3][1] == [repr(found["r1"][k]) for k in ("value", "low", "high")]
-            assert row[4][1] == [repr(pair["chance"]["r1"])]
-            assert row[9][1] == [repr(pair["cka"]["unbiased"]["value"])]
-            assert row[12][1] == [repr(pair["cka"]["linear"]["value"])]
+        for found in (row for row in pair["retrieval"] if row["centred"]):
+            row = rows.pop(0)
+            assert row[2][0] == retrieval.READ[found["read"]]
+            assert row[4][1] == [repr(found["r1"][k]) for k in ("value", "low", "high")]
+            assert row[5][1] == [repr(pair["chance"]["r1"])] and row[6][1] == [repr(found["r1"]["p"])]
+            plainly = next(
+                r
+                for r in pair["retrieval"]
+                if r == found | {"centred": False} | {k: r[k] for k in ("r1", "r5", "mrr")}
+            )
+            assert row[10][1][0] == repr(plainly["r1"]["value"])
+            asked = (found["source"], found["target"])
+            alike = next(
+                r
+                for r in pair["cka"]
+                if r["read"] == found["read"] and (r["read"] != "prompt" or tuple(r["languages"]) == asked)
+            )
+            assert row[11][1] == [repr(alike["unbiased"]["value"])]
+            assert row[14][1] == [repr(alike["linear"]["value"])]
+        for found in pair["above_prompt"]:
+            row = beyond.pop(0)
+            for place, name in ((3, "r1"), (5, "r5"), (6, "mrr"), (7, "cka")):
+                assert row[place][1] == [repr(found[name][k]) for k in ("value", "low", "high")]
+    assert not rows and not beyond
 
 
 def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
@@ -128,8 +149,25 @@ def test_null_results_are_said(tmp_path):
     assert finding.title.endswith("does not tell gender in the other beyond chance.")
     path = write_retrieval(tmp_path / "r.json", site="2", shared=0.0)
     records = summary_of(tmp_path, "retrieval", path)
-    finding = retrieval.finding(records["retrieval"], records["cka"], "pictures")
-    assert finding.kind == "null" and "not found more often than by chance" in finding.title
+    finding = retrieval.finding(records["retrieval"], records["cka"], "pictures", 0.05)
+    assert (
+        finding.kind == "null" and "do not find their translation more often than by chance" in finding.title
+    )
+
+
+def test_the_picture_is_not_what_the_captions_say(tmp_path):
+    """The captions share the picture, as the prompt does, and no words: nothing is found of them."""
+    paths = [write_retrieval(tmp_path / f"r{site}", site=site, shared=3.0, alone=0.0) for site in SITES]
+    records = summary_of(tmp_path, "retrieval", *paths)
+    assert min(row["r1"] for row in records["retrieval"] if row["read"] == "caption") > 0.7
+    finding = retrieval.finding(records["retrieval"], records["cka"], "pictures", 0.05)
+    assert finding.kind == "null" and finding.title.startswith("Captions read without pictures do not")
+    finding = retrieval.above_finding(records["above_prompt"], 0.05)
+    assert finding.kind == "null" and "no more often than the constant prompt does" in finding.title
+    told = write_retrieval(tmp_path / "w.json", site="2", shared=3.0, alone=3.0)
+    records = summary_of(tmp_path, "retrieval", told)
+    finding = retrieval.finding(records["retrieval"], records["cka"], "pictures", 0.05)
+    assert finding.kind == "found" and "in 2 of 2 cases" in finding.title
 
 
 def test_a_lexical_effect_alone_is_no_transfer(tmp_path):
@@ -142,7 +180,7 @@ def test_a_lexical_effect_alone_is_no_transfer(tmp_path):
 def test_what_cannot_be_scored_is_said_not_dropped(tmp_path):
     path = write_transfer(tmp_path / "t.json", site="2", shared=0.9, images=6)
     _, finding = transfer_finding(tmp_path, path)
-    assert finding.kind == "null" and "too few pictures" in finding.lines[0]
+    assert finding.kind == "warning" and "not tested, because there are too few pictures" in finding.title
 
 
 def test_transfer_of_another_layer_is_refused(tmp_path):
@@ -155,7 +193,7 @@ def test_a_study_with_gender_has_all_sections(told):
     page = told[2]
     assert sections(page) == [
         *("findings", "data", "quality", "sweep", "gender", "stereotype", "transfer", "retrieval"),
-        *("cross-lingual", "features"),
+        *("cross-lingual", "features", "rankings"),
     ]
     links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
     assert all(link[1:] in page.ids for link in links)
@@ -182,7 +220,7 @@ def generation(tmp_path):
         for gender, n in (("female", 0), ("male", 0), ("unknown", some))
     ]
     document = {"languages": ["en"], "rows": 7, "images": 7, "gender_source": "none", "counts": counts}
-    empty = {"quarantine": [], "agreement": {"languages": [], "column": []}}
+    empty = {"warnings": [], "quarantine": [], "agreement": {"languages": [], "column": []}}
     empty["sources"] = {"captions": None, "images": None, "lexicons": {}}
     write_json(tmp_path / "texts.json", "dataset_summary", document | empty)
     figures = {
@@ -208,7 +246,7 @@ def test_a_study_without_gender_has_no_section_on_it(generation, tmp_path):
     build_report(**generation, out=tmp_path / "index.html")
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
     page = Page(html)
-    assert sections(page) == ["findings", "data", "quality", "features"]
+    assert sections(page) == ["findings", "data", "quality", "features", "rankings"]
     assert not re.search(r"female|gender|stereotyp|translation|arabic|unknown", page.text, re.IGNORECASE)
     assert "icture" not in page.text
     links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
@@ -251,6 +289,13 @@ def page_of(folder, given, edit):
 def test_a_page_of_texts_counts_texts_and_speaks_of_no_picture(told, tmp_path):
     given = with_files(told[1], stereotype=None)
     given["figures"] = {name: path for name, path in given["figures"].items() if name != "stereotype"}
+    summary = read_json(given["files"]["summary"][""], "summary")
+    alone = [write_retrieval(tmp_path / f"r{site}.json", site=site, shared=2.0) for site in SITES]
+    summary["records"] |= summary_of(tmp_path, "retrieval", *alone)
+    write_json(
+        tmp_path / "all.json", "summary", {name: summary[name] for name in ("sites", "level", "records")}
+    )
+    given = with_files(given, summary={"": tmp_path / "all.json"})
     page = page_of(tmp_path, given, without_images)
     shown = page.text + " ".join(value or "" for _, name, value in page.attributes if name != "src")
     assert not re.search("picture|prompts are divided", shown, re.IGNORECASE)
@@ -263,7 +308,7 @@ def test_a_page_of_texts_counts_texts_and_speaks_of_no_picture(told, tmp_path):
         "From the constant prompt alone: more gendered features than chance",
         "female + male texts",
         "the same answer for 180 of 192 texts",
-        "is found among all texts",
+        "Captions find their translation among all texts",
         "resampling texts; tokens or variants of one",
     ):
         assert says in page.text, says
@@ -283,7 +328,7 @@ def test_a_page_with_pictures_keeps_their_words(told):
         "Probes on test pictures;",
         "Gender written for pictures that hide it",
         "Pictures whose caption another one has word for word",
-        "A caption's translation is found among all pictures",
+        "Captions read without pictures find their translation among all pictures",
         "Pictures or prompts are divided once",
         "prompt = the picture and a constant prompt;",
         "resampling pictures or prompts; tokens or texts of one never count twice",

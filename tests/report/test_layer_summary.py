@@ -1,11 +1,17 @@
 """A layer's summary holds the numbers of its files, and refuses files that contradict each other."""
 
+import re
+from itertools import product
+from pathlib import Path
+from string import ascii_lowercase
+
 import pytest
 from result_files import change, write_study
 
 from crosslens.errors import InputError
+from crosslens.study.settings import load_yaml
 from crosslens.summary.layer import layer_summary
-from crosslens.summary.names import corpus_name, main_corpora, site_name, site_order
+from crosslens.summary.names import LANGUAGE, corpus_name, main_corpora, site_name, site_order
 from crosslens.tables.documents import read_json
 
 
@@ -93,6 +99,15 @@ def test_names_of_corpora():
     names = [corpus_name(corpus) for corpus in ("joint", "en", "ar", "fra", "gemmascope", "scope_16k")]
     assert names[:4] == ["joint SAE", "English SAE", "Arabic SAE", "fra SAE"]
     assert names[4:] == ["gemmascope (pretrained)", "scope_16k (pretrained)"]
+
+
+def test_the_schema_tells_languages_and_pretrained_saes_apart():
+    settings = load_yaml(Path(__file__).parents[2] / "workflow/schemas/study.schema.yaml")["properties"]
+    assert settings["languages"]["items"]["pattern"] == f"^{LANGUAGE.pattern}$"
+    allowed = settings["sae"]["properties"]["pretrained"]["propertyNames"]["pattern"]
+    codes = ["".join(letters) for n in (2, 3) for letters in product(ascii_lowercase, repeat=n)]
+    assert not [name for name in [*codes, "joint"] if re.search(allowed, name)]
+    assert all(re.search(allowed, name) for name in ("gemmascope", "scope_16k"))
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,24 @@
 """The page says what the result files say, escaped, self-contained, and the same every time."""
 
 import re
+from base64 import b64encode
+from hashlib import sha256
+from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from page_reader import Page
 from result_files import CAPTIONS, HOSTILE, arguments, change, example, summarised, with_files, write_study
+from scipy.stats import false_discovery_control
 
 from crosslens import report
 from crosslens.errors import InputError
 from crosslens.report.build import build_report
 from crosslens.report.numbers import plain
+from crosslens.report.sections.cross_lingual import section
 from crosslens.summary.layer import layer_summary
+from crosslens.summary.records.cross_lingual import cross_lingual_records
 from crosslens.tables.documents import read_json, write_json
 
 
@@ -24,13 +31,19 @@ def test_it_is_well_formed_and_its_anchors_exist(told_study):
     assert len(alts) == 15 and all(len(alt) > 20 for alt in alts)
 
 
-def test_it_needs_nothing_from_outside_and_runs_no_script(told_study):
+def test_it_needs_nothing_from_outside_and_runs_its_own_script_alone(told_study):
     html = told_study[2]
     page = Page(html)
     policy = [value for tag, name, value in page.attributes if (tag, name) == ("meta", "content")]
-    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in policy
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.S)
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+        in policy
+    )
     for tag, name, value in page.attributes:
-        assert tag not in ("script", "link", "iframe", "object", "base")
+        assert tag not in ("link", "iframe", "object", "base")
+        assert tag != "script"  # one with attributes, such as src
         assert not name.startswith("on")
         if name == "src":
             assert value.startswith("data:image/png;base64,")
@@ -111,15 +124,30 @@ def test_without_a_sweep_the_page_has_no_such_section(told_study, tmp_path):
 def test_every_number_of_the_gender_table_is_the_files(told_study):
     files, _, html = told_study
     rows = iter(Page(html).tables["gender"][1:])
+    results = [
+        found
+        for site in ("2", "4")
+        for path in files.gender[site].values()
+        for found in read_json(path, "gender")["conditions"].values()
+    ]
+    q = iter(false_discovery_control([found["null"]["p"] for found in results]))
     for site in ("2", "4"):
         for path in files.gender[site].values():
             for condition, result in read_json(path, "gender")["conditions"].items():
                 row, null, test = next(rows), result["null"], result["images"]["test"]
                 assert row[3][0] == condition
                 found = [value for _, values in row[4:] for value in values]
-                expected = [test["female"], test["male"], result["live"], result["significant"]]
+                expected = [
+                    test["female"],
+                    test["male"],
+                    result["live"],
+                    result["testable"],
+                    result["significant"],
+                ]
                 expected += [null["mean"], null["q95"], null["p"], result["confirmed"]]
+                corrected = found.pop(8)
                 assert found == [repr(value) for value in expected]
+                assert float(corrected) == pytest.approx(next(q))
                 assert row[-1][0] == "more than chance"
     assert next(rows, None) is None
 
@@ -137,10 +165,13 @@ def test_stereotype_and_cross_lingual_tables_are_the_files(told_study):
             assert row[2][1] == [repr(planted["shares"][category])]
             assert row[3][1] == [repr(numbers[key]) for key in ("share", "low", "high")]
             assert row[6][1] == [repr(numbers["q"])]
+            apart = numbers["difference"]
+            assert row[7][1] == [repr(apart[key]) for key in ("value", "low", "high")]
+            assert row[8][1] == [repr(apart["q"])]
         fit = next(row for row in page.tables["fits"][1:] if row[0][0].startswith(name))
         assert fit[1][1][0] == repr(planted["r"]) and fit[2][1] == [repr(planted["mae"])]
     first = read_json(files.cross_lingual["2"]["joint"], "cross_lingual")["results"][0]
-    assert page.tables["cross"][1][7][1][0] == repr(first["live"]["pearson"]["r"])
+    assert page.tables["cross"][1][8][1][0] == repr(first["live"]["pearson"]["r"])
     assert len(page.tables["cross"]) == 1 + 2 * 8
 
 
@@ -165,14 +196,17 @@ def test_hostile_captions_and_settings_are_text(tmp_path):
     change(
         files.dataset,
         "dataset_summary",
-        lambda d: d["quarantine"].append({"image_id": HOSTILE, "reason": HOSTILE}),
+        lambda d: (
+            d["quarantine"].append({"image_id": HOSTILE, "reason": HOSTILE}),
+            d["warnings"].append({"code": "no_hits", "message": HOSTILE, "languages": []}),
+        ),
     )
     given = arguments(files, tmp_path, study=HOSTILE, source={"name": HOSTILE})
     build_report(**given, out=tmp_path / "index.html")
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
     page = Page(html)
-    assert "<script" not in html and "<b>bold" not in html
-    assert page.text.count(HOSTILE) > 4
+    assert html.count("<script") == 1 and "<script>alert" not in html and "<b>bold" not in html
+    assert page.text.count(HOSTILE) > 5
     assert "<b>bold</b>" in page.text
 
 
@@ -215,8 +249,9 @@ def test_null_results_and_what_is_missing_are_said_plainly(tmp_path):
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert "From the picture alone: no more gendered features than chance gives." in page.text
     assert "No linear probe reads gender better than chance." in page.text
-    assert "The gender effects of the two languages do not agree beyond chance." in page.text
-    assert "No category's captions depart from .5 beyond chance." in page.text
+    assert "The gender effects of English and Arabic do not agree beyond chance." in page.text
+    assert "Over all categories the model writes neither gender more often beyond chance." in page.text
+    assert "The gender that the model writes does not hang on the category beyond chance." in page.text
     assert "No feature was significant on select." in page.text
     assert {row[11][0] for row in page.tables["quality"][1:]} == {"undefined"}
 
@@ -268,8 +303,8 @@ def test_what_is_significant_follows_the_level_of_the_study(told_study, tmp_path
     given = with_files(told_study[1], summary=summarised(tmp_path, layers, level=0.001))
     build_report(**given, out=tmp_path / "index.html")
     page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
-    assert {row[11][0] for row in page.tables["gender"][1:]} == {"no more than chance"}
-    assert "categories differ from .5 (q < .001)" in page.text
+    assert {row[-1][0] for row in page.tables["gender"][1:]} == {"no more than chance"}
+    assert "categories stands apart by itself" in page.text
 
 
 def test_numbers_in_words():
@@ -281,3 +316,53 @@ def test_numbers_in_words():
         "0.000",
         "1e−07",
     ]
+
+
+def test_what_to_know_of_the_data_is_a_note_above_all_findings(told_study, tmp_path):
+    files, given, html = told_study
+    assert 'role="note"' not in html
+    document = read_json(files.dataset, "dataset_summary")
+    messages = ["All 5 pictures of known gender are male.", "The lexicon has no <hit>."]
+    document["warnings"] = [{"code": "c", "message": message, "languages": []} for message in messages]
+    fields = {name: value for name, value in document.items() if name not in ("schema", "kind")}
+    write_json(tmp_path / "dataset.json", "dataset_summary", fields)
+    given = with_files(given, dataset_summary={"": tmp_path / "dataset.json"})
+    build_report(**given, out=tmp_path / "index.html")
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    note = re.search(r'<aside role="note".*?</aside>', html, re.DOTALL)
+    assert note and note.start() < html.index('id="findings"')
+    assert [unescape(line) for line in re.findall(r"<li[^>]*>(.*?)</li>", note[0])] == messages
+
+
+def test_three_languages_are_named_pair_by_pair(told_study):
+    files, _, _ = told_study
+    (record, *_) = cross_lingual_records(files.cross_lingual["2"])
+    null = {"mean": 0.0, "q025": -0.1, "q975": 0.1}
+    records = [
+        {
+            **record,
+            "site": "2",
+            "languages": list(pair),
+            "method": "pearson",
+            "family": "live",
+            "r": 0.6,
+            "q": p,
+        }
+        | {"null": {name: null | {"p": p} for name in ("pairing", "labels")}}
+        for pair, p in ((("en", "ar"), 0.001), (("en", "fr"), 0.9), (("ar", "fr"), 0.001))
+    ]
+    results = SimpleNamespace(
+        records=lambda name: records if name == "cross_lingual" else [],
+        words={"units": "pictures"},
+        level=0.05,
+        sites=["2"],
+        shown=lambda *names: "",
+    )
+    made = section(results)
+    assert [finding.title for finding in made.findings] == [
+        "The gender effects of English and Arabic agree beyond both nulls in 1 of 1 cases.",
+        "The gender effects of English and fr do not agree beyond chance.",
+        "The gender effects of Arabic and fr agree beyond both nulls in 1 of 1 cases.",
+    ]
+    table = Page("".join(map(str, made.body))).tables["cross"]
+    assert [row[2][0] for row in table[1:]] == ["English and Arabic", "English and fr", "Arabic and fr"]

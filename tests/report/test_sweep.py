@@ -77,6 +77,29 @@ def test_examples_by_hand():
     assert recommend([setting("odd", 1, None)])[1].startswith("the smallest FVU, undefined")
 
 
+def test_what_is_recommended_hangs_on_select_alone(files, tmp_path):
+    """Numbers of test are reported, and however good they are they recommend nothing."""
+    paths = {None: {}, "other": {}}
+    for language in LANGUAGES:
+        for name, select in ((None, 0.3), ("other", 0.2)):
+            path = paths[name][language] = tmp_path / f"{name}_{language}.json"
+            path.write_text(files.quality["2"][f"joint/{language}"].read_text())
+            good = 0.01 if name is None else 0.9
+            change(
+                path,
+                "quality",
+                lambda d, s=select, t=good: (d["select"].update(fvu=s), d.update(fvu=t, ev=1 - t)),
+            )
+    given = {"site": "2", "corpus": "joint", "variants": {"other": {"k": 9}}, "spliced": {}}
+    compare_settings(**given, quality=paths, out=tmp_path / "sweep.json")
+    sweep = read_json(tmp_path / "sweep.json", "sweep")
+    assert sweep["recommended"] == "other" and sweep["chosen_on"] == "select"
+    assert {s["name"]: (s["fvu"], s["select"]["fvu"]) for s in sweep["settings"]} == {
+        "study": (pytest.approx(0.01), pytest.approx(0.3)),
+        "other": (pytest.approx(0.9), pytest.approx(0.2)),
+    }
+
+
 @pytest.fixture()
 def files(tmp_path):
     return write_study(tmp_path / "in", sites=("2",))
@@ -106,7 +129,10 @@ def test_what_one_language_lacks_is_none_for_the_setting(files, tmp_path):
     change(
         files.spliced["2"]["joint/ar"],
         "spliced",
-        lambda d: d["ce_recovered"]["zero"].update(value=None, ci=None),
+        lambda d: (
+            d["ce_recovered"]["zero"].update(value=None, ci=None),
+            d["select"]["ce_recovered"].update(zero=None),
+        ),
     )
     paths = {None: {language: files.quality["2"][f"joint/{language}"] for language in LANGUAGES}}
     spliced = {None: {language: files.spliced["2"][f"joint/{language}"] for language in LANGUAGES}}

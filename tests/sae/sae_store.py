@@ -12,7 +12,7 @@ from world import Token, World, write_corpus
 from crosslens.sae import run, training
 from crosslens.tables.tokens import ROLES
 
-IDENTITY = {"study": "toy", "corpus": "joint", "site": "4", "seed": 0, "model": "toy", "revision": "1"}
+IDENTITY = {"corpus": "joint", "site": "4", "seed": 0, "model": "toy", "revision": "1"}
 
 
 def planted(count: int, *, d: int, m: int, active: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -92,7 +92,7 @@ def test_geometric_median_is_not_the_mean():
 
 
 def test_seeds_differ_by_all_that_tells_runs_apart():
-    changes = [{}, {"seed": 1}, {"study": "b"}, {"site": "5"}, {"site": "4.mlp_out"}, {"corpus": "en"}]
+    changes = [{}, {"seed": 1}, {"model": "b"}, {"site": "5"}, {"site": "4.mlp_out"}, {"corpus": "en"}]
     assert len({derive_seed({**IDENTITY, **change}) for change in changes}) == len(changes)
     assert derive_seed(IDENTITY) == derive_seed({**IDENTITY, "revision": "2"})
 
@@ -112,7 +112,7 @@ def test_settings():
     ):
         with pytest.raises(InputError, match=next(iter(wrong))):
             Settings.from_dict(wrong)
-    with pytest.raises(InputError, match="k 2000; expected at most d_sae = 1024"):
+    with pytest.raises(InputError, match="found 2000; expected at most d_sae = 1024"):
         Settings(k=2000).resolve(d_model=128, tokens=10)
     resolved = Settings(epochs=2.5).resolve(d_model=128, tokens=1000)
     assert (resolved.train_tokens, resolved.aux_k, resolved.dead_after_tokens) == (2500, 64, 250)
@@ -192,7 +192,7 @@ def test_one_log_line_tells_of_progress_and_of_waiting_for_data(store, tmp_path,
 
 @pytest.mark.parametrize(
     "changes",
-    [{"batch_tokens": 128}, {"roles": ["prompt"]}, {"block_tokens": 16}, {"site": "5"}, {"study": "b"}],
+    [{"batch_tokens": 128}, {"roles": ["prompt"]}, {"block_tokens": 16}, {"site": "5"}, {"model": "b"}],
 )
 def test_saes_that_read_different_tokens_are_refused_together(store, tmp_path, changes):
     first, second = job(tmp_path)[:2]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from crosslens.data.labels import gendered_spans, label, load_lexicon
+from crosslens.data.labels import gendered_spans, label
 from crosslens.data.languages import language_of
-from crosslens.data.masked import masked_text
+from crosslens.data.lexicons import load_lexicon
+from crosslens.data.masked import masked_words
 from crosslens.data.splits import assign_splits, keep_together
 from crosslens.sources.emoji_names import emoji_names, image_id
 
@@ -33,7 +34,8 @@ def text(name, language):
 
 def masked(name, language, lexicon):
     written = text(name, language)
-    return masked_text(written, gendered_spans(written, language, lexicon), language)
+    spans = [(start, end) for start, end, _ in gendered_spans(written, language, lexicon)]
+    return " ".join(masked_words(written, spans, language))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import random
+import subprocess
 import time
 
 import pytest
@@ -9,6 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosslens.store.digests import FileDigests, content_digest, digest
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """All files were changed a while ago: nobody can set the time of a change."""
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + 60_000_000_000)
+
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -66,7 +75,7 @@ def test_a_folders_digest_follows_names_and_bytes_only(tmp_path_factory, files):
     assert content_digest(folders[0]) != content_digest(folders[1])
 
 
-def test_file_digests_are_remembered_and_noticed_when_they_change(tmp_path, monkeypatch):
+def test_file_digests_are_remembered_and_noticed_when_they_change(tmp_path, monkeypatch, later):
     file, cache = tmp_path / "weights", tmp_path / "cache" / "files.json"
     file.write_bytes(b"one")
     os.utime(file, (1, 1))
@@ -75,9 +84,24 @@ def test_file_digests_are_remembered_and_noticed_when_they_change(tmp_path, monk
     digests.save()
     monkeypatch.setattr("crosslens.store.digests.content_digest", lambda path: pytest.fail("read again"))
     assert FileDigests(cache)(file) == first
-    monkeypatch.undo()
+    monkeypatch.setattr("crosslens.store.digests.content_digest", content_digest)
     file.write_bytes(b"two")
     assert FileDigests(cache)(file) == hashlib.sha256(b"two").hexdigest()
+
+
+def test_a_replacement_of_the_same_size_and_date_is_noticed(tmp_path, later):
+    """`cp -p` and `rsync -a` leave both."""
+    file, other = tmp_path / "weights", tmp_path / "other"
+    file.write_bytes(b"one")
+    other.write_bytes(b"two")
+    for path in (file, other):
+        os.utime(path, (1, 1))
+    digests = FileDigests(tmp_path / "files.json")
+    assert digests(file) == hashlib.sha256(b"one").hexdigest()
+    inode = file.stat().st_ino
+    subprocess.run(["cp", "-p", other, file], check=True)
+    assert (file.stat().st_ino, file.stat().st_mtime, file.stat().st_size) == (inode, 1, 3)
+    assert digests(file) == hashlib.sha256(b"two").hexdigest()
 
 
 def test_a_second_edit_within_the_same_clock_tick_is_noticed(tmp_path):
@@ -91,7 +115,7 @@ def test_a_second_edit_within_the_same_clock_tick_is_noticed(tmp_path):
     assert digests(file) != first
 
 
-def test_no_damaged_memory_gives_another_digest(tmp_path):
+def test_no_damaged_memory_gives_another_digest(tmp_path, later):
     """Of 400 such, 45 used to."""
     cache, chance, files = tmp_path / "files.json", random.Random(12), {}
     memory = FileDigests(cache)

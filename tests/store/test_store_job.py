@@ -245,6 +245,23 @@ def test_a_file_that_is_not_what_the_key_holds_ends_the_job(bench, tmp_path, whe
     assert bench.store.has("k-a")
 
 
+def test_a_file_that_was_not_there_and_would_be_read_instead_ends_the_job(bench, tmp_path):
+    """As a.jpg beside the a.png that a run began with."""
+    file = tmp_path / "a.jpg"
+    job, make = bench.job("a", files={str(file): None}), Make()
+
+    def appears(out):
+        file.write_text("one")
+        make(out)
+
+    with pytest.raises(InputError, match=r"a.jpg: found a file that was not there .*nothing was stored"):
+        build(job, appears)
+    assert not bench.store.has("k-a") and make.calls
+    file.unlink()
+    build(job, Make())
+    assert bench.store.has("k-a")
+
+
 @pytest.mark.parametrize("edited", [False, True])
 def test_a_killed_job_is_resumed_only_where_it_read_what_is_there(bench, tmp_path, edited):
     """An edit that was taken back leaves no trace in the key, but in what the killed job wrote."""
@@ -277,6 +294,8 @@ def test_files_that_look_the_same_are_not_read_again(bench, tmp_path, monkeypatc
     file = tmp_path / "weights"
     file.write_text("one")
     os.utime(file, (1, 1))
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + 60_000_000_000)
     digests = FileDigests(bench.store.own / "files.json")
     held = digests(file)
     digests.save()

@@ -97,6 +97,15 @@ def test_explain_tells_recipe_and_history(world):
     assert found["recipe"]["params"] == {"name": "a"} and found["made"]
 
 
+def test_explain_of_a_folder_says_what_is_in_it(world):
+    with pytest.raises(
+        InputError, match=r"a folder of \d+ links into the store.*name one of .*results/toy/a"
+    ):
+        explain(world.folder / "results")
+    with pytest.raises(InputError, match="no link into the store.*name a path that exists"):
+        explain(world.folder / "results/nowhere")
+
+
 def test_explain_of_what_was_reused_tells_who_made_it(world):
     for key in ("1", "2"):
         build(world.job("y", key=key, own="same", inputs=(("k-a", world.folder / "results/toy/a"),)), _touch)

@@ -42,7 +42,7 @@ TOY = {
     "sae": {"corpora": ["joint"], "k": 8, "expansion": 2, "epochs": 2, "batch_tokens": 256},
     "quality": {"spliced_samples": 4},
     "features": {"top_examples": 2},
-    "gender": {"bootstraps": 20, "permutations": 20},
+    "gender": {"bootstraps": 20, "permutations": 40},
     "stereotype": {"samples_per_image": 2, "max_new_tokens": 12, "batch": 64},
 }
 MINI = {
@@ -95,6 +95,9 @@ def snapshot(folder: Path) -> Path:
 class Checkout:
     """A folder with the workflow and the studies `toy` and `mini`."""
 
+    python = Path(sys.executable)
+    """What runs its jobs, and Snakemake where it is waited for (see warm)."""
+
     def __init__(self, folder: Path, store: str | None = None):
         self.folder, self.store = folder, store
         self.environment = {
@@ -141,13 +144,14 @@ class Checkout:
         path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
     def command(self, *args: str) -> list[str]:
-        """The command line of snakemake."""
-        return [sys.executable, "-m", "snakemake", *args]
+        """The command line of snakemake in a process of its own."""
+        start = f"import sys; sys.executable = {str(self.python)!r}; from snakemake.cli import main; main()"
+        return [sys.executable, "-c", start, *args]
 
     def snakemake(self, *args: str, fails: bool = False) -> str:
         """Everything that snakemake says; it must end with success, or `fails`."""
         ended = subprocess.run(
-            self.command("--cores", "2", *args),
+            [self.python, REPOSITORY / "tests/workflow/start_snakemake.py", "--cores", "2", *args],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,

@@ -38,7 +38,7 @@ def lay(checkout: Checkout) -> None:
 
 def python(checkout: Checkout, *args: str) -> None:
     """Run Python with the library and the tests of the checkout."""
-    paths = ":".join(str(checkout.folder / name) for name in ("src", "tests/models"))
+    paths = ":".join(str(checkout.folder / name) for name in ("src", "tests", "tests/models"))
     ended = subprocess.run(
         [sys.executable, *args],
         cwd=checkout.folder,
@@ -60,6 +60,7 @@ def extended(built_once, tmp_path_factory):
         checkout.folder / "tests/models",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
+    shutil.copy(REPOSITORY / "tests/world.py", checkout.folder / "tests")
     lay(checkout)
     return checkout
 

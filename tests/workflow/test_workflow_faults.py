@@ -3,11 +3,12 @@
 import os
 import random
 import re
+import shutil
 import signal
 import time
 
 import pytest
-from checkouts import MINI_SAE, Checkout, kill_group, wait_for
+from checkouts import MINI_SAE, Checkout, counted, kill_group, wait_for
 
 # Progress is no part of any key (fingerprint.NEUTRAL): jobs can be slowed and held there without changing what they make.
 PROGRESS = "src/crosslens/progress.py"
@@ -260,3 +261,17 @@ def test_a_store_that_cannot_be_written_is_told_with_its_mend(fresh):
     blocked = Checkout(fresh.folder, store=str(fresh.folder / "file/store"))
     said = blocked.snakemake("results/mini/source", fails=True)
     assert "the store cannot be written" in said and "CROSSLENS_STORE" in said
+
+
+@pytest.mark.parametrize("profile", [(), ("--profile", "slurm")], ids=["plain", "slurm"])
+def test_a_store_that_was_deleted_is_made_anew_and_a_dry_run_says_so(fresh, profile):
+    """Its links lead nowhere; whether Snakemake's own records are there or not."""
+    table = "results/mini/dataset/en.parquet"
+    fresh.snakemake(table)
+    for lost in (".store", "../.snakemake"):
+        shutil.rmtree(fresh.folder / "results" / lost)
+        planned = counted(fresh.snakemake(*profile, "-n", table))
+        assert planned["draw_source"] == planned["build_dataset"] == planned["dataset"] == 1
+    if not profile:
+        fresh.snakemake(table)
+        assert (fresh.folder / table).is_file() and fresh.planned(table) == {}

@@ -59,7 +59,7 @@ def test_an_unknown_study_is_told_with_those_that_exist(fresh, where):
     if where == "run":
         (fresh.folder / "config/config.yaml").write_text("run: [toyy]\n")
     said = fresh.snakemake("-n", *(["results/toyy/layers/1.json"] if where == "target" else []), fails=True)
-    assert re.search(r"study 'toyy': found no file .*: mini, toy\. To mend: ", said)
+    assert re.search(r"study 'toyy': found no file .*: mini, toy \(did you mean toy\?\)\. To mend: ", said)
 
 
 def test_an_unknown_key_of_the_main_config_is_told(fresh):

@@ -17,6 +17,8 @@ ON_GENDER = {
     "gendered_examples",
     "probe_codes",
     "probe_activations",
+    "probe_words",
+    "measure_words",
     "cross_lingual",
     "gender_transfer",
     "generate_captions",

@@ -23,5 +23,7 @@ Job(snakemake).each(
         out=out,
     ),
     gender_transfer=lambda own, out: gender_transfer(**read(own), **own.params, out=out),
-    retrieval=lambda own, out: caption_retrieval(**read(own), **own.params, out=out),
+    retrieval=lambda own, out: caption_retrieval(
+        **read(own), alone=own.by("text_alone", "language"), **own.params, out=out
+    ),
 )

@@ -13,6 +13,7 @@ job.run(
         prompts=job.params["prompts"],
         lexicons={language: Path(path) for language, path in job.local["lexicons"].items()},
         gender=job.params["gender"],
+        mask=job.params["mask"],
         seed=splits.pop("seed"),
         splits=splits,
         languages=list(job.params["prompts"]),

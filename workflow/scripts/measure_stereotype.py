@@ -10,6 +10,7 @@ job.run(
         lexicons={language: Path(path) for language, path in job.local["lexicons"].items()},
         truth=next((source / "truth.json" for source in job.paths("source")), None),
         bootstraps=job.params["bootstraps"],
+        alpha=job.params["alpha"],
         seed=job.params["seed"],
         out=out["stereotype"],
     )

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from crosslens.activations.alone import Means
 from crosslens.activations.background import Background, ahead
 from crosslens.activations.disk import disk_errors
 from crosslens.activations.plan import BatchPlan, Plan, make_plan
@@ -18,8 +19,9 @@ from crosslens.activations.writer import SiteWriter
 from crosslens.errors import InputError
 from crosslens.generation.continuation import encode_samples
 from crosslens.memory import memory_kept
+from crosslens.models.composition import MOST_TOKENS, check_composition
 from crosslens.models.hooks import capture
-from crosslens.models.inputs import Batch, Sample, as_sample, collate, load_images
+from crosslens.models.inputs import Batch, Encoded, Sample, as_sample, collate, load_images
 from crosslens.models.load import DTYPES, LoadedModel, check_sites, load_model
 from crosslens.models.sites import parse_site
 from crosslens.progress import Progress
@@ -51,6 +53,7 @@ def extract(
     language: str,
     dtype: str = "bfloat16",
     roles: Sequence[str] = STORED_ROLES,
+    alone: dict[str, Path] | None = None,
 ) -> None:
     """Store the activations of `sites` (site name → path of the group to make) for a block of `dataset`.
 
@@ -58,10 +61,11 @@ def extract(
     images: the folder that the dataset's image paths are relative to. model: keyword arguments of `load_model`.
     tokens: where to write the token table, or None when it is there already (the rows are the same ones). dtype: of the
     stored values, "bfloat16" or "float32". batch_tokens: bound of padded tokens per forward pass. shard_bytes: of one
-    stored shard before compression; one shard per site is held in memory. roles: of the tokens that are stored.
+    stored shard before compression; one shard per site is held in memory. roles: of the tokens that are stored. alone: sites
+    at which the captions are read without their pictures as well, in a pass of their own, and where to write their means.
 
     A killed run resumes from what stands beside each output and ends with the same bytes. Raises InputError for bad
-    rows, samples, images, sites or models, for NaN or infinite activations, and for a disk that cannot take them.
+    rows, samples, images, sites, adapters or models, for NaN or infinite activations, and for a disk that cannot take them.
     """
     if dtype not in STORED:
         raise InputError(
@@ -70,12 +74,38 @@ def extract(
             expected=" or ".join(STORED),
             mend="use bfloat16: float16 ends at 65,504 and Gemma-3 residuals reach 800,000",
         )
-    for site in sites:
+    alone = alone or {}
+    for site in (*sites, *alone):
         parse_site(site)
     samples = read_samples(dataset, rows)
     loaded = load_model(**model)
-    parsed = {str(site): site for site in check_sites(loaded, sites)}
+    parsed = {str(site): site for site in check_sites(loaded, sorted({*sites, *alone}))}
+
+    def attributes(name: str) -> dict[str, Any]:
+        return {
+            "site": name,
+            "layer": parsed[name].layer,
+            "language": language,
+            "model": loaded.name,
+            "revision": model.get("revision") or "",
+        }
+
+    if alone:
+        texts = [sample._replace(image="", image_sha256="") for sample in samples]
+        plan = make_plan(loaded, texts, roles=("caption",), batch_tokens=batch_tokens)
+        means = {
+            name: Means(path, plan.tokens, d_model=loaded.d_model, **attributes(name))
+            for name, path in alone.items()
+        }
+        run_batches(loaded, texts, plan, means, images=None, dtype="float32", language=language)
+        for mean in means.values():
+            mean.finish()
+    if not sites and tokens is None:
+        return
     plan = make_plan(loaded, samples, images=images, roles=roles, batch_tokens=batch_tokens)
+    if parsed:
+        shortest = _few_tokens(loaded, samples[plan.batches[0].samples[0]], images)
+        check_composition(loaded, shortest, 1 + max(site.layer for site in parsed.values()))
     if tokens is not None:
         with disk_errors(tokens):
             remove(tokens)
@@ -89,19 +119,21 @@ def extract(
             dtype=dtype,
             shard_bytes=shard_bytes,
             plan=digest,
-            attributes={
-                "site": name,
-                "layer": site.layer,
-                "language": language,
-                "model": loaded.name,
-                "revision": model.get("revision") or "",
-            },
+            attributes=attributes(name),
         )
-        for name, site in parsed.items()
+        for name in sites
     }
     run_batches(loaded, samples, plan, writers, images=images, dtype=dtype, language=language)
     for writer in writers.values():
         writer.finish()
+
+
+def _few_tokens(loaded: LoadedModel, sample: Sample, images: Path | None) -> Batch:
+    """A sample with its picture, or the first MOST_TOKENS tokens of one without."""
+    (encoded,) = encode_samples(loaded, [sample], images=images)
+    if not sample.image:
+        encoded = Encoded(*(column[:MOST_TOKENS] for column in encoded))
+    return collate(loaded, [encoded], load_images(loaded, [sample], images))
 
 
 def read_samples(dataset: Path, rows: tuple[int, int]) -> list[Sample]:
@@ -126,7 +158,7 @@ def run_batches(
     loaded: LoadedModel,
     samples: Sequence[Sample],
     plan: Plan,
-    writers: dict[str, SiteWriter],
+    writers: Mapping[str, SiteWriter | Means],
     *,
     images: Path | None,
     dtype: str,
@@ -213,7 +245,7 @@ def _fetched(value: Tensor) -> Tensor:
 
 
 def _append(
-    writers: dict[str, SiteWriter],
+    writers: Mapping[str, SiteWriter | Means],
     reading: _Reading,
     found: dict[str, tuple[Tensor, Tensor]],
     events: list[torch.cuda.Event],

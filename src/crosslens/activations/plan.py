@@ -12,6 +12,7 @@ import numpy as np
 from crosslens.errors import InputError
 from crosslens.generation.continuation import encode_samples
 from crosslens.models.inputs import Encoded, Sample
+from crosslens.models.lengths import check_lengths
 from crosslens.models.load import LoadedModel
 from crosslens.tables.roles import ROLES
 from crosslens.tables.tokens import TokenTable
@@ -70,9 +71,9 @@ def make_plan(
     """Order the samples by their number of tokens (equals in the order given) and cut them into batches.
 
     images: the folder of the pictures, whose sizes decide the number of tokens in some families (only headers are read,
-    and only there). roles: the roles that are stored. batch_tokens: bound of padded tokens per batch; a longer sample
-    goes alone.
-    Raises InputError for no samples, an unknown role, and a sample with nothing to store.
+    and only there). roles: the roles that are stored. batch_tokens: bound of padded tokens per batch.
+    Raises InputError for no samples, an unknown role, samples that are longer than the model or a batch allows, and a
+    sample with nothing to store.
     """
     if not samples:
         raise InputError(
@@ -95,6 +96,7 @@ def make_plan(
             _check_not_empty(sample, encoded.role[kept], roles)
             positions.append(kept.astype(np.int32))
             stored.append(Encoded(*(column[kept] for column in encoded)))
+    check_lengths(loaded, [sample.sample_id for sample in samples], lengths, batch_tokens=batch_tokens)
     order = np.argsort(lengths, kind="stable")
     offsets = np.concatenate([[0], np.cumsum([len(stored[i]) for i in order])]).astype(np.int64)
     columns = {name: np.concatenate([getattr(stored[i], name) for i in order]) for name in _COLUMNS}

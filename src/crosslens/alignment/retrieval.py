@@ -1,31 +1,45 @@
 """Does a caption find its translation? Retrieval and CKA between two languages' captions of the same images."""
 
 import logging
-from itertools import combinations
+from dataclasses import dataclass
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from crosslens.alignment.cka import cka_with_null
+from crosslens.alignment.cka import cka_difference, cka_with_null
+from crosslens.alignment.ranks import PAIRINGS, above, found, rank_all, scores
 from crosslens.errors import InputError
-from crosslens.pooling.images import ImageTable, by_image
+from crosslens.pooling.images import ImageTable, by_split
 from crosslens.pooling.languages import described, open_languages
 from crosslens.pooling.pool import pool_activations
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import bootstrap_weights, stream
 from crosslens.tables.activations import Activations
+from crosslens.tables.alone import read_alone
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import TokenTable, read_tokens
 
 log = logging.getLogger(__name__)
 
-CUTOFFS = (1, 5)
 BOOTSTRAPS = 1000
 SHUFFLES = 99
-TIE = 1e-12
-"""Cosines this close are one value: what float64 products resolve."""
+READ = {
+    "caption": "the caption, behind its picture where the study has pictures",
+    "alone": "the caption without its picture: what its words alone are",
+    "prompt": "the constant prompt behind the picture, looking for captions behind theirs: what the picture alone finds",
+}
+
+
+@dataclass(frozen=True)
+class Sides:
+    """One language's images in split train, whose mean is what centring takes off, and test."""
+
+    train: np.ndarray
+    """(d) mean."""
+    test: ImageTable
 
 
 def caption_retrieval(
@@ -35,29 +49,36 @@ def caption_retrieval(
     activations: dict[str, list[Path]],
     seed: int,
     out: Path,
+    alone: dict[str, list[Path]] | None = None,
     max_images: int = 5000,
 ) -> None:
     """Find each test image's caption in the other language by the cosine of mean-pooled caption activations.
 
-    Keys of the three mappings are the languages. Whole captions, label words kept; an image with several captions is
-    their mean; of more than `max_images` images a seeded sample is taken. Writes JSON of kind retrieval, for every
-    pair of languages: see `compare`. Raises InputError for activations of different sites or models and for
-    languages without test images in common.
+    Keys of the mappings are the languages. Whole captions, label words kept; an image with several captions is
+    their mean; of more than `max_images` images a seeded sample is taken. alone: of a study with pictures, the captions
+    read without them (kind text_alone); that, and what the constant prompt behind the picture finds, is compared too.
+    Writes JSON of kind retrieval, for every pair of languages: see `compare`. Raises InputError for activations of
+    different sites or models and for languages without test images in common.
     """
     stored = open_languages(datasets, tokens, activations)
     languages = list(stored)
-    pooled, dropped, sinks = {}, {}, {}
+    sides: dict[str, dict[str, Sides]] = {}
+    dropped, sinks, texts = {}, {}, {}
     for language in languages:
-        pooled[language], dropped[language], sinks[language] = _pool(
-            stored[language], read_tokens(tokens[language]), read_table(datasets[language], "dataset")
-        )
-    texts = {language: _texts(datasets[language]) for language in languages}
+        samples, table = read_table(datasets[language], "dataset"), read_tokens(tokens[language])
+        captions, dropped[language], sinks[language] = _pool(stored[language], table, samples, "caption")
+        sides[language] = {"caption": _sides(captions, samples, stored[language].paths[0])}
+        if alone:
+            sides[language]["alone"] = _alone(alone[language], samples)
+            if "prompt" in _roles(table):
+                prompts, _, _ = _pool(stored[language], table, samples, "prompt")
+                sides[language]["prompt"] = _sides(prompts, samples, stored[language].paths[0])
+        texts[language] = samples.groupby("image_id")["caption"].agg("\n".join)
     results = []
     for pair in combinations(languages, 2):
         rng = stream(seed, "retrieval", *pair)
-        tests, common = _common([pooled[language]["test"] for language in pair], max_images, rng)
-        means = [pooled[language]["train"].values.mean(axis=0) for language in pair]
-        ids = tests[0].image_ids
+        chosen, common = _common([sides[language] for language in pair], max_images, rng)
+        ids = next(iter(chosen[0].values())).test.image_ids
         results.append(
             {
                 "languages": list(pair),
@@ -69,7 +90,7 @@ def caption_retrieval(
                     int(texts[language].reindex(ids).duplicated(keep=False).sum()) for language in pair
                 ],
             }
-            | compare(*(table.values for table in tests), means=means, languages=pair, rng=rng)
+            | compare(dict(zip(pair, chosen, strict=True)), rng=rng)
         )
         log.info("%s: %s", pair, results[-1]["retrieval"][0]["r1"])
     document = {
@@ -77,125 +98,135 @@ def caption_retrieval(
         "seed": seed,
         "unit": "image",
         "split": "test",
-        "pooled": "mean over the caption's tokens, label words kept, sinks left out",
+        "read": READ,
+        "pooled": "mean over the caption's tokens, label words kept, sinks left out; of `prompt`, over the prompt's",
         "similarity": "cosine; `centred`: each language minus the mean of its own train images",
         "bootstraps": BOOTSTRAPS,
         "shuffles": SHUFFLES,
+        "pairings": PAIRINGS,
         "max_images": max_images,
         "pairs": results,
     }
     write_json(out, "retrieval", document)
 
 
+Pooled = tuple[np.ndarray, list[str]]
+"""Means (n, d) of samples, and their ids."""
+
+
 def _pool(
-    stored: Activations, table: TokenTable, samples: pd.DataFrame
-) -> tuple[dict[str, ImageTable], int, int]:
-    """Images of `train` and `test`, the samples that have no caption token, and the tokens left out as sinks."""
-    tables, dropped, sinks = {}, 0, 0
-    for split in ("train", "test"):
-        part = samples[samples["split"] == split]
-        pooled = pool_activations(stored, table, part, condition="caption", mask_labels=False)
-        tables[split] = by_image(pooled.values, pooled.sample_ids, part)
-        dropped += len(pooled.dropped)
-        sinks += pooled.sinks
-        if not len(tables[split]):
+    stored: Activations, table: TokenTable, samples: pd.DataFrame, condition: str
+) -> tuple[Pooled, int, int]:
+    """Samples of `train` and `test`, how many have no such token, and the tokens left out as sinks."""
+    part = samples[samples["split"].isin(["train", "test"])]
+    pooled = pool_activations(stored, table, part, condition=condition, mask_labels=False)
+    return (pooled.values, pooled.sample_ids), len(pooled.dropped), pooled.sinks
+
+
+def _alone(paths: list[Path], samples: pd.DataFrame) -> Sides:
+    found = read_alone(paths)
+    wanted = set(samples.loc[samples["split"].isin(["train", "test"]), "sample_id"])
+    kept = [
+        i for i, name in enumerate(found.sample_ids) if name in wanted and np.isfinite(found.values[i, 0])
+    ]
+    return _sides((found.values[kept], [found.sample_ids[i] for i in kept]), samples, paths[0])
+
+
+def _roles(table: TokenTable) -> set[str]:
+    return {name for name in ("prompt", "caption") if table.has_role([name]).any()}
+
+
+def _sides(pooled: Pooled, samples: pd.DataFrame, where: Path) -> Sides:
+    values, sample_ids = pooled
+    tables = by_split(values, sample_ids, samples)
+    for split, table in tables.items():
+        if not len(table):
             raise InputError(
-                stored.paths[0],
+                where,
                 found=f"no {split} image with a caption token",
                 expected="images to compare",
                 mend="read captions in this study, or leave retrieval out",
             )
-    return tables, dropped, sinks
-
-
-def _texts(dataset: Path) -> pd.Series:
-    """All captions of each image as one text, by image id."""
-    samples = read_table(dataset, "dataset", ["image_id", "caption"])
-    return samples.groupby("image_id")["caption"].agg("\n".join)
+    return Sides(tables["train"].values.mean(axis=0), tables["test"])
 
 
 def _common(
-    tables: list[ImageTable], max_images: int, rng: np.random.Generator
-) -> tuple[list[ImageTable], int]:
-    """The images that both have, in one order, at most `max_images` of them; and how many there are."""
-    both, i, j = np.intersect1d(*(table.image_ids for table in tables), return_indices=True)
-    if not len(both):
+    sides: list[dict[str, Sides]], max_images: int, rng: np.random.Generator
+) -> tuple[list[dict[str, Sides]], int]:
+    """The images that all have, in one order, at most `max_images` of them; and how many there are."""
+    tables = [each.test.image_ids for some in sides for each in some.values()]
+    every = sorted(set.intersection(*(set(ids) for ids in tables)))
+    if not every:
         raise InputError(
             "datasets",
             found="no test image in common",
             expected="captions of the same images",
             mend="use one dataset whose rows carry both languages",
         )
-    kept = np.sort(rng.permutation(len(both))[:max_images])
-    return [tables[0].rows(i[kept]), tables[1].rows(j[kept])], len(both)
+    kept = np.array(every, dtype=object)[np.sort(rng.permutation(len(every))[:max_images])]
+
+    def chosen(each: Sides) -> Sides:
+        return Sides(each.train, each.test.rows(np.searchsorted(each.test.image_ids, kept)))
+
+    return [{name: chosen(each) for name, each in some.items()} for some in sides], len(every)
 
 
-def compare(
-    first: np.ndarray,
-    second: np.ndarray,
-    *,
-    means: list[np.ndarray],
-    languages: tuple[str, str],
-    rng: np.random.Generator,
-) -> dict[str, Any]:
-    """`retrieval` in both directions, centred and not, `chance` of its scores, and `cka`.
+def compare(sides: dict[str, dict[str, Sides]], *, rng: np.random.Generator) -> dict[str, Any]:
+    """Two languages' captions by what was read of each: `retrieval`, `chance` of its scores, `cka`, and `above_prompt`.
 
-    first (n, d), second (n, d): row i of both is the same image; means: what centring takes off each. `r1` and `r5`: the
-    share of images whose counterpart is among the first 1 and 5; `mrr`: mean of 1 / rank. CI: 95 %, query images
-    resampled against all candidates. CKA is of the same rows, its null the same rows with the pairs shuffled.
+    sides: language -> name of READ -> images, the same ones in one order. `r1` and `r5`: the share of images whose
+    counterpart is among the first 1 and 5; `mrr`: mean of 1 / rank; see `found`. CKA is of the same rows, its null the
+    same rows with the pairs shuffled. `above_prompt`: what captions find, and how alike they are, beyond what the
+    constant prompt behind the same pictures does, image by image; see `above` and `cka_difference`.
     """
-    weights = bootstrap_weights(np.zeros(len(first)), BOOTSTRAPS, rng) / len(first)
-    found = []
-    for centred in (True, False):
-        sides = [side - mean if centred else side for side, mean in zip((first, second), means, strict=True)]
-        for source, target in ((0, 1), (1, 0)):
-            rank = ranks(sides[source], sides[target])
-            found.append(
-                {"source": languages[source], "target": languages[target], "centred": centred}
-                | {name: _with_interval(score, weights) for name, score in _scores(rank).items()}
+    first, second = sides
+    n = len(sides[first]["caption"].test)
+    weights = bootstrap_weights(np.zeros(n), BOOTSTRAPS, rng) / n
+    retrieval, similar, beyond = [], [], []
+    for read in sides[first]:
+        directions = permutations(sides) if read == "prompt" else [(first, second)]
+        for source, target in directions:
+            pair = _values(sides, source, target, read, centred=False)
+            nulls = cka_with_null(*pair, draws=SHUFFLES, rng=rng)
+            similar.append(
+                {"read": read, "languages": [source, target]}
+                | {
+                    name: {
+                        "value": value if np.isfinite(value) else None,
+                        "null": null_band(null, value, tails=1),
+                    }
+                    for name, (value, null) in nulls.items()
+                }
             )
-    cka = cka_with_null(first, second, draws=SHUFFLES, rng=rng)
+    for source, target in permutations(sides):
+        for centred in (True, False):
+            ranks = {}
+            for read in sides[source]:
+                ranks[read] = rank_all(*_values(sides, source, target, read, centred=centred))
+                retrieval.append(
+                    {"read": read, "source": source, "target": target, "centred": centred}
+                    | found(ranks[read], weights, rng)
+                )
+            if "prompt" in ranks and centred:
+                captions, prompts = (
+                    _values(sides, source, target, read, centred=False) for read in ("caption", "prompt")
+                )
+                beyond.append(
+                    {"source": source, "target": target}
+                    | above(ranks["caption"], ranks["prompt"], weights, rng)
+                    | {"cka": cka_difference(captions[0], prompts[0], captions[1], rng=rng)}
+                )
     return {
-        "retrieval": found,
-        "chance": {
-            name: float(score.mean()) for name, score in _scores(np.arange(1, len(first) + 1)).items()
-        },
-        "cka": {
-            name: {
-                "value": value if np.isfinite(value) else None,
-                "null": null_band(null, value, tails=1),
-            }
-            for name, (value, null) in cka.items()
-        },
+        "retrieval": retrieval,
+        "chance": {name: float(score.mean()) for name, score in scores(np.arange(1, n + 1)).items()},
+        "cka": similar,
+        "above_prompt": beyond,
     }
 
 
-def ranks(queries: np.ndarray, candidates: np.ndarray, *, rows: int = 1024) -> np.ndarray:
-    """(n) float64 rank of candidate i for query i by cosine, 1 the best; candidates tied with it count half.
-
-    queries (n, d), candidates (n, d). Memory: `rows` × n similarities at a time.
-    """
-    # In float64: under one dominant channel all cosines are nearly 1.
-    queries, candidates = _unit(queries.astype(np.float64)), _unit(candidates.astype(np.float64))
-    found = np.empty(len(queries))
-    for start in range(0, len(queries), rows):
-        block = queries[start : start + rows] @ candidates.T
-        own = block[np.arange(len(block)), start + np.arange(len(block))][:, None]
-        above, tied = (block > own + TIE).sum(axis=1), (np.abs(block - own) <= TIE).sum(axis=1) - 1
-        found[start : start + rows] = 1 + above + tied / 2
-    return found
-
-
-def _unit(values: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(values, axis=1, keepdims=True)
-    return values / np.where(norms > 0, norms, 1)
-
-
-def _scores(rank: np.ndarray) -> dict[str, np.ndarray]:
-    """Name -> (n) what each query scores."""
-    return {f"r{cutoff}": (rank <= cutoff).astype(np.float64) for cutoff in CUTOFFS} | {"mrr": 1 / rank}
-
-
-def _with_interval(score: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-    low, high = np.quantile(score @ weights, [0.025, 0.975])
-    return {"value": float(score.mean()), "low": float(low), "high": float(high)}
+def _values(
+    sides: dict[str, dict[str, Sides]], source: str, target: str, read: str, *, centred: bool
+) -> list[np.ndarray]:
+    """Queries and candidates, (n, d) each; a prompt looks for captions."""
+    chosen = sides[source][read], sides[target]["caption" if read == "prompt" else read]
+    return [side.test.values - side.train if centred else side.test.values for side in chosen]

@@ -91,11 +91,13 @@ class Kind:
     path: str
     """Where it is shown to people: a pattern with {wildcards}."""
     by: str
-    """The rule that makes it, which is also the name of its script."""
+    """The rule that makes it."""
     module: str
     """The module, within src/, of the function that makes it."""
     function: str = ""
     """That function, where the rule makes artifacts of several kinds one by one; empty: the name of the rule."""
+    script: str = ""
+    """The script that calls the function, where the rule borrows another's; empty: the name of the rule."""
     params: Callable[[At], Any] = lambda at: {}
     """Its own parameters (JSON-able) and nothing else: one stands here if and only if it can change the result."""
     needs: Callable[[At], Iterable[Need]] = lambda at: ()

@@ -133,7 +133,7 @@ def data_place(at: At) -> dict[str, Any]:
 
 def model_place(at: At) -> dict[str, Any]:
     """Where and on what the model runs, and the pictures that it sees."""
-    model = dict(at.settings["model"])
+    model = at.settings["model"] | {"batch_tokens": at.settings["activations"]["batch_tokens"]}
     for need in model_of(at):
         model |= {"id": at.path(need), "name": at.study.model.name}
     return {"model": model, "images": data_place(at)["images"]}

@@ -52,7 +52,8 @@ class Recipes:
 
     def code(self, kind: str, wildcards: Wildcards) -> Closure:
         """All code that makes the artifact."""
-        return closure(self.kinds[kind].module, self.members(self.at(wildcards)))
+        declared = self.kinds[kind]
+        return closure(declared.module, self.members(self.at(wildcards)), declared.script or declared.by)
 
     def own(self, kind: str, wildcards: Wildcards) -> str:
         """Digest of the code, the versions and the artifact's own parameters: the key without its inputs."""

@@ -3,18 +3,19 @@
 Standard library only: the Snakefile reads the same rows to derive the content keys of blocks of samples.
 """
 
-import csv
-import io
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from crosslens.data.csv_table import hidden_in, is_blank, read_table
 from crosslens.data.languages import language_of
-from crosslens.errors import InputError
+from crosslens.errors import InputError, raise_all
 
 IMAGE_COLUMNS = ("image_id", "image")
 GENDER_COLUMN = "ground_truth_gender"
 GROUP_COLUMN = "group"
+_LONGEST_NAME = 250
 _GENDER_VALUES = {
     **dict.fromkeys(("m", "male", "man", "boy"), "male"),
     **dict.fromkeys(("f", "female", "woman", "girl"), "female"),
@@ -43,38 +44,26 @@ class Row(NamedTuple):
 def read_rows(
     captions: Path, languages: Sequence[str], columns: Mapping[str, str] | None = None
 ) -> list[Row]:
-    """Every data row of a UTF-8 CSV file, in file order.
+    """Every data row of a CSV file (see `csv_table`), in file order.
 
-    `languages` are those that must be there and are read. `columns` names the caption column of each; without it the
-    column is `{language}_caption`, or the one that the language has for its own (`english_prompt`). Raises InputError
-    with file, row and column for anything that cannot be read without a guess.
+    `languages` are those that must be there and are read. `columns`: what the table calls `image_id`, `gender`,
+    `category`, `group` and the captions of a language (by its code); without a name there, as usual: image_id or image,
+    ground_truth_gender, category, group, and `{language}_caption` or what the language has for its own
+    (`english_prompt`). Raises InputError with file, row and column for anything that cannot be read without a guess;
+    several at once where rows are wrong.
     """
     path = Path(captions)
-    header, records = _read_table(path)
-    image_column = _find_column(path, header, IMAGE_COLUMNS, "the image id")
-    caption_columns = _caption_columns(path, header, columns, languages)
+    table = read_table(path)
+    named = _columns(path, table.header, columns or {}, languages)
     rows: list[Row] = []
+    faults = table.faults
     checks = _Consistency(path)
-    for number, record in enumerate(records, start=1):
-        if len(record) != len(header):
-            raise InputError(
-                f"{path}, row {number}",
-                found=f"{len(record)} fields",
-                expected=f"{len(header)}, as in the header",
-                mend="quote captions that contain a comma or a line break, and double the quotes inside them",
-            )
-        fields = dict(zip(header, record, strict=True))
-        image_id = _image_id(path, number, image_column, fields[image_column])
-        texts = {
-            language: _caption(path, number, column, fields[column])
-            for language, column in caption_columns.items()
-        }
-        gender = _gender(path, number, fields[GENDER_COLUMN]) if GENDER_COLUMN in fields else None
-        category = fields.get("category", "").strip()
-        group = fields[GROUP_COLUMN].strip() if GROUP_COLUMN in fields else None
-        told = {GENDER_COLUMN: gender, "category": category, GROUP_COLUMN: group}
-        k = checks.add(number, image_id, texts, told, fields.get("sample_id"))
-        rows.append(Row(number, f"{image_id}#{k}", image_id, texts, gender, category, group))
+    for number, fields in table.rows:
+        try:
+            rows.append(_row(path, number, fields, named, checks))
+        except InputError as error:
+            faults.append((number, error))
+    raise_all(error for _, error in sorted(faults, key=lambda fault: fault[0]))
     if not rows:
         raise InputError(
             path, found="no data rows", expected="one row a caption pair", mend="name the right file"
@@ -82,53 +71,26 @@ def read_rows(
     return rows
 
 
-def _read_table(path: Path) -> tuple[list[str], list[list[str]]]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            path,
-            found=error.strerror,
-            expected="a CSV file of captions",
-            mend="correct the path in the study",
-        ) from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig") + "x"
-        row = sum(1 for record in csv.reader(io.StringIO(before, newline="")) if record) - 1
-        raise InputError(
-            f"{path}, row {row}" if row else f"{path}, header",
-            found=f"bytes that are not UTF-8 (0x{data[error.start]:02x} at byte {error.start})",
-            expected="a UTF-8 file, with or without a BOM",
-            mend="save the table as UTF-8 (in a spreadsheet: 'CSV UTF-8')",
-        ) from error
-    records: list[list[str]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        for record in reader:
-            if record:
-                records.append(record)
-    except csv.Error as error:
-        raise InputError(
-            f"{path}, row {len(records)} (line {reader.line_num})",
-            found=f"{error}",
-            expected="comma-separated fields in double quotes",
-            mend="close the quotes, and double those inside a caption",
-        ) from error
-    if not records:
-        raise InputError(
-            path, found="an empty file", expected="a header and rows", mend="name the right file"
-        )
-    header = [name.strip() for name in records[0]]
-    if repeated := sorted({name for name in header if header.count(name) > 1}):
-        raise InputError(
-            f"{path}, header",
-            found=f"column {', '.join(repeated)} more than once",
-            expected="each column name once",
-            mend="rename or remove the extra columns",
-        )
-    return header, records[1:]
+def _row(
+    path: Path,
+    number: int,
+    fields: Mapping[str, str],
+    named: "_Columns",
+    checks: "_Consistency",
+) -> Row:
+    image_id = _image_id(path, number, named.image_id, fields[named.image_id])
+    texts = {
+        language: _caption(path, number, column, fields[column])
+        for language, column in named.captions.items()
+    }
+    gender = _gender(path, number, named.gender, fields[named.gender]) if named.gender else None
+    category = _name(path, number, named.category, fields[named.category]) if named.category else ""
+    group = _name(path, number, named.group, fields[named.group]) if named.group else None
+    sample_id = _name(path, number, "sample_id", fields["sample_id"]) if "sample_id" in fields else None
+    told = {named.gender: gender, named.category: category, named.group: group}
+    told.pop(None, None)
+    k = checks.add(number, image_id, texts, told, sample_id)
+    return Row(number, f"{image_id}#{k}", image_id, texts, gender, category, group)
 
 
 def _missing(path: Path, header: Sequence[str], names: Sequence[str], what: str) -> InputError:
@@ -147,20 +109,41 @@ def _find_column(path: Path, header: Sequence[str], names: Sequence[str], what: 
     return found[0]
 
 
+class _Columns(NamedTuple):
+    """What the columns of one table are called; None: it has no such column."""
+
+    image_id: str
+    captions: dict[str, str]
+    gender: str | None
+    category: str | None
+    group: str | None
+
+
+def _columns(
+    path: Path, header: Sequence[str], columns: Mapping[str, str], languages: Sequence[str]
+) -> _Columns:
+    """The user's names of columns where there are some, else the usual ones."""
+    usual = {"gender": GENDER_COLUMN, "category": "category", "group": GROUP_COLUMN}
+    image = [columns["image_id"]] if "image_id" in columns else IMAGE_COLUMNS
+    return _Columns(
+        _find_column(path, header, image, "the image id"),
+        _caption_columns(path, header, columns, languages),
+        **{
+            role: _find_column(path, header, [columns[role]], f"the {role}")
+            if role in columns
+            else (name if name in header else None)
+            for role, name in usual.items()
+        },
+    )
+
+
 def _caption_columns(
-    path: Path, header: Sequence[str], columns: Mapping[str, str] | None, languages: Sequence[str]
+    path: Path, header: Sequence[str], columns: Mapping[str, str], languages: Sequence[str]
 ) -> dict[str, str]:
     found = {}
     for language in languages:
-        if columns and language not in columns:
-            raise InputError(
-                path,
-                found=f"caption columns for {', '.join(columns)}",
-                expected=f"one for language {language!r}",
-                mend="name its column under `columns:` in the study, or take the language out",
-            )
         own = language_of(language).caption_column
-        known = [columns[language]] if columns else [*filter(None, [own]), f"{language}_caption"]
+        known = [columns[language]] if language in columns else [*filter(None, [own]), f"{language}_caption"]
         names = [name for name in known if name in header]
         if len(names) > 1:
             raise InputError(
@@ -173,35 +156,55 @@ def _caption_columns(
     return found
 
 
+def _name(path: Path, number: int, column: str, value: str) -> str:
+    """What rows have in common, in the one form (NFC) in which equal names are equal."""
+    name = unicodedata.normalize("NFC", value.strip())
+    if (character := hidden_in(name)) is not None:
+        raise InputError(
+            f"{path}, row {number}, column {column!r}",
+            found=f"{name!r}, with an invisible character ({character})",
+            expected="a name that is what it looks like",
+            mend="type it anew: the character came with copied text",
+        )
+    return name
+
+
 def _image_id(path: Path, number: int, column: str, value: str) -> str:
-    image_id = value.strip()
-    parts = PurePosixPath(image_id).parts
-    if not image_id or image_id.startswith("/") or ".." in parts:
+    name = PurePosixPath(_name(path, number, column, value))
+    if not name.parts or name.is_absolute() or ".." in name.parts:
         raise InputError(
             f"{path}, row {number}, column {column!r}",
             found=repr(value),
             expected="the name of an image, relative to the image folder",
             mend="write the file name, with or without its suffix",
         )
-    return image_id
+    if any(len(part.encode()) > _LONGEST_NAME for part in name.parts):
+        raise InputError(
+            f"{path}, row {number}, column {column!r}",
+            found=f"{value[:40]!r}…, {len(value)} characters",
+            expected=f"the name of an image: a file's has at most {_LONGEST_NAME} bytes without its suffix",
+            mend="correct the column, or name yours under `source.columns` in the study",
+        )
+    # Without "./" and doubled slashes: one image has one id.
+    return str(name)
 
 
 def _caption(path: Path, number: int, column: str, value: str) -> str:
-    if not value.strip():
+    if is_blank(value):
         raise InputError(
             f"{path}, row {number}, column {column!r}",
-            found="an empty caption",
+            found=f"an empty caption ({value!r})" if value else "an empty caption",
             expected="a caption in every language",
             mend="write the caption, or remove the row",
         )
     return value
 
 
-def _gender(path: Path, number: int, value: str) -> str:
+def _gender(path: Path, number: int, column: str, value: str) -> str:
     gender = _GENDER_VALUES.get(value.strip().casefold())
     if gender is None:
         raise InputError(
-            f"{path}, row {number}, column {GENDER_COLUMN!r}",
+            f"{path}, row {number}, column {column!r}",
             found=repr(value),
             expected="male, m, man, boy, female, f, woman, girl, unknown, u, or nothing",
             mend="write one of these; unknown where the picture does not show the gender",
@@ -231,7 +234,7 @@ class _Consistency:
         `told`: column -> value that all rows of an image have in common.
         """
         if sample_id is not None:
-            first = self.sample_ids.setdefault(sample_id.strip(), number)
+            first = self.sample_ids.setdefault(sample_id, number)
             if first != number:
                 raise self._error(
                     number, "sample_id", f"{sample_id!r} again (first in row {first})", "each sample id once"

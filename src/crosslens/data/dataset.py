@@ -9,13 +9,17 @@ from typing import Any
 
 import pandas as pd
 
+from crosslens.data.agreeing import agreeing_spans, merged
 from crosslens.data.agreement import gender_agreement
 from crosslens.data.captions import Row, read_rows
 from crosslens.data.genders import GENDERS
 from crosslens.data.images import ImageFile, Quarantined, verify_images
-from crosslens.data.labels import GenderCounts, find_gendered, load_lexicon, majority
-from crosslens.data.masked import masked_text, told_in_train
+from crosslens.data.labels import GenderCounts, find_gendered, majority
+from crosslens.data.languages import language_of
+from crosslens.data.lexicons import load_lexicon
+from crosslens.data.masked import masked_words, told_in_train
 from crosslens.data.splits import SPLITS, assign_splits, keep_together
+from crosslens.data.warnings import data_warnings
 from crosslens.errors import InputError
 from crosslens.tables.documents import write_json, write_table
 
@@ -35,16 +39,20 @@ def build_dataset(
     out: Mapping[str, Path],
     out_summary: Path | None,
     gender: bool = True,
+    mask: str = "agreement",
 ) -> None:
     """Write the dataset parquet of every language of `out` and the summary JSON, as docs/storage.md defines them.
 
     What is written does not depend on what else is: labels, splits and summary are those of all `languages`.
-    captions: the CSV file; columns: language -> caption column, or None for the usual names; images: the folder, or
+    captions: the CSV file; columns: as `read_rows` takes them; images: the folder, or
     None for a study of texts alone. prompts: language -> constant prompt. lexicons: language -> lexicon file, for the
     label words that pooling masks; an empty mapping declares that nothing tells the gender, and needs a gender column.
     Without that column an image's gender is what its captions say (`image_labels`), in every language.
     gender: False where none is asked for: lexicons and the column are not looked at, and every image is unknown.
-    Images that share a value of an optional column `group` fall into one split; the tables then have that column.
+    Images that share a value of an optional column `group`, or their bytes, are a group: they fall into one split, and
+    the column `group` of the tables says so to all that counts, resamples or shuffles images.
+    mask: `label_words` are the words of the lexicon alone, `agreement` beside them what agrees with a person (see
+    `agreeing_spans`). Labels are read from the lexicon's words whatever is masked.
     splits: fractions of train, select, test. Images that do not open are quarantined: dropped in all languages and
     listed in the summary. Raises InputError on anything in the input that a user can mend.
     """
@@ -66,12 +74,14 @@ def build_dataset(
         for language, lexicon in loaded.items()
     }
     counts = {language: [count for _, count in captions] for language, captions in found.items()}
-    derived = {language: image_labels(rows, told) for language, told in counts.items()}
+    ids = [row.image_id for row in rows]
+    derived = {language: image_labels(ids, told) for language, told in counts.items()}
     combined = combine_labels(derived)
     column = {row.image_id: row.gender for row in rows} if source == "column" else None
     unknown = {row.image_id: "unknown" for row in rows}
     genders = {"column": column, "caption": combined, "none": unknown}[source]
-    assigned = _assign(rows, genders, files, splits, seed)
+    groups = _groups(rows, files)
+    assigned = _assign(rows, groups, genders, splits, seed)
 
     shared = pd.DataFrame(
         {
@@ -84,36 +94,60 @@ def build_dataset(
             "image": [files[row.image_id].image if files else "" for row in rows],
             "image_sha256": [files[row.image_id].sha256 if files else "" for row in rows],
             "split": [assigned[row.image_id] for row in rows],
+            "group": [groups[row.image_id] for row in rows],
         }
     )
+    captions_of = {language: [row.captions[language] for row in rows] for language in found}
+    agreeing = {
+        language: agreeing_spans(texts, language) if mask == "agreement" else [[] for _ in texts]
+        for language, texts in captions_of.items()
+    }
+    hidden = {
+        language: [
+            merged([(start, end) for start, end, _ in spans], more)
+            for (spans, _), more in zip(told, agreeing[language], strict=True)
+        ]
+        for language, told in found.items()
+    }
     for language, path in out.items():
         table = shared.copy()
         table.insert(3, "caption", [row.captions[language] for row in rows])
         table.insert(4, "prompt", prompts[language])
-        told = found.get(language, [([], None)] * len(rows))
-        table["label_spans"] = [json.dumps([[start, end] for start, end, _ in spans]) for spans, _ in told]
-        if rows[0].group is not None:
-            table["group"] = [row.group for row in rows]
+        table["label_spans"] = [json.dumps(spans) for spans in hidden.get(language, [[]] * len(rows))]
         write_table(path, "dataset", table)
 
     tested = {
         language: told_in_train(
             [
-                masked_text(row.captions[language], spans, language)
-                for row, (spans, _) in zip(rows, told, strict=True)
+                " ".join(masked_words(row.captions[language], spans, language))
+                for row, spans in zip(rows, of_rows, strict=True)
             ],
             *(shared[name] for name in ("image_id", "gender", "split")),
         )
-        for language, told in found.items()
+        for language, of_rows in hidden.items()
     }
+    warned = data_warnings(
+        {language: [row.captions[language] for row in rows] for language in languages},
+        genders=list(genders.items()) if gender else None,
+        hits={
+            language: sum(bool(count.female or count.male) for count in told)
+            for language, told in counts.items()
+        },
+        tested=[(groups[image], genders[image]) for image, split in assigned.items() if split == "test"],
+        unit="text" if images is None else "picture",
+    )
+    for warning in warned:
+        log.warning("%s", warning.message)
     summary = {
         "languages": list(languages),
         "rows": len(rows),
         "images": len(genders),
         "gender_source": source,
+        "mask": mask if loaded else None,
         "splits": dict(splits),
         "seed": seed,
         "counts": _counts(shared),
+        "warnings": [warning._asdict() for warning in warned],
         "quarantine": [item._asdict() for item in quarantine],
         "identical_images": _identical(files),
         "agreement": gender_agreement(derived, combined, column),
@@ -124,6 +158,8 @@ def build_dataset(
                 "words": sum(count.words for count in counts[language]),
                 "female": sum(count.female for count in counts[language]),
                 "male": sum(count.male for count in counts[language]),
+                "agreeing": sum(map(len, agreeing[language])),
+                "agreement_known": bool(language_of(language).agreement),
                 "rows_with_a_hit": sum(bool(count.female or count.male) for count in counts[language]),
                 "test_images": tested[language][0],
                 "test_images_told_in_train": tested[language][1],
@@ -140,14 +176,14 @@ def build_dataset(
         write_json(out_summary, "dataset_summary", summary)
 
 
-def image_labels(rows: Sequence[Row], counts: Sequence[GenderCounts]) -> dict[str, str]:
+def image_labels(image_ids: Sequence[str], counts: Sequence[GenderCounts]) -> dict[str, str]:
     """image_id -> gender that its captions in one language tell: a caption's majority is one vote, unknown is none.
 
-    `counts`: the gendered words of each row's caption.
+    image_ids, counts: of each row, its image and the gendered words of its caption.
     """
-    votes: dict[str, Counter] = {row.image_id: Counter() for row in rows}
-    for row, count in zip(rows, counts, strict=True):
-        votes[row.image_id][majority(count.female, count.male)] += 1
+    votes: dict[str, Counter] = {image_id: Counter() for image_id in image_ids}
+    for image_id, count in zip(image_ids, counts, strict=True):
+        votes[image_id][majority(count.female, count.male)] += 1
     return {image: majority(cast["female"], cast["male"]) for image, cast in votes.items()}
 
 
@@ -199,20 +235,24 @@ def _verify(images: Path | None, rows: Sequence[Row]) -> tuple[dict[str, ImageFi
     return ({}, []) if images is None else verify_images(images, [row.image_id for row in rows])
 
 
+def _groups(rows: Sequence[Row], files: Mapping[str, ImageFile]) -> dict[str, str]:
+    """image_id -> the least id of its group: of what the table calls one, or has the same bytes, directly or by way of others."""
+    marks: dict[str, list[tuple[str, str]]] = {}
+    for row in rows:
+        marks[row.image_id] = [("picture", files[row.image_id].sha256)] if files else []
+        marks[row.image_id] += [("group", row.group)] if row.group else []
+    return keep_together(marks)
+
+
 def _assign(
     rows: Sequence[Row],
+    first_of: Mapping[str, str],
     genders: Mapping[str, str],
-    files: Mapping[str, ImageFile],
     splits: Mapping[str, float],
     seed: int,
 ) -> dict[str, str]:
-    """image_id -> split. Images of one group, and byte-identical ones under several ids, stay together."""
+    """image_id -> split; the images of one group stay together."""
     row_of = {row.image_id: row for row in rows}
-    marks: dict[str, list[tuple[str, str]]] = {image_id: [] for image_id in genders}
-    for image_id, row in row_of.items():
-        marks[image_id] += [("picture", files[image_id].sha256)] if files else []
-        marks[image_id] += [("group", row.group)] if row.group else []
-    first_of = keep_together(marks)
     cells: dict[str, set[tuple[str, str]]] = {}
     for image_id, first in first_of.items():
         # Without groups a picture counts as what its first id says it is.

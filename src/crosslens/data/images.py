@@ -1,18 +1,14 @@
 """Find every sample's image, make sure that it opens fully, and quarantine by name what does not."""
 
 import hashlib
-import io
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, UnidentifiedImageError
-
-from crosslens.errors import InputError
+from crosslens.data.picture_files import SUFFIXES, find_image
+from crosslens.errors import InputError, raise_all
+from crosslens.pictures import UnreadablePicture, load_picture
 from crosslens.progress import Progress
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 class ImageFile(NamedTuple):
@@ -31,14 +27,6 @@ class Quarantined(NamedTuple):
     reason: str
 
 
-def find_image(images: Path, image_id: str) -> str | None:
-    """The path, relative to `images`, of `image_id` as written, else with .jpg, .jpeg, .png or .webp; None if none is there."""
-    for suffix in ("", *SUFFIXES):
-        if (images / (image_id + suffix)).is_file():
-            return image_id + suffix
-    return None
-
-
 def _check(images: Path, image_id: str) -> ImageFile | Quarantined:
     image = find_image(images, image_id)
     if image is None:
@@ -48,14 +36,9 @@ def _check(images: Path, image_id: str) -> ImageFile | Quarantined:
     except OSError as error:
         return Quarantined(image_id, f"{image} cannot be read: {error.strerror}")
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            opened.load()
-    except UnidentifiedImageError:
-        return Quarantined(image_id, f"{image} is not an image ({len(data)} bytes)")
-    except Exception as error:  # decoders of broken files raise nearly anything
-        # Memory addresses in a message would make the summary differ from run to run.
-        message = re.sub(r" at 0x[0-9a-fA-F]+", "", f"{type(error).__name__}: {error}")
-        return Quarantined(image_id, f"{image} does not open fully: {message}")
+        load_picture(data)
+    except UnreadablePicture as error:
+        return Quarantined(image_id, f"{image} {error}")
     return ImageFile(image, hashlib.sha256(data).hexdigest())
 
 
@@ -74,6 +57,7 @@ def verify_images(images: Path, image_ids: Iterable[str]) -> tuple[dict[str, Ima
     files: dict[str, ImageFile] = {}
     quarantine: list[Quarantined] = []
     owners: dict[str, str] = {}
+    shared: list[InputError] = []
     progress = Progress("verify images", len(wanted), "images")
     for image_id in wanted:
         found = _check(images, image_id)
@@ -84,12 +68,15 @@ def verify_images(images: Path, image_ids: Iterable[str]) -> tuple[dict[str, Ima
         files[image_id] = found
         owner = owners.setdefault(found.image, image_id)
         if owner != image_id:
-            raise InputError(
-                images / found.image,
-                found=f"the image ids {owner!r} and {image_id!r} for it",
-                expected="one id an image",
-                mend="write the id of an image the same way in all of its rows",
+            shared.append(
+                InputError(
+                    images / found.image,
+                    found=f"the image ids {owner!r} and {image_id!r} for it",
+                    expected="one id an image",
+                    mend="write the id of an image the same way in all of its rows",
+                )
             )
+    raise_all(shared)
     if not files:
         shown = "; ".join(f"{image_id}: {reason}" for image_id, reason in quarantine[:3])
         raise InputError(

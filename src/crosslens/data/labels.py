@@ -1,23 +1,18 @@
-"""Which words of a text tell a person's gender, and the label that they add up to. Whole words only.
+"""Which words of a text tell a person's gender, and the label that they add up to. Whole words only."""
 
-A lexicon is a YAML file: a header (`schema`, `kind: gender_lexicon`, `language`, and for the reader `description`,
-`sources`, `licence`, `left_out`) and `groups`, each with `female` and `male` lists and, where the language has clitics,
-the `prefixes` and `suffixes` that its words may carry.
-"""
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
-
-import yaml
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from crosslens.data.languages import language_of
-from crosslens.data.languages.base import Candidate, Language
-from crosslens.errors import InputError
+from crosslens.data.languages.base import Language, Word
+from crosslens.data.lexicons import Entry, Lexicon, Phrase
 
-_HEADER = {"schema", "kind", "language", "description", "sources", "licence", "left_out", "groups"}
-_GROUP = {"name", "prefixes", "suffixes", "female", "male"}
+_SENTENCE = re.compile(r"[.!?؟\n]")
+_QUESTION = "?؟"
+_INSIDE = re.compile(r"[\s/()'’‐‑–-]*")
+"""What may stand between two words of a phrase, and between the words that (s)he is."""
+_BEFORE_A_NAME = re.compile(r"\.?\s+")
 
 
 class GenderCounts(NamedTuple):
@@ -29,149 +24,109 @@ class GenderCounts(NamedTuple):
     """All words, gendered or not: the denominator of a rate."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A lexicon word and the clitics that it may carry."""
-
-    letters: str
-    gender: str
-    prefixes: frozenset[str]
-    suffixes: frozenset[str]
-
-    def allows(self, candidate: Candidate, language: Language) -> bool:
-        """Whether this reading of a written word is this entry."""
-        if not self.prefixes.issuperset(candidate.prefixes):
-            return False
-        if candidate.suffix and candidate.suffix not in self.suffixes:
-            return False
-        return language.fits(candidate, self.letters)
-
-
-@dataclass(frozen=True)
-class Lexicon:
-    """Gendered words of one language, indexed by their normalised form."""
-
-    language: str
-    entries: Mapping[str, tuple[Entry, ...]]
-    name: str = ""
-    _known: dict[str, str | None] = field(default_factory=dict, repr=False, compare=False)
-
-    def __len__(self) -> int:
-        return sum(map(len, self.entries.values()))
-
-    def gender_of(self, word: str) -> str | None:
-        """`female`, `male`, or None for a word that tells neither; `word` as written, clitics and all."""
-        if word not in self._known:
-            self._known[word] = self._look_up(word)
-        return self._known[word]
-
-    def _look_up(self, word: str) -> str | None:
-        language = language_of(self.language)
-        for candidate in language.candidates(word):
-            for entry in self.entries.get(language.normalise(candidate.stem), ()):
-                if entry.allows(candidate, language):
-                    return entry.gender
-        return None
-
-
-def load_lexicon(path: Path, language: str | None = None) -> Lexicon:
-    """Read a lexicon file. Raises InputError on an unknown key, clitic or language, or a word listed in both genders."""
-    path = Path(path)
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(
-            path,
-            found=f"{type(error).__name__}: {' '.join(str(error).split())}",
-            expected="a UTF-8 YAML lexicon",
-            mend="name one of the files of resources/lexicons, or write yours like them",
-        ) from error
-    if not isinstance(document, dict) or (document.get("schema"), document.get("kind")) != (
-        1,
-        "gender_lexicon",
-    ):
-        raise _lexicon_error(path, "another header", "schema: 1 and kind: gender_lexicon")
-    _check_keys(path, document, _HEADER, "the file")
-    if not isinstance(document.get("language"), str):
-        raise _lexicon_error(path, f"language {document.get('language')!r}", "a quoted language code")
-    if language is not None and document["language"] != language:
-        raise InputError(
-            path,
-            found=f"a lexicon of language {document['language']!r}",
-            expected=f"one of language {language!r}",
-            mend="give each language its own lexicon",
-        )
-    spoken = language_of(document["language"])
-    entries: dict[str, dict[str, Entry]] = {}
-    groups = document.get("groups")
-    if not isinstance(groups, list) or not groups:
-        raise _lexicon_error(path, "no groups", "a list of groups with female and male words")
-    for group in groups:
-        for entry in _group_entries(path, group, spoken):
-            listed = entries.setdefault(spoken.normalise(entry.letters), {})
-            same = listed.setdefault(entry.letters, entry)
-            if same.gender != entry.gender:
-                raise _lexicon_error(path, f"{entry.letters!r} as female and as male", "one gender a word")
-            if same is not entry and same != entry:
-                raise _lexicon_error(path, f"{entry.letters!r} in two groups", "each word once")
-    for form, listed in entries.items():
-        if len({entry.gender for entry in listed.values()}) > 1:
-            raise _lexicon_error(
-                path, f"{', '.join(listed)} of both genders, all matched as {form!r}", "one gender a form"
-            )
-    return Lexicon(
-        document["language"], {form: tuple(listed.values()) for form, listed in entries.items()}, path.name
-    )
-
-
-def _group_entries(path: Path, group: Any, language: Language) -> list[Entry]:
-    if not isinstance(group, dict):
-        raise _lexicon_error(path, f"group {group!r}", "a mapping with female and male words")
-    name = group.get("name", "without a name")
-    _check_keys(path, group, _GROUP, f"group {name}")
-    clitics = {}
-    for key, known in (("prefixes", language.prefixes), ("suffixes", language.enclitics)):
-        clitics[key] = frozenset(group.get(key) or ())
-        if unknown := sorted(clitics[key] - set(known)):
-            expected = f"of {' '.join(known)}" if known else f"none: {language.name} has none"
-            raise _lexicon_error(path, f"{key} {' '.join(unknown)} in group {name}", expected)
-    found = []
-    for gender in ("female", "male"):
-        for written in group.get(gender) or ():
-            if not isinstance(written, str) or not written.strip():
-                raise _lexicon_error(path, f"{written!r} among the {gender} words of {name}", "quoted words")
-            found.append(Entry(language.letters(written.strip()), gender, **clitics))
-    return found
-
-
-def _check_keys(path: Path, mapping: dict, known: set[str], where: str) -> None:
-    if unknown := sorted(map(str, set(mapping) - known)):
-        raise _lexicon_error(path, f"key {', '.join(unknown)} in {where}", f"of {', '.join(sorted(known))}")
-
-
-def _lexicon_error(path: Path, found: str, expected: str) -> InputError:
-    return InputError(path, found=found, expected=expected, mend="correct the lexicon file")
-
-
 def find_gendered(
     text: str, language: str, lexicon: Lexicon
 ) -> tuple[list[tuple[int, int, str]], GenderCounts]:
     """`gendered_spans` and `gender_counts` of `text` in one pass over its words."""
     if lexicon.language != language:
         raise ValueError(f"a lexicon of {lexicon.language!r} was given for a text in {language!r}")
-    found = language_of(language).words(text)
-    spans = [(word.start, word.end, gender) for word in found if (gender := lexicon.gender_of(word.text))]
+    spoken = language_of(language)
+    words = spoken.words(text)
+    spans: list[tuple[int, int, str]] = []
+    index = 0
+    while index < len(words):
+        phrase = _phrase_at(text, words, index, lexicon, spoken)
+        if phrase is not None:
+            last = index + len(phrase.forms) - 1
+            if phrase.gender:
+                spans.append((words[index].start, words[last].end, phrase.gender))
+            index = last + 1
+            continue
+        entry = lexicon.entry_of(words[index].text)
+        if entry is not None and _counts_here(entry, text, words, index, spoken, lexicon):
+            spans.append((words[index].start, words[index].end, entry.gender))
+        index += 1
     female = sum(gender == "female" for _, _, gender in spans)
-    return spans, GenderCounts(female, len(spans) - female, len(found))
+    return spans, GenderCounts(female, len(spans) - female, len(words))
+
+
+def _phrase_at(
+    text: str, words: Sequence[Word], index: int, lexicon: Lexicon, language: Language
+) -> Phrase | None:
+    """The longest phrase of the lexicon that begins with this word."""
+    if not lexicon.phrases:
+        return None
+    for first in _forms(words[index], language):
+        for phrase in lexicon.phrases.get(first, ()):
+            rest = words[index + 1 : index + len(phrase.forms)]
+            together = len(rest) == len(phrase.forms) - 1 and all(
+                _INSIDE.fullmatch(text[before.end : after.start])
+                for before, after in zip(words[index:], rest, strict=False)
+            )
+            if together and all(
+                form in _forms(word, language) for form, word in zip(phrase.forms[1:], rest, strict=True)
+            ):
+                return phrase
+    return None
+
+
+def _forms(word: Word, language: Language) -> list[str]:
+    """What a word of a phrase may be: as written, and without proclitics or ending."""
+    readings = language.candidates(word.text)
+    return [
+        language.normalise(word.text),
+        *(language.normalise(reading.stem) for reading in readings if not reading.suffix),
+    ]
+
+
+def _counts_here(
+    entry: Entry, text: str, words: Sequence[Word], index: int, language: Language, lexicon: Lexicon
+) -> bool:
+    """Whether an entry's word tells a gender where it stands."""
+    word = words[index]
+    if entry.before_a_name:
+        following = words[index + 1] if index + 1 < len(words) else None
+        return (
+            following is not None
+            and word.text[0].isupper()
+            and following.text[0].isupper()
+            and _BEFORE_A_NAME.fullmatch(text[word.end : following.start]) is not None
+        )
+    return entry.in_questions or not (
+        _is_asked(text, words, index, language) or _joins(text, words, index, lexicon)
+    )
+
+
+def _joins(text: str, words: Sequence[Word], index: int, lexicon: Lexicon) -> bool:
+    """Whether a word stands between two gendered ones: "a boy or a girl", of which it is the "or"."""
+    before, after = words[max(index - 1, 0) : index], words[index + 1 : index + 2]
+    return (
+        all(beside and lexicon.entry_of(beside[0].text) is not None for beside in (before, after))
+        and not (text[before[0].end : words[index].start] + text[words[index].end : after[0].start]).strip()
+    )
+
+
+def _is_asked(text: str, words: Sequence[Word], index: int, language: Language) -> bool:
+    """Whether a word's sentence ends in a question mark, or has a word before it that asks."""
+    word = words[index]
+    end = _SENTENCE.search(text, word.end)
+    if end is not None and end.group() in _QUESTION:
+        return True
+    start = max((mark.end() for mark in _SENTENCE.finditer(text, 0, word.start)), default=0)
+    return any(
+        language.normalise(before.text) in language.asking
+        for before in words[:index]
+        if before.start >= start
+    )
 
 
 def gendered_spans(text: str, language: str, lexicon: Lexicon) -> list[tuple[int, int, str]]:
-    """(start, end, gender) of every gendered word, clitics included, in order; `text[start:end]` is the word."""
+    """(start, end, gender) of every gendered word or phrase, clitics included, in order; `text[start:end]` is it."""
     return find_gendered(text, language, lexicon)[0]
 
 
 def gender_counts(text: str, language: str, lexicon: Lexicon) -> GenderCounts:
-    """Female words, male words and all words of `text`."""
+    """Female words, male words and all words of `text`; a phrase tells its gender once."""
     return find_gendered(text, language, lexicon)[1]
 
 

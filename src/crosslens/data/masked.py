@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from crosslens.data.languages import language_of
 
 
-def masked_text(caption: str, spans: Sequence[tuple[int, int, str]], language: str) -> str:
-    """The words of a caption outside `spans` (of `gendered_spans`), in the form in which words are compared."""
-    starts = {start for start, _, _ in spans}
+def masked_words(caption: str, spans: Sequence[Sequence[int]], language: str) -> list[str]:
+    """The words of a caption outside `spans` (start, end), in the form in which words are compared."""
     spoken = language_of(language)
-    return " ".join(spoken.normalise(word.text) for word in spoken.words(caption) if word.start not in starts)
+    return [
+        spoken.normalise(word.text)
+        for word in spoken.words(caption)
+        if not any(start < word.end and word.start < end for start, end in spans)
+    ]
 
 
 def told_in_train(

@@ -5,8 +5,6 @@ import math
 from collections.abc import Hashable, Iterable, Mapping
 from fractions import Fraction
 
-from scipy.cluster.hierarchy import DisjointSet
-
 from crosslens.errors import InputError
 
 SPLITS = ("train", "select", "test")
@@ -39,6 +37,9 @@ def _order(seed: int, name: object) -> str:
 
 def keep_together(marks: Mapping[str, Iterable[Hashable]]) -> dict[str, str]:
     """image_id -> the least id of all with which it shares a mark, directly or by way of others."""
+    # Here: studies are read without anything heavy, and ask whether a split would stay empty.
+    from scipy.cluster.hierarchy import DisjointSet
+
     joined = DisjointSet(marks)
     owner: dict[Hashable, str] = {}
     for image_id, own in marks.items():

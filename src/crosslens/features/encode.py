@@ -8,7 +8,7 @@ import torch
 from scipy.sparse import csr_array
 
 from crosslens.errors import InputError
-from crosslens.pooling.rows import blocks
+from crosslens.pooling.rows import blocks, check_same_rows
 from crosslens.progress import Progress
 from crosslens.sae.io import check_site, check_width, load_sae, sae_digest, sae_identity
 from crosslens.sae.model import SAE
@@ -86,6 +86,7 @@ def encode(
             "roles", found=list(roles), expected=f"some of {ROLES}", mend="correct the study's token roles"
         )
     model = open_sae(sae, stored, device)
+    check_same_rows(stored, table)
     keep = table.has_role(roles)
     remove(out)
     progress = Progress(f"encode site {stored.attributes['site']}", int(keep.sum()), "tokens")
@@ -100,6 +101,7 @@ def encode(
         out,
         encoded(),
         token=np.flatnonzero(keep),
+        norm=stored.norms()[keep],
         d_sae=model.d_sae,
         sae=sae_digest(sae),
         roles=list(roles),

@@ -39,17 +39,17 @@ def measure_quality(
 ) -> None:
     """Write reconstruction, sparsity, baselines and gates of the SAE in `sae` as JSON of kind `quality`.
 
-    All numbers are from tokens of `roles` in the test split; baselines are fitted on the train split. Sinks, with
-    a norm above `sink_factor` times the median of the train tokens, are left out of both, as in SAE training
-    (None keeps them). Sums are in double precision. `seed` draws the random dictionary and the features whose decoder
-    rows are compared. Raises InputError where a split has no token, at a NaN, and where the SAE does not belong to
-    the activations.
+    All numbers are from tokens of `roles` in the test split, but for `select`, by which settings are compared; baselines
+    are fitted on the train split. Sinks, with a norm above `sink_factor` times the median of the train tokens, are left
+    out of all, as in SAE training (None keeps them). Sums are in double precision. `seed` draws the random dictionary and
+    the features whose decoder rows are compared. Raises InputError where a split has no token, at a NaN, and where the
+    SAE does not belong to the activations.
     """
     table, stored = read_tokens(tokens), Activations(activations)
     frame = read_table(dataset, "dataset", ["sample_id", "split"])
     model = open_sae(sae, stored, device)
     declared = table.has_role(roles)
-    splits = {split: declared & of_split(table, frame, split) for split in ("train", "test")}
+    splits = {split: declared & of_split(table, frame, split) for split in ("train", "select", "test")}
     norm = stored.norms()
     sink = sinks(norm, norm[splits["train"]], sink_factor)
     for split, keep in splits.items():
@@ -60,13 +60,13 @@ def measure_quality(
                 expected="at least one",
                 mend="give the study more samples or other roles",
             )
-    test, train = splits["test"] & ~sink, splits["train"] & ~sink
+    test, select, train = (splits[split] & ~sink for split in ("test", "select", "train"))
 
     reconstruction, l0, firing = measure_sae(model, stored, table, test, device)
     sparsity = l0.compute()
     fired = firing.compute()
     rank = max(1, round(sparsity["mean"]))
-    baselines = measure_baselines(
+    baselines, covariance = measure_baselines(
         stored,
         table,
         train=train,
@@ -103,6 +103,7 @@ def measure_quality(
             "decoder_cosine": decoder_cosine(model.W_dec, seed=seed),
             "baselines": baselines,
             "gates": gates(measured, sparsity["mean"], fired, model.d_sae, baselines["pca"]["ev"], rank),
+            "select": measure_select(model, stored, table, select, covariance, device),
         },
     )
 
@@ -122,6 +123,29 @@ def measure_sae(
     return reconstruction, l0, firing
 
 
+def measure_select(
+    model: SAE,
+    stored: Activations,
+    table: TokenTable,
+    select: np.ndarray,
+    covariance: Covariance,
+    device: str,
+) -> dict[str, Any]:
+    """What settings are chosen by: FVU, L0 and gates on the tokens with `select` (N); covariance: that of train."""
+    reconstruction, l0, firing = measure_sae(model, stored, table, select, device)
+    measured, sparsity, fired = reconstruction.compute(), l0.compute()["mean"], firing.compute()
+    rank = max(1, round(sparsity))
+    pca, by_pca = PCA(covariance, rank), ReconstructionSums(stored.d_model)
+    for _, x in blocks(stored, table, select):
+        by_pca.update(x, pca.reconstruct(x))
+    return {
+        "tokens": int(select.sum()),
+        "fvu": measured["fvu"],
+        "l0": sparsity,
+        "gates": gates(measured, sparsity, fired, model.d_sae, by_pca.compute()["ev"], rank),
+    }
+
+
 def measure_baselines(
     stored: Activations,
     table: TokenTable,
@@ -132,8 +156,8 @@ def measure_baselines(
     d_sae: int,
     seed: int,
     test_sums: ReconstructionSums,
-) -> dict[str, Any]:
-    """Reconstruction of the test tokens by PCA, a random dictionary, token means and the train mean."""
+) -> tuple[dict[str, Any], Covariance]:
+    """Reconstruction of the test tokens by PCA, a random dictionary, token means and the train mean; the train covariance."""
     covariance = Covariance()
     token_means = TokenMeans(table.token_id[test], stored.d_model)
     for rows, x in blocks(stored, table, train):
@@ -157,7 +181,7 @@ def measure_baselines(
     check = results.pop("test_mean")["ev"]
     if check is not None and abs(check) > 1e-6:
         raise RuntimeError(f"the mean of the test tokens has EV {check} instead of 0: the sums are wrong")
-    return {
+    found = {
         "pca": {"rank": min(rank, stored.d_model), **results["pca"]},
         "random_dictionary": {
             "k": dictionary.k,
@@ -170,6 +194,7 @@ def measure_baselines(
         "train_mean": results["train_mean"],
         "test_mean_ev": check,
     }
+    return found, covariance
 
 
 def gates(
@@ -191,6 +216,6 @@ def gates(
         },
         "alive": {
             "passed": dead <= 0.5 * d_sae,
-            "says": f"{dead} of {d_sae} features fire on no test token; at most half may",
+            "says": f"{dead} of {d_sae} features fire on no token counted here; at most half may",
         },
     }

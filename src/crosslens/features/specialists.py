@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
-from scipy.stats import false_discovery_control
+
+from crosslens.stats.fdr import benjamini_hochberg
 
 MINIMUM_CATEGORIES = 2
 
@@ -102,7 +103,7 @@ def find_specialists(
                 "p": float(p[c]),
                 "q": float(q),
             }
-            for (c, category), q in zip(enumerate(categories), false_discovery_control(p), strict=True)
+            for (c, category), q in zip(enumerate(categories), benjamini_hochberg(p), strict=True)
         ],
     }
 

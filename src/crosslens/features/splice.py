@@ -17,11 +17,13 @@ from crosslens.generation.continuation import encode_samples
 from crosslens.memory import memory_kept
 from crosslens.models.hooks import capture, edit
 from crosslens.models.inputs import Batch, as_sample, collate, load_images
+from crosslens.models.lengths import check_lengths
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.progress import Progress
 from crosslens.sae.io import check_site, check_width, load_sae, sae_digest
 from crosslens.sae.model import SAE
 from crosslens.tables.documents import read_table, write_json
+from crosslens.tables.roles import SINK_FACTOR
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +53,10 @@ def splice_saes(
 
     splices: `dataset`, `sae` and `out` of each. The model is loaded once, and what no SAE decides (the clean model, the
     ablations) is computed once for all splices of a dataset; a document does not depend on which others are asked for.
-    Teacher-forced captions of at most `max_samples` test samples, balanced over gender and category by `seed`. Only
-    positions of `roles` are replaced: by the reconstruction, by zero, by their mean over train samples. Losses (nats
+    Teacher-forced captions of at most `max_samples` test samples (for `select`, by which settings are compared, of as many
+    of split select), balanced over gender and category by `seed`. Only
+    positions of `roles` are replaced: by the reconstruction, by zero, by their mean over train samples; not sinks, which no
+    SAE has learned (norm above SINK_FACTOR times the median of these positions over train samples). Losses (nats
     a token) are counted where a caption token is predicted; confidence intervals resample images.
     `CE recovered = (CE_ablated - CE_spliced) / (CE_ablated - CE_clean)`. model: keyword arguments of load_model.
     Raises InputError where an SAE is of another site, model or width, or no test sample is there, and RuntimeError
@@ -80,8 +84,9 @@ def _splice(
 ) -> None:
     """The documents of all SAEs on one dataset; saes: file to write -> folder of the SAE."""
     frame = read_table(dataset, "dataset")
-    train, test = (choose(frame[frame["split"] == split], max_samples, seed) for split in ("train", "test"))
-    for split, rows in (("train", train), ("test", test)):
+    splits = ("train", "select", "test")
+    train, select, test = (choose(frame[frame["split"] == split], max_samples, seed) for split in splits)
+    for split, rows in zip(splits, (train, select, test), strict=True):
         if rows.empty:
             raise InputError(
                 dataset,
@@ -90,7 +95,7 @@ def _splice(
                 mend="give the study more images",
             )
     reconstructions = {out.as_posix(): _reconstruction(sae, loaded) for out, sae in saes.items()}
-    mean, mean_tokens = mean_activation(loaded, site, batches(loaded, train, images, batch), roles)
+    mean, mean_tokens, limit = mean_activation(loaded, site, batches(loaded, train, images, batch), roles)
     edits: dict[str, Replacement] = {
         "identity": lambda x: x,
         "zero": torch.zeros_like,
@@ -99,9 +104,15 @@ def _splice(
     }
     # Logits over a large vocabulary are freed and asked for again by the gigabyte.
     with memory_kept():
-        losses, largest, replaced = _run(loaded, site, test, images, batch, roles, edits)
+        losses, largest, replaced, spared = _run(loaded, site, test, images, batch, roles, edits, limit)
+        # settings are compared by these; the identity was proven above
+        chosen = {name: fn for name, fn in edits.items() if name != "identity"}
+        others, *_ = _run(loaded, site, select, images, batch, roles, chosen, limit)
     for out, sae in saes.items():
-        own = losses.rename(columns=lambda name, out=out: name.replace(f"_{out.as_posix()}", "_spliced"))
+        own, by_select = (
+            table.rename(columns=lambda name, out=out: name.replace(f"_{out.as_posix()}", "_spliced"))
+            for table in (losses, others)
+        )
         moved = largest | {"spliced": largest[out.as_posix()]}
         check_edits(moved)
         write_json(
@@ -117,6 +128,7 @@ def _splice(
                 "images": int(test["image_id"].nunique()),
                 "tokens": int(losses["tokens"].sum()),
                 "tokens_replaced": replaced,
+                "sinks": spared,
                 "mean_ablation": {"mean_over": "train", "samples": len(train), "tokens": mean_tokens},
                 "seed": seed,
                 "bootstrap": {
@@ -125,6 +137,14 @@ def _splice(
                     "interval_percent": INTERVAL[1] - INTERVAL[0],
                 },
                 **summarise(own, seed),
+                "select": {
+                    "samples": len(select),
+                    "tokens": int(others["tokens"].sum()),
+                    "ce_recovered": {
+                        name: found["value"]
+                        for name, found in summarise(by_select, seed)["ce_recovered"].items()
+                    },
+                },
                 "identity": {"max_abs_logit_difference": moved["identity"]},
                 "largest_logit_difference": {name: moved[name] for name in EDITS},
             },
@@ -155,6 +175,7 @@ def batches(
         rows = ordered.iloc[start : start + size]
         samples = [as_sample(row) for row in rows.to_dict("records")]
         encoded = encode_samples(loaded, samples, images=images)
+        check_lengths(loaded, [sample.sample_id for sample in samples], [len(sample) for sample in encoded])
         yield rows, collate(loaded, encoded, load_images(loaded, samples, images))
 
 
@@ -163,29 +184,39 @@ def reconstruct(autoencoder: SAE, x: Tensor) -> Tensor:
     return autoencoder(x.float().to(autoencoder.W_dec.device)).to(x)
 
 
-def replace_at(mask: Tensor, replacement: Replacement) -> Callable[[Tensor], Tensor]:
-    """An edit that replaces the positions of `mask` (B, T) and leaves the others as they are, on whatever device."""
+def replace_at(
+    mask: Tensor, replacement: Replacement, limit: float = torch.inf
+) -> Callable[[Tensor], Tensor]:
+    """An edit that replaces the positions of `mask` (B, T) whose norm is at most `limit`, on whatever device."""
 
     def fn(value: Tensor) -> Tensor:
-        edited, there = value.clone(), mask.to(value.device)
+        edited, there = value.clone(), mask.to(value.device) & (norms(value) <= limit)
         edited[there] = replacement(value[there])
         return edited
 
     return fn
 
 
+def norms(value: Tensor) -> Tensor:
+    """(…) float32 norm of each position of (…, d), as it is stored with activations."""
+    return value.float().norm(dim=-1)
+
+
 def mean_activation(
     loaded: LoadedModel, site: str, inputs: Iterator[tuple[pd.DataFrame, Batch]], roles: Sequence[str]
-) -> tuple[Tensor, int]:
-    """(d) float64 on the CPU: mean activation at `site` over the tokens of `roles`, and how many there were."""
-    total, count = torch.zeros(loaded.d_model, dtype=torch.float64), 0
+) -> tuple[Tensor, int, float]:
+    """Mean activation (d) float64 on the CPU at `site` over the tokens of `roles` that are no sinks, how many there were, and
+    the norm above which a token is a sink."""
+    found = []
     for _, batch in inputs:
         with capture(loaded, [site], stop=True) as captured:
             loaded.model(**batch.inputs, use_cache=False)
-        x = captured[site][batch.has_role(roles).to(captured[site].device)].cpu().double()
-        total += x.sum(dim=0)
-        count += len(x)
-    return total / max(count, 1), count
+        found.append(captured[site][batch.has_role(roles).to(captured[site].device)].cpu())
+    x = torch.cat(found) if found else torch.zeros(0, loaded.d_model)
+    norm = norms(x).numpy()
+    limit = SINK_FACTOR * float(np.median(norm)) if len(norm) else np.inf
+    kept = x[torch.from_numpy(norm <= limit)].double()
+    return kept.sum(dim=0) / max(len(kept), 1), len(kept), limit
 
 
 def _run(
@@ -196,16 +227,17 @@ def _run(
     size: int,
     roles: Sequence[str],
     edits: dict[str, Replacement],
-) -> tuple[pd.DataFrame, dict[str, float], int]:
-    """Sums of losses per sample, the largest logit difference of every edit, number of positions replaced."""
-    parts, largest, replaced = [], dict.fromkeys(edits, 0.0), 0
+    limit: float,
+) -> tuple[pd.DataFrame, dict[str, float], int, int]:
+    """Sums of losses per sample, the largest logit difference of every edit, positions replaced, and sinks among `roles`."""
+    parts, largest, positions, replaced = [], dict.fromkeys(edits, 0.0), 0, 0
     progress = Progress(f"splice site {site}", len(frame), "samples")
     for rows, batch in batches(loaded, frame, images, size):
         predicts = batch.has_role(COUNTED)[:, 1:]
         target = batch.inputs["input_ids"][:, 1:][predicts]
         sample = predicts.nonzero()[:, 0].cpu().numpy()
         mask = batch.has_role(roles)
-        replaced += int(mask.sum())
+        positions += int(mask.sum())
 
         def logits(batch: Batch = batch, predicts: Tensor = predicts) -> Tensor:
             return loaded.model(**batch.inputs, use_cache=False).logits[:, :-1][predicts].float()
@@ -213,15 +245,17 @@ def _run(
         def per_sample(loss: Tensor, sample: np.ndarray = sample, n: int = len(rows)) -> np.ndarray:
             return np.bincount(sample, loss.double().cpu().numpy(), minlength=n)
 
-        raw = logits()
+        with capture(loaded, [site]) as captured:
+            raw = logits()
+        replaced += int((norms(captured[site])[mask.to(captured[site].device)] <= limit).sum())
         clean = raw.log_softmax(dim=-1)
         measured = {
-            "image_id": rows["image_id"].to_numpy(),
+            "group": rows["group" if "group" in rows else "image_id"].to_numpy(),
             "tokens": np.bincount(sample, minlength=len(rows)),
             "ce_clean": per_sample(cross_entropy(clean, target)),
         }
         for name, replacement in edits.items():
-            with edit(loaded, site, replace_at(mask, replacement)):
+            with edit(loaded, site, replace_at(mask, replacement, limit)):
                 changed = logits()
             largest[name] = max(largest[name], float((changed - raw).abs().max()))
             if name != "identity":
@@ -230,7 +264,7 @@ def _run(
                 measured[f"kl_{name}"] = per_sample(kl_divergence(clean, edited))
         parts.append(pd.DataFrame(measured))
         progress.update(len(rows))
-    return pd.concat(parts, ignore_index=True), largest, replaced
+    return pd.concat(parts, ignore_index=True), largest, replaced, positions - replaced
 
 
 def cross_entropy(log_p: Tensor, target: Tensor) -> Tensor:
@@ -263,11 +297,11 @@ def recovered(ablated: np.ndarray, spliced: np.ndarray, clean: np.ndarray) -> np
 
 
 def summarise(losses: pd.DataFrame, seed: int) -> dict[str, Any]:
-    """Means per predicted token with bootstrap intervals over images.
+    """Means per predicted token with bootstrap intervals over groups of images.
 
-    losses: a row a sample: `image_id`, `tokens` and sums over its tokens `ce_clean`, `ce_{edit}`, `kl_{edit}`.
+    losses: a row a sample: `group`, `tokens` and sums over its tokens `ce_clean`, `ce_{edit}`, `kl_{edit}`.
     """
-    images = losses.groupby("image_id", sort=True).sum()
+    images = losses.groupby("group", sort=True).sum()
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(len(images), np.full(len(images), 1 / len(images)), size=BOOTSTRAP)
     weights = np.vstack([np.ones(len(images), dtype=weights.dtype), weights])

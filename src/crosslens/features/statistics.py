@@ -13,7 +13,7 @@ from crosslens.features.metrics import L0Counts
 from crosslens.features.moments import FeatureSums
 from crosslens.features.rankings import coactivation, rank, scores
 from crosslens.features.specialists import find_specialists, image_means
-from crosslens.pooling.pool import averaging, sample_blocks
+from crosslens.pooling.pool import averaging, sample_blocks, without_sinks
 from crosslens.pooling.rows import aligned
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json, write_table
@@ -45,7 +45,7 @@ def feature_statistics(
     `{scope}_{statistic}` of FeatureSums.compute (NaN where undefined).
     out: JSON of kind `rankings`: L0, rankings, co-activation, specialists of the categories and top examples. Features
     are chosen on the select split; numbers and examples are those of the test split. Token statistics and L0 use
-    every encoded token, the label words of captions included; only pooling for gender masks them.
+    every encoded token but sinks, the label words of captions included; only pooling for gender masks them.
     seed, tau_quantile, permutations: of the specialists. Raises InputError where codes, tokens and dataset do not
     belong together or a split has no sample.
     """
@@ -54,7 +54,9 @@ def feature_statistics(
     _check(store, table, language)
     split, gender = aligned(table, frame, "split"), aligned(table, frame, "gender")
     group = _groups(table, split, gender)
-    sums, pooled, l0 = _first_pass(store, table, split, group)
+    every = np.ones(len(store), dtype=bool)
+    kept = without_sinks(store.norm, table.role[store.token], every)
+    sums, pooled, l0 = _first_pass(store, table, split, group, kept)
     scopes = _scopes()
     features = pd.DataFrame({"feature": np.arange(store.d_sae, dtype=np.int32)})
     features["live"] = sums.fired.sum(axis=0) > 0
@@ -76,9 +78,8 @@ def feature_statistics(
     rankings = rank(features, samples)
     shown = sorted({entry["feature"] for ranking in rankings.values() for entry in ranking["features"]})
     categories = {half: aligned(table, frame, "category")[ids] for half, (_, ids) in pooled.items()}
-    specialists = _specialists(
-        pooled, categories, aligned(table, frame, "image_id"), seed, tau_quantile, permutations
-    )
+    groups = aligned(table, frame, "group" if "group" in frame else "image_id")
+    specialists = _specialists(pooled, categories, groups, seed, tau_quantile, permutations)
     shown = sorted({*shown, *(entry["feature"] for entry in specialists["features"])})
     write_json(
         out,
@@ -104,7 +105,10 @@ def feature_statistics(
                 scores(features, "select")["composite"],
             ),
             "specialists": specialists,
-            "examples": _examples(store, table, frame, split, np.array(shown, dtype=np.int64), top_examples),
+            "sinks": int((~kept).sum()),
+            "examples": _examples(
+                store, table, frame, split, np.array(shown, dtype=np.int64), top_examples, kept
+            ),
         },
     )
 
@@ -158,20 +162,22 @@ def _groups(table: TokenTable, split: np.ndarray, gender: np.ndarray) -> np.ndar
 
 
 def _first_pass(
-    store: Codes, table: TokenTable, split: np.ndarray, group: np.ndarray
+    store: Codes, table: TokenTable, split: np.ndarray, group: np.ndarray, kept: np.ndarray
 ) -> tuple[FeatureSums, dict[str, tuple[csr_array, np.ndarray]], dict]:
-    """Sums of all groups; pooled means (samples, F) of select and test with the samples' indices; L0 summaries."""
+    """Of the kept rows (M) bool: sums of all groups, pooled means (samples, F) of select and test with the samples' indices,
+    L0 summaries."""
     sums = FeatureSums(len(GROUPS), store.d_sae)
-    sample = table.sample[store.token]
-    counts = np.bincount(sample, minlength=len(table.sample_ids))
+    stored = table.sample[store.token]
+    counts = np.bincount(stored[kept], minlength=len(table.sample_ids))
     held: dict[str, tuple[list, list]] = {half: ([], []) for half in ("select", "test")}
     scopes = ("test", *(f"test_{gender}" for gender in GENDERS))
     per_token, per_sample = ({scope: L0Counts() for scope in scopes} for _ in range(2))
-    for start, stop in sample_blocks(sample, BLOCK_ROWS):
-        block = store.rows(start, stop)
-        average, seen = averaging(sample[start:stop], np.ones(stop - start, dtype=bool), counts)
+    for start, stop in sample_blocks(stored, BLOCK_ROWS):
+        rows = np.flatnonzero(kept[start:stop])
+        block, sample = csr_array(store.rows(start, stop)[rows]), stored[start:stop][rows]
+        average, seen = averaging(sample, np.ones(len(sample), dtype=bool), counts)
         means = csr_array(average @ block)
-        sums.update(block, group[sample[start:stop]], means, group[seen])
+        sums.update(block, group[sample], means, group[seen])
         for half, (parts, indices) in held.items():
             rows = np.flatnonzero(split[seen] == half)
             parts.append(csr_array(means[rows]).astype(np.float32))
@@ -179,7 +185,7 @@ def _first_pass(
         for scope, groups in _scopes().items():
             if scope in scopes:
                 inside = np.isin(group, groups)
-                per_token[scope].update(np.diff(block.indptr)[inside[sample[start:stop]]])
+                per_token[scope].update(np.diff(block.indptr)[inside[sample]])
                 per_sample[scope].update(np.diff(means.indptr)[inside[seen]])
     pooled = {
         half: (
@@ -198,27 +204,35 @@ def _first_pass(
 def _specialists(
     pooled: dict[str, tuple[csr_array, np.ndarray]],
     categories: dict[str, np.ndarray],
-    image_ids: np.ndarray,
+    groups: np.ndarray,
     seed: int,
     quantile: float,
     permutations: int,
 ) -> dict:
-    """Specialists over images: captions of one picture are averaged, their category is the picture's."""
+    """Specialists over pictures, those of one group and category as one: their captions are averaged."""
     halves = {}
     for half, (values, ids) in pooled.items():
-        means, images = image_means(values, image_ids[ids])
-        category = dict(zip(image_ids[ids], categories[half], strict=True))
-        halves[half] = means, np.array([category[image] for image in images], dtype=object)
+        keys = np.array(
+            [f"{g}\0{c}" for g, c in zip(groups[ids], categories[half], strict=True)], dtype=object
+        )
+        means, units = image_means(values, keys)
+        halves[half] = means, np.array([unit.split("\0")[1] for unit in units], dtype=object)
     return find_specialists(
         *halves["select"], *halves["test"], seed=seed, quantile=quantile, permutations=permutations
     )
 
 
 def _examples(
-    store: Codes, table: TokenTable, frame: pd.DataFrame, split: np.ndarray, features: np.ndarray, count: int
+    store: Codes,
+    table: TokenTable,
+    frame: pd.DataFrame,
+    split: np.ndarray,
+    features: np.ndarray,
+    count: int,
+    kept: np.ndarray,
 ) -> dict:
     """Top examples on test of the features shown in the rankings and as specialists."""
-    is_test = (split == "test")[table.sample[store.token]]
+    is_test = (split == "test")[table.sample[store.token]] & kept
     parts = [csr_array((0, len(features)), dtype=np.float32)]
     for start, block in store.blocks(BLOCK_ROWS):
         rows = np.flatnonzero(is_test[start : start + block.shape[0]])

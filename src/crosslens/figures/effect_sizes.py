@@ -1,4 +1,4 @@
-"""Do the two languages agree on which features are gendered? Effect size against effect size."""
+"""Do two languages agree on which features are gendered? Effect size against effect size."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from crosslens.figures.gender_features import CONDITIONS
 from crosslens.figures.style import BLUE, GREY, ORANGE, RED, heading, nothing, style
-from crosslens.summary.names import corpus_name, language_name, site_name
+from crosslens.summary.names import corpus_name, short_name, site_name
 
 _MARKS = {
     "not chosen": ("not chosen on select", GREY, "."),
@@ -19,49 +19,59 @@ _MARKS = {
 FAMILIES = {"live": "all live", "chosen": "chosen"}
 
 
-def effect_sizes_figure(
-    pairs: pd.DataFrame,
-    agreement: pd.DataFrame,
-    *,
-    site: str,
-    corpus: str = "joint",
-    languages: tuple[str, str],
-) -> Figure:
-    """Cohen's d in one language against d in the other: a point per feature live in both, a panel per condition.
+WHOSE = ["first", "second", "condition"]
+"""What a panel is of: a pair of languages and a condition."""
 
-    pairs: rows (condition, feature, d_first, d_second, status), status in not chosen/neither/first/second/both:
-    chosen = significant on select in a language, then where it is significant on test.
-    agreement: rows (condition, family, r, low, high, features, images, pairing_low, pairing_high, labels_low,
-    labels_high), as in the cross-lingual result.
+
+def effect_sizes_figure(
+    points: pd.DataFrame, agreement: pd.DataFrame, *, site: str, corpus: str = "joint"
+) -> Figure:
+    """Cohen's d in one language against d in the other: a point per feature live in both.
+
+    A row of panels per pair of languages, a panel per condition. points: rows (*WHOSE, feature, d_first, d_second, status),
+    status in not chosen/neither/first/second/both: chosen = significant on select in a language, then where it is
+    significant on test. agreement: rows (*WHOSE, family, r, low, high, features, images, pairing_low, pairing_high,
+    labels_low, labels_high), as in the cross-lingual result.
     """
     conditions = list(dict.fromkeys(agreement["condition"]))
-    # without the Arabic script: turned by 90 degrees it is hard to read
-    first, second = (language_name(language).split(" ")[0] for language in languages)
+    pairs = list(dict.fromkeys(zip(agreement["first"], agreement["second"], strict=True)))
+    size = max(len(pairs), 1), max(len(conditions), 1)
     with style():
-        figure = Figure(figsize=(5.1 * max(len(conditions), 1) + 0.4, 6.6))
-        grid = figure.subplots(1, max(len(conditions), 1), squeeze=False)[0]
+        figure = Figure(figsize=(5.1 * size[1] + 0.4, 0.5 + 6.1 * size[0]))
+        grid = figure.subplots(*size, squeeze=False)
         if not conditions:
-            nothing(grid[0])
-        for axes, condition in zip(grid, conditions, strict=False):
-            points = pairs[pairs["condition"] == condition]
-            lines = [CONDITIONS.get(condition, condition)]
-            lines += [_words(row) for row in agreement[agreement["condition"] == condition].itertuples()]
-            if points.empty:
-                nothing(axes, "no feature is live in both languages")
-            else:
-                _scatter(axes, points, first, second)
-                axes.set_xlabel(f"Cohen's d, {first} (female − male)")
-                axes.set_ylabel(f"Cohen's d, {second} (female − male)")
-            axes.set_title("\n".join(lines), fontsize=8)
+            nothing(grid[0, 0])
+        for panels, languages in zip(grid, pairs, strict=False):
+            for axes, condition in zip(panels, conditions, strict=True):
+                some, told = (
+                    frame[(frame[WHOSE] == [*languages, condition]).all(axis=1)]
+                    for frame in (points, agreement)
+                )
+                _panel(axes, some, told, languages, condition)
         heading(
             figure,
-            f"Gender effects in both languages, {corpus_name(corpus)}, {site_name(site)}",
+            f"Gender effects in two languages, {corpus_name(corpus)}, {site_name(site)}",
             "A point is a feature live in both languages; d on the test split. CI: pictures or texts resampled. "
             "Chosen: significant on select in a language.\n"
             "Confirmed: q ≤ the study's level on test. Nulls: 95 % interval of r with the features paired at random, "
             "and with the gender labels shuffled.",
         )
     return figure
+
+
+def _panel(
+    axes: Axes, points: pd.DataFrame, agreement: pd.DataFrame, languages: tuple[str, str], condition: str
+) -> None:
+    # without the Arabic script: turned by 90 degrees it is hard to read
+    first, second = map(short_name, languages)
+    lines = [CONDITIONS.get(condition, condition), *map(_words, agreement.itertuples())]
+    if points.empty:
+        nothing(axes, f"no feature is live in both {first} and {second}")
+    else:
+        _scatter(axes, points, first, second)
+        axes.set_xlabel(f"Cohen's d, {first} (female − male)")
+        axes.set_ylabel(f"Cohen's d, {second} (female − male)")
+    axes.set_title("\n".join(lines), fontsize=8)
 
 
 def _scatter(axes: Axes, points: pd.DataFrame, first: str, second: str) -> None:

@@ -10,10 +10,11 @@ CONDITIONS = {"prompt": "before the caption (prompt tokens)", "caption": "captio
 
 
 def gender_features_figure(effects: pd.DataFrame, *, site: str) -> Figure:
-    """Cohen's d on test, with its bootstrap CI, of the features chosen on select; a column per language.
+    """Cohen's d on test, with its CI, of the features chosen on select; a column per language.
 
-    effects: rows (corpus, language, condition, side, rank, feature, d, d_low, d_high, n_female, n_male, significant),
-    side "female" or "male"; a positive d is stronger for female. A row without a feature: nothing was chosen.
+    effects: rows (corpus, language, condition, side, rank, feature, d, d_low, d_high, auroc, n_female, n_male, confirmed),
+    side "female" or "male"; a positive d is stronger for female. A row without a feature: nothing was chosen. No d is an
+    infinite one: nothing varies within the genders, and auroc says which is higher.
     """
     languages = list(dict.fromkeys(effects["language"]))
     conditions = list(dict.fromkeys(effects["condition"]))
@@ -35,8 +36,8 @@ def gender_features_figure(effects: pd.DataFrame, *, site: str) -> Figure:
             figure,
             f"Top gendered features, {site_name(site)}",
             "Chosen on the select split (significant there, largest d), shown on the test split. "
-            "Bars: 95 % bootstrap CI over pictures or texts.\nFilled: significant on test too (Mann–Whitney, BH over live "
-            "features); hollow: not. Pink: chosen as female, green: as male.",
+            "Bars: 95 % CI over pictures or texts, where enough fire for one.\nFilled: significant on test too, in the same "
+            "direction (rank test, BH over testable features); hollow: not. Pink: chosen as female, green: as male.",
         )
     return figure
 
@@ -63,8 +64,11 @@ def _panel(axes, effects: pd.DataFrame, language: str, condition: str) -> None:
         shade = FEMALE if row.side == "female" else MALE
         if pd.notna(row.d_low) and pd.notna(row.d_high):
             axes.plot([row.d_low, row.d_high], [y, y], color=shade, linewidth=1.6, gid="ci")
-        inside = shade if row.significant else "white"
-        axes.plot([row.d], [y], "o", color=shade, markersize=5, markerfacecolor=inside)
+        inside = shade if row.confirmed else "white"
+        if pd.notna(row.d):
+            axes.plot([row.d], [y], "o", color=shade, markersize=5, markerfacecolor=inside)
+        elif pd.notna(row.auroc):
+            axes.text(0, y, f"d infinite, AUROC {row.auroc:.2f}", color=shade, fontsize=7, va="center")
     axes.axvline(0, color="#333333", linewidth=0.8)
     axes.set_yticks(range(len(effects)), [f"#{int(feature)}" for feature in effects["feature"]], fontsize=8)
     axes.set_ylim(len(effects) - 0.4, -0.6)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from crosslens.errors import InputError
-from crosslens.figures.effect_sizes import effect_sizes_figure
+from crosslens.figures.effect_sizes import WHOSE, effect_sizes_figure
 from crosslens.figures.gender_features import gender_features_figure
 from crosslens.figures.style import save
 from crosslens.summary.names import main_corpora
@@ -30,12 +30,12 @@ def gender_layer_figures(
     Keys: `cross_lingual` by corpus, the others by `{corpus}/{language}`. Raises InputError where a file or field is
     missing.
     """
-    pairs, agreement, languages = effect_frames(cross_lingual, effects)
+    points, agreement = effect_frames(cross_lingual, effects)
     corpus = next(iter(cross_lingual), "joint")
     out.mkdir(parents=True, exist_ok=True)
     figures = {
         "gender_features": gender_features_figure(gender_frame(gender), site=site),
-        "effect_sizes": effect_sizes_figure(pairs, agreement, site=site, corpus=corpus, languages=languages),
+        "effect_sizes": effect_sizes_figure(points, agreement, site=site, corpus=corpus),
     }
     for name, figure in figures.items():
         save(figure, out / f"{name}.png")
@@ -44,7 +44,7 @@ def gender_layer_figures(
 def gender_frame(gender: dict[str, Path], shown: int = SHOWN) -> pd.DataFrame:
     """The top features of each language, condition and side, of the SAE that `main_corpora` names.
 
-    Rows (corpus, language, condition, side, rank, feature, d, d_low, d_high, n_female, n_male, significant).
+    Rows (corpus, language, condition, side, rank, feature, d, d_low, d_high, n_female, n_male, auroc, confirmed).
     A condition in which nothing was chosen has one row without a feature.
     """
     records = gender_records(gender)
@@ -54,10 +54,10 @@ def gender_frame(gender: dict[str, Path], shown: int = SHOWN) -> pd.DataFrame:
         corpus, language = record["corpus"], record["language"]
         if corpus != shown_corpus[language]:
             continue
-        test = record["images"]["test"]
+        test = record["units"]["test"]
         of = {"corpus": corpus, "language": language, "condition": record["condition"]}
         of |= {"n_female": test["female"], "n_male": test["male"]}
-        names = ("feature", "d", "d_low", "d_high", "significant")
+        names = ("feature", "d", "d_low", "d_high", "auroc", "confirmed")
         found = [
             {**of, "side": side, "rank": rank, **{name: feature[name] for name in names}}
             for side in ("female", "male")
@@ -69,32 +69,31 @@ def gender_frame(gender: dict[str, Path], shown: int = SHOWN) -> pd.DataFrame:
 
 def effect_frames(
     cross_lingual: dict[str, Path], effects: dict[str, Path]
-) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, str]]:
-    """Points and correlations of effect_sizes_figure, and the two languages (the first pair of the first corpus).
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Points and correlations of effect_sizes_figure, of every pair of languages, in the first corpus.
 
     Empty where `cross_lingual` is: a study of one language, or without an SAE of both.
     """
     if not cross_lingual:
-        return pd.DataFrame(columns=["condition"]), pd.DataFrame(columns=["condition"]), ("", "")
+        return pd.DataFrame(columns=WHOSE), pd.DataFrame(columns=WHOSE)
     corpus, path = next(iter(cross_lingual.items()))
     doc = Document(path, "cross_lingual")
-    languages = tuple(doc("results")[0]["languages"])
     points = []
     for result in doc("results"):
-        if tuple(result["languages"]) != languages:
-            continue
         frame = pd.DataFrame({"feature": result["scatter"]["feature"]}).astype({"feature": "int64"})
         frame["d_first"], frame["d_second"] = result["scatter"]["d"]
         confirmed = [
             frame["feature"].isin(_significant(effects, f"{corpus}/{language}", result["condition"]))
-            for language in languages
+            for language in result["languages"]
         ]
         where = confirmed[0].astype(int) + 2 * confirmed[1].astype(int)
         frame["status"] = where.map(dict(enumerate(("neither", "first", "second", "both"))))
         frame.loc[~pd.Series(result["scatter"]["chosen"], dtype=bool), "status"] = "not chosen"
-        points.append(frame.assign(condition=result["condition"]))
+        first, second = result["languages"]
+        points.append(frame.assign(first=first, second=second, condition=result["condition"]))
     agreement = [
         {
+            **dict(zip(("first", "second"), record["languages"], strict=True)),
             **{name: record[name] for name in ("condition", "family", "r", "low", "high")},
             **{name: record[name] for name in ("features", "images")},
             "pairing_low": record["null"]["pairing"]["q025"],
@@ -103,9 +102,9 @@ def effect_frames(
             "labels_high": record["null"]["labels"]["q975"],
         }
         for record in cross_lingual_records({corpus: path})
-        if record["method"] == "pearson" and tuple(record["languages"]) == languages
+        if record["method"] == "pearson"
     ]
-    return pd.concat(points, ignore_index=True), pd.DataFrame(agreement), languages
+    return pd.concat(points, ignore_index=True), pd.DataFrame(agreement)
 
 
 def _significant(effects: dict[str, Path], key: str, condition: str) -> set[int]:

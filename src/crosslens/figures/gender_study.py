@@ -8,6 +8,7 @@ from crosslens.figures.probes import probes_figure
 from crosslens.figures.stereotype import stereotype_figure
 from crosslens.figures.style import numeric, save
 from crosslens.figures.transfer import transfer_figure, transfer_frame
+from crosslens.summary.beyond import words_beside
 from crosslens.summary.names import main_corpora
 from crosslens.summary.reading import Document
 from crosslens.summary.stereotype import stereotype_records
@@ -49,7 +50,7 @@ def stereotype_frames(path: Path | None) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def probes_frame(summaries: list[Document]) -> pd.DataFrame:
-    """Rows of probes_figure: raw activations with their null and control, codes of the SAE of `main_corpora`."""
+    """Rows of probes_figure: raw activations with their null and control, the bag of words, codes of `main_corpora`'s SAE."""
     rows = []
     for summary in summaries:
         records = summary.records("probes")
@@ -63,6 +64,10 @@ def probes_frame(summaries: list[Document]) -> pd.DataFrame:
             bounds = {"low": record["auroc_low"], "high": record["auroc_high"]}
             if corpus == "activations":
                 rows.append({**of, **bounds, "probe": "activations", "auroc": record["auroc"]})
+                words = words_beside(summary.records("words"), language, record["condition"])
+                if words is not None:
+                    told = {"low": words["auroc_low"], "high": words["auroc_high"]}
+                    rows.append({**of, **told, "probe": "words", "auroc": words["auroc"]})
                 for null in ("shuffled", "control"):
                     rows.append(
                         {

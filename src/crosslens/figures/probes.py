@@ -5,7 +5,18 @@ from matplotlib.figure import Figure
 
 from crosslens.figures.gender_features import CONDITIONS
 from crosslens.figures.sites import runs, site_ticks
-from crosslens.figures.style import BLUE, BROWN, GREEN, GREY, auroc_axis, heading, nothing, style
+from crosslens.figures.style import (
+    BLUE,
+    BROWN,
+    GREEN,
+    GREY,
+    ORANGE,
+    auroc_axis,
+    heading,
+    labelled,
+    nothing,
+    style,
+)
 from crosslens.summary.names import language_name, site_order
 
 _PROBES = {
@@ -13,13 +24,14 @@ _PROBES = {
     "codes": ("SAE codes", GREEN, "s-"),
     "shuffled": ("shuffled labels (null)", GREY, "x:"),
     "control": ("control task", BROWN, "^:"),
+    "words": ("bag of words", ORANGE, "d--"),
 }
 
 
 def probes_figure(probes: pd.DataFrame) -> Figure:
     """AUROC with CI against the site, a row per condition and a column per language; chance is .5.
 
-    probes: rows (site, language, condition, probe, auroc, low, high, n): probe in activations/codes/shuffled/control.
+    probes: rows (site, language, condition, probe, auroc, low, high, n): probe in activations/codes/shuffled/control/words.
     """
     sites = sorted(set(probes["site"]), key=site_order)
     languages, conditions = (list(dict.fromkeys(probes[key])) for key in ("language", "condition"))
@@ -38,8 +50,8 @@ def probes_figure(probes: pd.DataFrame) -> Figure:
             row[0].set_ylabel("AUROC on test")
         if not probes.empty:
             auroc_axis(grid[0][0], probes[["auroc", "low"]])
-            handles, labels = grid[0][0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=5)
+            handles = labelled(grid.flat)
+            figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
         heading(figure, "Gender probes per layer (logistic regression)", "")
         figure.supxlabel("")
     return figure
@@ -56,7 +68,7 @@ def _panel(axes, rows: pd.DataFrame, sites: list[str], language: str, condition:
         some = rows[rows["probe"] == probe].sort_values("site", key=lambda c: c.map(sites.index))
         if some.empty:
             continue
-        x = some["site"].map(sites.index) + 0.05 * (shift - 1.5)
+        x = some["site"].map(sites.index) + 0.05 * (shift - 2)
         axes.vlines(x, some["low"], some["high"], color=shade, linewidth=1.4)
         for n, run in enumerate(runs(some["site"].tolist())):
             at = some["site"].isin(run)

@@ -39,7 +39,8 @@ def stereotype_figure(shares: pd.DataFrame, fits: pd.DataFrame) -> Figure:
             figure,
             "Gender written for pictures that hide it",
             "Mean over pictures of the share of a picture's gendered captions that say woman; n = pictures with such "
-            "captions.\nBars: 95 % CI over pictures. Dashed: .5 (no bias).",
+            "captions.\nBars: 95 % CI over pictures. Dashed: .5. Dotted: over all pictures; what lies off it hangs on the "
+            "category.",
         )
     return figure
 
@@ -47,6 +48,8 @@ def stereotype_figure(shares: pd.DataFrame, fits: pd.DataFrame) -> Figure:
 def _panel(axes, rows: pd.DataFrame, order: list[str], shade: str) -> None:
     y = rows["category"].map(order.index)
     axes.axvline(0.5, color="#333333", linewidth=0.9, linestyle="--")
+    overall = (rows["share"] * rows["images_gendered"]).sum() / rows["images_gendered"].sum()
+    axes.axvline(overall, color=shade, linewidth=1.2, linestyle=":", label="all pictures")
     axes.hlines(y, rows["low"], rows["high"], color=shade, linewidth=2.2)
     axes.plot(rows["share"], y, "o", color=shade, markersize=6, label="measured")
     if rows["planted"].notna().any():

@@ -1,7 +1,7 @@
 """One look for all figures, independent of the machine's matplotlib settings, saved to the same bytes every time."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -118,3 +119,12 @@ def save(figure: Figure, path: Path) -> None:
     """Write a PNG whose bytes depend on nothing but what is drawn."""
     with style():
         figure.savefig(path, dpi=DPI, format="png", metadata={"Software": None})
+
+
+def labelled(panels: Iterable[Axes]) -> dict[str, Artist]:
+    """What any of the panels draws, by its label, each once: the first panel need not have all of it."""
+    return {
+        label: handle
+        for axes in panels
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from crosslens.figures.gender_features import CONDITIONS
 from crosslens.figures.sites import runs, site_ticks
-from crosslens.figures.style import auroc_axis, colour, heading, nothing, style
+from crosslens.figures.style import auroc_axis, colour, heading, labelled, nothing, style
 from crosslens.summary.names import language_name, site_order
 from crosslens.summary.reading import Document
 
@@ -16,7 +16,7 @@ TITLES = {
     "caption_whole": "whole caption, label words included (lexical)",
 }
 METHODS = {"difference_of_means": "difference of means", "logistic": "logistic regression"}
-_NUMBERS = ["auroc", "auroc_low", "auroc_high", "null_q025", "null_q975", "n"]
+_NUMBERS = ["auroc", "auroc_low", "auroc_high", "null_low", "null_high", "n"]
 _COLUMNS = ["site", "condition", "source", "target", "method", *_NUMBERS]
 
 
@@ -30,7 +30,7 @@ def transfer_frame(summaries: list[Document]) -> pd.DataFrame:
 def transfer_figure(transfer: pd.DataFrame) -> Figure:
     """AUROC with its CI as a band against the site: a row per condition, a column per method, a line per pair.
 
-    transfer: rows (site, condition, source, target, method, auroc, auroc_low, auroc_high, null_q025, null_q975, n).
+    transfer: rows (site, condition, source, target, method, auroc, auroc_low, auroc_high, null_low, null_high, n).
     """
     sites = sorted(set(transfer["site"]), key=site_order)
     conditions = list(dict.fromkeys(transfer["condition"]))
@@ -51,17 +51,15 @@ def transfer_figure(transfer: pd.DataFrame) -> Figure:
         if transfer.empty:
             nothing(grid[0][0])
         else:
-            auroc_axis(grid[0][0], transfer[["auroc", "auroc_low", "null_q025"]])
-            handles = {}
-            for axes in grid.flat:
-                handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+            auroc_axis(grid[0][0], transfer[["auroc", "auroc_low", "null_low"]])
+            handles = labelled(grid.flat)
             figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=8)
         heading(
             figure,
             "Gender direction learned in one language, tested in another",
             "Learned on train, scored on test pictures or texts; colour: the language it is learned in; dashed: tested in "
-            "another.\nBands: 95 % CI over test pictures or texts. Grey: 95 % of directions that were learned from "
-            "shuffled labels (widest of the lines).",
+            "another.\nBands: 95 % CI over test pictures or texts. Grey: 95 % of random directions in the "
+            "place of the learned one (widest of the lines): inside it a line is no finding.",
         )
     return figure
 
@@ -79,12 +77,12 @@ def _panel(axes: Axes, rows: pd.DataFrame, sites: list[str]) -> None:
     place = {site: i for i, site in enumerate(sites)}
     languages = list(dict.fromkeys([*rows["source"], *rows["target"]]))
     for run in runs(sites):
-        null = rows.groupby("site")[["null_q025", "null_q975"]].agg({"null_q025": "min", "null_q975": "max"})
+        null = rows.groupby("site")[["null_low", "null_high"]].agg({"null_low": "min", "null_high": "max"})
         null = null.reindex(run).dropna()
         x = [place[site] for site in null.index]
-        axes.fill_between(x, null["null_q025"], null["null_q975"], color="#BBBBBB", alpha=0.45, linewidth=0)
+        axes.fill_between(x, null["null_low"], null["null_high"], color="#BBBBBB", alpha=0.45, linewidth=0)
         if len(x) == 1:  # nothing to fill
-            axes.vlines(x, null["null_q025"], null["null_q975"], color="#BBBBBB", alpha=0.45, linewidth=12)
+            axes.vlines(x, null["null_low"], null["null_high"], color="#BBBBBB", alpha=0.45, linewidth=12)
         for (source, target), line in rows[rows["site"].isin(run)].groupby(["source", "target"], sort=False):
             line = line.sort_values("site", key=lambda column: column.map(place))
             x, shade = line["site"].map(place), colour(source, languages)

@@ -12,7 +12,9 @@ from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.pool import pool_codes
 from crosslens.stats.correlation import fisher_interval, pearson, spearman
 from crosslens.stats.effect_size import cohen_d, moments
-from crosslens.stats.resampling import bootstrap_weights, stream
+from crosslens.stats.nulls import null_band
+from crosslens.stats.resampling import bootstrap_weights, halves, shuffled_labels, stream
+from crosslens.stats.tested import tested, too_few_units
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import read_tokens
@@ -20,6 +22,10 @@ from crosslens.tables.tokens import read_tokens
 _CELLS = 1 << 22
 """Features × resamples held at once."""
 METHODS = {"pearson": pearson, "spearman": spearman}
+SPLITS = 50
+"""Times the images are dealt into halves."""
+LEAST_RELIABILITY = 0.1
+"""Of half the images: below it, what is divided by is mostly noise."""
 
 
 def cross_lingual_bias(
@@ -39,10 +45,11 @@ def cross_lingual_bias(
     Only for codes of one joint SAE. Keys of the four mappings are the languages; `effects` are the tables of
     `gender_effects`, which say which features are live and which were significant on `select`.
     Two families: `live` (live on test in both languages) and `chosen` (of these, significant on select in at
-    least one language). CI: images resampled within gender, the same draw in both languages. Two nulls:
-    `pairing` shuffles which feature of the one language stands against which of the other; `labels` shuffles
-    the gender over the images, the same way in both languages: what two languages that see the same pictures
-    share without any gender. Raises InputError if the codes are not of the same SAE.
+    least one language). CI: units (images, or the images of one group and gender) resampled within gender, the same draw
+    in both languages. Two nulls: `pairing` shuffles which feature of the one language stands against which of the other;
+    `labels` shuffles the gender over the units, the same way in both languages: what two languages that see the same
+    pictures share without any gender. Beside r, what it would be without the sampling noise of d, see `disattenuated`.
+    Raises InputError if the codes are not of the same SAE.
     """
     languages = list(codes)
     for name, mapping in (("effects", effects), ("datasets", datasets), ("tokens", tokens)):
@@ -96,6 +103,10 @@ def cross_lingual_bias(
             "pairing": "features of the second language in random order",
             "labels": "gender shuffled over the images, the same in both languages",
         },
+        "attenuation": "d is measured with noise, which the two languages share as far as they see the same pictures: "
+        "reliability is the correlation of d on two halves of the images, stepped up to all of them (Spearman-Brown); "
+        "disattenuated is the correlation of d of one language on one half with d of the other on the other half, over "
+        "the root of the product of the halves' reliabilities",
         "results": results,
     }
     write_json(out, "cross_lingual", document)
@@ -141,16 +152,18 @@ def families(tables: list[pd.DataFrame], condition: str) -> tuple[np.ndarray, np
 
 
 def _pairs(first: ImageTable, second: ImageTable) -> tuple[ImageTable, ImageTable]:
-    """The images labelled in both languages, in the same order."""
-    first, second = first.labelled(), second.labelled()
-    both, i, j = np.intersect1d(first.image_ids, second.image_ids, return_indices=True)
-    if not len(both):
-        raise InputError(
-            "datasets",
-            found="no test image of known gender in both languages",
-            expected="paired images",
-            mend="use one dataset whose rows carry both languages",
-        )
+    """The units labelled in both languages, in the same order: those of the same images, averaged over groups."""
+    first, second = _aligned(first.labelled(), second.labelled(), lambda table: table.image_ids)
+    units = [table.by_group() for table in (first, second)]
+    if all(len(table) == len(first) for table in units):
+        return first, second
+    return _aligned(
+        *units, lambda table: np.array([f"{g}/{s}" for g, s in zip(table.group, table.gender, strict=True)])
+    )
+
+
+def _aligned(first: ImageTable, second: ImageTable, key: Any) -> tuple[ImageTable, ImageTable]:
+    _, i, j = np.intersect1d(key(first), key(second), return_indices=True)
     return first.rows(i), second.rows(j)
 
 
@@ -174,32 +187,41 @@ def compare(
     first, second = _pairs(first, second)
     values = [table.values[:, live] for table in (first, second)]
     female = [table.gender == "female" for table in (first, second)]
-    m = len(first)
+    counts = {"female": int(female[0].sum()), "male": int((~female[0]).sum())}
     inside = {"live": np.arange(len(live)), "chosen": np.searchsorted(live, chosen)}
-    ones = np.ones((m, 1))
+    ones = np.ones((len(first), 1))
     d = [effect_sizes(v, f, ones)[:, 0] for v, f in zip(values, female, strict=True)]
     defined = np.isfinite(d[0]) & np.isfinite(d[1])
     inside = {family: rows[defined[rows]] for family, rows in inside.items()}
     estimate = _correlations(d[0][:, None], d[1][:, None], inside)
-    strata = np.array([f"{a}/{b}" for a, b in zip(first.gender, second.gender, strict=True)])
-    weights = bootstrap_weights(strata, bootstraps, rng)
-    orders = rng.permuted(np.repeat(np.arange(m)[:, None], permutations, axis=1), axis=0)
-    resampled = _resampled(values, female, inside, weights=weights)
-    shuffled = _resampled(values, female, inside, orders=orders)
+    # both languages' labels in one number, so that they are shuffled the same way
+    labels = 2 * female[0].astype(np.int64) + female[1]
+    draws = bootstrap_weights(labels, bootstraps, rng, first.group)
+    resampled = _resampled(values, female, inside, draws)
+    shuffled = shuffled_labels(labels, permutations, rng, first.group)
+    of_labels = _resampled(values, [shuffled > 1, shuffled % 2 == 1], inside, np.ones(shuffled.shape))
+    noise = disattenuated(values, female, inside, halves(labels, SPLITS, rng, first.group))
     document: dict[str, Any] = {
-        "images": {"female": int(female[0].sum()), "male": int((~female[0]).sum())},
+        "images": counts,
         "labels_disagree": int(np.sum(female[0] != female[1])),
     }
+    few = too_few_units(counts, 2)
     for family, rows in inside.items():
+        because = few or (f"{len(rows)} features are live in both languages" if len(rows) < 3 else None)
         paired = _pairing_null(d[0][rows], d[1][rows], permutations, rng)
-        document[family] = {"features": len(rows)} | {
-            method: _statement(
-                float(estimate[family, method][0]),
-                resampled[family, method],
-                {"pairing": paired[method], "labels": shuffled[family, method]},
-            )
-            for method in METHODS
-        }
+        document[family] = (
+            tested(because)
+            | {"features": len(rows)}
+            | {
+                method: _statement(
+                    float(estimate[family, method][0]),
+                    resampled[family, method],
+                    {"pairing": paired[method], "labels": of_labels[family, method]},
+                )
+                | noise[family, method]
+                for method in METHODS
+            }
+        )
     document["scatter"] = {
         "feature": live[defined].tolist(),
         "d": [x[defined].tolist() for x in d],
@@ -208,40 +230,64 @@ def compare(
     return document
 
 
+def disattenuated(
+    values: list[Any], female: list[np.ndarray], inside: dict[str, np.ndarray], half: np.ndarray
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """(family, method) -> `reliability` of each language's d, and `disattenuated`, r without the sampling noise of d.
+
+    half: (m, S) bool, S times one half of the units. Both are means over the splits. The noise of the two languages is
+    independent only between halves, so that Spearman's (1904) correction is that of r between them; it may exceed 1 by
+    noise. None where d of half the units is too unreliable to divide by.
+    """
+    parts = [
+        [effect_sizes(v, f, (half == side).astype(np.float64)) for side in (True, False)]
+        for v, f in zip(values, female, strict=True)
+    ]
+    within = [_correlations(*halves_of_one, inside) for halves_of_one in parts]
+    across = [_correlations(parts[0][i], parts[1][1 - i], inside) for i in (0, 1)]
+    found = {}
+    for key in across[0]:
+        reliability = [_mean(one[key]) for one in within]
+        r = _mean(np.concatenate([one[key] for one in across]))
+        known = np.isfinite(r) and min(reliability) >= LEAST_RELIABILITY
+        found[key] = {
+            "reliability": [float(2 * x / (1 + x)) if x > -1 else None for x in reliability],
+            "disattenuated": float(r / np.sqrt(reliability[0] * reliability[1])) if known else None,
+        }
+    return found
+
+
+def _mean(r: np.ndarray) -> float:
+    r = r[np.isfinite(r)]
+    return float(r.mean()) if len(r) else float("nan")
+
+
 def _correlations(
     d_first: np.ndarray, d_second: np.ndarray, inside: dict[str, np.ndarray]
 ) -> dict[tuple[str, str], np.ndarray]:
     """(family, method) -> (B): r over the family's features of each column."""
     result = {}
     for family, rows in inside.items():
-        # a resample may leave a feature without variation in one group; it counts as no difference
-        a, b = np.nan_to_num(d_first[rows]), np.nan_to_num(d_second[rows])
+        # a resample may leave a feature without variation; it counts as no difference
+        a, b = (np.nan_to_num(d[rows], posinf=0, neginf=0) for d in (d_first, d_second))
         for method, function in METHODS.items():
             result[family, method] = function(a, b)
     return result
 
 
 def _resampled(
-    values: list[Any],
-    female: list[np.ndarray],
-    inside: dict[str, np.ndarray],
-    *,
-    weights: np.ndarray | None = None,
-    orders: np.ndarray | None = None,
+    values: list[Any], female: list[np.ndarray], inside: dict[str, np.ndarray], weights: np.ndarray
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Correlations under resampled images (`weights` (m, B)) or shuffled labels (`orders` (m, B))."""
-    draws = (weights if weights is not None else orders).shape[1]
+    """Correlations (B) under weights (m, B) of the units, and labels (m) or (m, B) of each language."""
+    draws = weights.shape[1]
     step = max(1, _CELLS // max(values[0].shape[1], values[0].shape[0]))
     parts: dict[tuple[str, str], list[np.ndarray]] = {
         (family, method): [] for family in inside for method in METHODS
     }
     for start in range(0, draws, step):
         at = slice(start, min(start + step, draws))
-        if orders is None:
-            sizes = [effect_sizes(v, f, weights[:, at]) for v, f in zip(values, female, strict=True)]
-        else:
-            ones = np.ones_like(orders[:, at], dtype=np.float64)
-            sizes = [effect_sizes(v, f[orders[:, at]], ones) for v, f in zip(values, female, strict=True)]
+        labels = [f[:, at] if f.ndim > 1 else f for f in female]
+        sizes = [effect_sizes(v, f, weights[:, at]) for v, f in zip(values, labels, strict=True)]
         for key, r in _correlations(*sizes, inside).items():
             parts[key].append(r)
     return {key: np.concatenate(part) if part else np.empty(0) for key, part in parts.items()}
@@ -271,21 +317,5 @@ def _statement(estimate: float, resampled: np.ndarray, nulls: dict[str, np.ndarr
         "r": estimate if defined else None,
         "low": low,
         "high": high,
-        "null": {
-            name: _null_statement(null[np.isfinite(null)], estimate if defined else None)
-            for name, null in nulls.items()
-        },
-    }
-
-
-def _null_statement(null: np.ndarray, estimate: float | None) -> dict[str, float | None]:
-    """Two-sided p: twice the smaller tail, (1 + count) / (1 + draws), at most 1."""
-    if not len(null) or estimate is None:
-        return {"mean": None, "q025": None, "q975": None, "p": None}
-    above, below = np.sum(null >= estimate - 1e-12), np.sum(null <= estimate + 1e-12)
-    return {
-        "mean": float(null.mean()),
-        "q025": float(np.quantile(null, 0.025)),
-        "q975": float(np.quantile(null, 0.975)),
-        "p": float(min(1.0, 2 * (1 + min(above, below)) / (1 + len(null)))),
+        "null": {name: null_band(null, estimate if defined else None) for name, null in nulls.items()},
     }

@@ -8,6 +8,7 @@ from scipy.sparse import csr_array, vstack
 
 from crosslens.errors import InputError
 from crosslens.features.examples import top_examples
+from crosslens.pooling.pool import without_sinks
 from crosslens.pooling.rows import aligned
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_json, read_table, write_json
@@ -49,6 +50,7 @@ def gendered_examples(
     ids = np.array(sorted(wanted), dtype=np.int64)
     frame, table = read_table(dataset, "dataset"), read_tokens(tokens)
     is_test = (aligned(table, frame, "split") == "test")[table.sample[store.token]]
+    is_test = without_sinks(store.norm, table.role[store.token], is_test)
     parts = [csr_array((0, len(ids)), dtype=np.float32)]
     for start, block in store.blocks():
         rows = np.flatnonzero(is_test[start : start + block.shape[0]])

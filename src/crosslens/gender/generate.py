@@ -11,10 +11,10 @@ import pandas as pd
 import torch
 
 from crosslens.generation.batches import in_batches
-from crosslens.generation.decode import decode
+from crosslens.generation.decode import check_room, decode
 from crosslens.generation.ids import end_tokens
 from crosslens.generation.sampling import check_sampling, draw_uniforms
-from crosslens.models.inputs import build_inputs
+from crosslens.models.inputs import as_sample, build_inputs
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.tables.documents import read_table, write_table
 
@@ -60,7 +60,14 @@ def generate_captions(
         write_table(out, "generated", rows.assign(draw=0, text="", tokens=None)[COLUMNS])
         return
     parts = out.parent / "generated_batches"
-    load = cache(lambda: load_model(**model))
+
+    @cache
+    def load() -> LoadedModel:
+        loaded = load_model(**model)
+        prompts = [as_sample(row) for row in rows.to_dict("records")]
+        check_room(loaded, prompts, max_new_tokens, images=images)
+        return loaded
+
     captions = in_batches(
         parts,
         rows,

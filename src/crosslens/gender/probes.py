@@ -1,6 +1,7 @@
 """Can gender be read off linearly? Logistic probes on raw activations and on feature codes, with their baselines."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,12 @@ from scipy.sparse import csr_array, issparse
 from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.pool import pool_activations, pool_codes
 from crosslens.stats import logistic
-from crosslens.stats.resampling import bootstrap_weights, stream
+from crosslens.stats.auroc import auroc, auroc_interval
+from crosslens.stats.auroc_test import permuted_auroc_p
+from crosslens.stats.folds import grouped_folds
+from crosslens.stats.resampling import shuffled_labels, stream
+from crosslens.stats.shares import share_interval
+from crosslens.stats.tested import tested, too_few_units
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json
@@ -24,7 +30,10 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FOLDS = 5
 SHUFFLES = 8
 CONTROLS = 3
-BOOTSTRAPS = 1000
+TEST_UNITS = 2
+"""Independent test images of each gender, without which an AUROC has no interval."""
+PERMUTATIONS = 9999
+"""Of the test images' labels, so that a family of hundreds of probes can still be corrected for."""
 _DENSE_CELLS = 20_000_000
 
 
@@ -46,7 +55,8 @@ def probe_activations(
         return by_image(pooled.values, pooled.sample_ids, part)
 
     identity = {key: stored.attributes.get(key) for key in ("site", "language")}
-    _run(pool, dataset, conditions, seed, {"input": "activations", "width": stored.d_model} | identity, out)
+    found = probe_conditions(pool, dataset, conditions, seed=seed, language=identity["language"])
+    write_probe(out, {"input": "activations", "width": stored.d_model} | identity, seed, found)
 
 
 def probe_codes(
@@ -61,30 +71,44 @@ def probe_codes(
         return by_image(pooled.values, pooled.sample_ids, part)
 
     identity = {key: stored.attributes.get(key) for key in ("site", "language", "sae")}
-    _run(pool, dataset, conditions, seed, {"input": "codes", "width": stored.d_sae} | identity, out)
+    found = probe_conditions(pool, dataset, conditions, seed=seed, language=identity["language"])
+    write_probe(out, {"input": "codes", "width": stored.d_sae} | identity, seed, found)
 
 
-def _run(
-    pool: Any, dataset: Path, conditions: list[str], seed: int, identity: dict[str, Any], out: Path
-) -> None:
+def probe_conditions(
+    pool: Callable[[pd.DataFrame, str], ImageTable],
+    dataset: Path,
+    conditions: list[str],
+    *,
+    seed: int,
+    language: str,
+) -> dict[str, Any]:
+    """Probe what `pool` makes of the rows of a split: condition -> `probe`.
+
+    The folds of a language and condition are the same for every input, so that scores can be compared.
+    """
     samples = read_table(dataset, "dataset")
     results = {}
     for condition in conditions:
         train, test = (pool(samples[samples["split"] == split], condition) for split in ("train", "test"))
-        results[condition] = probe(
-            train, test, seed=seed, stream_name=f"{identity['language']}/{condition}"
-        ) | {"unlabelled": {"train": _unlabelled(train), "test": _unlabelled(test)}}
+        results[condition] = probe(train, test, seed=seed, stream_name=f"{language}/{condition}") | {
+            "unlabelled": {"train": _unlabelled(train), "test": _unlabelled(test)}
+        }
         log.info("%s: AUROC %s", condition, results[condition]["auroc"])
-    document = identity | {
+    return results
+
+
+def write_probe(out: Path, identity: dict[str, Any], seed: int, conditions: dict[str, Any]) -> None:
+    """JSON of kind probe."""
+    settings = {
         "seed": seed,
         "unit": "image",
         "penalties": list(PENALTIES),
         "folds": FOLDS,
-        "bootstraps": BOOTSTRAPS,
+        "permutations": PERMUTATIONS,
         "control_task": "a random label for each category, half of the categories each way; same procedure",
-        "conditions": results,
     }
-    write_json(out, "probe", document)
+    write_json(out, "probe", identity | settings | {"conditions": conditions})
 
 
 def _unlabelled(images: ImageTable) -> int:
@@ -100,7 +124,8 @@ def probe(train: ImageTable, test: ImageTable, *, seed: int, stream_name: str) -
     2019): every category gets a random label, half of them 1, learned and scored in the same way, CONTROLS
     times; None with fewer than two categories. A control as good as the gender probe says that the representation
     allows any grouping of its categories to be read, so that the score alone does not single gender out.
-    CI: 95 %, test images resampled within class, BOOTSTRAPS times; for shuffled and control the range.
+    p: share of PERMUTATIONS of the test images' labels that give as high an AUROC; images of one `group` stay in one fold
+    and are one witness. CI: 95 %, of `auroc_interval` and `share_interval`; for shuffled and control the range.
     """
     train, test = train.labelled(), test.labelled()
     y_train, y_test = train.gender == "female", test.gender == "female"
@@ -110,24 +135,44 @@ def probe(train: ImageTable, test: ImageTable, *, seed: int, stream_name: str) -
         "n_test": {"female": int(y_test.sum()), "male": int((~y_test).sum())},
         "majority": _majority(y_train, y_test),
     }
-    enough = min(y_train.sum(), (~y_train).sum()) >= FOLDS and 0 < y_test.sum() < len(y_test)
-    if not enough:
-        empty = {"accuracy": None, "auroc": None, "C": None, "shuffled": None, "control": None}
-        return document | empty
+    because = too_few(train, FOLDS, "train") or too_few(test, TEST_UNITS, "test") or _alike(train.values)
+    document |= tested(because)
+    if because:
+        return document | dict.fromkeys(("accuracy", "auroc", "p", "C", "shuffled", "control"))
     x_train, x_test = _inputs(train.values, test.values)
     fold_seed = int(rng.integers(2**31))
-    score, penalty = fit_and_score(x_train, y_train, x_test, fold_seed)
-    weights = bootstrap_weights(y_test, BOOTSTRAPS, rng)
+    score, penalty = fit_and_score(x_train, y_train, x_test, fold_seed, train.group)
     document["C"] = penalty
-    document["accuracy"] = _with_interval(accuracy(score, y_test), accuracy(score, y_test, weights))
-    document["auroc"] = _with_interval(auroc(score, y_test), auroc(score, y_test, weights))
+    document["accuracy"] = _with_interval(
+        accuracy(score, y_test), share_interval((score > 0) == y_test, test.group)
+    )
+    document["auroc"] = _with_interval(auroc(score, y_test), auroc_interval(score, y_test, test.group))
+    document["p"] = permuted_auroc_p(score, y_test, test.group, PERMUTATIONS, rng)
     shuffled = []
     for _ in range(SHUFFLES):
-        score, _ = fit_and_score(x_train, rng.permutation(y_train), x_test, fold_seed)
+        labels = shuffled_labels(y_train, 1, rng, train.group)[:, 0]
+        if min(labels.sum(), (~labels).sum()) < FOLDS:
+            continue
+        score, _ = fit_and_score(x_train, labels, x_test, fold_seed, train.group)
         shuffled.append((accuracy(score, y_test), auroc(score, y_test)))
-    document["shuffled"] = _spread(shuffled)
-    document["control"] = _control(x_train, train.category, x_test, test.category, fold_seed, rng)
+    document["shuffled"] = _spread(shuffled) if shuffled else None
+    document["control"] = _control(x_train, train, x_test, test, fold_seed, rng)
     return document
+
+
+def too_few(images: ImageTable, least: int, split: str) -> str | None:
+    """Why the genders cannot be told apart from so few independent images of known gender; None where they can."""
+    units = {gender: len(set(images.group[images.gender == gender])) for gender in ("female", "male")}
+    return too_few_units(units, least, f"independent images in {split}")
+
+
+def _alike(values: csr_array | np.ndarray) -> str | None:
+    """Why nothing can be learned where all rows are the same; None where they differ."""
+    low, high = (
+        np.asarray(bound.todense() if issparse(bound) else bound)
+        for bound in (values.min(axis=0), values.max(axis=0))
+    )
+    return None if (low < high).any() else "what is read is the same for all train images"
 
 
 def _inputs(train: Any, test: Any) -> tuple[Any, Any]:
@@ -139,21 +184,26 @@ def _inputs(train: Any, test: Any) -> tuple[Any, Any]:
 
 
 def fit_and_score(
-    x_train: csr_array | np.ndarray, y_train: np.ndarray, x_test: csr_array | np.ndarray, fold_seed: int
+    x_train: csr_array | np.ndarray,
+    y_train: np.ndarray,
+    x_test: csr_array | np.ndarray,
+    fold_seed: int,
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, float]:
     """Decision values (m) of the test rows, and the C that cross-validation in train chose.
 
-    Sparse inputs are scaled but not centred, which the unpenalised intercept makes the same model.
+    groups: (n) of the train rows; those of one group are in one fold. Sparse inputs are scaled but not centred,
+    which the unpenalised intercept makes the same model.
     """
     import sklearn
-    from sklearn.model_selection import StratifiedKFold
 
     y_train = np.asarray(y_train, dtype=bool)
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=fold_seed)
     losses = np.zeros(len(PENALTIES))
     # thousands of small fits: checking the same parameters each time costs as much as the fits
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-        for inside, outside in folds.split(np.zeros(len(y_train)), y_train):
+        for inside, outside in grouped_folds(y_train, groups, FOLDS, fold_seed):
+            if len(set(y_train[inside])) < 2:
+                continue  # few groups: this fold teaches nothing
             for i, score in enumerate(_path(x_train[inside], y_train[inside], x_train[outside], PENALTIES)):
                 losses[i] += np.logaddexp(0, np.where(y_train[outside], -score, score)).sum()
         best = int(np.argmin(losses))
@@ -176,19 +226,6 @@ def accuracy(score: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None
     return float(hit.mean()) if weights is None else hit @ weights / weights.sum(axis=0)
 
 
-def auroc(score: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | float:
-    """Area under the ROC curve, ties half; (B) under weights (m, B). NaN where a class is missing."""
-    single = weights is None
-    weights = np.ones((len(score), 1)) if single else weights
-    values, tie = np.unique(score, return_inverse=True)
-    groups = csr_array((np.ones(len(tie)), (tie, np.arange(len(tie)))), shape=(len(values), len(tie)))
-    positive, negative = groups @ (weights * y[:, None]), groups @ (weights * ~y[:, None])
-    below = np.cumsum(negative, axis=0) - negative
-    with np.errstate(invalid="ignore"):
-        area = (positive * (below + negative / 2)).sum(axis=0) / (positive.sum(axis=0) * negative.sum(axis=0))
-    return float(area[0]) if single else area
-
-
 def _majority(y_train: np.ndarray, y_test: np.ndarray) -> dict[str, Any]:
     """The larger class of train as the answer to every test image."""
     if not len(y_train) or not len(y_test):
@@ -197,9 +234,8 @@ def _majority(y_train: np.ndarray, y_test: np.ndarray) -> dict[str, Any]:
     return {"label": "female" if female else "male", "accuracy": float(np.mean(y_test == female))}
 
 
-def _with_interval(value: float, resampled: np.ndarray) -> dict[str, float]:
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return {"value": float(value), "low": float(low), "high": float(high)}
+def _with_interval(value: float, bounds: tuple[float | None, float | None]) -> dict[str, float | None]:
+    return {"value": float(value), "low": bounds[0], "high": bounds[1]}
 
 
 def _spread(pairs: list[tuple[float, float]]) -> dict[str, Any]:
@@ -217,22 +253,22 @@ def _spread(pairs: list[tuple[float, float]]) -> dict[str, Any]:
 
 def _control(
     x_train: Any,
-    categories_train: np.ndarray,
+    train: ImageTable,
     x_test: Any,
-    categories_test: np.ndarray,
+    test: ImageTable,
     fold_seed: int,
     rng: np.random.Generator,
 ) -> dict[str, Any] | None:
-    names = np.unique(categories_train.astype(str))
+    categories_train, categories_test = train.category.astype(str), test.category.astype(str)
+    names = np.unique(categories_train)
     if len(names) < 2:
         return None
     pairs = []
     for _ in range(CONTROLS):
         ones = rng.permutation(names)[: len(names) // 2]
-        y_train = np.isin(categories_train.astype(str), ones)
-        y_test = np.isin(categories_test.astype(str), ones)
+        y_train, y_test = np.isin(categories_train, ones), np.isin(categories_test, ones)
         if min(y_train.sum(), (~y_train).sum()) < FOLDS or not 0 < y_test.sum() < len(y_test):
             continue
-        score, _ = fit_and_score(x_train, y_train, x_test, fold_seed)
+        score, _ = fit_and_score(x_train, y_train, x_test, fold_seed, train.group)
         pairs.append((accuracy(score, y_test), auroc(score, y_test)))
     return _spread(pairs) if pairs else None

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crosslens.data.labels import Lexicon, gender_counts, load_lexicon, majority
+from crosslens.data.labels import gender_counts, majority
+from crosslens.data.lexicons import Lexicon, load_lexicon
 from crosslens.errors import InputError
+from crosslens.gender.shares import Tested, against_half, between, difference_interval
 from crosslens.stats.correlation import fisher_interval, pearson, spearman
 from crosslens.stats.fdr import benjamini_hochberg
 from crosslens.stats.resampling import bootstrap_weights, stream
-from crosslens.stats.sign_flips import sign_flip_p
+from crosslens.stats.shares import mean_share_interval
 from crosslens.tables.documents import read_json, read_table, write_json
 
 _METHODS = {"pearson": pearson, "spearman": spearman}
@@ -25,6 +27,7 @@ def measure_stereotype(
     lexicons: dict[str, Path],
     truth: Path | None,
     bootstraps: int,
+    alpha: float,
     seed: int,
     out: Path,
 ) -> None:
@@ -32,9 +35,13 @@ def measure_stereotype(
 
     A caption's gender is the majority of its gendered words; tied and ungendered captions do not enter the
     share, their rates are reported. The unit is the image: an image's share is taken over its gendered draws, a
-    category's share is the mean over its images that have any. CI: percentile bootstrap of the images, the same
-    draw in all languages. Test against .5: sign-flip permutation of the image shares, BH over the categories
-    of a language. With `truth` (kind planted_truth) the measured shares are compared with the planted ones.
+    category's share is the mean over its images that have any; see crosslens.gender.shares for intervals and tests.
+
+    Two things are told apart. Tilt: the share, overall and of each category, against .5. Differences: whether the share
+    hangs on the category, and each category's share less that of all other images; one default for everybody has tilt and
+    no differences. BH over the categories of a language, and over the languages; what cannot have a p as small as `alpha`
+    is in no family and has no q. Intervals of correlations: percentile bootstrap of the images, the same draw in all
+    languages. With `truth` (kind planted_truth) the measured shares are compared with the planted ones.
     Writes JSON of kind stereotype. Raises InputError for a language without lexicon or planted values.
     """
     languages = list(generated)
@@ -66,15 +73,23 @@ def measure_stereotype(
         "unit": "image",
         "bootstraps": bootstraps,
         "seed": seed,
+        "alpha": alpha,
         "share": "female among gendered captions, mean over images",
-        "test": "sign-flip permutation of the image shares about .5, two-sided",
-        "family": "categories of one language",
+        "tests": {
+            "tilt": "sign-flip permutation of the image shares about .5, two-sided",
+            "differences": "images permuted between the categories; Welch's |t| of a category against all other images, "
+            "two-sided, and of all categories the sum of log p",
+        },
+        "families": "categories of one language; overall and all categories together: the languages",
         "languages": {},
     }
     for language in languages:
         document["languages"][language] = _language(
-            measured[language], resampled[language], stream(seed, "stereotype", "test", language)
+            measured[language], alpha, stream(seed, "stereotype", "test", language)
         ) | {"planted": _against_truth(planted, language, measured[language], resampled[language], truth)}
+    told = document["languages"].values()
+    for tests in ([each["overall"] for each in told], [each["differences"] for each in told]):
+        _correct(tests, alpha)
     document["agreement"] = [
         _agreement(
             pair,
@@ -140,36 +155,54 @@ def category_shares(
     return means[:, 0] if means.shape[1] == 1 else means
 
 
-def _language(table: pd.DataFrame, resampled: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
-    names = sorted(table["category"].unique())
+def _language(table: pd.DataFrame, alpha: float, rng: np.random.Generator) -> dict[str, Any]:
+    """`overall`, `categories` with their `difference` from the others, and the test of all `differences` together."""
+    usable = table[np.isfinite(table["share"])]
+    names, code = np.unique(table["category"], return_inverse=True)
+    shares, of_share = usable["share"].to_numpy(), code[np.isfinite(table["share"])]
+    whole, each = between(shares, of_share, len(names), rng)
     categories = {}
-    for name, draws in zip(names, np.atleast_2d(resampled), strict=True):
-        categories[name] = _numbers(table[table["category"] == name], draws, rng)
-    tested = [name for name in names if categories[name]["p"] is not None]
-    q = benjamini_hochberg(np.array([categories[name]["p"] for name in tested]))
-    for name in names:
-        categories[name]["q"] = None
-    for name, value in zip(tested, q, strict=True):
-        categories[name]["q"] = float(value)
-    shares = table["share"].to_numpy()
-    usable = shares[np.isfinite(shares)]
-    overall = rng.integers(0, max(len(usable), 1), size=(resampled.shape[-1], len(usable)))
-    means = usable[overall].mean(axis=1) if len(usable) else np.empty(0)
-    return {"overall": _numbers(table, means, rng), "categories": categories}
+    for i, name in enumerate(names):
+        inside, others = (table[table["category"].eq(name) == mine] for mine in (True, False))
+        categories[name] = _numbers(inside, rng)
+        categories[name]["difference"] = _difference(categories[name], _numbers(others, rng)) | _told(each[i])
+    _correct(list(categories.values()), alpha)
+    _correct([found["difference"] for found in categories.values()], alpha)
+    return {"overall": _numbers(table, rng), "differences": _told(whole), "categories": categories}
 
 
-def _numbers(table: pd.DataFrame, resampled: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
-    """Counts, rates and the share with its interval and p; None where no caption is gendered."""
+def _told(tested: Tested) -> dict[str, float | None]:
+    return {"p": tested.p, "least_p": tested.least_p, "q": None}
+
+
+def _correct(tests: list[dict[str, Any]], alpha: float) -> None:
+    """Give each test that could reach `alpha` its `q` among them (Benjamini-Hochberg)."""
+    family = [test for test in tests if test["p"] is not None and test["least_p"] <= alpha]
+    for test, q in zip(family, benjamini_hochberg(np.array([test["p"] for test in family])), strict=True):
+        test["q"] = float(q)
+
+
+def _difference(mine: dict[str, Any], others: dict[str, Any]) -> dict[str, float | None]:
+    """A category's share less that of all other images."""
+    if mine["share"] is None or others["share"] is None:
+        return {"value": None, "low": None, "high": None}
+    ends = (None, None)
+    if mine["low"] is not None and others["low"] is not None:
+        ends = difference_interval(*((each["share"], each["low"], each["high"]) for each in (mine, others)))
+    return {"value": mine["share"] - others["share"], "low": ends[0], "high": ends[1]}
+
+
+def _numbers(table: pd.DataFrame, rng: np.random.Generator) -> dict[str, Any]:
+    """Counts, rates and the share with its interval and test against .5; None where no caption is gendered."""
     sums = table[["captions", "female", "male", "tied", "female_words", "male_words", "words"]].sum()
     share = table["share"].to_numpy()
     share = share[np.isfinite(share)]
-    resampled = resampled[np.isfinite(resampled)]
     gendered = int(sums["female"] + sums["male"])
 
     def per(amount: float, of: float, scale: float = 1.0) -> float | None:
         return float(scale * amount / of) if of else None
 
-    ends = np.quantile(resampled, [0.025, 0.975]) if len(share) > 1 and len(resampled) else (None, None)
+    low, high = mean_share_interval(share, gendered) or (None, None)
     return {
         "images": int((table["captions"] > 0).sum()),
         "images_gendered": len(share),
@@ -178,9 +211,9 @@ def _numbers(table: pd.DataFrame, resampled: np.ndarray, rng: np.random.Generato
         "gendered_rate": per(gendered, sums["captions"]),
         "tied_rate": per(sums["tied"], sums["captions"]),
         "share": float(share.mean()) if len(share) else None,
-        "low": None if ends[0] is None else float(ends[0]),
-        "high": None if ends[1] is None else float(ends[1]),
-        "p": sign_flip_p(share - 0.5, rng) if len(share) else None,
+        "low": low,
+        "high": high,
+        **_told(against_half(share, rng)),
         "female_per_100_words": per(sums["female_words"], sums["words"], 100),
         "male_per_100_words": per(sums["male_words"], sums["words"], 100),
         "gendered_per_100_words": per(sums["female_words"] + sums["male_words"], sums["words"], 100),

@@ -4,20 +4,21 @@ import logging
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
 
 from crosslens.errors import InputError
-from crosslens.gender.probes import FOLDS, auroc, fit_and_score
-from crosslens.pooling.images import ImageTable, by_image
+from crosslens.gender.probes import FOLDS, fit_and_score
+from crosslens.pooling.images import ImageTable, by_split
 from crosslens.pooling.languages import described, open_languages
 from crosslens.pooling.pool import CONDITIONS as POOLED
 from crosslens.pooling.pool import pool_activations
-from crosslens.stats import logistic
+from crosslens.stats.auroc import auroc, auroc_interval
 from crosslens.stats.nulls import null_band
-from crosslens.stats.resampling import bootstrap_weights, stream
+from crosslens.stats.rank_test import design_of
+from crosslens.stats.resampling import stream
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import TokenTable, read_tokens
@@ -52,7 +53,6 @@ def gender_transfer(
     tokens: dict[str, list[Path]],
     activations: dict[str, list[Path]],
     conditions: list[str],
-    bootstraps: int,
     permutations: int,
     seed: int,
     out: Path,
@@ -75,7 +75,7 @@ def gender_transfer(
             for language in languages
         }
         results[condition] = _reading(condition) | transfer(
-            pooled, bootstraps=bootstraps, permutations=permutations, seed=seed, name=condition
+            pooled, permutations=permutations, seed=seed, name=condition
         )
     document = {
         **described(stored),
@@ -84,15 +84,13 @@ def gender_transfer(
         "learned_on": "train",
         "scored_on": "test",
         "positive": "female",
-        "bootstraps": bootstraps,
         "permutations": permutations,
         "methods": METHODS,
         "nulls": {
-            "auroc": "gender shuffled over the source's train images, and learned and scored anew: where the target's "
-            "images differ in few directions, any of these may tell its genders apart, so that the band is wide; "
-            "two-sided p",
-            "separation": "the same shuffles; a direction that labels teach in vain is short as well, so that this p says "
-            "whether what the source's labels teach tells gender in the target; two-sided",
+            "auroc": "random directions in the place of the learned one, scored on the same test images: with the covariance of "
+            "the source's train images around the mean of their gender, and with equal odds for all directions; the wider of "
+            "the two bands and the larger of the two p, two-sided in |AUROC - .5|. So a source whose gender is strong but "
+            "has nothing to do with the target's is no finding, nor is a target in which few directions matter",
             "cosine": "gender shuffled over the train images, the same way in both languages: what languages that "
             "see the same images share without any gender; two-sided p",
             "relative_norm": "gender shuffled over the train images; one-sided p",
@@ -116,57 +114,46 @@ def _pool(stored: Activations, table: TokenTable, dataset: Path, condition: str)
     samples = samples[samples["split"].isin(["train", "test"])]
     pooling, masked = CONDITIONS[condition]
     pooled = pool_activations(stored, table, samples, condition=pooling, mask_labels=masked)
+    tables = by_split(pooled.values, pooled.sample_ids, samples)
     split_of = dict(zip(samples["sample_id"], samples["split"], strict=True))
-    splits = np.array([split_of[sample_id] for sample_id in pooled.sample_ids], dtype=object)
-    tables = {}
-    for split in ("train", "test"):
-        rows = np.flatnonzero(splits == split)
-        ids = [pooled.sample_ids[row] for row in rows]
-        tables[split] = by_image(pooled.values[rows], ids, samples[samples["split"] == split])
     dropped = [split_of[sample_id] for sample_id in pooled.dropped]
     return Language(**tables, dropped={split: dropped.count(split) for split in tables})
 
 
-def transfer(
-    pooled: dict[str, Language], *, bootstraps: int, permutations: int, seed: int, name: str
-) -> dict[str, Any]:
-    """AUROC and separation of every ordered pair of languages and method, cosines of the directions, and their lengths.
+def transfer(pooled: dict[str, Language], *, permutations: int, seed: int, name: str) -> dict[str, Any]:
+    """AUROC of every ordered pair of languages and method, cosines of the directions, and their lengths.
 
-    `separation`: mean score of the target's women less that of its men, with the direction as long as it was learned.
-    Only images of known gender take part; a language with fewer than FOLDS train images of a gender teaches nothing
-    and one whose test images lack a gender scores nothing (None). CI: 95 %, the target's test images resampled within
-    gender. `relative_norm`: length of the difference of means over the root mean squared distance of the train images
-    from their mean.
+    Only images of known gender take part, those of one group and gender as one; a language with fewer than FOLDS train
+    units of a gender teaches nothing and one whose test images lack a gender scores nothing (None). CI: 95 %,
+    `auroc_interval`. `relative_norm`: length of the difference of means over the root mean squared distance of the train
+    images from their mean.
     """
-    train = {language: images.train.labelled() for language, images in pooled.items()}
-    test = {language: images.test.labelled() for language, images in pooled.items()}
+    train = {language: images.train.labelled().by_group() for language, images in pooled.items()}
+    test = {language: images.test.labelled().by_group() for language, images in pooled.items()}
     learnable = [
         language
         for language, images in train.items()
         if min((images.gender == gender).sum() for gender in ("female", "male")) >= FOLDS
     ]
-    directions, nulls, orders = {}, {}, {}
+    directions, nulls = {}, {}
     for language in learnable:
         images, female = train[language], train[language].gender == "female"
         directions[language] = _directions(images.values, female[:, None])[:, 0]
-        orders[language] = _shuffles(images.image_ids, permutations, seed, name) < female.sum()
-        nulls[language] = _directions(images.values, orders[language])
+        nulls[language] = _directions(images.values, _shuffled(images, permutations, seed, name))
     scores = {}
     for source in learnable:
         rng = stream(seed, "gender_transfer", name, source)
-        lines = np.column_stack([directions[source], nulls[source]])
-        scores |= _scores(source, train[source], lines, orders[source], pooled, int(rng.integers(2**31)))
+        scores |= _scores(source, train[source], directions[source], pooled, permutations, rng)
     results = []
     for source in pooled:
         for target in pooled:
             female = test[target].gender == "female"
             counts = {"female": int(female.sum()), "male": int((~female).sum())}
             for method in METHODS:
-                rng = stream(seed, "gender_transfer", name, source, target, method)
                 found = scores.get((source, target, method)) if min(counts.values()) else None
                 results.append(
                     {"source": source, "target": target, "method": method, "n": counts}
-                    | scored(found, female, bootstraps=bootstraps, rng=rng)
+                    | scored(found, female, test[target].group)
                 )
     return {
         "languages": {
@@ -186,19 +173,24 @@ def transfer(
     }
 
 
+class Scores(NamedTuple):
+    """Of the m labelled test images of a target."""
+
+    learned: np.ndarray
+    """(m) by the direction that was learned."""
+    random: list[np.ndarray]
+    """(m, B) by random ones, an array for each way to draw them."""
+
+
 def _scores(
     source: str,
     train: ImageTable,
-    lines: np.ndarray,
-    shuffled: np.ndarray,
+    direction: np.ndarray,
     pooled: dict[str, Language],
-    fold_seed: int,
-) -> dict[tuple[str, str, str], np.ndarray]:
-    """(source, target, method) -> scores (m, 1 + B) of the target's labelled test images: as learned, then by shuffles.
-
-    lines: (d, 1 + B) differences of means of the source; shuffled: (n, B) bool, its labels in the shuffles. Logistic
-    shuffles take the C that cross-validation chose for the labels as they are.
-    """
+    draws: int,
+    rng: np.random.Generator,
+) -> dict[tuple[str, str, str], Scores]:
+    """(source, target, method) -> scores of the target's labelled test images. direction: (d) difference of means."""
     female = train.gender == "female"
     centre = {language: images.train.values.mean(axis=0) for language, images in pooled.items()}
     spread = {language: images.train.values.std(axis=0) for language, images in pooled.items()}
@@ -208,43 +200,74 @@ def _scores(
         scale = np.where(spread[language] > 0, spread[language], np.inf)
         return (images.values - centre[language]) / scale
 
-    tests = {language: images.test.labelled() for language, images in pooled.items() if len(images.train)}
-    x, rows = (
-        standard(source, train),
-        np.concatenate([standard(language, images) for language, images in tests.items()]),
+    tests = {
+        language: images.test.labelled().by_group()
+        for language, images in pooled.items()
+        if len(images.train)
+    }
+    raw = {target: images.values - centre[target] for target, images in tests.items()}
+    standardised = {target: standard(target, images) for target, images in tests.items()}
+    x = standard(source, train)
+    decided, _ = fit_and_score(
+        x, female, np.concatenate(list(standardised.values())), int(rng.integers(2**31))
     )
-    decided, penalty = fit_and_score(x, female, rows, fold_seed)
-    decided = np.column_stack([decided, logistic.fits(x, shuffled, rows, penalty)])
-    by_fit = np.split(decided, np.cumsum([len(images) for images in tests.values()])[:-1])
+    ends = np.cumsum([len(images) for images in tests.values()])[:-1]
+    learned = {
+        "difference_of_means": {target: values @ direction for target, values in raw.items()},
+        "logistic": dict(zip(tests, np.split(np.ravel(decided), ends), strict=True)),
+    }
+    values = {"difference_of_means": (train.values, raw), "logistic": (x, standardised)}
     found = {}
-    for (target, images), score in zip(tests.items(), by_fit, strict=True):
-        found[source, target, "difference_of_means"] = (images.values - centre[target]) @ lines
-        found[source, target, "logistic"] = score
+    for method, (own, others) in values.items():
+        lines = random_directions(own, female, draws, rng)
+        for target, rows in others.items():
+            found[source, target, method] = Scores(learned[method][target], [rows @ line for line in lines])
     return found
 
 
-def scored(
-    scores: np.ndarray | None, female: np.ndarray, *, bootstraps: int, rng: np.random.Generator
-) -> dict[str, Any]:
-    """`auroc` with CI and `separation`, each with its null.
+def random_directions(
+    values: np.ndarray, female: np.ndarray, draws: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Directions (d, draws) that know nothing of any gender: as `values` (n, d) vary within gender, and all as likely.
 
-    scores: (m, 1 + B), as learned and by shuffled labels, or None where there are none; female: (m) bool.
+    A learned direction is unrelated to another language's gender where it is no more like it than directions of its own
+    kind are. Of its kind nobody knows: concepts may lie along what varies most, or anywhere. So both are drawn, and a
+    finding must stand out of both. Shuffled labels are none of it: they teach a short direction where the labels teach a
+    strong one.
+    """
+    within = values - np.where(female[:, None], values[female].mean(axis=0), values[~female].mean(axis=0))
+    return [
+        within.T @ rng.standard_normal((len(values), draws)),
+        rng.standard_normal((values.shape[1], draws)),
+    ]
+
+
+def scored(scores: Scores | None, female: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
+    """`auroc` with CI, and its `null`: band of random directions, outside of which p is at most .05.
+
+    scores: of the target's test images, or None where there are none; female: (m) bool; groups: (m), see `auroc_interval`.
     """
     if scores is None:
-        nothing = null_band(np.empty(0), None)
-        return {"auroc": None, "null": nothing, "separation": {"value": None, "null": nothing}}
-    score = scores[:, 0]
-    value = auroc(score, female)
-    weights = bootstrap_weights(female, bootstraps, rng)
-    low, high = np.quantile(auroc(score, female, weights), [0.025, 0.975]) if bootstraps else (None, None)
-    positive = int(female.sum())
-    areas = rankdata(scores[:, 1:], axis=0)[female].sum(axis=0) - positive * (positive + 1) / 2
-    apart = scores[female].mean(axis=0) - scores[~female].mean(axis=0)
+        return {"auroc": None, "null": {"low": None, "high": None, "p": None}}
+    value = auroc(scores.learned, female)
+    low, high = auroc_interval(scores.learned, female, groups)
+    null = [_away(value, random, female) for random in scores.random]
+    half, p = (max(some) for some in zip(*null, strict=True))
     return {
         "auroc": {"value": value, "low": low, "high": high},
-        "null": null_band(areas / (positive * (len(female) - positive)), value),
-        "separation": {"value": float(apart[0]), "null": null_band(apart[1:], float(apart[0]))},
+        "null": {"low": 0.5 - half, "high": 0.5 + half, "p": p},
     }
+
+
+def _away(value: float, scores: np.ndarray, female: np.ndarray) -> tuple[float, float]:
+    """How far from .5 an AUROC may be with p above .05, and the p of `value`: scores (m, B), B at least 1."""
+    positive = int(female.sum())
+    areas = rankdata(scores, axis=0)[female].sum(axis=0) - positive * (positive + 1) / 2
+    away = np.sort(np.abs(areas / (positive * (len(female) - positive)) - 0.5))[::-1]
+    reached = int(np.sum(away >= abs(value - 0.5) - 1e-12))
+    # p = (1 + reached) / (1 + B) is at most .05 beyond so many of the farthest
+    allowed = max(0, int(0.05 * (1 + len(away)) + 1e-9) - 1)
+    return float(away[min(allowed, len(away) - 1)]), (1 + reached) / (1 + len(away))
 
 
 def _directions(values: np.ndarray, female: np.ndarray) -> np.ndarray:
@@ -253,13 +276,20 @@ def _directions(values: np.ndarray, female: np.ndarray) -> np.ndarray:
     return values.T @ (first - second)
 
 
-def _shuffles(image_ids: np.ndarray, draws: int, seed: int, name: str) -> np.ndarray:
-    """(m, B) ranks of the images in random orders that hang on their ids alone, so that languages agree on them."""
-    keys = [
-        stream(seed, "gender_transfer", name, "shuffle", str(image_id)).random(draws)
-        for image_id in image_ids
-    ]
-    return np.argsort(np.argsort(np.array(keys).reshape(len(image_ids), draws), axis=0), axis=0)
+def _shuffled(images: ImageTable, draws: int, seed: int, name: str) -> np.ndarray:
+    """(m, B) bool: which units are female in shuffles that hang on the groups' ids alone, so that languages agree on them."""
+    female = images.gender == "female"
+    design = design_of(female, images.group)
+    keys = np.array(
+        [stream(seed, "gender_transfer", name, "shuffle", str(group)).random(draws) for group in images.group]
+    ).reshape(len(female), draws)
+    shuffled = np.empty(keys.shape, dtype=bool)
+    ranks = np.argsort(np.argsort(keys[design.singles], axis=0), axis=0)
+    shuffled[design.singles] = ranks < female[design.singles].sum()
+    # the two of a pair keep their labels, or change them
+    kept = keys[design.first] < 0.5
+    shuffled[design.first], shuffled[design.second] = kept, ~kept
+    return shuffled
 
 
 def _described(images: Language, direction: np.ndarray | None, null: np.ndarray | None) -> dict[str, Any]:

@@ -1,18 +1,29 @@
 """Autoregressive decoding with a cache: one prefill a prompt, and rows that have ended leave the batch."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from crosslens.generation.sampling import pick_tokens
-from crosslens.models.inputs import Batch
+from crosslens.models.inputs import Batch, Sample, encode
+from crosslens.models.lengths import check_lengths
 from crosslens.models.load import LoadedModel
 
 _WORTH_COMPACTING = 0.85
 """Ended texts leave the batch when no more than this share goes on: copying the cache costs as well."""
 _LAST = torch.tensor([-1])
 """The logits to compute. As a number it would be a slice, and bfloat16 products of slices are 400 times slower on CPUs."""
+
+
+def check_room(
+    loaded: LoadedModel, samples: Sequence[Sample], max_new_tokens: int, *, images: Path | None = None
+) -> None:
+    """InputError that names the prompts (with their pictures) which are too long for an answer of so many tokens."""
+    encoded = encode(loaded, samples, with_caption=False, images=images)
+    lengths = [len(sample) for sample in encoded]
+    check_lengths(loaded, [sample.sample_id for sample in samples], lengths, more=max_new_tokens)
 
 
 @torch.inference_mode()

@@ -13,10 +13,11 @@ import torch
 
 from crosslens.data.genders import GENDERS
 from crosslens.data.splits import SPLITS, assign_splits
+from crosslens.data.warnings import data_warnings
 from crosslens.errors import InputError
 from crosslens.generation.batches import in_batches
 from crosslens.generation.continuation import continuation_roles
-from crosslens.generation.decode import decode
+from crosslens.generation.decode import check_room, decode
 from crosslens.generation.ids import character_spans, end_tokens, text_of
 from crosslens.generation.sampling import check_sampling, draw_uniforms
 from crosslens.models.inputs import Sample, build_inputs
@@ -61,7 +62,7 @@ def generate_texts(
     splits: shares of the prompts, dealt by split_seed; thirds where one of them is less than a prompt. Texts without a token
     (the model ended them at once) are in the metadata and, with the reason, in the summary's `quarantine` alone. A
     killed run goes on where it was. Raises InputError for settings that draw nothing, for fewer than three prompts,
-    empty or repeated ones, and for a split without a text.
+    empty or repeated ones, ones too long to be answered, and for a split without a text.
     """
     check_sampling(
         "samples_per_prompt",
@@ -73,6 +74,7 @@ def generate_texts(
     )
     rows = _prompts(prompts, splits, split_seed)
     loaded = load_model(**model)
+    check_room(loaded, _samples(rows), max_new_tokens)
     (beside, *_) = (out for out in (out_table, out_metadata, out_summary) if out is not None)
     parts = beside.parent / "generated_batches"
     texts = in_batches(
@@ -163,6 +165,10 @@ def _prompts(prompts: Sequence[str], splits: Mapping[str, float], seed: int) -> 
     )
 
 
+def _samples(rows: pd.DataFrame) -> list[Sample]:
+    return [Sample(row.image_id, "", row.prompt) for row in rows.itertuples()]
+
+
 def answer(
     loaded: LoadedModel,
     rows: pd.DataFrame,
@@ -175,8 +181,7 @@ def answer(
     language: str,
 ) -> pd.DataFrame:
     """`draws` texts of each prompt of `rows`, all in one batch: its columns, and draw, caption, token_ids, finish."""
-    samples = [Sample(row.image_id, "", row.prompt) for row in rows.itertuples()]
-    prompts = build_inputs(loaded, samples, images=None, with_caption=False, padding_side="left")
+    prompts = build_inputs(loaded, _samples(rows), images=None, with_caption=False, padding_side="left")
     uniforms = np.stack(
         [
             draw_uniforms(seed, language, prompt, draw, max_new_tokens)
@@ -271,11 +276,22 @@ def _summary(table: pd.DataFrame, language: str, splits: Mapping[str, float], se
         for split in SPLITS
         for gender in GENDERS
     ]
+    tested = table.loc[table["split"] == "test", ["image_id", "gender"]].itertuples(index=False)
+    warned = data_warnings(
+        {language: table["caption"].tolist()},
+        genders=None,
+        hits={},
+        tested=[tuple(row) for row in tested],
+        unit="prompt",
+    )
+    for warning in warned:
+        log.warning("%s", warning.message)
     return {
         "languages": [language],
         "rows": len(table),
         "images": table["image_id"].nunique(),
         "gender_source": "none",
+        "mask": None,
         "splits": dict(splits),
         "seed": seed,
         "counts": [
@@ -288,6 +304,7 @@ def _summary(table: pd.DataFrame, language: str, splits: Mapping[str, float], se
             }
             for split, gender, inside in cells
         ],
+        "warnings": [warning._asdict() for warning in warned],
         "quarantine": [],
         "identical_images": [],
         "agreement": {"languages": [], "column": []},

@@ -28,28 +28,10 @@ def capture(
     call should be its last statement. Values keep their graph where gradients are on. A later pass overwrites.
     Raises InputError behind the block for a site that no pass reached.
     """
-    wanted = check_sites(loaded, sites)
-    deepest = max(wanted, key=lambda site: site.depth, default=None)
     values: dict[str, Tensor] = {}
-    handles: list[Any] = []
-
-    def reader(site: Site) -> Edit:
-        def read(value: Tensor) -> None:
-            values[str(site)] = value
-            if stop and site == deepest:
-                raise _Stop
-
-        return read
-
-    try:
-        for site in wanted:
-            handles.append(_attach(loaded, site, reader(site)))
+    wanted = check_sites(loaded, sites)
+    with reading(loaded, wanted, lambda site, value: values.update({str(site): value}), stop=stop):
         yield values
-    except _Stop:
-        pass
-    finally:
-        for handle in handles:
-            handle.remove()
     if unreached := [str(site) for site in wanted if str(site) not in values]:
         raise InputError(
             f"site {unreached[0]}",
@@ -57,6 +39,34 @@ def capture(
             expected="a block that every pass runs",
             mend="choose other sites: cross-attention blocks run only where images are shown",
         )
+
+
+@contextmanager
+def reading(
+    loaded: LoadedModel, sites: Iterable[Site], read: Callable[[Site, Tensor], object], *, stop: bool = False
+) -> Iterator[None]:
+    """Call `read(site, value)` with the value of every site that a forward pass inside the block reaches; `stop` as above."""
+    wanted = list(sites)
+    deepest = max(wanted, key=lambda site: site.depth, default=None)
+    handles: list[Any] = []
+
+    def reader(site: Site) -> Edit:
+        def fn(value: Tensor) -> None:
+            read(site, value)
+            if stop and site == deepest:
+                raise _Stop
+
+        return fn
+
+    try:
+        for site in wanted:
+            handles.append(_attach(loaded, site, reader(site)))
+        yield
+    except _Stop:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager

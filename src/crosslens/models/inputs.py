@@ -2,20 +2,20 @@
 
 import functools
 import hashlib
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from crosslens.errors import InputError
+from crosslens.models.lengths import check_lengths
 from crosslens.models.load import LoadedModel
+from crosslens.pictures import UnreadablePicture, load_picture
 from crosslens.tables.roles import BOS, CAPTION, IMAGE, PROMPT, ROLES, SPECIAL
 
 PADDING = 255
@@ -27,8 +27,6 @@ _ONE_DAY = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro +%}"
 
 The day is that of Llama 3's templates where they cannot tell the date.
 """
-_TURNED = (5, 6, 7, 8)
-"""EXIF orientations of pictures that lie on their side."""
 
 
 class Sample(NamedTuple):
@@ -114,12 +112,15 @@ def build_inputs(
 
     With a chat template the prompt is the user's turn (behind the image) and the caption the model's, up to the token
     that ends it; without `with_caption` the text stops where the model's answer begins. Without a template a text-only
-    model sees the prompt, a newline and the caption, or the prompt alone. samples: rows with `sample_id`, `caption`,
+    model sees the prompt, a newline and the caption, or the prompt alone. Of a caption with neither prompt nor image it
+    sees that text alone, template or not, behind what the tokenizer begins texts with. samples: rows with `sample_id`, `caption`,
     `prompt`, `image` (relative to `images`, or empty) and optionally `image_sha256`. Raises InputError for missing or
-    changed images, for images given to a model that cannot see or place them, and for special tokens in texts.
+    changed images, for images given to a model that cannot see or place them, for special tokens in texts, and for
+    samples that are too long.
     """
     rows = [as_sample(sample) for sample in samples]
     encoded = encode(loaded, rows, with_caption=with_caption, images=images)
+    check_lengths(loaded, [row.sample_id for row in rows], [len(row) for row in encoded])
     return collate(loaded, encoded, load_images(loaded, rows, images), padding_side=padding_side)
 
 
@@ -128,29 +129,46 @@ def encode(
 ) -> list[Encoded]:
     """The tokens of every sample, with the places of the images' soft tokens.
 
-    images: the image folder; read (headers only) by families whose number of soft tokens depends on a picture's size.
+    images: the image folder; read by families whose number of soft tokens depends on a picture's size.
     """
     adapter = loaded.adapter
+    kinds = [
+        _Kind(bool(sample.image), with_caption and not sample.prompt and not sample.image)
+        for sample in samples
+    ]
     around = {
-        image: frame(loaded, image=image, with_caption=with_caption)
-        for image in {bool(sample.image) for sample in samples}
+        kind: ("", "", "") if kind.bare else frame(loaded, image=kind.image, with_caption=with_caption)
+        for kind in set(kinds)
     }
     sizes = _image_sizes(samples, images) if adapter.sized_images else dict.fromkeys(samples)
     fill = functools.cache(adapter.image_text)
     texts = []
-    for sample in samples:
-        head, middle, tail = around[bool(sample.image)]
+    for sample, kind in zip(samples, kinds, strict=True):
+        head, middle, tail = around[kind]
         if sample.image:
             head = head.replace(adapter.image_marker, fill(sizes[sample]))
         texts.append(_Text(head, sample.prompt, middle, sample.caption if with_caption else "", tail))
-    tokens = loaded.tokenizer(
-        ["".join(text) for text in texts],
-        add_special_tokens=_lacks_special_tokens(loaded, around),
-        return_offsets_mapping=True,
-    )
+    framed = [head for kind, (head, _, _) in around.items() if not kind.bare]
     special = _special_mask(loaded.tokenizer)
-    rows = zip(samples, texts, tokens["input_ids"], tokens["offset_mapping"], strict=True)
-    return [_label(loaded, special, *row) for row in rows]
+    labelled: dict[int, Encoded] = {}
+    for bare in {kind.bare for kind in kinds}:
+        rows = [row for row, kind in enumerate(kinds) if kind.bare == bare]
+        tokens = loaded.tokenizer(
+            ["".join(texts[row]) for row in rows],
+            add_special_tokens=bare or _lacks_special_tokens(loaded, framed),
+            return_offsets_mapping=True,
+        )
+        for row, *found in zip(rows, tokens["input_ids"], tokens["offset_mapping"], strict=True):
+            labelled[row] = _label(loaded, special, samples[row], texts[row], *found)
+    return [labelled[row] for row in range(len(samples))]
+
+
+class _Kind(NamedTuple):
+    """Which frame stands around a sample."""
+
+    image: bool
+    bare: bool
+    """None: a caption alone, without prompt and image."""
 
 
 class _Text(NamedTuple):
@@ -204,13 +222,13 @@ def frame(loaded: LoadedModel, *, image: bool, with_caption: bool) -> tuple[str,
     return head, middle, tail.rstrip()
 
 
-def _lacks_special_tokens(loaded: LoadedModel, frames: Mapping[bool, tuple[str, str, str]]) -> bool:
-    """Whether the tokenizer has to add them, by the rules of transformers.
+def _lacks_special_tokens(loaded: LoadedModel, heads: Iterable[str]) -> bool:
+    """Whether the tokenizer has to add them to texts that begin so, by the rules of transformers.
 
     Tokenizers add none to a chat template's text, processors do unless it holds the BOS (LLaVA's does not).
     """
     bos = loaded.tokenizer.bos_token
-    if bos is not None and any(bos in head for head, _, _ in frames.values()):
+    if bos is not None and any(bos in head for head in heads):
         return False
     return loaded.adapter.is_vision or loaded.adapter.chat_template is None
 
@@ -232,13 +250,6 @@ def _label(
             mend="give the sample a text",
         )
     token_id = np.array(ids, dtype=np.int32)
-    if (longest := loaded.adapter.max_tokens) is not None and len(token_id) > longest:
-        raise InputError(
-            f"sample {sample.sample_id}",
-            found=f"{len(token_id)} tokens",
-            expected=f"at most {longest}, the positions of {loaded.id}",
-            mend="shorten its texts, or choose a model with a longer context",
-        )
     head, prompt_end, caption_start, caption_end, _ = np.cumsum([len(part) for part in text])
     special = special_ids[token_id]
     whole = "".join(text)
@@ -322,15 +333,20 @@ def _special_mask(tokenizer: Any) -> np.ndarray:
 
 
 def _image_sizes(samples: Sequence[Sample], images: Path | None) -> dict[Sample, tuple[int, int] | None]:
-    """(height, width) in pixels of each sample's picture as it is shown, read from the file's header."""
+    """(height, width) in pixels of each sample's picture as it is shown; None for a sample without one."""
     _check_folder(samples, images)
-    return {s: _image_size(Path(images) / s.image, s) if s.image else None for s in samples}
+    # A header tells neither whether the rest can be read nor, in every format, how the picture was held.
+    pictures = ((sample, _load_image(images, sample) if sample.image else None) for sample in samples)
+    return {sample: (picture.height, picture.width) if picture else None for sample, picture in pictures}
 
 
 def load_images(loaded: LoadedModel, samples: Sequence[Sample], images: Path | None) -> list[Image.Image]:
-    """The pictures of the samples that have one, upright and as RGB, in their order; InputError for a missing or changed file."""
+    """The pictures of the samples that have one, as `crosslens.pictures` reads them, in their order.
+
+    Raises InputError for a missing, changed or unreadable file.
+    """
     _check_folder(samples, images)
-    return [_load_image(Path(images) / sample.image, sample) for sample in samples if sample.image]
+    return [_load_image(images, sample) for sample in samples if sample.image]
 
 
 def _check_folder(samples: Sequence[Sample], images: Path | None) -> None:
@@ -344,14 +360,9 @@ def _check_folder(samples: Sequence[Sample], images: Path | None) -> None:
         )
 
 
-def _image_size(path: Path, sample: Sample) -> tuple[int, int]:
-    with _image_errors(path, sample), Image.open(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation) in _TURNED
-        return (image.width, image.height) if turned else (image.height, image.width)
-
-
-def _load_image(path: Path, sample: Sample) -> Image.Image:
-    with _image_errors(path, sample):
+def _load_image(images: Path, sample: Sample) -> Image.Image:
+    path = Path(images) / sample.image
+    try:
         data = path.read_bytes()
         found = hashlib.sha256(data).hexdigest()
         if sample.image_sha256 and found != sample.image_sha256:
@@ -361,24 +372,18 @@ def _load_image(path: Path, sample: Sample) -> Image.Image:
                 expected=f"{sample.image_sha256} as in the dataset",
                 mend="restore the image, or rebuild the dataset from the changed images",
             )
-        return ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
-
-
-@contextmanager
-def _image_errors(path: Path, sample: Sample) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
+        return load_picture(data)
+    except OSError as error:
         raise InputError(
             path,
-            found="no file",
+            found="no file" if isinstance(error, FileNotFoundError) else error.strerror or error,
             expected=f"the image of sample {sample.sample_id}",
             mend="restore the image, or rebuild the dataset",
         ) from error
-    except (UnidentifiedImageError, OSError) as error:
+    except UnreadablePicture as error:
         raise InputError(
             path,
-            found=f"a file that is no image ({error})",
+            found=f"a file that {error}",
             expected=f"the image of sample {sample.sample_id}",
             mend="replace the image, or quarantine it and rebuild the dataset",
         ) from error

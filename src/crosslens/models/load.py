@@ -22,6 +22,7 @@ from transformers import (
 from crosslens.devices import choose_device
 from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, adapter_for, declare, known_adapter
+from crosslens.models.parts import check_parts
 from crosslens.models.sites import Site, parse_site
 from crosslens.models.unreadable import unreadable
 
@@ -49,6 +50,8 @@ class LoadedModel:
     """Where inputs go; with a device map other parts of the model may be elsewhere."""
     called: str | None = None
     """Its name, where it lies in a folder of another."""
+    batch_tokens: int | None = None
+    """Tokens of one forward pass at most, so also of a sample; None where nobody has said."""
 
     @property
     def name(self) -> str:
@@ -77,6 +80,7 @@ def load_model(
     device_map: str | dict[str, Any] | None = None,
     adapter: str | None = None,
     name: str | None = None,
+    batch_tokens: int | None = None,
 ) -> LoadedModel:
     """Load a hub model (by id and revision) or a local folder.
 
@@ -84,6 +88,7 @@ def load_model(
     device: "auto" is the first of cuda, mps and cpu that is there. device_map, in place of a device, spreads a model
     that is larger than one GPU: "auto" or {part: device}, as accelerate takes it. adapter: a Python file that declares
     the model's family (see crosslens.models.adapters). name: what artifacts call it, where its folder has another name.
+    batch_tokens: of one forward pass at most; longer samples are refused (see crosslens.models.lengths).
     A folder with a SHA256SUMS is checked against it. Raises InputError for a missing model, an edited file, an unknown
     family and bad settings.
     """
@@ -121,6 +126,7 @@ def load_model(
     except (OSError, ValueError, SafetensorError, StrictDataclassError) as error:
         raise unreadable(id, revision, local, error) from error
     parts = family(model, processor, tokenizer)
+    check_parts(parts)
     _check_whole(id, parts, info)
     _check_tokenizer(id, tokenizer)
     if device_map is None:
@@ -135,7 +141,7 @@ def load_model(
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
     model = model.eval().requires_grad_(False)
-    loaded = LoadedModel(id, model, processor, tokenizer, parts, target, name)
+    loaded = LoadedModel(id, model, processor, tokenizer, parts, target, name, batch_tokens)
     log.info(
         "loaded %s (%s, %d blocks, d_model %d) as %s on %s",
         id,

@@ -9,6 +9,7 @@ from crosslens.activations.plan import cut
 from crosslens.data.languages import language_of
 from crosslens.generation.continuation import encode_samples
 from crosslens.models.inputs import encode
+from crosslens.models.lengths import check_lengths
 from crosslens.planning.outline import Outline
 from crosslens.planning.rates import Rates
 from crosslens.planning.samples import Samples, read_samples
@@ -44,7 +45,7 @@ def count_tokens(
     """Tokens of every sample of a language.
 
     samples, tokens: how many samples, and text tokens in each, to assume where there is no table to count. Of texts that
-    the model writes the settings say how many there are.
+    the model writes the settings say how many there are. Raises InputError for texts that are too long.
     """
     texts = read_samples(study, language) if samples is None or study.source.is_generation else None
     pictures = outline.image_tokens() if study.source.has_pictures else 0
@@ -101,14 +102,22 @@ def _estimated(texts: Samples, rate: float, template: float, pictures: int) -> d
 
 
 def _counted(study: Study, outline: Outline, texts: Samples) -> dict[str, np.ndarray]:
-    found = []
+    found, lengths = [], []
     for first in range(0, len(texts.samples), AT_ONCE):
         block = texts.samples[first : first + AT_ONCE]
         if texts.unwritten:
             encoded = encode(outline.loaded, block, with_caption=False)
         else:
             encoded = encode_samples(outline.loaded, block, images=study.source.images)
+        lengths += [len(sample) for sample in encoded]
         found += [np.bincount(sample.role, minlength=len(ROLES)) for sample in encoded]
+    check_lengths(
+        outline.loaded,
+        [sample.sample_id for sample in texts.samples],
+        lengths,
+        more=texts.unwritten,
+        batch_tokens=study.settings["activations"]["batch_tokens"],
+    )
     return dict(zip(ROLES, np.array(found, dtype=np.int64).T, strict=True))
 
 

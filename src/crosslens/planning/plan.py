@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from crosslens.artifacts.kinds import Need
 from crosslens.artifacts.table import Studies, Table
+from crosslens.data.warnings import Warned
 from crosslens.planning.counts import Counts
 from crosslens.planning.rates import Rates
 from crosslens.planning.reading import Reading, read_study
+from crosslens.planning.samples import known_warnings
 from crosslens.planning.stored import (
     Stored,
     stored_activations,
@@ -50,6 +52,8 @@ class Plan:
     counts: dict[str, Counts]
     stored: list[Stored] = field(default_factory=list)
     jobs: list[Jobs] = field(default_factory=list)
+    warnings: list[Warned] = field(default_factory=list)
+    """What is known of the data before anything runs."""
 
     @property
     def rows(self) -> dict[str, int]:
@@ -124,6 +128,7 @@ def make_plan(
             )
             for rule in table.jobs(artifacts)
         ],
+        known_warnings(study) if samples is None else [],
     )
 
 

@@ -45,15 +45,23 @@ class Reading:
             for first in range(0, len(stored), self.part_rows)
         ]
 
+    @property
+    def blocks(self) -> int:
+        """Those up to the deepest site."""
+        return 1 + max(int(site.split(".")[0]) for site in self.study.sites)
+
+    def alone_flops(self, language: str) -> float:
+        """The stored tokens of all samples of a language without their pictures."""
+        return self.samples * self.model.text_flops(float(self.counts[language].stored.mean()), self.blocks)
+
     @cached_property
     def extraction_flops(self) -> dict[str, float]:
         """By language: the blocks up to the deepest site over all padded tokens, and the vision tower for each picture."""
-        blocks = 1 + max(int(site.split(".")[0]) for site in self.study.sites)
         batch = self.study.settings["activations"]["batch_tokens"]
         found = {}
         for language, counts in self.counts.items():
             mean = sum(batches(counts, batch, self.part_rows)) / self.samples
-            found[language] = self.samples * self.model.text_flops(mean, blocks) + self._seen(counts)
+            found[language] = self.samples * self.model.text_flops(mean, self.blocks) + self._seen(counts)
         return found
 
     @property

@@ -12,7 +12,11 @@ def as_document(plan: Plan) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "kind": "plan",
-        **{name: value for name, value in asdict(plan).items() if name not in ("counts", "stored", "jobs")},
+        **{
+            name: value
+            for name, value in asdict(plan).items()
+            if name not in ("counts", "stored", "jobs", "warnings")
+        },
         "languages": {
             language: {
                 "rows": int(counts.stored.sum()),
@@ -25,6 +29,7 @@ def as_document(plan: Plan) -> dict[str, Any]:
         "stored": [stored._asdict() for stored in plan.stored],
         "jobs": [jobs._asdict() for jobs in plan.jobs],
         "total": _totals(plan),
+        "warnings": [warning._asdict() for warning in plan.warnings],
     }
 
 
@@ -34,6 +39,8 @@ def as_text(plan: Plan) -> str:
         f"{plan.study}: {plan.model}, {plan.parameters / 1e9:.3g} billion parameters, d_model {plan.d_model:,} "
         f"({plan.model_basis})",
         "",
+        *(f"Note: {warning.message}" for warning in plan.warnings),
+        *([""] if plan.warnings else []),
     ]
     lines += _table(
         ["language", "samples", "tokens a sample", "rows stored", "rows a sample"],

@@ -115,7 +115,8 @@ def stored_codes(reading: Reading, rates: Rates, codes: Iterable[Need]) -> Store
     share, active = rates.find("stored_share/codes"), reading.sae_settings({}).active_entries
     rows = [reading.trained_rows(wildcards["language"]) for _, wildcards in codes]
     files = sum(
-        5
+        6
+        + _shards(one, 4, COLUMN_SHARD_BYTES)
         + 2 * _shards(one * active, CODE_BYTES // 2, COLUMN_SHARD_BYTES)
         + _shards(one, 8, COLUMN_SHARD_BYTES)
         + _shards(one + 1, 8, COLUMN_SHARD_BYTES)

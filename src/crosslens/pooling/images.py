@@ -1,6 +1,6 @@
-"""From samples to images: the image is the unit of what is said of pictures."""
+"""From samples to images, and from images to groups: the unit of what is said of pictures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,12 @@ class ImageTable:
     """(m) object: female, male, unknown or contradictory."""
     category: np.ndarray
     """(m) object."""
+    group: np.ndarray = None
+    """(m) object: images that share it are no independent witnesses (see `group` of the dataset); by default none do."""
+
+    def __post_init__(self) -> None:
+        if self.group is None:
+            object.__setattr__(self, "group", self.image_ids)
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -36,16 +42,39 @@ class ImageTable:
             self.image_ids[keep],
             self.gender[keep],
             self.category[keep],
+            self.group[keep],
         )
 
     def labelled(self) -> "ImageTable":
         """The images whose gender is known: female or male, never `unknown`."""
         return self.rows(np.isin(self.gender, ["female", "male"]))
 
+    def by_group(self) -> "ImageTable":
+        """One row a group and gender, the mean over its images: two rows of one group are a pair."""
+        keys = [f"{group}\0{gender}" for group, gender in zip(self.group, self.gender, strict=True)]
+        _, first, row = np.unique(np.array(keys, dtype=object), return_index=True, return_inverse=True)
+        if len(first) == len(self):
+            return self
+        values = _averaging(np.argsort(np.argsort(first))[row]) @ self.values
+        return replace(self.rows(np.sort(first)), values=values)
+
+    def units(self) -> dict[str, int]:
+        """Groups that show each gender, and those that show both: what counts as independent."""
+        shown = {name: set(self.group[self.gender == name]) for name in ("female", "male")}
+        return {name: len(groups) for name, groups in shown.items()} | {
+            "pairs": len(shown["female"] & shown["male"])
+        }
+
     def counts(self) -> dict[str, int]:
         """Images per gender."""
         names = ("female", "male", "unknown", CONTRADICTORY)
         return {name: int(np.sum(self.gender == name)) for name in names}
+
+
+def _averaging(row: np.ndarray) -> csr_array:
+    """(max + 1, n) matrix that averages the rows with the same number."""
+    weights = 1.0 / np.bincount(row)[row] if len(row) else np.empty(0)
+    return csr_array((weights, (row, np.arange(len(row)))), shape=(row.max(initial=-1) + 1, len(row)))
 
 
 def image_gender(labels: pd.Series) -> str:
@@ -85,6 +114,24 @@ def by_image(values: Any, sample_ids: list[str], dataset: pd.DataFrame) -> Image
     images = dataset.groupby("image_id", sort=True)
     gender = images["gender"].agg(image_gender).reindex(image_ids).to_numpy(dtype=object)
     category = images["category"].first().reindex(image_ids).to_numpy(dtype=object)
-    weights = 1.0 / np.bincount(image, minlength=len(image_ids))[image] if len(image) else np.empty(0)
-    average = csr_array((weights, (image, np.arange(len(image)))), shape=(len(image_ids), len(image)))
-    return ImageTable(average @ values.astype(np.float64), image_ids, gender, category)
+    # without the column, as in the texts of a generation study, an image goes by itself
+    group = images["group"].first().reindex(image_ids) if "group" in dataset else image_ids
+    average = _averaging(image) @ values.astype(np.float64)
+    return ImageTable(average, image_ids, gender, category, np.asarray(group, dtype=object))
+
+
+def by_split(
+    values: np.ndarray,
+    sample_ids: list[str],
+    dataset: pd.DataFrame,
+    splits: tuple[str, ...] = ("train", "test"),
+) -> dict[str, ImageTable]:
+    """`by_image` of the samples of each split."""
+    split_of = dict(zip(dataset["sample_id"], dataset["split"], strict=True))
+    split = np.array([split_of[sample_id] for sample_id in sample_ids], dtype=object)
+    tables = {}
+    for name in splits:
+        rows = np.flatnonzero(split == name)
+        ids = [sample_ids[row] for row in rows]
+        tables[name] = by_image(values[rows], ids, dataset[dataset["split"] == name])
+    return tables

@@ -40,6 +40,8 @@ class PooledCodes:
     """(n) in the order of the dataset."""
     dropped: list[str] = field(default_factory=list)
     """Samples of the dataset with no token left to pool over; they have no row in `values`."""
+    sinks: int = 0
+    """Tokens left out for their norm."""
 
 
 @dataclass(frozen=True)
@@ -161,8 +163,9 @@ def pool_codes(
 ) -> PooledCodes:
     """Feature activations pooled over each sample's tokens; `dataset` says which samples, and their order.
 
-    The mean counts a token in which a feature is silent as 0. Memory: one block of about `rows` rows of codes
-    and the result. Raises InputError where the codes do not cover the condition's roles.
+    The mean counts a token in which a feature is silent as 0; sinks are left out, as from activations.
+    Memory: one block of about `rows` rows of codes and the result. Raises InputError where the codes do not cover
+    the condition's roles.
     """
     roles = set(CONDITIONS.get(condition, ()))
     if not roles <= set(codes.attributes["roles"]):
@@ -174,7 +177,9 @@ def pool_codes(
         )
     if how not in ("mean", "max"):
         raise InputError("how", found=how, expected=["mean", "max"], mend="name one of these")
-    keep = pooled_tokens(tokens, dataset, condition=condition, mask_labels=mask_labels)[codes.token]
+    declared = pooled_tokens(tokens, dataset, condition=condition, mask_labels=mask_labels)[codes.token]
+    keep = without_sinks(codes.norm, tokens.role[codes.token], declared)
+    left_out = int(declared.sum() - keep.sum())
     sample = tokens.sample[codes.token]
     counts = np.bincount(sample[keep], minlength=len(tokens.sample_ids))
     parts, seen = [], []
@@ -189,24 +194,22 @@ def pool_codes(
         seen.append(indices)
     order, ids, dropped = _order(tokens, dataset, counts)
     if not ids:
-        return PooledCodes(csr_array((0, codes.d_sae), dtype=np.float32), ids, dropped)
+        return PooledCodes(csr_array((0, codes.d_sae), dtype=np.float32), ids, dropped, left_out)
     place = np.full(len(tokens.sample_ids), -1, dtype=np.int64)
     stored = np.concatenate(seen)
     place[stored] = np.arange(len(stored))
     values = csr_array(vstack(parts, format="csr"))[place[order]]
     values.sort_indices()
-    return PooledCodes(values, ids, dropped)
+    return PooledCodes(values, ids, dropped, left_out)
 
 
-def without_sinks(activations: Activations, tokens: TokenTable, keep: np.ndarray) -> np.ndarray:
-    """(N) bool: `keep` (N) without tokens whose norm is above SINK_FACTOR times the median of the site.
+def without_sinks(norm: np.ndarray, role: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """(N) bool: `keep` (N) without tokens whose norm (N) is above SINK_FACTOR times the median; role: (N).
 
     Where a text begins without BOS its first token is a sink, and a mean over the text would tell its length. The median
     is that of all tokens of the same roles, so that it does not hang on which samples are kept.
     """
-    check_same_rows(activations, tokens)
-    norm = activations.norms()
-    return keep & ~sinks(norm, norm[np.isin(tokens.role, np.unique(tokens.role[keep]))])
+    return keep & ~sinks(norm, norm[np.isin(role, np.unique(role[keep]))])
 
 
 def sample_means(
@@ -239,7 +242,8 @@ def pool_activations(
 ) -> PooledActivations:
     """Mean raw activation of each sample (fp64 sums), sinks left out; `dataset` says which samples, and their order."""
     declared = pooled_tokens(tokens, dataset, condition=condition, mask_labels=mask_labels)
-    keep = without_sinks(activations, tokens, declared)
+    check_same_rows(activations, tokens)
+    keep = without_sinks(activations.norms(), tokens.role, declared)
     if left_out := int(declared.sum() - keep.sum()):
         log.info("%s: %d of %d tokens are sinks", activations.paths[0], left_out, declared.sum())
     means, having = sample_means(activations, tokens, keep, rows=rows)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.registry import member
-from crosslens.report.header import lead, subject
+from crosslens.report.header import lead, subject, warnings
 from crosslens.report.html import tag
 from crosslens.report.page import render
 from crosslens.report.pictures import load_pictures
@@ -50,7 +50,7 @@ def build_report(
     shown = [section for module, section in made if module.ORDER < LAST]
     shown.append(definitions(terms, words))
     shown += [section for module, section in made if module.ORDER >= LAST]
-    page = {"study": study, "subject": subject(results), "lead": lead(results)}
+    page = {"study": study, "subject": subject(results), "lead": lead(results), "warnings": warnings(results)}
     Path(out).write_text(render(page | {"findings": findings, "sections": shown}), encoding="utf-8")
 
 

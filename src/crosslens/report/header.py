@@ -26,5 +26,10 @@ def lead(results: Results) -> str:
     )
 
 
+def warnings(results: Results) -> list[str]:
+    """What a reader must know of the data before any number."""
+    return [warning["message"] for warning in results.dataset("warnings")]
+
+
 def _listed(sites: list[str]) -> str:
     return ", ".join(site_name(site) for site in sites)

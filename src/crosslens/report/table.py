@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from markupsafe import Markup
@@ -41,19 +43,27 @@ def text(title: str, field: str, style: str = "") -> Column:
     return Column(title, lambda row: row[field], style)
 
 
-def value(title: str, field: str, digits: int = 3, *, bounds: tuple[str, str] | None = None) -> Column:
-    """A number, with the interval of the fields `bounds` behind it."""
+def value(
+    title: str,
+    field: Any,
+    digits: int = 3,
+    *,
+    bounds: tuple[str, str] | None = None,
+    within: Sequence[Any] = (),
+) -> Column:
+    """A number, with the interval of the fields `bounds` behind it; `within`: the keys of the part of a row that has them."""
 
     def show(row: Row) -> Markup:
-        behind = interval(row[bounds[0]], row[bounds[1]], digits) if bounds else ""
-        return number(row[field], digits) + behind
+        part = reduce(getitem, within, row)
+        behind = interval(part[bounds[0]], part[bounds[1]], digits) if bounds else ""
+        return number(part[field], digits) + behind
 
     return Column(title, show, "n")
 
 
-def bounded(title: str, field: str) -> Column:
+def bounded(title: str, field: str, within: Sequence[Any] = ()) -> Column:
     """A number with the interval of `{field}_low` and `{field}_high`."""
-    return value(title, field, bounds=(f"{field}_low", f"{field}_high"))
+    return value(title, field, bounds=(f"{field}_low", f"{field}_high"), within=within)
 
 
 def site(title: str = "site") -> Column:

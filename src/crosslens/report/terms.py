@@ -14,11 +14,16 @@ D = (
     "(mean female − mean male) / pooled standard deviation of a feature's pooled activation, a value per {unit}; "
     "positive is stronger for female. g is the same with Hedges' small-sample correction.",
 )
-CI = ("CI", "95 % interval from resampling {resampled}; tokens or {of_unit} of one never count twice.")
+CI = (
+    "CI",
+    "95 % interval from how {resampled} vary, or from resampling {resampled}; tokens or {of_unit} of one never count twice, "
+    "nor do those of one group. None where too few vary for one that can be trusted.",
+)
 Q = (
     "q, significant",
-    "Mann–Whitney p-value after Benjamini–Hochberg over all live features of one condition; significant is q at or "
-    "below the study's level.",
+    "p-value of a rank test (Mann–Whitney; Wilcoxon's signed ranks where one group holds both genders) by exact "
+    "permutation, after Benjamini–Hochberg over all testable features of one condition; significant is q at or below the "
+    "study's level. Testable: fires in at least five, and often enough in both genders that p could have been the level.",
 )
 AUROC = (
     "AUROC",

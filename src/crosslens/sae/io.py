@@ -17,7 +17,7 @@ from crosslens.tables.documents import SCHEMA, check_header
 from crosslens.tables.tensors import save_tensors
 
 WEIGHTS, CONFIG = "sae_weights.safetensors", "cfg.json"
-IDENTITY = ("study", "corpus", "site", "seed", "model", "revision")
+IDENTITY = ("corpus", "site", "seed", "model", "revision")
 PICKLED = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".npy", ".npz")
 LAYOUT = "6.0.0"
 """The SAELens that this layout is of: it takes a cfg.json without a version for one of before 6."""
@@ -88,7 +88,7 @@ def save_sae(
 ) -> None:
     """Write `sae` (which must take raw activations) to `folder`; same SAE and identity, same bytes.
 
-    identity: study, corpus, site, seed, model, revision; kept under `metadata.crosslens` and in the header
+    identity: corpus, site, seed, model, revision; kept under `metadata.crosslens` and in the header
     of the weights. trained_as: what it was trained as, where that is not `sae.architecture` (batchtopk is saved as
     jumprelu). target: the site that a transcoder writes to. Raises ValueError of an SAE that the layout cannot say:
     a skip connection or another width without a target, a transcoder that normalises or subtracts b_dec.
@@ -218,11 +218,18 @@ def read_config(folder: Path) -> dict[str, Any]:
 def _header(folder: Path) -> dict[str, Any]:
     header = read_config(folder).get("metadata", {}).get("crosslens")
     check_header(Path(folder) / CONFIG, header, "sae")
+    if missing := [key for key in IDENTITY if key not in header]:
+        raise InputError(
+            Path(folder) / CONFIG,
+            found=f"metadata.crosslens without {', '.join(missing)}",
+            expected=f"{', '.join(IDENTITY)}: whose SAE it is",
+            mend="restore the file, or convert the SAE again from where it came",
+        )
     return header
 
 
 def sae_identity(folder: Path) -> dict[str, Any]:
-    """study, corpus, site, seed, model and revision of a saved SAE."""
+    """corpus, site, seed, model and revision of a saved SAE."""
     header = _header(folder)
     return {key: header[key] for key in IDENTITY}
 

@@ -128,11 +128,12 @@ class Run:
 
 
 def derive_seed(identity: Mapping[str, Any]) -> int:
-    """A seed of 63 bits of its own for every seed, study, site, layer and corpus (sha256).
+    """A seed of 63 bits of its own for every seed, model, site, layer and corpus (sha256).
 
-    With one seed for all, the features of different layers would begin as the same directions.
+    With one seed for all, the features of different layers would begin as the same directions. The study's name is not
+    in it: what is computed does not depend on what it is called.
     """
-    parts = [identity["seed"], identity["study"], identity["site"], identity["site"].split(".")[0]]
+    parts = [identity["seed"], identity["model"], identity["site"], identity["site"].split(".")[0]]
     digest = hashlib.sha256(json.dumps([*parts, identity["corpus"]]).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 

@@ -158,4 +158,4 @@ def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
 
 
 def _error(name: str, value: Any, expected: str) -> InputError:
-    return InputError("SAE settings", found=f"{name} {value!r}", expected=expected, mend=f"correct {name}")
+    return InputError(f"sae.{name}", found=repr(value), expected=expected, mend=f"correct {name}")

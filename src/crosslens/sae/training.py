@@ -41,7 +41,7 @@ def train_saes(
 ) -> None:
     """Train SAEs on the activations of one site, all in one pass over them.
 
-    datasets, tokens, activations: by language. saes: for each `identity` (study, corpus, site, seed, model,
+    datasets, tokens, activations: by language. saes: for each `identity` (corpus, site, seed, model,
     revision), `settings` (fields of `Settings`), `languages` and `out`, a folder that gets sae_weights.safetensors,
     cfg.json and training.json; for a transcoder also `target`, the site it writes to, whose activations are `targets`.
 
@@ -132,7 +132,7 @@ def _shared(runs: Sequence[Run]) -> Settings:
 
 def _of_stream(run: Run) -> dict[str, Any]:
     """What decides which activations an SAE is given, and in what order."""
-    named = {key: run.identity[key] for key in ("study", "site")} | {"target": run.target}
+    named = {key: run.identity[key] for key in ("model", "site")} | {"target": run.target}
     return named | {name: getattr(run.config, name) for name in SHARED}
 
 

@@ -126,15 +126,24 @@ def sample_messages(folder: Path, *, count: int, seed: int) -> list[Message]:
 
 def _catalogues(folder: Path) -> Iterator[tuple[str, Path]]:
     """(package, path) of every catalogue of the manifest, its digest checked."""
-    for package in read_json(manifest_path(folder), MANIFEST_KIND)["packages"]:
-        for entry in package["catalogues"]:
-            path = folder / package["package"] / entry["file"]
-            found = content_digest(path) if path.is_file() else "no file"
-            if found != entry["sha256"]:
-                raise InputError(
-                    path,
-                    found=found,
-                    expected=f"the sha256 of {MANIFEST}, {entry['sha256']}",
-                    mend="`crosslens source fetch-messages` into a new folder",
-                )
-            yield package["package"], path
+    manifest = manifest_path(folder)
+    again = "`crosslens source fetch-messages` into a new folder"
+    try:
+        listed = [
+            (str(package["package"]), str(entry["file"]), str(entry["sha256"]))
+            for package in read_json(manifest, MANIFEST_KIND)["packages"]
+            for entry in package["catalogues"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            manifest,
+            found=f"a damaged file ({type(error).__name__}: {error})",
+            expected="packages, each with the file and sha256 of its catalogues",
+            mend=again,
+        ) from error
+    for package, file, sha256 in listed:
+        path = folder / package / file
+        found = content_digest(path) if path.is_file() else "no file"
+        if found != sha256:
+            raise InputError(path, found=found, expected=f"the sha256 of {MANIFEST}, {sha256}", mend=again)
+        yield package, path

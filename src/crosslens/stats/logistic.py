@@ -1,9 +1,8 @@
-"""L2 logistic regression: one fit after another, and thousands at once."""
+"""L2 logistic regression, one fit after another."""
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
-from scipy.special import expit
 
 
 def path(
@@ -47,40 +46,3 @@ def path(
         weights = minimize(objective, weights, (ridge,), "L-BFGS-B", jac=True, options=options).x
         scores.append((rows @ weights[:width, None])[:, 0] + weights[width])
     return scores
-
-
-def fits(
-    x: np.ndarray,
-    labels: np.ndarray,
-    rows: np.ndarray,
-    penalty: float,
-    *,
-    tolerance: float = 1e-5,
-    steps: int = 10_000,
-) -> np.ndarray:
-    """Decision values (m, B) of `rows` (m, d) by a fit to x (n, d) under each column of `labels` (n, B) bool.
-
-    Standardised inputs. All fits advance together, by accelerated gradient steps with restarts (O'Donoghue & Candès
-    2015) in the span of the centred rows: there X'X / 4 + 1 / C, which bounds the Hessian (Böhning & Lindsay 1988), is
-    diagonal. They end when no step is longer than `tolerance` in the norm of that bound. Raises RuntimeError if they
-    have not ended after so many steps.
-    """
-    centre = x.mean(axis=0)
-    left, sizes, axes = np.linalg.svd(x - centre, full_matrices=False)
-    kept = sizes > 1e-10 * max(sizes[0], 1e-300)
-    train = np.column_stack([left[:, kept] * sizes[kept], np.ones(len(x))])
-    test = np.column_stack([(rows - centre) @ axes[kept].T, np.ones(len(rows))])
-    ridge = np.append(np.full(kept.sum(), 1 / penalty), 0.0)[:, None]  # none on the intercept
-    bound = np.square(train).sum(axis=0)[:, None] / 4 + ridge
-    weights = ahead = np.zeros((train.shape[1], labels.shape[1]))
-    age = np.ones(labels.shape[1])
-    for _ in range(steps):
-        gradient = train.T @ (expit(train @ ahead) - labels) + ridge * ahead
-        after = ahead - gradient / bound
-        moved = after - weights
-        age[np.einsum("db,db->b", gradient, moved) > 0] = 1
-        older = (1 + np.sqrt(1 + 4 * age**2)) / 2
-        weights, ahead, age = after, after + (age - 1) / older * moved, older
-        if np.all(np.square(gradient / np.sqrt(bound)).sum(axis=0) < tolerance**2):
-            return test @ weights
-    raise RuntimeError(f"logistic fits did not converge in {steps} steps")

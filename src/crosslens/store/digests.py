@@ -45,30 +45,38 @@ class Memory:
 
 
 class FileDigests(Memory):
-    """sha256 of files, remembered by (size, mtime, inode), so that unchanged files are not read anew.
+    """sha256 of files, remembered by (size, mtime, ctime, inode), so that unchanged files are not read anew.
 
-    A file that changed less than two seconds ago is not remembered: a second edit could leave the same mtime.
+    `cp -p` and `touch -d` leave size and mtime, but not ctime, as they were. A file that changed less than two seconds ago is
+    not remembered: a second edit could leave the same times.
     """
 
     def __init__(self, *caches: Path):
         super().__init__(*caches)
-        self.taken: dict[str, str] = {}
-        """Absolute path to the digest that was told first: what is made of it before holds that one."""
+        self.taken: dict[str, str | None] = {}
+        """Absolute path to what was told first: what is made of it before holds that one."""
 
     def __call__(self, path: Path) -> str:
         """sha256 of the file at `path`."""
-        found = self._digest(path)
+        return self._told(path, self._digest(path))
+
+    def or_none(self, path: Path) -> str | None:
+        """The same; None where there is no file, which is then as much part of a key as a digest is."""
+        return self._told(path, self._digest(path) if path.is_file() else None)
+
+    def _told(self, path: Path, found: str | None) -> Any:
         self.taken.setdefault(str(path.absolute()), found)
         return found
 
     def _digest(self, path: Path) -> str:
         stat = path.stat()
-        name, stamp = str(path.absolute()), [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        name = str(path.absolute())
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
         entry = self.known.get(name)
-        if entry and entry[:3] == stamp:
-            return entry[3]
+        if entry and entry[:-1] == stamp:
+            return entry[-1]
         found = content_digest(path)
-        if time.time_ns() - stat.st_mtime_ns > 2_000_000_000:
+        if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) > 2_000_000_000:
             self.known[name] = [*stamp, found]
             self.changed = True
         return found

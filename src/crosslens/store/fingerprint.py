@@ -1,4 +1,5 @@
-"""What code an artifact depends on: the import closure of a module within src/, without comments and docstrings."""
+"""What code an artifact depends on: the import closure of a module within src/, and the script that calls it, without
+comments and docstrings."""
 
 import ast
 import hashlib
@@ -25,8 +26,10 @@ LEFTOVER = re.compile(r"\..*|.*~|.*\.(pyc|orig|rej|bak|tmp)|#.*#")
 VERSIONED = {
     "PIL": "pillow",
     "gguf": "gguf",
+    "jinja2": "jinja2",
     "matplotlib": "matplotlib",
     "numpy": "numpy",
+    "pandas": "pandas",
     "polib": "polib",
     "regex": "regex",
     "scipy": "scipy",
@@ -37,13 +40,16 @@ VERSIONED = {
     "transformers": "transformers",
 }
 
+# What decides numbers inside of another package, whether or not it is imported here too.
+BROUGHT = {"sklearn": ("scipy",), "transformers": ("tokenizers", "jinja2")}
+
 
 @dataclass(frozen=True)
 class Closure:
     """What a module and everything it imports from src/ consist of."""
 
     modules: dict[str, str]
-    """module name, or path of a data file beside it, to digest."""
+    """module name, or path of a data file beside it or of the script, to digest."""
     versions: dict[str, str]
     """distribution to version, of the packages that it imports and that decide numbers."""
 
@@ -107,9 +113,27 @@ def remember_in(*folders: Path) -> CodeMemory:
 def _parsed(module: str, src: Path) -> Code:
     path = _file(module, src)
     assert path is not None
+    return _code(module, path)
+
+
+def _code(module: str, path: Path) -> Code:
     if _memory is None:
         return _read(module, path.name, path.read_bytes())
     return _memory.recall(module, path)
+
+
+def imported_beside(file: Path) -> list[Path]:
+    """A Python file and those of its folder and below that it imports, itself or by others, sorted.
+
+    Raises SyntaxError and ValueError of what is no Python.
+    """
+    todo, found = [file.stem], {}
+    while todo:
+        name = todo.pop()
+        if name not in found and (path := _file.__wrapped__(name, file.parent)) is not None:
+            found[name] = path
+            todo += _read(name, path.name, path.read_bytes()).imports
+    return sorted(found.values())
 
 
 def _read(module: str, file: str, source: bytes) -> Code:
@@ -186,8 +210,12 @@ def _beside(folder: Path, src: Path) -> dict[str, str]:
 
 
 @cache
-def closure(module: str, members: tuple[str, ...] = (), src: Path = SRC) -> Closure:
+def closure(
+    module: str, members: tuple[str, ...] = (), script: str | None = None, src: Path = SRC
+) -> Closure:
     """The closure of `module`, a dotted name within `src`; data files of its packages (templates, styles) count too.
+
+    script: name of the one in workflow/scripts that calls it; what it imports besides is its other functions'.
 
     An open package that it reaches (see crosslens.registry) is entered by those of its members that `members` names,
     in full, and by all of them where it names none. What `members` names of packages that are not reached is left out.
@@ -195,6 +223,9 @@ def closure(module: str, members: tuple[str, ...] = (), src: Path = SRC) -> Clos
     if _file(module, src) is None:
         raise ModuleNotFoundError(f"{module} is not a module of {src}")
     todo, modules, outside = [module], {}, set()
+    if script is not None:
+        path = src.parent / "workflow" / "scripts" / f"{script}.py"
+        modules[f"workflow/scripts/{path.name}"] = _code(f"workflow.scripts.{script}", path).digest
     while todo:
         name = todo.pop()
         if name in modules or name in NEUTRAL:
@@ -209,5 +240,6 @@ def closure(module: str, members: tuple[str, ...] = (), src: Path = SRC) -> Clos
         todo += code.imports
         for package in code.opens:
             todo += _members(package, members, src)
+    outside |= {brought for name in outside for brought in BROUGHT.get(name, ())}
     versions = {VERSIONED[name]: _version(VERSIONED[name]) for name in outside & VERSIONED.keys()}
     return Closure(dict(sorted(modules.items())), dict(sorted(versions.items())))

@@ -58,17 +58,17 @@ class Job:
 
     The rule's one parameter `job` is a JSON string: {"artifacts": {name: {"recipe": …, "kind": …, "suffix": ".zarr",
     "inputs": [keys of its own]}}, "inputs": [{"key": …, "path": …, "files": […], "kind": …, "wildcards": {…}}],
-    "files": {path of a file of the user's: the digest that the keys hold}, "local": {…}}; `local` holds what does not
-    decide the result (device, place of the model). The script picks its inputs by kind and wildcards, and is given their
-    objects: a link under results/ may show another artifact by the time it is read. An artifact may be made from one
-    that stands before it in the same job.
+    "files": {path of a file of the user's: the digest that the keys hold, null where there was none}, "local": {…}};
+    `local` holds what does not decide the result (device, place of the model). The script picks its inputs by kind and
+    wildcards, and is given their objects: a link under results/ may show another artifact by the time it is read. An
+    artifact may be made from one that stands before it in the same job.
     """
 
     def __init__(self, snakemake: Any, store: Store | None = None):
         document = json.loads(snakemake.params.job)
         self.artifacts: dict[str, dict[str, Any]] = document["artifacts"]
         self.inputs: list[dict[str, Any]] = document["inputs"]
-        self._files: dict[str, str] = document["files"]
+        self._files: dict[str, str | None] = document["files"]
         self._local: dict[str, Any] = document["local"]
         self._objects: dict[str, Path] = {}
         self.wildcards = dict(snakemake.wildcards)
@@ -141,7 +141,7 @@ class Job:
     @property
     def files(self) -> list[str]:
         """The user's own that the script reads."""
-        return list(self._files)
+        return [file for file, held in self._files.items() if held]
 
     def check_files(self) -> None:
         """Raise InputError where a file of the user's is no longer what the keys hold: nor is what was made of it."""
@@ -151,8 +151,8 @@ class Job:
             if found != held:
                 raise InputError(
                     file,
-                    found="it was changed since the run began" if found else "no file any more",
-                    expected="the content that the run began with; nothing was stored",
+                    found=_became(held, found),
+                    expected="what the run began with; nothing was stored",
                     mend="run snakemake again: it makes what the file decides now",
                 )
         digests.save()
@@ -259,6 +259,12 @@ class Job:
             if entry["key"] in self._objects:
                 text = text.replace(str(self._objects[entry["key"]]), entry["path"])
         return text
+
+
+def _became(held: str | None, found: str | None) -> str:
+    if held is None:
+        return "a file that was not there when the run began"
+    return "it was changed since the run began" if found else "no file any more"
 
 
 def _value(entry: dict[str, Any], names: tuple[str, ...]) -> str:

@@ -63,12 +63,24 @@ def action_of(path: Path) -> Path:
             for above in (target, *target.parents):
                 if above.parent.parent.name == "actions":
                     return above
+    below = _links_below(path)
     raise InputError(
         path,
-        found="no link into the store",
+        found=f"a folder of {len(below)} links into the store" if below else "no link into the store",
         expected="an artifact under results/",
-        mend="name a path that exists",
+        mend=f"name one of {', '.join(below[:5])}{', …' if below[5:] else ''}"
+        if below
+        else "name a path that exists",
     )
+
+
+def _links_below(folder: Path) -> list[str]:
+    """The links in a folder and its own folders, in order; hidden ones, as the store is, left out."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in [*folders, *files] if Path(place, name).is_symlink()]
+    return sorted(path.as_posix() for path in found)
 
 
 def object_name(action: Path) -> str:

@@ -1,118 +1,298 @@
-"""What the schema cannot say of a study's settings: files that must be there, and sections that must fit each other."""
+"""What the schema cannot say of a study's settings: files that must be there, and sections that must fit each other.
 
+Each check yields what it finds wrong; all of it is told together, before anything runs.
+"""
+
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
-from crosslens.models.packages import PACKAGED
+from crosslens.data.splits import assign_splits
+from crosslens.errors import InputError, raise_all
+from crosslens.models.families import family_of, model_types, overflow_of, registered_in
+from crosslens.sae.settings import Settings
 from crosslens.study.model import Model
-from crosslens.study.settings import StudySettings
+from crosslens.study.pretrained import pretrained_faults
+from crosslens.study.settings import TRAINING, StudySettings, load_yaml
 from crosslens.study.sources.base import Source
+from crosslens.study.sweep import variants
+from crosslens.study.words import nearest
+
+Faults = Iterator[InputError]
 
 
-def check(settings: StudySettings, model: Model, source: Source, *, data_needed: bool = True) -> None:
-    """Raise InputError for the first fault. `data_needed` false: captions and pictures need not be there yet."""
-    _check_model(settings, model)
-    _check_languages(settings, source)
-    _check_saes(settings)
-    _check_shares(settings)
-    _check_depth(settings, model)
+def check(
+    settings: StudySettings, model: Model, source: Source, *, folder: Path, data_needed: bool = True
+) -> None:
+    """Raise all faults in one InputError. folder: of the study files.
+
+    `data_needed` false: captions and pictures need not be there yet.
+    """
+    checks = [
+        lambda: _model(settings, model),
+        lambda: _family(settings, model, source),
+        lambda: _sites(settings, model),
+        lambda: _languages(settings, source),
+        lambda: _gender(settings, source),
+        lambda: _saes(settings),
+        lambda: _training(settings, model),
+        lambda: pretrained_faults(settings, model),
+        lambda: _roles(settings, source),
+        lambda: _shares(settings),
+        lambda: _beside(settings, folder),
+        source.faults,
+    ]
     if data_needed:
-        source.check_files()
-    source.check_roles()
+        checks += [source.file_faults, lambda: _data(settings, source)]
+    found: list[InputError] = []
+    for one in checks:
+        try:
+            found.extend(one())
+        except InputError as error:  # of what a check reads
+            found.append(error)
+    raise_all(found)
 
 
-def _check_model(settings: StudySettings, model: Model) -> None:
-    adapter = settings["model"]["adapter"]
-    if adapter is not None and not Path(adapter).is_file():
-        settings.fail("model.adapter", f"no file {adapter}", "a Python file", "correct the path")
+def _model(settings: StudySettings, model: Model) -> Faults:
+    chosen = settings["model"]
+    if chosen["adapter"] is not None and not Path(chosen["adapter"]).is_file():
+        yield settings.fault(
+            "model.adapter", f"no file {chosen['adapter']}", "a Python file", "correct the path"
+        )
+    if chosen["device_map"] is not None and chosen["device"] != "auto":
+        yield settings.fault(
+            "model.device",
+            f"{chosen['device']} together with model.device_map",
+            "one of the two",
+            "leave model.device at auto",
+        )
     if model.folder is not None and not [*model.folder.glob("*.safetensors")]:
-        settings.fail(
+        yield settings.fault(
             "model.id",
             f"no weights in safetensors in {model.folder}",
             "a model folder",
             "save the model there with save_pretrained",
         )
     if model.gguf is not None and not model.gguf.is_file():
-        settings.fail("model.id", f"no file {model.gguf}", "a GGUF file", "correct the path")
-    if model.is_packaged and model.name not in PACKAGED:
-        known = ", ".join(f"package:{name}" for name in PACKAGED)
-        settings.fail("model.id", model.id, known, "name one of these")
+        yield settings.fault("model.id", f"no file {model.gguf}", "a GGUF file", "correct the path")
+    elif model.gguf is not None and not model.config:
+        yield settings.fault("model.id", f"no GGUF in {model.gguf}", "a GGUF file", "fetch it again")
+    yield from model.id_faults()
 
 
-def _check_languages(settings: StudySettings, source: Source) -> None:
-    languages = settings["languages"]
-    for language in languages if not source.is_generation else ():
-        if language not in settings["prompts"]:
-            settings.fail(
-                "prompts", f"no prompt for {language!r}", "one per language", f"add `{language}: …`"
-            )
-    for key in ("prompts", "lexicons"):
-        for language in sorted(settings[key].keys() - set(languages)):
-            settings.fail(key, f"{language!r}", f"one of {languages}", "remove it or add the language")
-    for language, lexicon in settings["lexicons"].items():
-        if not Path(lexicon).is_file():
-            settings.fail(f"lexicons.{language}", f"no file {lexicon}", "a lexicon", "correct the path")
-
-
-def _check_saes(settings: StudySettings) -> None:
-    chosen, languages, sites = settings["sae"], settings["languages"], settings["sites"]
-    for corpus in chosen["corpora"]:
-        if corpus != "joint" and corpus not in languages:
-            settings.fail("sae.corpora", f"{corpus!r}", f"joint or one of {languages}", "correct it")
-    if not chosen["corpora"] and not chosen["pretrained"]:
-        settings.fail("sae.corpora", "none", "a corpus, or a pretrained SAE", "name one")
-    for name, sources in chosen["pretrained"].items():
-        _check_pretrained(settings, name, sources)
-    trained = chosen["sites"] or sites
-    if strange := sorted(set(trained) - set(sites)):
-        settings.fail("sae.sites", strange, f"some of the study's sites, {sites}", "correct them")
-    covered = {site for sources in chosen["pretrained"].values() for site in sources}
-    if not chosen["corpora"] and (missing := [site for site in trained if site not in covered]):
-        settings.fail(
-            "sae.pretrained",
-            f"no SAE for {missing}",
-            "one for each site of sae.sites",
-            "name one, or a corpus to train on",
+def _family(settings: StudySettings, model: Model, source: Source) -> Faults:
+    """As far as the model's configuration is known."""
+    adapter, config = settings["model"]["adapter"], model.config
+    if not config:
+        return
+    name = config.get("model_type", "")
+    declared = registered_in(Path(adapter)) if adapter and Path(adapter).is_file() else []
+    if (declared or not adapter) and name not in declared and family_of(config) is None:
+        known = sorted({*model_types(), *declared})
+        yield settings.fault(
+            "model.id",
+            f"a model of the family {name!r} (model_type in its config.json)",
+            f"one of {', '.join(known)}{nearest(name, known)}",
+            "name another model, or declare the family in a file of your own, model.adapter (see docs/extending.md)",
         )
-    if settings["sweep"] and not chosen["corpora"]:
-        settings.fail("sweep", "a sweep", "sae.corpora, what it trains on", "name a corpus")
-    stored = set(settings["activations"]["roles"])
-    if missing := set(chosen["roles"]) - stored:
-        settings.fail(
-            "sae.roles",
-            sorted(missing),
-            f"roles that are stored: {sorted(stored)}",
-            "add to activations.roles",
+    if settings["model"]["dtype"] == "float16" and (reason := overflow_of(config)):
+        yield settings.fault(
+            "model.dtype",
+            f"float16 for {model.id}",
+            "float32 or bfloat16",
+            f"use bfloat16: float16 ends at 65,504, and {reason}",
+        )
+    if source.has_pictures and not adapter and family_of(config) and "vision_config" not in config:
+        yield settings.fault(
+            source.pictures_key,
+            f"pictures, and {model.name}, which reads text alone",
+            "a vision-language model, or texts without pictures",
+            "name another model in model.id, or leave the pictures out",
         )
 
 
-def _check_pretrained(settings: StudySettings, name: str, sources: dict[str, str]) -> None:
-    key, sites = f"sae.pretrained.{name}", settings["sites"]
-    if name == "joint" or name in settings["languages"]:
-        settings.fail(key, f"the name of a corpus, {name!r}", "a name of its own", "rename it")
-    for site, source in sources.items():
-        if site not in sites:
-            settings.fail(key, f"site {site!r}", f"sites of the study, {sites}", "correct the site")
-        if not source.startswith("hf:") and not Path(source).exists():
-            settings.fail(
-                f"{key}.{site}",
-                f"nothing at {source}",
-                "a folder or file, or hf:owner/name/folder",
-                "correct the path",
-            )
-
-
-def _check_shares(settings: StudySettings) -> None:
-    total = sum(settings["splits"][name] for name in ("train", "select", "test"))
-    if abs(total - 1) > 1e-6:
-        settings.fail("splits", f"shares that add up to {total:g}", "1", "correct the shares")
-
-
-def _check_depth(settings: StudySettings, model: Model) -> None:
+def _sites(settings: StudySettings, model: Model) -> Faults:
     for site in settings["sites"] if model.depth is not None else ():
         if int(site.split(".")[0]) >= model.depth:
-            settings.fail(
+            yield settings.fault(
                 "sites",
                 f"layer {site}",
                 f"0 to {model.depth - 1}: {model.name} has {model.depth} blocks, counted from 0",
                 "name a layer that the model has",
             )
+    sites = settings["sites"]
+    for key, named in (
+        ("sae.sites", settings["sae"]["sites"]),
+        ("tokens.sites", (settings["tokens"] or {}).get("sites")),
+    ):
+        if strange := sorted({*(named or ())} - {*sites}):
+            yield settings.fault(key, strange, f"some of the study's sites, {sites}", "correct them")
+
+
+def _languages(settings: StudySettings, source: Source) -> Faults:
+    languages = settings["languages"]
+    if source.languages and (other := [name for name in languages if name not in source.languages]):
+        yield settings.fault(
+            "languages",
+            ", ".join(map(repr, other)),
+            f"some of {', '.join(source.languages)}, in which source.{source.name} has texts",
+            "take the language out, or give your own captions (source.captions)",
+        )
+    for language in languages if not source.is_generation else ():
+        if language not in settings["prompts"]:
+            yield settings.fault(
+                "prompts", f"no prompt for {language!r}", "one per language", f"add `{language}: …`"
+            )
+    for key in ("prompts", "lexicons"):
+        for language in sorted(settings[key].keys() - set(languages)):
+            yield settings.fault(key, f"{language!r}", f"one of {languages}", "remove it or add the language")
+
+
+def _gender(settings: StudySettings, source: Source) -> Faults:
+    """Lexicons, and what can be said at the level that is asked for."""
+    chosen, lexicons = settings["gender"], settings["lexicons"]
+    if chosen is None or source.is_generation:
+        return
+    for language, lexicon in lexicons.items():
+        yield from _lexicon(settings, language, Path(lexicon))
+    for language in settings["languages"] if lexicons else ():
+        if language not in lexicons:
+            yield settings.fault(
+                "lexicons",
+                f"no lexicon for {language!r}",
+                "one for each language, or its gendered words would not be masked",
+                f"add `{language}: …` (resources/lexicons has some), or ask for no gender: `gender: null`",
+            )
+    # Two-sided: correlations and cosines of two languages can be below their null too.
+    needed = math.ceil(round(2 / chosen["alpha"] - 1, 9))
+    for name in ("permutations", "transfer_permutations"):
+        if chosen[name] < needed:
+            yield settings.fault(
+                f"gender.{name}",
+                f"{chosen[name]}, whose smallest two-sided p is 2/{chosen[name] + 1}",
+                f"at least {needed}: with fewer nothing can be found at gender.alpha {chosen['alpha']:g}",
+                "shuffle more often, or raise gender.alpha",
+            )
+    silent = [name for name in settings["languages"] if settings["prompts"].get(name) == ""]
+    if "prompt" in chosen["conditions"] and silent:
+        yield settings.fault(
+            "gender.conditions",
+            f"prompt, and no prompt in {', '.join(silent)}",
+            "conditions whose tokens there are",
+            "set gender.conditions to [caption], or give prompts",
+        )
+    for name in chosen["conditions"]:
+        for key in ("activations", "sae"):
+            if name not in (roles := settings[key]["roles"]):
+                yield settings.fault(
+                    "gender.conditions",
+                    name,
+                    f"conditions among the roles of {key}.roles, {roles}",
+                    f"add the role {name} there, or take the condition out",
+                )
+
+
+def _lexicon(settings: StudySettings, language: str, file: Path) -> Faults:
+    if not file.is_file():
+        yield settings.fault(f"lexicons.{language}", f"no file {file}", "a lexicon", "correct the path")
+        return
+    document = load_yaml(file)
+    found = document if isinstance(document, dict) else {}
+    if found.get("kind") != "gender_lexicon" or found.get("language") != language:
+        yield settings.fault(
+            f"lexicons.{language}",
+            f"{file} of kind {found.get('kind')!r} and language {found.get('language')!r}",
+            f"a gender_lexicon of {language!r}",
+            "name the lexicon of this language (resources/lexicons has some)",
+        )
+
+
+def _saes(settings: StudySettings) -> Faults:
+    chosen, languages = settings["sae"], settings["languages"]
+    for corpus in chosen["corpora"]:
+        if corpus != "joint" and corpus not in languages:
+            yield settings.fault(
+                "sae.corpora",
+                f"{corpus!r}",
+                f"joint or one of {languages}{nearest(corpus, ['joint', *languages])}",
+                "correct it",
+            )
+    if not chosen["corpora"] and not chosen["pretrained"]:
+        yield settings.fault("sae.corpora", "none", "a corpus, or a pretrained SAE", "name one")
+    if settings["sweep"] and not chosen["corpora"]:
+        yield settings.fault("sweep", "a sweep", "sae.corpora, what it trains on", "name a corpus")
+
+
+def _training(settings: StudySettings, model: Model) -> Faults:
+    """Settings of training that do not fit each other or the model, of the study's own SAEs and of a sweep's."""
+    own = {name: value for name, value in settings["sae"].items() if name in TRAINING}
+    swept = variants(settings["sweep"], settings["sae"])
+    for name, changed in {"": {}, **swept}.items() if settings["sae"]["corpora"] else ():
+        try:
+            # Where the width is not known, the number of features is only if it is given.
+            Settings(**own | changed).resolve(d_model=model.known_width or 1 << 30, tokens=1)
+        except InputError as error:
+            key = str(error.where)
+            place = f"sweep.{key.removeprefix('sae.')}" if key.removeprefix("sae.") in changed else key
+            found = f"{error.found} ({name})" if name else error.found
+            yield settings.fault(place, found, error.expected, error.mend)
+
+
+def _roles(settings: StudySettings, source: Source) -> Faults:
+    stored = set(settings["activations"]["roles"])
+    used = {"sae.roles": settings["sae"]["roles"]}
+    if settings["compare"]["with"]:
+        used["compare.roles"] = settings["compare"]["roles"]
+    for key, roles in used.items():
+        if missing := set(roles) - stored:
+            yield settings.fault(
+                key, sorted(missing), f"roles that are stored: {sorted(stored)}", "add to activations.roles"
+            )
+    there = {
+        "image": source.has_pictures,
+        "prompt": source.is_generation or any(settings["prompts"].values()),
+    }
+    for key in ("activations.roles", "sae.roles"):
+        roles = settings[key.split(".")[0]]["roles"]
+        if not [role for role in roles if there.get(role, True)]:
+            yield settings.fault(
+                key,
+                roles,
+                "a role of which there are tokens in this study",
+                "add caption, or give what is missing",
+            )
+
+
+def _shares(settings: StudySettings) -> Faults:
+    total = sum(settings["splits"][name] for name in ("train", "select", "test"))
+    if abs(total - 1) > 1e-6:
+        yield settings.fault("splits", f"shares that add up to {total:g}", "1", "correct the shares")
+
+
+def _beside(settings: StudySettings, folder: Path) -> Faults:
+    """Other studies that are named."""
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    for name in settings["compare"]["with"]:
+        if name not in known or name == settings.path.stem:
+            found = "this study itself" if name == settings.path.stem else f"no file {folder / name}.yaml"
+            yield settings.fault(
+                "compare.with",
+                found,
+                f"another study: {', '.join(known)}{nearest(name, known)}",
+                "correct the name",
+            )
+
+
+def _data(settings: StudySettings, source: Source) -> Faults:
+    """The source is read, where it is there."""
+    splits = dict(settings["splits"])
+    seed = splits.pop("seed")
+    # Few prompts are dealt in thirds, whatever the shares.
+    read = not source.is_generation and not [*source.file_faults()]
+    units = [*source.units] if read else []
+    if abs(sum(splits.values()) - 1) > 1e-6 or not units:
+        return
+    try:
+        assign_splits(dict.fromkeys(units), splits, seed)
+    except InputError as error:
+        yield settings.fault("splits", error.found, error.expected, error.mend)

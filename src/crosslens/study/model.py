@@ -2,16 +2,21 @@
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from crosslens.errors import InputError
 from crosslens.models.families import gguf_config
 from crosslens.models.packages import PACKAGED, PackagedModel
 from crosslens.store.digests import FileDigests, digest
+from crosslens.store.fingerprint import imported_beside
 from crosslens.study.settings import StudySettings
+from crosslens.study.words import nearest
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 # What transformers reads of a model folder; cards and other words do not decide numbers.
 MODEL_FILES = re.compile(
     r".*\.(safetensors|model(\.v\d+)?|jinja|tiktoken)|(config|generation_config|tokenizer.*|.*processor_config|special_tokens_map"
@@ -65,6 +70,45 @@ class Model:
         """Where its sizes are, if they came with crosslens: its config.json, with one entry more, `parameters`."""
         return ARCHITECTURES / f"{self.id.split(':')[-1].replace('/', '--')}.json"
 
+    def id_faults(self) -> Iterator[InputError]:
+        """What is wrong with the id of a model that is neither a folder nor a GGUF file here."""
+        if self.is_packaged:
+            if self.name not in PACKAGED:
+                known = [f"package:{name}" for name in PACKAGED]
+                yield self.settings.fault(
+                    "model.id", self.id, f"{', '.join(known)}{nearest(self.id, known)}", "name one of these"
+                )
+            return
+        if self.folder or self.gguf:
+            return
+        owner = Path(self.id).parts[0] if self.id else ""
+        pinned = COMMIT.fullmatch(self.settings["model"]["revision"] or "")
+        # `resources/planetd` looks like a hub id, and so does the name of a folder without the way to it.
+        as_folder = not HUB_ID.fullmatch(self.id) or (not pinned and Path(owner).is_dir())
+        parent = Path(self.id).parent
+        folders = [
+            str(path)
+            for path in (parent, ARCHITECTURES.parent)
+            if path.is_dir()
+            for path in path.iterdir()
+            if path.is_dir()
+        ]
+        near = nearest(self.id, folders) or nearest(self.id, [Path(folder).name for folder in folders])
+        if as_folder:
+            yield self.settings.fault(
+                "model.id",
+                f"no folder {self.id}",
+                f"a model's folder, relative to this checkout, or a hub id such as google/gemma-3-4b-it{near}",
+                "correct the path",
+            )
+        elif not pinned and near:
+            yield self.settings.fault(
+                "model.id",
+                f"{self.id}, which is no folder here, and no model.revision, which a hub model has",
+                f"a folder, or a hub id and its revision{near}",
+                "correct the path, or pin the revision",
+            )
+
     @property
     def _package(self) -> PackagedModel:
         return PACKAGED[self.name]
@@ -78,9 +122,9 @@ class Model:
     def config(self) -> dict[str, Any]:
         """Its config.json; of a hub model the one that is shipped, empty where there is none."""
         if self.is_packaged:
-            return self._package.config
+            return self._package.config if self.name in PACKAGED else {}
         if self.gguf is not None:
-            return gguf_config(self.gguf)
+            return gguf_config(self.gguf) if self.gguf.is_file() else {}
         if self.folder is None:
             return json.loads(self.shipped.read_text(encoding="utf-8")) if self.shipped.is_file() else {}
         file = self.folder / "config.json"
@@ -88,7 +132,15 @@ class Model:
             self.settings.fail(
                 "model.id", f"no config.json in {self.folder}", "a model folder", "correct the path"
             )
-        return json.loads(file.read_text(encoding="utf-8"))
+        try:
+            config = dict(json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            self.settings.fail(
+                "model.id", f"no JSON object in {file} ({error})", "a model's", "fetch it again"
+            )
+        for where, key, value in _of_another_type(config):
+            self.settings.fail("model.id", f"{where}{key} {value!r} in {file}", "a model's", "fetch it again")
+        return config
 
     @property
     def _text_config(self) -> dict[str, Any]:
@@ -100,20 +152,64 @@ class Model:
         return self._text_config.get("num_hidden_layers")
 
     @property
+    def known_width(self) -> int | None:
+        """Width of the residual stream, where that is known."""
+        return self._text_config.get("hidden_size")
+
+    @property
     def d_model(self) -> int:
-        """Width of the residual stream, where that is known; else 4096, to ask for enough memory."""
-        return self._text_config.get("hidden_size", 4096)
+        """The same; where it is not known 4096, to ask for enough memory."""
+        return self.known_width or 4096
+
+    @property
+    def heads(self) -> int:
+        """Of attention in a block, where that is known; else 32."""
+        return self._text_config.get("num_attention_heads", 32)
 
     @property
     def files(self) -> list[Path]:
         """Those of the user's that are read to load it; `identity` has their digests."""
-        adapter = self.settings["model"]["adapter"]
-        return [*([Path(adapter)] if adapter else []), *self._weights]
+        return [*self._adapter, *self._weights]
+
+    @cached_property
+    def _adapter(self) -> list[Path]:
+        """The user's adapter and the modules beside it that it imports."""
+        if (adapter := self.settings["model"]["adapter"]) is None:
+            return []
+        try:
+            return imported_beside(Path(adapter))
+        except (SyntaxError, ValueError) as error:
+            self.settings.fail("model.adapter", f"{adapter}: {error}", "a Python file", "correct the file")
 
     @property
     def _weights(self) -> list[Path]:
-        found = self.folder.iterdir() if self.folder else ()
-        return sorted(path for path in found if MODEL_FILES.fullmatch(path.name))
+        if self.folder is None:
+            return []
+        found = {path for path in self.folder.iterdir() if MODEL_FILES.fullmatch(path.name)}
+        found.update(self.folder.glob("additional_chat_templates/*.jinja"))
+        for index in self.folder.glob("*.index.json"):
+            found.update(self._shards(index))
+        return sorted(found)
+
+    def _shards(self, index: Path) -> Iterator[Path]:
+        """The files that an index of weights names, which may lie in a folder below."""
+        try:
+            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError):
+            self.settings.fail(
+                "model.id", f"{index} without a weight_map", "an index of weights", "fetch it again"
+            )
+        for name in map(Path, map(str, names)):
+            if name.is_absolute() or ".." in name.parts:
+                self.settings.fail(
+                    "model.id",
+                    f"{name} in {index}",
+                    "files of the folder itself",
+                    "put the weights into the folder",
+                )
+            path = self.folder / name
+            if path.is_file():
+                yield path
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -121,7 +217,10 @@ class Model:
         model = self.settings["model"]
         identity = {"name": self.name, "dtype": model["dtype"], "attention": model["attention"]}
         if model["adapter"] is not None:
-            identity["adapter"] = self._digests(Path(model["adapter"]))
+            folder = Path(model["adapter"]).parent
+            identity["adapter"] = {
+                file.relative_to(folder).as_posix(): self._digests(file) for file in self._adapter
+            }
         if self.must_be_prepared:
             return {**identity, "gguf": self.prepared_from}
         if self.folder is None:
@@ -136,5 +235,28 @@ class Model:
             return {**identity, "revision": model["revision"]}
         return {
             **identity,
-            "weights": digest([[path.name, self._digests(path)] for path in self._weights]),
+            "weights": digest(
+                [[path.relative_to(self.folder).as_posix(), self._digests(path)] for path in self._weights]
+            ),
         }
+
+
+def _of_another_type(config: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """What a config.json says that a model's would not: section, key and value."""
+    inner = config.get("text_config", {})
+    for name in ("text_config", "vision_config"):
+        if name in config and not isinstance(config[name], dict):
+            yield "", name, config[name]
+    for where, section in (("", config), ("text_config.", inner if isinstance(inner, dict) else {})):
+        for key in (
+            "num_hidden_layers",
+            "hidden_size",
+            "num_attention_heads",
+            "vocab_size",
+            "mm_tokens_per_image",
+        ):
+            value = section.get(key)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                yield where, key, value
+        if not isinstance(section.get("model_type", ""), str):
+            yield where, "model_type", section["model_type"]

@@ -1,7 +1,8 @@
 """A study's settings: checked by the JSON schema, completed with its defaults; what is wrong is told with file and key."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -9,14 +10,34 @@ from typing import Any, NoReturn
 import jsonschema
 import yaml
 
-from crosslens.errors import InputError
+from crosslens.errors import InputError, raise_all
 from crosslens.registry import member, names
 from crosslens.sae.settings import ARCHITECTURES, Settings
+from crosslens.study.words import told
 
 SOURCES = "crosslens.study.sources"
 TRAINING = {field.name: field.default for field in fields(Settings) if field.name != "transcoder"}
 """Settings of `sae` that say how one SAE is trained, and their defaults. A transcoder is one by what it is trained on."""
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # seven times as fast, where libyaml is there
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # seven times as fast, where libyaml is there
+    """Safe YAML whose keys are text, each once in its section: YAML's own reader keeps the last of two without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            name = self.construct_object(key, deep=True)
+            if not isinstance(name, str):
+                problem = f"the key {getattr(key, 'value', name)!r}, which is no text without quotes"
+            elif name in seen:
+                problem = f"the key {name} twice in one section"
+            else:
+                seen.add(name)
+                continue
+            raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 class StudySettings(dict[str, Any]):
@@ -29,18 +50,28 @@ class StudySettings(dict[str, Any]):
         validate(document, path, study_schema(schema, document))
         super().__init__(document)
 
+    def fault(self, key: str, found: object, expected: object, mend: str) -> InputError:
+        """What is wrong with one key of the study's file."""
+        return InputError(f"{self.path}, key {key}", found=found, expected=expected, mend=mend)
+
     def fail(self, key: str, found: object, expected: object, mend: str) -> NoReturn:
-        """Raise InputError for one key of the study's file."""
-        raise InputError(f"{self.path}, key {key}", found=found, expected=expected, mend=mend)
+        """Raise it."""
+        raise self.fault(key, found, expected, mend)
 
 
 def load_yaml(path: Path) -> Any:
-    """The YAML document at `path`."""
+    """The YAML document at `path`; InputError where it is none, or a section has a key twice."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except yaml.YAMLError as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}" if mark else path
+        reason = getattr(error, "problem", None) or " ".join(str(error).split())
         raise InputError(
-            path, found=f"no YAML ({error})", expected="a YAML document", mend="correct the file"
+            where,
+            found=reason,
+            expected="a YAML document in UTF-8, whose keys are text, each once",
+            mend="correct the file",
         ) from error
 
 
@@ -70,10 +101,31 @@ def study_schema(path: Path, document: Any = None) -> dict[str, Any]:
 
 
 def validate(document: Any, path: Path, schema: dict[str, Any]) -> None:
-    """Fill the defaults of a JSON schema into `document` and check it; errors call it `path`."""
-    error = jsonschema.exceptions.best_match(Validator(schema).iter_errors(document))
-    if error is not None:
-        raise _explain(path, error)
+    """Fill the defaults of a JSON schema into `document` and check it; errors, all of them told, call it `path`."""
+    errors = sorted(
+        Validator(schema).iter_errors(document), key=lambda error: [*map(str, error.absolute_path)]
+    )
+    raise_all(told(path, error) for error in errors)
+    raise_all(
+        InputError(f"{path}, key {key}", found=value, expected="a finite number", mend="change the value")
+        for key, value in _numbers(document)
+        if not math.isfinite(value)
+    )
+
+
+def _numbers(document: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """Every number of a document with its key."""
+    if isinstance(document, float):
+        yield key, document
+    inner = (
+        document.items()
+        if isinstance(document, dict)
+        else enumerate(document)
+        if isinstance(document, list)
+        else ()
+    )
+    for name, value in inner:
+        yield from _numbers(value, f"{key}.{name}".lstrip("."))
 
 
 def _with_defaults(base: type) -> type:
@@ -88,49 +140,9 @@ def _with_defaults(base: type) -> type:
                     instance.setdefault(name, json.loads(json.dumps(subschema["default"])))
         yield from validate_properties(validator, properties, instance, schema)
 
-    return jsonschema.validators.extend(base, {"properties": fill})
+    # 16.0 is no integer here: what counts things would break on it, in a job.
+    types = base.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    return jsonschema.validators.extend(base, {"properties": fill}, type_checker=types)
 
 
 Validator = _with_defaults(jsonschema.Draft202012Validator)
-
-
-def _explain(path: Path, error: jsonschema.ValidationError) -> InputError:
-    place = ".".join(str(part) for part in error.absolute_path)
-    where = f"{path}, key {place}" if place else str(path)
-    if error.validator == "additionalProperties":
-        known = sorted(error.schema.get("properties", {}))
-        unknown = sorted(set(error.instance) - set(known))
-        return InputError(
-            where,
-            found=f"unknown key {', '.join(unknown)}",
-            expected=f"one of {', '.join(known)}",
-            mend="correct its spelling or remove it; config/README.md documents every key",
-        )
-    if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
-        return InputError(
-            where,
-            found=f"no key {', '.join(missing)}",
-            expected="it to be there",
-            mend="add it; see config/README.md",
-        )
-    if error.validator == "oneOf" and all("required" in option for option in error.validator_value):
-        options = [name for option in error.validator_value for name in option["required"]]
-        named = [name for name in options if name in error.instance]
-        return InputError(
-            where,
-            found=" and ".join(named) or "neither",
-            expected=f"exactly one of {' or '.join(options)}",
-            mend="name one",
-        )
-    hint = "change the value; config/README.md documents every key"
-    if (
-        error.validator == "type"
-        and isinstance(error.instance, str)
-        and "number" in str(error.validator_value)
-    ):
-        hint = "write it as a number with a point (1.0e-3): YAML reads 1e-3 as text"
-    if error.validator in ("type", "pattern") and isinstance(error.instance, bool | int | float):
-        hint = 'quote it: languages and sites are strings ("no", "14")'
-    expected = f"{error.validator} {error.validator_value}"
-    return InputError(where, found=repr(error.instance), expected=expected, mend=hint)

@@ -1,5 +1,7 @@
 """One study, by its name."""
 
+import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,14 @@ from crosslens.errors import InputError
 from crosslens.registry import member
 from crosslens.store.digests import FileDigests, digest
 from crosslens.study.checks import check
-from crosslens.study.model import Model
+from crosslens.study.model import COMMIT, Model
 from crosslens.study.settings import SOURCES, TRAINING, StudySettings, source_names
 from crosslens.study.sources.base import Source
 from crosslens.study.sweep import variants
+from crosslens.study.words import nearest
+
+NAME = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
+"""Of a study: what Snakefile's wildcard `study` takes."""
 
 
 class Study:
@@ -25,12 +31,19 @@ class Study:
         schema: the JSON schema of its settings. `data_needed` false: captions and pictures need not be there yet.
         """
         path = folder / f"{name}.yaml"
+        if not NAME.fullmatch(name):
+            raise InputError(
+                f"study {name!r}",
+                found="a name with other signs",
+                expected="letters without accents, digits and _ (it is part of every path)",
+                mend=f"rename {path} to {re.sub(r'[^A-Za-z0-9_]', '_', name)}.yaml, and what names it",
+            )
         if not path.is_file():
-            known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
+            known = sorted(path.stem for path in folder.glob("*.yaml"))
             raise InputError(
                 f"study {name!r}",
                 found=f"no file {path}",
-                expected=f"one of the defined studies: {known}",
+                expected=f"one of the defined studies: {', '.join(known) or 'none'}{nearest(name, known)}",
                 mend="correct the name in the target or in `run:` of config/config.yaml",
             )
         self.name, self.digests = name, digests
@@ -44,7 +57,7 @@ class Study:
         self.model = Model(self.settings, digests)
         (kind,) = source_names(self.settings)
         self.source: Source = member(SOURCES, kind).SOURCE(kind, self.settings, digests)
-        check(self.settings, self.model, self.source, data_needed=data_needed)
+        check(self.settings, self.model, self.source, folder=folder, data_needed=data_needed)
 
     @property
     def has_gender(self) -> bool:
@@ -67,6 +80,11 @@ class Study:
         """What decides the samples of one part in one language, and nothing of any other part."""
         return self.source.block_identity(*self.part_rows(part), language)
 
+    def extent(self, part: str, language: str) -> tuple[float, int | None]:
+        """How many rows a part has, at most (one at least), and tokens a prompt with its text, as far as the source knows."""
+        rows, longest = self.source.extent(*self.part_rows(part), language)
+        return max(rows, 1), longest
+
     @property
     def training(self) -> dict[str, Any]:
         """How its SAEs are trained: the settings of crosslens.sae.settings, not which SAEs there are."""
@@ -83,16 +101,33 @@ class Study:
         return [*trained, *(name for name, sources in self.pretrained.items() if site in sources)]
 
     def pretrained_identity(self, corpus: str, site: str) -> Any:
-        """What decides a pretrained SAE: its place on the hub, or the digests of its files."""
+        """What decides a pretrained SAE: its place on the hub with the commit, or the digests of its files."""
         source = self.pretrained[corpus][site]
         if source.startswith("hf:"):
+            place, _, revision = source.partition("@")
+            if not COMMIT.fullmatch(revision):
+                repository = "/".join(place.removeprefix("hf:").split("/")[:2])
+                self.settings.fail(
+                    f"sae.pretrained.{corpus}.{site}",
+                    source,
+                    f"the commit of its files, {place}@COMMIT: what is computed from others would pass for the same",
+                    f"pin it: the commit stands on the repository's page, and `hf models info {repository}` prints it as sha",
+                )
             return source
         folder = Path(source).parent if Path(source).is_file() else Path(source)
         files = self.pretrained_files(corpus, site)
-        return digest([[file.relative_to(folder).as_posix(), self.digests(file)] for file in files])
+        return digest(
+            [[Path(os.path.relpath(file, folder)).as_posix(), self.digests(file)] for file in files]
+        )
 
     def pretrained_files(self, corpus: str, site: str) -> list[Path]:
-        """Those of a pretrained SAE that is no hub's; of a single file also the JSON beside it, maybe its configuration."""
+        """Those of a pretrained SAE that is no hub's: a folder's, or a file and the JSON beside it, maybe its configuration.
+
+        Of checkpoints the JSON of the folder above too, where dictionary_learning keeps it.
+        """
         path = Path(self.pretrained[corpus][site])
-        found = {path, *path.parent.glob("*.json")} if path.is_file() else path.rglob("*")
+        folder = path.parent if path.is_file() else path
+        found = {path, *folder.glob("*.json")} if path.is_file() else {*path.rglob("*")}
+        if folder.name == "checkpoints":
+            found |= {*folder.parent.glob("*.json")}
         return sorted(file for file in found if file.is_file())

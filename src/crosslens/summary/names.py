@@ -1,9 +1,12 @@
 """How languages, corpora and sites are called for a reader."""
 
+import re
 from typing import Any
 
 from crosslens.data.languages import language_of
 
+LANGUAGE = re.compile("[a-z]{2,3}")
+"""The code of a language; the schema of studies gives no SAE of others such a name."""
 _KINDS = {
     "resid_post": "",
     "resid_pre": " (input)",
@@ -40,8 +43,8 @@ def corpus_name(corpus: str) -> str:
 
 
 def is_pretrained(corpus: str) -> bool:
-    """Whether a corpus is an SAE of others: their names have four letters or more, languages two or three."""
-    return corpus != "joint" and len(corpus) > 3
+    """Whether it is an SAE of others: what a study trains on is `joint` or a language."""
+    return corpus != "joint" and not LANGUAGE.fullmatch(corpus)
 
 
 def site_name(site: str) -> str:

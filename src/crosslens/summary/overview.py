@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
+from crosslens.summary.beyond import words_beside
 from crosslens.summary.names import corpus_name, pair_name, short_name, site_order
 from crosslens.summary.reading import Document
 from crosslens.tables.documents import write_json
@@ -13,11 +14,25 @@ _OF_SAE = ("corpus", "language")
 _KEPT = {
     "transfer": (
         *("condition", "method", "source", "target", "n"),
-        *("auroc", "auroc_low", "auroc_high", "null_q025", "null_q975", "p"),
+        *("auroc", "auroc_low", "auroc_high", "null_low", "null_high", "p"),
     ),
     "directions": ("condition", "languages", "cosine", "p", "null_low", "null_high"),
-    "retrieval": ("source", "target", "centred", "images", "r1", "r1_low", "r1_high", "r1_chance"),
-    "cka": ("languages", "unbiased", "unbiased_q95", "unbiased_p"),
+    "retrieval": (
+        *(
+            "read",
+            "source",
+            "target",
+            "centred",
+            "images",
+            "r1",
+            "r1_low",
+            "r1_high",
+            "r1_chance",
+            "q_family",
+        ),
+    ),
+    "cka": ("read", "languages", "unbiased", "unbiased_q95", "unbiased_p", "q_family"),
+    "words": ("language", "condition", "auroc", "auroc_low", "auroc_high", "leaks"),
     "probes": (
         *(*_OF_SAE, "condition", "n", "auroc", "auroc_low", "auroc_high"),
         *("shuffled", "shuffled_low", "shuffled_high", "control", "control_low", "control_high"),
@@ -26,7 +41,17 @@ _KEPT = {
         *(*_OF_SAE, "tokens", "d_sae", "live", "l0", "ev", "pca", "gates"),
         *("ce_recovered", "ce_recovered_ci", "ce_recovered_mean", "ce_recovered_mean_ci"),
     ),
-    "gender": (*_OF_SAE, "condition", "live", "significant", "null", "confirmed"),
+    "gender": (
+        *_OF_SAE,
+        "condition",
+        "tested",
+        "because",
+        "live",
+        "testable",
+        "significant",
+        "null",
+        "confirmed",
+    ),
 }
 """What is kept of the records of a layer's summary."""
 MASKED, WHOLE = "caption", "caption_whole"
@@ -48,6 +73,7 @@ def overview(results: Path) -> dict[str, Any]:
     dataset = Document(results / "dataset/summary.json", "dataset_summary")
     kept = ("rows", "images", "counts", "lexicon_hits")
     return {
+        "level": Document(results / "summary.json", "summary")("level"),
         "dataset": {name: dataset(name) for name in kept},
         "layers": [_layer(Document(path, "layer")) for path in paths],
     }
@@ -76,7 +102,7 @@ def tables(document: dict[str, Any]) -> str:
             ("Gender direction learned in one language, tried in another: AUROC", _transfer(document)),
             ("Cosine of the languages' gender directions (difference of means)", _directions(document)),
             ("Translations found (R@1, centred) and unbiased CKA", _alignment(document)),
-            ("Probes on raw activations, and their control task: AUROC", _probes(document)),
+            ("Probes on raw activations, their control task and the bag of words: AUROC", _probes(document)),
             ("SAEs", _saes(document)),
             ("Gendered features of the SAEs", _features(document)),
         )
@@ -111,7 +137,8 @@ def _dataset(dataset: dict[str, Any]) -> Iterator[dict[str, str]]:
 def _transfer(document: dict[str, Any]) -> Iterator[dict[str, str]]:
     for layer in document["layers"]:
         yield {"site": layer["site"]} | {
-            pair_name(row["source"], row["target"]): _bounded(row, "auroc") + _chance(row["p"])
+            pair_name(row["source"], row["target"]): _bounded(row, "auroc")
+            + _chance(row["p"], document["level"])
             for row in layer["transfer"]
             if (row["condition"], row["method"]) == (MASKED, "logistic")
         }
@@ -131,11 +158,16 @@ def _alignment(document: dict[str, Any]) -> Iterator[dict[str, str]]:
         found = {
             f"{pair_name(row['source'], row['target'])}, of {row['images']:,}": f"{row['r1']:.3f}"
             for row in layer["retrieval"]
-            if row["centred"]
+            if row["centred"] and _by_words(row, layer)
         }
-        yield (
-            {"site": layer["site"]} | found | {"CKA": ", ".join(f"{r['unbiased']:.2f}" for r in layer["cka"])}
-        )
+        cka = ", ".join(f"{row['unbiased']:.2f}" for row in layer["cka"] if _by_words(row, layer))
+        yield {"site": layer["site"]} | found | {"CKA": cka}
+
+
+def _by_words(row: dict[str, Any], layer: dict[str, Any]) -> bool:
+    """Whether the words alone were read: the captions without pictures, where there are pictures."""
+    read = {row.get("read", "caption") for row in layer["retrieval"]}
+    return row.get("read", "caption") == ("alone" if "alone" in read else "caption")
 
 
 def _probes(document: dict[str, Any]) -> Iterator[dict[str, str]]:
@@ -145,6 +177,10 @@ def _probes(document: dict[str, Any]) -> Iterator[dict[str, str]]:
             if row["corpus"] == "activations" and row["condition"] == MASKED:
                 cells[short_name(row["language"])] = _bounded(row, "auroc")
                 cells[f"{short_name(row['language'])}, control"] = _bounded(row, "control")
+                words = words_beside(layer.get("words", ()), row["language"], MASKED)
+                if words is not None:
+                    told = _bounded(words, "auroc") + (" leaking" if words["leaks"] else "")
+                    cells[f"{short_name(row['language'])}, bag of words"] = told
         yield cells
 
 
@@ -166,7 +202,9 @@ def _features(document: dict[str, Any]) -> Iterator[dict[str, str]]:
         for row in layer["gender"]:
             yield _of_sae(layer, row) | {
                 "condition": row["condition"],
-                "significant on test, of live": f"{row['significant']} of {row['live']}",
+                "significant on test, of testable": f"{row['significant']} of {row['testable']}"
+                if row["tested"]
+                else f"not tested, because {row['because']}",
                 "by chance (p)": f"{_short(row['null']['mean'])} ({_p(row['null']['p'])})",
                 "of them on select too": str(row["confirmed"]),
             }
@@ -202,6 +240,6 @@ def _p(p: float | None) -> str:
     return "not measured" if p is None else f"{p:.3f}".removeprefix("0")
 
 
-def _chance(p: float | None) -> str:
+def _chance(p: float | None, level: float) -> str:
     """Marks what chance may have done."""
-    return "" if p is not None and p <= 0.05 else f" (p = {_p(p)})"
+    return "" if p is not None and p <= level else f" (p = {_p(p)})"

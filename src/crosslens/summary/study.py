@@ -5,6 +5,7 @@ from typing import Any
 
 from crosslens.errors import InputError
 from crosslens.stats.fdr import benjamini_hochberg
+from crosslens.summary.claims import claimed
 from crosslens.summary.names import site_order
 from crosslens.summary.reading import Document
 from crosslens.tables.documents import write_json
@@ -12,11 +13,11 @@ from crosslens.tables.documents import write_json
 HEADER = {"schema", "kind", "site"}
 
 
-def study_summary(*, layers: dict[str, Path], level: float | None, out: Path) -> None:
+def study_summary(*, layers: dict[str, Path], level: float, out: Path) -> None:
     """Gather the records of `layers`, by depth, into `out`, JSON of kind `summary`: each names its `site`.
 
-    layers: site -> JSON of kind layer. level: of significance, that of the study's gender; None without one. Records
-    with a `q_family` get `q`: Benjamini-Hochberg over all of that family and list; None where nothing was tested.
+    layers: site -> JSON of kind layer. level: of significance. Records with a `q_family` get `q`: Benjamini-Hochberg over
+    all of that family and list; None where nothing was tested. `claims` says what follows (see summary.claims).
     Raises InputError where a file is missing or of another layer.
     """
     if not layers:
@@ -39,7 +40,8 @@ def study_summary(*, layers: dict[str, Path], level: float | None, out: Path) ->
                 gathered.setdefault(name, []).extend({**record, "site": site} for record in records)
     for records in gathered.values():
         correct(records)
-    write_json(out, "summary", {"sites": sites, "level": level, "records": gathered})
+    document = {"sites": sites, "level": level, "claims": claimed(gathered, level), "records": gathered}
+    write_json(out, "summary", document)
 
 
 def correct(records: list[dict[str, Any]]) -> None:

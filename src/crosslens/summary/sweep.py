@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from crosslens.summary.reading import Document
 from crosslens.summary.records.quality import sae_records
 from crosslens.tables.documents import write_json
 
@@ -29,6 +30,7 @@ def compare_settings(
 ) -> None:
     """Write JSON of kind `sweep`: every setting's L0, FVU and CE recovered, the Pareto set, and a recommendation.
 
+    The recommendation is by split select alone, so that the test split has not chosen what it reports.
     variants: name to the settings it changes. quality, spliced: variant (None: the study's own SAE) to language to
     file. Numbers of a setting are means over its languages; those of each language stand beside them. A setting is
     in the Pareto set if no other has both a smaller or equal L0 and FVU, and one of them smaller; one whose FVU is
@@ -40,10 +42,11 @@ def compare_settings(
             {f"{corpus}/{language}": path for language, path in files.items()},
             {f"{corpus}/{language}": path for language, path in spliced.get(variant, {}).items()},
         )
-        settings.append(_setting(variant or OWN, dict(variants.get(variant, {})), records))
+        setting = _setting(variant or OWN, dict(variants.get(variant, {})), records)
+        settings.append(setting | {"select": _on_select(files, spliced.get(variant, {}))})
     for setting in settings:
         setting["pareto"] = setting in undominated(settings)
-    name, why = recommend(settings)
+    name, why = recommend([{"name": setting["name"], **setting["select"]} for setting in settings])
     write_json(
         out,
         "sweep",
@@ -51,6 +54,7 @@ def compare_settings(
             "site": site,
             "corpus": corpus,
             "settings": sorted(settings, key=lambda setting: (setting["l0"], setting["name"])),
+            "chosen_on": "select",
             "recommended": name,
             "why": why,
         },
@@ -77,6 +81,23 @@ def _setting(name: str, changes: dict[str, Any], records: list[dict[str, Any]]) 
     }
 
 
+def _on_select(quality: Mapping[str, Path], spliced: Mapping[str, Path]) -> dict[str, Any]:
+    """What `recommend` looks at, means over languages."""
+    measured = {language: Document(path, "quality")("select") for language, path in quality.items()}
+    cost = [Document(path, "spliced")("select", "ce_recovered", "zero") for path in spliced.values()]
+    return {
+        "l0": _mean([one["l0"] for one in measured.values()]),
+        "fvu": _mean([one["fvu"] for one in measured.values()]),
+        "ce_recovered": _mean(cost) if cost else None,
+        "gates_failed": [
+            {"language": language, "gate": gate, "says": found["says"]}
+            for language, one in measured.items()
+            for gate, found in one["gates"].items()
+            if found["passed"] is False
+        ],
+    }
+
+
 def _mean(values: list[float | None]) -> float | None:
     return None if None in values else sum(values) / len(values)
 
@@ -93,7 +114,7 @@ def _beats(other: dict[str, Any], setting: dict[str, Any]) -> bool:
 
 
 def recommend(settings: list[dict[str, Any]]) -> tuple[str, str]:
-    """The name of the setting to take, and why, in words.
+    """The name of the setting to take by numbers of split select, and why, in words.
 
     Of the settings that pass all gates (of all, where none does), those that none of the others beats; of these the
     one of the smallest L0 whose cross-entropy recovered is within CE_LOSS of the best; where others have that L0 but

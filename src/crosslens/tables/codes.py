@@ -14,16 +14,19 @@ def write_codes(
     blocks: Iterable[csr_array],
     *,
     token: np.ndarray,
+    norm: np.ndarray,
     d_sae: int,
     shard_bytes: int = 64 << 20,
     **attributes,
 ) -> None:
     """Write CSR blocks (rows in the order of `token`) as a Zarr group of kind `codes`.
 
-    token: (M) int64 rows of the concatenated token table that were encoded. Memory is bounded by one block.
+    token: (M) int64 rows of the concatenated token table that were encoded; norm: (M) float32 of their
+    activations, by which sinks are told. Memory is bounded by one block.
     """
     group = create_group(path, "codes", d_sae=d_sae, **attributes)
     write_column(group, "token", token.astype("int64"), shard_bytes)
+    write_column(group, "norm", norm.astype("float32"), shard_bytes)
     indices = create_rows(group, "indices", "int32", shard_bytes=shard_bytes)
     values = create_rows(group, "values", "float32", shard_bytes=shard_bytes)
     indptr = [np.zeros(1, dtype=np.int64)]
@@ -65,6 +68,7 @@ class Codes:
         self.attributes = dict(group.attrs)
         self.d_sae = int(self.attributes["d_sae"])
         self.token = read_rows(open_array(group, "token"))
+        self.norm = read_rows(open_array(group, "norm"))
         self.indptr = read_rows(open_array(group, "indptr"))
         self._indices, self._values = open_array(group, "indices"), open_array(group, "values")
 

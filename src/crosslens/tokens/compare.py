@@ -13,6 +13,7 @@ from crosslens.errors import InputError
 from crosslens.figures.model_comparison import comparison_figure
 from crosslens.figures.style import save
 from crosslens.pooling.pool import sample_means, without_sinks
+from crosslens.pooling.rows import check_same_rows
 from crosslens.progress import Progress
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
@@ -100,7 +101,8 @@ def pooled(
     index = {sample_id: i for i, sample_id in enumerate(tokens.sample_ids)}
     order = np.array([index[sample_id] for sample_id in ids])
     declared = tokens.has_role(roles) & np.isin(tokens.sample, order)
-    keep = without_sinks(activations, tokens, declared)
+    check_same_rows(activations, tokens)
+    keep = without_sinks(activations.norms(), tokens.role, declared)
     means, having = sample_means(activations, tokens, keep, rows=rows)
     values = np.full((len(ids), activations.d_model), np.nan, dtype=np.float32)
     present = np.isin(order, having)

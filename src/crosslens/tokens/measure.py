@@ -15,6 +15,7 @@ from crosslens.errors import InputError
 from crosslens.generation.continuation import encode_continuations
 from crosslens.models.hooks import capture
 from crosslens.models.inputs import Batch, Sample, as_sample, build_inputs, collate, load_images
+from crosslens.models.lengths import check_lengths
 from crosslens.models.load import LoadedModel, check_sites
 from crosslens.tables.roles import TEXT_ROLES
 from crosslens.tokens.describe import describe
@@ -240,6 +241,7 @@ def _inputs(loaded: LoadedModel, rows: Sequence[Sample], images: Path | None) ->
     if kind != "generated":
         return build_inputs(loaded, rows, images=images, with_caption=kind == "caption")
     encoded = encode_continuations(loaded, rows, images=images)
+    check_lengths(loaded, [row.sample_id for row in rows], [len(sample) for sample in encoded])
     return collate(loaded, encoded, load_images(loaded, rows, images))
 
 

@@ -1,5 +1,6 @@
 """One forward pass per language and part writes the token table and every layer that the store lacks."""
 
+import math
 from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Need, Work
@@ -10,11 +11,33 @@ from crosslens.artifacts.needs import (
     model_of,
     model_place,
     samples_of,
+    several_languages,
     source_of,
 )
 
 GEMMA = {"mm_tokens_per_image": 256, "image_size": 896}
 """Of Gemma 3, the largest pictures of the families: for models whose sizes are not known."""
+
+FRAME = 128
+"""Tokens that a chat template puts around a prompt and its answer, at most."""
+
+
+SAMPLES = (
+    "crosslens.data.captions",
+    "crosslens.data.dataset",
+    "crosslens.data.images",
+    "crosslens.data.picture_files",
+)
+"""They say which rows there are, with which text and picture; of labels and splits, the dataset's others, no token knows."""
+
+
+def samples_code(at: At) -> dict[str, str]:
+    """Modules that decide the samples, to digests: `block` below holds what was read, not what is made of it."""
+    found = {name: sha256 for need in source_of(at) for name, sha256 in at.table.code(*need).modules.items()}
+    if at.study.source.is_generation:
+        return found
+    tables = at.table.code(*samples_of(at)).modules
+    return found | {name: tables[name] for name in SAMPLES}
 
 
 def block_params(at: At) -> dict[str, Any]:
@@ -26,7 +49,7 @@ def block_params(at: At) -> dict[str, Any]:
         "prompt": at.settings["prompts"].get(at["language"]),
         "rows": at.study.part_rows(at["part"]),
         "block": at.study.block_identity(at["part"], at["language"]),
-        "code": [at.table.code(*need).modules for need in source_of(at)],
+        "code": samples_code(at),
         **{name: stored[name] for name in ("roles", "dtype", "batch_tokens", "shard_mb")},
     }
 
@@ -46,6 +69,18 @@ def each_part(at: At) -> list[dict[str, str]]:
     return [each | {"part": part} for each in each_language(at) for part in at.parts]
 
 
+def read_alone(at: At) -> list[dict[str, str]]:
+    """Where captions with pictures are compared between languages: what their words are without."""
+    if not compares_captions(at):
+        return []
+    return [each | {"site": site} for site in at.study.sites for each in each_part(at)]
+
+
+def compares_captions(at: At) -> bool:
+    """Whether captions with pictures are compared between languages."""
+    return at.study.source.has_pictures and several_languages(at)
+
+
 def passed(at: At, reading: Any) -> Amount:
     """A part's share of the forward passes of its language."""
     parts, language = len(at.parts), at["language"]
@@ -56,23 +91,45 @@ def passed(at: At, reading: Any) -> Amount:
     )
 
 
+def passed_alone(at: At, reading: Any) -> Amount:
+    """A part's and a site's share of the pass over the captions of a language without pictures."""
+    return Amount("forward", reading.alone_flops(at["language"]) / (len(at.parts) * len(at.study.sites)))
+
+
 def extraction_mb(at: At, threads: int) -> int:
-    """The model, the values of batches that wait to be written and of the one in the model, and pictures that wait."""
-    values = 4 * at.settings["activations"]["batch_tokens"] * at.study.model.d_model * len(at.study.sites)
-    # One batch for each reader, one in the model and one that was read in time.
-    return model_mb(at) + 1500 + 4 * values // 2**20 + (threads + 2) * _batch_of_pictures_mb(at)
+    """The model, the values of batches that wait to be written and of the one in the model, and pictures that wait.
+
+    A part with fewer rows than a batch takes is no larger than its rows.
+    """
+    model, batch_tokens = at.study.model, at.settings["activations"]["batch_tokens"]
+    rows, longest = at.study.extent(at["part"], at["language"]) if "part" in at else (math.inf, None)
+    padded, scores = batch_tokens, 0
+    seen = model.config.get("mm_tokens_per_image") if at.study.source.has_pictures else 0
+    if longest is not None and seen is not None:
+        longest = min(batch_tokens, longest + FRAME + seen)
+        padded = min(batch_tokens, rows * longest)
+        # Of all pairs of tokens, as they are, as float32 behind the softmax, and cast again.
+        scores = 3 * 4 * model.heads * padded * longest
+    values = 4 * padded * model.d_model * len(at.study.sites)
+    in_batch = max(1, batch_tokens // (seen or GEMMA["mm_tokens_per_image"]))
+    pictures = _pictures_mb(at, rows, (threads + 2) * in_batch)
+    samples = min(rows, at.settings["activations"]["part_rows"])
+    means = 4 * samples * model.d_model * len(at.study.sites) if compares_captions(at) else 0
+    return model_mb(at) + 1500 + (4 * values + scores + means) // 2**20 + pictures
 
 
-def _batch_of_pictures_mb(at: At) -> int:
-    """Pictures of one batch: as read, as float32, and in the dtype of the model; none where the study has none."""
+def _pictures_mb(at: At, rows: int, read: int) -> int:
+    """Pictures as read, as float32, and in the dtype of the model; none where the study has none.
+
+    read: how many are read ahead, in the model and behind it, if there are as many: a batch for each reader, one in the
+    model and one that was read in time.
+    """
     if not at.study.source.has_pictures:
         return 0
     config = at.study.model.config
     side = config.get("vision_config", {}).get("image_size", GEMMA["image_size"])
-    tokens = config.get("mm_tokens_per_image", GEMMA["mm_tokens_per_image"])
     values, as_read = 3 * side**2, 3 * side**2 if at.study.source.drawn_pixels else 16 << 20
-    count = max(1, at.settings["activations"]["batch_tokens"] // tokens)
-    return -(-count * (as_read + 8 * values) // 2**20)
+    return -(-min(rows, read) * (as_read + 8 * values) // 2**20)
 
 
 KINDS = [
@@ -100,6 +157,21 @@ KINDS = [
         files_read=model_files,
         every=lambda at: [each | {"site": site} for site in at.study.sites for each in each_part(at)],
         called="{site}",
+    ),
+    # A pass of its own in the same job; with some hundred tokens a picture it is a small part of the other.
+    Kind(
+        "text_alone",
+        "results/{study}/activations/{language}/text_alone/layer_{site}/part_{part}.zarr",
+        by="extract",
+        module="crosslens.activations.extract",
+        params=lambda at: block_params(at) | {"site": at["site"], "pictures": False},
+        needs=block_needs,
+        reads=block_reads,
+        files_read=model_files,
+        every=read_alone,
+        called="alone.{site}",
+        holds=3,
+        amount=passed_alone,
     ),
 ]
 WORK = [Work("extract", memory=extraction_mb, per=("language", "part"), gpu=True, local=model_place)]

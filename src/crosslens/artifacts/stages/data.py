@@ -44,7 +44,19 @@ def dataset_params(at: At) -> dict[str, Any]:
         "lexicons": lexicons_of(at),
         "splits": at.settings["splits"],
         "gender": at.study.has_gender,
+        "mask": at.settings["mask"],
     }
+
+
+def summary_params(at: At) -> dict[str, Any]:
+    """The same, and the names of files and folders, which the summary tells."""
+    place = data_place(at)
+    named = {
+        "captions": place["captions"],
+        "images": place["images"],
+        **{f"lexicon {language}": file for language, file in place["lexicons"].items()},
+    }
+    return dataset_params(at) | {"names": {what: file and Path(file).name for what, file in named.items()}}
 
 
 def texts_params(at: At) -> dict[str, Any]:
@@ -142,7 +154,7 @@ KINDS = [
         "results/{study}/dataset/summary.json",
         by="build_dataset",
         module="crosslens.data.dataset",
-        params=dataset_params,
+        params=summary_params,
         needs=source_of,
         files_read=dataset_files,
         every=given,

@@ -23,14 +23,25 @@ from crosslens.artifacts.stages.data import generation, lexicon_files, lexicons_
 
 
 def effect_params(at: At) -> dict[str, Any]:
-    """The statistics' settings, without those of the transfer between languages."""
-    return {name: value for name, value in at.settings["gender"].items() if name != "transfer_permutations"}
+    """What the effects of features need of the settings."""
+    return {name: at.settings["gender"][name] for name in ("conditions", "alpha", "permutations", "seed")}
 
 
 def probe_params(at: At) -> dict[str, Any]:
     """What a probe needs of them."""
     chosen = at.settings["gender"]
     return {"conditions": chosen["conditions"], "seed": chosen["seed"], "language": at["language"]}
+
+
+def words_params(at: At) -> dict[str, Any]:
+    """The conditions, beside the masked caption the whole one, and the level from which on words are called leaking."""
+    chosen = at.settings["gender"]
+    lexical = ["caption_whole"] if "caption" in chosen["conditions"] else []
+    return {
+        "conditions": [*chosen["conditions"], *lexical],
+        "language": at["language"],
+        **{name: chosen[name] for name in ("alpha", "seed")},
+    }
 
 
 def transfer_params(at: At) -> dict[str, Any]:
@@ -40,7 +51,7 @@ def transfer_params(at: At) -> dict[str, Any]:
     return {
         "conditions": [*chosen["conditions"], *lexical],
         "permutations": chosen["transfer_permutations"],
-        **{name: chosen[name] for name in ("bootstraps", "seed")},
+        "seed": chosen["seed"],
     }
 
 
@@ -65,8 +76,8 @@ def shared_saes(at: At) -> list[Wildcards]:
 
 
 def captioned(at: At) -> bool:
-    """Whether the model captions pictures that hide the gender."""
-    return at.study.has_gender and at.study.source.has_pictures
+    """Whether the model captions pictures that hide the gender, and lexicons can count what it says of them."""
+    return at.study.has_gender and at.study.source.has_pictures and bool(at.settings["lexicons"])
 
 
 def labelled(at: At, reading: Any, language: str) -> float:
@@ -161,12 +172,25 @@ KINDS = [
         amount=probing,
     ),
     Kind(
+        "probe_words",
+        "results/{study}/gender/words/{language}/probe.json",
+        by="measure_words",
+        module="crosslens.gender.words",
+        params=words_params,
+        needs=lambda at: [samples_of(at)],
+        every=lambda at: each_language(at) if at.study.has_gender else [],
+        amount=probing,
+    ),
+    Kind(
         "cross_lingual",
         "results/{study}/gender/{corpus}/cross_lingual/layer_{site}.json",
         by="analyse_codes",
         function="cross_lingual_bias",
         module="crosslens.gender.cross_lingual",
-        params=lambda at: effect_params(at) | {"languages": at.study.languages},
+        params=lambda at: (
+            effect_params(at)
+            | {"bootstraps": at.settings["gender"]["bootstraps"], "languages": at.study.languages}
+        ),
         needs=lambda at: [
             need
             for language in at.study.languages
@@ -216,8 +240,7 @@ KINDS = [
         params=lambda at: {
             "lexicons": lexicons_of(at),
             "languages": at.study.languages,
-            "bootstraps": at.settings["gender"]["bootstraps"],
-            "seed": at.settings["gender"]["seed"],
+            **{name: at.settings["gender"][name] for name in ("bootstraps", "alpha", "seed")},
         },
         # A drawn source has the planted shares to compare with.
         needs=lambda at: [
@@ -230,6 +253,7 @@ KINDS = [
     ),
 ]
 WORK = [
+    Work("measure_words", memory=1500),
     Work("generate_captions", memory=lambda at, threads: model_mb(at) + 2000, gpu=True, local=model_place),
     Work("measure_stereotype", memory=1500, local=data_place),
 ]

@@ -9,6 +9,9 @@ from crosslens.registry import names
 
 CROSS_ENTROPY = "Explained variance beside its baselines, L0, and cross-entropy recovered against zeros and the mean, per layer."
 
+LEVEL = 0.05
+"""Of a study that asks for no gender, and so names none."""
+
 
 def first_saes(at: At) -> list[Need]:
     """The SAE of every corpus at one site that the analyses read."""
@@ -18,6 +21,7 @@ def first_saes(at: At) -> list[Need]:
 def layer_needs(at: At):
     """Everything that was measured at one site; where nothing was, its activations: they are extracted all the same."""
     yield from (found := [*first_saes(at), *at.into("layer", site=at["site"])])
+    yield from at.every("probe_words") if found else ()
     for language in () if found else at.study.languages:
         yield from parts_of(at, "activations", language, "site")
 
@@ -52,7 +56,7 @@ KINDS = [
         "results/{study}/summary.json",
         by="study_summary",
         module="crosslens.summary.study",
-        params=lambda at: {"level": at.settings["gender"]["alpha"] if at.study.has_gender else None},
+        params=lambda at: {"level": at.settings["gender"]["alpha"] if at.study.has_gender else LEVEL},
         needs=lambda at: at.every("layer"),
         into=("page",),
     ),
@@ -116,7 +120,7 @@ KINDS = [
         every=lambda at: [{}] if at.study.has_gender else [],
         into=("page",),
         files={
-            "probes.png": "AUROC of linear gender probes per layer, beside chance, shuffled labels and a control task.",
+            "probes.png": "AUROC of linear gender probes per layer, beside the bag of words, shuffled labels and a control task.",
             "transfer.png": "AUROC of the gender direction of each language in each language, per layer and condition.",
             "stereotype.png": "Share of captions that say woman for {units} that hide the gender, measured and planted.",
         },

@@ -21,7 +21,7 @@ def sae_params(at: At) -> dict[str, Any]:
 
 def identity(at: At) -> dict[str, str]:
     """What an SAE is told of where it belongs."""
-    place = {name: at[name] for name in ("study", "corpus", "site")}
+    place = {name: at[name] for name in ("corpus", "site")}
     return place | {"model": at.study.model.name, "revision": at.settings["model"]["revision"]}
 
 

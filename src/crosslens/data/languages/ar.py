@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-from crosslens.data.languages.base import INVISIBLE, TATWEEL, Candidate, Language
+from crosslens.data.languages.base import TATWEEL, Affixes, Agreement, Candidate, Language, visible
 
 ARTICLE = "ال"
 QUESTION = "أ"
@@ -16,9 +16,54 @@ PRONOUNS = ("ه", "ها", "هما", "هم", "هن", "ي", ME, "ك", "كما", "�
 """Possessive and object suffixes."""
 ACCUSATIVE = "ا"
 """The alif that carries the accusative tanwin of an indefinite masculine noun."""
-_ALEFS = str.maketrans(
-    {"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ی": "ي", "ئ": "ي", "ؤ": "و", "ک": "ك"}
+_KEYBOARDS = str.maketrans({"ٱ": "ا", "ک": "ك", "ی": "ي", "ے": "ي", "ہ": "ه", "ھ": "ه", "ە": "ه", "ۃ": "ة"})
+"""The alif of Koranic spelling and the letters of Persian and Urdu keyboards: letters, also where they are clitics."""
+_STEM = 3
+_PAIRS = {
+    # طبيب / طبيبة, معلمون and معلمين / معلمات, جلس / جلست, جلسوا / جلسن, كانا / كانتا, أشقر / شقراء
+    ("", "", "", "ة"): _STEM,
+    ("", "ون", "", "ات"): _STEM,
+    ("", "ين", "", "ات"): _STEM,
+    ("", "ان", "", "تان"): _STEM,
+    ("", "ين", "", "تين"): _STEM,
+    ("", "", "", "ت"): _STEM,
+    ("", "وا", "", "ن"): _STEM,
+    ("", "ا", "", "تا"): _STEM,
+    ("ا", "", "", "اء"): _STEM,
+    # يقرأ / تقرأ, يلعبون / يلعبن
+    ("ي", "", "ت", ""): 2,
+    ("", "ون", "", "ن"): _STEM,
+    # هذا / هذه, ذلك / تلك, الذي / التي, أحد / إحدى
+    ("هذ", "ا", "هذ", "ه"): 0,
+    ("ذلك", "", "تلك", ""): 0,
+    ("لذي", "", "لتي", ""): 0,
+    ("احد", "", "احدي", ""): 0,
+}
+"""Prefix and suffix of a masculine and of a feminine form of one stem, and how many letters it has at least."""
+_OWNERS = (("ه", "ها"), ("هم", "هن"))
+AGREEMENT = (
+    *(
+        Agreement(Affixes(*own), Affixes(*other), shortest)
+        for pair, shortest in _PAIRS.items()
+        for own, other in ((pair[:2], pair[2:]), (pair[2:], pair[:2]))
+    ),
+    # كتابه / كتابها, and either beside كتاب; سيارتها beside سيارة; له / لها
+    *(
+        Agreement(Affixes("", own), Affixes("", other), 1)
+        for pair in _OWNERS
+        for own, other in (pair, pair[::-1])
+    ),
+    *(
+        Agreement(Affixes("", joint + pronoun), Affixes("", bare), _STEM - 1)
+        for pair in _OWNERS
+        for pronoun in pair
+        for joint, bare in (("", ""), ("ت", "ة"))
+    ),
 )
+"""Forms of nouns, participles, adjectives, verbs and possessives that differ with the gender of a person (Ryding 2005, A
+Reference Grammar of Modern Standard Arabic, on gender, agreement and pronoun suffixes). What is irregular is not here."""
+_ALEFS = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ى": "ي", "ئ": "ي", "ؤ": "و"})
+_CARRIERS = ("ؤ", "ئ")
 _SHORT = 2
 _LEAST_BEHIND = {"ب": 3, "ل": 3, "ك": 3, "ف": 4, "س": 4}
 """Letters of a stem behind a proclitic that stands next to it: no lexicon tells بنت, كلب and سيد from ب + نت, ك + لب and
@@ -29,14 +74,12 @@ class Arabic(Language):
     """Its spellings fall together for matching, and a lexicon says which of a word's readings are words."""
 
     def letters(self, word: str) -> str:
-        """A word without diacritics, tatweel and invisible joiners; letters stay as written.
+        """A word without diacritics, tatweel and what is invisible; letters stay as written, but for other keyboards'.
 
         Hamza and madda that belong to a letter are letters here, not marks: they compose under NFKC first.
         """
-        composed = unicodedata.normalize("NFKC", word)
-        return "".join(
-            c for c in composed if c != TATWEEL and c not in INVISIBLE and unicodedata.category(c) != "Mn"
-        )
+        composed = unicodedata.normalize("NFKC", visible(word)).translate(_KEYBOARDS)
+        return "".join(c for c in composed if c != TATWEEL and unicodedata.category(c) != "Mn")
 
     def normalise(self, word: str) -> str:
         """The alef and hamza-carrier forms and ya/alef maqsura fall together.
@@ -56,8 +99,9 @@ class Arabic(Language):
 
         A noun with the article takes neither a possessive suffix nor the accusative alif, and behind a preposition no
         noun takes the latter (كاميرا is a camera, not "like a prince"). The article is written with a bare alif (so آلام
-        "pains" is not the أم "mother"), and a ت before a pronoun may be an opened ta marbuta (ابنتها is ابنة + ها). Of
-        three ل two are written: للغة is also ل + ال + لغة.
+        "pains" is not the أم "mother"), and before a pronoun a ت may be an opened ta marbuta (ابنتها is ابنة + ها) and a
+        hamza has the carrier of its vowel (نساؤهم and نسائهم are نساء + هم). Of three ل two are written: للغة is also
+        ل + ال + لغة.
         """
         if ARTICLE in prefixes:
             yield Candidate(rest, prefixes, "")
@@ -68,8 +112,12 @@ class Arabic(Language):
             if reading.suffix == ACCUSATIVE and not set(PREPOSITIONS).isdisjoint(prefixes):
                 continue
             yield reading
-            if reading.stem.endswith("ت") and reading.suffix not in ("", ACCUSATIVE, ME):
+            if reading.suffix in ("", ACCUSATIVE, ME):
+                continue
+            if reading.stem.endswith("ت"):
                 yield reading._replace(stem=reading.stem[:-1] + "ة")
+            if reading.stem.endswith(_CARRIERS):
+                yield reading._replace(stem=reading.stem[:-1] + "ء")
 
     def fits(self, candidate: Candidate, letters: str) -> bool:
         """What normalisation must not merge: a hamza may be left out but not turned into a madda.
@@ -108,6 +156,9 @@ LANGUAGE = Arabic(
     right_to_left=True,
     proclitics=((QUESTION,), ("و", "ف"), (*PREPOSITIONS, FUTURE), (ARTICLE,)),
     enclitics=(ACCUSATIVE, *PRONOUNS),
+    case_endings=(ACCUSATIVE,),
+    agreement=AGREEMENT,
+    asking=frozenset({"هل", "سواء", "اهو", "اهي", "اهذا", "اهذه", "اكان", "اكانت", "ايهما"}),
     shortest_stem=2,  # أم, أب, هو
     caption_column="arabic_prompt",
     colour="#DE8F05",

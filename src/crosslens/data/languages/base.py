@@ -13,8 +13,25 @@ from itertools import product
 from typing import NamedTuple
 
 TATWEEL = "\u0640"
-INVISIBLE = "\u00ad\u200c\u200d"
-"""Soft hyphen and the zero-width (non-)joiners: inside a word they are typography, not letters."""
+INVISIBLE = "".join(
+    chr(code)
+    for first, last in (
+        (0xAD, 0xAD),
+        (0x34F, 0x34F),
+        (0x61C, 0x61C),
+        (0x180B, 0x180E),
+        (0x200B, 0x200F),
+        (0x202A, 0x202E),
+        (0x2060, 0x206F),
+        (0xFE00, 0xFE0F),
+        (0xFEFF, 0xFEFF),
+    )
+    for code in range(first, last + 1)
+)
+"""Soft hyphens, joiners, marks of direction and of order, variation selectors (Unicode's Default_Ignorable_Code_Point):
+inside a word they are typography, not letters."""
+_UNSEEN = str.maketrans("", "", INVISIBLE)
+_ALIKE = str.maketrans({"’": "'", "ʼ": "'", "‐": "-", "‑": "-"})
 
 
 class Word(NamedTuple):
@@ -23,6 +40,32 @@ class Word(NamedTuple):
     text: str
     start: int
     end: int
+
+
+class Affixes(NamedTuple):
+    """What a form has around a stem, as normalised."""
+
+    prefix: str
+    suffix: str
+
+    def of(self, stem: str) -> str:
+        """The form of that stem."""
+        return self.prefix + stem + self.suffix
+
+    def stem_of(self, form: str) -> str | None:
+        """The stem of a form; None where it is none of these."""
+        if not (form.startswith(self.prefix) and form.endswith(self.suffix)):
+            return None
+        return form[len(self.prefix) : len(form) - len(self.suffix)]
+
+
+class Agreement(NamedTuple):
+    """A form that agrees in gender: what is known of the other gender tells that it does."""
+
+    own: Affixes
+    other: Affixes
+    shortest: int
+    """Letters of the stem at least."""
 
 
 class Candidate(NamedTuple):
@@ -52,6 +95,12 @@ class Language:
     """What may be written onto the front of a word, in slots from the outermost on: of each slot at most one."""
     enclitics: tuple[str, ...] = ()
     """What may be written onto its end, at most one of them."""
+    case_endings: tuple[str, ...] = ()
+    """Those of the enclitics that tell nothing but a case."""
+    agreement: tuple[Agreement, ...] = ()
+    """Forms that agree with a person, each beside one of the other gender: with a lexicon, what is to be masked."""
+    asking: frozenset[str] = frozenset()
+    """Words, normalised, in front of which a sentence asks or weighs, beside its question mark."""
     shortest_stem: int = 1
     """Letters that are left of a word at least when its clitics are taken off; with clitics give 2 or more."""
     caption_column: str = ""
@@ -81,8 +130,7 @@ class Language:
 
     def letters(self, word: str) -> str:
         """A word as its readings have it: NFKC, casefolded, one kind of apostrophe and hyphen, nothing invisible."""
-        folded = unicodedata.normalize("NFKC", word).casefold().replace("’", "'").replace("‐", "-")
-        return "".join(c for c in folded if c not in INVISIBLE)
+        return unicodedata.normalize("NFKC", visible(word)).casefold().translate(_ALIKE)
 
     def normalise(self, word: str) -> str:
         """The form under which all spellings of a word are equal, for matching only."""
@@ -132,6 +180,11 @@ class Language:
             self.normalise(reading.stem) == same and self.fits(reading, letters)
             for reading in self.candidates(written)
         )
+
+
+def visible(word: str) -> str:
+    """A word without its invisible characters; before NFKC, which composes what they stand between."""
+    return word.translate(_UNSEEN)
 
 
 @cache

@@ -17,7 +17,7 @@ class English(Language):
         """
         whole = self.letters(word)
         bare = _ENDING.sub("", whole)
-        head = re.split(r"[-‑]", bare)[-1]
+        head = bare.split("-")[-1]
         return [Candidate(form, (), "") for form in dict.fromkeys((whole, bare, head)) if form]
 
 

@@ -2,7 +2,7 @@
 
 A family's file is found by the `model_type`s that it registers, and no other is imported. One that is not here is
 declared by a class, in a file that `model.adapter` of the study names (in a notebook: in a cell before `load_model`).
-Text-only models need three places::
+It may import modules that lie beside it: they are part of the keys as it is. Text-only models need three places::
 
     from crosslens.models.adapters import Adapter, register
 
@@ -21,16 +21,18 @@ Text-only models need three places::
 `attn_gate` and `mlp_gate` give the factor where a block multiplies what it adds; `logit_scale` and `logit_softcap` say
 what the model does to its logits. A vision-language model starts from `VisionAdapter` and has its `language_model`,
 `vision_tower` and `projector`, and what its images add to the text (`image_text`) and to the inputs (`image_inputs`,
-`token_inputs`). Whether the places are right is what `resid_pre + attn_out + mlp_out = resid_post` shows.
+`token_inputs`). Names that an adapter has for itself begin with an underscore. Whether the places are right is what
+`resid_pre + attn_out + mlp_out = resid_post` shows: every extraction proves it first (crosslens.models.composition).
 """
 
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 
 from crosslens.errors import InputError
 from crosslens.models.adapters.base import Adapter, VisionAdapter
 from crosslens.models.families import model_types
+from crosslens.models.parts import check_declared
+from crosslens.models.user_code import run_file
 from crosslens.registry import member
 
 __all__ = ["Adapter", "VisionAdapter", "adapter_for", "declare", "known_adapter", "register"]
@@ -40,9 +42,10 @@ _REGISTERED: dict[str, type[Adapter]] = {}
 
 
 def register(*model_types: str) -> Callable[[type[Adapter]], type[Adapter]]:
-    """Class decorator: use this adapter for models of these `model_type`s."""
+    """Class decorator: use this adapter for models of these `model_type`s; InputError where it does not say what it must."""
 
     def add(adapter: type[Adapter]) -> type[Adapter]:
+        check_declared(adapter, Adapter, VisionAdapter)
         _REGISTERED.update(dict.fromkeys(model_types, adapter))
         return adapter
 
@@ -50,7 +53,7 @@ def register(*model_types: str) -> Callable[[type[Adapter]], type[Adapter]]:
 
 
 def declare(file: Path) -> None:
-    """Run a Python file of the user's that registers adapters; InputError when it is not there or registers none."""
+    """Run a Python file of the user's that registers adapters; InputError when it is not there, fails, or registers none."""
     if not file.is_file():
         raise InputError(
             file,
@@ -59,7 +62,7 @@ def declare(file: Path) -> None:
             mend="correct model.adapter",
         )
     before = _users()
-    runpy.run_path(str(file))
+    run_file(file)
     if _users() == before:
         raise InputError(
             file,

@@ -78,8 +78,8 @@ class Adapter:
 
     @property
     def max_tokens(self) -> int | None:
-        """The longest text that the model can place; None where positions are not learned one by one."""
-        return None
+        """The longest text that the model was made for; None where its configuration says nothing (ALiBi)."""
+        return getattr(self.text_config, "max_position_embeddings", None)
 
     @property
     def logit_scale(self) -> float:

@@ -21,10 +21,6 @@ class GPT2(Adapter):
     def final_norm(self) -> nn.Module:
         return self.decoder.ln_f
 
-    @property
-    def max_tokens(self) -> int:
-        return self.model.config.n_positions
-
     def attn_out(self, block: nn.Module) -> nn.Module:
         return block.attn
 

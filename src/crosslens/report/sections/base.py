@@ -14,6 +14,14 @@ from crosslens.summary.reading import Document
 Record = dict[str, Any]
 
 
+def by_pair(records: list[Record]) -> dict[tuple[str, str], list[Record]]:
+    """(source, target) -> its records, in their order."""
+    pairs: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        pairs.setdefault((record["source"], record["target"]), []).append(record)
+    return pairs
+
+
 @dataclass(frozen=True)
 class Results:
     """What a study has to show."""
@@ -43,9 +51,8 @@ class Results:
 
     @property
     def level(self) -> float:
-        """From which p or q on nothing is told from chance: the study's; a twentieth where it asks for no gender."""
-        level = self.summary("level")
-        return 0.05 if level is None else level
+        """From which p or q on nothing is told from chance: the study's."""
+        return self.summary("level")
 
     @property
     def has_gender(self) -> bool:

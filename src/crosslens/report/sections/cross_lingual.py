@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from markupsafe import Markup
+
 from crosslens.report.html import missing, tag, term
-from crosslens.report.numbers import bracketed, interval, number, plain
+from crosslens.report.numbers import bracketed, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, sae, site, table, text, value
 from crosslens.report.terms import D
-from crosslens.summary.names import corpus_name, site_name
+from crosslens.summary.claims import SCOPES, agrees
+from crosslens.summary.names import corpus_name, short_name, site_name
 
 ORDER = 70
 NULLS = {"pairing": "pairs shuffled", "labels": "labels shuffled"}
@@ -16,6 +19,13 @@ TERMS = {
         "Agreement of effects",
         "Correlation over features live in both languages of d in one language with d in the other, in an SAE of both; "
         "null: the same with the pairing of features shuffled.",
+    ),
+    "noise": (
+        "Without noise",
+        "d is measured on few {units}, and its noise pulls r towards 0, or, where the languages see the same {units}, towards "
+        "what these share. Reliability: the correlation of d with itself on other {units}, by halves (Spearman–Brown). "
+        "Without noise: r between halves over the root of both reliabilities; above 1 only by chance, and none where d "
+        "is too unreliable to say.",
     ),
     "d": D,
 }
@@ -26,64 +36,82 @@ def section(results: Results) -> Section | None:
     records = results.records("cross_lingual")
     measured = [*results.records("gender"), *results.records("probes")]
     if records:
-        body, findings = _body(records, results), [finding(records, results)]
+        pairs = list(dict.fromkeys(_pair(record) for record in records))
+        of_pairs = [[record for record in records if _pair(record) == pair] for pair in pairs]
+        body, findings = _body(records, results), [finding(of_pair, results) for of_pair in of_pairs]
     elif len({record["language"] for record in measured}) > 1:
         body, findings = [missing("Not measured.")], []
     else:
         return None
     heading = "Do the languages share their gendered features?"
-    return Section("cross-lingual", "Both languages", heading, body, findings, terms=TERMS)
+    return Section("cross-lingual", "Languages compared", heading, body, findings, terms=TERMS)
 
 
 def _body(records: list[Record], results: Results) -> list[Any]:
     columns = [
         site(),
         sae(),
+        Column("languages", _pair),
         text("condition", "condition"),
         Column("features", lambda row: "all live" if row["family"] == "live" else row["family"]),
         value("n", "features"),
         value(results.words["units"], "images"),
         Column("method", lambda row: row["method"].capitalize()),
         value("r", "r", bounds=("low", "high")),
+        Column("reliability", lambda row: _both(row["reliability"]), "n"),
+        value(term("noise", "without noise"), "disattenuated"),
         *(column for null, words in NULLS.items() for column in _null(null, words)),
     ]
-    words = " in an SAE of both languages. “All live”: features live in both languages; “chosen”: of these, significant on "
+    words = " in an SAE of all languages. “All live”: features live in both languages of a pair; “chosen”: of these, significant "
     return [
-        tag("p", term("cross", "Agreement of effects"), words, "select in at least one."),
+        tag("p", term("cross", "Agreement of effects"), words, "on select in at least one."),
         table(
             "cross",
             columns,
             records,
             label="Correlation of effect sizes",
-            caption="Correlation over features of Cohen's d in the two languages, test split",
+            caption="Correlation over features of Cohen's d in two languages, test split",
         ),
         results.shown(*(f"{site}/effect_sizes" for site in results.sites)),
     ]
 
 
-def _null(name: str, words: str) -> list[Column]:
-    def show(row: Record) -> Any:
-        null = row["null"][name]
-        return number(null["mean"]) + interval(null["q025"], null["q975"])
+def _pair(record: Record) -> str:
+    """The two languages by name."""
+    return " and ".join(map(short_name, record["languages"]))
 
+
+def _both(reliability: list[float | None]) -> Any:
+    return Markup(" · ").join(number(value, 2) for value in reliability)
+
+
+def _null(name: str, words: str) -> list[Column]:
+    within = ("null", name)
     return [
-        Column(f"null: {words}", show, "n"),
-        Column("p", lambda row: number(row["null"][name]["p"]), "n"),
+        value(f"null: {words}", "mean", bounds=("q025", "q975"), within=within),
+        value("p", "p", within=within),
     ]
 
 
 def finding(records: list[Record], results: Results) -> Finding:
-    """In how many cases the languages' effects agree beyond both nulls."""
+    """Of one pair of languages: in how many cases their effects agree beyond both nulls."""
+    pair = _pair(records[0])
     rows = [
         row
         for row in records
         if row["method"] == "pearson" and row["family"] == "live" and row["r"] is not None
     ]
     if not rows:
-        return Finding("null", "The languages share too few live features to compare them.")
+        because = next((row["because"] for row in records if row["because"]), "no feature varies in both")
+        return Finding("warning", f"Agreement of the effects of {pair}: not tested, because {because}.")
     best = max(rows, key=lambda row: row["r"])
-    yes = [row for row in rows if row["r"] > 0 and all(_p(row, null) < results.level for null in NULLS)]
-    lines = [_agreement(best, results.words["units"])]
+    yes = [row for row in rows if agrees(row, results.level)]
+    family = sum(record["q"] is not None for record in results.records("cross_lingual"))
+    lines = [
+        _agreement(best, results.words["units"]),
+        f"Family: {family} correlations, of all {SCOPES['cross_lingual', 'cross_lingual']}, each with the larger p of both "
+        f"nulls; Benjamini-Hochberg, q {level_words(results.level)}.",
+    ]
     if len(yes) < len(rows):
         rest = (
             f"{site_name(row['site'])}, {corpus_name(row['corpus'])}, {row['condition']} (r = {plain(row['r'], 2)})"
@@ -92,17 +120,16 @@ def finding(records: list[Record], results: Results) -> Finding:
         )
         lines.append(f"Not beyond both nulls: {'; '.join(rest)}.")
     if not yes:
-        title = "The gender effects of the two languages do not agree beyond chance."
+        title = f"The gender effects of {pair} do not agree beyond chance."
         return Finding("null", title, lines)
-    title = (
-        f"The gender effects of the two languages agree beyond both nulls in {len(yes)} of {len(rows)} cases."
-    )
+    title = f"The gender effects of {pair} agree beyond both nulls in {len(yes)} of {len(rows)} cases."
     return Finding("found", title, lines)
 
 
-def _p(row: Record, null: str) -> float:
-    p = row["null"][null]["p"]
-    return 1.0 if p is None else p
+def _noiseless(row: Record) -> str:
+    if row["disattenuated"] is None:
+        return "what it is without the noise of d cannot be said, d is too unreliable"
+    return f"without the noise of d, r = {plain(row['disattenuated'], 2)}"
 
 
 def _agreement(row: Record, units: str) -> str:
@@ -115,5 +142,5 @@ def _agreement(row: Record, units: str) -> str:
     return (
         f"Highest at {site_name(row['site'])}, {corpus_name(row['corpus'])}, {row['condition']} condition: "
         f"r = {plain(row['r'], 2)}{ci} over n = {plain(row['features'])} features live in both and "
-        f"{plain(row['images'])} {units}{f' (nulls: {nulls})' if nulls else ''}."
+        f"{plain(row['images'])} {units}{f' (nulls: {nulls})' if nulls else ''}; {_noiseless(row)}."
     )

@@ -89,10 +89,29 @@ def _words(summary: Document, words: dict[str, str]) -> str:
     if source == "none":
         return "; ".join(parts) + "."
     parts.append(SOURCES.get(source, source))
+    parts += _masked(summary)
     return (
         f"{'; '.join(parts)}. "
         f"A {words['unit']} whose gender is not known is counted as unknown and never as one of the others."
     )
+
+
+def _masked(summary: Document) -> list[str]:
+    """What is left out when captions are pooled, and in which languages that cannot be all."""
+    hits = summary("lexicon_hits")
+    if not hits:
+        return []
+    if summary("mask") != "agreement":
+        return ["masked are the words of the lexicons alone"]
+    known = [code for code, told in hits.items() if told["agreement_known"]]
+    agreeing = ", ".join(f"{plain(hits[code]['agreeing'])} in {language_name(code)}" for code in known)
+    words = "masked are the words of the lexicons" + (
+        f" and what agrees with a person ({agreeing})" if known else ""
+    )
+    rest = [language_name(code) for code in hits if code not in known]
+    if rest:
+        words += f"; of {', '.join(rest)} no forms that agree are known here, and none are masked"
+    return [words]
 
 
 def _sum(counts: list[dict[str, Any]], split: str | None, gender: str | None) -> dict[str, int]:

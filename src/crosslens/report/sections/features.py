@@ -86,11 +86,12 @@ def _effect(line: dict[str, Any]) -> Markup:
     return Markup("{}: {} = {}{}, {} = {}{}. ").format(
         line["condition"],
         term("d", "d"),
-        number(line["d"], 2),
-        interval(line["d_low"], line["d_high"], 2),
+        # nothing varies within the genders: d has no end, and the area says how far they are apart
+        number(line["d"], 2) if line["d"] is not None else f"infinite, AUROC {plain(line['auroc'], 2)}",
+        interval(line["d_low"], line["d_high"], 2) or " (no CI: too few fire)",
         term("q", "q"),
         number(line["q"]),
-        "" if line["significant"] else " (not significant on test)",
+        "" if line["confirmed"] else " (not confirmed on test)",
     )
 
 
@@ -159,8 +160,8 @@ def _cards(records: list[dict[str, Any]], sources: list[Examples], prefix: str) 
                         "side": side,
                         "effects": [],
                     } | _examples(entry["feature"], sources)
-                names = ("d", "d_low", "d_high", "significant")
-                line = {"condition": record["condition"], "q": entry["q_mann_whitney"]}
+                names = ("d", "d_low", "d_high", "auroc", "confirmed")
+                line = {"condition": record["condition"], "q": entry["q"]}
                 cards[key]["effects"].append(line | {name: entry[name] for name in names})
     for card in cards.values():
         conditions = " and ".join(line["condition"] for line in card["effects"])

@@ -3,10 +3,13 @@
 from typing import Any
 
 from crosslens.report.html import missing, tag, term
-from crosslens.report.numbers import bracketed, number, plain
+from crosslens.report.leaks import leaks_finding, words_shown
+from crosslens.report.numbers import bracketed, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, bounded, language, sae, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION, D, Q
+from crosslens.summary.beyond import READINGS, reading, words_beside
+from crosslens.summary.claims import SCOPES, more_gendered
 from crosslens.summary.names import corpus_name, language_name, site_name
 
 ORDER = 30
@@ -23,7 +26,16 @@ TERMS = {
     "probe": (
         "Probe",
         "Logistic regression of the {unit}'s gender, chosen by cross-validation grouped by {unit} on train, scored on "
-        "test; shown beside the majority class, a probe on shuffled labels, and a control task.",
+        "test; shown beside the majority class, a probe on shuffled labels, a control task (a random label for each "
+        "category, learned in the same way) and the bag of words. p: the labels of the test {units} permuted; q: corrected "
+        "over all probes of the study. It is said to read gender beyond the words only if its interval lies above the "
+        "bag of words' and above the control task's.",
+    ),
+    "words": (
+        "Bag of words, leaking",
+        "The same regression on how often each word occurs in what a condition leaves unmasked: no model has any part in "
+        "it. Where it tells the gender (p at or below the study's level) the condition is leaking: what is found in it may "
+        "be the words. The prompt is the same for all {units} and has no words to read.",
     ),
     "auroc": AUROC,
 }
@@ -31,7 +43,7 @@ TERMS = {
 
 def section(results: Results) -> Section | None:
     """Where gender was looked for in a layer."""
-    gender, probes = results.records("gender"), results.records("probes")
+    gender, probes, words = (results.records(name) for name in ("gender", "probes", "words"))
     if not results.has_gender:
         return None
     body = [
@@ -44,12 +56,15 @@ def section(results: Results) -> Section | None:
         for condition in dict.fromkeys(record["condition"] for record in gender)
     ]
     if probes:
-        findings.append(probes_finding(probes, results.words["units"]))
+        findings.append(probes_finding(probes, words, results))
+    leaks = leaks_finding(words, list(dict.fromkeys(record["condition"] for record in [*gender, *probes])))
+    if leaks:
+        findings.append(leaks)
     return Section("gender", "Gender", "Features that tell female from male", body, findings, terms=TERMS)
 
 
 def _effects(gender: list[Record], results: Results) -> list[Any]:
-    of = results.words
+    of, bags = results.words, results.records("words")
     columns = [
         site(),
         sae(),
@@ -57,16 +72,22 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
         text("condition", "condition"),
         Column(f"female + male {of['units']}", _both, "n"),
         value("live", "live"),
+        value("testable", "testable"),
         value("significant", "significant"),
-        Column("by chance: mean", lambda row: number(row["null"]["mean"], 1), "n"),
-        Column("95th pct.", lambda row: number(row["null"]["q95"], 1), "n"),
-        Column("p", lambda row: number(row["null"]["p"]), "n"),
+        value("by chance: mean", "mean", 1, within=["null"]),
+        value("95th pct.", "q95", 1, within=["null"]),
+        value("p", "p", within=["null"]),
+        value("q over all rows", "q"),
         value("also on select", "confirmed"),
+        Column(
+            term("words", "bag of words, AUROC"),
+            lambda row: words_shown(words_beside(bags, row["language"], row["condition"])),
+        ),
         Column("in words", lambda row: verdict(row, results.level), "words"),
     ]
     words = f": prompt = {of['alone']}; caption = the caption is read, its gender words masked. "
     caption = tag(
-        "span", "Test split; ", term("q", "significant"), " after correction over all live features"
+        "span", "Test split; ", term("q", "significant"), " after correction over all testable features"
     )
     return [
         tag(
@@ -83,12 +104,14 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
 
 
 def _both(row: Record) -> Any:
-    test = row["images"]["test"]
-    return number(test["female"]) + " + " + number(test["male"])
+    test, units = row["images"]["test"], row["units"]["test"]
+    shown = number(test["female"]) + " + " + number(test["male"])
+    grouped = any(units[gender] < test[gender] for gender in ("female", "male"))
+    return shown + f" in {plain(units['female'])} + {plain(units['male'])} groups" if grouped else shown
 
 
 def _probes(probes: list[Record], results: Results) -> list[Any]:
-    units = results.words["units"]
+    units, bags = results.words["units"], results.records("words")
     columns = [
         site(),
         language(),
@@ -100,6 +123,12 @@ def _probes(probes: list[Record], results: Results) -> list[Any]:
         value("majority class", "majority"),
         value("shuffled labels, AUROC", "shuffled"),
         value("control task, AUROC", "control"),
+        Column(
+            term("words", "bag of words, AUROC"),
+            lambda row: words_shown(words_beside(bags, row["language"], row["condition"])),
+        ),
+        value("q", "q"),
+        Column("reads gender", lambda row: READINGS[_reading(row, bags, results.level)], "words"),
     ]
     words = [term("probe", "Probes"), f" on test {units}; ", term("ci", "95 % CI"), " in brackets"]
     return [
@@ -113,16 +142,15 @@ def _probed(corpus: str) -> str:
 
 
 def beyond_chance(record: Record, level: float) -> bool | None:
-    """Are there more significant features than shuffled labels give? None without a null."""
-    p = record["null"]["p"]
-    return None if p is None else p < level and record["significant"] > 0
+    """Are there more significant features than shuffled labels give? None where that was not tested."""
+    return more_gendered(record, level) if record["tested"] else None
 
 
 def verdict(record: Record, level: float) -> str:
     """A record of kind gender in words."""
     beyond = beyond_chance(record, level)
     if beyond is None:
-        return "no null: nothing can be said"
+        return f"not tested, because {record['because']}"
     if beyond:
         return "more than chance"
     return "none significant" if record["significant"] == 0 else "no more than chance"
@@ -134,26 +162,43 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
         "prompt": f"From {results.words['alone']}",
         "caption": "Reading the caption, its gender words masked",
     }.get(condition, condition)
+    untested = [f"{_where(r)}: not tested, because {r['because']}." for r in records if not r["tested"]]
+    records = [record for record in records if record["tested"]]
+    if not records:
+        return Finding("warning", f"{seen}: gendered features were not tested.", untested)
     yes = [record for record in records if beyond_chance(record, results.level)]
     if not yes:
         line = (
             f"In none of {len(records)} combinations of layer, dictionary and language did the number of "
             "significant features exceed that under shuffled labels."
         )
-        return Finding("null", f"{seen}: no more gendered features than chance gives.", [line])
-    best = max(yes, key=lambda record: record["significant"] / max(record["live"], 1))
+        lines = [line, _corrected(results), *untested]
+        return Finding("null", f"{seen}: no more gendered features than chance gives.", lines)
+    best = max(yes, key=lambda record: record["significant"] / max(record["testable"], 1))
     test = best["images"]["test"]
     lines = [
-        f"The largest share is at {_where(best)}: {plain(best['significant'])} of {plain(best['live'])} live features "
+        f"The largest share is at {_where(best)}: {plain(best['significant'])} of {plain(best['testable'])} testable features "
         f"(n = {plain(test['female'])} female + {plain(test['male'])} male {results.words['units']}); shuffled labels give "
         f"{plain(best['null']['mean'], 1)} (95th percentile {plain(best['null']['q95'], 1)}, "
-        f"p = {plain(best['null']['p'])})."
+        f"p = {plain(best['p'])}, q = {plain(best['q'])}).",
+        _corrected(results),
     ]
     no = [record for record in records if not beyond_chance(record, results.level)]
     if no:
         lines.append(f"No more than chance in {len(no)}: {'; '.join(_where(record) for record in no)}.")
     title = f"{seen}: more gendered features than chance in {len(yes)} of {len(records)} combinations."
-    return Finding("found", title, lines)
+    return Finding("found", title, [*lines, *untested])
+
+
+def _corrected(results: Results) -> str:
+    """Over which family the numbers of gendered features are corrected, and what would have been said of each alone."""
+    family = [record for record in results.records("gender") if record["q"] is not None]
+    alone = sum(record["p"] <= results.level < record["q"] for record in family)
+    more = f"; {alone} more would exceed it taken alone" if alone else ""
+    return (
+        f"Family: {len(family)} numbers, of all {SCOPES['gender', 'gendered_features']}; Benjamini-Hochberg, "
+        f"q {level_words(results.level)}{more}."
+    )
 
 
 def _where(record: Record) -> str:
@@ -161,28 +206,46 @@ def _where(record: Record) -> str:
     return f"{site_name(record['site'])}, {of}"
 
 
-def probes_finding(probes: list[Record], units: str) -> Finding:
-    """Where a probe reads gender best, and in how many cases better than chance."""
-    scored = [probe for probe in probes if probe["auroc"] is not None]
-    if not scored:
-        return Finding("null", "No probe could be scored.")
-    best = max(scored, key=lambda probe: probe["auroc"])
-    above = [probe for probe in scored if _reads(probe)]
-    line = (
-        f"Best: AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')} on {_probed(best['corpus'])}, "
-        f"{site_name(best['site'])}, {language_name(best['language'])}, {best['condition']} condition, "
-        f"n = {plain(best['n'])} test {units}; shuffled labels give {plain(best['shuffled'])}, a control task "
-        f"{plain(best['control'])}, "
-        f"the majority class .5 (accuracy {plain(best['majority'])})."
+def probes_finding(probes: list[Record], words: list[Record], results: Results) -> Finding:
+    """In how many cases a probe reads gender beyond the words and a control task; the rest by what it does not exceed."""
+    units, level = results.words["units"], results.level
+    tested = [probe for probe in probes if probe["q"] is not None]
+    if not tested:
+        reasons = dict.fromkeys(probe["because"] for probe in probes)
+        return Finding("null", f"Probes were not tested, because {'; '.join(filter(None, reasons))}.")
+    read = {name: [probe for probe in tested if _reading(probe, words, level) == name] for name in READINGS}
+    best = max(read["beyond"] or tested, key=lambda probe: probe["auroc"])
+    beside = words_beside(words, best["language"], best["condition"])
+    control = "there is none" if best["control"] is None else f"{plain(best['control'])}"
+    lines = [
+        f"{'Best of them' if read['beyond'] else 'Best'}: AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')} on "
+        f"{_probed(best['corpus'])}, {site_name(best['site'])}, {language_name(best['language'])}, {best['condition']} "
+        f"condition, n = {plain(best['n'])} test {units} (q = {plain(best['q'])}); bag of words: {words_shown(beside)}; "
+        f"control task: {control}; shuffled labels: {plain(best['shuffled'])}."
+    ]
+    counts = [f"{READINGS[name]} in {len(some)}" for name, some in read.items() if some and name != "beyond"]
+    if counts:
+        lines.append(f"Of {len(tested)} cases: {'; '.join(counts)}.")
+    lines.append(
+        f"Family: the {len(tested)} probes of all {SCOPES['probes', 'probes']}; permuted test labels, "
+        f"Benjamini-Hochberg, q {level_words(level)}."
     )
-    if not above:
-        return Finding("null", "No linear probe reads gender better than chance.", [line])
-    title = f"Linear probes read gender better than chance in {len(above)} of {len(scored)} cases."
-    return Finding("found", title, [line])
+    if read["beyond"]:
+        beside = any(probe["control_high"] is not None for probe in read["beyond"])
+        title = (
+            f"Linear probes read gender beyond the words{' and beyond a control task' if beside else ''} in "
+            f"{len(read['beyond'])} of {len(tested)} cases."
+        )
+        return Finding("found", title, lines)
+    some = sum(len(read[name]) for name in ("words", "control"))
+    if some:
+        title = (
+            f"Gender can be read off linearly in {some} of {len(tested)} cases, in none of them beyond both the bag of "
+            "words and a control task."
+        )
+        return Finding("null", title, lines)
+    return Finding("null", "No linear probe reads gender better than chance.", lines)
 
 
-def _reads(probe: Record) -> bool:
-    """The CI lies above .5, and no probe on shuffled labels did as well."""
-    shuffled = probe["shuffled_high"]
-    above = probe["auroc_low"] is not None and probe["auroc_low"] > 0.5
-    return above and (shuffled is None or probe["auroc"] > shuffled)
+def _reading(probe: Record, words: list[Record], level: float) -> str:
+    return reading(probe, words_beside(words, probe["language"], probe["condition"]), level)

@@ -1,12 +1,11 @@
 """Do captions lie beside their translations?"""
 
-from typing import Any
-
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import bracketed, interval, number, plain
-from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, bounded, site, table, text, value
+from crosslens.report.numbers import bracketed, level_words, plain
+from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
+from crosslens.report.table import Column, bounded, site, table, value
 from crosslens.report.terms import CI
+from crosslens.summary.claims import found, more_found
 from crosslens.summary.names import pair_name, short_name, site_name
 
 ORDER = 60
@@ -15,13 +14,30 @@ TERMS = {
     "retrieval": (
         "R@1, R@5, MRR",
         "Of the test captions, the share whose translation has the largest cosine (is among the five largest) of all "
-        "test {units}; mean of 1 / rank. Centred: each language minus the mean of its own train {units}.",
+        "test {units}; mean of 1 / rank. Centred: each language minus the mean of its own train {units}. p: one-sided, of "
+        "R@1 with captions and translations paired at random; q: of all cases in which the words alone are read.",
     ),
     "cka": (
         "CKA",
         "Centred kernel alignment of the two languages' captions of the same {units}: 1 for the same shape up to rotation "
         "and scale. The unbiased one is 0 in expectation for unrelated captions.",
     ),
+}
+READ_TERM = {
+    "read": (
+        "What is read",
+        "A caption behind its picture (“picture and words”) holds what the picture shows, whatever it says. So the same is "
+        "measured of the caption without its picture (“words”), which a model that has only seen captions of pictures may "
+        "not be used to, and of the constant prompt behind the picture in the place of the caption that looks for its "
+        "translation (“picture”). What a caption with its picture says "
+        "of languages is what it finds beyond that prompt: differences are image by image, p by flips of their signs (CKA: "
+        "by the jackknife).",
+    ),
+}
+READ = {
+    "alone": "words",
+    "caption": "picture and words",
+    "prompt": "picture",
 }
 
 
@@ -30,66 +46,91 @@ def section(results: Results) -> Section | None:
     retrieval, cka = results.records("retrieval"), results.records("cka")
     if not retrieval:
         return None
-    units = results.words["units"]
+    above = results.records("above_prompt")
+    units, shown = results.words["units"], rows(retrieval, cka)
     gendered = (
         ", the words that tell the gender included" if results.dataset("gender_source") != "none" else ""
     )
-    same = same_text(cka, units)
+    pictured = any(row["read"] != "caption" for row in shown)
+    columns = [
+        *COLUMNS[:2],
+        *([Column("read", lambda row: READ[row["read"]])] if pictured else []),
+        *COLUMNS[2:],
+    ]
     caption = tag("span", f"Test {units}, centred by language; ", term("ci", "95 % CI"), " in brackets")
     body = [
-        tag("p", term("retrieval", "Retrieval"), f": whole captions{gendered}.{f' {same}' if same else ''}"),
-        results.shown("retrieval"),
-        table(
-            "retrieval",
-            COLUMNS,
-            rows(retrieval, cka),
-            label="Retrieval and CKA per layer",
-            caption=caption,
+        tag(
+            "p",
+            *(term("retrieval", "Retrieval"), f": whole captions{gendered}. "),
+            *((term("read", "What is read"), " decides what is measured. ") if pictured else ()),
+            same_text(cka, units),
         ),
+        results.shown("retrieval"),
+        table("retrieval", columns, shown, label="Retrieval and CKA per layer", caption=caption),
     ]
-    findings = [finding(retrieval, cka, units)]
+    if above:
+        title = f"Picture and words less picture alone, same {units}, centred; "
+        caption = tag("span", title, term("ci", "95 % CI"), " in brackets; q: of R@1, over all rows")
+        body.append(table("above-prompt", ABOVE, above, label="Beyond the picture", caption=caption))
+    findings = [finding(retrieval, cka, units, results.level)]
+    if above:
+        findings.append(above_finding(above, results.level))
     return Section(
-        "retrieval", "Translations", "Do captions lie beside their translations?", body, findings, terms=TERMS
+        "retrieval",
+        "Translations",
+        "Do captions lie beside their translations?",
+        body,
+        findings,
+        terms=TERMS | (READ_TERM if pictured else {}),
     )
 
 
-def _uncentred(row: Record) -> Any:
-    plainly = row["uncentred"]
-    return number(plainly["r1"]) + interval(plainly["r1_low"], plainly["r1_high"])
-
-
 def _cka(title: str, field: str) -> Column:
-    return Column(title, lambda row: number(row["cka"][field]), "n")
+    return value(title, field, within=["cka"])
 
 
 COLUMNS = [
     site(),
-    text("languages", "name"),
+    Column("languages", lambda row: pair_name(row["source"], row["target"])),
     value("n", "images"),
     bounded("R@1", "r1"),
     value("chance", "r1_chance"),
+    value("p", "p"),
     bounded("R@5", "r5"),
     value("chance", "r5_chance"),
     bounded("MRR", "mrr"),
-    Column("R@1, not centred", _uncentred, "n"),
+    bounded("R@1, not centred", "r1", within=["uncentred"]),
     _cka(term("cka", "CKA") + ", unbiased", "unbiased"),
     _cka("shuffled, 95th pct.", "unbiased_q95"),
     _cka("p", "unbiased_p"),
     _cka("linear CKA", "linear"),
     _cka("shuffled, mean", "linear_null"),
 ]
+ABOVE = [
+    *COLUMNS[:3],
+    bounded("R@1", "r1"),
+    value("q", "q"),
+    bounded("R@5", "r5"),
+    bounded("MRR", "mrr"),
+    bounded("CKA, unbiased", "cka"),
+    value("p", "cka_p"),
+]
 
 
 def rows(retrieval: list[Record], cka: list[Record]) -> list[Record]:
-    """A row per site, pair of languages and direction, with the CKA of the pair."""
-    alike = {(row["site"], *sorted(row["languages"])): row for row in cka}
-    plainly = {(r["site"], r["source"], r["target"]): r for r in retrieval if not r["centred"]}
+    """A row per site, direction and what was read, with the CKA of the same."""
+
+    def key(row: Record, source: str, target: str) -> tuple[str, ...]:
+        pair = (source, target) if row["read"] == "prompt" else sorted((source, target))
+        return (row["site"], row["read"], *pair)
+
+    alike = {key(row, *row["languages"]): row for row in cka}
+    plainly = {key(r, r["source"], r["target"]) + (r["source"],): r for r in retrieval if not r["centred"]}
     return [
         record
         | {
-            "name": pair_name(record["source"], record["target"]),
-            "uncentred": plainly[record["site"], record["source"], record["target"]],
-            "cka": alike[record["site"], *sorted((record["source"], record["target"]))],
+            "uncentred": plainly[*key(record, record["source"], record["target"]), record["source"]],
+            "cka": alike[key(record, record["source"], record["target"])],
         }
         for record in retrieval
         if record["centred"]
@@ -110,27 +151,54 @@ def same_text(cka: list[Record], units: str) -> str:
     return f"{units.capitalize()} whose caption another one has word for word cannot be told apart: {words}."
 
 
-def finding(retrieval: list[Record], cka: list[Record], units: str) -> Finding:
-    """Are translations found? The layer with the largest centred R@1 of each direction, and where CKA peaks."""
-    lines, beyond = [], False
-    centred = [record for record in retrieval if record["centred"]]
-    for source, target in dict.fromkeys((record["source"], record["target"]) for record in centred):
-        layers = [r for r in centred if (r["source"], r["target"]) == (source, target)]
+def finding(retrieval: list[Record], cka: list[Record], units: str, level: float) -> Finding:
+    """Are translations found by their words? In how many layers and directions, where R@1 is largest, and CKA."""
+    words = [record for record in retrieval if record["q"] is not None]
+    captions = "Captions read without pictures" if words[0]["read"] == "alone" else "Captions"
+    beyond = [record for record in words if found(record, level)]
+    lines = []
+    for (source, target), layers in by_pair(words).items():
         best = max(layers, key=lambda record: record["r1"])
-        beyond |= best["r1_low"] > best["r1_chance"]
         lines.append(
-            f"{pair_name(source, target)} peaks at {site_name(best['site'])}: R@1 {plain(best['r1'])}"
+            f"{pair_name(source, target)} is largest at {site_name(best['site'])}: R@1 {plain(best['r1'])}"
             f"{bracketed(best, 'r1')}, MRR {plain(best['mrr'])}, n = {plain(best['images'])} {units}, chance "
-            f"{plain(best['r1_chance'])}; the largest of {len(layers)}."
+            f"{plain(best['r1_chance'])}, q = {plain(best['q'])}."
         )
-    measured = [row for row in cka if row["unbiased"] is not None]
-    if measured:
-        best = max(measured, key=lambda row: row["unbiased"])
+    alike = [row for row in cka if row["q"] is not None]
+    if alike:
+        best = max(alike, key=lambda row: row["unbiased"])
         lines.append(
-            f"Unbiased CKA is largest at {site_name(best['site'])}: {plain(best['unbiased'])} (pairs shuffled: 95 % "
-            f"below {plain(best['unbiased_q95'])}, p = {plain(best['unbiased_p'])})."
+            f"Unbiased CKA of the same captions is above shuffled pairs in {sum(found(row, level) for row in alike)} of "
+            f"{len(alike)} cases, and largest at {site_name(best['site'])}: {plain(best['unbiased'])} (95 % of the "
+            f"shuffled below {plain(best['unbiased_q95'])}, q = {plain(best['q'])})."
         )
+    cases = f"{len(beyond)} of {len(words)} cases (layers and directions; q < {level_words(level)})"
     if beyond:
-        title = f"A caption's translation is found among all {units} more often than by chance."
+        title = f"{captions} find their translation among all {units} more often than by chance in {cases}."
         return Finding("found", title, lines)
-    return Finding("null", "A caption's translation is not found more often than by chance.", lines)
+    title = f"{captions} do not find their translation more often than by chance: in {cases}."
+    return Finding("null", title, lines)
+
+
+def above_finding(above: list[Record], level: float) -> Finding:
+    """Does a caption with its picture find its translation better than the picture alone does?"""
+    more = [row for row in above if more_found(row, level)]
+    less = [row for row in above if row["q"] <= level and row["r1"] < 0]
+    lines = []
+    for (source, target), layers in by_pair(above).items():
+        best = max(layers, key=lambda row: row["r1"])
+        lines.append(
+            f"{pair_name(source, target)}: R@1 with the caption less that of the constant prompt is largest at "
+            f"{site_name(best['site'])}: {plain(best['r1'])}{bracketed(best, 'r1')}, q = {plain(best['q'])}."
+        )
+    cases = f"of {len(above)} cases (layers and directions; q < {level_words(level)})"
+    if less:
+        lines.append(
+            f"The prompt behind the picture finds more than the caption does in {len(less)} {cases}."
+        )
+    title = "Behind its picture, a caption finds its translation "
+    if more:
+        return Finding(
+            "found", f"{title}more often than the constant prompt does in {len(more)} {cases}.", lines
+        )
+    return Finding("null", f"{title}no more often than the constant prompt does.", lines)

@@ -1,12 +1,13 @@
 """Which gender the model writes where a picture hides it."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from crosslens.report.html import missing, tag, term
-from crosslens.report.numbers import level_words, plain
+from crosslens.report.numbers import level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import bounded, language, table, text, value
-from crosslens.summary.names import language_name
+from crosslens.report.table import Column, bounded, language, table, text, value
+from crosslens.summary.names import language_name, pair_name, short_name
 from crosslens.summary.stereotype import stereotype_records
 
 ORDER = 40
@@ -14,7 +15,20 @@ TERMS = {
     "share": (
         "Share of women",
         "For {units} whose gender is not visible: of the captions that the model wrote and whose words name a gender, "
-        "the share that says woman, first per {unit}, then the mean over the {units}; whole words only.",
+        "the share that says woman, first per {unit}, then the mean over the {units}; whole words only. A {unit} counts once, "
+        "however many captions were drawn of it: intervals are Korn and Graubard's, p is by flips of the signs of the "
+        "{units}' distances from .5.",
+    ),
+    "difference": (
+        "Difference from the others",
+        "The share of a category less that of all other {units}. A model that writes “man” of everybody has a share far "
+        "from .5 and no differences; a stereotype is a difference between categories. p: {units} change places between "
+        "categories.",
+    ),
+    "untested": (
+        "Not tested",
+        "With so few {units} no p can be as small as the level, however plainly all of them agree: that nothing was found "
+        "then says nothing.",
     ),
     "planted": (
         "Planted",
@@ -22,6 +36,7 @@ TERMS = {
         "categories. Only the embedded study has it.",
     ),
 }
+FAMILY = "Family: the languages; Benjamini-Hochberg. Those of single categories are corrected within their language."
 Stereotype = dict[str, list[Record]]
 
 
@@ -31,7 +46,7 @@ def section(results: Results) -> Section | None:
     heading = f"Gender written for {results.words['units']} that hide it"
     if path is not None:
         records = stereotype_records(path)
-        body, findings = _body(records, results), [finding(records, results.level)]
+        body, findings = _body(records, results), list(findings_of(records, results.words, results.level))
     elif results.has_gender:
         body, findings = [missing("Not measured: this study generates no captions.")], []
     else:
@@ -51,17 +66,36 @@ def _body(records: Stereotype, results: Results) -> list[Any]:
         value("measured", "share", bounds=("low", "high")),
         value(units, "images_gendered"),
         value("gendered captions", "captions_gendered"),
-        value("q against .5", "q"),
+        Column("q against .5", _tested("q"), "n"),
+        value(
+            term("difference", "less the others"), "difference", bounds=("difference_low", "difference_high")
+        ),
+        Column("q", _tested("difference_q"), "n"),
+    ]
+    overall = [
+        {**tilt, **{f"difference_{name}": apart[name] for name in ("p", "q")}}
+        for tilt, apart in zip(records["overall"], records["differences"], strict=True)
+    ]
+    whole = [
+        language("row"),
+        value("share of women", "share", bounds=("low", "high")),
+        value(units, "images_gendered"),
+        value("gendered captions", "captions_gendered"),
+        Column("q against .5", _tested("q"), "n"),
+        Column("q of differences between categories", _tested("difference_q"), "n"),
     ]
     return [
         tag("p", in_words(records)),
+        table("tilt", whole, overall, label="All categories together", caption="All categories together"),
         table(
             "fits",
             fits,
             records["fits"],
             label="Planted against measured, per language",
             caption=tag("span", term("planted", "Planted"), " against measured"),
-        ),
+        )
+        if any(fit["categories"] for fit in records["fits"])
+        else "",
         results.shown("stereotype"),
         table(
             "shares",
@@ -89,25 +123,106 @@ def in_words(records: Stereotype) -> str:
     return "The model captioned test pictures in which no gender is visible. " + "; ".join(counts) + "."
 
 
-def finding(records: Stereotype, level: float) -> Finding:
-    """In how many categories the captions depart from .5."""
+def _tested(field: str) -> Callable[[Record], Any]:
+    """Shows a q, or that there was nothing to test."""
+
+    def show(row: Record) -> Any:
+        return term("untested", "not tested") if row[field] is None else number(row[field])
+
+    return show
+
+
+def findings_of(records: Stereotype, words: dict[str, str], level: float) -> Iterator[Finding]:
+    """Two results: one default for all pictures, and what hangs on the category."""
     if not records["shares"]:
-        return Finding("null", "No test picture hides its gender: stereotypes were not measured.")
-    off = [row for row in records["shares"] if row["q"] is not None and row["q"] < level]
-    lines = []
-    for fit in records["fits"]:
-        rows, departing = (
-            [row for row in some if row["language"] == fit["language"]] for some in (records["shares"], off)
+        yield Finding("null", "No test picture hides its gender: stereotypes were not measured.")
+        return
+    yield _tilt(records, words, level)
+    yield _differences(records, words, level)
+
+
+def _tilt(records: Stereotype, words: dict[str, str], level: float) -> Finding:
+    """Is one gender written more often, whatever the category?"""
+    lines, leaning = [FAMILY], {}
+    for row in records["overall"]:
+        name = short_name(row["language"])
+        if row["share"] is None:
+            lines.append(f"{name}: no gendered caption.")
+            continue
+        told = f"q = {plain(row['q'])}" if row["q"] is not None else _too_few(row, level)
+        lines.append(
+            f"{name}: woman in {plain(row['share'])} [{plain(row['low'])}, {plain(row['high'])}] of the gendered captions, "
+            f"n = {plain(row['images_gendered'])} {words['units']}; {told}."
+            if row["low"] is not None
+            else f"{name}: woman in {plain(row['share'])} of the gendered captions of one {words['unit']}; {told}."
         )
-        line = (
-            f"{language_name(fit['language'])}: {len(departing)} of {len(rows)} categories differ from .5 "
-            f"(q < {level_words(level)})"
+        if row["q"] is not None and row["q"] <= level:
+            leaning.setdefault("woman" if row["share"] > 0.5 else "man", []).append(name)
+    if leaning:
+        found = "; ".join(
+            f"{gender} more often in {' and '.join(names)}" for gender, names in leaning.items()
         )
-        if fit["r"] is not None:
-            line += (
-                f"; planted against measured r = {plain(fit['r'])}, mean absolute error {plain(fit['mae'])}"
+        title = f"Over all {words['units']} that hide the gender, the model writes {found} (q < {level_words(level)})."
+        return Finding("found", title, lines)
+    if all(row["q"] is None for row in records["overall"]):
+        return Finding("warning", "Whether the model writes one gender more often was not tested.", lines)
+    return Finding(
+        "null", "Over all categories the model writes neither gender more often beyond chance.", lines
+    )
+
+
+def _differences(records: Stereotype, words: dict[str, str], level: float) -> Finding:
+    """Does the gender that is written hang on the category?"""
+    lines, differing = [FAMILY], []
+    for row in records["differences"]:
+        name = short_name(row["language"])
+        shares = [each for each in records["shares"] if each["language"] == row["language"]]
+        tested = [each for each in shares if each["difference_q"] is not None]
+        off = [each for each in tested if each["difference_q"] <= level]
+        if row["q"] is None:
+            lines.append(f"{name}: not tested, because there are too few {words['units']} of a category.")
+        else:
+            differing += [name] if row["q"] <= level else []
+            lines.append(
+                f"{name}: all categories together q = {plain(row['q'])}; {_named(off, tested, level)}."
             )
-        lines.append(line + ".")
-    if off:
-        return Finding("found", "The model writes stereotypes where the picture shows no gender.", lines)
-    return Finding("null", "No category's captions depart from .5 beyond chance.", lines)
+        if len(tested) < len(shares):
+            some = ", ".join(each["category"] for each in shares if each["difference_q"] is None)
+            lines.append(f"Not tested, because of too few {words['units']}: {some}.")
+    for fit in records["fits"]:
+        if fit["r"] is not None:
+            lines.append(
+                f"{short_name(fit['language'])}: planted against measured r = {plain(fit['r'])}, mean absolute error "
+                f"{plain(fit['mae'])}."
+            )
+    for pair in records["agreement"]:
+        if pair["pearson"]["r"] is not None:
+            lines.append(
+                f"{pair_name(*pair['languages']).replace(' → ', ' and ')} agree over {plain(pair['categories'])} categories "
+                f"with r = {plain(pair['pearson']['r'])}, p = {plain(pair['pearson']['p'])}."
+            )
+    if differing:
+        where = " and ".join(differing)
+        title = f"Where the picture hides the gender, what the model writes hangs on the category: a stereotype in {where}"
+        return Finding("found", f"{title} (q < {level_words(level)}).", lines)
+    if all(row["q"] is None for row in records["differences"]):
+        return Finding("warning", "Whether the gender written hangs on the category was not tested.", lines)
+    return Finding(
+        "null", "The gender that the model writes does not hang on the category beyond chance.", lines
+    )
+
+
+def _named(off: list[Record], tested: list[Record], level: float) -> str:
+    """Which categories stand apart, the farthest first."""
+    if not off:
+        return f"none of {len(tested)} categories stands apart by itself"
+    off = sorted(off, key=lambda row: -abs(row["difference"]))
+    some = ", ".join(f"{row['category']} {plain(row['share'], 2)}" for row in off)
+    return f"{len(off)} of {len(tested)} categories stand apart (q < {level_words(level)}; share of women): {some}"
+
+
+def _too_few(row: Record, level: float) -> str:
+    return (
+        f"not tested, because p cannot be below {plain(row['least_p'])} with {plain(row['images_gendered'])} of them, and "
+        f"the level is {level_words(level)}"
+    )

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from crosslens.errors import InputError
 from crosslens.report.html import details, tag
-from crosslens.report.numbers import number, plain
+from crosslens.report.numbers import plain
 from crosslens.report.sections.base import Results, Section
 from crosslens.report.sections.quality import GATES
 from crosslens.report.table import Column, Row, table, text, value
@@ -43,7 +43,7 @@ def _sweep(key: str, doc: Document, results: Results) -> Markup:
     ]
     return details(
         title,
-        tag("p", f"Recommended: {_named(recommended)}, as it has {doc('why')}."),
+        tag("p", f"Recommended on split select: {_named(recommended)}, as it has {doc('why')} there."),
         table(
             "sweep",
             COLUMNS,
@@ -80,7 +80,7 @@ COLUMNS = [
     value("features", "d_sae"),
     value("L0", "l0", 1),
     value("FVU", "fvu"),
-    Column("CE recovered", lambda row: number(row["ce_recovered"]), "n"),
+    value("CE recovered", "ce_recovered"),
     value("dead", "dead", 1),
     Column("unbeaten", lambda row: plain(row["pareto"])),
     Column("gates failed", _failed),

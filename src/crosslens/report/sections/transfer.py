@@ -1,14 +1,15 @@
 """Does the gender direction of one language tell gender in another?"""
 
-from typing import Any
-
 from markupsafe import Markup
 
 from crosslens.report.html import details, tag, term
-from crosslens.report.numbers import bracketed, interval, level_words, number, plain
-from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, Row, site, table, text, value
+from crosslens.report.leaks import leaks_finding, words_shown
+from crosslens.report.numbers import bracketed, interval, level_words, plain
+from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
+from crosslens.report.table import Column, Row, bounded, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION
+from crosslens.summary.beyond import words_beside
+from crosslens.summary.claims import points_alike, transfers
 from crosslens.summary.names import pair_name, short_name, site_name
 
 ORDER = 50
@@ -27,8 +28,9 @@ TERMS = {
         "Transfer",
         "A direction learned in one language, scored in another: by the difference of the class means of raw activations, or "
         "by logistic regression with each language standardised by its own unlabelled train {units}. A constant offset "
-        "between languages plays no part. p: the learned labels shuffled and learned anew, two-sided, of how far "
-        "apart the genders' mean scores are: an AUROC alone may be high by luck where few directions matter. “Whole "
+        "between languages plays no part. Band and p (two-sided, of the AUROC): random directions in the place of the learned "
+        "one, as the source varies within gender, and all as likely; the wider band and the larger p. Where few "
+        "directions matter in the target any of them may tell its genders apart, and the band is wide. “Whole "
         "caption” includes the words that state the gender: what the text says, a lexical matter. Where those are masked, "
         "the tokens after them have still read them.",
     ),
@@ -59,22 +61,37 @@ def section(results: Results) -> Section | None:
         rows, angles = (
             [record for record in some if record["condition"] == condition] for some in (transfer, directions)
         )
-        body.append(_group(CONDITIONS.get(condition, condition), rows, angles, is_open=i == 0))
-    found = finding(transfer, directions, results.words["units"], results.level)
+        told = _words(results.records("words"), condition, rows)
+        body.append(_group(CONDITIONS.get(condition, condition), rows, angles, told, is_open=i == 0))
+    findings = [finding(transfer, directions, results.words["units"], results.level)]
+    masked = list(dict.fromkeys(record["condition"] for record in transfer if not record["lexical"]))
+    leaks = leaks_finding(results.records("words"), masked)
+    if leaks and findings[0].kind == "found":
+        findings.append(leaks)
     return Section(
         "transfer",
         "Gender across languages",
         "Gender across languages, per layer",
         body,
-        [found],
+        findings,
         terms=TERMS,
     )
 
 
-def _group(title: str, records: list[Record], directions: list[Record], *, is_open: bool) -> Markup:
+def _words(words: list[Record], condition: str, rows: list[Record]) -> str:
+    """What the bag of words of each target tells: a transfer that it could have made says nothing of the model."""
+    targets = dict.fromkeys(row["target"] for row in rows)
+    told = (
+        f"{short_name(target)} {words_shown(words_beside(words, target, condition))}" for target in targets
+    )
+    return f"Bag of words in this condition, AUROC: {'; '.join(told)}."
+
+
+def _group(
+    title: str, records: list[Record], directions: list[Record], words: str, *, is_open: bool
+) -> Markup:
     """One condition: a row of a site and method, pairs as columns: across languages first, then each with itself."""
-    pairs = list(dict.fromkeys((record["source"], record["target"]) for record in records))
-    pairs.sort(key=lambda pair: pair[0] == pair[1])
+    pairs = sorted(by_pair(records), key=lambda pair: pair[0] == pair[1])
     rows: dict[tuple[str, str], Row] = {}
     for record in records:
         row = {"site": record["site"], "method": METHODS[record["method"]]}
@@ -84,8 +101,7 @@ def _group(title: str, records: list[Record], directions: list[Record], *, is_op
         term("auroc", "AUROC"),
         " on test, ",
         term("ci", "95 % CI"),
-        " in brackets; p: of the distance between the genders' mean scores, the labels that are learned shuffled; not "
-        "corrected for the number of cases",
+        " in brackets, beside 95 % of random directions and their p; not corrected for the number of cases",
     )
     angles = (
         term("direction", "Directions"),
@@ -94,6 +110,7 @@ def _group(title: str, records: list[Record], directions: list[Record], *, is_op
     )
     return details(
         title,
+        tag("p", words),
         table(
             "transfer",
             columns,
@@ -113,14 +130,11 @@ def _group(title: str, records: list[Record], directions: list[Record], *, is_op
 
 
 def _pair(pair: tuple[str, str]) -> list[Column]:
-    def auroc(row: Row) -> Any:
-        cell = row[pair]
-        return number(cell["auroc"]) + interval(cell["auroc_low"], cell["auroc_high"])
-
     return [
-        Column(pair_name(*pair), auroc, "n"),
-        Column("p", lambda row: number(row[pair]["p"]), "n"),
-        Column("n", lambda row: number(row[pair]["n"]), "n"),
+        bounded(pair_name(*pair), "auroc", within=[pair]),
+        Column("random", lambda row: interval(row[pair]["null_low"], row[pair]["null_high"]), "n"),
+        value("p", "p", within=[pair]),
+        value("n", "n", within=[pair]),
     ]
 
 
@@ -128,9 +142,9 @@ def _side(i: int) -> list[Column]:
     """Of the pair's language i."""
     return [
         Column("language", lambda row: short_name(row["languages"][i])),
-        Column("length", lambda row: number(row["lengths"][i]), "n"),
-        Column("shuffled, 95th pct.", lambda row: number(row["lengths_null"][i]), "n"),
-        Column("dropped", lambda row: number(row["dropped"][i]), "n"),
+        value("length", i, within=["lengths"]),
+        value("shuffled, 95th pct.", i, within=["lengths_null"]),
+        value("dropped", i, within=["dropped"]),
     ]
 
 
@@ -167,17 +181,25 @@ def finding(transfer: list[Record], directions: list[Record], units: str, level:
     lexical = [record for record in across if record["lexical"]]
     lines = [
         line
-        for line in (_best(masked, transfer), _lexical(lexical, level), _cosine(directions, level))
+        for line in (
+            _best(masked, transfer),
+            _lexical(lexical, level),
+            _cosine(directions, level),
+            _by_condition(masked, level),
+        )
         if line
     ]
     family = "the gender direction of one language"
     if not [record for record in across if record["auroc"] is not None]:
         return Finding(
-            "null",
-            "No gender direction could be learned in one language and tested in another.",
-            [f"There are too few {units} of known gender with a word left to pool over."],
+            "warning",
+            f"Transfer of {family}: not tested, because there are too few {units} of known gender with a word left to "
+            "pool over.",
         )
     yes, tested = _beyond(masked, level)
+    if not tested:
+        because = f"there are too few {units} of known gender with a word left to pool over once label words are masked"
+        return Finding("warning", f"Transfer of {family}: not tested, because {because}.", lines)
     if not yes:
         return Finding(
             "null", f"Label words masked, {family} does not tell gender in the other beyond chance.", lines
@@ -190,22 +212,25 @@ def finding(transfer: list[Record], directions: list[Record], units: str, level:
 
 
 def _beyond(records: list[Record], level: float) -> tuple[int, int]:
-    """How many are above .5 with a q below the level, and how many were tested."""
+    """How many are above their band of random directions with a q below the level, and how many were tested."""
     tested = [record for record in records if record["q"] is not None]
-    return sum(record["q"] < level and record["auroc"] > 0.5 for record in tested), len(tested)
+    return sum(transfers(record, level) for record in tested), len(tested)
 
 
-def _pairs(records: list[Record]) -> dict[tuple[str, str], list[Record]]:
-    pairs: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        pairs.setdefault((record["source"], record["target"]), []).append(record)
-    return pairs
+def _by_condition(records: list[Record], level: float) -> str:
+    """The cases of each condition, where there are several: before the caption is another matter than in it."""
+    conditions = dict.fromkeys(record["condition"] for record in records)
+    counts = []
+    for condition in conditions:
+        yes, tested = _beyond([r for r in records if r["condition"] == condition], level)
+        counts.append(f"{CONDITIONS.get(condition, condition)}: {yes} of {tested}")
+    return f"By condition: {'; '.join(counts)}." if len(counts) > 1 else ""
 
 
 def _best(records: list[Record], transfer: list[Record]) -> str:
     """Where each direction peaks, beside what the target's own direction reads there."""
     lines = []
-    for (source, target), rows in _pairs(records).items():
+    for (source, target), rows in by_pair(records).items():
         scored = [row for row in rows if row["auroc"] is not None]
         if not scored:
             lines.append(f"{pair_name(source, target)} could not be scored.")
@@ -221,7 +246,8 @@ def _best(records: list[Record], transfer: list[Record]) -> str:
         lines.append(
             f"{pair_name(source, target)} peaks at {site_name(best['site'])} ({condition}; "
             f"{METHODS[best['method']]}): AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')}, "
-            f"n = {plain(best['n'])}, p = {plain(best['p'])}, the largest of {len(scored)}; "
+            f"n = {plain(best['n'])}, 95 % of random directions {plain(best['null_low'])} to {plain(best['null_high'])}, "
+            f"q = {plain(best['q'])}, the largest of {len(scored)}; "
             f"{short_name(target)}'s own direction reads {plain(own['auroc'])} there."
         )
     return " ".join(lines)
@@ -232,7 +258,7 @@ def _lexical(records: list[Record], level: float) -> str:
     if not tested:
         return ""
     lines = []
-    for (source, target), rows in _pairs(records).items():
+    for (source, target), rows in by_pair(records).items():
         scored = [row for row in rows if row["p"] is not None]
         if scored:
             best = max(scored, key=lambda record: record["auroc"])
@@ -250,7 +276,7 @@ def _cosine(directions: list[Record], level: float) -> str:
     if not measured:
         return ""
     best = max(measured, key=lambda row: row["cosine"])
-    yes = sum(row["q"] < level and row["cosine"] > 0 for row in measured)
+    yes = sum(points_alike(row, level) for row in measured)
     return (
         f"The directions point the same way beyond labels shuffled alike in both languages in {yes} of {len(measured)} "
         f"cases; the largest cosine is {plain(best['cosine'], 2)} at {site_name(best['site'])} ({best['condition']}; "

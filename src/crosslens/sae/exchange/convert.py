@@ -8,7 +8,7 @@ from crosslens.sae.exchange.read import read_sae
 from crosslens.sae.exchange.sparsify import write_sparsify
 from crosslens.sae.io import save_sae
 
-IMPORTED = {"study": "imported", "corpus": "pretrained", "seed": 0}
+IMPORTED = {"corpus": "pretrained", "seed": 0}
 """What stands in the identity of an SAE that no study of ours trained."""
 
 

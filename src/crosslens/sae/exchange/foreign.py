@@ -25,7 +25,7 @@ class ForeignSAE(NamedTuple):
     site: str | None
     """What it reads, in our notation ("14", "14.mlp_out"); None where the files do not say, or it is no such site."""
     hook: str | None
-    """What it reads, in the files' own words."""
+    """What it reads, in the files' own words; None where they say nothing."""
     model: str | None = None
     """The model's name in the files' own words."""
     transcoder: bool = False
@@ -34,6 +34,17 @@ class ForeignSAE(NamedTuple):
     """What a transcoder writes to, in our notation."""
     notes: tuple[str, ...] = ()
     """What was assumed or folded in on reading."""
+    may_be: tuple[str, ...] | None = None
+    """Where `hook` is no site for sure, those that it may be: none of them if it is elsewhere; None if it is not
+    understood."""
+    revision: str | None = None
+    """Of the model: a commit, or a branch such as step1000 of Pythia; None where the files say none."""
+
+    def contradicts(self, site: str) -> bool:
+        """Whether the files say that it reads something else than `site`."""
+        return site not in (
+            self.may_be if self.site is None and self.may_be is not None else (self.site or site,)
+        )
 
 
 @dataclass(frozen=True)
@@ -84,5 +95,5 @@ class Found:
 
 def text(config: dict[str, Any], key: str) -> str | None:
     """config[key] where it is a string: what files say about their origin is told on, and not relied on."""
-    value = config.get(key)
+    value = config.get(key) if isinstance(config, dict) else None
     return value if isinstance(value, str) else None

@@ -7,12 +7,11 @@ import re
 from pathlib import Path
 
 from crosslens.sae.exchange.foreign import ForeignSAE, Found, text
+from crosslens.sae.exchange.hooks import place_of
 from crosslens.sae.io import build_sae
 from crosslens.sae.model import JumpReLUSAE
 
 SKIP = "affine_skip_connection"
-AFTER_NORM = {"post_attention_layernorm": ".attn_out", "post_feedforward_layernorm": ".mlp_out"}
-"""Gemma adds the halves of a block to the residual stream after a norm of their own."""
 
 
 def matches_first(found: Found) -> bool:
@@ -47,6 +46,7 @@ def read_first(found: Found) -> ForeignSAE:
         transcoder,
         f"{layer[1]}.mlp_out" if transcoder and layer else None,
         () if repo else ("Gemma Scope 1 says its site, and whether it is a transcoder, in the path only",),
+        () if layer and part else None,
     )
 
 
@@ -82,15 +82,17 @@ def read_second(found: Found) -> ForeignSAE:
     if hook is None:
         hook, hook_out = _hooks_of_folder(found.weights.parent)
     transcoder = skip or d_out != d_in or (hook_out is not None and hook_out != hook)
+    place = place_of(hook, "gemma-3")
     return ForeignSAE(
         build_sae(JumpReLUSAE, tensors, apply_b_dec_to_input=False),
         "gemma_scope_2",
         "jumprelu",
-        _site(hook),
+        place.site,
         hook,
         _model(text(config, "model_name")),
         transcoder,
-        _site(hook_out) if transcoder else None,
+        place_of(hook_out, "gemma-3").site if transcoder else None,
+        may_be=place.may_be if hook else None,
     )
 
 
@@ -106,13 +108,6 @@ def _hooks_of_folder(folder: Path) -> tuple[str | None, str | None]:
         "mlp_out": (f"{block}.{norm}", None),
         "transcoder": (f"{block}.pre_feedforward_layernorm.output", f"{block}.{norm}"),
     }.get(folder.parent.name.removesuffix("_all"), (None, None))
-
-
-def _site(hook: str | None) -> str | None:
-    match = re.fullmatch(r"model\.(?:language_model\.)?layers\.(\d+)(?:\.(\w+))?\.output", hook or "")
-    if match is None or (match[2] and match[2] not in AFTER_NORM):
-        return None
-    return match[1] + AFTER_NORM.get(match[2], "")
 
 
 def _model(name: str | None) -> str | None:

@@ -35,10 +35,10 @@ def read_sae(
     foreign = _read(open_files(path), scaling_factor)
     if expect_width is not None:
         check_width(foreign.sae, expect_width, path)
-    if expect_site is not None and foreign.site not in (None, expect_site):
+    if expect_site is not None and foreign.contradicts(expect_site):
         raise InputError(
             source,
-            found=f"an SAE of site {foreign.site} ({foreign.hook})",
+            found=f"an SAE of {f'site {foreign.site}' if foreign.site else 'no such site'} ({foreign.hook})",
             expected=f"site {expect_site}",
             mend="name the site that the SAE was trained at, or the SAE of this site",
         )

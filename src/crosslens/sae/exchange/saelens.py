@@ -8,6 +8,7 @@ from torch import Tensor
 from crosslens.errors import InputError
 from crosslens.sae.exchange.fold import decoder_norm_into_codes, gated_as_jumprelu, input_scale
 from crosslens.sae.exchange.foreign import ForeignSAE, Found, text
+from crosslens.sae.exchange.hooks import Place, place_of
 from crosslens.sae.io import (
     ARCHITECTURES,
     architecture_name,
@@ -60,10 +61,11 @@ def _read_ours(found: Found) -> ForeignSAE:
         "crosslens",
         trained_as,
         identity["site"],
-        found.config["metadata"]["hook_name"],
+        found.config["metadata"].get("hook_name"),
         identity["model"],
         target is not None,
         target,
+        revision=identity["revision"] or None,
     )
 
 
@@ -117,19 +119,55 @@ def _read(
     if skip:
         tensors["W_skip"] = tensors["W_skip"].T
 
-    hook, target = text(metadata, "hook_name"), text(metadata, "hook_name_out")
+    hook, target = _hook(found, metadata), text(metadata, "hook_name_out")
+    _check_reconstructs(found, config, metadata, name, hook)
     whole = metadata.get("hook_head_index") is None and config["reshape_activations"] == "none"
+    place = place_of(hook, text(metadata, "model_name")) if whole else Place(may_be=())
     return ForeignSAE(
         build_sae(kind, tensors, **options),
         version,
         name,
-        site_of(hook) if whole else None,
+        place.site,
         hook,
         text(metadata, "model_name"),
         transcoder,
         site_of(target) if transcoder else None,
         notes,
+        place.may_be if hook else None,
+        text(metadata.get("model_from_pretrained_kwargs") or {}, "revision"),
     )
+
+
+def _hook(found: Found, metadata: dict[str, Any]) -> str | None:
+    """The hook's name; before 6 the layer could stand apart, for a {layer} in it."""
+    hook = text(metadata, "hook_name")
+    layer = metadata.get("hook_layer", metadata.get("hook_point_layer"))
+    if hook is None or type(layer) is not int:
+        return hook
+    hook = hook.replace("{layer}", str(layer))
+    if any(site.partition(".")[0] != str(layer) for site in place_of(hook).may_be or ()):
+        raise found.refused(f"hook {hook} and layer {layer}", "one layer", "use files of one SAE")
+    return hook
+
+
+def _check_reconstructs(
+    found: Found, config: dict[str, Any], metadata: dict[str, Any], name: str, hook: str | None
+) -> None:
+    """Raise InputError of files that say elsewhere than in their architecture that they are of a transcoder."""
+    if ARCHITECTURES[_canonical(name)].transcoder:
+        return
+    said = config | metadata
+    out = [said[key] for key in ("hook_name_out", "hook_point_out", "out_hook_point") if said.get(key)]
+    widths = {"d_out": said.get("d_out")} if said.get("d_out") not in (None, said.get("d_in")) else {}
+    flags = {key: said[key] for key in ("is_transcoder", "transcode", "skip_connection") if said.get(key)}
+    if flags or widths or any(other != hook for other in out):
+        found_words = [f"{key} {value}" for key, value in (flags | widths).items()]
+        found_words += [f"output {other}" for other in out if other != hook]
+        raise found.refused(
+            f"architecture {name!r} and {', '.join(found_words)}: a transcoder",
+            "an SAE, which reconstructs what it reads, or a transcoder that is called so",
+            "name an SAE, or have its author save it with SAELens' name of such a transcoder",
+        )
 
 
 def _canonical(name: str) -> str:

@@ -1,11 +1,12 @@
 """sparsify (EleutherAI): cfg.json and sae.safetensors in a folder named after the hookpoint."""
 
 import json
-import re
 from pathlib import Path
+from typing import Any
 
 from crosslens.errors import InputError
 from crosslens.sae.exchange.foreign import ForeignSAE, Found, text
+from crosslens.sae.exchange.hooks import place_of
 from crosslens.sae.io import CONFIG, build_sae, check_k, read_json_object
 from crosslens.sae.model import SAE, TopKSAE
 from crosslens.tables.tensors import save_tensors
@@ -23,8 +24,11 @@ def read(found: Found) -> ForeignSAE:
     config = found.config
     found.choice("activation", ("topk", None))  # before groupmax was another choice it was not written
     found.choice("signed", (False, None))
-    transcode = bool(found.choice("transcode", (True, False, None)))
+    run = _run(found)
+    unbiased = bool(found.choice("transcode", (True, False, None)))
     skip = bool(found.choice("skip_connection", (True, False, None)))
+    # Before it was an option of the coder it was one of the run, and then the input's b_dec was subtracted all the same.
+    transcoder = unbiased or skip or _says(run, "transcode") or run.get("hook_mode") == "transcode"
     d_in = found.size("d_in")
     d_sae = found.size("num_latents") if config.get("num_latents") else d_in * found.size("expansion_factor")
     k = found.size("k")
@@ -45,37 +49,40 @@ def read(found: Found) -> ForeignSAE:
     notes = ()
     if skip:
         tensors["W_skip"] = raw["W_skip"].T
-        if not transcode:
-            # SAELens' layout has no skip connection beside an input that b_dec is subtracted from
-            tensors["b_enc"] = tensors["b_enc"] - tensors["b_dec"] @ tensors["W_enc"]
-            notes = ("b_dec of the input folded into b_enc, as it has a skip connection",)
-    hook = found.weights.parent.name
-    reads, writes = _sites(hook)
+    if transcoder and not unbiased:
+        # SAELens' layout has no transcoder that b_dec is subtracted from the input of
+        tensors["b_enc"] = tensors["b_enc"] - tensors["b_dec"] @ tensors["W_enc"]
+        reason = "it has a skip connection" if skip else "its run says that it is a transcoder"
+        notes = (f"b_dec of the input folded into b_enc, as {reason}",)
+    hook, model = found.weights.parent.name, text(run, "model")
+    reads_input = unbiased or _says(run, "transcode") or run.get("hook_mode") in ("input", "transcode")
+    reads, writes = (place_of(f"{hook}.{end}", model) for end in ("input", "output"))
+    place = reads if reads_input else writes
+    said = None if writes.may_be is None else f"{hook}.input" if reads_input and not transcoder else hook
     return ForeignSAE(
-        build_sae(TopKSAE, tensors, k=k, apply_b_dec_to_input=not (transcode or skip)),
+        build_sae(TopKSAE, tensors, k=k, apply_b_dec_to_input=not transcoder),
         "sparsify",
         "topk",
-        reads if transcode else writes,
-        hook,
-        _model(found),
-        transcode or skip,
-        writes if transcode or skip else None,
+        place.site,
+        said,
+        model,
+        transcoder,
+        writes.site if transcoder else None,
         notes,
+        place.may_be,
+        text(run, "revision"),
     )
 
 
-def _sites(hook: str) -> tuple[str | None, str | None]:
-    """The sites before and after the block that a hookpoint names; parts of a block are no sites of ours for sure.
-
-    What `layers.3.mlp` gives out is added to the residual stream as it is in some models and after a norm in others.
-    """
-    match = re.fullmatch(r"(?:.*\.)?(?:layers|h|blocks)\.(\d+)", hook)
-    return (f"{match[1]}.resid_pre", match[1]) if match else (None, None)
-
-
-def _model(found: Found) -> str | None:
+def _run(found: Found) -> dict[str, Any]:
+    """The configuration of the run, in the folder above; empty where it is not there."""
     path = found.weights.parent.with_name("config.json")
-    return text(read_json_object(path), "model") if path.is_file() else None
+    return read_json_object(path) if path.is_file() else {}
+
+
+def _says(run: dict[str, Any], option: str) -> bool:
+    """Whether the run, or its part about the coders, has an option on."""
+    return any(isinstance(part, dict) and part.get(option) is True for part in (run, run.get("sae")))
 
 
 def write_sparsify(folder: Path, sae: SAE) -> None:

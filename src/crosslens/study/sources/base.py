@@ -1,9 +1,10 @@
 """What every source of texts can say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from crosslens.errors import InputError
 from crosslens.store.digests import FileDigests
 from crosslens.study.settings import StudySettings
 
@@ -39,12 +40,14 @@ class Source:
     """The kind of artifact that it is made as; None: it is there."""
     is_generation = False
     """True where the texts are the model's own answers."""
+    languages: tuple[str, ...] = ()
+    """Those that it has texts in; empty: whatever the user gives."""
     has_truth = False
     """True where the made folder has truth.json: what was planted."""
 
     def __init__(self, name: str, settings: StudySettings, digests: FileDigests):
         """name: its key in the section `source`. settings: of the whole study."""
-        self.whole, self.digests = settings, digests
+        self.name, self.whole, self.digests = name, settings, digests
         self.settings: Any = settings["source"][name]
 
     @property
@@ -59,12 +62,19 @@ class Source:
 
     @property
     def files(self) -> list[Path]:
-        """Those of the user's that it is made of; `identity` has their digests."""
+        """Those of the user's that it is made of, or would be if they were there; `identity` follows from their digests."""
         return []
 
     def block_identity(self, first: int, last: int, language: str) -> Any:
         """What decides rows `first` to `last` (1-based, inclusive; `last` may be beyond the end), and no other row."""
         raise NotImplementedError
+
+    def extent(self, first: int, last: int, language: str) -> tuple[float, int | None]:
+        """Of rows `first` to `last`: how many there are at most, and the bytes of the longest prompt with its text.
+
+        A tokenizer makes no more tokens than bytes. None: nobody has looked.
+        """
+        return min(last, self.n_rows) - first + 1, None
 
     def texts(self, language: str) -> Texts | None:
         """Its rows in a language; None where what they are made from is not there yet."""
@@ -74,6 +84,11 @@ class Source:
     def images(self) -> Path | None:
         """The user's picture folder."""
         return None
+
+    @property
+    def pictures_key(self) -> str:
+        """The setting that asks for pictures."""
+        return f"source.{self.name}"
 
     @property
     def drawn_pixels(self) -> int | None:
@@ -92,15 +107,21 @@ class Source:
             "images": f"{made}/images" if self.drawn_pixels else None,
         }
 
-    def check_files(self) -> None:
-        """Raise InputError where files that the user names are not there."""
+    @property
+    def units(self) -> Iterable[str]:
+        """What the splits keep together: a picture, a group of them, a prompt."""
+        return map(str, range(self.n_rows))
 
-    def check_roles(self) -> None:
-        """Raise InputError where tokens are asked for that its texts do not have."""
+    def faults(self) -> Iterator[InputError]:
+        """What is wrong with the study's settings for texts such as these."""
         if "generated" in self.whole["activations"]["roles"]:
-            self.whole.fail(
+            yield self.whole.fault(
                 "activations.roles",
                 "generated",
                 "roles of given texts",
                 "give `source.prompts`, or remove it",
             )
+
+    def file_faults(self) -> Iterator[InputError]:
+        """What is wrong with files that the user names."""
+        yield from ()

@@ -1,27 +1,40 @@
 """The user's own: a table with one row a caption, and a folder of pictures."""
 
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from crosslens.data.captions import Row, read_rows
+from crosslens.data.picture_files import candidates, find_image
+from crosslens.errors import InputError
 from crosslens.store.digests import digest
 from crosslens.study.sources.base import Source, Text, Texts
 
 SETTINGS = {
-    "captions": {"description": "A CSV file with one row a caption.", "type": "string"},
+    "captions": {
+        "description": "A CSV file in UTF-8 with one row a caption, separated by commas, semicolons or tabs.",
+        "type": "string",
+    },
     "images": {
         "description": "The folder of the pictures that `image_id` names; null where there are none.",
         "type": ["string", "null"],
         "default": None,
     },
     "columns": {
-        "description": "Language to column of its captions, where the names are not the usual ones.",
+        "description": "What the table calls a column, where that is not its usual name: of the captions by language (usual: "
+        "english_prompt, arabic_prompt, `{code}_caption`), `image_id`, `gender` (ground_truth_gender), `category`, `group`.",
         "type": ["object", "null"],
+        "propertyNames": {
+            "pattern": "^([a-z]{2,3}|image_id|gender|category|group)$",
+            "title": "a language, image_id, gender, category or group",
+        },
         "additionalProperties": {"type": "string"},
         "default": None,
     },
 }
+ROLES = ("image_id", "gender", "category", "group")
+"""What `columns` names beside captions."""
 
 
 class Captions(Source):
@@ -40,12 +53,21 @@ class Captions(Source):
         return read_rows(Path(self.settings), columns=columns, languages=self.whole["languages"])
 
     @cached_property
-    def _pictures(self) -> list[Path]:
-        return sorted(path for path in self.images.iterdir() if path.is_file()) if self.images else []
+    def _looked_for(self) -> dict[str, dict[str, str | None]]:
+        """image_id → what is looked for until a file is found, with its digest; None where there is no such file (yet)."""
+        found: dict[str, dict[str, str | None]] = {}
+        for image_id in dict.fromkeys(row.image_id for row in self.rows) if self.images else ():
+            names = found.setdefault(image_id, {})
+            for name in candidates(image_id):
+                names[name] = self.digests.or_none(self.images / name)
+                if names[name]:
+                    break
+        return found
 
-    @cached_property
-    def _image_digests(self) -> dict[str, str]:
-        return {path.name: self.digests(path) for path in self._pictures}
+    def _picture(self, image_id: str) -> tuple[str, str] | None:
+        """Name and digest of the file that an image id names."""
+        looked_for = self._looked_for.get(image_id, {})
+        return next(((name, sha256) for name, sha256 in looked_for.items() if sha256), None)
 
     @property
     def n_rows(self) -> int:
@@ -53,44 +75,71 @@ class Captions(Source):
 
     @cached_property
     def identity(self) -> Any:
-        return [self.digests(Path(self.settings)), sorted(self._image_digests.items())]
+        pictures = {image_id: self._picture(image_id) for image_id in self._looked_for}
+        return {"captions": self.digests(Path(self.settings)), "pictures": digest(pictures)}
 
     @property
     def files(self) -> list[Path]:
-        return [Path(self.settings), *self._pictures]
+        pictures = {self.images / name for names in self._looked_for.values() for name in names}
+        return [Path(self.settings), *sorted(pictures)]
 
     def block_identity(self, first: int, last: int, language: str) -> Any:
-        images = {
-            Path(name).stem: sha256 for name, sha256 in self._image_digests.items()
-        } | self._image_digests
+        # An image's k-th caption is that sample by its number: another row before it makes it another.
+        return digest(
+            [
+                [row.sample_id, row.captions[language], self._picture(row.image_id)]
+                for row in self.rows[first - 1 : last]
+            ]
+        )
+
+    def extent(self, first: int, last: int, language: str) -> tuple[float, int | None]:
+        if not Path(self.settings).is_file():
+            return last - first + 1, None
+        prompt = len(self.whole["prompts"].get(language, "").encode())
         block = self.rows[first - 1 : last]
-        return digest([[row.image_id, row.captions[language], images.get(row.image_id)] for row in block])
+        return len(block), prompt + max((len(row.captions[language].encode()) for row in block), default=0)
 
     def texts(self, language: str) -> Texts | None:
         if not Path(self.settings).is_file():
             return None
         prompt = self.whole["prompts"].get(language, "")
-        files = {path.stem: path.name for path in self.images.iterdir()} if self.images else {}
+
+        def image(row: Row) -> str:
+            return find_image(self.images, row.image_id) or row.image_id if self.images else ""
+
         rows = [
-            Text(
-                row.sample_id,
-                row.captions[language],
-                prompt,
-                files.get(row.image_id, row.image_id) if files else "",
-                row.image_id,
-                row.gender,
-            )
+            Text(row.sample_id, row.captions[language], prompt, image(row), row.image_id, row.gender)
             for row in self.rows
         ]
         return Texts(rows, "the caption table")
 
-    def check_files(self) -> None:
-        for key in ("captions", "images"):
-            value = self.whole["source"][key]
-            if value is not None and not Path(value).exists():
-                self.whole.fail(
-                    f"source.{key}", f"nothing at {value}", "your file or folder", "correct the path"
-                )
+    @property
+    def pictures_key(self) -> str:
+        return "source.images"
+
+    @property
+    def units(self) -> Iterable[str]:
+        return (row.group or row.image_id for row in self.rows)
+
+    def faults(self) -> Iterator[InputError]:
+        yield from super().faults()
+        languages = self.whole["languages"]
+        for name in sorted((self.whole["source"]["columns"] or {}).keys() - {*languages, *ROLES}):
+            yield self.whole.fault(
+                "source.columns",
+                name,
+                f"one of {', '.join([*languages, *ROLES])}",
+                "remove it or add the language",
+            )
+
+    def file_faults(self) -> Iterator[InputError]:
+        table, images = Path(self.settings), self.images
+        if not table.is_file():
+            found = f"a folder, {table}" if table.is_dir() else f"nothing at {table}"
+            yield self.whole.fault("source.captions", found, "your file", "correct the path")
+        if images is not None and not images.is_dir():
+            found = f"a file, {images}" if images.is_file() else f"nothing at {images}"
+            yield self.whole.fault("source.images", found, "your folder", "correct the path")
 
 
 SOURCE = Captions

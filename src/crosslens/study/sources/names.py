@@ -1,5 +1,6 @@
 """English and Arabic texts out of packages: names of emoji, and messages of translated software (see crosslens.sources)."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import cycle, islice
 from pathlib import Path
@@ -52,7 +53,7 @@ SETTINGS = {
                         "type": "string",
                     },
                     "count": {"description": "How many are drawn.", "type": "integer", "minimum": 1},
-                    "seed": {"description": "Of the draw.", "type": "integer", "default": 0},
+                    "seed": {"description": "Of the draw.", "type": "integer", "minimum": 0, "default": 0},
                 },
                 "default": None,
             },
@@ -63,6 +64,7 @@ SETTINGS = {
 
 class Names(Source):
     kind = "collection"
+    languages = ("en", "ar")
 
     @property
     def drawn_pixels(self) -> int | None:
@@ -116,6 +118,18 @@ class Names(Source):
             for number, (text, unit) in enumerate(zip(texts, units, strict=True))
         ]
         return Texts(rows, basis)
+
+    @property
+    def pictures_key(self) -> str:
+        return "source.names.emoji.pictures"
+
+    def file_faults(self) -> Iterator[InputError]:
+        try:
+            plan.identity(self.settings, lambda path: "")
+        except InputError as error:
+            # A package or a folder that is not there yet is told when a key asks for it: a plan does without.
+            if str(error.where).startswith("source."):
+                yield self.whole.fault(error.where, error.found, error.expected, error.mend)
 
 
 SOURCE = Names

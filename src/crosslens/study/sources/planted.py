@@ -12,7 +12,12 @@ SETTINGS = {
         "required": ["images"],
         "properties": {
             "images": {"description": "How many pictures.", "type": "integer", "minimum": 1},
-            "seed": {"description": "Of the scenes and captions.", "type": "integer", "default": 0},
+            "seed": {
+                "description": "Of the scenes and captions.",
+                "type": "integer",
+                "minimum": 0,
+                "default": 0,
+            },
             "control": {
                 "description": "Captions without bias (.5 everywhere).",
                 "type": "boolean",
@@ -25,6 +30,7 @@ SETTINGS = {
 
 class Planted(Source):
     kind = "source"
+    languages = ("en", "ar")
     has_truth = True
     drawn_pixels = 64
 

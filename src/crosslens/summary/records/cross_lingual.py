@@ -7,6 +7,8 @@ from crosslens.summary.reading import Document
 from crosslens.summary.records.base import Files, Record
 
 CORRELATIONS = ("pearson", "spearman")
+CLAIMED = ("live", "pearson")
+"""What the page claims something of, so that it is corrected; the others are shown beside it."""
 
 
 def records(files: Files) -> dict[str, list[Record]]:
@@ -15,7 +17,7 @@ def records(files: Files) -> dict[str, list[Record]]:
 
 
 def cross_lingual_records(cross_lingual: dict[str, Path]) -> list[dict[str, Any]]:
-    """One record per condition, pair of languages, family and method: r, CI and the two nulls."""
+    """One record per condition, pair of languages, family and method: r, CI, r without noise and the two nulls."""
     records = []
     for corpus, path in cross_lingual.items():
         doc = Document(path, "cross_lingual")
@@ -33,8 +35,18 @@ def cross_lingual_records(cross_lingual: dict[str, Path]) -> list[dict[str, Any]
                             "features": result[family]["features"],
                             "images": sum(result["images"].values()),
                             "labels_disagree": result["labels_disagree"],
+                            **{name: result[family][name] for name in ("tested", "because")},
                             **{name: found[name] for name in ("r", "low", "high")},
+                            **{name: found[name] for name in ("reliability", "disattenuated")},
                             "null": found["null"],
                         }
+                        | _family(found, claimed=(family, method) == CLAIMED)
                     )
     return records
+
+
+def _family(found: dict[str, Any], *, claimed: bool) -> dict[str, Any]:
+    """The larger p of both nulls, as r must be beyond both, in a family of all such r of the study."""
+    both = [null["p"] for null in found["null"].values()]
+    p = None if not claimed or None in both else max(both)
+    return {"p": p, "q_family": None if p is None else "cross_lingual"}

@@ -38,7 +38,8 @@ def ranking_records(rankings: dict[str, Path]) -> list[dict[str, Any]]:
                 "categories": len(doc("specialists", "categories")),
                 "specialists": doc("specialists", "found"),
                 "specialists_by_chance": specialists.get("expected_by_chance"),
-                "specialists_p": specialists.get("found_p"),
+                "p": specialists.get("found_p"),
+                "q_family": "specialists" if specialists.get("found_p") is not None else None,
             }
         )
     return records

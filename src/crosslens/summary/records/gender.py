@@ -21,24 +21,31 @@ def gender_records(gender: dict[str, Path]) -> list[dict[str, Any]]:
         corpus, language = split_key(key)
         doc = Document(path, "gender")
         for condition in doc("conditions"):
-            names = ("images", "live", "significant", "null", "confirmed", "top_female", "top_male")
+            names = ("tested", "because", "images", "units", "live", "testable", "significant", "null")
+            names += ("confirmed", "top_female", "top_male")
             records.append(
                 {"corpus": corpus, "language": language, "condition": condition}
                 | {name: doc(name) for name in ("alpha", "sae", "site")}
                 | {name: doc("conditions", condition, name) for name in names}
+                | _family(doc("conditions", condition, "null", "p"), doc("conditions", condition, "tested"))
             )
     return records
 
 
+def _family(p: float | None, tested: bool) -> dict[str, Any]:
+    """The p of the number of significant features, one of a family: all of the study."""
+    p = p if tested else None
+    return {"p": p, "q_family": None if p is None else "gendered_features"}
+
+
 def check(summary: dict[str, Any]) -> None:
-    """The SAEs whose quality was measured, at most the live features, and the same pictures in all languages."""
+    """The SAEs whose quality was measured, at most the testable features, and the same pictures in all languages."""
     check_records(summary, "gender")
     for record in summary["gender"]:
-        if record["significant"] > record["live"]:
+        if record["significant"] > record["testable"]:
             where = f"gender of {record['corpus']}/{record['language']} at {summary['site']}"
-            expect(
-                where, "significant features", record["significant"], f"at most {record['live']} live ones"
-            )
+            most = f"at most {record['testable']} testable ones"
+            expect(where, "significant features", record["significant"], most)
     equal_among_languages(
         "test pictures",
         summary["gender"],

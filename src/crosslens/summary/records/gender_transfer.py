@@ -19,14 +19,14 @@ def check(summary: dict[str, Any]) -> None:
 
 
 def transfer_records(path: Path) -> list[dict[str, Any]]:
-    """One record per condition, source, target and method: AUROC on the target's test images with CI, the band of
-    AUROCs under shuffled labels of the source, and the p of the separation."""
+    """One record per condition, source, target and method: AUROC on the target's test images with CI, and the band and p
+    of random directions in the place of the learned one."""
     doc = Document(path, "gender_transfer")
     records = []
     for condition in doc("conditions"):
         lexical = doc("conditions", condition, "lexical")
         for row in doc("conditions", condition, "transfer"):
-            null = {f"null_{name}": row["null"][name] for name in ("q025", "q95", "q975")}
+            null = {f"null_{name}": row["null"][name] for name in ("low", "high")}
             records.append(
                 {"site": doc("site"), "condition": condition, "lexical": lexical}
                 | {name: row[name] for name in ("source", "target", "method")}
@@ -34,7 +34,7 @@ def transfer_records(path: Path) -> list[dict[str, Any]]:
                 | {f"n_{gender}": row["n"][gender] for gender in ("female", "male")}
                 | bounds("auroc", row["auroc"])
                 | null
-                | {"p": row["separation"]["null"]["p"], "q_family": _family(row, lexical)}
+                | {"p": row["null"]["p"], "q_family": _family(row, lexical)}
             )
     return records
 
@@ -71,6 +71,6 @@ def direction_records(path: Path) -> list[dict[str, Any]]:
 
 def _family(row: dict[str, Any], lexical: bool) -> str | None:
     """Every method, condition and ordered pair of two languages; the lexical condition has a family of its own."""
-    if row["source"] == row["target"] or row["separation"]["null"]["p"] is None:
+    if row["source"] == row["target"] or row["null"]["p"] is None:
         return None
     return "lexical" if lexical else "masked"

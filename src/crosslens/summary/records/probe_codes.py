@@ -20,8 +20,9 @@ def check(summary: dict[str, Any]) -> None:
 def probe_records(probes: dict[str, Path]) -> list[dict[str, Any]]:
     """One record per input, language and condition: the probe's scores on test beside its baselines.
 
-    Keys: `{corpus}/{language}`, with `activations` for the corpus of raw activations. `accuracy` and `auroc` come
-    with `_low` and `_high` (95 % CI), `shuffled` and `control` are AUROCs with the range over repeats.
+    Keys: `{corpus}/{language}`, with `activations` for the corpus of raw activations. `accuracy` and `auroc` come with
+    `_low` and `_high` (95 % CI), `shuffled` and `control` are AUROCs with the range over repeats. `p` is one of a family,
+    all probes of the study; `because` says why there is none.
     """
     records = []
     for key, path in probes.items():
@@ -38,5 +39,7 @@ def probe_records(probes: dict[str, Path]) -> list[dict[str, Any]]:
             for name in ("shuffled", "control"):
                 scores = doc("conditions", condition, name)
                 record |= bounds(name, scores and scores["auroc"])
-            records.append(record)
+            p = doc("conditions", condition, "p")
+            record |= {"p": p, "because": doc("conditions", condition, "because")}
+            records.append(record | {"q_family": None if p is None else "probes"})
     return records

@@ -1,0 +1,150 @@
+"""What a reader must know of a data set before any number made of it: it can be used, but not for all that it looks like."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from crosslens.data.languages import language_of
+
+FEW = 10
+"""Below so many of a gender in test little can be told."""
+COPIED = 0.5
+"""Two columns are called copies from this share of equal captions on."""
+ALPHA = 0.05
+"""The level at which a reader looks for a finding first."""
+
+
+class Warned(NamedTuple):
+    """One warning."""
+
+    code: str
+    message: str
+    """For a reader of the page: what is so, and what follows from it."""
+    languages: list[str]
+    """Those it is about; empty: it is about all."""
+
+
+def data_warnings(
+    captions: Mapping[str, Sequence[str]],
+    *,
+    genders: Sequence[tuple[str, str]] | None,
+    hits: Mapping[str, int],
+    tested: Sequence[tuple[str, str]],
+    unit: str,
+) -> list[Warned]:
+    """All that hold, what concerns the captions first.
+
+    captions: language -> caption of each row. genders: (image, gender) of each image, once or more; None where no gender
+    is asked for. hits: language -> rows with a word of its lexicon; empty without lexicons. tested: (group, gender) of the
+    images of test. unit: what an image is called, "picture", "text" or "prompt".
+    """
+    found = [*_equal(captions), *_copied(captions)]
+    if genders is not None:
+        known = Counter(gender for _, gender in set(genders) if gender != "unknown")
+        found += [*_lexicons(captions, hits), *_one_gender(known, unit)]
+        if len(known) == 2:
+            found += _few_of_each(tested, unit)
+    else:
+        found += _few(len({group for group, _ in tested}), unit)
+    return found
+
+
+def smallest_p(female: int, male: int, pairs: int = 0) -> float:
+    """The least two-sided p of a test that exchanges labels: 2 / C(female + male, female), with pairs 2 / 2^pairs.
+
+    pairs: groups that have both genders, where all are such: their labels are exchanged within.
+    """
+    arrangements = 2**pairs if pairs else math.comb(female + male, female)
+    return min(1.0, 2 / arrangements)
+
+
+def _equal(captions: Mapping[str, Sequence[str]]) -> Iterator[Warned]:
+    for language, texts in captions.items():
+        if len(texts) > 1 and len({text.strip() for text in texts}) == 1:
+            yield Warned(
+                "equal_captions",
+                f"All {len(texts):,} texts in {_name(language)} are the same: they tell no two samples apart.",
+                [language],
+            )
+
+
+def _copied(captions: Mapping[str, Sequence[str]]) -> Iterator[Warned]:
+    for first, second in combinations(captions, 2):
+        rows = list(zip(captions[first], captions[second], strict=True))
+        same = sum(a.strip() == b.strip() for a, b in rows)
+        if rows and same >= COPIED * len(rows):
+            yield Warned(
+                "identical_languages",
+                f"{_name(first)} and {_name(second)} have the same text in {same:,} of {len(rows):,} rows: what agrees "
+                "between them there is one text, not two languages.",
+                [first, second],
+            )
+
+
+def _lexicons(captions: Mapping[str, Sequence[str]], hits: Mapping[str, int]) -> Iterator[Warned]:
+    if not hits:
+        yield Warned(
+            "no_lexicon",
+            "There is no lexicon: no word is masked, so what is read in captions may be words that state the gender; "
+            "what counts gendered words (agreement of the languages, stereotypes in generated captions) is left out.",
+            [],
+        )
+    for language, rows in hits.items():
+        if not rows:
+            yield Warned(
+                "no_hits",
+                f"The lexicon of {_name(language)} has no word of its {len(captions[language]):,} captions: nothing is "
+                "masked there, whatever the page calls masked.",
+                [language],
+            )
+
+
+def _one_gender(known: Counter[str], unit: str) -> Iterator[Warned]:
+    if not known:
+        yield Warned("no_gender", f"No {unit} has a known gender: nothing about gender can be tested.", [])
+    elif len(known) == 1:
+        ((gender, count),) = known.items()
+        yield Warned(
+            "one_gender",
+            f"All {count:,} {unit}s of known gender are {gender}: genders cannot be compared.",
+            [],
+        )
+
+
+def _few_of_each(tested: Sequence[tuple[str, str]], unit: str) -> Iterator[Warned]:
+    groups: dict[str, set[str]] = {}
+    for group, gender in tested:
+        if gender != "unknown":
+            groups.setdefault(group, set()).add(gender)
+    count = Counter(gender for own in groups.values() for gender in own)
+    if min(female := count["female"], male := count["male"]) >= FEW:
+        return
+    paired = all(len(own) == 2 for own in groups.values())
+    p = smallest_p(female, male, pairs=len(groups) if paired else 0)
+    follows = (
+        f"no test of one number can find anything at {ALPHA:g}"
+        if p > ALPHA
+        else "where many features are tested at once, a finding needs a smaller one"
+    )
+    yield Warned(
+        "small_test",
+        f"The test split has {female} female and {male} male {unit}s{' in pairs' if paired and groups else ''} that count "
+        f"by themselves: the smallest p that a test can give is {p:.2g}; {follows}.",
+        [],
+    )
+
+
+def _few(units: int, unit: str) -> Iterator[Warned]:
+    if units < FEW:
+        yield Warned(
+            "small_test",
+            f"The test split has {units} {unit}{'s' if units != 1 else ''} that count by themselves: numbers measured there "
+            "may be much different on others.",
+            [],
+        )
+
+
+def _name(language: str) -> str:
+    return language_of(language).name

@@ -1,0 +1,144 @@
+"""What the features of every dictionary do, gender or not: the first of each ranking, and those that stand for a category."""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from crosslens.report.html import details, missing, tag, term
+from crosslens.report.numbers import level_words, number, plain
+from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.table import Column, language, sae, site, table, text, value
+from crosslens.summary.names import corpus_name, direction, language_name, site_name
+from crosslens.summary.reading import Document
+
+ORDER = 85
+FIRST = 3
+"""Features shown of each ranking."""
+TERMS = {
+    "ranking": (
+        "Rankings",
+        "Features in order of one score on select: how strongly they fire where they do, how often, how much more in some "
+        "samples than in most, and the mean of the three ranks. Numbers behind them are the score.",
+    ),
+    "specialist": (
+        "Specialist",
+        "The feature that best stands for one category: chosen on select out of all features, scored on test by the {units} "
+        "of the category that it fires in minus the others that it fires in. A category has one where that is above 0. "
+        "By chance: the same with the categories permuted within each half.",
+    ),
+}
+
+
+def section(results: Results) -> Section | None:
+    """Where SAEs were analysed."""
+    records = results.records("rankings")
+    if not records:
+        return None
+    documents = [
+        {"site": key.split("/")[2], "corpus": key.split("/")[0], "language": key.split("/")[1]}
+        | {"document": Document(folder / "rankings.json", "rankings")}
+        for key, folder in results.files.get("features", {}).items()
+    ]
+    body = [
+        tag("h3", "Rankings"),
+        tag("p", "The first features of each ", term("ranking", "ranking"), "."),
+        _rankings(documents),
+        tag("h3", "Specialists"),
+        *_specialists(records, documents),
+    ]
+    findings = [finding(records, results)]
+    return Section(
+        "rankings", "Rankings", "Rankings and specialists", body, [f for f in findings if f], TERMS
+    )
+
+
+def _rankings(documents: list[dict[str, Any]]) -> Markup:
+    names = list(dict.fromkeys(name for one in documents for name in one["document"]("rankings")))
+
+    def first(name: str) -> Column:
+        def show(row: dict[str, Any]) -> Markup:
+            shown = row["document"]("rankings").get(name, {"features": []})["features"][:FIRST]
+            return Markup(", ").join(
+                Markup("#{} ({})").format(entry["feature"], number(entry["score"], 2)) for entry in shown
+            )
+
+        return Column(name, show)
+
+    columns = [site(), sae(), language(), *map(first, names)]
+    return table("rankings", columns, documents, label="First features of each ranking")
+
+
+def _specialists(records: list[Record], documents: list[dict[str, Any]]) -> list[Markup]:
+    tested = [record for record in records if record["specialists"] is not None]
+    if not tested:
+        words = "Not tested, because the samples have fewer than two categories with images in both select and test."
+        return [missing(words)]
+    columns = [
+        site(),
+        sae(),
+        language(),
+        value("categories", "categories"),
+        value("with a specialist", "specialists"),
+        value("by chance", "specialists_by_chance", 1),
+        value("p", "p"),
+        value("q", "q"),
+    ]
+    return [
+        tag(
+            "p", "Features that stand for one category (", term("specialist", "specialists"), "), test split."
+        ),
+        table("specialists", columns, tested, label="Categories with a specialist"),
+        *(_shown(one) for one in documents if one["document"]("specialists", "features")),
+    ]
+
+
+def _shown(one: dict[str, Any]) -> Markup:
+    """The specialists of one dictionary, language and layer, with what each fires on most."""
+    document = one["document"]
+    examples = {entry["feature"]: entry["examples"] for entry in document("examples", "features")}
+
+    def share(name: str) -> Any:
+        return lambda row: Markup("{} of {}").format(number(row[name]), number(row[f"n_{name}"]))
+
+    def most(row: dict[str, Any]) -> Markup:
+        found = examples.get(row["feature"], [])
+        words = found[0]["caption"] if found else "no example is stored"
+        return tag("span", words, dir=direction(one["language"]), lang=one["language"])
+
+    columns = [
+        text("category", "category", "row"),
+        Column("feature", lambda row: f"#{row['feature']}", "n"),
+        Column("specialist", lambda row: "yes" if row["specialist"] else "no"),
+        Column("fires inside", share("inside"), "n"),
+        Column("fires outside", share("outside"), "n"),
+        value("score", "score"),
+        value("by chance", "score_by_chance", 1),
+        value("p", "p"),
+        value("q", "q"),
+        Column("fires most on", most, "words"),
+    ]
+    title = f"{site_name(one['site'])}, {corpus_name(one['corpus'])} on {language_name(one['language'])}"
+    rows = sorted(document("specialists", "features"), key=lambda row: (row["q"], row["category"]))
+    return details(title, table("specialist", columns, rows, label=f"Specialists, {title}"))
+
+
+def finding(records: list[Record], results: Results) -> Finding | None:
+    """In how many cases more categories have a specialist than by chance; q is over all cases."""
+    tested = [record for record in records if record["q"] is not None]
+    if not tested:
+        return None
+    yes = [record for record in tested if record["q"] <= results.level]
+    best = max(tested, key=lambda record: record["specialists"] - record["specialists_by_chance"])
+    line = (
+        f"Most above chance at {site_name(best['site'])}, {corpus_name(best['corpus'])} on "
+        f"{language_name(best['language'])}: {best['specialists']} of {best['categories']} categories, "
+        f"{plain(best['specialists_by_chance'], 1)} by chance (q = {plain(best['q'])})."
+    )
+    if not yes:
+        title = "No dictionary has more features that stand for one category than chance gives."
+        return Finding("null", title, [line])
+    title = (
+        f"Features stand for one category, more than by chance (q ≤ {level_words(results.level)}), in {len(yes)} of "
+        f"{len(tested)} cases of layer, dictionary and language."
+    )
+    return Finding("found", title, [line])

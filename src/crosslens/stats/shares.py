@@ -1,0 +1,56 @@
+"""Shares and their confidence interval."""
+
+import numpy as np
+from scipy.special import betaincinv, ndtri, stdtrit
+
+from crosslens.stats.resampling import units
+
+
+def share_interval(
+    hits: np.ndarray, groups: np.ndarray | None = None, *, level: float = 0.95
+) -> tuple[float, float] | tuple[None, None]:
+    """Wilson's (1927) interval of the mean of `hits` (n) in 0 … 1; (None, None) for none.
+
+    groups: (n) rows that are one witness. What counts then is n / deff, deff ≥ 1 the ratio of the variance of the mean
+    over groups to that of n independent rows (Korn & Graubard 1998); where all hits are alike, the number of groups.
+    """
+    hits = np.asarray(hits, dtype=np.float64)
+    n = len(hits)
+    if not n:
+        return None, None
+    group = units(n, groups)
+    share, number = float(hits.mean()), int(group.max()) + 1
+    size = float(number)
+    if number < n and 0 < share < 1 and number > 1:
+        residual = np.bincount(group, hits - share)
+        variance = number / (number - 1) * np.square(residual).sum() / n**2
+        size = n / max(1.0, variance / (share * (1 - share) / n))
+    z = float(ndtri((1 + level) / 2))
+    centre = (share + z**2 / (2 * size)) / (1 + z**2 / size)
+    half = z / (1 + z**2 / size) * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def mean_share_interval(
+    shares: np.ndarray, captions: float, level: float = 0.95
+) -> tuple[float, float] | None:
+    """Interval of the mean of `shares` (n), each in [0, 1], of n pictures with `captions` captions in all; None for n < 2.
+
+    Korn and Graubard (1998): Clopper-Pearson's, of as many captions as would be worth the pictures if they were
+    independent. Where all pictures agree they are worth one each.
+    """
+    n = len(shares)
+    if n < 2:
+        return None
+    mean, variance = float(shares.mean()), float(shares.var(ddof=1)) / n
+    if mean in (0.0, 1.0):
+        worth = float(n)
+    elif variance == 0:
+        worth = max(captions, n)
+    else:
+        ratio = stdtrit(captions - 1, (1 + level) / 2) / stdtrit(n - 1, (1 + level) / 2)
+        worth = min(mean * (1 - mean) / variance * ratio**2, captions)
+    x, tail = worth * mean, (1 - level) / 2
+    low = betaincinv(x, worth - x + 1, tail) if x > 0 else 0.0
+    high = betaincinv(x + 1, worth - x, 1 - tail) if x < worth else 1.0
+    return float(low), float(high)

@@ -1,0 +1,67 @@
+"""Claims of a study: each is corrected over its family, and made of nothing no more often than the level."""
+
+import numpy as np
+import pytest
+from scipy.stats import false_discovery_control, norm
+
+from crosslens.summary.claims import CLAIMS, claimed
+from crosslens.summary.study import correct
+
+LEVEL = 0.05
+
+
+def drawn(p, *, claim):
+    """Records of one claim's family with these p, all of them the right way."""
+    right = {"significant": 3, "r": 0.3, "auroc": 0.9, "null_high": 0.6, "cosine": 0.7, "r1": 0.4}
+    right |= {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.2}}}
+    right |= {"auroc_low": 0.8, "control_high": 0.6, "language": "en", "condition": "caption"}
+    records = {
+        claim.records: [right | {"p": float(value), "q_family": claim.family} for value in p],
+        "words": [{"language": "en", "condition": "caption", "auroc": None, "auroc_high": None}],
+    }
+    correct(records[claim.records])
+    return records
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
+def test_a_claim_holds_where_its_q_does(claim):
+    p = [0.001, 0.02, 0.03, 0.04, 0.5, 0.9]
+    (made,) = [found for found in claimed(drawn(p, claim=claim), LEVEL) if found["claim"] == claim.name]
+    expected = false_discovery_control(p)
+    assert made["tests"] == 6 and made["q"] == pytest.approx(expected.min())
+    assert made["holds"] == (expected <= LEVEL).sum() < (np.array(p) <= LEVEL).sum()
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.5, 0.95])
+def test_families_of_nothing_are_claimed_as_often_as_the_level(alike):
+    """Tests of layers resemble each other: equally correlated ones, 24 a study. Each taken alone would claim far more."""
+    rng, studies, claim = np.random.default_rng(0), 3000, CLAIMS[0]
+    z = np.sqrt(alike) * rng.normal(size=(studies, 1)) + np.sqrt(1 - alike) * rng.normal(size=(studies, 24))
+    p = norm.sf(z)
+    made = np.mean([claimed(drawn(of_study, claim=claim), LEVEL)[0]["holds"] > 0 for of_study in p])
+    assert made <= LEVEL + 3 * np.sqrt(LEVEL * (1 - LEVEL) / studies)
+    assert np.mean((p <= LEVEL).any(axis=1)) > 1.5 * LEVEL
+
+
+def test_what_goes_the_wrong_way_or_is_in_no_family_is_not_claimed():
+    claim = next(claim for claim in CLAIMS if claim.records == "cross_lingual")
+    records = drawn([0.001], claim=claim)
+    records["cross_lingual"] = [record | {"r": -0.3} for record in records["cross_lingual"]]
+    assert [made["holds"] for made in claimed(records, LEVEL)] == [0]
+    records["cross_lingual"] = [record | {"q_family": None} for record in records["cross_lingual"]]
+    assert claimed(records, LEVEL) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "below"),
+    [
+        ("cross_lingual", {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.6}}}),
+        ("directions", {"null_high": 0.9}),
+    ],
+)
+def test_what_is_positive_and_below_its_band_is_not_claimed(name, below):
+    """Shared pictures lift what shuffled labels give: r or a cosine far under it has a small two-sided p, and agrees less."""
+    claim = next(claim for claim in CLAIMS if claim.records == name)
+    records = drawn([0.001] * 3, claim=claim)
+    records[name] = [record | below for record in records[name]]
+    assert [made["holds"] for made in claimed(records, LEVEL)] == [0]

@@ -1,0 +1,5 @@
+"""`python -m snakemake`, as a script."""
+
+from snakemake.cli import main
+
+main()
