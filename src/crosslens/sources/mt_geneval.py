@@ -1,10 +1,11 @@
 """MT-GenEval's sentences in two genders and several languages, as its repository has them (Currey et al., EMNLP 2022).
 
-The folder holds `geneval-sentences-{feminine,masculine}-{dev,test}.en_{xx}.{en,xx}`: line n of all files of a split is one
-sentence, in English and in the language `xx`, written of a woman and of a man; the words that say so stand in `<F>…</F>`
-or `<M>…</M>`. Standard library only, as the Snakefile asks.
+The folder is a clone of it, or holds its files `geneval-sentences-{feminine,masculine}-{dev,test}.en_{xx}.{en,xx}`
+themselves: line n of all files of a split is one sentence, in English and in the language `xx`, written of a woman and of a
+man; the words that say so stand in `<F>…</F>` or `<M>…</M>`. Standard library only, as the Snakefile asks.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +15,11 @@ from crosslens.errors import InputError
 
 GENDERS = {"female": "F", "male": "M"}
 FILES = {"female": "feminine", "male": "masculine"}
-SPLITS = ("dev", "test")
+SPLITS = ("test", "dev")
 PIVOT = "en"
+SELECT = 4
+"""One sentence of so many of dev chooses features, the others train: by a hash of its English, whatever else is read."""
+_CLONED = "data/sentences/{split}/annotated"
 _TAG = re.compile(r"</?[FM]>")
 _REMAINS = re.compile(r"</?[FM]\b|\b/?[FM]>")
 
@@ -37,6 +41,25 @@ class Sentence(NamedTuple):
     """From 1, in the files of the first pair of languages."""
     versions: dict[str, dict[str, Tagged]]
     """language -> gender -> what is written."""
+    key: str
+    """sha256 of the English of a woman, in hexadecimal."""
+
+    @property
+    def name(self) -> str:
+        """What its two genders have in common."""
+        return f"{self.split}_{self.line:04d}"
+
+    @property
+    def use(self) -> str:
+        """train, select or test."""
+        if self.split == "test":
+            return "test"
+        return "train" if int(self.key, 16) % SELECT else "select"
+
+
+def image_id(sentence: Sentence, gender: str) -> str:
+    """Of one version of a sentence: it has no image."""
+    return f"{sentence.name}_{gender}"
 
 
 class LeftOut(NamedTuple):
@@ -48,9 +71,12 @@ class LeftOut(NamedTuple):
     why: str
 
 
-def file_name(gender: str, split: str, other: str, language: str) -> str:
-    """The name of one file of the pair English and `other`."""
-    return f"geneval-sentences-{FILES[gender]}-{split}.{PIVOT}_{other}.{language}"
+def file_of(folder: Path, gender: str, split: str, other: str, language: str) -> Path:
+    """One file of the pair English and `other`."""
+    name = f"geneval-sentences-{FILES[gender]}-{split}.{PIVOT}_{other}.{language}"
+    # A clone has files without tags of the same names one folder above.
+    cloned = folder / _CLONED.format(split=split)
+    return (cloned if cloned.is_dir() else folder) / name
 
 
 def pairs_of(languages: Sequence[str]) -> list[str]:
@@ -69,7 +95,7 @@ def pairs_of(languages: Sequence[str]) -> list[str]:
 def files_of(folder: Path, languages: Sequence[str]) -> list[Path]:
     """Every file that is read for `languages`."""
     return [
-        folder / file_name(gender, split, other, language)
+        file_of(folder, gender, split, other, language)
         for other in pairs_of(languages)
         for split in SPLITS
         for gender in GENDERS
@@ -115,17 +141,22 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
 def read_sentences(folder: Path, languages: Sequence[str]) -> tuple[list[Sentence], list[LeftOut]]:
     """The sentences that every language of `languages` has in both genders, and those left out with the reason.
 
-    Left out: malformed tags, nothing tagged in a language, the same text of both genders, and with three languages or
-    more the sentences whose English is not in all pairs. Raises InputError for files that are missing, that are not
-    UTF-8, or that differ in their number of lines.
+    Left out: malformed tags, nothing tagged in a language, the same text of both genders, English that another sentence
+    has already (one of dev that test has, too), and with three languages or more the sentences whose English is not in all
+    pairs. Test comes first. Raises InputError for files that are missing, that are not UTF-8, or that differ in their
+    number of lines, and where a split has no sentence that can be used.
     """
     others = pairs_of(languages)
     found: list[Sentence] = []
     left_out: list[LeftOut] = []
+    known: set[tuple[str, ...]] = set()
     for split in SPLITS:
         first, *more = (_read_pair(folder, split, other, left_out) for other in others)
         for line, versions in first.items():
-            english = {gender: told.text for gender, told in versions[PIVOT].items()}
+            english = _texts(versions[PIVOT])
+            if english in known:
+                left_out.append(LeftOut(split, line, PIVOT, "another sentence has the same English"))
+                continue
             whole = dict(versions)
             for other, pair in zip(others[1:], more, strict=True):
                 same = [each for each in pair.values() if _texts(each[PIVOT]) == english]
@@ -134,12 +165,24 @@ def read_sentences(folder: Path, languages: Sequence[str]) -> tuple[list[Sentenc
                     break
                 whole[other] = same[0][other]
             else:
-                found.append(Sentence(split, line, {language: whole[language] for language in languages}))
+                known.add(english)
+                key = hashlib.sha256(english[0].encode()).hexdigest()
+                found.append(
+                    Sentence(split, line, {language: whole[language] for language in languages}, key)
+                )
+    if lacking := {"train", "select", "test"} - {sentence.use for sentence in found}:
+        raise InputError(
+            folder,
+            found=f"no sentence for {', '.join(sorted(lacking))}; {len(left_out)} are left out"
+            + (f", the first because {left_out[0].why}" if left_out else ""),
+            expected="tagged sentences for train, select and test",
+            mend="name the clone, or the folder of its annotated files",
+        )
     return found, left_out
 
 
-def _texts(versions: dict[str, Tagged]) -> dict[str, str]:
-    return {gender: told.text for gender, told in versions.items()}
+def _texts(versions: dict[str, Tagged]) -> tuple[str, ...]:
+    return tuple(versions[gender].text for gender in GENDERS)
 
 
 def _read_pair(
@@ -147,7 +190,7 @@ def _read_pair(
 ) -> dict[int, dict[str, dict[str, Tagged]]]:
     """Line -> language -> gender -> sentence, of one pair of languages."""
     lines = {
-        (language, gender): _lines(folder / file_name(gender, split, other, language))
+        (language, gender): _lines(file_of(folder, gender, split, other, language))
         for language in (PIVOT, other)
         for gender in GENDERS
     }
@@ -156,7 +199,7 @@ def _read_pair(
         raise InputError(
             folder,
             found=", ".join(
-                f"{len(each)} lines in {file_name(gender, split, other, language)}"
+                f"{len(each)} lines in {file_of(folder, gender, split, other, language).name}"
                 for (language, gender), each in lines.items()
             ),
             expected="as many in each: line n of all four is one sentence",
@@ -197,7 +240,7 @@ def _lines(path: Path) -> list[str]:
             path,
             found=error.strerror,
             expected="a file of MT-GenEval",
-            mend="clone the data set's repository, and name its folder data/sentences/…/annotated of your languages",
+            mend="clone github.com/amazon-science/machine-translation-gender-eval, and name its folder",
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(

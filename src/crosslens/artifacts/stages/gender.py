@@ -82,7 +82,7 @@ def captioned(at: At) -> bool:
 
 def labelled(at: At, reading: Any, language: str) -> float:
     """Conditions × labelled images of train, which the probes read."""
-    images = at.settings["splits"]["train"] * reading.counts[language].labelled
+    images = at.study.shares["train"] * reading.counts[language].labelled
     return len(at.settings["gender"]["conditions"]) * images
 
 
@@ -109,7 +109,7 @@ def shuffling(at: At, reading: Any) -> Amount:
 def captioning(at: At, reading: Any) -> Amount:
     """Captions of the test pictures that hide the gender, as long as they may be."""
     chosen = at.settings["stereotype"]
-    pictures = reading.counts[at["language"]].hidden * at.settings["splits"]["test"]
+    pictures = reading.counts[at["language"]].hidden * at.study.shares["test"]
     return generation(pictures * chosen["samples_per_image"], chosen, reading.model.parameters)
 
 

@@ -98,6 +98,8 @@ def _words(summary: Document, words: dict[str, str]) -> str:
 
 def _masked(summary: Document) -> list[str]:
     """What is left out when captions are pooled, and in which languages that cannot be all."""
+    if summary("mask") == "label_spans":
+        return ["masked are exactly the words that the source marks as telling the gender"]
     hits = summary("lexicon_hits")
     if not hits:
         return []
