@@ -1,14 +1,17 @@
-"""What a model does with gender: does it go on with the word that agrees with what it has read?
+"""What a model does with gender: does it go on with the form that agrees with what it has read?
 
-Sentences in two genders that differ in their gendered words alone (`group` in the dataset, one row a gender). At every such
-word behind the first, `y = log P(female form | prefix) - log P(male form | prefix)`, once behind the prefix of each gender;
-`m` is y with the sign of the prefix's own gender, `D = y(female prefix) - y(male prefix)` what the earlier words change. D is free
-of how common the two forms are, which m is not. A form is all of its pieces from the first that differs, and the end
-of the word where the pieces of one form begin the other's.
+At every gendered word behind another one of its sentence (see crosslens.gender.targets), in nats:
+
+    y(prefix) = log P(female form | prefix) - log P(male form | prefix)
+    m = y(female prefix), or -y(male prefix): is the own form the likelier?
+    D = y(female prefix) - y(male prefix): what the gendered words before it change
+
+D is free of how common the two forms are, which m is not. A form is all of its pieces from the first that differs; where the
+pieces of one form begin the other's, the end of the word counts too. Prefix and form are tokenised together.
 """
 
-import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,252 +21,204 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from crosslens.gender.agreed import agreed
+from crosslens.gender.targets import GENDERS, Target, targets_of
 from crosslens.generation.continuation import encode_samples
+from crosslens.models.head import Head
+from crosslens.models.hooks import capture
 from crosslens.models.inputs import Encoded, Sample, collate, special_ids
+from crosslens.models.lengths import check_lengths
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.progress import Progress
 from crosslens.tables.documents import read_table, write_json, write_table
-from crosslens.tables.roles import CAPTION, ROLES
+from crosslens.tables.roles import CAPTION
 
 log = logging.getLogger(__name__)
 
-GENDERS = ("female", "male")
-COLUMNS = [
-    *("group", "split", "target", "distance", "form_female", "form_male", "pieces_female", "pieces_male"),
-    *("word_end", "log_odds_female", "log_odds_male", "difference"),
-]
+COLUMNS = {
+    **dict.fromkeys(("group", "split"), "str"),
+    **dict.fromkeys(("target", "before", "distance"), "int64"),
+    **dict.fromkeys(("form_female", "form_male"), "str"),
+    **dict.fromkeys(("pieces_female", "pieces_male"), "int64"),
+    "word_end": "bool",
+    **dict.fromkeys(("log_odds_female", "log_odds_male", "log_odds_alone"), "float64"),
+}
 
 
-class Target(NamedTuple):
-    """A gendered word behind another one of its sentence."""
+def measure_agreement(
+    *,
+    model: dict[str, Any],
+    dataset: Path,
+    language: str,
+    batch: int,
+    alpha: float,
+    bootstraps: int,
+    seed: int,
+    out: Path,
+) -> None:
+    """Write `targets.parquet` (kind agreement_targets, a row a target) and `agreement.json` (kind agreement) to the folder `out`.
 
-    group: str
-    split: str
-    target: int
-    """Its place among the sentence's gendered words, from 0."""
-    distance: int
-    """Words between the end of the gendered word before it and itself, itself included."""
-    prompt: str
-    prefix: dict[str, str]
-    """Prefix gender -> the sentence up to the word."""
-    form: dict[str, str]
-    """Gender -> the word."""
-
-
-def targets_of(dataset: pd.DataFrame) -> tuple[list[Target], dict[str, int]]:
-    """The words to predict, and how many sentences were left out, by reason.
-
-    dataset: rows of kind dataset with `group`, `gender`, `caption` and `label_spans`. A sentence is used where its two
-    versions have equally many gendered words and, but for white space, the same text around them.
+    model: keyword arguments of load_model. batch: texts of one forward pass. Of all sentences and of those of split test:
+    see `agreed`. Log-odds are of logits in float32, whatever the model computes in.
     """
-    found: list[Target] = []
-    left_out = dict.fromkeys(
-        ("not of both genders", "another number of gendered words", "other text around them"), 0
-    )
-    left_out["one gendered word"] = 0
-    for group, rows in dataset.groupby("group", sort=False):
-        versions = {row.gender: row for row in rows.itertuples()}
-        if set(versions) != set(GENDERS) or len(rows) != 2:
-            left_out["not of both genders"] += 1
-            continue
-        parts = {gender: _parts(versions[gender]) for gender in GENDERS}
-        around = [[_plain(text) for text in parts[gender][0]] for gender in GENDERS]
-        if len(around[0]) != len(around[1]):
-            left_out["another number of gendered words"] += 1
-        elif around[0] != around[1]:
-            left_out["other text around them"] += 1
-        elif len(around[0]) < 3:
-            left_out["one gendered word"] += 1
-        else:
-            found += _targets(str(group), versions, parts)
-    return found, left_out
+    targets, left_out = targets_of(read_table(dataset, "dataset"))
+    rows = _rows(load_model(**model), targets, batch) if targets else []
+    table = pd.DataFrame(rows, columns=[*COLUMNS]).astype(COLUMNS)
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(out / "targets.parquet", "agreement_targets", table)
+    document = {
+        "language": language,
+        "unit": "sentence",
+        "alpha": alpha,
+        "bootstraps": bootstraps,
+        "seed": seed,
+        "sentences": table["group"].nunique(),
+        "left_out": left_out,
+        "of": {
+            name: agreed(rows, alpha=alpha, bootstraps=bootstraps, seed=seed, stream_name=language)
+            for name, rows in (("all", table), ("test", table[table["split"] == "test"]))
+        },
+    }
+    write_json(out / "agreement.json", "agreement", document)
+    log.info("%s: %d targets of %d sentences", language, len(table), document["sentences"])
 
 
-def _parts(row: Any) -> tuple[list[str], list[str]]:
-    """The texts around the gendered words, and the words."""
-    around, words, at = [], [], 0
-    for start, end in json.loads(row.label_spans):
-        around.append(row.caption[at:start])
-        words.append(row.caption[start:end])
-        at = end
-    return [*around, row.caption[at:]], words
+def _rows(loaded: LoadedModel, targets: Sequence[Target], batch: int) -> list[tuple[Any, ...]]:
+    """A row of COLUMNS each."""
+    places: dict[Place, int] = {}
+    asked = [
+        [
+            places.setdefault(Place(target.prompt, prefix, *map(target.form.get, GENDERS)), len(places))
+            for prefix in (*map(target.prefix.get, GENDERS), alone(target.prefix))
+        ]
+        for target in targets
+    ]
+    scored = log_odds(loaded, list(places), batch=batch)
+    rows = []
+    for target, own in zip(targets, asked, strict=True):
+        female, male, without = (scored[number] for number in own)
+        rows.append(
+            (
+                *target[:5],
+                *map(target.form.get, GENDERS),
+                *female.pieces,
+                female.word_end or male.word_end,
+                *(female.log_odds, male.log_odds, without.log_odds),
+            )
+        )
+    return rows
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.split())
+def alone(prefix: dict[str, str]) -> str:
+    """What the word is written onto, and the space before that: with nothing read, the two forms are as common as they are."""
+    ends = {re.search(r"\S*$", text)[0] for text in prefix.values()}
+    return f" {ends.pop() if len(ends) == 1 else ''}"
 
 
-def _targets(
-    group: str, versions: dict[str, Any], parts: dict[str, tuple[list[str], list[str]]]
-) -> Iterator[Target]:
-    prefix = dict.fromkeys(GENDERS, "")
-    words = {gender: parts[gender][1] for gender in GENDERS}
-    told = False
-    for i in range(len(words["female"])):
-        between = parts["female"][0][i]
-        for gender in GENDERS:
-            prefix[gender] += parts[gender][0][i]
-        form = {gender: words[gender][i] for gender in GENDERS}
-        if told and form["female"] != form["male"]:
-            row = versions["female"]
-            distance = len(between.split()) + 1
-            yield Target(group, row.split, i, distance, row.prompt, dict(prefix), form)
-        told = told or form["female"] != form["male"]
-        for gender in GENDERS:
-            prefix[gender] += form[gender]
+class Place(NamedTuple):
+    """A prefix, and the two words that may follow."""
 
-
-def word_ends(tokenizer: Any) -> Tensor:
-    """(V) bool: tokens that cannot go on with a word: they begin with white space or punctuation, or end the text."""
-    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-    texts = tokenizer.batch_decode([[id] for id in range(len(tokenizer))], skip_special_tokens=False)
-    ends = torch.zeros(len(tokenizer), dtype=torch.bool)
-    special = special_ids(tokenizer)
-    for id, (piece, text) in enumerate(zip(pieces, texts, strict=True)):
-        if id in special or piece is None:
-            continue
-        first = "\u2581" if piece.startswith("\u2581") else text[:1]
-        ends[id] = bool(first) and first != "\ufffd" and not (first.isalnum() or _joins(first))
-    if tokenizer.eos_token_id is not None:
-        ends[tokenizer.eos_token_id] = True
-    return ends
-
-
-def _joins(character: str) -> bool:
-    """Hyphens, apostrophes, Arabic vowel signs and tatweel, which stand inside words."""
-    return character in "-'\u2019_\u0640\u0670" or "\u064b" <= character <= "\u0652"
+    prompt: str
+    prefix: str
+    female: str
+    male: str
 
 
 class Scored(NamedTuple):
-    """Log-odds of a target behind one prefix."""
+    """Of a place."""
 
     log_odds: float
+    """log P(female) - log P(male), nats; NaN where the forms differ in the very first token."""
     pieces: tuple[int, int]
-    """Pieces of the female and of the male form, from the first that differs."""
+    """Tokens of the female and of the male form, from the first that differs."""
     word_end: bool
-    """Whether the end of the word had to be counted."""
+    """Whether the end of the word counted."""
 
 
-def log_odds(
-    loaded: LoadedModel, pairs: Sequence[tuple[Sample, Sample]], *, batch: int, ends: Tensor
-) -> list[Scored]:
-    """log P(female form) - log P(male form) of each pair of texts that differ in their last word (nats).
+class _Text(NamedTuple):
+    """Prefix and form, and which of its tokens count."""
 
-    pairs: captions that end in the female and in the male form. ends: (V) bool of `word_ends`. Texts of like length run
-    together, `batch` at a time.
-    """
-    flat = [sample for pair in pairs for sample in pair]
-    encoded = encode_samples(loaded, flat)
-    starts = [_differs(encoded[2 * i], encoded[2 * i + 1]) for i in range(len(pairs))]
-    word_end = [
-        _one_begins_the_other(encoded[2 * i], encoded[2 * i + 1], start) for i, start in enumerate(starts)
+    tokens: Encoded
+    start: int
+    stop: int
+    word_end: bool
+
+
+def log_odds(loaded: LoadedModel, places: Sequence[Place], *, batch: int) -> list[Scored]:
+    """Of each place; texts of like length run together, `batch` at a time."""
+    samples = [
+        Sample(f"target {number}, {form}", place.prefix + form, place.prompt)
+        for number, place in enumerate(places)
+        for form in (place.female, place.male)
     ]
-    order = sorted(range(len(flat)), key=lambda i: len(encoded[i]))
-    value = np.zeros(len(flat))
-    progress = Progress("agreement", len(flat), "texts")
+    encoded = encode_samples(loaded, samples)
+    check_lengths(loaded, [sample.sample_id for sample in samples], [len(tokens) for tokens in encoded])
+    texts = [text for pair in zip(encoded[::2], encoded[1::2], strict=True) for text in _compared(*pair)]
+    ends, head = word_ends(loaded.tokenizer), Head(loaded)
+    values = np.full(len(texts), np.nan)
+    order = sorted((i for i, text in enumerate(texts) if text.start > 0), key=lambda i: len(texts[i].tokens))
+    progress = Progress("agreement", len(order), "texts")
     for first in range(0, len(order), batch):
         rows = order[first : first + batch]
-        own = [encoded[i] for i in rows]
-        value[rows] = _log_p(
-            loaded, own, [starts[i // 2] for i in rows], [word_end[i // 2] for i in rows], ends
-        )
+        values[rows] = _log_p(loaded, head, [texts[i] for i in rows], ends)
         progress.update(len(rows))
     return [
         Scored(
-            float(value[2 * i] - value[2 * i + 1]),
-            (_text_end(encoded[2 * i]) - starts[i], _text_end(encoded[2 * i + 1]) - starts[i]),
-            word_end[i],
+            float(values[i] - values[i + 1]), (one.stop - one.start, other.stop - other.start), one.word_end
         )
-        for i in range(len(pairs))
+        for i, one, other in zip(range(0, len(texts), 2), texts[::2], texts[1::2], strict=True)
     ]
 
 
-def _text_end(sample: Encoded) -> int:
-    """Index behind the last token of the text; a chat template may put others there."""
-    return int(np.flatnonzero(sample.role == ROLES.index("caption"))[-1]) + 1
-
-
-def _differs(first: Encoded, second: Encoded) -> int:
-    """Index of the first token that differs, at most the length of the shorter text."""
-    shortest = min(_text_end(first), _text_end(second))
-    same = first.token_id[:shortest] == second.token_id[:shortest]
-    return int(shortest if same.all() else np.flatnonzero(~same)[0])
-
-
-def _one_begins_the_other(first: Encoded, second: Encoded, start: int) -> bool:
-    return start == min(_text_end(first), _text_end(second))
+def _compared(*pair: Encoded) -> Iterator[_Text]:
+    """The two texts of a place: both count from the first token in which they differ."""
+    # A chat template may put tokens behind the text.
+    stops = [int(np.flatnonzero(tokens.role == CAPTION)[-1]) + 1 for tokens in pair]
+    shortest = min(stops)
+    same = np.equal(*(tokens.token_id[:shortest] for tokens in pair))
+    start = shortest if same.all() else int(np.flatnonzero(~same)[0])
+    return (_Text(tokens, start, stop, start == shortest) for tokens, stop in zip(pair, stops, strict=True))
 
 
 @torch.inference_mode()
-def _log_p(
-    loaded: LoadedModel, encoded: list[Encoded], starts: list[int], word_end: list[bool], ends: Tensor
-) -> np.ndarray:
-    """(B) float64: log-probability of the tokens from `starts` to the end of the text, and of the word's end where asked."""
-    inputs = collate(loaded, encoded, []).inputs
-    total = inputs["input_ids"].shape[1]
-    kept = max(
-        total - (total - len(sample) + start) + 1 for sample, start in zip(encoded, starts, strict=True)
-    )
-    logits = loaded.model(**inputs, use_cache=False, logits_to_keep=min(kept, total)).logits
-    offset = total - logits.shape[1]
-    values = np.zeros(len(encoded))
-    for row, (sample, start, end) in enumerate(zip(encoded, starts, word_end, strict=True)):
-        stop, padding = _text_end(sample), total - len(sample)
-        log_p = logits[row, padding + start - 1 - offset : padding + stop - offset].float().log_softmax(-1)
-        target = torch.from_numpy(sample.token_id[start:stop].astype(np.int64)).to(log_p.device)
+def _log_p(loaded: LoadedModel, head: Head, texts: Sequence[_Text], ends: Tensor) -> np.ndarray:
+    """(B) float64: log-probability of each text's tokens from start to stop, and of the word's end where it counts."""
+    last = str(len(loaded.adapter.blocks) - 1)
+    batch = collate(loaded, [text.tokens for text in texts], [])
+    with capture(loaded, [last], stop=True) as captured:
+        loaded.model(**batch.inputs, use_cache=False)
+    residual, values = captured[last], np.zeros(len(texts))
+    for row, text in enumerate(texts):
+        padding = residual.shape[1] - len(text.tokens)
+        # The token at i is told by the state at i - 1.
+        read = slice(padding + text.start - 1, padding + text.stop - 1 + text.word_end)
+        log_p = head(residual[row, read]).log_softmax(-1)
+        target = torch.from_numpy(text.tokens.token_id[text.start : text.stop].astype(np.int64)).to(
+            log_p.device
+        )
         value = log_p[: len(target)].gather(1, target[:, None]).double().sum()
-        if end:
-            at = log_p[len(target)]
-            value = value + at[: len(ends)][ends.to(at.device)].double().logsumexp(0)
+        if text.word_end:
+            value = value + log_p[-1, ends.to(log_p.device)].double().logsumexp(0)
         values[row] = float(value)
     return values
 
 
-def agreement_outcome(
-    *,
-    model: dict[str, Any],
-    dataset: Path,
-    batch: int,
-    language: str,
-    seed: int,
-    bootstraps: int,
-    out_table: Path,
-    out: Path,
-) -> None:
-    """Write the log-odds of every target (parquet of kind agreement_targets) and what they say (JSON of kind agreement)."""
-    samples = read_table(dataset, "dataset")
-    targets, left_out = targets_of(samples)
-    loaded = load_model(**model)
-    pairs = [
-        tuple(
-            Sample(f"{t.group}/{t.target}/{prefix}/{form}", t.prefix[prefix] + t.form[form], t.prompt)
-            for form in GENDERS
-        )
-        for t in targets
-        for prefix in GENDERS
+def word_ends(tokenizer: Any) -> Tensor:
+    """Ids of the tokens that cannot go on with a word: they begin with white space or punctuation, or end the text."""
+    ids = list(range(len(tokenizer)))
+    pieces = tokenizer.convert_ids_to_tokens(ids)
+    texts = tokenizer.batch_decode([[id] for id in ids], skip_special_tokens=False)
+    special = special_ids(tokenizer)
+    ends = [
+        id
+        for id, piece, text in zip(ids, pieces, texts, strict=True)
+        # decoding takes SentencePiece's mark of a space off
+        if piece is not None and id not in special and _ends_word(" " if piece[:1] == "▁" else text[:1])
     ]
-    scored = log_odds(loaded, pairs, batch=batch, ends=word_ends(loaded.tokenizer))
-    rows = []
-    for i, t in enumerate(targets):
-        behind_female, behind_male = scored[2 * i], scored[2 * i + 1]
-        rows.append(
-            (
-                *(
-                    t.group,
-                    t.split,
-                    t.target,
-                    t.distance,
-                    t.form["female"],
-                    t.form["male"],
-                    *behind_female.pieces,
-                ),
-                behind_female.word_end or behind_male.word_end,
-                *(
-                    behind_female.log_odds,
-                    behind_male.log_odds,
-                    behind_female.log_odds - behind_male.log_odds,
-                ),
-            )
-        )
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    write_table(out_table, "agreement_targets", table)
+    return torch.tensor([*ends, *filter(None, [tokenizer.eos_token_id])])
+
+
+def _ends_word(character: str) -> bool:
+    """Not letters, digits, parts of a character, nor what stands inside words: hyphens, apostrophes, Arabic vowel signs."""
+    inside = character.isalnum() or character in "\ufffd-'’_\u0640\u0670" or "\u064b" <= character <= "\u0652"
+    return bool(character) and not inside
