@@ -22,7 +22,10 @@ STRATA = {"distance": "words from the first gendered one", "pieces": "pieces of 
 
 
 def agreement_figure(*, agreement: dict[str, Path], out: Path) -> None:
-    """Write agreement.png to the folder `out`; agreement: language -> its document. Raises InputError where a field is missing."""
+    """Write agreement.png to the folder `out`. agreement: language -> its document.
+
+    Raises InputError where a field is missing.
+    """
     documents = {language: Document(path, "agreement") for language, path in agreement.items()}
     counts = [
         f"{short_name(language)} {doc('of', 'all', 'targets'):,} words of {doc('of', 'all', 'sentences'):,} sentences"
