@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from importlib.util import find_spec
 from itertools import permutations
 from pathlib import Path

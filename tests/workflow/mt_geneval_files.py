@@ -21,7 +21,7 @@ def lay(
         columns = list(zip(*sentences[split], strict=True))
         if cloned:
             (folder / f"data/sentences/{split}/annotated").mkdir(parents=True, exist_ok=True)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         places = [(gender, language) for language in ("en", other) for gender in GENDERS]
         for (gender, language), lines in zip(places, columns, strict=True):
             path = file_of(folder, gender, split, other, language)

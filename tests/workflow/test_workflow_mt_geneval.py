@@ -1,11 +1,10 @@
 """Sentences in two genders, from the data set's files to the page, on the embedded model."""
 
 import html
-import json
 import re
 
 import pytest
-from checkouts import SENTENCES, SENTENCES_PAGE, lay_sentences
+from checkouts import SENTENCES, SENTENCES_PAGE
 
 from crosslens.tables.documents import read_json, read_table
 

@@ -187,12 +187,19 @@ def _log_p(loaded: LoadedModel, head: Head, texts: Sequence[_Text], ends: Tensor
     batch = collate(loaded, [text.tokens for text in texts], [])
     with capture(loaded, [last], stop=True) as captured:
         loaded.model(**batch.inputs, use_cache=False)
-    residual, values = captured[last], np.zeros(len(texts))
-    for row, text in enumerate(texts):
-        padding = residual.shape[1] - len(text.tokens)
-        # The token at i is told by the state at i - 1.
-        read = slice(padding + text.start - 1, padding + text.stop - 1 + text.word_end)
-        log_p = head(residual[row, read]).log_softmax(-1)
+    residual = captured[last]
+    # The token at i is told by the state at i - 1.
+    read = [
+        slice(padding + text.start - 1, padding + text.stop - 1 + text.word_end)
+        for text in texts
+        for padding in [residual.shape[1] - len(text.tokens)]
+    ]
+    # Once for the batch: the head is larger than all blocks of a small model, and is read from memory for every product.
+    told = head(torch.cat([residual[row, own] for row, own in enumerate(read)])).log_softmax(-1)
+    values = np.zeros(len(texts))
+    for row, (text, log_p) in enumerate(
+        zip(texts, told.split([own.stop - own.start for own in read]), strict=True)
+    ):
         target = torch.from_numpy(text.tokens.token_id[text.start : text.stop].astype(np.int64)).to(
             log_p.device
         )

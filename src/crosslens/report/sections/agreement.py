@@ -148,8 +148,8 @@ def _finding(doc: Document, row: Row, level: float) -> Finding:
     agrees, own = row["agrees"], row["own"]
     lines = [
         f"Of {plain(row['targets'])} words of {plain(row['sentences'])} sentences the odds of the female form are higher "
-        f"behind the sentence of a woman than behind that of a man in {_percent(agrees)}, by {plain(row['difference']['value'], 2)} nats on "
-        f"average (q = {plain(row['q'])}).",
+        f"behind the sentence of a woman than behind that of a man in {_percent(agrees)}, by "
+        f"{plain(row['difference']['value'], 2)} nats on average (q = {plain(row['q'])}).",
         f"The form that agrees is the likelier of the two in {_percent(own['both'])}: {_percent(own['female'])} behind the "
         f"sentence of a woman, {_percent(own['male'])} behind that of a man.",
     ]
