@@ -12,11 +12,11 @@ from crosslens.summary.names import language_name, short_name
 from crosslens.summary.reading import Document
 
 SHARES = (
-    ("agrees", (), "agrees with what was read\n(D > 0)"),
-    ("own", ("both",), "own form the likelier\n(m > 0)"),
-    ("own", ("female",), "… of a woman"),
-    ("own", ("male",), "… of a man"),
-    ("alone", ("female",), "female form the likelier\nwith nothing read"),
+    ("agrees", (), "agrees\n(D > 0)"),
+    ("own", ("both",), "own form\nlikelier\n(m > 0)"),
+    ("own", ("female",), "of a\nwoman"),
+    ("own", ("male",), "of a\nman"),
+    ("alone", ("female",), "nothing read:\nfemale form\nlikelier"),
 )
 STRATA = {"distance": "words from the first gendered one", "pieces": "pieces of the longer form"}
 
@@ -54,7 +54,8 @@ def agreement_figure(*, agreement: dict[str, Path], out: Path) -> None:
             figure,
             "Does the model go on as the gender that it has read asks?",
             f"{', '.join(counts)}. Bars: 95 % CI over sentences; dashed: chance. D compares one pair of forms behind the "
-            "sentence of a woman and that of a man, and does not hang on how common the forms are; m > 0 does.",
+            "sentence of a woman and that of a man, and does not hang on how common the forms are; m > 0 does: that "
+            "of the two the form that agrees is the likelier.",
         )
     out.mkdir(parents=True, exist_ok=True)
     save(figure, out / "agreement.png")

@@ -146,6 +146,7 @@ KINDS = [
         params=lambda at: at.study.source.identity,
         files_read=lambda at: at.study.source.files,
         every=made_as("mt_geneval"),
+        into=("page",),
         role="source",
     ),
     Kind(

@@ -117,10 +117,10 @@ COLUMNS = [
     _share(term("lean", "lean, nats"), "lean"),
     Column(term("agreement-p", "p"), lambda row: number(row["p"]) if row["tested"] else "not tested", "n"),
 ]
-STRATUM = {"distance": "{} words on", "pieces": "{} pieces", "before": "{} before"}
+STRATUM = {"distance": "words on", "pieces": "pieces", "before": "gendered words before"}
 STRATA = [
     language("row"),
-    Column("stratum", lambda row: STRATUM[row["by"]].format(_range(row))),
+    Column("stratum", lambda row: f"{STRATUM[row['by']]}: {_range(row)}"),
     *COUNTS,
     *SHARES,
     _share("mean D, nats", "difference"),
