@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from importlib.util import find_spec
 from itertools import permutations
 from pathlib import Path
@@ -44,7 +45,8 @@ def study(answered_once, made_once) -> Path:
     """results/toy: two languages of two parts, one site; an SAE of both, variants of it, and one "of others".
 
     Beside it are results/sibling, another site of the same model; results/twins, SAEs of each language, in two seeds and
-    with a frozen decoder; results/answers, what the model writes; and what the optional packages allow: results/names and results/packed.
+    with a frozen decoder; results/answers, what the model writes; results/sentences, in two genders; and what the optional
+    packages allow: results/names and results/packed.
     """
     return made_once("storage", lambda folder: build(answered_once.copy(folder))) / "results/toy"
 
@@ -339,6 +341,58 @@ def test_the_collected_source_is_as_documented(study):
             table["group"].nunique() == source.nunique()
         )
         assert (table.groupby("group")["split"].nunique() == 1).all()
+
+
+def test_the_tagged_sentences_are_as_documented(study):
+    folder = study.with_name("sentences") / "mt_geneval"
+    rows = read_csv(folder / "captions.csv")
+    documented = columns(PAGES, "mt_geneval/captions.csv", "column")
+    named = {name.format(language=language) for name in documented for language in ("en", "ar")}
+    assert sorted(rows[0]) == sorted(named)
+    said = json.loads((folder / "source.json").read_text(encoding="utf-8"))
+    assert said["rows"] == len(rows) and said["left_out"] == [] and said["messages"] == 0
+    of_split = Counter(row["split"] for row in rows)
+    assert of_split == {split: 2 * count for split, count in said["sentences"].items()}
+    for row in rows:
+        assert row["image_id"] == f"{row['group']}_{row['ground_truth_gender']}"
+        assert (row["split"] == "test") == row["group"].startswith("test_")
+    feminine = {row["group"]: row["en_caption"] for row in rows if row["ground_truth_gender"] == "female"}
+    for row in rows:
+        if row["split"] != "test":
+            number = int(hashlib.sha256(feminine[row["group"]].encode()).hexdigest(), 16)
+            assert (row["split"] == "select") == (number % 4 == 0)
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_agreement_by_hand_is_that_of_its_targets(study, language):
+    """Words of the sentences that the page says are targets, and shares of their log-odds."""
+    sentences = study.with_name("sentences")
+    table = pq.read_table(sentences / f"gender/agreement/{language}/targets.parquet").to_pandas()
+    rows = pq.read_table(sentences / f"dataset/{language}.parquet").to_pandas()
+    captions = rows.set_index(["group", "gender"])
+    expected = 0
+    for group in dict.fromkeys(rows["group"]):
+        female, male = (captions.loc[(group, gender)] for gender in GENDERS[:2])
+        told = [[row["caption"][a:b] for a, b in json.loads(row["label_spans"])] for row in (female, male)]
+        expected += len(told[0]) - 1
+        for row in table[table["group"] == group].itertuples():
+            assert (row.form_female, row.form_male) == (told[0][row.target], told[1][row.target])
+            assert row.before == row.target >= 1 and row.split == female["split"]
+    assert len(table) == expected > 40
+    said = json.loads((sentences / f"gender/agreement/{language}/agreement.json").read_text(encoding="utf-8"))
+    for name, own in (("all", table), ("test", table[table["split"] == "test"])):
+        of, change = said["of"][name], own["log_odds_female"] - own["log_odds_male"]
+        assert (of["targets"], of["sentences"]) == (len(own), own["group"].nunique())
+        assert of["agrees"]["value"] == pytest.approx((change > 0).mean())
+        assert of["own"]["male"]["value"] == pytest.approx((own["log_odds_male"] < 0).mean())
+        assert of["alone"]["female"]["value"] == pytest.approx((own["log_odds_alone"] > 0).mean())
+        assert of["difference"]["value"] == pytest.approx(change.mean())
+        for by in ("distance", "before"):
+            strata = [stratum for stratum in of["strata"] if stratum["by"] == by]
+            assert sum(stratum["targets"] for stratum in strata) == len(own)
+            for stratum in strata:
+                inside = own[by].between(stratum["first"], stratum["last"] or np.inf)
+                assert stratum["agrees"]["value"] == pytest.approx((change[inside] > 0).mean())
 
 
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")

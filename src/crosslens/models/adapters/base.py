@@ -91,12 +91,14 @@ class Adapter:
         """c of `logits ← c · tanh(logits / c)`, where the family caps its logits."""
         return getattr(self.text_config, "final_logit_softcapping", None)
 
-    def logits(self, residual: Tensor) -> Tensor:
+    def logits(
+        self, residual: Tensor, *, norm: nn.Module | None = None, unembed: nn.Module | None = None
+    ) -> Tensor:
         """Logits (…, vocabulary) of `resid_post` (…, d_model) of the last block, as the model computes them.
 
-        For earlier blocks this is the logit lens.
+        For earlier blocks this is the logit lens. norm, unembed: copies of the model's own, in another precision.
         """
-        logits = self.unembed(self.final_norm(residual)) * self.logit_scale
+        logits = (unembed or self.unembed)((norm or self.final_norm)(residual)) * self.logit_scale
         if (cap := self.logit_softcap) is not None:
             logits = torch.tanh(logits / cap) * cap
         return logits
