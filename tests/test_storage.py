@@ -56,6 +56,7 @@ def build(checkout: Checkout) -> None:
         "sweep": {"architecture": list(VARIANTS)},
         "tokens": INSPECTED,
         "compare": {"with": ["sibling"], "draws": 9},
+        "embeddings": {"permutations": 10},
     }
     checkout.configure("toy", {**TOY, **more})
     one_part = {**TOY["activations"], "part_rows": 60}
@@ -632,6 +633,50 @@ def test_transfer_of_the_difference_of_means_by_hand(study):
             assert row["auroc"]["value"] == pytest.approx(
                 auroc(*scores), abs=1 / np.prod([*map(len, scores)])
             )
+
+
+def test_the_map_of_samples_by_hand(study):
+    """Points, principal components, and how many of a point's neighbours have its label."""
+    folder = study / "geometry/samples/layer_1"
+    document = json.loads((folder / "map.json").read_text())
+    points = pq.read_table(folder / "map.parquet").to_pandas()
+    x = []
+    for name in document["languages"]:
+        each = Language(study, name)
+        spans = each.of_sample("label_spans")
+        words = [json.loads(s) for s in spans]
+        hit = [
+            any(a < e and b > s for s, e in w)
+            for a, b, w in zip(each.char_start, each.char_end, words, strict=True)
+        ]
+        keep = (each.role == each.roles.index("caption")) & ~np.array(hit)
+        keep &= each.norm <= 10 * np.median(each.norm[each.role == each.roles.index("caption")])
+        # in this study an image has one caption
+        x += [
+            each.x[keep & (each.sample_id == f"{image}#0")].mean(axis=0)
+            for image in points["image_id"][points["language"] == name]
+        ]
+    x = np.array(x)
+    assert document["points"] == len(points) == len(x) == 2 * document["images"]
+    values, vectors = np.linalg.eigh(np.cov(x.T))
+    assert document["explained"] == pytest.approx((values / values.sum())[:-3:-1], rel=1e-3)
+    along = (x - x.mean(axis=0)) @ vectors[:, -1]
+    np.testing.assert_allclose(
+        np.abs(points["pca_x"]), np.abs(along), rtol=1e-2, atol=1e-2 * np.abs(along).max()
+    )
+    group_of = Language(study, "en").dataset.set_index("image_id")["group"]
+    groups = points["image_id"].map(group_of).to_numpy(dtype=object)
+    distances = np.linalg.norm(x[:, None] - x[None], axis=2)
+    for label, unknown in (("gender", ["unknown", "contradictory"]), ("language", [])):
+        (row,) = [r for r in document["labels"] if (r["label"], r["space"]) == (label, "activations")]
+        here = np.flatnonzero(~points[label].isin(unknown))
+        assert (row["points"], row["values"]) == (len(here), 2)
+        shares = []
+        for i in here:
+            others = [j for j in here if groups[j] != groups[i]]
+            near = sorted(others, key=lambda j: distances[i, j])[: document["neighbours"]]
+            shares.append(np.mean([points[label][j] == points[label][i] for j in near]))
+        assert row["share"] == pytest.approx(np.mean(shares), abs=1e-3)
 
 
 def hsic(x: np.ndarray, y: np.ndarray, *, unbiased: bool) -> float:
