@@ -14,7 +14,9 @@ NUMBERS = (2, 4, 8, 16, 32)
 HALVES = 3
 """Pairs of half-samples."""
 CLOUDS = 19
-"""Gaussian clouds of the same covariance: the least p is 1 / 20."""
+"""Gaussian clouds of the same shape: the least p is 1 / 20."""
+ROUNDS, HELD = 25, 1e-3
+"""Steps of the fit of that shape, and how far it is held towards the identity."""
 KEPT = 50
 """Principal components that are clustered, at most."""
 
@@ -37,7 +39,7 @@ def cluster_rows(rows: np.ndarray, *, seed: int) -> Clusters | None:
 
     Stability of a number k (Ben-Hur et al. 2002): mean adjusted Rand index of two clusterings of all rows, each by the centres
     found in one of two disjoint halves. Any k splits a cloud in some way that is half stable, so that it is compared with
-    Gaussian clouds of the rows' mean and covariance, brought to unit norm like them.
+    the directions of Gaussian clouds around 0 of the shape that the rows have (angular central Gaussian: Tyler 1987).
     """
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     numbers = [k for k in NUMBERS if 2 * k <= len(rows) // 2]
@@ -45,14 +47,11 @@ def cluster_rows(rows: np.ndarray, *, seed: int) -> Clusters | None:
         return None
     rng = stream(seed, "geometry", "clusters")
     own = _stabilities(_reduced(rows, seed), numbers, rng)
-    mean = rows.mean(axis=0)
-    # a cloud is drawn by its factor: scores of independent normals along the rows' own directions
-    _, scale, directions = np.linalg.svd(rows - mean, full_matrices=False)
-    scale = scale / np.sqrt(len(rows))
+    factor = np.linalg.cholesky(shape_of(rows))
     clouds = []
     for _ in range(CLOUDS):
-        cloud = mean + (rng.normal(size=(len(rows), len(scale))) * scale) @ directions
-        cloud /= np.maximum(np.linalg.norm(cloud, axis=1, keepdims=True), 1e-12)
+        cloud = rng.normal(size=rows.shape) @ factor.T
+        cloud /= np.linalg.norm(cloud, axis=1, keepdims=True)
         clouds.append(_stabilities(_reduced(cloud, seed), numbers, rng))
     clouds = np.array(clouds)
     excess, chance = own - clouds.mean(axis=0), (clouds - clouds.mean(axis=0)).max(axis=1)
@@ -68,6 +67,21 @@ def cluster_rows(rows: np.ndarray, *, seed: int) -> Clusters | None:
         ],
         p=float((1 + (chance >= excess.max()).sum()) / (1 + CLOUDS)),
     )
+
+
+def shape_of(rows: np.ndarray) -> np.ndarray:
+    """(d, d) Tyler's estimate of the shape of a Gaussian whose directions the rows (n, d) of unit norm are; trace d.
+
+    A covariance of the rows themselves would be too round: bringing them to one norm takes from the long axes. Held a
+    little towards the identity, without which it needs more rows than dimensions.
+    """
+    n, d = rows.shape
+    shape = np.eye(d)
+    for _ in range(ROUNDS):
+        weights = 1.0 / np.einsum("nd,nd->n", rows @ np.linalg.inv(shape), rows)
+        shape = (rows * weights[:, None]).T @ rows
+        shape = (1 - HELD) * shape * (d / np.trace(shape)) + HELD * np.eye(d)
+    return shape
 
 
 def _reduced(rows: np.ndarray, seed: int) -> np.ndarray:
