@@ -15,8 +15,7 @@ def measure_circuits(*, model: dict[str, Any], out: Path) -> None:
     model: arguments of load_model; only its weights are read. Where a family's adapter does not say where its heads are,
     or a block has none (cross-attention), `not_available` says so.
     """
-    batch_free = {name: value for name, value in model.items() if name != "batch_tokens"}
-    loaded = load_model(**batch_free)
+    loaded = load_model(**model)
     family = loaded.adapter.text_config.model_type
     heads, without = [], []
     for layer, block in enumerate(loaded.adapter.blocks):
