@@ -26,7 +26,7 @@ LAYERS = [
     {"planted", "activations"},
     {"sae"},
     {"features", "study"},
-    {"gender", "alignment", "artifacts"},
+    {"gender", "alignment", "geometry", "artifacts"},
     {"summary"},
     {"figures"},
     {"tokens"},

@@ -60,6 +60,8 @@ def build(checkout: Checkout) -> None:
         "tokens": INSPECTED,
         "compare": {"with": ["sibling"], "draws": 9},
         "controls": ["shuffled"],
+        "embeddings": {"permutations": 10},
+        "geometry": {"permutations": 19},
     }
     checkout.configure("toy", {**TOY, **more})
     one_part = {**TOY["activations"], "part_rows": 60}
@@ -732,6 +734,114 @@ def test_transfer_of_the_difference_of_means_by_hand(study):
             assert row["auroc"]["value"] == pytest.approx(
                 auroc(*scores), abs=1 / np.prod([*map(len, scores)])
             )
+
+
+def test_the_map_of_samples_by_hand(study):
+    """Points, principal components, and how many of a point's neighbours have its label."""
+    folder = study / "geometry/samples/layer_1"
+    document = json.loads((folder / "map.json").read_text())
+    points = pq.read_table(folder / "map.parquet").to_pandas()
+    x = []
+    for name in document["languages"]:
+        each = Language(study, name)
+        spans = each.of_sample("label_spans")
+        words = [json.loads(s) for s in spans]
+        hit = [
+            any(a < e and b > s for s, e in w)
+            for a, b, w in zip(each.char_start, each.char_end, words, strict=True)
+        ]
+        keep = (each.role == each.roles.index("caption")) & ~np.array(hit)
+        keep &= each.norm <= 10 * np.median(each.norm[each.role == each.roles.index("caption")])
+        # in this study an image has one caption
+        x += [
+            each.x[keep & (each.sample_id == f"{image}#0")].mean(axis=0)
+            for image in points["image_id"][points["language"] == name]
+        ]
+    x = np.array(x)
+    assert document["points"] == len(points) == len(x) == 2 * document["images"]
+    values, vectors = np.linalg.eigh(np.cov(x.T))
+    assert document["explained"] == pytest.approx((values / values.sum())[:-3:-1], rel=1e-3)
+    along = (x - x.mean(axis=0)) @ vectors[:, -1]
+    np.testing.assert_allclose(
+        np.abs(points["pca_x"]), np.abs(along), rtol=1e-2, atol=1e-2 * np.abs(along).max()
+    )
+    group_of = Language(study, "en").dataset.set_index("image_id")["group"]
+    groups = points["image_id"].map(group_of).to_numpy(dtype=object)
+    distances = np.linalg.norm(x[:, None] - x[None], axis=2)
+    for label, unknown in (("gender", ["unknown", "contradictory"]), ("language", [])):
+        (row,) = [r for r in document["labels"] if (r["label"], r["space"]) == (label, "activations")]
+        here = np.flatnonzero(~points[label].isin(unknown))
+        assert (row["points"], row["values"]) == (len(here), 2)
+        shares = []
+        for i in here:
+            others = [j for j in here if groups[j] != groups[i]]
+            near = sorted(others, key=lambda j: distances[i, j])[: document["neighbours"]]
+            shares.append(np.mean([points[label][j] == points[label][i] for j in near]))
+        assert row["share"] == pytest.approx(np.mean(shares), abs=1e-3)
+
+
+def spread(variances: np.ndarray) -> dict[str, float]:
+    p = np.sort(variances / variances.sum())[::-1].clip(min=1e-300)
+    bits = -(p * np.log2(p)).sum()
+    rank = int(np.argmax(np.cumsum(p) >= 0.95)) + 1
+    return {"bits": bits, "effective_rank": 2**bits, "participation_ratio": 1 / (p**2).sum(), "rank_95": rank}
+
+
+def test_directions_in_use_by_hand(study):
+    document = json.loads((study / "geometry/dimensions/layer_1.json").read_text())
+    for name, told in document["of"].items():
+        each = Language(study, name)
+        keep = each.role == each.roles.index("caption")
+        keep &= each.norm <= 10 * np.median(each.norm[keep])
+        x = each.x[keep]
+        assert told["tokens"] == len(x)
+        found = spread(np.linalg.svd(x - x.mean(axis=0), compute_uv=False) ** 2)
+        assert {key: told[key] for key in found} == pytest.approx(found, rel=1e-5)
+
+
+def test_the_matrix_and_the_rows_of_an_sae_by_hand(study):
+    document = json.loads((study / "geometry/dictionary/joint/layer_1.json").read_text())
+    w = {name: tensor.astype(np.float64) for name, tensor in weights(study / SAE).items()}
+    dense = w["W_enc"] @ w["W_dec"]
+    values, eigenvalues = np.linalg.svd(dense, compute_uv=False), np.linalg.eigvals(dense)
+    found = spread(values**2) | {"norm": np.linalg.norm(dense), "largest": values[0]}
+    found["positive"] = eigenvalues.real.sum() / np.abs(eigenvalues).sum()
+    assert document["matrix"] == pytest.approx(found, rel=1e-4)
+    live = np.zeros(document["d_sae"], dtype=bool)
+    for name in TOY["languages"]:
+        table = pq.read_table(study / f"features/joint/{name}/layer_1/features.parquet")
+        live |= table["live"].to_numpy()
+    assert document["clusters"]["features"] == live.sum()
+    assert sum(cluster["features"] for cluster in document["clusters"]["of"]) == live.sum()
+
+
+def test_the_circuits_of_a_head_by_hand(study):
+    """Of the embedded Gemma 3: the key-value head of a query head, the gains 1 + w of its norms."""
+    document = json.loads((study / "geometry/circuits.json").read_text())
+    config = json.loads(next(study.parents[1].glob("resources/planted/config.json")).read_text())[
+        "text_config"
+    ]
+    with safe_open(study.parents[1] / "resources/planted/model.safetensors", "numpy") as file:
+        names = {key.split("language_model.")[-1].removeprefix("model."): key for key in file.keys()}
+
+        def weight(name: str) -> np.ndarray:
+            return file.get_tensor(names[f"layers.1.{name}.weight"]).astype(np.float64)
+
+        gain, behind = 1 + weight("input_layernorm"), 1 + weight("post_attention_layernorm")
+        q, k, v, o = (weight(f"self_attn.{name}_proj") for name in "qkvo")
+        own = [1 + weight(f"self_attn.{name}_norm") for name in "qk"]
+    d, heads, kv = config["head_dim"], config["num_attention_heads"], config["num_key_value_heads"]
+    assert len(document["heads"]) == heads * document["layers"] and document["d_head"] == d
+    for told in document["heads"][heads : 2 * heads]:
+        h, g = told["head"], told["head"] // (heads // kv)
+        assert (told["layer"], told["kv_head"]) == (1, g)
+        at, of = slice(h * d, (h + 1) * d), slice(g * d, (g + 1) * d)
+        ov = (v[of] * gain).T @ (o[:, at] * behind[:, None]).T
+        qk = (q[at] * gain).T @ np.diag(own[0] * own[1]) @ (k[of] * gain)
+        for name, dense in (("ov", ov), ("qk", qk)):
+            assert told[name]["norm"] == pytest.approx(np.linalg.norm(dense), rel=1e-5)
+            found = spread(np.linalg.svd(dense, compute_uv=False) ** 2)
+            assert told[name]["effective_rank"] == pytest.approx(found["effective_rank"], rel=1e-4)
 
 
 def hsic(x: np.ndarray, y: np.ndarray, *, unbiased: bool) -> float:
