@@ -13,7 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 sys.path.insert(0, str(Path(__file__).parent / "workflow"))
 
-from checkouts import ANSWERS, ANSWERS_PAGE, MINI_SAE, Checkout, snapshot
+from checkouts import ANSWERS, ANSWERS_PAGE, MINI_SAE, SENTENCES_PAGE, Checkout, lay_sentences, snapshot
 
 from crosslens.warm.start import ANALYSIS, TORCH, serving
 
@@ -81,11 +81,12 @@ def built_once(source, made_once):
 
 @pytest.fixture(scope="session")
 def answered_once(built_once, made_once):
-    """The same and the generation study `answers`. Never written by a test."""
+    """The same, the generation study `answers` and `sentences` in two genders. Never written by a test."""
 
     def build(folder):
         checkout = built_once.copy(folder)
         checkout.configure("answers", ANSWERS)
-        checkout.snakemake(ANSWERS_PAGE)
+        lay_sentences(checkout)
+        checkout.snakemake(ANSWERS_PAGE, SENTENCES_PAGE)
 
     return Checkout(made_once("answered", build))

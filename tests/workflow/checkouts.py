@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import yaml
+from mt_geneval_files import lay, planted_sentences
 
 from crosslens.store.digests import content_digest
 
@@ -42,7 +43,7 @@ TOY = {
     "sae": {"corpora": ["joint"], "k": 8, "expansion": 2, "epochs": 2, "batch_tokens": 256},
     "quality": {"spliced_samples": 4},
     "features": {"top_examples": 2},
-    "gender": {"bootstraps": 20, "permutations": 40},
+    "gender": {"bootstraps": 20, "permutations": 439},
     "stereotype": {"samples_per_image": 2, "max_new_tokens": 12, "batch": 64},
 }
 MINI = {
@@ -76,6 +77,24 @@ ANSWERS = {
 }
 """A generation study: the model answers four prompts, and one of two sites gets an SAE."""
 ANSWERS_PAGE = "results/answers/report/index.html"
+
+SENTENCES = {
+    **{name: TOY[name] for name in ("model", "languages", "quality", "features", "sites")},
+    "source": {"mt_geneval": {"folder": "data/mt_geneval"}},
+    "prompts": {"en": "", "ar": ""},
+    "activations": {"batch_tokens": 2048, "shard_mb": 0.25},
+    "sae": {**TOY["sae"], "epochs": 1},
+    "gender": {"conditions": ["caption"], "bootstraps": 20, "permutations": 40},
+}
+"""Sentences in two genders, in files such as MT-GenEval's (see `lay_sentences`)."""
+SENTENCES_PAGE = "results/sentences/report/index.html"
+
+
+def lay_sentences(checkout: "Checkout") -> None:
+    """The study `sentences` and its files: 32 sentences of dev and 12 of test that the embedded model could have written."""
+    planted = planted_sentences(44)
+    lay(checkout.folder / "data/mt_geneval", {"dev": planted[:32], "test": planted[32:]})
+    checkout.configure("sentences", SENTENCES)
 
 
 def snapshot(folder: Path) -> Path:
