@@ -599,9 +599,21 @@ def test_q_and_claims_are_those_of_the_families(study):
         for record in records:
             if record.get("q_family") is not None:
                 families.setdefault((name, record["q_family"]), []).append(record)
-    for family in families.values():
-        corrected = false_discovery_control([record["p"] for record in family])
-        assert [record["q"] for record in family] == pytest.approx(corrected.tolist())
+    corrected = {
+        of: false_discovery_control([record["p"] for record in family]) for of, family in families.items()
+    }
+    # Holm: the least p times the number of claims, the next times one less, and none below the one before
+    left, least = len(summary["claims"]), dict.fromkeys(families, 0.0)
+    reached = 0.0
+    for claim in sorted(
+        summary["claims"], key=lambda claim: corrected[claim["records"], claim["family"]].min()
+    ):
+        of = claim["records"], claim["family"]
+        least[of] = reached = max(reached, min(1.0, left * corrected[of].min()))
+        left -= 1
+    for of, family in families.items():
+        expected = np.maximum(corrected[of], least[of])
+        assert [record["q"] for record in family] == pytest.approx(expected.tolist())
     for claim in summary["claims"]:
         family = families[claim["records"], claim["family"]]
         assert claim["tests"] == len(family)

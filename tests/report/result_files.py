@@ -657,7 +657,7 @@ def arguments(files: Files, folder: Path, **changed: Any) -> dict[str, Any]:
         "captions": CAPTIONS_OF_FIGURES,
         "files": {
             "dataset_summary": {"": files.dataset},
-            "summary": summarised(folder, layers),
+            "summary": summarised(folder, layers, stereotype=files.stereotype),
             "features": folders(by_site(files.rankings)),
             "sweep": by_site(files.sweeps),
             "stereotype": {"": files.stereotype},

@@ -1,7 +1,6 @@
 """The sections on two languages say what the files say; a study has the sections that it has results for."""
 
 import re
-from types import SimpleNamespace
 
 import pytest
 from language_files import write_retrieval, write_transfer
@@ -14,6 +13,7 @@ from crosslens.report.build import build_report
 from crosslens.report.sections import retrieval, transfer
 from crosslens.report.sections.base import Results
 from crosslens.report.words import PICTURES
+from crosslens.summary.claims import claimed
 from crosslens.summary.layer import layer_summary
 from crosslens.summary.reading import Document
 from crosslens.summary.study import study_summary
@@ -40,7 +40,7 @@ def told(tmp_path_factory):
             },
         }
         layer_summary(**layer, out=folder / f"{site}.json")
-    summarised(folder, {site: folder / f"{site}.json" for site in SITES})
+    summarised(folder, {site: folder / f"{site}.json" for site in SITES}, stereotype=files.stereotype)
     for name in ("transfer", "retrieval"):
         Image.new("RGB", (30, 15), "white").save(folder / f"{name}.png")
         given["figures"][name] = folder / f"{name}.png"
@@ -49,30 +49,30 @@ def told(tmp_path_factory):
 
 
 def summary_of(folder, kind, *paths):
-    """The summary's records where each of the paths is a layer with nothing but a document of that kind."""
+    """The results of a study where each of the paths is a layer with nothing but a document of that kind."""
     layers = {}
     for i, path in enumerate(paths):
         site = read_json(path, kind)["site"]
         layers[site] = folder / f"layer_{i}.json"
         layer_summary(site=site, files={kind: {"": path}}, out=layers[site])
     study_summary(layers=layers, level=0.05, out=folder / "summary.json")
-    return read_json(folder / "summary.json", "summary")["records"]
-
-
-def results_of(folder):
-    """What a section is given of a study of pictures with that summary."""
     summary = Document(folder / "summary.json", "summary")
     return Results("toy", {}, {}, {}, {}, summary, summary, PICTURES | {"units": "pictures"})
 
 
 def transfer_finding(folder, *paths, masked=(7, 7)):
     """What the page says of these transfers; masked: words of the captions of each language that are."""
-    records = summary_of(folder, "gender_transfer", *paths)
+    results = summary_of(folder, "gender_transfer", *paths)
+    records = results.summary("records")
     words = [
         {"language": language, "condition": "caption", "masked": count}
         for language, count in zip(("en", "ar"), masked, strict=True)
     ]
-    return records, transfer.finding(records["transfer"], records["directions"], words, results_of(folder))
+    return records, transfer.finding(records["transfer"], records["directions"], words, results)
+
+
+def retrieval_finding(results):
+    return retrieval.finding(results.records("retrieval"), results.records("cka"), results)
 
 
 def sections(page):
@@ -169,8 +169,7 @@ def test_null_results_are_said(tmp_path):
     assert finding.kind == "null"
     assert finding.title.endswith("does not tell gender in the other beyond chance.")
     path = write_retrieval(tmp_path / "r.json", site="2", shared=0.0)
-    records = summary_of(tmp_path, "retrieval", path)
-    finding = retrieval.finding(records["retrieval"], records["cka"], results_of(tmp_path))
+    finding = retrieval_finding(summary_of(tmp_path, "retrieval", path))
     assert (
         finding.kind == "null" and "do not find their translation more often than by chance" in finding.title
     )
@@ -179,15 +178,14 @@ def test_null_results_are_said(tmp_path):
 def test_the_picture_is_not_what_the_captions_say(tmp_path):
     """The captions share the picture, as the prompt does, and no words: nothing is found of them."""
     paths = [write_retrieval(tmp_path / f"r{site}", site=site, shared=3.0, alone=0.0) for site in SITES]
-    records = summary_of(tmp_path, "retrieval", *paths)
-    assert min(row["r1"] for row in records["retrieval"] if row["read"] == "caption") > 0.7
-    finding = retrieval.finding(records["retrieval"], records["cka"], results_of(tmp_path))
+    results = summary_of(tmp_path, "retrieval", *paths)
+    assert min(row["r1"] for row in results.records("retrieval") if row["read"] == "caption") > 0.7
+    finding = retrieval_finding(results)
     assert finding.kind == "null" and finding.title.startswith("Captions read without pictures do not")
-    finding = retrieval.above_finding(records["above_prompt"], results_of(tmp_path))
+    finding = retrieval.above_finding(results.records("above_prompt"), results)
     assert finding.kind == "null" and "no more often than the constant prompt does" in finding.title
     told = write_retrieval(tmp_path / "w.json", site="2", shared=3.0, alone=3.0)
-    records = summary_of(tmp_path, "retrieval", told)
-    finding = retrieval.finding(records["retrieval"], records["cka"], results_of(tmp_path))
+    finding = retrieval_finding(summary_of(tmp_path, "retrieval", told))
     assert finding.kind == "found" and "in 2 of 2 cases" in finding.title
 
 
@@ -196,6 +194,20 @@ def test_a_lexical_effect_alone_is_no_transfer(tmp_path):
     other = write_transfer(tmp_path / "o.json", site="4", shared=0.9, size=0.0)
     _, finding = transfer_finding(tmp_path, path, other)
     assert finding.kind == "null" and "it does so in 4 of 4 cases" in finding.lines[1]
+
+
+def test_what_no_score_could_show_is_not_tested(tmp_path):
+    """One woman and one man: any direction tells them apart, and the band is all there is."""
+    path = write_transfer(tmp_path / "t.json", site="2", shared=0.9, images=120, tested=2)
+    records, finding = transfer_finding(tmp_path, path)
+    assert all(
+        row["auroc"] is not None and row["p"] is row["q_family"] is None for row in records["transfer"]
+    )
+    assert {(row["null_low"], row["null_high"]) for row in records["transfer"]} == {(0.0, 1.0)}
+    assert (
+        finding.kind == "warning"
+        and "not tested, because random directions tell the 1 female and 1 male" in finding.title
+    )
 
 
 def test_what_cannot_be_scored_is_said_not_dropped(tmp_path):
@@ -312,10 +324,10 @@ def test_a_page_of_texts_counts_texts_and_speaks_of_no_picture(told, tmp_path):
     given["figures"] = {name: path for name, path in given["figures"].items() if name != "stereotype"}
     summary = read_json(given["files"]["summary"][""], "summary")
     alone = [write_retrieval(tmp_path / f"r{site}.json", site=site, shared=2.0) for site in SITES]
-    summary["records"] |= summary_of(tmp_path, "retrieval", *alone)
-    write_json(
-        tmp_path / "all.json", "summary", {name: summary[name] for name in ("sites", "level", "records")}
-    )
+    records = summary["records"] | summary_of(tmp_path, "retrieval", *alone).summary("records")
+    fields = {"sites": summary["sites"], "level": summary["level"], "records": records}
+    fields["claims"] = claimed(records, summary["level"])
+    write_json(tmp_path / "all.json", "summary", fields)
     given = with_files(given, summary={"": tmp_path / "all.json"})
     page = page_of(tmp_path, given, without_images)
     shown = page.text + " ".join(value or "" for _, name, value in page.attributes if name != "src")
