@@ -144,7 +144,12 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
     folder, _, page = told
     records, finding = transfer_finding(tmp_path, *(folder / f"t{site}.json" for site in SITES))
     records = records["transfer"]
-    assert finding.kind == "found" and finding.title in page.text
+    assert finding.kind == "found" and "tells gender in the other in 4 of 8 cases" in finding.title
+    # on the page the other claims of the study are corrected for as well
+    assert re.search(
+        r"Label words masked: the gender direction of one language (does not tell|tells) gender in the other",
+        page.text,
+    )
     masked = [r for r in records if not r["lexical"] and (r["source"], r["target"]) == ("en", "ar")]
     best = max(masked, key=lambda record: record["auroc"])
     assert f"English → Arabic peaks at block {best['site']}" in finding.lines[0]
@@ -351,7 +356,7 @@ def test_a_page_with_pictures_keeps_their_words(told):
     text = told[2].text
     for says in (
         "192 pictures with 192 captions in each of English, Arabic (العربية); 2 categories; the gender is given by the "
-        "source. A picture whose gender is not known is counted as unknown and never as one of the others.",
+        "source; there is no lexicon, and no word is masked. A picture whose gender is not known is counted as unknown and never as one of the others.",
         "Pictures (captions) per split and gender; splits are by picture",
         "192 pictures, 192 captions a language;",
         "1 picture could not be used and was dropped",
