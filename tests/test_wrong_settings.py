@@ -174,7 +174,11 @@ WRONG = [
     ("source.images", "data/captions.csv", ["key source.images: found a file, data/captions.csv"]),
     ("source.columns", {"fr": "x"}, ["key source.columns: found fr; expected one of en, ar, image_id"]),
     ("source.columns", {"sex_": "x"}, ["key source.columns: found 'sex_'; expected a language, image_id"]),
-    ("source", {}, ["key source: found neither", "exactly one of captions or names or planted"]),
+    (
+        "source",
+        {},
+        ["key source: found neither", "exactly one of captions or mt_geneval or names or planted"],
+    ),
     ("source.planted", {"images": 3}, ["key source: found captions and planted", "exactly one of"]),
     ("source.captoins", "x", ["key source: found unknown key captoins (did you mean captions?)"]),
     ("model.dtype", "float64", ["key model.dtype: found 'float64'", "float32", "bfloat16", "float16"]),

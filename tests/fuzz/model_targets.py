@@ -11,6 +11,7 @@ import torch
 import yaml
 from checkouts import TOY
 from mutations import Mutate, gguf_too, json_too, safetensors_too, text_too
+from PIL import Image
 from target import Target
 
 from crosslens.models.composition import check_composition
@@ -26,9 +27,8 @@ from tiny import PROMPTS, save_tiny_text, save_tiny_vlm
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = {"sample_id": "a#0", "caption": "A woman holds a red book.", "prompt": PROMPTS["en"]}
-SETTINGS = {
-    name: TOY[name] for name in ("languages", "source", "prompts", "lexicons", "splits", "sites", "sae")
-}
+SETTINGS = {name: TOY[name] for name in ("languages", "prompts", "lexicons", "splits", "sites")}
+SETTINGS |= {"source": {"names": {"emoji": {}}}, "sae": {"k": 4}}
 
 
 def size(folder: Path) -> int:
@@ -47,7 +47,8 @@ def planned(folder: Path) -> None:
 def runs(folder: Path) -> None:
     """What every extraction does first."""
     loaded = load_model(str(folder), device="cpu")
-    batch = build_inputs(loaded, [SAMPLE], images=None, with_caption=True)
+    sample = SAMPLE | ({"image": "a.png"} if loaded.processor else {})
+    batch = build_inputs(loaded, [sample], images=folder.parent, with_caption=True)
     check_composition(loaded, batch, loaded.n_layers)
 
 
@@ -57,6 +58,7 @@ def model_file(
     torch.set_num_threads(1)
     model = save(folder / "model")
     file = model / name
+    Image.new("RGB", (48, 32), "red").save(folder / "a.png")
     if name == "special_tokens_map.json":
         file.write_text(
             json.dumps({"bos_token": "<bos>", "eos_token": {"content": "<eos>", "special": True}})

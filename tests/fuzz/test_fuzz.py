@@ -95,9 +95,13 @@ def faults(make: Callable[[Path], Target], folder: Path, seeds: list[str]) -> di
                 warnings.simplefilter("ignore")
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
                 _worker(make, place, left, told)
-            finally:
                 os._exit(0)
+            except BaseException:
+                told.write_text(traceback.format_exc())
+            finally:
+                os._exit(1)
         _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) or not status, told.read_text()  # what is whole is not read
         lines = [json.loads(line) for line in told.read_text().splitlines()]
         found |= {seed: fault for seed, fault in lines if fault}
         last = lines[-1][0]

@@ -570,6 +570,7 @@ def _dataset(path: Path) -> Path:
                 "column": [{"derived": "en"} | table, {"derived": "combined"} | table],
             },
             "lexicon_hits": {},
+            "masked": {},
             "sources": {"captions": "captions.csv", "images": "images", "lexicons": {}},
         },
     )

@@ -35,7 +35,8 @@ def data_warnings(
     """All that hold, what concerns the captions first.
 
     captions: language -> caption of each row. genders: (image, gender) of each image, once or more; None where no gender
-    is asked for. hits: language -> rows with a word of its lexicon; empty without lexicons. tested: (group, gender) of the
+    is asked for. hits: language -> rows with a word of its lexicon, or one that the source marks; empty without
+    either. tested: (group, gender) of the
     images of test. unit: what an image is called, "picture", "text" or "prompt".
     """
     found = [*_equal(captions), *_copied(captions)]
@@ -93,8 +94,8 @@ def _lexicons(captions: Mapping[str, Sequence[str]], hits: Mapping[str, int]) ->
         if not rows:
             yield Warned(
                 "no_hits",
-                f"The lexicon of {_name(language)} has no word of its {len(captions[language]):,} captions: no label "
-                "word is masked there.",
+                f"What tells the label words of {_name(language)} has no word of its {len(captions[language]):,} captions: "
+                "no label word is masked there.",
                 [language],
             )
 

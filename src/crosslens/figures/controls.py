@@ -12,7 +12,12 @@ from crosslens.summary.names import site_order
 from crosslens.summary.reading import Document
 
 SHADES = dict(zip(CONTROLS, (BLUE, GREY, "#882255", ORANGE, GREEN), strict=True))
-DASHES = ("-", "--", ":", "-.")
+MARKS = (("o", "-", "full"), ("s", "--", "none"), ("^", ":", "full"), ("D", "-.", "none"))
+"""Of a language or a pair: marker, line and filling."""
+SIGNS = {("o", "full"): "●", ("s", "none"): "□", ("^", "full"): "▲", ("D", "none"): "◇"}
+APART = 0.07
+"""Between two controls at one site."""
+AUROCS = ("probe", "transfer")
 ACROSS = 3
 
 
@@ -45,30 +50,34 @@ def control_figure(*, controls: Path, out: Path) -> None:
 def panel(
     axes: Axes, measure: str, lines: dict[tuple[tuple[str, ...], str], list[dict]], sites: list[str]
 ) -> None:
-    """The lines (of, control) of one measure against the sites."""
+    """The lines (of, control) of one measure against the sites, those of the controls side by side."""
     kinds = list(dict.fromkeys(of for of, _ in lines))
+    shown = list(dict.fromkeys(control for _, control in lines))
     place = {site: i for i, site in enumerate(sites)}
     for (of, control), line in lines.items():
         look, label = {"color": SHADES[control]}, CONTROLS[control]
+        aside = APART * (shown.index(control) - (len(shown) - 1) / 2)
+        mark, dash, fill = MARKS[kinds.index(of) % len(MARKS)]
         rows = {record["site"]: record for record in line}
         for run in runs(sites):
             there = [rows[site] for site in run if site in rows]
-            x, y = [place[row["site"]] for row in there], [row["value"] for row in there]
-            dash = DASHES[kinds.index(of) % len(DASHES)]
-            axes.plot(x, y, dash, marker="o", markersize=3.5, linewidth=1.3, label=label, **look)
-            bounded = [row for row in there if row["low"] is not None]
-            axes.vlines(
-                [place[row["site"]] for row in bounded],
-                [row["low"] for row in bounded],
-                [row["high"] for row in bounded],
-                alpha=0.4,
-                linewidth=1,
-                **look,
+            x, y = [place[row["site"]] + aside for row in there], [row["value"] for row in there]
+            axes.plot(
+                x, y, dash, marker=mark, markersize=4.5, fillstyle=fill, linewidth=1.1, label=label, **look
             )
+            for at, row in zip(x, there, strict=True):
+                if row["low"] is not None:
+                    axes.vlines(at, row["low"], row["high"], alpha=0.4, linewidth=1, **look)
     site_ticks(axes, sites)
     axes.set_title(MEASURES[measure])
-    told = [
-        f"{dash} {told_of(list(of), measure)}"
-        for of, dash in zip(kinds, ("—", "- -", "···", "-·"), strict=False)
-    ]
-    axes.set_xlabel("   ".join(told), fontsize=8)
+    if measure in AUROCS:
+        axes.axhline(0.5, color="#333333", linestyle=":", linewidth=1)
+        axes.set_ylim(top=1.02)
+    else:
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, 0), max(high, 0.1))
+    signs = zip(kinds, MARKS, strict=False)
+    axes.set_xlabel(
+        "    ".join(f"{SIGNS[mark, fill]} {told_of(list(of), measure)}" for of, (mark, _, fill) in signs),
+        fontsize=8,
+    )

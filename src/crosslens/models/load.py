@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -126,7 +124,9 @@ def load_model(
             processor = None
             tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
             model, info = AutoModelForCausalLM.from_pretrained(source, **options)
-    except (OSError, ValueError, SafetensorError, StrictDataclassError) as error:
+    except (InputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # of transformers, tokenizers and Pydantic: whatever a broken file leads to
         raise unreadable(id, revision, local, error) from error
     parts = family(model, processor, tokenizer)
     check_parts(parts)

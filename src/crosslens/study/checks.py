@@ -333,7 +333,7 @@ def _data(settings: StudySettings, source: Source) -> Faults:
     # Few prompts are dealt in thirds, whatever the shares.
     read = not source.is_generation and not [*source.file_faults()]
     units = [*source.units] if read else []
-    if abs(sum(splits.values()) - 1) > 1e-6 or not units:
+    if abs(sum(splits.values()) - 1) > 1e-6 or not units or source.shares:
         return
     try:
         assign_splits(dict.fromkeys(units), splits, seed)

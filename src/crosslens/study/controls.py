@@ -14,7 +14,14 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "shuffled": {"text": "shuffled"},
 }
 """What each changes."""
-APART: dict[str, Any] = {"controls": [], "sweep": {}, "tokens": None, "compare": {}}
+APART: dict[str, Any] = {
+    "controls": [],
+    "sweep": {},
+    "tokens": None,
+    "compare": {},
+    "embeddings": None,
+    "geometry": None,
+}
 """What a control has none of."""
 
 

@@ -218,15 +218,19 @@ class Model:
                 "model.id", f"{index} without a weight_map", "an index of weights", "fetch it again"
             )
         for name in map(Path, map(str, names)):
-            if name.is_absolute() or ".." in name.parts:
+            path = self.folder / name
+            try:
+                there = path.is_file()
+            except OSError:  # no name of a file
+                there = None
+            if name.is_absolute() or ".." in name.parts or there is None:
                 self.settings.fail(
                     "model.id",
-                    f"{name} in {index}",
+                    f"{str(name)[:100]} in {index}",
                     "files of the folder itself",
                     "put the weights into the folder",
                 )
-            path = self.folder / name
-            if path.is_file():
+            if there:
                 yield path
 
     @cached_property

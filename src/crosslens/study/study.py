@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from crosslens.data.splits import SPLITS
 from crosslens.errors import InputError
 from crosslens.registry import member
 from crosslens.store.digests import FileDigests, digest
@@ -75,6 +76,11 @@ class Study:
     def has_gender(self) -> bool:
         """False where no gender is asked for: `gender: null`, and texts that answer prompts."""
         return self.settings["gender"] is not None and not self.source.is_generation
+
+    @cached_property
+    def shares(self) -> dict[str, float]:
+        """Of train, select and test in the images: as they come divided, or as asked for."""
+        return self.source.shares or {name: self.settings["splits"][name] for name in SPLITS}
 
     @property
     def parts(self) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from crosslens.errors import InputError
+from crosslens.errors import InputError, words
 from crosslens.tables.documents import SCHEMA, check_header
 
 CHUNK_BYTES = 1 << 20
@@ -29,7 +29,7 @@ def open_group(path: Path, kind: str, mode: str = "r") -> zarr.Group:
             path, found="no Zarr group", expected=f"a {kind} artifact", mend="rebuild it with snakemake"
         ) from error
     except Exception as error:  # of JSON and of zarr's classes: whatever broken bytes lead to
-        raise _damaged(path, "zarr.json", f"no description of a group ({_said(error)})") from error
+        raise _damaged(path, "zarr.json", f"no description of a group ({words(error)})") from error
     check_header(path, dict(group.attrs), kind)
     return group
 
@@ -42,7 +42,7 @@ def open_array(group: zarr.Group, name: str) -> zarr.Array:
     except KeyError as error:
         raise _damaged(group.store.root, file, "no such file") from error
     except Exception as error:  # as of a group
-        raise _damaged(group.store.root, file, f"no description of an array ({_said(error)})") from error
+        raise _damaged(group.store.root, file, f"no description of an array ({words(error)})") from error
     if not isinstance(array, zarr.Array):
         raise _damaged(group.store.root, file, "a group")
     return array
@@ -81,12 +81,8 @@ def read_rows(array: zarr.Array, start: int = 0, stop: int | None = None) -> np.
             try:
                 array[number * size : (number + 1) * size]
             except Exception as error:
-                raise _damaged(root, file, f"a file that is cut short or damaged ({_said(error)})") from error
-        raise _damaged(root, f"{array.path}/zarr.json", f"what cannot be read ({_said(whole)})") from whole
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+                raise _damaged(root, file, f"a file that is cut short or damaged ({words(error)})") from error
+        raise _damaged(root, f"{array.path}/zarr.json", f"what cannot be read ({words(whole)})") from whole
 
 
 def _damaged(group: Path, file: str, found: str) -> InputError:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crosslens.errors import InputError
+from crosslens.errors import InputError, words
 
 SCHEMA = 1
 
@@ -30,7 +30,7 @@ def damaged(path: Path, error: Exception) -> InputError:
     """What is said of a file that its reader makes nothing of."""
     return InputError(
         path,
-        found=f"a damaged file ({type(error).__name__}: {' '.join(str(error).split())[:200]})",
+        found=f"a damaged file ({words(error)})",
         expected="the file as it was written",
         mend="rebuild it with snakemake, or fetch it again",
     )

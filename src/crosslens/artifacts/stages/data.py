@@ -140,6 +140,17 @@ KINDS = [
         role="source",
     ),
     Kind(
+        "mt_geneval",
+        "results/{study}/mt_geneval",
+        by="collect_mt_geneval",
+        module="crosslens.sources.mt_geneval_table",
+        params=lambda at: at.study.source.identity,
+        files_read=lambda at: at.study.source.files,
+        every=made_as("mt_geneval"),
+        into=("page",),
+        role="source",
+    ),
+    Kind(
         "dataset",
         "results/{study}/dataset/{language}.parquet",
         by="build_dataset",
@@ -192,6 +203,7 @@ WORK = [
     ),
     Work("draw_source", memory=800),
     Work("collect_source", memory=1500, local=lambda at: {"names": at.study.source.settings}),
+    Work("collect_mt_geneval", memory=1500, local=lambda at: {"settings": at.study.source.settings}),
     Work("build_dataset", memory=1500, per=(), local=data_place),
     Work(
         "generate_texts",
