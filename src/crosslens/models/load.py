@@ -23,6 +23,7 @@ from crosslens.devices import choose_device
 from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, adapter_for, declare, known_adapter
 from crosslens.models.parts import check_parts
+from crosslens.models.random_init import randomise
 from crosslens.models.sites import Site, parse_site
 from crosslens.models.unreadable import unreadable
 
@@ -83,6 +84,7 @@ def load_model(
     adapter: str | None = None,
     name: str | None = None,
     batch_tokens: int | None = None,
+    random_init: int | None = None,
 ) -> LoadedModel:
     """Load a hub model (by id and revision) or a local folder.
 
@@ -90,7 +92,8 @@ def load_model(
     device: "auto" is the first of cuda, mps and cpu that is there. device_map, in place of a device, spreads a model
     that is larger than one GPU: "auto" or {part: device}, as accelerate takes it. adapter: a Python file that declares
     the model's family (see crosslens.models.adapters). name: what artifacts call it, in the place of hub id or folder.
-    batch_tokens: of one forward pass at most; longer samples are refused (see crosslens.models.lengths).
+    batch_tokens: of one forward pass at most; longer samples are refused (see crosslens.models.lengths). random_init: a
+    seed, for the model as it would be without training (see crosslens.models.random_init).
     A folder with a SHA256SUMS is checked against it. Raises InputError for a missing model, an edited file, an unknown
     family and bad settings.
     """
@@ -134,6 +137,8 @@ def load_model(
     check_parts(parts)
     _check_whole(id, parts, info)
     _check_tokenizer(id, tokenizer)
+    if random_init is not None:
+        randomise(model, random_init)
     if device_map is None:
         model = model.to(target)
     else:

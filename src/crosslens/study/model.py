@@ -10,6 +10,7 @@ from typing import Any
 from crosslens.errors import InputError
 from crosslens.models.families import gguf_config
 from crosslens.models.packages import PACKAGED, PackagedModel
+from crosslens.sae.exchange.names import hub_id
 from crosslens.store.digests import FileDigests, digest
 from crosslens.store.fingerprint import imported_beside
 from crosslens.study.settings import StudySettings
@@ -60,9 +61,12 @@ class Model:
 
     @property
     def name(self) -> str:
-        """What people call it: the hub id, the package's name, or the last part of a local path."""
+        """What people call it: the hub id, also of a folder in the hub's cache, the package's name, or the last part of a
+        local path."""
         if self.gguf is not None:
             return self.gguf.stem
+        if self.folder and (fetched := hub_id(self.id)):
+            return fetched
         return self.folder.name if self.folder else self.id.split(":")[-1]
 
     @cached_property
@@ -234,6 +238,8 @@ class Model:
         """What decides its numbers, and what artifacts call it: label, revision or digest of its files, dtype, attention."""
         model = self.settings["model"]
         identity = {"label": self.label, "dtype": model["dtype"], "attention": model["attention"]}
+        if model["random_init"] is not None:
+            identity["random_init"] = model["random_init"]
         if model["adapter"] is not None:
             folder = Path(model["adapter"]).resolve().parent
             identity["adapter"] = {
