@@ -240,8 +240,8 @@ def _circuits(results: Results) -> list[Any]:
         tag(
             "p",
             f"Each of the model's {len(ov)} heads moves what it reads through {doc('d_head')} directions at most; they use an "
-            f"effective {plain(min(ranks), 1)} to {plain(max(ranks), 1)} of them. In {copying} the sum of the eigenvalues is above "
-            "0: on the whole these write what they read, without turning it.",
+            f"effective {plain(min(ranks), 1)} to {plain(max(ranks), 1)} of them. In {copying} the sum of the eigenvalues is "
+            "above 0: on the whole these write what they read, without turning it.",
         )
         if ranks
         else missing("The heads' weights are all 0."),
