@@ -36,10 +36,10 @@ def draw_divergence_figure(*, divergence: Path, out: Path) -> None:
 
 def divergence_figure(series: list[dict[str, Any]], sites: list[str]) -> Figure:
     """A row per pair of languages, a panel per measure; series: as in the document of kind divergence."""
-    pairs = list(dict.fromkeys(tuple(sorted((of["source"], of["target"]))) for of in series))
+    pairs = list(dict.fromkeys((of["source"], of["target"]) for of in series if of["measure"] == "cka"))
     measures = [name for name in MEASURES if any(of["measure"] == name for of in series)]
     with style():
-        figure = Figure(figsize=(4.3 * max(len(measures), 2), 1.6 + 3.4 * max(len(pairs), 1)))
+        figure = Figure(figsize=(3.9 * max(len(measures), 2), 1.6 + 3.4 * max(len(pairs), 1)))
         grid = figure.subplots(max(len(pairs), 1), max(len(measures), 1), squeeze=False)
         for row, pair in zip(grid, pairs, strict=False):
             for axes, measure in zip(row, measures, strict=True):

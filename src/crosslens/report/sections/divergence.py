@@ -83,7 +83,7 @@ def section(results: Results) -> Section | None:
     body.append(details("Representations", *_likeness(documents)))
     findings = [
         finding([of for of in series if {of["source"], of["target"]} == set(pair)], pair, results.level)
-        for pair in dict.fromkeys(tuple(sorted((of["source"], of["target"]))) for of in series)
+        for pair in dict.fromkeys((of["source"], of["target"]) for of in series if of["measure"] == "cka")
     ]
     heading = "Where do the languages part and meet?"
     return Section("divergence", "Over depth", heading, body, findings, terms=TERMS)
@@ -192,12 +192,19 @@ def finding(series: list[Row], pair: tuple[str, ...], level: float) -> Finding:
     if head["differs"]["q"] > level:
         title = f"{names}: the {told}, is the same at all layers as far as these images tell (q = {plain(head['differs']['q'])})."
         return Finding("null", title, lines)
+    if not any(beyond(point) for point in head["points"]):
+        return Finding("null", f"{names}: the {told}, is beyond what chance gives at no layer.", lines)
     title = (
         f"{names} are farthest apart at {site_name(low['site'])} and nearest at {site_name(high['site'])} by the {told}: "
         f"{plain(low['value'], 2)} [{plain(low['low'], 2)}, {plain(low['high'], 2)}] and {plain(high['value'], 2)} "
         f"[{plain(high['low'], 2)}, {plain(high['high'], 2)}] (q < {level_words(level)}; {_certainty(head)})."
     )
     return Finding("found", title, lines)
+
+
+def beyond(point: Row) -> bool:
+    """Whether the value is above all that its null gives; where there is no null, nobody knows."""
+    return point["null_high"] is not None and point["value"] > point["null_high"]
 
 
 def _rank(of: Row) -> tuple[int, int]:
