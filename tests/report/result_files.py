@@ -80,7 +80,8 @@ class Files:
 
     def figures(self, site: str, *names: str) -> dict[str, Any]:
         """Arguments of a function that draws the figures of one layer, without `out`."""
-        return {"site": site} | {name: getattr(self, name)[site] for name in names}
+        given = {name: getattr(self, name) for name in names}
+        return {"site": site} | {name: of if name == "words" else of[site] for name, of in given.items()}
 
 
 def folders(files: dict[str, Path]) -> dict[str, Path]:
@@ -479,7 +480,11 @@ def _probe_words(path: Path, language: str) -> Path:
         "because": "what is read is the same for all train images",
     }
     whole = {"p": 0.0001, "auroc": _score(0.95), "leaks": True, "because": None}
-    conditions = {"prompt": none, "caption": told, "caption_whole": whole}
+    masked = {"prompt": 0, "caption": 240, "caption_whole": 0}
+    conditions = {
+        name: of | {"masked": masked[name]}
+        for name, of in {"prompt": none, "caption": told, "caption_whole": whole}.items()
+    }
     write_json(path, "probe", {"input": "words", "language": language, "conditions": conditions})
     return path
 
@@ -565,6 +570,7 @@ def _dataset(path: Path) -> Path:
                 "column": [{"derived": "en"} | table, {"derived": "combined"} | table],
             },
             "lexicon_hits": {},
+            "masked": {},
             "sources": {"captions": "captions.csv", "images": "images", "lexicons": {}},
         },
     )
@@ -640,7 +646,13 @@ def arguments(files: Files, folder: Path, **changed: Any) -> dict[str, Any]:
     figures |= dict.fromkeys(("quality", "probes", "stereotype"), picture)
     return {
         "study": "small",
-        "settings": {"languages": ["en", "ar"], "sae": {"k": 8, "lr": None}, "note": "<b>bold</b>"},
+        "settings": {
+            "languages": ["en", "ar"],
+            "model": {"random_init": None},
+            "text": None,
+            "sae": {"k": 8, "lr": None},
+            "note": "<b>bold</b>",
+        },
         "source": {"name": "tiny Gemma-3", "revision": "abc"},
         "sections": names("crosslens.report.sections"),
         "captions": CAPTIONS_OF_FIGURES,

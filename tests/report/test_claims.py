@@ -11,12 +11,23 @@ LEVEL = 0.05
 
 def drawn(p, *, claim):
     """Records of one claim's family with these p, all of them the right way."""
-    right = {"significant": 3, "r": 0.3, "auroc": 0.9, "null_high": 0.6, "cosine": 0.7, "r1": 0.4}
+    right = {
+        "significant": 3,
+        "r": 0.3,
+        "auroc": 0.9,
+        "null_high": 0.6,
+        "cosine": 0.7,
+        "r1": 0.4,
+        "value": 0.7,
+    }
     right |= {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.2}}}
     right |= {"auroc_low": 0.8, "control_high": 0.6, "language": "en", "condition": "caption"}
     return {
         claim.records: [right | {"p": float(value), "q_family": claim.family} for value in p],
-        "words": [{"language": "en", "condition": "caption", "auroc": None, "auroc_high": None}],
+        "words": [
+            {"language": "en", "condition": "caption", "auroc": None, "auroc_high": None}
+            | {"because": "what is read is the same for all train images"}
+        ],
     }
 
 

@@ -12,6 +12,7 @@ from crosslens.errors import InputError
 from crosslens.report.build import build_report
 from crosslens.report.sections import retrieval, transfer
 from crosslens.report.sections.base import Results
+from crosslens.report.words import PICTURES
 from crosslens.summary.claims import claimed
 from crosslens.summary.layer import layer_summary
 from crosslens.summary.reading import Document
@@ -56,14 +57,18 @@ def summary_of(folder, kind, *paths):
         layer_summary(site=site, files={kind: {"": path}}, out=layers[site])
     study_summary(layers=layers, level=0.05, out=folder / "summary.json")
     summary = Document(folder / "summary.json", "summary")
-    return Results("toy", {}, {}, {}, {}, summary, summary, {"unit": "picture", "units": "pictures"})
+    return Results("toy", {}, {}, {}, {}, summary, summary, PICTURES | {"units": "pictures"})
 
 
-def transfer_finding(folder, *paths):
-    """What the page says of these transfers."""
+def transfer_finding(folder, *paths, masked=(7, 7)):
+    """What the page says of these transfers; masked: words of the captions of each language that are."""
     results = summary_of(folder, "gender_transfer", *paths)
     records = results.summary("records")
-    return records, transfer.finding(records["transfer"], records["directions"], results)
+    words = [
+        {"language": language, "condition": "caption", "masked": count}
+        for language, count in zip(("en", "ar"), masked, strict=True)
+    ]
+    return records, transfer.finding(records["transfer"], records["directions"], words, results)
 
 
 def retrieval_finding(results):
@@ -141,7 +146,10 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
     records = records["transfer"]
     assert finding.kind == "found" and "tells gender in the other in 4 of 8 cases" in finding.title
     # on the page the other claims of the study are corrected for as well
-    assert re.search(r"Label words masked, .* tells gender in the other in [1-4] of 8 cases", page.text)
+    assert re.search(
+        r"Label words masked: the gender direction .* tells gender in the other in [1-4] of 8 cases",
+        page.text,
+    )
     masked = [r for r in records if not r["lexical"] and (r["source"], r["target"]) == ("en", "ar")]
     best = max(masked, key=lambda record: record["auroc"])
     assert f"English → Arabic peaks at block {best['site']}" in finding.lines[0]
@@ -149,6 +157,13 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
         f"AUROC {best['auroc']:.3f} [{best['auroc_low']:.3f}, {best['auroc_high']:.3f}]" in finding.lines[0]
     )
     assert "lexical" not in finding.lines[0] and "lexical matter" in finding.lines[1]
+    assert finding.title.startswith("Label words masked: the gender direction")
+    _, bare = transfer_finding(tmp_path, *(folder / f"t{site}.json" for site in SITES), masked=(0, 0))
+    assert bare.title.startswith("No label words found, so nothing is masked: the gender direction")
+    assert "(caption read, no label words found, so nothing is masked;" in bare.lines[0]
+    assert not any("lexical" in line for line in bare.lines)
+    assert "the model has read them" in finding.lines[-2] and "the same pictures" in finding.lines[-1]
+    assert not any("has read them" in line for line in bare.lines) and "the same pictures" in bare.lines[-1]
     assert "3 in English (caption)" in page.text and "4 in Arabic (caption)" in page.text
     assert "cannot be told apart: 2 in Arabic." in page.text
 
@@ -341,7 +356,8 @@ def test_a_page_with_pictures_keeps_their_words(told):
     text = told[2].text
     for says in (
         "192 pictures with 192 captions in each of English, Arabic (العربية); 2 categories; the gender is given by the "
-        "source. A picture whose gender is not known is counted as unknown and never as one of the others.",
+        "source; there is no lexicon, and no word is masked. A picture whose gender is not known is counted as unknown and "
+        "never as one of the others.",
         "Pictures (captions) per split and gender; splits are by picture",
         "192 pictures, 192 captions a language;",
         "1 picture could not be used and was dropped",

@@ -75,6 +75,11 @@ def more_found(record: Record, level: float, records: Records | None = None) -> 
     return significant(record, level) and record["r1"] > 0
 
 
+def agrees_matched(record: Record, level: float, records: Records | None = None) -> bool:
+    """The gender effects of matched features agree, above the band of shuffled partners."""
+    return significant(record, level) and record["value"] > max(0, record["null_high"])
+
+
 CLAIMS = (
     Claim(
         "more gendered features than chance",
@@ -107,6 +112,22 @@ CLAIMS = (
         "above_prompt",
         "layers and directions",
         more_found,
+    ),
+    Claim("features are shared", "sharing", "features", "layers, dictionaries and pairs of languages", found),
+    Claim(
+        "features are specific to a language",
+        "specific",
+        "features",
+        "layers, dictionaries and pairs of languages",
+        found,
+    ),
+    Claim("matched features fire alike", "matched", "activations", "layers and pairs of languages", found),
+    Claim(
+        "effects of matched features agree",
+        "clbas",
+        "matched",
+        "layers, conditions and pairs of languages",
+        agrees_matched,
     ),
     Claim("specialists", "rankings", "specialists", "layers, dictionaries and languages", found),
     Claim("one gender is written more often", "tilt", "tilt", "languages", found),

@@ -72,7 +72,7 @@ def overview(results: Path) -> dict[str, Any]:
             mend="build its page: `snakemake results/STUDY/report/index.html`",
         )
     dataset = Document(results / "dataset/summary.json", "dataset_summary")
-    kept = ("rows", "images", "counts", "lexicon_hits")
+    kept = ("rows", "images", "counts", "masked")
     return {
         "level": Document(results / "summary.json", "summary")("level"),
         "dataset": {name: dataset(name) for name in kept},
@@ -130,7 +130,7 @@ def _dataset(dataset: dict[str, Any]) -> Iterator[dict[str, str]]:
         gender: str(sum(cell["images"] for cell in cells if cell["gender"] == gender))
         for gender in ("female", "male")
     }
-    for language, told in dataset["lexicon_hits"].items():
+    for language, told in dataset["masked"].items():
         alike = f"{told['test_images_told_in_train']} of {told['test_images']}"
         yield {"language": short_name(language)} | genders | {"masked captions all occur in train": alike}
 

@@ -79,14 +79,23 @@ def shared_saes(at: At) -> list[Wildcards]:
     ]
 
 
+def paired(at: At) -> bool:
+    """Whether words are marked that tell the gender, so that sentences in two genders can differ in these alone."""
+    return at.study.has_gender and at.study.source.tagged is not None
+
+
 def captioned(at: At) -> bool:
-    """Whether the model captions pictures that hide the gender, and lexicons can count what it says of them."""
-    return at.study.has_gender and at.study.source.has_pictures and bool(at.settings["lexicons"])
+    """Whether the model captions pictures that hide the gender, and lexicons can count what it says of them.
+
+    A control is about features: its model writes nothing, or what the study's own does.
+    """
+    pictured = at.study.has_gender and at.study.source.has_pictures and bool(at.settings["lexicons"])
+    return pictured and not at.study.control
 
 
 def labelled(at: At, reading: Any, language: str) -> float:
     """Conditions × labelled images of train, which the probes read."""
-    images = at.settings["splits"]["train"] * reading.counts[language].labelled
+    images = at.study.shares["train"] * reading.counts[language].labelled
     return len(at.settings["gender"]["conditions"]) * images
 
 
@@ -121,10 +130,17 @@ def shuffling(at: At, reading: Any) -> Amount:
     return Amount("resampling", share * images * chosen["transfer_permutations"])
 
 
+def agreeing(at: At, reading: Any) -> Amount:
+    """Some four texts for each labelled one: both forms behind both prefixes of a word, and behind nothing."""
+    texts = 4 * reading.counts[at["language"]].labelled
+    flops = reading.pass_flops(at["language"], texts, reading.model.depth)
+    return Amount("forward", flops, texts / at.settings["quality"]["batch"])
+
+
 def captioning(at: At, reading: Any) -> Amount:
     """Captions of the test pictures that hide the gender, as long as they may be."""
     chosen = at.settings["stereotype"]
-    pictures = reading.counts[at["language"]].hidden * at.settings["splits"]["test"]
+    pictures = reading.counts[at["language"]].hidden * at.study.shares["test"]
     return generation(pictures * chosen["samples_per_image"], chosen, reading.model.parameters)
 
 
@@ -195,6 +211,38 @@ KINDS = [
         needs=lambda at: [samples_of(at)],
         every=lambda at: each_language(at) if at.study.has_gender else [],
         amount=probing,
+    ),
+    Kind(
+        "agreement",
+        "results/{study}/gender/agreement/{language}",
+        by="measure_agreement",
+        module="crosslens.gender.agreement",
+        params=lambda at: {
+            "model": at.study.model.identity,
+            "language": at["language"],
+            "batch": at.settings["quality"]["batch"],
+            **{name: at.settings["gender"][name] for name in ("alpha", "bootstraps", "seed")},
+        },
+        needs=lambda at: [samples_of(at), *model_of(at)],
+        files_read=model_files,
+        every=lambda at: each_language(at) if paired(at) else [],
+        into=("page",),
+        files={"targets.parquet": "", "agreement.json": ""},
+        amount=agreeing,
+    ),
+    Kind(
+        "agreement_figure",
+        "results/{study}/figures",
+        by="draw_study_figures",
+        function="agreement_figure",
+        module="crosslens.figures.agreement",
+        needs=lambda at: at.every("agreement"),
+        every=lambda at: [{}] if paired(at) else [],
+        into=("page",),
+        files={
+            "agreement.png": "How often the model prefers the gendered form that agrees with what it has read, by language, "
+            "distance and number of pieces."
+        },
     ),
     Kind(
         "cross_lingual",
@@ -269,6 +317,7 @@ KINDS = [
 ]
 WORK = [
     Work("measure_words", memory=1500),
+    Work("measure_agreement", memory=lambda at, threads: model_mb(at) + 3000, gpu=True, local=model_place),
     Work("generate_captions", memory=lambda at, threads: model_mb(at) + 2000, gpu=True, local=model_place),
     Work("measure_stereotype", memory=1500, local=data_place),
 ]

@@ -117,6 +117,8 @@ def finding(records: list[Record], results: Results) -> Finding:
             if row not in yes
         )
         lines.append(f"Not beyond both nulls: {'; '.join(rest)}.")
+    if yes and (shared := results.words["shared"]):
+        lines.append(shared)
     if not yes:
         title = f"The gender effects of {pair} do not agree beyond chance."
         return Finding("null", title, lines)

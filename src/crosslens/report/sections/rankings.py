@@ -18,7 +18,7 @@ TERMS = {
     "ranking": (
         "Rankings",
         "Features in order of one score on select: how strongly they fire where they do, how often, how much more in some "
-        "samples than in most, and the mean of the three ranks. Numbers behind them are the score.",
+        "samples than in most, and, composite, how often times how strongly. Numbers behind them are the score.",
     ),
     "specialist": (
         "Specialist",
@@ -139,7 +139,7 @@ def finding(records: list[Record], results: Results) -> Finding | None:
         title = "No dictionary has more features that stand for one category than chance gives."
         return Finding("null", title, lines)
     title = (
-        f"Features stand for one category, more than by chance (q ≤ {level_words(results.level)}), in {len(yes)} of "
-        f"{len(tested)} cases of layer, dictionary and language."
+        f"There are features that stand for one category, more than by chance (q ≤ {level_words(results.level)}), in "
+        f"{len(yes)} of {len(tested)} cases of layer, dictionary and language."
     )
     return Finding("found", title, lines)
