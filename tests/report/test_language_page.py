@@ -356,7 +356,8 @@ def test_a_page_with_pictures_keeps_their_words(told):
     text = told[2].text
     for says in (
         "192 pictures with 192 captions in each of English, Arabic (العربية); 2 categories; the gender is given by the "
-        "source; there is no lexicon, and no word is masked. A picture whose gender is not known is counted as unknown and never as one of the others.",
+        "source; there is no lexicon, and no word is masked. "
+        "A picture whose gender is not known is counted as unknown and never as one of the others.",
         "Pictures (captions) per split and gender; splits are by picture",
         "192 pictures, 192 captions a language;",
         "1 picture could not be used and was dropped",
