@@ -117,6 +117,8 @@ def log_odds(has: csr_array, fires: np.ndarray) -> np.ndarray:
 
 def label(has: csr_array, fires: np.ndarray, z: np.ndarray) -> tuple[list[int], float | None]:
     """The columns of `has` (n, V) that are a feature's label, and how well they tell where it fires (n) bool; z: (V)."""
+    if fires.all() or not fires.any():
+        return [], None
     columns, said = has.tocsc(), np.zeros(len(fires), dtype=bool)
     taken: list[int] = []
     best = 0.5
@@ -132,7 +134,7 @@ def label(has: csr_array, fires: np.ndarray, z: np.ndarray) -> tuple[list[int], 
 
 
 def as_written(ngram: str, texts: Iterable[str], language: str) -> str:
-    """The n-gram as the texts write it most often, lower case where they do not agree."""
+    """The n-gram as the texts write it most often."""
     spoken, wanted = language_of(language), ngram.split(" ")
     forms: Counter[str] = Counter()
     for text in texts:
