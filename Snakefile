@@ -32,6 +32,7 @@ include: "rules/features.smk"
 include: "rules/sweep.smk"
 include: "rules/gender.smk"
 include: "rules/alignment.smk"
+include: "rules/descriptions.smk"
 include: "rules/tokens.smk"
 include: "rules/report.smk"
 # Not part of any study: the recipe of the embedded model.

@@ -26,7 +26,7 @@ LAYERS = [
     {"planted", "activations"},
     {"sae"},
     {"features", "study"},
-    {"gender", "alignment", "artifacts"},
+    {"gender", "alignment", "descriptions", "artifacts"},
     {"summary"},
     {"figures"},
     {"tokens"},

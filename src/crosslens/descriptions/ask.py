@@ -12,7 +12,6 @@ from typing import Any
 
 from crosslens.descriptions.chat import Answer, Chat
 from crosslens.descriptions.prompts import detection_prompt, label_prompt, read_label
-from crosslens.descriptions.texts import ROLES
 from crosslens.errors import InputError
 from crosslens.tables.documents import read_json, write_json
 
@@ -54,7 +53,9 @@ class Answers:
                 mend="correct describe.endpoint.url: the address of an OpenAI-compatible server, up to /v1",
             )
         if silent:
-            log.warning("%s: %d of %d answers are no chat completions", self.chat.url, silent, len(self.given))
+            log.warning(
+                "%s: %d of %d answers are no chat completions", self.chat.url, silent, len(self.given)
+            )
         names = Counter(answer.model for answer in self.given if answer.model)
         return {"prompts": len(self.given), "unanswered": silent, "answered_by": sorted(names)}
 
@@ -71,7 +72,7 @@ def ask_labels(
     features = []
     for entry in document["features"]:
         if any(of["examples"]["top"] for of in entry["languages"].values()):
-            prompt = label_prompt(entry, ROLES)
+            prompt = label_prompt(entry)
             answer = answers.to(prompt)
             features.append({"feature": entry["feature"], "prompt": prompt, "answer": answer})
     write_json(out, "asked_labels", _header(document, model, temperature, answers) | {"features": features})
@@ -110,7 +111,13 @@ def ask_detections(
             for start in range(0, len(texts), batch):
                 some = texts[start : start + batch]
                 prompt = detection_prompt(named[feature], (text["caption"] for text in some))
-                place = {"feature": feature, "of": of, "language": language, "start": start, "texts": len(some)}
+                place = {
+                    "feature": feature,
+                    "of": of,
+                    "language": language,
+                    "start": start,
+                    "texts": len(some),
+                }
                 asked.append(place | {"prompt": prompt, "answer": answers.to(prompt)})
     write_json(out, "asked_detections", _header(document, model, temperature, answers) | {"asked": asked})
 
@@ -131,6 +138,8 @@ def tried(named: Iterable[int], held_out: Iterable[int]) -> list[tuple[int, int]
     return pairs
 
 
-def _header(document: dict[str, Any], model: str, temperature: float | None, answers: Answers) -> dict[str, Any]:
+def _header(
+    document: dict[str, Any], model: str, temperature: float | None, answers: Answers
+) -> dict[str, Any]:
     own = {name: document[name] for name in ("corpus", "languages", "site", "sae")}
     return own | {"model": model, "temperature": temperature, **answers.summary()}

@@ -15,7 +15,6 @@ from http import HTTPStatus
 from typing import Any, NamedTuple, NoReturn
 
 import requests
-import urllib3
 
 from crosslens.errors import InputError
 
@@ -70,8 +69,8 @@ class Chat:
             wait = min(2.0**attempt, 60.0)
             try:
                 status, headers, content = self._post(body)
-            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                why = "no connection" if isinstance(error, requests.ConnectionError) else _kind(error)
+            except requests.RequestException as error:
+                why = _kind(error)
             else:
                 if status == HTTPStatus.OK:
                     return self._read(content)
@@ -101,7 +100,7 @@ class Chat:
         )
         content = bytearray()
         with response:
-            while piece := response.raw.read1(1 << 16, decode_content=True):
+            for piece in response.iter_content(1):  # of more it would wait for more
                 content += piece
                 if time.monotonic() > end:
                     raise requests.Timeout
@@ -132,7 +131,11 @@ class Chat:
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             whose = f"the key in {self._variable}" if self._variable else "no key"
             expected = "a key that it takes"
-            self._fail(f"HTTP {status} with {whose}", expected, "name the variable that holds it, describe.endpoint.key")
+            self._fail(
+                f"HTTP {status} with {whose}",
+                expected,
+                "name the variable that holds it, describe.endpoint.key",
+            )
         try:
             said = f", {self._shown(' '.join(str(_json(content)['error']['message']).split()))[:200]}"
         except (KeyError, TypeError):
@@ -167,7 +170,9 @@ class Chat:
         return text.replace(self._key, KEY) if self._key else text
 
     def _fail(self, found: str, expected: str, mend: str) -> NoReturn:
-        raise InputError(f"describe.endpoint, {self.url}", found=found, expected=expected, mend=mend) from None
+        raise InputError(
+            f"describe.endpoint, {self.url}", found=found, expected=expected, mend=mend
+        ) from None
 
 
 def _key(variable: str) -> str:
@@ -197,8 +202,8 @@ def _json(content: bytes) -> Any:
         return None
 
 
-def _kind(error: Exception) -> str:
+def _kind(error: requests.RequestException) -> str:
     """An error in words that hold nothing of what was sent."""
-    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
+    if isinstance(error, requests.Timeout):
         return "no answer in time"
-    return f"a broken connection ({type(error).__name__})"
+    return f"no connection ({type(error).__name__})"

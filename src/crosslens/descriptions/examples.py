@@ -60,7 +60,9 @@ def choose_examples(
         for column, entry in enumerate(described):
             rng = stream(seed, language, str(entry["feature"]))
             entry["languages"][language] = {
-                "fires_in": {split: _fires_in(texts, strongest[:, column], split) for split in ("select", "test")},
+                "fires_in": {
+                    split: _fires_in(texts, strongest[:, column], split) for split in ("select", "test")
+                },
                 "examples": _examples(texts, strongest[:, column], values, column, token, examples, rng),
                 **_held_out(texts, strongest[:, column] > 0, language, held_out, rng),
             }

@@ -78,9 +78,7 @@ def ngrams_of(text: str, language: str) -> set[str]:
     """The n-grams of a text: one to LONGEST words in a row, each normalised, with a space between them."""
     spoken = language_of(language)
     words = [spoken.normalise(word.text) for word in spoken.words(text)]
-    return {
-        " ".join(words[i : i + n]) for n in range(1, LONGEST + 1) for i in range(len(words) - n + 1)
-    }
+    return {" ".join(words[i : i + n]) for n in range(1, LONGEST + 1) for i in range(len(words) - n + 1)}
 
 
 def presence(texts: Iterable[str], language: str) -> tuple[csr_array, list[str]]:
@@ -144,9 +142,3 @@ def as_written(ngram: str, texts: Iterable[str], language: str) -> str:
             if normal[i : i + len(wanted)] == wanted:
                 forms[" ".join(word.text for word in words[i : i + len(wanted)])] += 1
     return min(forms, key=lambda form: (-forms[form], form)) if forms else ngram
-
-
-def has_any(texts: Iterable[str], ngrams: Iterable[str], language: str) -> np.ndarray:
-    """(n) bool: which texts have one of these n-grams."""
-    wanted = set(ngrams)
-    return np.array([bool(wanted & ngrams_of(text, language)) for text in texts], dtype=bool)

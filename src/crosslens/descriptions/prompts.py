@@ -1,10 +1,8 @@
 """What a model is asked of a feature, and how its label is read. An edit here asks everything anew."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
-
-from crosslens.data.languages import language_of
 
 LONGEST_LABEL = 200
 """Characters."""
@@ -34,14 +32,14 @@ Answer with JSON alone, the numbers of the texts in which it fires, [] for none:
 {{"matches": [...]}}"""
 
 
-def label_prompt(entry: dict[str, Any], roles: Sequence[str]) -> str:
-    """The question for a label. entry: a feature of kind `described`; roles: of the tokens that are marked."""
+def label_prompt(entry: dict[str, Any]) -> str:
+    """The question for a label. entry: a feature of kind `described`."""
     blocks = []
     for language, of in entry["languages"].items():
         for kind, words in KINDS.items():
             if of["examples"][kind]:
-                lines = [_quoted(marked(example, roles)) for example in of["examples"][kind]]
-                blocks.append("\n".join([f"{language_of(language).name}, {words}:", *lines]))
+                lines = [_quoted(marked(example)) for example in of["examples"][kind]]
+                blocks.append("\n".join([f"Language {language}, {words}:", *lines]))
     return LABEL.format(examples="\n\n".join(blocks))
 
 
@@ -51,10 +49,10 @@ def detection_prompt(label: str, texts: Iterable[str]) -> str:
     return DETECTION.format(label=label, texts="\n".join(lines))
 
 
-def marked(example: dict[str, Any], roles: Sequence[str]) -> str:
+def marked(example: dict[str, Any]) -> str:
     """The caption of an example with << >> around what fires; neighbours are marked together."""
     text, merged = example["caption"], []
-    spans = sorted((start, end) for role, start, end, *_ in example["tokens"] if role in roles and 0 <= start < end)
+    spans = sorted((start, end) for _, start, end, *_ in example["tokens"] if 0 <= start < end)
     for start, end in spans:
         if merged and start <= merged[-1][1]:
             merged[-1][1] = max(merged[-1][1], end)
@@ -67,21 +65,12 @@ def marked(example: dict[str, Any], roles: Sequence[str]) -> str:
 
 def read_label(answer: str | None) -> str | None:
     """The label of an answer, on one line and not too long; None where there is none."""
-    label = _field(answer, "label")
+    label = field(answer, "label")
     words = " ".join(label.split()) if isinstance(label, str) else ""
     return words[:LONGEST_LABEL] or None
 
 
-def read_matches(answer: str | None, texts: int) -> set[int] | None:
-    """The numbers of an answer, from 1 to `texts`; None where it is no list of such numbers."""
-    matches = _field(answer, "matches")
-    if not isinstance(matches, list):
-        return None
-    numbers = {int(one) if isinstance(one, str) and one.isdecimal() else one for one in matches if type(one) in (int, str)}
-    return numbers if len(numbers) == len({*map(str, matches)}) and numbers <= {*range(1, texts + 1)} else None
-
-
-def _field(answer: str | None, name: str) -> Any:
+def field(answer: str | None, name: str) -> Any:
     """Of the last JSON object in the answer that has it: models think aloud, and put fences around what they mean."""
     found, decoder, place = None, json.JSONDecoder(), (answer or "").find("{")
     while place >= 0:

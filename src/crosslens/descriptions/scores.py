@@ -1,14 +1,15 @@
 """Is a label any good? It alone must tell in which held-out texts its feature fires, in each language."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import hypergeom
 
-from crosslens.descriptions.ngrams import has_any
-from crosslens.descriptions.prompts import read_label, read_matches
+from crosslens.descriptions.ngrams import ngrams_of
+from crosslens.descriptions.prompts import field, read_label
 from crosslens.errors import InputError
 from crosslens.stats.shares import share_interval
 from crosslens.tables.documents import read_json, write_json
@@ -80,11 +81,17 @@ Says = Callable[[int, int, str, Sequence[Row]], Said | None]
 
 
 def _by_ngrams(document: Row) -> tuple[Names, Says]:
-    of = {(entry["feature"], name): one for entry in document["features"] for name, one in entry["languages"].items()}
+    of = {
+        (entry["feature"], name): one
+        for entry in document["features"]
+        for name, one in entry["languages"].items()
+    }
+
+    has = cache(ngrams_of)  # a text is tried with every label
 
     def says(feature: int, other: int, language: str, texts: Sequence[Row]) -> Said:
-        ngrams = [entry["ngram"] for entry in of[feature, language]["ngrams"]]
-        return has_any((text["caption"] for text in texts), ngrams, language).tolist()
+        label = {entry["ngram"] for entry in of[feature, language]["ngrams"]}
+        return [bool(label & has(text["caption"], language)) for text in texts]
 
     return {place: one["label"] for place, one in of.items()}, says
 
@@ -124,11 +131,15 @@ def _rows(document: Row, names: Names, says: Says, *, why_none: str) -> Iterator
             if because is None and score["accuracy"] is None:
                 because = "of no pair of texts an answer could be read"
             others = _others(document, feature, language, says) if score["accuracy"] else []
-            yield row | score | {
-                "shuffled": float(np.mean(others)) if others else None,
-                "shuffled_over": len(others),
-                "because": because,
-            }
+            yield (
+                row
+                | score
+                | {
+                    "shuffled": float(np.mean(others)) if others else None,
+                    "shuffled_over": len(others),
+                    "because": because,
+                }
+            )
 
 
 def _others(document: Row, feature: int, language: str, says: Says) -> list[float]:
@@ -158,12 +169,27 @@ def scored(texts: Sequence[Row], said: Said) -> Row:
     yes = np.array([said[i] for i in kept], dtype=bool)
     row: Row = {"pairs": len(answered), "unanswered": len(texts) // 2 - len(answered)}
     if not kept:
-        return row | dict.fromkeys(("accuracy", "found", "silent", "p"))
+        return row | dict.fromkeys(("accuracy", "sensitivity", "specificity", "p"))
     hits = yes == fires
     low, high = share_interval(hits, np.array([texts[i]["pair"] for i in kept]))
     return row | {
         "accuracy": {"value": float(hits.mean()), "low": low, "high": high},
-        "found": float(yes[fires].mean()),
-        "silent": float((~yes[~fires]).mean()),
+        "sensitivity": float(yes[fires].mean()),
+        "specificity": float((~yes[~fires]).mean()),
         "p": float(hypergeom.sf((yes & fires).sum() - 1, len(kept), fires.sum(), yes.sum())),
     }
+
+
+def read_matches(answer: str | None, texts: int) -> set[int] | None:
+    """The numbers of an answer, from 1 to `texts`; None where it is no list of such numbers."""
+    matches = field(answer, "matches")
+    if not isinstance(matches, list):
+        return None
+    numbers = {
+        int(one) if isinstance(one, str) and one.isdecimal() else one
+        for one in matches
+        if type(one) in (int, str)
+    }
+    return (
+        numbers if len(numbers) == len({*map(str, matches)}) and numbers <= {*range(1, texts + 1)} else None
+    )

@@ -11,6 +11,7 @@ from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
 from crosslens.sae.settings import Settings
+from crosslens.study.descriptions import description_faults
 from crosslens.study.model import Model
 from crosslens.study.pretrained import pretrained_faults
 from crosslens.study.settings import TRAINING, StudySettings, load_yaml
@@ -39,6 +40,7 @@ def check(
         lambda: pretrained_faults(settings, model),
         lambda: _roles(settings, source),
         lambda: _shares(settings),
+        lambda: description_faults(settings),
         lambda: _beside(settings, folder),
         source.faults,
     ]

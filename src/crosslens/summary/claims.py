@@ -71,6 +71,12 @@ def more_found(record: Record, level: float, records: Records | None = None) -> 
     return significant(record, level) and record["r1"] > 0
 
 
+def describes(record: Record, level: float, records: Records | None = None) -> bool:
+    """A label tells where its feature fires, and more than it tells of the texts of other features."""
+    others = 0.5 if record["shuffled"] is None else record["shuffled"]
+    return significant(record, level) and record["accuracy_low"] > others
+
+
 CLAIMS = (
     Claim(
         "more gendered features than chance",
@@ -105,6 +111,13 @@ CLAIMS = (
         more_found,
     ),
     Claim("specialists", "rankings", "specialists", "layers, dictionaries and languages", found),
+    Claim(
+        "labels tell where features fire",
+        "descriptions",
+        "descriptions",
+        "layers, dictionaries, features, languages and methods",
+        describes,
+    ),
 )
 SCOPES = {(claim.records, claim.family): claim.scope for claim in CLAIMS}
 
