@@ -14,7 +14,14 @@ def drawn(p, *, claim):
     """Records of one claim's family with these p, all of them the right way."""
     right = {"significant": 3, "r": 0.3, "auroc": 0.9, "null_high": 0.6, "cosine": 0.7, "r1": 0.4}
     right |= {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.2}}}
-    right |= {"auroc_low": 0.8, "control_high": 0.6, "language": "en", "condition": "caption"}
+    right |= {
+        "auroc_low": 0.8,
+        "control_high": 0.6,
+        "accuracy_low": 0.8,
+        "shuffled": 0.5,
+        "language": "en",
+        "condition": "caption",
+    }
     records = {
         claim.records: [right | {"p": float(value), "q_family": claim.family} for value in p],
         "words": [{"language": "en", "condition": "caption", "auroc": None, "auroc_high": None}],
@@ -57,6 +64,7 @@ def test_what_goes_the_wrong_way_or_is_in_no_family_is_not_claimed():
     [
         ("cross_lingual", {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.6}}}),
         ("directions", {"null_high": 0.9}),
+        ("descriptions", {"shuffled": 0.8}),
     ],
 )
 def test_what_is_positive_and_below_its_band_is_not_claimed(name, below):

@@ -7,9 +7,9 @@ from markupsafe import Markup
 
 from crosslens.report.html import details, tag, term
 from crosslens.report.labels import shown_label
-from crosslens.report.numbers import level_words, number, plain
+from crosslens.report.numbers import bracketed, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, bounded, language, sae, site, table, text, value
+from crosslens.report.table import Column, bounded, language, sae, site, table, value
 from crosslens.summary.claims import SCOPES, describes, significant
 from crosslens.summary.names import corpus_name, language_name, site_name
 from crosslens.summary.reading import Document
@@ -148,12 +148,12 @@ def finding(method: str, records: list[Record], results: Results) -> Finding:
         f"{'; '.join(each)}. {len(records) - len(tested)} of {len(records)} were not tested: they have no label, or their "
         "feature fires in too few texts or too many.",
         f"Best: {shown_words(best)} at {site_name(best['site'])}, {corpus_name(best['corpus'])} on "
-        f"{language_name(best['language'])}, balanced accuracy {plain(best['accuracy'])} "
-        f"[{plain(best['accuracy_low'])}, {plain(best['accuracy_high'])}] in {best['pairs']} pairs of texts (q = {plain(best['q'])}).",
+        f"{language_name(best['language'])}, balanced accuracy {plain(best['accuracy'])}"
+        f"{bracketed(best, 'accuracy')} in {best['pairs']} pairs of texts (q = {plain(best['q'])}).",
         f"Family: all {SCOPES['descriptions', 'descriptions']}; Benjamini-Hochberg, q {level_words(results.level)}.",
     ]
     if not yes:
-        return Finding("null", f"{called}: none tells better than chance where its feature fires.", lines)
+        return Finding("null", f"{called}: none tells where its own feature fires.", lines)
     title = (
         f"{called} tell where their feature fires in {len(yes)} of {len(tested)} cases that could be tested."
     )
