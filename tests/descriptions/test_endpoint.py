@@ -10,9 +10,10 @@ import pytest
 from chat_server import SAID, Reply, completion, serving_chat
 from labelled_world import CAT, ENGLISH, RANDOM, RED_HOUSE, WORDS
 
-from crosslens.descriptions.ask import ask_detections, ask_labels, tried
 from crosslens.descriptions.chat import Chat
-from crosslens.descriptions.prompts import detection_prompt, field, marked, read_label
+from crosslens.descriptions.detections import ask_detections, detection_prompt, tried
+from crosslens.descriptions.labels import ask_labels, marked
+from crosslens.descriptions.reading import field, read_label
 from crosslens.descriptions.scores import read_matches, score_labels
 from crosslens.errors import InputError
 from crosslens.tables.documents import read_json

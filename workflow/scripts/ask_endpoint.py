@@ -1,4 +1,5 @@
-from crosslens.descriptions.ask import ask_detections, ask_labels
+from crosslens.descriptions.detections import ask_detections
+from crosslens.descriptions.labels import ask_labels
 from crosslens.store.job import Job
 
 Job(snakemake).each(

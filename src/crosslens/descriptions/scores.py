@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import hypergeom
 
 from crosslens.descriptions.ngrams import ngrams_of
-from crosslens.descriptions.prompts import field, read_label
+from crosslens.descriptions.reading import field, read_label
 from crosslens.errors import InputError
 from crosslens.stats.shares import share_interval
 from crosslens.tables.documents import read_json, write_json
