@@ -15,6 +15,8 @@ from checkouts import TOY
 
 ROOT = Path(__file__).parents[2]
 ENDPOINT = {"url": "http://localhost:1/v1", "model": "m", "key": "A_KEY"}
+GENDER = {**TOY["gender"], "permutations": 479}
+"""Labels are one claim more."""
 PLACE = {"study": "toy", "corpus": "joint", "site": "1"}
 ASKED = ("asked_labels", "asked_detections")
 
@@ -27,7 +29,9 @@ def table(tmp_path, monkeypatch):
 
     def made(endpoint=None, **section):
         described = {"method": "endpoint", "endpoint": {**ENDPOINT, **(endpoint or {})}, **section}
-        (tmp_path / "toy.yaml").write_text(yaml.safe_dump({**TOY, "describe": described}, allow_unicode=True))
+        (tmp_path / "toy.yaml").write_text(
+            yaml.safe_dump({**TOY, "gender": GENDER, "describe": described}, allow_unicode=True)
+        )
         schema = ROOT / "workflow/schemas/study.schema.yaml"
         return Table(Studies(lambda name: Study(name, tmp_path, schema, digests)))
 

@@ -7,10 +7,10 @@ from markupsafe import Markup
 
 from crosslens.report.html import details, tag, term
 from crosslens.report.labels import shown_label
-from crosslens.report.numbers import bracketed, level_words, number, plain
+from crosslens.report.numbers import bracketed, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, bounded, language, sae, site, table, value
-from crosslens.summary.claims import SCOPES, describes, significant
+from crosslens.summary.claims import describes, significant
 from crosslens.summary.names import corpus_name, language_name, site_name
 from crosslens.summary.reading import Document
 
@@ -150,7 +150,7 @@ def finding(method: str, records: list[Record], results: Results) -> Finding:
         f"Best: {shown_words(best)} at {site_name(best['site'])}, {corpus_name(best['corpus'])} on "
         f"{language_name(best['language'])}, balanced accuracy {plain(best['accuracy'])}"
         f"{bracketed(best, 'accuracy')} in {best['pairs']} pairs of texts (q = {plain(best['q'])}).",
-        f"Family: all {SCOPES['descriptions', 'descriptions']}; Benjamini-Hochberg, q {level_words(results.level)}.",
+        results.corrected("descriptions", "descriptions"),
     ]
     if not yes:
         return Finding("null", f"{called}: none tells where its own feature fires.", lines)
