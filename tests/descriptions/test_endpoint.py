@@ -201,7 +201,7 @@ def test_no_more_is_asked_than_a_stopped_job_left(labelled, server, endpoint, tm
         ask(labelled, tmp_path, endpoint)
     assert len(server.asked) == 3
     with (tmp_path / "labels/answers.jsonl").open("a") as file:
-        file.write('["torn')
+        file.write('\n["torn')
     ask(labelled, tmp_path, endpoint)
     labels = [one for one in server.asked if "<<" in one["messages"][0]["content"]]
     assert len(labels) == 3 + 2  # two answered, one refused; that one and the last again
