@@ -21,12 +21,12 @@ English alone, on the prompt, in three texts."""
 SPLITS = ("train", "select", "test", "select")
 
 
-def write_world(folder: Path, *, n: int = 240, seed: int = 0) -> World:
-    """n texts a language, one an image: two of ten words in a prompt, six to nine in the caption."""
-    return World({language: _corpus(folder, language, n, seed) for language in WORDS})
+def write_world(folder: Path, *, n: int = 240, seed: int = 0, role: str = "caption") -> World:
+    """n texts a language, one an image: two words in a prompt, six to nine in the text, whose tokens have that role."""
+    return World({language: _corpus(folder, language, n, seed, role) for language in WORDS})
 
 
-def _corpus(folder: Path, language: str, n: int, seed: int):
+def _corpus(folder: Path, language: str, n: int, seed: int, role: str):
     rng = np.random.default_rng([seed, *language.encode()])
     words, rows, samples, codes = WORDS[language], [], {}, []
     prompt = [Token("prompt", 0, 3), Token("prompt", 4, 6)]
@@ -36,7 +36,7 @@ def _corpus(folder: Path, language: str, n: int, seed: int):
             place = rng.integers(0, len(text) - 1)
             text[place : place + 2] = [words[5], words[2]]
         sample = f"p{i:03d}#0"
-        samples[sample] = [*prompt, *tokens_of("caption", text)]
+        samples[sample] = [*prompt, *tokens_of(role, text)]
         fires = np.zeros((len(text), 8), dtype=np.float32)
         for j, word in enumerate(text):
             fires[j, CAT] = 3 * (word == words[0])
@@ -54,7 +54,7 @@ def _corpus(folder: Path, language: str, n: int, seed: int):
     dense = np.concatenate(codes).astype(np.float32)
     corpus = write_corpus(folder, pd.DataFrame(rows), samples, np.ones((len(dense), 2)), language=language)
     corpus.codes = folder / f"{language}_codes.zarr"
-    write_dense_codes(corpus.codes, dense, sae=SAE, roles=("prompt", "caption"), language=language)
+    write_dense_codes(corpus.codes, dense, sae=SAE, roles=("prompt", role), language=language)
     return corpus
 
 

@@ -4,7 +4,19 @@ import json
 
 import numpy as np
 import pytest
-from labelled_world import CAT, ENGLISH, EVERYWHERE, PROMPT, RANDOM, RARE, RED_HOUSE, WORDS, write_gender
+from labelled_world import (
+    CAT,
+    ENGLISH,
+    EVERYWHERE,
+    PROMPT,
+    RANDOM,
+    RARE,
+    RED_HOUSE,
+    WORDS,
+    write_gender,
+    write_statistics,
+    write_world,
+)
 from scipy.sparse import csr_array
 from scipy.stats import fisher_exact
 
@@ -108,6 +120,29 @@ def test_the_gendered_are_described_too(labelled, tmp_path):
     assert {entry["feature"]: entry["named"] for entry in found} == dict.fromkeys(
         (RARE, CAT), ["most female, en, caption"]
     )
+
+
+def test_texts_that_the_model_writes_are_described(tmp_path):
+    """In the place of captions; the prompt on which a feature fires is none of them."""
+    world = write_world(tmp_path, n=120, seed=1, role="generated")
+    del world["ar"]
+    choose_examples(
+        datasets=world.datasets,
+        tokens=world.tokens,
+        codes=world.codes,
+        statistics=write_statistics(tmp_path, world),
+        gender={},
+        corpus="en",
+        features=9,
+        examples=1,
+        held_out=5,
+        seed=0,
+        out=tmp_path / "described.json",
+    )
+    found = read_json(tmp_path / "described.json", "described")["features"]
+    assert {entry["feature"] for entry in found} == {CAT, RED_HOUSE, RANDOM, ENGLISH}
+    (top,) = next(e for e in found if e["feature"] == CAT)["languages"]["en"]["examples"]["top"]
+    assert {top["caption"][start:end] for _, start, end, *_ in top["tokens"]} == {"cat"}
 
 
 def test_features_of_another_sae_are_refused(labelled, tmp_path):

@@ -11,6 +11,9 @@ from crosslens.errors import InputError
 
 log = logging.getLogger(__name__)
 
+ENOUGH = 5
+"""Answers after which a server that has not answered yet is asked no more."""
+
 
 class Answers:
     """Answers in a file beside what is made of them, a line each, so that a job that was ended asks on where it was."""
@@ -33,19 +36,25 @@ class Answers:
             with self.file.open("a", encoding="utf-8") as file:
                 file.write("\n" + json.dumps([prompt, *answer]))  # behind what a killed job may have torn
         self.given.append(self._known[prompt])
+        if len(self.given) == ENOUGH:
+            self._check()
         return self.given[-1].text
 
-    def summary(self) -> dict[str, Any]:
-        """How many were asked and not answered, and the names under which the model answered. InputError if none was."""
-        silent = sum(answer.text is None for answer in self.given)
-        if self.given and silent == len(self.given):
+    def _check(self) -> None:
+        """Raise InputError where nothing was answered: this is no server of the protocol."""
+        if self.given and all(answer.text is None for answer in self.given):
             self.file.unlink()  # of another server, likely
             raise InputError(
                 f"describe.endpoint, {self.chat.url}",
-                found=f"no chat completion in any of {silent} answers",
+                found=f"no chat completion in any of {len(self.given)} answers",
                 expected="JSON with choices[0].message.content, which is not empty",
                 mend="correct describe.endpoint.url: the address of an OpenAI-compatible server, up to /v1",
             )
+
+    def summary(self) -> dict[str, Any]:
+        """How many were asked and not answered, and the names under which the model answered. InputError if none was."""
+        self._check()
+        silent = sum(answer.text is None for answer in self.given)
         if silent:
             log.warning(
                 "%s: %d of %d answers are no chat completions", self.chat.url, silent, len(self.given)
