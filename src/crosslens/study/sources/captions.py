@@ -129,7 +129,7 @@ class Captions(Source):
 
     @property
     def tagged(self) -> dict[str, int] | None:
-        if self.rows[0].label_spans is None:
+        if not Path(self.settings).is_file() or self.rows[0].label_spans is None:
             return None
         return {
             language: sum(bool(row.label_spans[language]) for row in self.rows)

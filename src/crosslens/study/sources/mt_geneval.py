@@ -49,6 +49,14 @@ class MtGenEval(Source):
         return read_sentences(self.folder, self.whole["languages"])[0]
 
     @property
+    def _found(self) -> list[Sentence]:
+        """The same; none where the files are not there yet."""
+        try:
+            return self.sentences
+        except InputError:
+            return []
+
+    @property
     def n_messages(self) -> int:
         """Rows behind the sentences."""
         return self.settings["messages"]["count"] if self.settings["messages"] else 0
@@ -97,15 +105,24 @@ class MtGenEval(Source):
             told.append(["messages", messages["seed"], messages["catalogues"], start, stop])
         return told
 
+    def extent(self, first: int, last: int, language: str) -> tuple[float, int | None]:
+        if not self._found:
+            return last - first + 1, None
+        rows = self._rows(language)
+        # Nobody has read the messages.
+        longest = (
+            max(len(f"{row.prompt}{row.caption}".encode()) for row in rows) if last <= len(rows) else None
+        )
+        return min(last, self.n_rows) - first + 1, longest
+
     def texts(self, language: str) -> Texts | None:
         """Messages that were not fetched yet are left out."""
         # Here: it reads catalogues with a package that the rest does without.
         from crosslens.sources.catalogues import sample_messages
 
-        try:
-            rows, messages = self._rows(language), self.settings["messages"]
-        except InputError:
+        if not self._found:
             return None
+        rows, messages = self._rows(language), self.settings["messages"]
         try:
             drawn = sample_messages(**messages) if messages else []
         except InputError:
@@ -119,15 +136,13 @@ class MtGenEval(Source):
 
     @property
     def shares(self) -> dict[str, float] | None:
-        try:
-            uses = [sentence.use for sentence in self.sentences for _ in GENDERS]
-        except InputError:
+        if not (found := self._found):
             return None
-        return shares_of([*uses, *["train"] * self.n_messages])
+        return shares_of([*(each.use for each in found for _ in GENDERS), *["train"] * self.n_messages])
 
     @property
     def tagged(self) -> dict[str, int]:
-        return dict.fromkeys(self.whole["languages"], len(GENDERS) * len(self.sentences))
+        return dict.fromkeys(self.whole["languages"], len(GENDERS) * len(self._found))
 
     @property
     def units(self) -> Iterable[str]:
