@@ -57,15 +57,18 @@ def test_it_asks_as_the_protocol_says(server, chat):
     assert chat().ask("Is it?") == (" yes ", SAID)
     assert server.paths == ["/v1/chat/completions"] and server.keys == [f"Bearer {KEY}"]
     message = {"role": "user", "content": "Is it?"}
-    assert server.asked == [{"model": "m", "messages": [message], "temperature": 0.0}]
+    form = {"type": "json_object"}
+    assert server.asked == [
+        {"model": "m", "messages": [message], "temperature": 0.0, "response_format": form}
+    ]
 
 
 def test_without_a_key_none_is_sent_and_a_netrc_is_not_read(server, chat, tmp_path, monkeypatch):
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     server.replies = [Reply(completion("yes"))]
-    assert chat(key=None, temperature=None).ask("?").text == "yes"
-    assert server.keys == [None] and "temperature" not in server.asked[0]
+    assert chat(key=None, temperature=None, json_mode=False).ask("?").text == "yes"
+    assert server.keys == [None] and server.asked[0].keys() == {"model", "messages"}
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,7 @@ def endpoint(server, monkeypatch):
 
 def ask(labelled, folder, endpoint):
     """Both questions and the scores; (feature, language) to the endpoint's row."""
-    described, model = labelled[0] / "described.json", {"model": "m", "temperature": 0.0}
+    described, model = labelled[0] / "described.json", {"model": "m", "temperature": 0.0, "json_mode": True}
     for name in ("labels", "detections"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     labels, detections = folder / "labels/object.json", folder / "detections/object.json"

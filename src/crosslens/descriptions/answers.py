@@ -63,9 +63,7 @@ class Answers:
         return {"prompts": len(self.given), "unanswered": silent, "answered_by": sorted(names)}
 
 
-def header(
-    document: dict[str, Any], model: str, temperature: float | None, answers: Answers
-) -> dict[str, Any]:
+def header(document: dict[str, Any], asked_as: dict[str, Any], answers: Answers) -> dict[str, Any]:
     """What documents of answers begin with."""
     own = {name: document[name] for name in ("corpus", "languages", "site", "sae")}
-    return own | {"model": model, "temperature": temperature, **answers.summary()}
+    return own | asked_as | answers.summary()

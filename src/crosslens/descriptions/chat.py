@@ -45,6 +45,7 @@ class Chat:
         url: str,
         model: str,
         temperature: float | None = 0.0,
+        json_mode: bool = True,
         key: str | None = None,
         timeout: float = 120.0,
         retries: int = 5,
@@ -53,17 +54,19 @@ class Chat:
         """url: up to `/v1`; key: the name of the environment variable that holds it; timeout: seconds for one whole answer;
         retries: after a first try, where the server is busy, broken or not there. Raises InputError without a usable key.
         """
-        self.url, self.model, self.temperature = url.rstrip("/"), model, temperature
+        self.url = url.rstrip("/")
+        self._body: dict[str, Any] = {"model": model}
+        if temperature is not None:
+            self._body["temperature"] = temperature
+        if json_mode:
+            self._body["response_format"] = {"type": "json_object"}
         self.timeout, self.retries, self._sleep = timeout, retries, sleep
         self._variable, self._key = key, _key(key) if key else None
         self._session = requests.Session()
 
     def ask(self, prompt: str) -> Answer:
         """The answer to one message. Raises InputError, in one line, where the server refuses or stays away."""
-        message = {"role": "user", "content": prompt}
-        body: dict[str, Any] = {"model": self.model, "messages": [message]}
-        if self.temperature is not None:
-            body["temperature"] = self.temperature
+        body = self._body | {"messages": [{"role": "user", "content": prompt}]}
         why = ""
         for attempt in range(self.retries + 1):
             wait = min(2.0**attempt, 60.0)
@@ -144,7 +147,7 @@ class Chat:
             f"HTTP {status}{said}",
             "a chat completion",
             "correct describe.endpoint: url is the address up to /v1, model a name that the server knows, "
-            "temperature null where it takes none",
+            "temperature null and json false where it takes none",
         )
 
     def _asked_for(self, header: str | None, why: str, otherwise: float) -> float:

@@ -28,6 +28,7 @@ def ask_detections(
     labels: Path,
     model: str,
     temperature: float | None,
+    json_mode: bool,
     batch: int,
     endpoint: dict[str, Any],
     out: Path,
@@ -37,7 +38,8 @@ def ask_detections(
     labels: of kind `asked_labels`. Each label is tried on the texts of its own feature and, as a null, on those of another.
     """
     document = read_json(described, "described")
-    answers = Answers(Chat(model=model, temperature=temperature, **endpoint), out.with_name("answers.jsonl"))
+    asked_as = {"model": model, "temperature": temperature, "json_mode": json_mode}
+    answers = Answers(Chat(**asked_as, **endpoint), out.with_name("answers.jsonl"))
     named = {
         entry["feature"]: label
         for entry in read_json(labels, "asked_labels")["features"]
@@ -63,7 +65,7 @@ def ask_detections(
                     "texts": len(some),
                 }
                 asked.append(place | {"prompt": prompt, "answer": answers.to(prompt)})
-    write_json(out, "asked_detections", header(document, model, temperature, answers) | {"asked": asked})
+    write_json(out, "asked_detections", header(document, asked_as, answers) | {"asked": asked})
 
 
 def tried(named: Iterable[int], held_out: Iterable[int]) -> list[tuple[int, int]]:

@@ -25,21 +25,28 @@ most 15 words that would tell which other texts, in any language, the feature fi
 
 
 def ask_labels(
-    *, described: Path, model: str, temperature: float | None, endpoint: dict[str, Any], out: Path
+    *,
+    described: Path,
+    model: str,
+    temperature: float | None,
+    json_mode: bool,
+    endpoint: dict[str, Any],
+    out: Path,
 ) -> None:
     """Write JSON of kind `asked_labels`: what the model answers to the examples of each feature of `described`.
 
     endpoint: url, key, timeout and retries of `Chat`. Raises InputError where the server does not answer.
     """
     document = read_json(described, "described")
-    answers = Answers(Chat(model=model, temperature=temperature, **endpoint), out.with_name("answers.jsonl"))
+    asked_as = {"model": model, "temperature": temperature, "json_mode": json_mode}
+    answers = Answers(Chat(**asked_as, **endpoint), out.with_name("answers.jsonl"))
     features = []
     for entry in document["features"]:
         if any(of["examples"]["top"] for of in entry["languages"].values()):
             prompt = label_prompt(entry)
             answer = answers.to(prompt)
             features.append({"feature": entry["feature"], "prompt": prompt, "answer": answer})
-    write_json(out, "asked_labels", header(document, model, temperature, answers) | {"features": features})
+    write_json(out, "asked_labels", header(document, asked_as, answers) | {"features": features})
 
 
 def label_prompt(entry: dict[str, Any]) -> str:

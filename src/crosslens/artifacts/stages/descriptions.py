@@ -49,7 +49,7 @@ def described(at: At) -> Need:
 def asked_params(at: At) -> dict[str, Any]:
     """What decides an answer, beside the questions: the model by its name, wherever it is served."""
     chosen = at.settings["describe"]["endpoint"]
-    return {name: chosen[name] for name in ("model", "temperature")}
+    return {"json_mode": chosen["json"]} | {name: chosen[name] for name in ("model", "temperature")}
 
 
 def endpoint_place(at: At) -> dict[str, Any]:
