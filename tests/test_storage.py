@@ -58,6 +58,7 @@ def build(checkout: Checkout) -> None:
         "compare": {"with": ["sibling"], "draws": 9},
         "embeddings": {"permutations": 10},
         "geometry": {"permutations": 19},
+        "concepts": {"first": [f"scene_{i:06d}" for i in range(20)]},
     }
     checkout.configure("toy", {**TOY, **more})
     one_part = {**TOY["activations"], "part_rows": 60}
