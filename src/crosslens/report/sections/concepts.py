@@ -16,7 +16,7 @@ TERMS = {
     "concept": (
         "Concept search",
         "For each list of {units} the ten features whose mean activation in these is furthest above that in all others, chosen "
-        "on select. Score, shares and p are of test: p is one-sided, of the score with the list shuffled; q is over the features of "
+        "on select. Score, shares and p are of test: p is one-sided, of the score with the list shuffled; q is over those of "
         "one list, SAE, language and layer.",
     )
 }
