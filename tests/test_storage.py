@@ -64,7 +64,8 @@ def build(checkout: Checkout) -> None:
         "controls": ["shuffled"],
         "embeddings": {"permutations": 10},
         "geometry": {"permutations": 19},
-        "gender": {**TOY["gender"], "permutations": 479},  # labels are one claim more
+        "gender": {**TOY["gender"], "permutations": 699},  # labels are one claim more
+        "concepts": {"first": [f"scene_{i:06d}" for i in range(20)]},
     }
     one_part = {**TOY["activations"], "part_rows": 60}
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
