@@ -1,4 +1,4 @@
-# What the languages have in common: where pairs are found again, and which way gender points in both.
+# What the languages have in common: where pairs are found again, which way gender points in both, and which features are shared.
 
 
 rule analyse_activations:
@@ -21,3 +21,69 @@ rule analyse_activations:
         "{wildcards.study}: captions found again in the other language, and gender, layer {wildcards.site}"
     script:
         "../workflow/scripts/analyse_activations.py"
+
+
+rule draw_sharing_figure:
+    """sharing -> figures/sharing/{corpus}/layer_{site}"""
+    input:
+        needed("draw_sharing_figure"),
+    output:
+        temp(touch(done("draw_sharing_figure"))),
+    log:
+        logged("draw_sharing_figure"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("draw_sharing_figure"),
+        runtime=10,
+    params:
+        job=job("draw_sharing_figure"),
+    message:
+        "{wildcards.study}: figure of shared features, {wildcards.corpus}, layer {wildcards.site}"
+    script:
+        "../workflow/scripts/draw_sharing_figure.py"
+
+
+rule match_features:
+    """sae, swept_sae, codes, tokens, dataset, features, gender -> alignment/matching/layer_{site}"""
+    input:
+        needed("match_features"),
+    output:
+        temp(touch(done("match_features"))),
+    log:
+        logged("match_features"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 2
+    resources:
+        mem_mb=megabytes("match_features"),
+        runtime=120,
+    params:
+        job=job("match_features"),
+    message:
+        "{wildcards.study}: features of the languages' SAEs matched, layer {wildcards.site}"
+    script:
+        "../workflow/scripts/match_features.py"
+
+
+rule draw_matching_figure:
+    """matching -> figures/layer_{site}"""
+    input:
+        needed("draw_matching_figure"),
+    output:
+        temp(touch(done("draw_matching_figure"))),
+    log:
+        logged("draw_matching_figure"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("draw_matching_figure"),
+        runtime=10,
+    params:
+        job=job("draw_matching_figure"),
+    message:
+        "{wildcards.study}: figure of matched features, layer {wildcards.site}"
+    script:
+        "../workflow/scripts/draw_matching_figure.py"

@@ -27,6 +27,11 @@ def test_sae_training_without_peers():
     assert all(speed > 0 for speed in speeds.values())
 
 
+def test_matching_beyond_the_size_of_a_dense_assignment():
+    found = measured("matching.py", *"--d-sae 4200 --d-model 64 --json".split())
+    assert found["partners_found"] > 0.99 and found["shared"] > 0.99 and found["seconds"] > 0
+
+
 @pytest.fixture(scope="module")
 def small_model(tmp_path_factory):
     """A tiny model, so that what grows with the number of samples is not hidden behind it."""

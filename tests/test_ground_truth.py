@@ -7,9 +7,16 @@ import json
 import re
 import shutil
 
+import numpy as np
+import pandas as pd
 import pytest
 from checkouts import REPOSITORY, Checkout
 from scipy.stats import binom
+
+from crosslens.pooling.pool import pool_codes
+from crosslens.tables.codes import Codes
+from crosslens.tables.documents import read_table
+from crosslens.tables.tokens import read_tokens
 
 pytestmark = pytest.mark.long
 
@@ -64,6 +71,44 @@ def test_the_planted_model_finds_pictures_and_hardly_any_words(studies):
         for row in document["pairs"][0]["retrieval"]:
             if row["centred"] and row["read"] == "alone":
                 assert row["r1"]["value"] < 0.1, path
+
+
+def pooled(studies, language, site):
+    """(test images, F) each feature's mean activation over a caption, and the images' rows of the source."""
+    results = studies / "results/planted"
+    dataset = read_table(results / f"dataset/{language}.parquet", "dataset")
+    dataset = dataset[dataset["split"] == "test"]
+    tokens = read_tokens(sorted((results / f"activations/{language}/tokens").iterdir()))
+    codes = Codes(results / f"codes/joint/{language}/layer_{site}.zarr")
+    found = pool_codes(codes, tokens, dataset, condition="caption", mask_labels=False)
+    source = pd.read_csv(results / "source/captions.csv").set_index("image_id")
+    return found.values.toarray(), source.loc[[sample.split("#")[0] for sample in found.sample_ids]]
+
+
+@pytest.mark.parametrize("site", ["4", "6"])
+def test_the_agreement_with_the_object_is_arabic_alone(studies, site):
+    """An Arabic adjective agrees with its noun's gender, of which English has none: what tells it best is not shared."""
+    z, source = pooled(studies, "ar", site)
+    feminine = (source["object_gender"] == "feminine").to_numpy()
+    spread = z.std(axis=0)
+    r = np.where(
+        spread > 0, (z[feminine].mean(axis=0) - z[~feminine].mean(axis=0)) / np.maximum(spread, 1e-9), 0
+    )
+    folder = studies / f"results/planted/alignment/sharing/joint/layer_{site}"
+    table = read_table(folder / "features.parquet", "feature_sharing").set_index("feature")
+    for feature in np.argsort(-np.abs(r))[:2]:
+        assert table.loc[feature, "specific"] == "ar" and not table.loc[feature, "shared"]
+
+
+def test_what_the_picture_decides_is_shared_the_more_the_deeper(studies):
+    """Both captions are of one scene: late features of it fire alike in both, early ones are words of one language."""
+    shares = []
+    for site in ("2", "4", "6"):
+        folder = studies / f"results/planted/alignment/sharing/joint/layer_{site}"
+        (pair,) = json.loads((folder / "sharing.json").read_text())["pairs"]
+        assert pair["shared"]["p"] < 0.01 and pair["shared"]["mean"] < 1
+        shares.append(pair["shared"]["found"] / pair["shared"]["features"])
+    assert shares == sorted(shares) and shares[-1] > 2 * shares[0]
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -17,7 +17,8 @@ import pytest
 import zarr
 from checkouts import TOY, Checkout, write_tiny_gguf
 from safetensors import safe_open
-from scipy.stats import false_discovery_control
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import false_discovery_control, spearmanr
 from storage_page import PAGE, Document, columns, expand, fields, read_page
 
 PAGES = read_page()
@@ -43,9 +44,9 @@ MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None
 def study(answered_once, made_once) -> Path:
     """results/toy: two languages of two parts, one site; an SAE of both, variants of it, and one "of others".
 
-    Beside it are results/sibling, another site of the same model; results/answers, what the model writes;
-    results/sentences, in two genders; and what
-    the optional packages allow: results/names and results/packed.
+    Beside it are results/sibling, another site of the same model; results/twins, SAEs of each language, in two seeds and
+    with a frozen decoder; results/answers, what the model writes; results/sentences, in two genders; and what the optional
+    packages allow: results/names and results/packed.
     """
     return made_once("storage", lambda folder: build(answered_once.copy(folder))) / "results/toy"
 
@@ -58,11 +59,18 @@ def build(checkout: Checkout) -> None:
         "sweep": {"architecture": list(VARIANTS)},
         "tokens": INSPECTED,
         "compare": {"with": ["sibling"], "draws": 9},
+        "controls": ["shuffled"],
+        "embeddings": {"permutations": 10},
+        "geometry": {"permutations": 19},
     }
     checkout.configure("toy", {**TOY, **more})
     one_part = {**TOY["activations"], "part_rows": 60}
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
-    targets = ["all"]
+    seeds = {"corpora": ["en", "ar"], "seeds": [0, 1]}
+    checkout.configure(
+        "twins", {**TOY, "sae": {**TOY["sae"], **seeds}, "sweep": {"architecture": ["frozen_decoder"]}}
+    )
+    targets = ["all", "results/twins/layers/1.json", "results/twins/figures/layer_1/matching.png"]
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
@@ -635,6 +643,13 @@ def test_the_bag_of_words_has_a_column_for_each_word_of_train(study):
     for told in document["conditions"].values():
         assert told["tested"] == (told["because"] is None) == (told["p"] is not None)
         assert told["leaks"] == (None if told["p"] is None else told["p"] <= document["alpha"])
+    masked = sum(
+        any(start < word.end() and word.start() < end for start, end in json.loads(row["label_spans"]))
+        for row in rows
+        for word in re.finditer(r"\w+", row["caption"])
+    )
+    found = {name: told["masked"] for name, told in document["conditions"].items()}
+    assert found == {"prompt": 0, "caption": masked, "caption_whole": 0} and masked > 0
     assert document["conditions"]["prompt"]["because"].startswith("what is read is the same")
 
 
@@ -645,14 +660,47 @@ def test_q_and_claims_are_those_of_the_families(study):
         for record in records:
             if record.get("q_family") is not None:
                 families.setdefault((name, record["q_family"]), []).append(record)
-    for family in families.values():
-        corrected = false_discovery_control([record["p"] for record in family])
-        assert [record["q"] for record in family] == pytest.approx(corrected.tolist())
+    corrected = {
+        of: false_discovery_control([record["p"] for record in family]) for of, family in families.items()
+    }
+    # Holm: the least p times the number of claims, the next times one less, and none below the one before
+    left, least = len(summary["claims"]), dict.fromkeys(families, 0.0)
+    reached = 0.0
+    for claim in sorted(
+        summary["claims"], key=lambda claim: corrected[claim["records"], claim["family"]].min()
+    ):
+        of = claim["records"], claim["family"]
+        least[of] = reached = max(reached, min(1.0, left * corrected[of].min()))
+        left -= 1
+    for of, family in families.items():
+        expected = np.maximum(corrected[of], least[of])
+        assert [record["q"] for record in family] == pytest.approx(expected.tolist())
     for claim in summary["claims"]:
         family = families[claim["records"], claim["family"]]
         assert claim["tests"] == len(family)
         assert claim["q"] == pytest.approx(min(record["q"] for record in family))
         assert claim["holds"] <= sum(record["q"] <= summary["level"] for record in family)
+
+
+def test_controls_are_the_numbers_of_both_summaries(study):
+    (document,) = documents(study, "controls")
+    summaries = {
+        control: json.loads((study.parent / f"toy{control and '__' + control}/summary.json").read_text())
+        for control in ("", "shuffled")
+    }
+    assert document["controls"] == ["shuffled"]
+    found = {
+        (record["control"], *record["of"]): (record["value"], record["low"], record["high"])
+        for record in document["records"]
+        if record["measure"] == "retrieval"
+    }
+    expected = {
+        (control, r["source"], r["target"]): (r["r1"], r["r1_low"], r["r1_high"])
+        for control, summary in summaries.items()
+        for r in summary["records"]["retrieval"]
+        if r["q_family"] is not None
+    }
+    assert found == expected and len(found) == 4
 
 
 def test_transfer_of_the_difference_of_means_by_hand(study):
@@ -686,6 +734,114 @@ def test_transfer_of_the_difference_of_means_by_hand(study):
             assert row["auroc"]["value"] == pytest.approx(
                 auroc(*scores), abs=1 / np.prod([*map(len, scores)])
             )
+
+
+def test_the_map_of_samples_by_hand(study):
+    """Points, principal components, and how many of a point's neighbours have its label."""
+    folder = study / "geometry/samples/layer_1"
+    document = json.loads((folder / "map.json").read_text())
+    points = pq.read_table(folder / "map.parquet").to_pandas()
+    x = []
+    for name in document["languages"]:
+        each = Language(study, name)
+        spans = each.of_sample("label_spans")
+        words = [json.loads(s) for s in spans]
+        hit = [
+            any(a < e and b > s for s, e in w)
+            for a, b, w in zip(each.char_start, each.char_end, words, strict=True)
+        ]
+        keep = (each.role == each.roles.index("caption")) & ~np.array(hit)
+        keep &= each.norm <= 10 * np.median(each.norm[each.role == each.roles.index("caption")])
+        # in this study an image has one caption
+        x += [
+            each.x[keep & (each.sample_id == f"{image}#0")].mean(axis=0)
+            for image in points["image_id"][points["language"] == name]
+        ]
+    x = np.array(x)
+    assert document["points"] == len(points) == len(x) == 2 * document["images"]
+    values, vectors = np.linalg.eigh(np.cov(x.T))
+    assert document["explained"] == pytest.approx((values / values.sum())[:-3:-1], rel=1e-3)
+    along = (x - x.mean(axis=0)) @ vectors[:, -1]
+    np.testing.assert_allclose(
+        np.abs(points["pca_x"]), np.abs(along), rtol=1e-2, atol=1e-2 * np.abs(along).max()
+    )
+    group_of = Language(study, "en").dataset.set_index("image_id")["group"]
+    groups = points["image_id"].map(group_of).to_numpy(dtype=object)
+    distances = np.linalg.norm(x[:, None] - x[None], axis=2)
+    for label, unknown in (("gender", ["unknown", "contradictory"]), ("language", [])):
+        (row,) = [r for r in document["labels"] if (r["label"], r["space"]) == (label, "activations")]
+        here = np.flatnonzero(~points[label].isin(unknown))
+        assert (row["points"], row["values"]) == (len(here), 2)
+        shares = []
+        for i in here:
+            others = [j for j in here if groups[j] != groups[i]]
+            near = sorted(others, key=lambda j: distances[i, j])[: document["neighbours"]]
+            shares.append(np.mean([points[label][j] == points[label][i] for j in near]))
+        assert row["share"] == pytest.approx(np.mean(shares), abs=1e-3)
+
+
+def spread(variances: np.ndarray) -> dict[str, float]:
+    p = np.sort(variances / variances.sum())[::-1].clip(min=1e-300)
+    bits = -(p * np.log2(p)).sum()
+    rank = int(np.argmax(np.cumsum(p) >= 0.95)) + 1
+    return {"bits": bits, "effective_rank": 2**bits, "participation_ratio": 1 / (p**2).sum(), "rank_95": rank}
+
+
+def test_directions_in_use_by_hand(study):
+    document = json.loads((study / "geometry/dimensions/layer_1.json").read_text())
+    for name, told in document["of"].items():
+        each = Language(study, name)
+        keep = each.role == each.roles.index("caption")
+        keep &= each.norm <= 10 * np.median(each.norm[keep])
+        x = each.x[keep]
+        assert told["tokens"] == len(x)
+        found = spread(np.linalg.svd(x - x.mean(axis=0), compute_uv=False) ** 2)
+        assert {key: told[key] for key in found} == pytest.approx(found, rel=1e-5)
+
+
+def test_the_matrix_and_the_rows_of_an_sae_by_hand(study):
+    document = json.loads((study / "geometry/dictionary/joint/layer_1.json").read_text())
+    w = {name: tensor.astype(np.float64) for name, tensor in weights(study / SAE).items()}
+    dense = w["W_enc"] @ w["W_dec"]
+    values, eigenvalues = np.linalg.svd(dense, compute_uv=False), np.linalg.eigvals(dense)
+    found = spread(values**2) | {"norm": np.linalg.norm(dense), "largest": values[0]}
+    found["positive"] = eigenvalues.real.sum() / np.abs(eigenvalues).sum()
+    assert document["matrix"] == pytest.approx(found, rel=1e-4)
+    live = np.zeros(document["d_sae"], dtype=bool)
+    for name in TOY["languages"]:
+        table = pq.read_table(study / f"features/joint/{name}/layer_1/features.parquet")
+        live |= table["live"].to_numpy()
+    assert document["clusters"]["features"] == live.sum()
+    assert sum(cluster["features"] for cluster in document["clusters"]["of"]) == live.sum()
+
+
+def test_the_circuits_of_a_head_by_hand(study):
+    """Of the embedded Gemma 3: the key-value head of a query head, the gains 1 + w of its norms."""
+    document = json.loads((study / "geometry/circuits.json").read_text())
+    config = json.loads(next(study.parents[1].glob("resources/planted/config.json")).read_text())[
+        "text_config"
+    ]
+    with safe_open(study.parents[1] / "resources/planted/model.safetensors", "numpy") as file:
+        names = {key.split("language_model.")[-1].removeprefix("model."): key for key in file.keys()}
+
+        def weight(name: str) -> np.ndarray:
+            return file.get_tensor(names[f"layers.1.{name}.weight"]).astype(np.float64)
+
+        gain, behind = 1 + weight("input_layernorm"), 1 + weight("post_attention_layernorm")
+        q, k, v, o = (weight(f"self_attn.{name}_proj") for name in "qkvo")
+        own = [1 + weight(f"self_attn.{name}_norm") for name in "qk"]
+    d, heads, kv = config["head_dim"], config["num_attention_heads"], config["num_key_value_heads"]
+    assert len(document["heads"]) == heads * document["layers"] and document["d_head"] == d
+    for told in document["heads"][heads : 2 * heads]:
+        h, g = told["head"], told["head"] // (heads // kv)
+        assert (told["layer"], told["kv_head"]) == (1, g)
+        at, of = slice(h * d, (h + 1) * d), slice(g * d, (g + 1) * d)
+        ov = (v[of] * gain).T @ (o[:, at] * behind[:, None]).T
+        qk = (q[at] * gain).T @ np.diag(own[0] * own[1]) @ (k[of] * gain)
+        for name, dense in (("ov", ov), ("qk", qk)):
+            assert told[name]["norm"] == pytest.approx(np.linalg.norm(dense), rel=1e-5)
+            found = spread(np.linalg.svd(dense, compute_uv=False) ** 2)
+            assert told[name]["effective_rank"] == pytest.approx(found["effective_rank"], rel=1e-4)
 
 
 def hsic(x: np.ndarray, y: np.ndarray, *, unbiased: bool) -> float:
@@ -762,6 +918,115 @@ def test_retrieval_and_cka_by_hand(study):
         for name in ("linear", "unbiased"):
             by_hand = cka(*sides, unbiased=name == "unbiased")
             assert row[name]["value"] == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_shared_features_by_hand(study):
+    folder = study / "alignment/sharing/joint/layer_1"
+    table = pq.read_table(folder / "features.parquet").to_pandas().set_index("feature")
+    told = json.loads((folder / "sharing.json").read_text())
+    (pair,) = told["pairs"]
+    sides, names = {}, TOY["languages"]
+    for place, name in zip(("first", "second"), names, strict=True):
+        each = Language(study, name)
+        rows, z = each.codes["token"], each.z()
+        of_caption = each.role[rows] == each.roles.index("caption")
+        test = sorted(each.dataset.index[each.dataset["split"] == "test"])
+        here = [of_caption & (each.sample_id[rows] == sample) for sample in test]
+        sides[place] = {
+            "mean": np.array([z[mask].mean(axis=0) for mask in here]),
+            "token_rate": np.array([(z[mask] > 0).mean(axis=0) for mask in here]),
+            "sample_rate": np.array([(z[mask] > 0).any(axis=0) for mask in here]).astype(float),
+        }
+        assert told["tokens_per_caption"][name] == pytest.approx(np.mean([mask.sum() for mask in here]))
+        for column, values in sides[place].items():
+            assert table[f"{column}_{place}"].to_numpy() == pytest.approx(values.mean(axis=0), abs=1e-6)
+        live = sides[place]["sample_rate"].sum(axis=0) >= told["live_units"]
+        assert (table[f"live_{place}"] == live).all()
+    assert pair["units"] == pair["groups"] == pair["images"] == len(here)
+    first, second = sides["first"], sides["second"]
+    known = table["r"].notna()
+    assert not known[~(table["live_first"] & table["live_second"])].any() and known.any()
+    for feature in table.index[known]:
+        by_hand = np.corrcoef(first["mean"][:, feature], second["mean"][:, feature])[0, 1]
+        assert table.loc[feature, "r"] == pytest.approx(by_hand, abs=1e-5)
+    for rate, name in (("token_rate", "token_selectivity"), ("sample_rate", "sample_selectivity")):
+        f = [side[rate].mean(axis=0) for side in (first, second)]
+        fires = f[0] + f[1] > 0
+        by_hand = (f[0] - f[1])[fires] / (f[0] + f[1])[fires]
+        assert table[name].to_numpy()[fires] == pytest.approx(by_hand, abs=1e-6)
+        assert table[name].isna().to_numpy()[~fires].all()
+    assert table["nu_first"].to_numpy() == pytest.approx(
+        (table["mean_first"] - table["mean_second"]).to_numpy()
+    )
+    for what, tests in (
+        ("shared", table["live_first"] & table["live_second"]),
+        ("specific", table["live_first"] | table["live_second"]),
+    ):
+        assert (table[f"p_{what}"].notna() == tests).all() and pair[what]["features"] == tests.sum()
+        corrected = false_discovery_control(table.loc[tests, f"p_{what}"])
+        assert table.loc[tests, f"q_{what}"].to_numpy() == pytest.approx(corrected, abs=1e-6)
+        assert pair[what]["found"] == (corrected <= told["alpha"]).sum()
+    assert sum(of["features"] for of in pair["classes"]) == pair["specific"]["features"]
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_matched_features_by_hand(study):
+    twins = study.with_name("twins")
+    table = pq.read_table(twins / "alignment/matching/layer_1/pairs.parquet").to_pandas()
+    told = json.loads((twins / "alignment/matching/layer_1/matching.json").read_text())
+    (pair,) = told["pairs"]
+    rows = {}
+    for language in TOY["languages"]:
+        features = pq.read_table(
+            twins / f"features/{language}/{language}/layer_1/features.parquet"
+        ).to_pandas()
+        folder = twins / f"sae/{language}/layer_1/seed_0"
+        w = weights(folder)
+        assert sha256(folder / "sae_weights.safetensors") in pair["saes"]
+        live = features.loc[features["live"], "feature"].to_numpy()
+        rows[language] = live, {"decoder": unit(w["W_dec"])[live], "encoder": unit(w["W_enc"].T)[live]}
+    (first, one), (second, other) = rows.values()
+    partners = {}
+    for side in ("decoder", "encoder"):
+        cosine = one[side] @ other[side].T
+        matched = linear_sum_assignment(-cosine)
+        partners[side] = dict(zip(first[matched[0]], second[matched[1]], strict=True))
+        assert pair["mcc"][side] == pytest.approx(cosine[matched].mean(), abs=1e-5)
+        assert pair["mmcs"][side] == pytest.approx(
+            [cosine.max(axis=1).mean(), cosine.max(axis=0).mean()], abs=1e-5
+        )
+        by_id = cosine[np.searchsorted(first, table["feature"]), np.searchsorted(second, table["partner"])]
+        assert table[f"{side}_cosine"].to_numpy() == pytest.approx(by_id, abs=1e-5)
+    assert dict(zip(table["feature"], table["partner"], strict=True)) == partners["decoder"]
+    agrees = [
+        partners["encoder"].get(f) == p for f, p in zip(table["feature"], table["partner"], strict=True)
+    ]
+    assert table["same_partner"].tolist() == agrees
+    least = table[["decoder_cosine", "encoder_cosine"]].min(axis=1)
+    assert table["shared"].tolist() == (table["same_partner"] & (least >= told["shared_from"])).tolist()
+    curve = [(table["same_partner"] & (least >= threshold)).mean() for threshold in told["thresholds"]]
+    assert pair["curve"] == pytest.approx(curve)
+    assert [of["names"] for of in pair["ceilings"]] == [["en/0", "en/1"], ["ar/0", "ar/1"]]
+    assert [of["role"] for of in pair["floors"]] == ["turned", "frozen"]
+    for of in pair["clbas"]:
+        d = []
+        for language, name in zip(TOY["languages"], ("feature", "partner"), strict=True):
+            effects = pq.read_table(
+                twins / f"gender/{language}/{language}/layer_1/effects.parquet"
+            ).to_pandas()
+            effects = effects[
+                (effects["condition"] == of["condition"]) & (effects["split"] == "test")
+            ].set_index("feature")
+            d.append(effects["d"].where(effects["live"]).reindex(table[name]).to_numpy())
+        known = (
+            np.isfinite(d[0]) & np.isfinite(d[1]) & (table["shared"].to_numpy() | (of["family"] == "matched"))
+        )
+        assert of["features"] == known.sum()
+        if of["tested"]:
+            assert of["value"] == pytest.approx(spearmanr(d[0][known], d[1][known])[0], abs=1e-6)
 
 
 @pytest.mark.parametrize("tongue", TOY["languages"])

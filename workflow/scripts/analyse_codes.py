@@ -1,3 +1,4 @@
+from crosslens.alignment.sharing import feature_sharing
 from crosslens.features.statistics import feature_statistics
 from crosslens.gender.cross_lingual import cross_lingual_bias
 from crosslens.gender.effects import gender_effects
@@ -32,6 +33,15 @@ Job(snakemake).each(
     ),
     gendered_examples=lambda own, out: gendered_examples(
         **read(own), gender=own.path("gender") / "gender.json", **own.params, out=out
+    ),
+    sharing=lambda own, out: feature_sharing(
+        datasets=own.one_by("dataset", "language"),
+        tokens=own.by("tokens", "language"),
+        codes=own.one_by("codes", "language"),
+        alpha=own.params["alpha"],
+        seed=own.params["seed"],
+        out_table=folder(out) / "features.parquet",
+        out=out / "sharing.json",
     ),
     cross_lingual=lambda own, out: cross_lingual_bias(
         effects=own.file_by("gender", "effects.parquet", "language"),

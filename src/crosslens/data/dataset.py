@@ -11,6 +11,7 @@ import pandas as pd
 
 from crosslens.data.agreeing import agreeing_spans, merged
 from crosslens.data.agreement import gender_agreement
+from crosslens.data.altered import altered
 from crosslens.data.captions import Row, read_rows
 from crosslens.data.genders import GENDERS
 from crosslens.data.images import ImageFile, Quarantined, verify_images
@@ -40,6 +41,7 @@ def build_dataset(
     out_summary: Path | None,
     gender: bool = True,
     mask: str = "agreement",
+    text: str | None = None,
 ) -> None:
     """Write the dataset parquet of every language of `out` and the summary JSON, as docs/storage.md defines them.
 
@@ -54,6 +56,7 @@ def build_dataset(
     mask: `label_words` are the words of the lexicon alone, `agreement` beside them what agrees with a person (see
     `agreeing_spans`). Labels are read from the lexicon's words whatever is masked. Where the table has columns of label
     spans these characters are masked, and no others.
+    text: what a control study does to the captions (see `altered`) once labels, splits and masks are known.
     splits: fractions of train, select, test; not used where the table has the splits. Images that do not open are
     quarantined: dropped in all languages and listed in the summary. Raises InputError on anything in the input that a user
     can mend.
@@ -117,10 +120,17 @@ def build_dataset(
     if tagged:
         hidden = {language: [row.label_spans[language] for row in rows] for language in languages}
     for language, path in out.items():
+        texts, spans = zip(
+            *(
+                altered(row.captions[language], spans, text, language=language, sample=row.sample_id)
+                for row, spans in zip(rows, hidden.get(language, [[]] * len(rows)), strict=True)
+            ),
+            strict=True,
+        )
         table = shared.copy()
-        table.insert(3, "caption", [row.captions[language] for row in rows])
+        table.insert(3, "caption", texts)
         table.insert(4, "prompt", prompts[language])
-        table["label_spans"] = [json.dumps(spans) for spans in hidden.get(language, [[]] * len(rows))]
+        table["label_spans"] = list(map(json.dumps, spans))
         write_table(path, "dataset", table)
 
     tested = {
@@ -153,6 +163,7 @@ def build_dataset(
         "images": len(genders),
         "gender_source": source,
         "mask": mask if hidden else None,
+        "text": text,
         "splits": None if declared else dict(splits),
         "seed": None if declared else seed,
         "counts": _counts(shared),

@@ -12,8 +12,6 @@ FEW = 10
 """Below so many of a gender in test little can be told."""
 COPIED = 0.5
 """Two columns are called copies from this share of equal captions on."""
-ALPHA = 0.05
-"""The level at which a reader looks for a finding first."""
 
 
 class Warned(NamedTuple):
@@ -97,7 +95,7 @@ def _lexicons(captions: Mapping[str, Sequence[str]], hits: Mapping[str, int]) ->
             yield Warned(
                 "no_hits",
                 f"What tells the label words of {_name(language)} has no word of its {len(captions[language]):,} captions: "
-                "nothing is masked there, whatever the page calls masked.",
+                "no label word is masked there.",
                 [language],
             )
 
@@ -124,15 +122,11 @@ def _few_of_each(tested: Sequence[tuple[str, str]], unit: str) -> Iterator[Warne
         return
     paired = all(len(own) == 2 for own in groups.values())
     p = smallest_p(female, male, pairs=len(groups) if paired else 0)
-    follows = (
-        f"no test of one number can find anything at {ALPHA:g}"
-        if p > ALPHA
-        else "where many features are tested at once, a finding needs a smaller one"
-    )
     yield Warned(
         "small_test",
         f"The test split has {female} female and {male} male {unit}s{' in pairs' if paired and groups else ''} that count "
-        f"by themselves: the smallest p that a test can give is {p:.2g}; {follows}.",
+        f"by themselves: the smallest p that a test can give is {p:.2g}: no test finds anything at a level below that, "
+        "and where many are corrected together a finding needs a smaller p still.",
         [],
     )
 

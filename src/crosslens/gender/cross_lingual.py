@@ -9,13 +9,13 @@ import pandas as pd
 
 from crosslens.errors import InputError
 from crosslens.pooling.images import ImageTable, by_image
+from crosslens.pooling.languages import open_codes
 from crosslens.pooling.pool import pool_codes
 from crosslens.stats.correlation import fisher_interval, pearson, spearman
 from crosslens.stats.effect_size import cohen_d, moments
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import bootstrap_weights, halves, shuffled_labels, stream
 from crosslens.stats.tested import tested, too_few_units
-from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import read_tokens
 
@@ -60,8 +60,7 @@ def cross_lingual_bias(
                 expected=f"{sorted(languages)}, those of the codes",
                 mend=f"give the {name} of every language",
             )
-    stored = {language: Codes(codes[language]) for language in languages}
-    _check_identity(stored)
+    stored = open_codes(codes)
     samples = {language: _test_rows(datasets[language]) for language in languages}
     tables = {language: read_tokens(tokens[language]) for language in languages}
     found = {language: read_table(effects[language], "gender_effects") for language in languages}
@@ -110,23 +109,6 @@ def cross_lingual_bias(
         "results": results,
     }
     write_json(out, "cross_lingual", document)
-
-
-def _check_identity(codes: dict[str, Codes]) -> None:
-    (first, reference), *others = codes.items()
-    for key in ("sae", "site"):
-        for language, other in others:
-            if other.attributes.get(key) != reference.attributes.get(key):
-                raise InputError(
-                    other.path,
-                    found=f"{key} {other.attributes.get(key)!r} ({language})",
-                    expected=f"{reference.attributes.get(key)!r} as in {reference.path} ({first})",
-                    mend="compare features by index only within one joint SAE; encode both languages with it",
-                )
-    if reference.attributes.get("sae") is None:
-        raise InputError(
-            reference.path, found="no digest of an SAE", expected="attribute `sae`", mend="encode again"
-        )
 
 
 def _test_rows(path: Path) -> pd.DataFrame:

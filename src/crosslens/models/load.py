@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -23,6 +21,7 @@ from crosslens.devices import choose_device
 from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, adapter_for, declare, known_adapter
 from crosslens.models.parts import check_parts
+from crosslens.models.random_init import randomise
 from crosslens.models.sites import Site, parse_site
 from crosslens.models.unreadable import unreadable
 
@@ -49,7 +48,7 @@ class LoadedModel:
     device: torch.device
     """Where inputs go; with a device map other parts of the model may be elsewhere."""
     called: str | None = None
-    """Its name, where it lies in a folder of another."""
+    """What artifacts call it, where that is neither hub id nor folder."""
     batch_tokens: int | None = None
     """Tokens of one forward pass at most, so also of a sample; None where nobody has said."""
 
@@ -81,14 +80,16 @@ def load_model(
     adapter: str | None = None,
     name: str | None = None,
     batch_tokens: int | None = None,
+    random_init: int | None = None,
 ) -> LoadedModel:
     """Load a hub model (by id and revision) or a local folder.
 
     dtype: "float32", "bfloat16" or "float16" compute; float16 is refused for families whose residuals overflow it.
     device: "auto" is the first of cuda, mps and cpu that is there. device_map, in place of a device, spreads a model
     that is larger than one GPU: "auto" or {part: device}, as accelerate takes it. adapter: a Python file that declares
-    the model's family (see crosslens.models.adapters). name: what artifacts call it, where its folder has another name.
-    batch_tokens: of one forward pass at most; longer samples are refused (see crosslens.models.lengths).
+    the model's family (see crosslens.models.adapters). name: what artifacts call it, in the place of hub id or folder.
+    batch_tokens: of one forward pass at most; longer samples are refused (see crosslens.models.lengths). random_init: a
+    seed, for the model as it would be without training (see crosslens.models.random_init).
     A folder with a SHA256SUMS is checked against it. Raises InputError for a missing model, an edited file, an unknown
     family and bad settings.
     """
@@ -123,12 +124,16 @@ def load_model(
             processor = None
             tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
             model, info = AutoModelForCausalLM.from_pretrained(source, **options)
-    except (OSError, ValueError, SafetensorError, StrictDataclassError) as error:
+    except (InputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # of transformers, tokenizers and Pydantic: whatever a broken file leads to
         raise unreadable(id, revision, local, error) from error
     parts = family(model, processor, tokenizer)
     check_parts(parts)
     _check_whole(id, parts, info)
     _check_tokenizer(id, tokenizer)
+    if random_init is not None:
+        randomise(model, random_init)
     if device_map is None:
         model = model.to(target)
     else:

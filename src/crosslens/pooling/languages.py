@@ -1,10 +1,11 @@
-"""The raw activations of several languages at one site, for stages that compare them."""
+"""The activations or codes of several languages at one site, for stages that compare them."""
 
 from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
 from crosslens.tables.activations import Activations
+from crosslens.tables.codes import Codes
 
 
 def open_languages(
@@ -38,3 +39,23 @@ def described(stored: dict[str, Activations]) -> dict[str, Any]:
     """The head of a document on several languages: their site, its width and their codes."""
     first = next(iter(stored.values()))
     return {"site": first.attributes["site"], "d_model": first.d_model, "languages": list(stored)}
+
+
+def open_codes(codes: dict[str, Path]) -> dict[str, Codes]:
+    """The codes of each language; raises InputError unless all are of one SAE: feature i means nothing across two."""
+    stored = {language: Codes(path) for language, path in codes.items()}
+    (first, reference), *others = stored.items()
+    for key in ("sae", "site"):
+        for language, other in others:
+            if other.attributes.get(key) != reference.attributes.get(key):
+                raise InputError(
+                    other.path,
+                    found=f"{key} {other.attributes.get(key)!r} ({language})",
+                    expected=f"{reference.attributes.get(key)!r} as in {reference.path} ({first})",
+                    mend="compare features by index only within one joint SAE; encode both languages with it",
+                )
+    if reference.attributes.get("sae") is None:
+        raise InputError(
+            reference.path, found="no digest of an SAE", expected="attribute `sae`", mend="encode again"
+        )
+    return stored

@@ -32,7 +32,7 @@ class Settings:
     architecture: str = "topk"
     """One of ARCHITECTURES."""
     k: int = 32
-    """Active features a token: exactly (topk), on average (batchtopk, matryoshka) or as the aim (jumprelu)."""
+    """Active features a token: exactly (topk, frozen_decoder), on average (batchtopk, matryoshka) or as the aim (jumprelu)."""
     expansion: float = 8
     """d_sae / d_model, where `d_sae` is None."""
     d_sae: int | None = None

@@ -11,6 +11,7 @@ from crosslens.errors import InputError
 from crosslens.registry import member
 from crosslens.store.digests import FileDigests, digest
 from crosslens.study.checks import check
+from crosslens.study.controls import control_of
 from crosslens.study.model import COMMIT, Model
 from crosslens.study.settings import SOURCES, TRAINING, StudySettings, source_names
 from crosslens.study.sources.base import Source
@@ -19,6 +20,8 @@ from crosslens.study.words import nearest
 
 NAME = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 """Of a study: what Snakefile's wildcard `study` takes."""
+LONGEST = 100
+"""Letters of a name. A file system takes 255 bytes, and something stands before and behind it."""
 
 
 class Study:
@@ -27,17 +30,26 @@ class Study:
     def __init__(
         self, name: str, folder: Path, schema: Path, digests: FileDigests, *, data_needed: bool = True
     ):
-        """Read `folder`/`name`.yaml; raises InputError.
+        """Read `folder`/`name`.yaml, for a control (see study.controls) the file of its study; raises InputError.
 
         schema: the JSON schema of its settings. `data_needed` false: captions and pictures need not be there yet.
         """
-        path = folder / f"{name}.yaml"
+        path, self.control = folder / f"{name}.yaml", None
+        if not path.is_file() and (of := control_of(name)):
+            path, self.control = folder / f"{of[0]}.yaml", of[1]
         if not NAME.fullmatch(name):
             raise InputError(
                 f"study {name!r}",
                 found="a name with other signs",
                 expected="letters without accents, digits and _ (it is part of every path)",
                 mend=f"rename {path} to {re.sub(r'[^A-Za-z0-9_]', '_', name)}.yaml, and what names it",
+            )
+        if len(name) > LONGEST:
+            raise InputError(
+                f"study {name[:20]}…",
+                found=f"a name of {len(name)} letters",
+                expected=f"at most {LONGEST}: names of files are made of it",
+                mend="give the study's file a shorter name",
             )
         if not path.is_file():
             known = sorted(path.stem for path in folder.glob("*.yaml"))
@@ -48,7 +60,7 @@ class Study:
                 mend="correct the name in the target or in `run:` of config/config.yaml",
             )
         self.name, self.digests = name, digests
-        self.settings = StudySettings(path, schema)
+        self.settings = StudySettings(path, schema, self.control)
         self.languages: list[str] = self.settings["languages"]
         self.sites: list[str] = self.settings["sites"]
         self.corpora: list[str] = self.settings["sae"]["corpora"]

@@ -24,6 +24,7 @@ _KEPT = {
             "target",
             "centred",
             "images",
+            "units",
             "r1",
             "r1_low",
             "r1_high",
@@ -156,7 +157,7 @@ def _directions(document: dict[str, Any]) -> Iterator[dict[str, str]]:
 def _alignment(document: dict[str, Any]) -> Iterator[dict[str, str]]:
     for layer in document["layers"]:
         found = {
-            f"{pair_name(row['source'], row['target'])}, of {row['images']:,}": f"{row['r1']:.3f}"
+            f"{pair_name(row['source'], row['target'])}, of {row['units']:,}": f"{row['r1']:.3f}"
             for row in layer["retrieval"]
             if row["centred"] and _by_words(row, layer)
         }

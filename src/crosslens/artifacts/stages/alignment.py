@@ -1,17 +1,27 @@
-"""What the languages have in common: where pairs are found again."""
+"""What the languages have in common: where pairs are found again, and which features are shared."""
 
 import math
 from typing import Any
 
-from crosslens.artifacts.kinds import Amount, At, Kind, Work
-from crosslens.artifacts.needs import each_site, several_languages, site_of
+from crosslens.artifacts.kinds import Amount, At, Kind, Need, Wildcards, Work
+from crosslens.artifacts.needs import (
+    codes_of,
+    each_site,
+    features_of,
+    languages_of,
+    several_languages,
+    site_of,
+)
+from crosslens.artifacts.stages.report import level
 
-DRAWS = 100
+DRAWS = 1000
 """The retrieval itself and the shuffles of its null."""
 READ = 4
 """Comparisons in a study with pictures: captions with and without theirs, and the prompt in each language."""
 IMAGES = 5000
 """At most."""
+PERMUTATIONS = 2000
+"""Of pairs, and of the languages within them."""
 
 
 def retrieving(at: At, reading: Any) -> Amount:
@@ -22,7 +32,132 @@ def retrieving(at: At, reading: Any) -> Amount:
     return Amount("pairing", math.comb(len(at.study.languages), 2) * read * DRAWS * images**2)
 
 
+def shared_saes(at: At) -> list[Wildcards]:
+    """The SAEs of several languages that read captions: features can be compared one by one."""
+    return [
+        {"corpus": corpus, "site": site}
+        for site in (at.study.sites if "caption" in at.settings["sae"]["roles"] else [])
+        for corpus in at.study.corpora_at(site)
+        if len(languages_of(at.moved(corpus=corpus))) > 1
+    ]
+
+
+def codes_of_all(at: At) -> list[Need]:
+    """The codes of every language in one SAE, their tokens and tables."""
+    return [need for language in at.study.languages for need in codes_of(at.moved(language=language))]
+
+
+def own_corpora(at: At) -> list[str]:
+    """The languages that have an SAE of their own, which reads captions."""
+    captioned = "caption" in at.settings["sae"]["roles"]
+    return [corpus for corpus in at.study.corpora if corpus in at.study.languages and captioned]
+
+
+def frozen_variant(at: At) -> str | None:
+    """The setting of the sweep whose decoder stays as it was drawn, where there is one."""
+    of = at.study.variants.items()
+    return next((name for name, chosen in of if chosen.get("architecture") == "frozen_decoder"), None)
+
+
+def matched_saes(at: At) -> list[Wildcards]:
+    """Sites where two languages have SAEs of their own."""
+    return [{"site": site} for site in (at.study.sae_sites if len(own_corpora(at)) > 1 else [])]
+
+
+def matching_needs(at: At):
+    """The SAEs of every language, all seeds, and those of a frozen decoder; what the first seed's features do."""
+    frozen = frozen_variant(at)
+    for corpus in own_corpora(at):
+        own = at.moved(corpus=corpus, language=corpus)
+        yield from (own.need("sae", "corpus", "site", seed=seed) for seed in at.study.seeds)
+        if frozen:
+            yield own.need("swept_sae", "corpus", "site", variant=frozen)
+        yield from codes_of(own)
+        yield own.need("features", "corpus", "language", "site")
+        if at.study.has_gender:
+            yield own.need("gender", "corpus", "language", "site")
+
+
+def assigning(at: At, reading: Any) -> Amount:
+    """Cosines of all features, of decoders and encoders, and of the ceilings and floors beside them."""
+    languages, chosen = len(own_corpora(at)), reading.sae_settings({})
+    compared = math.comb(languages, 2) * 3 + languages * (len(at.study.seeds) - 1)
+    return Amount("encoding", 2 * compared * chosen.d_sae**2 * reading.model.d_model)
+
+
+def matching_mb(at: At, threads: int) -> int:
+    """Dictionaries in float32, encoder and decoder, of two SAEs and one that is turned."""
+    dictionaries = 3 * len(own_corpora(at)) * len(at.study.seeds)
+    return 2500 + dictionaries * 8 * features_of(at) * at.study.model.d_model // 2**20
+
+
+def shuffling(at: At, reading: Any) -> Amount:
+    """Features × draws, of every pair of languages."""
+    pairs = math.comb(len(at.study.languages), 2)
+    return Amount("resampling", pairs * 2 * PERMUTATIONS * reading.sae_settings({}).d_sae)
+
+
 KINDS = [
+    Kind(
+        "sharing",
+        "results/{study}/alignment/sharing/{corpus}/layer_{site}",
+        by="analyse_codes",
+        function="feature_sharing",
+        module="crosslens.alignment.sharing",
+        params=lambda at: {
+            "languages": at.study.languages,
+            "alpha": level(at),
+            "seed": at.settings["splits"]["seed"],
+        },
+        needs=codes_of_all,
+        every=shared_saes,
+        into=("layer",),
+        files={"features.parquet": "", "sharing.json": ""},
+        amount=shuffling,
+    ),
+    Kind(
+        "sharing_figure",
+        "results/{study}/figures/sharing/{corpus}/layer_{site}",
+        by="draw_sharing_figure",
+        module="crosslens.figures.sharing",
+        needs=lambda at: [at.need("sharing", "corpus", "site")],
+        every=shared_saes,
+        into=("page",),
+        files={
+            "sharing.png": "Each feature: how alike captions of the same {units} make it fire in two languages, against how "
+            "much more often it fires in one."
+        },
+    ),
+    Kind(
+        "matching",
+        "results/{study}/alignment/matching/layer_{site}",
+        by="match_features",
+        module="crosslens.alignment.matching",
+        params=lambda at: {
+            "languages": own_corpora(at),
+            "seeds": at.study.seeds,
+            "frozen": frozen_variant(at),
+            "alpha": level(at),
+            "seed": at.settings["splits"]["seed"],
+        },
+        needs=matching_needs,
+        every=matched_saes,
+        into=("layer",),
+        files={"pairs.parquet": "", "matching.json": ""},
+        amount=assigning,
+    ),
+    Kind(
+        "matching_figure",
+        "results/{study}/figures/layer_{site}",
+        by="draw_matching_figure",
+        module="crosslens.figures.matching",
+        needs=lambda at: [at.need("matching", "site")],
+        every=matched_saes,
+        into=("page",),
+        files={
+            "matching.png": "Share of matched features from each cosine on, beside two seeds of one language and chance."
+        },
+    ),
     Kind(
         "retrieval",
         "results/{study}/alignment/retrieval/layer_{site}.json",
@@ -34,6 +169,11 @@ KINDS = [
         every=lambda at: each_site(at) if several_languages(at) else [],
         into=("layer",),
         amount=retrieving,
-    )
+    ),
 ]
-WORK = [Work("analyse_activations", memory=2500, per=("site",))]
+WORK = [
+    Work("analyse_activations", memory=2500, per=("site",)),
+    Work("draw_sharing_figure", memory=1000),
+    Work("match_features", memory=matching_mb),
+    Work("draw_matching_figure", memory=1000),
+]

@@ -45,6 +45,7 @@ def dataset_params(at: At) -> dict[str, Any]:
         "splits": at.settings["splits"],
         "gender": at.study.has_gender,
         "mask": at.settings["mask"],
+        "text": at.settings["text"],
     }
 
 

@@ -1,5 +1,6 @@
 """Gender: effect sizes, probes, the languages compared, and the model's own captions of ambiguous pictures."""
 
+import math
 from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Wildcards, Work
@@ -20,6 +21,9 @@ from crosslens.artifacts.needs import (
     source_of,
 )
 from crosslens.artifacts.stages.data import generation, lexicon_files, lexicons_of
+
+HALVES = 100
+"""Of the images, in which the reliability of effects is measured."""
 
 
 def effect_params(at: At) -> dict[str, Any]:
@@ -81,8 +85,12 @@ def paired(at: At) -> bool:
 
 
 def captioned(at: At) -> bool:
-    """Whether the model captions pictures that hide the gender, and lexicons can count what it says of them."""
-    return at.study.has_gender and at.study.source.has_pictures and bool(at.settings["lexicons"])
+    """Whether the model captions pictures that hide the gender, and lexicons can count what it says of them.
+
+    A control is about features: its model writes nothing, or what the study's own does.
+    """
+    pictured = at.study.has_gender and at.study.source.has_pictures and bool(at.settings["lexicons"])
+    return pictured and not at.study.control
 
 
 def labelled(at: At, reading: Any, language: str) -> float:
@@ -96,11 +104,22 @@ def probing(at: At, reading: Any) -> Amount:
     return Amount("probing", labelled(at, reading, at["language"]))
 
 
-def resampling(at: At, reading: Any) -> Amount:
-    """Features × draws of both splits and all conditions."""
+def permuting(at: At, reading: Any) -> Amount:
+    """Features × shuffles of the labels, in all conditions; on select nothing is shuffled."""
     chosen = at.settings["gender"]
-    draws = 2 * len(chosen["conditions"]) * (chosen["bootstraps"] + chosen["permutations"])
-    return Amount("resampling", draws * reading.sae_settings({}).d_sae)
+    return _resampled(at, reading, chosen["permutations"])
+
+
+def resampling(at: At, reading: Any) -> Amount:
+    """Features of both languages × draws, shuffles and halves, in all conditions and pairs."""
+    chosen, languages = at.settings["gender"], len(at.study.languages)
+    draws = chosen["bootstraps"] + chosen["permutations"] + HALVES
+    return _resampled(at, reading, 2 * math.comb(languages, 2) * draws)
+
+
+def _resampled(at: At, reading: Any, draws: int) -> Amount:
+    conditions = len(at.settings["gender"]["conditions"])
+    return Amount("resampling", conditions * draws * reading.sae_settings({}).d_sae)
 
 
 def shuffling(at: At, reading: Any) -> Amount:
@@ -137,7 +156,7 @@ KINDS = [
         every=gendered_pairs,
         into=("layer",),
         files={"effects.parquet": "", "gender.json": ""},
-        amount=resampling,
+        amount=permuting,
     ),
     Kind(
         "gendered_examples",

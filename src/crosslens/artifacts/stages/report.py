@@ -13,6 +13,11 @@ LEVEL = 0.05
 """Of a study that asks for no gender, and so names none."""
 
 
+def level(at: At) -> float:
+    """The significance level of the study."""
+    return at.settings["gender"]["alpha"] if at.study.has_gender else LEVEL
+
+
 def first_saes(at: At) -> list[Need]:
     """The SAE of every corpus at one site that the analyses read."""
     return [first_sae(at.moved(corpus=corpus)) for corpus in at.study.corpora_at(at["site"])]
@@ -56,8 +61,8 @@ KINDS = [
         "results/{study}/summary.json",
         by="study_summary",
         module="crosslens.summary.study",
-        params=lambda at: {"level": at.settings["gender"]["alpha"] if at.study.has_gender else LEVEL},
-        needs=lambda at: at.every("layer"),
+        params=lambda at: {"level": level(at)},
+        needs=lambda at: [*at.every("layer"), *at.every("stereotype")],
         into=("page",),
     ),
     Kind(
@@ -85,7 +90,8 @@ KINDS = [
         module="crosslens.figures.gender_layer",
         params=site_params,
         needs=lambda at: [
-            need for kind in ("gender", "cross_lingual") for need in at.every(kind, site=at["site"])
+            *(need for kind in ("gender", "cross_lingual") for need in at.every(kind, site=at["site"])),
+            *at.every("probe_words"),
         ],
         every=lambda at: each_sae_site(at) if at.study.has_gender else [],
         into=("page",),
@@ -133,7 +139,7 @@ KINDS = [
         params=lambda at: {
             "study": at["study"],
             "settings": at.settings,
-            "source": at.study.model.identity,
+            "source": {"name": at.study.model.name, **at.study.model.identity},
             "captions": captions(at),
             "sections": names("crosslens.report.sections"),
         },

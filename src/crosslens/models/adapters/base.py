@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoProcessor
 
 from crosslens.errors import InputError
+from crosslens.models.heads import Heads
 
 
 class Adapter:
@@ -117,6 +118,10 @@ class Adapter:
 
     def mlp_gate(self, block: nn.Module) -> Tensor | float | None:
         """The factor of the MLP's output in the pass that is running; None where there is none."""
+        return None
+
+    def heads(self, block: nn.Module) -> Heads | None:
+        """The block's attention heads as matrices; None where the family does not say, or the block attends to images."""
         return None
 
     @property

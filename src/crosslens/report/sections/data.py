@@ -105,22 +105,26 @@ def _words(summary: Document, words: dict[str, str]) -> str:
     if source == "none":
         return "; ".join(parts) + "."
     parts.append(SOURCES.get(source, source))
-    parts += _masked(summary)
+    parts += masked_words(summary)
     return (
         f"{'; '.join(parts)}. "
         f"A {words['unit']} whose gender is not known is counted as unknown and never as one of the others."
     )
 
 
-def _masked(summary: Document) -> list[str]:
+def masked_words(summary: Document) -> list[str]:
     """What is left out when captions are pooled, and in which languages that cannot be all."""
     if summary("mask") == "label_spans":
         return ["masked are exactly the words that the source marks as telling the gender"]
     hits = summary("lexicon_hits")
     if not hits:
-        return []
+        return ["there is no lexicon, and no word is masked"]
+    bare = [language_name(code) for code, told in hits.items() if not told["female"] + told["male"]]
+    none = (
+        [f"the lexicon finds no label word in {' and in '.join(bare)}: none is masked there"] if bare else []
+    )
     if summary("mask") != "agreement":
-        return ["masked are the words of the lexicons alone"]
+        return none if len(bare) == len(hits) else ["masked are the words of the lexicons alone", *none]
     known = [code for code, told in hits.items() if told["agreement_known"]]
     agreeing = ", ".join(f"{plain(hits[code]['agreeing'])} in {language_name(code)}" for code in known)
     words = "masked are the words of the lexicons" + (
@@ -129,7 +133,7 @@ def _masked(summary: Document) -> list[str]:
     rest = [language_name(code) for code in hits if code not in known]
     if rest:
         words += f"; of {', '.join(rest)} no forms that agree are known here, and none are masked"
-    return [words]
+    return [words, *none]
 
 
 def _sum(counts: list[dict[str, Any]], split: str | None, gender: str | None) -> dict[str, int]:

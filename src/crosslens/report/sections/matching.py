@@ -1,0 +1,230 @@
+"""Do the SAEs of two languages find the same features?"""
+
+from crosslens.report.html import tag, term
+from crosslens.report.numbers import interval, level_words, percent, plain
+from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.table import Column, site, table, text, value
+from crosslens.summary.claims import agrees_matched, found
+from crosslens.summary.names import short_name, site_name
+
+ORDER = 66
+ROLES = {
+    "languages": "the two languages",
+    "seeds": "two seeds of {language} (ceiling)",
+    "turned": "second SAE turned at random (floor)",
+    "frozen": "both decoders frozen (floor)",
+}
+TERMS = {
+    "matched": (
+        "Matched, the same feature",
+        "Features of two SAEs that are live are paired one to one so that the sum of the cosines of their decoder rows is "
+        "largest. A pair is the same feature where the same is done with the encoders and gives the same partner, and "
+        "both cosines are at least .7. Features whose number is the same in two SAEs have nothing to do with each other.",
+    ),
+    "mmcs": (
+        "MMCS, MCC",
+        "Mean over features of the largest cosine with any of the other SAE, in both directions; mean cosine of the "
+        "matched. Of decoder rows. Random directions have some too, the more the fewer dimensions: the floor is beside it.",
+    ),
+    "ceiling": (
+        "Ceiling, floor",
+        "Ceiling: two SAEs of one language that differ in their seed alone, the most that two languages can be asked for. "
+        "Floor: the second SAE turned by a random rotation, and two SAEs whose decoders were never trained, which explain "
+        "activations without having found any feature.",
+    ),
+    "clbas": (
+        "CLBAS",
+        "Cross-lingual bias agreement: Spearman correlation over matched features, live in both, of Cohen's d of gender in "
+        "the one language and in the other, in [−1, 1]; null: partners shuffled. Of pairs that are hardly the same "
+        "features it says that directions near each other have effects of one sign.",
+    ),
+}
+
+
+def section(results: Results) -> Section | None:
+    """Where two languages have SAEs of their own."""
+    matching, matched, clbas = (results.records(name) for name in ("matching", "matched", "clbas"))
+    if not matching:
+        return None
+    body = [
+        tag(
+            "p",
+            "An SAE trained on one language and one trained on the other, feature by feature: ",
+            term("matched", "matched"),
+            " one to one, beside their ",
+            term("ceiling", "ceiling and floor"),
+            ". ",
+            no_ceiling(matching),
+        ),
+        results.shown(*(f"{name}/matching" for name in dict.fromkeys(row["site"] for row in matching))),
+        table(
+            "matching",
+            COLUMNS,
+            matching,
+            label="Matched features per layer",
+            chosen=lambda row: row["role"] == "languages",
+        ),
+        table("matched", MATCHED, matched, label="Matched features on captions of the same images"),
+    ]
+    if clbas:
+        body.append(table("clbas", CLBAS, clbas, label="CLBAS per layer and condition"))
+    findings = [
+        finding(of_pair, matched, results.level, results.words["units"]) for of_pair in by_languages(matching)
+    ]
+    if tested := [row for row in clbas if row["q"] is not None]:
+        findings.append(clbas_finding(tested, results.level))
+    heading = "Do the SAEs of two languages find the same features?"
+    return Section("matching", "Matched features", heading, body, findings, terms=TERMS)
+
+
+def no_ceiling(matching: list[Record]) -> str:
+    """What to say where there is one seed."""
+    if any(row["role"] == "seeds" for row in matching):
+        return ""
+    return "There is no ceiling: each language has an SAE of one seed alone (two in `sae.seeds` give one)."
+
+
+def by_languages(records: list[Record]) -> list[list[Record]]:
+    """The records of each pair of languages."""
+    pairs = dict.fromkeys(tuple(record["languages"]) for record in records)
+    return [[record for record in records if tuple(record["languages"]) == pair] for pair in pairs]
+
+
+def _compared(row: Record) -> str:
+    return ROLES[row["role"]].format(language=short_name(row["names"][0].split("/")[0]))
+
+
+def _languages(row: Record) -> str:
+    return " and ".join(map(short_name, row["languages"]))
+
+
+def _both(name: str) -> Column:
+    """MMCS forth and back."""
+    return Column(name, lambda row: f"{plain(row['mmcs_decoder'][0])} / {plain(row['mmcs_decoder'][1])}", "n")
+
+
+COLUMNS = [
+    site(),
+    Column("languages", _languages),
+    Column("compared", _compared),
+    value("matched", "matched"),
+    value("same feature", "shared"),
+    Column("share", lambda row: percent(row["share"]), "n"),
+    value("same partner", "same_partner"),
+    _both(term("mmcs", "MMCS")),
+    value("MCC", "mcc_decoder"),
+    value("MCC, encoder", "mcc_encoder"),
+    Column(
+        "from floor to ceiling",
+        lambda row: percent(row["between"]) if row["between"] is not None else "",
+        "n",
+    ),
+]
+MATCHED = [
+    site(),
+    Column("languages", _languages),
+    value("units", "groups"),
+    value("matched", "matched"),
+    value("fire alike", "found"),
+    value("by chance", "chance"),
+    value("q", "q"),
+    value("of the same features", "shared_found"),
+    value("r, median of matched", "r_matched"),
+    value("r, median of the same", "r_shared"),
+]
+CLBAS = [
+    site(),
+    Column("languages", _languages),
+    text("condition", "condition"),
+    Column("features", lambda row: "all matched" if row["family"] == "matched" else "the same"),
+    value("n", "features"),
+    value(term("clbas", "CLBAS"), "value"),
+    Column("partners shuffled", lambda row: interval(row["null_low"], row["null_high"]), "n"),
+    value("p", "p"),
+    value("q", "q"),
+]
+
+
+def finding(matching: list[Record], matched: list[Record], level: float, units: str) -> Finding:
+    """How many features two languages' SAEs share, between floor and ceiling; no test stands behind the counts."""
+    languages = matching[0]["languages"]
+    own = [row for row in matching if row["role"] == "languages"]
+    lines = ["; ".join(_between(row, matching) for row in own) + "."]
+    tests = [row for row in matched if row["languages"] == languages and row["q"] is not None]
+    if tests:
+        yes = sum(found(row, level) for row in tests)
+        lines.append(
+            f"On captions of the same {units} more matched features fire alike than by chance in {yes} of {len(tests)} layers "
+            f"(q < {level_words(level)}): "
+            + "; ".join(
+                f"{site_name(row['site'])} {plain(row['found'])} of {plain(row['matched'])} (by chance {plain(row['chance'], 1)})"
+                for row in tests
+            )
+            + "."
+        )
+    return _told(" and ".join(map(short_name, languages)), own, matching, lines)
+
+
+def _told(pair: str, own: list[Record], matching: list[Record], lines: list[str]) -> Finding:
+    """Few in common is a finding only where two seeds of one language have more."""
+    most = max(row["share"] for row in own)
+    floor = max((row["share"] for row in matching if row["role"] in ("turned", "frozen")), default=0.0)
+    ceilings = [row["share"] for row in matching if row["role"] == "seeds"]
+    if most > floor:
+        limit = (
+            f", where two seeds of one language give up to {plain(100 * max(ceilings), 1)} %"
+            if ceilings
+            else ""
+        )
+        title = (
+            f"Of the features of the {pair} SAEs up to {plain(100 * most, 1)} % are the same feature{limit}."
+        )
+        return Finding("found", title, lines)
+    title = f"The SAEs of {pair} have no more features in common than chance gives"
+    if ceilings and max(ceilings) > floor:
+        return Finding(
+            "null", f"{title}; two seeds of one language have up to {plain(100 * max(ceilings), 1)} %.", lines
+        )
+    because = (
+        "two seeds of one language have no more either: these SAEs are too much a matter of their seed to compare"
+        if ceilings
+        else "with one seed each, nothing says how many even one language would find twice"
+    )
+    return Finding("warning", f"{title}, which says nothing of the languages: {because}.", lines)
+
+
+def _between(row: Record, matching: list[Record]) -> str:
+    """One layer: the same features, beside those of ceiling and floors there, and the mean cosines."""
+    here = [other for other in matching if other["site"] == row["site"] and other["role"] != "languages"]
+    beside = ", ".join(
+        f"{_compared(other)} {plain(100 * other['share'], 1)} % (MCC {plain(other['mcc_decoder'], 2)})"
+        for other in here
+    )
+    way = (
+        f"; {plain(100 * row['between'], 0)} % of the way in MCC from floor to ceiling"
+        if row["between"] is not None
+        else ""
+    )
+    return (
+        f"{site_name(row['site'])}: {plain(row['shared'])} of {plain(row['matched'])} "
+        f"({plain(100 * row['share'], 1)} %, MCC {plain(row['mcc_decoder'], 2)}); {beside}{way}"
+    )
+
+
+def clbas_finding(rows: list[Record], level: float) -> Finding:
+    """Do matched features have effects of the same sign and order in both languages?"""
+    yes = [row for row in rows if agrees_matched(row, level)]
+    best = max(rows, key=lambda row: row["value"])
+    line = (
+        f"CLBAS is largest at {site_name(best['site'])} ({best['condition']}): {plain(best['value'], 2)}, n = "
+        f"{plain(best['features'])} matched features, partners shuffled {plain(best['null_low'], 2)} to "
+        f"{plain(best['null_high'], 2)}, q = {plain(best['q'])}."
+    )
+    cases = f"{len(yes)} of {len(rows)} cases (layers, pairs of languages and conditions; q < {level_words(level)})"
+    if yes:
+        return Finding(
+            "found", f"Gender effects of matched features agree between the languages in {cases}.", [line]
+        )
+    return Finding(
+        "null", f"Gender effects of matched features do not agree between the languages: in {cases}.", [line]
+    )

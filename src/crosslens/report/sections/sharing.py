@@ -1,0 +1,144 @@
+"""Which features do the languages share?"""
+
+from crosslens.report.html import tag, term
+from crosslens.report.numbers import level_words, plain
+from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.table import Column, sae, site, table, value
+from crosslens.summary.claims import found
+from crosslens.summary.names import corpus_name, short_name, site_name
+
+ORDER = 65
+TERMS = {
+    "shared": (
+        "Shared feature",
+        "In an SAE of all languages: fires in at least five {units} of test in both, and its mean activation over whole "
+        "captions of the same {units} correlates between them more than with the pairs shuffled (one-sided; "
+        "Benjamini–Hochberg over all features live in both). By chance: the mean number so found with shuffled pairs.",
+    ),
+    "specific": (
+        "Specific feature",
+        "Selectivity (f₁ − f₂) / (f₁ + f₂) of how often it fires in two languages, a token and a caption: specific "
+        "where both go the same way and are beyond exchanging the languages within pairs (the larger p of both), as one "
+        "language may have more tokens a caption. Such a feature may still fire in the other language, and be shared; "
+        "“nearly exclusive”: nine times as often by either rate.",
+    ),
+}
+
+
+def section(results: Results) -> Section | None:
+    """Where features of one SAE were compared between languages."""
+    sharing, specific = results.records("sharing"), results.records("specific")
+    if not sharing:
+        return None
+    rows = [shared | {"specific": own} for shared, own in zip(sharing, specific, strict=True)]
+    lengths = {
+        language: length
+        for row in sharing
+        for language, length in zip(row["languages"], row["tokens_per_caption"], strict=True)
+    }
+    told = ", ".join(f"{plain(length, 1)} in {short_name(language)}" for language, length in lengths.items())
+    units = results.words["units"]
+    body = [
+        tag(
+            "p", f"Whole captions of test, label words kept; tokens a caption: {told}.{same_picture(results)}"
+        ),
+        table("sharing", COLUMNS, rows, label="Shared and specific features per layer and SAE"),
+        results.shown(*(f"{row['corpus']}/{row['site']}/sharing" for row in rows)),
+    ]
+    findings = [
+        finding(of_pair, shared_lines, "fire alike in both languages", results.level, units)
+        for of_pair in by_languages(sharing)
+    ] + [
+        finding(of_pair, specific_lines, "fire more often in one language", results.level, units)
+        for of_pair in by_languages(specific)
+    ]
+    heading = "Which features do the languages share?"
+    return Section("sharing", "Shared features", heading, body, findings, terms=TERMS)
+
+
+def same_picture(results: Results) -> str:
+    """What stands before both captions of a pair, where the study has pictures."""
+    if results.words["unit"] != "picture":
+        return ""
+    return (
+        " Both captions stand behind the same picture, so that a feature may be shared for what it reads in the picture as "
+        "well as for what the words say."
+    )
+
+
+def by_languages(records: list[Record]) -> list[list[Record]]:
+    """The records of each pair of languages."""
+    pairs = dict.fromkeys(tuple(record["languages"]) for record in records)
+    return [[record for record in records if tuple(record["languages"]) == pair] for pair in pairs]
+
+
+def _of_language(title: str, i: int) -> list[Column]:
+    return [
+        Column(title, lambda row: short_name(row["languages"][i])),
+        value("specific to it", i, within=["specific", "of"]),
+        value("of these not shared", i, within=["specific", "not_shared"]),
+        value("nearly exclusive", i, within=["specific", "exclusive"]),
+    ]
+
+
+COLUMNS = [
+    site(),
+    sae(),
+    value("units", "groups"),
+    value("live in both", "features"),
+    value(term("shared", "shared"), "found"),
+    value("by chance", "chance"),
+    value("p", "p"),
+    value("r, median of live in both", "r_median"),
+    value("live in either", "features", within=["specific"]),
+    value(term("specific", "specific"), "found", within=["specific"]),
+    value("by chance", "chance", within=["specific"]),
+    value("p", "p", within=["specific"]),
+    *_of_language("first", 0),
+    *_of_language("second", 1),
+]
+
+
+def finding(records: list[Record], lines, what: str, level: float, units: str) -> Finding:
+    """Do more features than by chance do so, in how many cases, and how many are they?"""
+    pair = " and ".join(map(short_name, records[0]["languages"]))
+    tested = [record for record in records if record["q"] is not None]
+    if not tested:
+        because = records[0]["because"]
+        return Finding("warning", f"{pair}: features that {what}: not tested, because {because}.")
+    yes = [record for record in tested if found(record, level)]
+    cases = f"{len(yes)} of {len(tested)} cases (layers and SAEs; q < {level_words(level)})"
+    if not yes:
+        return Finding("null", f"{pair}: no more features {what} than by chance: in {cases}.")
+    return Finding(
+        "found", f"{pair}: more features {what} than by chance in {cases}.", lines(yes, records, units)
+    )
+
+
+def shared_lines(yes: list[Record], records: list[Record], units: str) -> list[str]:
+    """How many are shared at each layer; most features of an SAE need not be."""
+    counts = "; ".join(
+        f"{_where(row)} {plain(row['found'])} of {plain(row['features'])} live in both (by chance {plain(row['chance'], 1)}), "
+        f"{plain(row['also_specific'])} of them firing more often in one language"
+        for row in records
+        if row["tested"]
+    )
+    return [f"Shared: {counts}; n = {plain(records[0]['groups'])} independent {units}."]
+
+
+def specific_lines(yes: list[Record], records: list[Record], units: str) -> list[str]:
+    """How many belong to each language, and how few of these to it alone."""
+    counts = "; ".join(f"{_where(row)} " + _each(row) for row in records if row["tested"])
+    return [f"More often in one language, of those live in either: {counts}."]
+
+
+def _each(row: Record) -> str:
+    return f"of {plain(row['features'])} " + ", ".join(
+        f"{short_name(language)} {plain(row['of'][i])} ({plain(row['exclusive'][i])} nearly exclusively, "
+        f"{plain(row['not_shared'][i])} not shared)"
+        for i, language in enumerate(row["languages"])
+    )
+
+
+def _where(row: Record) -> str:
+    return f"{site_name(row['site'])}, {corpus_name(row['corpus'])}:"

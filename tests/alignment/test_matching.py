@@ -1,0 +1,190 @@
+"""Dictionaries matched: known partners are found, two seeds are near the ceiling, frozen and turned ones at the floor."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import spearmanr
+from test_sharing import side
+
+from crosslens.alignment import assignment, matching
+from crosslens.alignment.assignment import nearest, one_to_one, unit_rows
+from crosslens.alignment.dictionaries import Dictionary, check_one_site, read_dictionary, turned
+from crosslens.errors import InputError
+from crosslens.sae.io import save_sae
+from crosslens.sae.settings import Settings
+from crosslens.sae.step import fresh_state, normalisations, train_step
+from crosslens.tables.documents import write_table
+
+D, FEATURES = 32, 64
+IDENTITY = {"corpus": "en", "site": "4", "seed": "0", "model": "m", "revision": None}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_draws():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matching, "PERMUTATIONS", 199)
+        patch.setattr("crosslens.alignment.sharing.PERMUTATIONS", 199)
+        yield
+
+
+def drawn(rng, n=FEATURES, d=D):
+    return unit_rows(rng.normal(size=(n, d)))
+
+
+def dictionary(rows, encoder=None, name="en/0"):
+    return Dictionary(name, "digest", rows, rows if encoder is None else encoder)
+
+
+def test_nearest_is_that_of_a_whole_sort():
+    """More rows than a block, from both sides, and a dictionary with fewer rows than are looked for."""
+    rng = np.random.default_rng(0)
+    for n, m in ((2100, 1500), (1030, 70), (5, 9)):
+        first, second = drawn(rng, n), drawn(rng, m)
+        forth, back = nearest(first, second)
+        cosine = first @ second.T
+        for found, values in ((forth, cosine), (back, cosine.T)):
+            count = min(assignment.CANDIDATES, values.shape[1])
+            expected = -np.sort(-values, axis=1)[:, :count]
+            np.testing.assert_allclose(found.cosine, expected, atol=1e-6)
+            np.testing.assert_allclose(np.take_along_axis(values, found.index, axis=1), expected, atol=1e-6)
+
+
+def test_sparse_matching_is_the_dense_one(monkeypatch):
+    """On a thousand features of which half have a partner: the same pairs, and the same sum but for what has none."""
+    rng = np.random.default_rng(1)
+    first, order = drawn(rng, 1000), rng.permutation(1000)
+    second = drawn(rng, 1000)
+    second[order[:500]] = unit_rows(first[:500] + 0.1 * rng.normal(size=(500, D)))
+    dense = one_to_one(first, second, nearest(first, second))
+    rows, columns = linear_sum_assignment(-(first @ second.T))
+    assert dense.second.tolist() == columns.tolist()
+    monkeypatch.setattr(assignment, "DENSE", 100)
+    sparse = one_to_one(first, second, nearest(first, second))
+    assert sorted(sparse.second) == list(range(1000))
+    known = sparse.first < 500
+    assert (sparse.second[known] == order[:500]).mean() > 0.99
+    assert sparse.cosine.sum() > 0.98 * dense.cosine.sum()
+
+
+def test_pairs_need_both_cosines_and_one_partner():
+    """40 partners by decoder and encoder, 10 whose encoders have swapped partners, 14 whose encoders are other directions."""
+    rng = np.random.default_rng(2)
+    rows, order = drawn(rng), rng.permutation(FEATURES)
+    decoder, encoder = np.empty_like(rows), np.empty_like(rows)
+    decoder[order] = rows
+    encoder[order] = rows
+    encoder[order[40:50]] = rows[np.r_[41:50, 40]]
+    encoder[order[50:]] = drawn(rng, 14)
+    table, told = matching.compare("languages", dictionary(rows), dictionary(decoder, encoder, "ar/0"))
+    assert told["matched"] == FEATURES and told["shared"] == table["shared"].sum() == 40
+    assert table["shared"].to_numpy()[:40].all() and (table["partner"] == order).all()
+    assert told["mmcs"]["decoder"] == pytest.approx([1, 1], abs=1e-5) == [told["mcc"]["decoder"]] * 2
+    curve = dict(zip(matching.THRESHOLDS, told["curve"], strict=True))
+    assert curve[0.7] == curve[0.95] == 40 / 64 and curve[0.0] >= curve[0.7]
+
+
+def test_a_turned_dictionary_keeps_its_own_geometry_and_has_no_partner():
+    rng = np.random.default_rng(3)
+    own = dictionary(drawn(rng, 300))
+    other = turned(own, rng)
+    np.testing.assert_allclose(other.decoder @ other.encoder.T, own.decoder @ own.encoder.T, atol=1e-4)
+    assert matching.compare("turned", own, other)[1]["shared"] == 0
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """name -> folder of an SAE: two seeds on one set of planted features, another language that has half of them, and two
+    whose decoders are frozen."""
+    folder = tmp_path_factory.mktemp("saes")
+    generator = torch.Generator().manual_seed(0)
+    planted = torch.nn.functional.normalize(torch.randn(96, D, generator=generator), dim=1)
+
+    def made(name, features, seed, architecture="topk"):
+        code = torch.rand(16384, 64, generator=torch.Generator().manual_seed(seed)) < 2 / 64
+        strength = 0.5 + torch.rand(16384, 64, generator=torch.Generator().manual_seed(seed + 9))
+        x = (code * strength) @ planted[features]
+        config = Settings(d_sae=64, k=2, batch_tokens=128, lr=1e-2, architecture=architecture)
+        state = fresh_state(config.resolve(d_model=D, tokens=128 * 300), *normalisations(x, D), seed=seed)
+        for step in range(300):
+            train_step(state, x[128 * (step % 128) :][:128], steps=300)
+        save_sae(folder / name, state.exported(), identity=IDENTITY, trained_as=architecture)
+        return folder / name
+
+    english, arabic = torch.arange(64), torch.arange(32, 96)
+    return {
+        "en/0": made("en0", english, 0),
+        "en/1": made("en1", english, 1),
+        "ar/0": made("ar0", arabic, 2),
+        "en/frozen": made("enf", english, 3, "frozen_decoder"),
+        "ar/frozen": made("arf", arabic, 4, "frozen_decoder"),
+    }
+
+
+def test_trained_dictionaries_stand_between_ceiling_and_floor(trained):
+    """Two seeds find nearly all of the same features, two languages the half that they share, frozen decoders none."""
+    read = {name: read_dictionary(path, name) for name, path in trained.items()}
+    share = {
+        pair: (told := matching.compare("languages", read[pair[0]], read[pair[1]])[1])["shared"]
+        / told["matched"]
+        for pair in (("en/0", "en/1"), ("en/0", "ar/0"), ("en/frozen", "ar/frozen"))
+    }
+    assert share["en/0", "en/1"] > 0.7, share
+    assert 0.25 < share["en/0", "ar/0"] < 0.55, share
+    assert share["en/frozen", "ar/frozen"] <= 0.02
+
+
+def test_dictionaries_are_those_of_the_files_and_of_one_site(trained, tmp_path):
+    from crosslens.sae.io import load_sae, sae_digest
+
+    folder = trained["en/0"]
+    found, sae = read_dictionary(folder, "en/0"), load_sae(folder)
+    assert found.sae == sae_digest(folder)
+    for rows, tensor in ((found.decoder, sae.W_dec), (found.encoder, sae.W_enc.T)):
+        np.testing.assert_allclose(rows, torch.nn.functional.normalize(tensor, dim=1).numpy(), atol=1e-6)
+    assert check_one_site(trained) == {"site": "4", "model": "m"}
+    save_sae(tmp_path / "other", sae, identity=IDENTITY | {"site": "5"})
+    with pytest.raises(InputError, match="site.*5"):
+        check_one_site({"en/0": folder, "ar/0": tmp_path / "other"})
+    with pytest.raises(InputError, match="W_enc"):
+        read_dictionary(tmp_path, "none")
+
+
+def test_matched_features_that_fire_alike_are_told_from_those_that_do_not():
+    rng = np.random.default_rng(4)
+    one = rng.random((60, 8)) * (rng.random((60, 8)) < 0.5)
+    other = rng.random((60, 8)) * (rng.random((60, 8)) < 0.5)
+    other[:, [6, 7]] = one[:, [0, 1]]
+    table = pd.DataFrame(
+        {"feature": [0, 1, 2, 3], "partner": [6, 7, 4, 5], "shared": [True, False, True, False]}
+    )
+    found, told = matching.alike({"en": side(one), "ar": side(other)}, table, 0.05, rng)
+    assert (found["q"] <= 0.05).tolist() == [True, True, False, False] and found["r"][0] == pytest.approx(1)
+    assert told["found"] == 2 and told["shared_found"] == 1 and told["p"] < 0.05
+
+
+def test_clbas_is_spearman_over_matched_live_features(tmp_path):
+    """Features that are not live, and effects that are infinite, are in no pair; the null is that of shuffled partners."""
+    rng = np.random.default_rng(5)
+    d = rng.normal(size=30)
+    sides = {"en": d, "ar": d + 0.3 * rng.normal(size=30)}
+    partner = rng.permutation(30)
+    paths = []
+    for language, values in sides.items():
+        features = np.arange(30) if language == "en" else partner
+        effects = pd.DataFrame(
+            {"feature": features, "condition": "caption", "split": "test", "d": values, "live": True}
+        )
+        effects.loc[0, "live"], effects.loc[1, "d"] = language == "ar", np.inf if language == "ar" else 0.0
+        other = effects.assign(split="select", d=-1.0)
+        paths.append(tmp_path / f"{language}.parquet")
+        write_table(paths[-1], "gender_effects", pd.concat([other, effects]))
+    table = pd.DataFrame({"feature": np.arange(30), "partner": partner, "shared": np.arange(30) < 8})
+    matched, shared = matching.agreement(table, paths, rng)
+    assert matched["features"] == 28 and shared["features"] == 6 and "6 pairs are live" in shared["because"]
+    assert matched["value"] == pytest.approx(spearmanr(sides["en"][2:], sides["ar"][2:])[0])
+    assert matched["null"]["p"] <= 0.02 and matched["null"]["q975"] < 0.6 and shared["value"] is None
+    assert json.dumps([matched, shared])

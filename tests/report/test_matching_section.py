@@ -1,0 +1,86 @@
+"""What the page says of matched features: few in common is a finding only where two seeds have more."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from crosslens.report.sections import matching
+from crosslens.summary.records.matching import records
+from crosslens.summary.study import correct
+from crosslens.tables.documents import write_json
+
+
+def comparison(role, names, shared, mcc):
+    return {
+        "role": role,
+        "names": names,
+        "saes": ["a", "b"],
+        "features": [100, 100],
+        "matched": 100,
+        "same_partner": 60,
+        "shared": shared,
+        "mmcs": {"decoder": [mcc, mcc + 0.01], "encoder": [mcc, mcc]},
+        "mcc": {"decoder": mcc, "encoder": mcc},
+    }
+
+
+def told(folder, shared, *, seeds=None, effect=None):
+    """The section of one layer: so many features the same, so many for two seeds, and a CLBAS."""
+    pair = comparison("languages", ["en/0", "ar/0"], shared, 0.2 + shared / 100) | {"languages": ["en", "ar"]}
+    pair["ceilings"] = (
+        [] if seeds is None else [comparison("seeds", ["en/0", "en/1"], seeds, 0.2 + seeds / 100)]
+    )
+    pair["floors"] = [comparison("turned", ["en/0", "turned"], 0, 0.2)]
+    pair["activations"] = {
+        "tested": True,
+        "because": None,
+        "groups": 80,
+        "found": 9,
+        "mean": 0.5,
+        "q95": 2.0,
+        "p": 0.001,
+    }
+    pair["activations"] |= {"shared_found": 4, "median": {"matched": 0.01, "shared": 0.3}}
+    null = {"mean": 0.0, "q025": -0.2, "q95": 0.18, "q975": 0.2, "p": 0.001}
+    pair["clbas"] = [
+        {"condition": "caption", "family": "matched", "features": 50, "tested": True, "because": None}
+        | {"value": effect, "null": null}
+    ] * (effect is not None)
+    write_json(folder / "matching.json", "matching", {"site": "4", "pairs": [pair]})
+    made = records({"matching": {"": folder}})
+    for rows in made.values():
+        correct(rows)
+    words = {"units": "pictures"}
+    results = SimpleNamespace(
+        records=made.__getitem__, words=words, level=0.05, shown=lambda *names: " ".join(names)
+    )
+    return matching.section(results)
+
+
+def test_features_in_common_stand_between_floor_and_ceiling(tmp_path):
+    (finding,) = told(tmp_path, 30, seeds=60).findings
+    assert finding.kind == "found" and "up to 30.0 % are the same feature, where two seeds" in finding.title
+    assert (
+        "block 4: 30 of 100 (30.0 %, MCC 0.50); two seeds of English (ceiling) 60.0 % (MCC 0.80)"
+        in finding.lines[0]
+    )
+    assert "50 % of the way in MCC" in finding.lines[0] and "9 of 100 (by chance 0.5)" in finding.lines[1]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "kind", "words"),
+    [
+        (40, "null", "two seeds of one language have up to 40.0 %"),
+        (0, "warning", "too much a matter of their seed"),
+    ]
+    + [(None, "warning", "with one seed each")],
+)
+def test_nothing_in_common_is_no_null_result_without_a_ceiling(tmp_path, seeds, kind, words):
+    section = told(tmp_path, 0, seeds=seeds)
+    assert (section.findings[0].kind, words in section.findings[0].title) == (kind, True)
+    assert ("There is no ceiling" in "".join(map(str, section.body))) == (seeds is None)
+
+
+@pytest.mark.parametrize(("effect", "kind"), [(0.4, "found"), (-0.4, "null"), (0.1, "null")])
+def test_effects_agree_above_the_band_alone(tmp_path, effect, kind):
+    assert told(tmp_path, 30, effect=effect).findings[1].kind == kind
