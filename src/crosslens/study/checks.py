@@ -199,11 +199,18 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
 def number_of_claims(settings: StudySettings, source: Source) -> int:
     """How many claims the page of a study with gender tests at most; see crosslens.summary.claims.
 
-    Gendered features, probes and specialists; of several languages agreement, transfer, directions, translations and CKA,
-    and with pictures what captions find beyond these; of pictures that the model captions tilt and differences.
+    Gendered features, probes and specialists; of sentences in two genders what the model goes on with; of several languages
+    agreement, transfer, directions, translations and CKA, and with pictures what captions find beyond these; of pictures
+    that the model captions tilt and differences.
     """
     several, pictures = len(settings["languages"]) > 1, source.has_pictures
-    return 3 + 5 * several + (several and pictures) + 2 * (pictures and bool(settings["lexicons"]))
+    return (
+        3
+        + (source.tagged is not None)
+        + 5 * several
+        + (several and pictures)
+        + 2 * (pictures and bool(settings["lexicons"]))
+    )
 
 
 def _lexicon(settings: StudySettings, language: str, file: Path) -> Faults:
