@@ -2,7 +2,7 @@
 
 
 rule analyse_activations:
-    """dataset, tokens, activations, text_alone -> alignment/retrieval/layer_{site}.json and gender/activations/{language}/probe/layer_{site}.json and gender/activations/transfer/layer_{site}.json"""
+    """dataset, tokens, activations, text_alone -> alignment/retrieval/layer_{site}.json and gender/activations/{language}/probe/layer_{site}.json and gender/activations/transfer/layer_{site}.json and alignment/representations/layer_{site}.json"""
     input:
         needed("analyse_activations"),
     output:
@@ -87,3 +87,47 @@ rule draw_matching_figure:
         "{wildcards.study}: figure of matched features, layer {wildcards.site}"
     script:
         "../workflow/scripts/draw_matching_figure.py"
+
+
+rule compare_layers:
+    """layer, representations -> alignment/divergence.json"""
+    input:
+        needed("compare_layers"),
+    output:
+        temp(touch(done("compare_layers"))),
+    log:
+        logged("compare_layers"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("compare_layers"),
+        runtime=10,
+    params:
+        job=job("compare_layers"),
+    message:
+        "{wildcards.study}: where the languages part and meet"
+    script:
+        "../workflow/scripts/compare_layers.py"
+
+
+rule draw_divergence_figure:
+    """divergence -> figures"""
+    input:
+        needed("draw_divergence_figure"),
+    output:
+        temp(touch(done("draw_divergence_figure"))),
+    log:
+        logged("draw_divergence_figure"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("draw_divergence_figure"),
+        runtime=10,
+    params:
+        job=job("draw_divergence_figure"),
+    message:
+        "{wildcards.study}: figure of the languages over depth"
+    script:
+        "../workflow/scripts/draw_divergence_figure.py"

@@ -44,9 +44,9 @@ MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None
 def study(answered_once, made_once) -> Path:
     """results/toy: two languages of two parts, one site; an SAE of both, variants of it, and one "of others".
 
-    Beside it are results/sibling, another site of the same model; results/twins, SAEs of each language, in two seeds and
-    with a frozen decoder; results/answers, what the model writes; results/sentences, in two genders; and what the optional
-    packages allow: results/names and results/packed.
+    Beside it are results/sibling, another site of the same model; results/twins, two sites and SAEs of each language, in two
+    seeds and with a frozen decoder; results/answers, what the model writes; results/sentences, in two genders; and what the
+    optional packages allow: results/names and results/packed.
     """
     return made_once("storage", lambda folder: build(answered_once.copy(folder))) / "results/toy"
 
@@ -963,6 +963,62 @@ def test_shared_features_by_hand(study):
         assert table.loc[tests, f"q_{what}"].to_numpy() == pytest.approx(corrected, abs=1e-6)
         assert pair[what]["found"] == (corrected <= told["alpha"]).sum()
     assert sum(of["features"] for of in pair["classes"]) == pair["specific"]["features"]
+
+
+@pytest.mark.parametrize("name", ["toy", "twins"])
+def test_what_is_halved_is_what_other_documents_say(study, name):
+    """Cosine, AUROC, CKA and R@1 of a site are measured once more for their deviations, which sum to nothing."""
+    folder = study.with_name(name)
+    (pair,) = json.loads((folder / "alignment/representations/layer_1.json").read_text())["pairs"]
+    transfer = json.loads((folder / "gender/activations/transfer/layer_1.json").read_text())["conditions"]
+    (retrieval,) = json.loads((folder / "alignment/retrieval/layer_1.json").read_text())["pairs"]
+    assert {of["condition"] for of in pair["gender"]} == set(transfer)
+    for of in pair["gender"]:
+        (cosine,) = transfer[of["condition"]]["cosine"]
+        assert of["cosine"]["value"] == pytest.approx(cosine["value"])
+        rows = {
+            (r["source"], r["target"], r["method"]): r["auroc"] for r in transfer[of["condition"]]["transfer"]
+        }
+        for row in of["transfer"]:
+            own = rows[row["source"], row["target"], "difference_of_means"]
+            # a tie but for rounding may fall to either side
+            assert row["value"] == pytest.approx(own["value"], abs=0.02)
+            assert sum(row["deviations"]) == pytest.approx(0, abs=1e-3)
+    for read in pair["reads"]:
+        alike = next(row for row in retrieval["cka"] if row["read"] == read["read"])
+        assert read["cka"]["value"] == pytest.approx(alike["unbiased"]["value"], abs=1e-6)
+        for row in read["retrieval"]:
+            wanted = {"source": row["source"], "target": row["target"], "read": read["read"], "centred": True}
+            (own,) = [r for r in retrieval["retrieval"] if wanted.items() <= r.items()]
+            assert row["value"] == pytest.approx(own["r1"]["value"])
+
+
+def test_layers_compared_by_hand(study):
+    folder = study.with_name("twins")
+    document = json.loads((folder / "alignment/divergence.json").read_text())
+    read = {
+        site: json.loads((folder / f"alignment/representations/layer_{site}.json").read_text())
+        for site in "12"
+    }
+    layers = {site: json.loads((folder / f"layers/{site}.json").read_text()) for site in "12"}
+    (of,) = [s for s in document["series"] if (s["measure"], s["of"]) == ("cosine", "prompt")]
+    told = {site: read[site]["pairs"][0]["gender"][0]["cosine"] for site in "12"}
+    draws = np.array([told[site]["value"] + np.array(told[site]["deviations"]) for site in "12"])
+    for point, drawn in zip(of["points"], draws, strict=True):
+        bounds = np.quantile(drawn, [0.025, 0.975])
+        assert [point["low"], point["high"]] == pytest.approx(bounds.tolist())
+        directions = next(r for r in layers[point["site"]]["directions"] if r["condition"] == "prompt")
+        assert point["null_high"] == directions["null_high"]
+    for name, best in (("highest", draws.argmax(axis=0)), ("lowest", draws.argmin(axis=0))):
+        shares = [np.mean(best == i) for i in range(2)]
+        assert of[name]["share"] == pytest.approx(shares["12".index(of[name]["site"])])
+        assert sum(shares["12".index(site)] for site in of[name]["within"]) >= document["covered"] - 1e-9
+    values, noise = draws.mean(axis=1), draws - draws.mean(axis=1, keepdims=True)
+    squares = np.square(noise - noise.mean(axis=0)).sum(axis=0)
+    as_large = 1 + np.sum(squares >= np.square(values - values.mean()).sum())
+    assert of["differs"]["p"] == pytest.approx(as_large / (1 + len(squares)), abs=0.01)
+    corrected = false_discovery_control([s["differs"]["p"] for s in document["series"]])
+    assert [s["differs"]["q"] for s in document["series"]] == pytest.approx(corrected.tolist())
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from targets import TARGETS
 
 from crosslens.errors import InputError, InputErrors
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc, and limited")
 INPUTS = int(os.environ.get("CROSSLENS_FUZZ_INPUTS", "1200"))
 """Of each target."""
 SEED = int(os.environ.get("CROSSLENS_FUZZ_SEED", "12"))

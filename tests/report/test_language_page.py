@@ -12,6 +12,7 @@ from crosslens.errors import InputError
 from crosslens.report.build import build_report
 from crosslens.report.sections import retrieval, transfer
 from crosslens.report.sections.base import Results
+from crosslens.report.words import PICTURES
 from crosslens.summary.claims import claimed
 from crosslens.summary.layer import layer_summary
 from crosslens.summary.reading import Document
@@ -56,7 +57,7 @@ def summary_of(folder, kind, *paths):
         layer_summary(site=site, files={kind: {"": path}}, out=layers[site])
     study_summary(layers=layers, level=0.05, out=folder / "summary.json")
     summary = Document(folder / "summary.json", "summary")
-    return Results("toy", {}, {}, {}, {}, summary, summary, {"unit": "picture", "units": "pictures"})
+    return Results("toy", {}, {}, {}, {}, summary, summary, PICTURES | {"units": "pictures"})
 
 
 def transfer_finding(folder, *paths, masked=(7, 7)):
@@ -143,7 +144,12 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
     folder, _, page = told
     records, finding = transfer_finding(tmp_path, *(folder / f"t{site}.json" for site in SITES))
     records = records["transfer"]
-    assert finding.kind == "found" and finding.title in page.text
+    assert finding.kind == "found" and "tells gender in the other in 4 of 8 cases" in finding.title
+    # on the page the other claims of the study are corrected for as well
+    assert re.search(
+        r"Label words masked: the gender direction .* tells gender in the other in [1-4] of 8 cases",
+        page.text,
+    )
     masked = [r for r in records if not r["lexical"] and (r["source"], r["target"]) == ("en", "ar")]
     best = max(masked, key=lambda record: record["auroc"])
     assert f"English → Arabic peaks at block {best['site']}" in finding.lines[0]
@@ -350,7 +356,8 @@ def test_a_page_with_pictures_keeps_their_words(told):
     text = told[2].text
     for says in (
         "192 pictures with 192 captions in each of English, Arabic (العربية); 2 categories; the gender is given by the "
-        "source. A picture whose gender is not known is counted as unknown and never as one of the others.",
+        "source; there is no lexicon, and no word is masked. A picture whose gender is not known is counted as unknown and "
+        "never as one of the others.",
         "Pictures (captions) per split and gender; splits are by picture",
         "192 pictures, 192 captions a language;",
         "1 picture could not be used and was dropped",

@@ -355,7 +355,7 @@ def test_three_languages_are_named_pair_by_pair(told_study):
     ]
     results = SimpleNamespace(
         records=lambda name: records if name == "cross_lingual" else [],
-        words={"units": "pictures"},
+        words={"units": "pictures", "shared": "Both see the same pictures."},
         level=0.05,
         sites=["2"],
         shown=lambda *names: "",
@@ -366,6 +366,11 @@ def test_three_languages_are_named_pair_by_pair(told_study):
         "The gender effects of English and Arabic agree beyond both nulls in 1 of 1 cases.",
         "The gender effects of English and fr do not agree beyond chance.",
         "The gender effects of Arabic and fr agree beyond both nulls in 1 of 1 cases.",
+    ]
+    assert ["Both see the same pictures." in finding.lines for finding in made.findings] == [
+        True,
+        False,
+        True,
     ]
     table = Page("".join(map(str, made.body))).tables["cross"]
     assert [row[2][0] for row in table[1:]] == ["English and Arabic", "English and fr", "Arabic and fr"]

@@ -1,3 +1,4 @@
+from crosslens.alignment.representations import representations
 from crosslens.alignment.retrieval import caption_retrieval
 from crosslens.gender.probes import probe_activations
 from crosslens.gender.transfer import gender_transfer
@@ -23,6 +24,9 @@ Job(snakemake).each(
         out=out,
     ),
     gender_transfer=lambda own, out: gender_transfer(**read(own), **own.params, out=out),
+    representations=lambda own, out: representations(
+        **read(own), alone=own.by("text_alone", "language"), **own.params, out=out
+    ),
     retrieval=lambda own, out: caption_retrieval(
         **read(own), alone=own.by("text_alone", "language"), **own.params, out=out
     ),

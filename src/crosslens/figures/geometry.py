@@ -66,8 +66,8 @@ def geometry_figure(dimensions: list[Record], information: list[Record], sites: 
                 line = STYLES.get(condition, "-.")
                 _lines(bits, own, sites, "strongest", shade, name, line)
                 _lines(bits, own, sites, "bound", shade, None, ":")
-        rank.set(title="Effective rank of caption tokens", ylabel="directions", yscale="log")
-        ratio.set(title="Participation ratio", ylabel="directions", yscale="log")
+        rank.set(title="Effective rank of caption tokens", ylabel="directions")
+        ratio.set(title="Participation ratio", ylabel="directions")
         saes = ", ".join(dict.fromkeys(map(corpus_name, corpora.values())))
         bits.set(
             title=f"Bits of gender, most telling feature\n{saes}" if saes else "Bits of gender", ylabel="bits"

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import logging
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ATTENTION = ("eager", "sdpa")
+SPARE = 1 << 22
+"""Parameters that a model may have beyond twice those of its weights: the precise check comes with loading."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +122,13 @@ def load_model(
         if family.is_vision:
             # The other backend is there or not on a machine, and gives other pixels.
             processor = family.processor_class.from_pretrained(source, backend="pil", **pinned)
-            tokenizer = processor.tokenizer
-            model, info = AutoModelForImageTextToText.from_pretrained(source, **options)
+            tokenizer, kind = processor.tokenizer, AutoModelForImageTextToText
         else:
             processor = None
-            tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
-            model, info = AutoModelForCausalLM.from_pretrained(source, **options)
+            tokenizer, kind = AutoTokenizer.from_pretrained(source, **pinned), AutoModelForCausalLM
+        if local:
+            _check_size(folder, kind, config)
+        model, info = kind.from_pretrained(source, **options)
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # of transformers, tokenizers and Pydantic: whatever a broken file leads to
@@ -262,6 +267,33 @@ def _check_whole(id: str, parts: Adapter, info: dict[str, Any]) -> None:
             found=f"weights of {max(numbers) + 1} blocks",
             expected=f"{len(parts.blocks)}, as config.json says",
             mend="fetch config.json again: the model would end before its last block",
+        )
+
+
+def _check_size(folder: Path, kind: Any, config: Any) -> None:
+    """InputError where config.json tells of far more parameters than there are weights.
+
+    transformers would make all of them, whatever memory that takes, before it says which are missing.
+    """
+    sizes = []
+    for file in folder.rglob("*.safetensors"):
+        with safe_open(file, framework="pt") as tensors:
+            sizes += [math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys()]
+    held, blocks = sum(sizes), config.get_text_config().num_hidden_layers
+    if not sizes:
+        return  # transformers says that they are missing
+    if blocks > len(sizes):
+        told = f"{blocks:,} blocks"
+    else:
+        with torch.device("meta"):
+            parameters = sum(parameter.numel() for parameter in kind.from_config(config).parameters())
+        told = f"{parameters:,} parameters" if parameters > 2 * held + SPARE else None
+    if told:
+        raise InputError(
+            folder,
+            found=f"a config.json of {told}, and weights of {held:,} parameters in {len(sizes):,} tensors",
+            expected="both of one model",
+            mend="fetch config.json and the weights again, both of one revision",
         )
 
 

@@ -97,7 +97,55 @@ def shuffling(at: At, reading: Any) -> Amount:
     return Amount("resampling", pairs * 2 * PERMUTATIONS * reading.sae_settings({}).d_sae)
 
 
+def measured_conditions(at: At) -> list[str]:
+    """Conditions of gender, and beside the masked caption the whole one; none where gender is not asked for."""
+    conditions = at.settings["gender"]["conditions"] if at.study.has_gender else []
+    return [*conditions, *(["caption_whole"] if "caption" in conditions else [])]
+
+
+def halving(at: At, reading: Any) -> Amount:
+    """Kernels of the images, halved as often as there are draws, for every pair of languages."""
+    most = max(counts.images for counts in reading.counts.values())
+    images = min(1000, at.settings["splits"]["test"] * most)
+    reads = 2 if at.study.source.has_pictures else 1
+    return Amount("pairing", math.comb(len(at.study.languages), 2) * reads * 2 * DRAWS * images**2)
+
+
 KINDS = [
+    Kind(
+        "representations",
+        "results/{study}/alignment/representations/layer_{site}.json",
+        by="analyse_activations",
+        function="representations",
+        module="crosslens.alignment.representations",
+        params=lambda at: {"conditions": measured_conditions(at), "seed": at.settings["splits"]["seed"]},
+        needs=lambda at: [*site_of(at, at.study.languages), *at.every("text_alone", site=at["site"])],
+        every=lambda at: each_site(at) if several_languages(at) else [],
+        into=("page",),
+        amount=halving,
+    ),
+    Kind(
+        "divergence",
+        "results/{study}/alignment/divergence.json",
+        by="compare_layers",
+        module="crosslens.summary.divergence",
+        needs=lambda at: [*at.every("layer"), *at.every("representations")],
+        every=lambda at: [{}] if several_languages(at) and len(at.study.sites) > 1 else [],
+        into=("page",),
+    ),
+    Kind(
+        "divergence_figure",
+        "results/{study}/figures",
+        by="draw_divergence_figure",
+        module="crosslens.figures.divergence",
+        needs=lambda at: at.every("divergence"),
+        every=lambda at: [{}] if several_languages(at) and len(at.study.sites) > 1 else [],
+        into=("page",),
+        files={
+            "divergence.png": "How alike the languages are at each layer: gender across languages, captions of the same "
+            "{units} and their translations."
+        },
+    ),
     Kind(
         "sharing",
         "results/{study}/alignment/sharing/{corpus}/layer_{site}",
@@ -175,5 +223,7 @@ WORK = [
     Work("analyse_activations", memory=2500, per=("site",)),
     Work("draw_sharing_figure", memory=1000),
     Work("match_features", memory=matching_mb),
+    Work("compare_layers", memory=1000),
+    Work("draw_divergence_figure", memory=1000),
     Work("draw_matching_figure", memory=1000),
 ]

@@ -10,7 +10,7 @@ from crosslens.summary.claims import significant
 from crosslens.summary.names import short_name, site_name
 from crosslens.summary.reading import Document
 
-ORDER = 85
+ORDER = 86
 TERMS = {
     "rank": (
         "Effective rank",
@@ -235,13 +235,15 @@ def _circuits(results: Results) -> list[Any]:
         return [missing(f"Circuits of heads: not available for {doc('family')}.")]
     ov = [head["ov"] for head in doc("heads")]
     ranks = [each["effective_rank"] for each in ov if each["effective_rank"] is not None]
-    copying = sum(each["positive"] is not None and each["positive"] > 0 for each in ov)
+    signs = [each["positive"] for each in ov if each["positive"] is not None]
+    copying = sum(sign > 0 for sign in signs)
     return [
         tag(
             "p",
             f"Each of the model's {len(ov)} heads moves what it reads through {doc('d_head')} directions at most; they use an "
-            f"effective {plain(min(ranks), 1)} to {plain(max(ranks), 1)} of them. In {copying} the sum of the eigenvalues is "
-            "above 0: on the whole these write what they read, without turning it.",
+            f"effective {plain(min(ranks), 1)} to {plain(max(ranks), 1)} of them. The eigenvalues of {copying} heads add up to "
+            f"more than 0 (on the whole these write what they read), those of {len(signs) - copying} to less (they write its "
+            "opposite).",
         )
         if ranks
         else missing("The heads' weights are all 0."),

@@ -18,7 +18,7 @@ TERMS = {
     "ranking": (
         "Rankings",
         "Features in order of one score on select: how strongly they fire where they do, how often, how much more in some "
-        "samples than in most, and the mean of the three ranks. Numbers behind them are the score.",
+        "samples than in most, and, composite, how often times how strongly. Numbers behind them are the score.",
     ),
     "specialist": (
         "Specialist",

@@ -1,0 +1,239 @@
+"""Where in depth do the languages part and meet?"""
+
+from typing import Any
+
+from crosslens.report.html import details, tag, term
+from crosslens.report.numbers import interval, level_words, plain
+from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.table import Column, Row, site, table, value
+from crosslens.summary.names import pair_name, short_name, site_name, site_order
+from crosslens.summary.reading import Document
+
+ORDER = 48
+MEASURES = {
+    "cosine": "cosine of the gender directions",
+    "transfer": "AUROC of gender learned in the other language",
+    "cka": "unbiased CKA of the same captions",
+    "retrieval": "R@1 of the translation",
+}
+OF = {
+    "prompt": "before the caption",
+    "caption": "caption, label words masked",
+    "text": "prompt and caption, label words masked",
+    "caption_whole": "whole caption, label words included",
+    "alone": "without its picture",
+}
+READ = {"caption": "whole caption", "alone": "whole caption without its picture"}
+TERMS = {
+    "halves": (
+        "Interval, share of halves",
+        "Every measure is taken again on 200 random halves of the {units}, of train and of test, the same halves at every "
+        "layer; what a half differs by from the mean of the halves is added to the value. That varies as "
+        "all {units} would if they were drawn anew. The share is that of the halves in which this layer is the largest or "
+        "smallest; the layers behind it are in 95 % of them.",
+    ),
+    "differs": (
+        "Differs over depth",
+        "p that the measure is the same at all layers: its sum of squares about the mean of the layers, among those of the "
+        "halves. q: Benjamini–Hochberg over all measures, conditions and pairs.",
+    ),
+    "svcca": (
+        "SVCCA, PWCCA",
+        "Mean canonical correlation of two languages' captions of the same {units}, over the directions with 99 % of "
+        "the variance and at most one for ten {units}; PWCCA weighs them by what they carry in the first. Never 0 by chance: "
+        "beside it the 95th percentile of shuffled pairs.",
+    ),
+    "procrustes": (
+        "Procrustes distance",
+        "√(2 − 2‖XᵀY‖₁) of centred activations of norm 1: 0 where one is the other but for rotation and scale, at most √2. "
+        "Beside it the 5th percentile of shuffled pairs.",
+    ),
+    "subspace": (
+        "Subspaces",
+        "Mean cos² of the principal angles between the ten directions of largest variance of both languages. Ceiling: halves "
+        "of one language; chance: random subspaces. A gender direction's share is its cos² with such a subspace of train, "
+        "beside directions of shuffled labels.",
+    ),
+}
+
+
+def section(results: Results) -> Section | None:
+    """Where languages were compared."""
+    files = results.files.get("representations", {})
+    documents = [Document(files[key], "representations") for key in sorted(files, key=site_order)]
+    if not documents:
+        return None
+    series = [
+        of
+        for path in results.files.get("divergence", {}).values()
+        for of in Document(path, "divergence")("series")
+    ]
+    body: list[Any] = []
+    if series:
+        body += [
+            tag(
+                "p",
+                "Each measure of the other sections over the layers, with its ",
+                term("halves", "interval"),
+                " and the layers where it is largest and smallest.",
+            ),
+            results.shown("divergence"),
+            table("divergence", SERIES, series, label="Measures over the layers"),
+        ]
+    body.append(details("Representations", *_likeness(documents)))
+    findings = [
+        finding([of for of in series if {of["source"], of["target"]} == set(pair)], pair, results.level)
+        for pair in dict.fromkeys((of["source"], of["target"]) for of in series if of["measure"] == "cka")
+    ]
+    heading = "Where do the languages part and meet?"
+    return Section("divergence", "Over depth", heading, body, findings, terms=TERMS)
+
+
+def _of(row: Row) -> str:
+    return (READ if row["measure"] in ("cka", "retrieval") else OF).get(row["of"], row["of"])
+
+
+def _pair(row: Row) -> str:
+    if row["measure"] in ("cosine", "cka"):
+        return f"{short_name(row['source'])} and {short_name(row['target'])}"
+    return pair_name(row["source"], row["target"])
+
+
+def _at(row: Row, name: str) -> Record:
+    return next(point for point in row["points"] if point["site"] == row[name]["site"])
+
+
+def _extremum(title: str, name: str) -> list[Column]:
+    return [
+        Column(title, lambda row: site_name(row[name]["site"])),
+        Column(
+            "value",
+            lambda row: (
+                plain(_at(row, name)["value"]) + interval(_at(row, name)["low"], _at(row, name)["high"])
+            ),
+            "n",
+        ),
+        value("share of halves", "share", within=[name]),
+        Column("95 % within", lambda row: ", ".join(map(site_name, row[name]["within"]))),
+    ]
+
+
+SERIES = [
+    Column("measure", lambda row: MEASURES[row["measure"]], "row"),
+    Column("languages", _pair),
+    Column("of", _of),
+    *_extremum("largest at", "highest"),
+    *_extremum("smallest at", "lowest"),
+    value(term("differs", "p, differs"), "p", within=["differs"]),
+    value("q", "q", within=["differs"]),
+]
+
+
+def _likeness(documents: list[Document]) -> list[Any]:
+    rows, within = [], []
+    for document in documents:
+        for pair in document("pairs"):
+            of = {"site": document("site"), "languages": pair["languages"]}
+            rows += [of | read for read in pair["reads"]]
+            within += [
+                of | {"condition": gender["condition"]} | row
+                for gender in pair["gender"]
+                for row in gender["within"]
+            ]
+    shown = [
+        table("likeness", LIKENESS, rows, label="SVCCA, PWCCA, Procrustes distance and principal angles")
+    ]
+    return shown + (
+        [table("within", WITHIN, within, label="Gender directions within top subspaces")] if within else []
+    )
+
+
+def _against(name: str, title: Any) -> list[Column]:
+    return [
+        value(title, "value", within=[name]),
+        value("shuffled", "bound", within=[name, "null"]),
+        value("p", "p", within=[name, "null"]),
+    ]
+
+
+LIKENESS = [
+    site(),
+    Column("languages", lambda row: " and ".join(map(short_name, row["languages"]))),
+    Column("read", lambda row: READ.get(row["read"], row["read"])),
+    value("n", "images"),
+    *_against("svcca", term("svcca", "SVCCA")),
+    *_against("pwcca", "PWCCA"),
+    *_against("procrustes", term("procrustes", "Procrustes")),
+    value(term("subspace", "subspaces"), "value", within=["subspace"]),
+    value("ceiling", "ceiling", within=["subspace"]),
+    value("chance", "chance", within=["subspace"]),
+]
+WITHIN = [
+    site(),
+    Column("condition", lambda row: OF.get(row["condition"], row["condition"])),
+    Column("gender direction of", lambda row: short_name(row["direction"])),
+    Column("in the subspace of", lambda row: short_name(row["subspace"])),
+    value("share", "value"),
+    Column("labels shuffled", lambda row: interval(row["null"]["q025"], row["null"]["q975"]), "n"),
+    value("p", "p", within=["null"]),
+]
+
+
+def finding(series: list[Row], pair: tuple[str, ...], level: float) -> Finding:
+    """Where the languages are most and least alike, by the gender directions or else the captions; the rest as lines."""
+    names = " and ".join(map(short_name, pair))
+    tested = [of for of in series if of["differs"]["q"] is not None]
+    if not tested:
+        return Finding("warning", f"{names}: not tested over depth, because one layer alone was measured.")
+    head = min(tested, key=_rank)
+    lines = [_line(of, level) for of in tested if of is not head]
+    low, high = (_at(head, name) for name in ("lowest", "highest"))
+    told = f"{MEASURES[head['measure']]}, {_of(head)}"
+    if head["differs"]["q"] > level:
+        title = f"{names}: the {told}, is the same at all layers as far as these images tell (q = {plain(head['differs']['q'])})."
+        return Finding("null", title, lines)
+    if not any(beyond(point) for point in head["points"]):
+        return Finding("null", f"{names}: the {told}, is beyond what chance gives at no layer.", lines)
+    title = (
+        f"{names} are farthest apart at {site_name(low['site'])} and nearest at {site_name(high['site'])} by the {told}: "
+        f"{plain(low['value'], 2)} [{plain(low['low'], 2)}, {plain(low['high'], 2)}] and {plain(high['value'], 2)} "
+        f"[{plain(high['low'], 2)}, {plain(high['high'], 2)}] (q < {level_words(level)}; {_certainty(head)})."
+    )
+    return Finding("found", title, lines)
+
+
+def beyond(point: Row) -> bool:
+    """Whether the value is above all that its null gives; where there is no null, nobody knows."""
+    return point["null_high"] is not None and point["value"] > point["null_high"]
+
+
+def _rank(of: Row) -> tuple[int, int]:
+    """The masked caption's gender directions before others, these before transfer, CKA and retrieval; words before pictures."""
+    order = ["caption", "alone", "text", "prompt", "caption_whole"]
+    if of["measure"] in ("cka", "retrieval"):
+        order = ["alone", "caption"]
+    return list(MEASURES).index(of["measure"]), order.index(of["of"])
+
+
+def _certainty(of: Row) -> str:
+    return "; ".join(
+        f"the {words} in {plain(100 * of[name]['share'], 0)} % of halves"
+        + (
+            f", 95 % within {', '.join(map(site_name, of[name]['within']))}"
+            if len(of[name]["within"]) > 1
+            else ""
+        )
+        for name, words in (("lowest", "smallest"), ("highest", "largest"))
+    )
+
+
+def _line(of: Row, level: float) -> str:
+    measure = MEASURES[of["measure"]]
+    told = f"{measure[0].upper()}{measure[1:]} ({_pair(of)}; {_of(of)})"
+    if of["differs"]["q"] > level:
+        return f"{told}: does not differ between the layers (q = {plain(of['differs']['q'])})."
+    low, high = (_at(of, name) for name in ("lowest", "highest"))
+    return (
+        f"{told}: smallest at {site_name(low['site'])}, {plain(low['value'], 2)}, and largest at {site_name(high['site'])}, "
+        f"{plain(high['value'], 2)} (q = {plain(of['differs']['q'])}; {_certainty(of)})."
+    )

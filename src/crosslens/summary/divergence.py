@@ -1,0 +1,143 @@
+"""Where in depth do two languages part and meet? Each measure over the layers, with where it is largest and smallest."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crosslens.errors import InputError
+from crosslens.stats.fdr import benjamini_hochberg
+from crosslens.summary.names import site_order
+from crosslens.summary.reading import Document
+from crosslens.tables.documents import write_json
+
+COVERED = 0.95
+"""Share of the draws that the layers named for an extremum hold together."""
+METHOD = "difference_of_means"
+"""Of the transfers in a layer's summary, the one whose direction is the cosine's too."""
+WHAT = ("measure", "of", "source", "target")
+"""What a series is of: the measure; the condition or what was read; two languages."""
+Series = dict[tuple[str, str, str, str], dict[str, Any]]
+
+
+def compare_layers(*, layers: dict[str, Path], representations: dict[str, Path], out: Path) -> None:
+    """Write JSON of kind divergence: series over the layers out of representations, their nulls out of layers' summaries.
+
+    layers, representations: site -> file. The deviations of all sites are of the same halves of the images, so that sites
+    are compared within a draw: see `series_of`. Raises InputError where a site's files are missing or of another site.
+    """
+    if layers.keys() != representations.keys():
+        raise InputError(
+            "representations",
+            found=f"sites {sorted(representations)}",
+            expected=f"{sorted(layers)}, those of the layers",
+            mend="name the files of every site",
+        )
+    places = sorted(layers, key=site_order)
+    found: dict[str, Series] = {}
+    for site in places:
+        document, layer = Document(representations[site], "representations"), Document(layers[site], "layer")
+        for name, of in (("site", document("site")), ("site", layer("site"))):
+            if of != site:
+                raise InputError(
+                    document.path, found=f"{name} {of}", expected=site, mend="name the right file"
+                )
+        found[site] = {key: told | _null(key, layer) for key, told in measured(document)}
+    results = []
+    for kind in dict.fromkeys(site.partition(".")[2] for site in places):
+        sites = [site for site in places if site.partition(".")[2] == kind]
+        keys = dict.fromkeys(key for site in sites for key in found[site])
+        for key in keys:
+            told = {
+                site: found[site][key] for site in sites if found[site].get(key, {}).get("value") is not None
+            }
+            if told:
+                results.append(
+                    dict(zip(WHAT, key, strict=True)) | {"kind": kind or "resid_post"} | series_of(told)
+                )
+    tested = [of for of in results if of["differs"]["p"] is not None]
+    for of, q in zip(
+        tested, benjamini_hochberg(np.array([of["differs"]["p"] for of in tested])), strict=True
+    ):
+        of["differs"]["q"] = float(q)
+    write_json(out, "divergence", {"sites": places, "covered": COVERED, "series": results})
+
+
+def measured(document: Document) -> Iterator[tuple[tuple[str, str, str, str], dict[str, Any]]]:
+    """What a document of kind representations measured of which: `value` and `deviations`."""
+    for pair in document("pairs"):
+        languages = tuple(pair["languages"])
+        for read in pair["reads"]:
+            yield ("cka", read["read"], *languages), read["cka"]
+            for row in read["retrieval"]:
+                yield ("retrieval", read["read"], row["source"], row["target"]), row
+        for gender in pair["gender"]:
+            yield ("cosine", gender["condition"], *languages), gender["cosine"]
+            for row in gender["transfer"]:
+                yield ("transfer", gender["condition"], row["source"], row["target"]), row
+
+
+def _null(key: tuple[str, str, str, str], layer: Document) -> dict[str, Any]:
+    """`null_low` and `null_high` beside a value, out of a layer's summary; None where it has none."""
+    measure, of, source, target = key
+
+    def record(name: str, **wanted: Any) -> dict[str, Any]:
+        return next((r for r in layer.records(name) if all(r[k] == v for k, v in wanted.items())), {})
+
+    if measure == "transfer":
+        row = record("transfer", condition=of, source=source, target=target, method=METHOD)
+        return {"null_low": row.get("null_low"), "null_high": row.get("null_high")}
+    if measure == "cosine":
+        row = record("directions", condition=of, languages=[source, target])
+        return {"null_low": row.get("null_low"), "null_high": row.get("null_high")}
+    if measure == "cka":
+        return {
+            "null_low": None,
+            "null_high": record("cka", read=of, languages=[source, target]).get("unbiased_q95"),
+        }
+    row = record("retrieval", read=of, source=source, target=target, centred=True)
+    return {"null_low": None, "null_high": row.get("r1_chance")}
+
+
+def series_of(told: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """One measure over its sites: `points` with 95 % intervals, `differs`, and the `highest` and `lowest` site.
+
+    told: site -> value, deviations (B) of the same draws at every site, null_low, null_high. differs: p that all sites are
+    the same, of the sum of squares about their mean among that of the deviations; None for one site. highest, lowest: the
+    site, the `share` of draws in which it is that, and the sites that are in COVERED of them, the most frequent first.
+    """
+    sites = list(told)
+    values = np.array([told[site]["value"] for site in sites])
+    noise = np.array([told[site]["deviations"] for site in sites])
+    points = [
+        {"site": site, "value": told[site]["value"]}
+        | dict(
+            zip(
+                ("low", "high"), map(float, told[site]["value"] + np.quantile(e, [0.025, 0.975])), strict=True
+            )
+        )
+        | {name: told[site][name] for name in ("null_low", "null_high")}
+        for site, e in zip(sites, noise, strict=True)
+    ]
+    draws = values[:, None] + noise
+    return {
+        "points": points,
+        "differs": {"p": _differ(values, noise) if len(sites) > 1 else None, "q": None},
+        "highest": _extremum(sites, values, draws, np.argmax),
+        "lowest": _extremum(sites, values, draws, np.argmin),
+    }
+
+
+def _differ(values: np.ndarray, noise: np.ndarray) -> float:
+    observed = np.square(values - values.mean()).sum()
+    spread = np.square(noise - noise.mean(axis=0)).sum(axis=0)
+    return float((1 + np.sum(spread >= observed - 1e-12)) / (1 + noise.shape[1]))
+
+
+def _extremum(sites: list[str], values: np.ndarray, draws: np.ndarray, which: Any) -> dict[str, Any]:
+    shares = np.bincount(which(draws, axis=0), minlength=len(sites)) / draws.shape[1]
+    order = np.argsort(-shares, kind="stable")
+    within = order[: int(np.searchsorted(np.cumsum(shares[order]), COVERED - 1e-9)) + 1]
+    at = int(which(values))
+    return {"site": sites[at], "share": float(shares[at]), "within": [sites[i] for i in within]}

@@ -1,0 +1,109 @@
+"""Layers compared: extremes with their uncertainty, and sentences that say no more."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from crosslens.errors import InputError
+from crosslens.report.sections import divergence
+from crosslens.summary.divergence import compare_layers, series_of
+from crosslens.tables.documents import read_json, write_json
+
+SITES = ("2", "10", "14")
+
+
+def told(values, noise, null_high=0.2, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        site: {
+            "value": value,
+            "deviations": noise * rng.normal(size=200),
+            "null_low": None,
+            "null_high": null_high,
+        }
+        for site, value in zip(SITES, values, strict=True)
+    }
+
+
+def test_extremes_are_as_sure_as_the_draws():
+    sure = series_of(told([0.1, 0.9, 0.5], 0.02))
+    assert (sure["highest"], sure["lowest"]) == (
+        {"site": "10", "share": 1.0, "within": ["10"]},
+        {"site": "2", "share": 1.0, "within": ["2"]},
+    )
+    assert sure["differs"]["p"] == 1 / 201
+    point = sure["points"][1]
+    assert point["low"] == pytest.approx(0.9 - 1.96 * 0.02, abs=0.01) and point["high"] > 0.92
+    unsure = series_of(told([0.50, 0.52, 0.10], 0.05))
+    assert unsure["highest"]["site"] == "10" and 0.5 < unsure["highest"]["share"] < 0.8
+    assert sorted(unsure["highest"]["within"]) == ["10", "2"] and unsure["lowest"]["within"] == ["14"]
+
+
+def test_layers_that_are_the_same_differ_as_often_as_the_level():
+    """Values that deviate as their draws do: p is uniform."""
+    rng = np.random.default_rng(1)
+    p = [series_of(told(0.5 + 0.05 * rng.normal(size=3), 0.05, seed=i))["differs"]["p"] for i in range(300)]
+    assert np.mean(np.array(p) <= 0.1) == pytest.approx(0.1, abs=0.05)
+
+
+def write(folder, cosines, *, noise=0.02, null=0.3):
+    """representations and layer of three sites, with a cosine of gender directions and a CKA of captions."""
+    layers, documents = {}, {}
+    rng = np.random.default_rng(0)
+    for site, cosine in zip(SITES, cosines, strict=True):
+        layers[site], documents[site] = folder / f"layer_{site}.json", folder / f"{site}.json"
+        null_of = {"null": {"bound": 0.1, "p": 0.01}, "value": 0.5}
+        measure = {"value": cosine, "deviations": noise * rng.normal(size=200)}
+        read = {"read": "caption", "images": 90, "cka": measure, "retrieval": []}
+        read |= {"subspace": {"value": 0.2, "ceiling": 0.8, "chance": 0.1}}
+        read |= dict.fromkeys(("svcca", "pwcca", "procrustes"), null_of)
+        gender = [{"condition": "caption", "cosine": measure, "transfer": [], "within": []}]
+        pair = {"languages": ["en", "ar"], "reads": [read], "gender": gender if null is not None else []}
+        write_json(documents[site], "representations", {"site": site, "pairs": [pair]})
+        directions = [
+            {"condition": "caption", "languages": ["en", "ar"], "null_low": -0.1, "null_high": null}
+        ]
+        cka = [{"read": "caption", "languages": ["en", "ar"], "unbiased_q95": 0.05}]
+        write_json(layers[site], "layer", {"site": site, "directions": directions, "cka": cka})
+    compare_layers(layers=layers, representations=documents, out=folder / "out.json")
+    results = SimpleNamespace(
+        files={"representations": documents, "divergence": {"": folder / "out.json"}}, level=0.05, shown=str
+    )
+    return read_json(folder / "out.json", "divergence"), divergence.section(results)
+
+
+def test_the_sentence_names_the_layers_with_their_uncertainty(tmp_path):
+    document, section = write(tmp_path, [0.4, 0.1, 0.9])
+    (finding,) = section.findings
+    assert document["sites"] == list(SITES) and len(document["series"]) == 2
+    assert finding.kind == "found" and "farthest apart at block 10 and nearest at block 14" in finding.title
+    assert "cosine of the gender directions, caption, label words masked" in finding.title
+    assert "the smallest in 100 % of halves; the largest in 100 % of halves" in finding.title
+    assert finding.lines[0].startswith(
+        "Unbiased CKA of the same captions (English and Arabic; whole caption)"
+    )
+    points = document["series"][0]["points"]
+    assert [point["null_high"] for point in points] == [0.05] * 3
+
+
+def test_the_same_everywhere_and_chance_everywhere_are_null(tmp_path):
+    _, section = write(tmp_path, [0.5, 0.505, 0.495], noise=0.1)
+    assert section.findings[0].kind == "null" and "is the same at all layers" in section.findings[0].title
+    _, section = write(tmp_path, [0.4, 0.1, 0.7], null=0.8)
+    assert section.findings[0].kind == "null" and "at no layer" in section.findings[0].title
+
+
+def test_without_gender_the_captions_speak(tmp_path):
+    _, section = write(tmp_path, [0.4, 0.1, 0.9], null=None)
+    assert "by the unbiased CKA of the same captions, whole caption" in section.findings[0].title
+
+
+def test_files_of_another_site_are_refused(tmp_path):
+    write(tmp_path, [0.4, 0.1, 0.9])
+    layers = {site: tmp_path / f"layer_{site}.json" for site in SITES}
+    with pytest.raises(InputError, match="sites"):
+        compare_layers(layers=layers, representations={"2": tmp_path / "2.json"}, out=tmp_path / "x.json")
+    swapped = {"2": tmp_path / "10.json", "10": tmp_path / "2.json", "14": tmp_path / "14.json"}
+    with pytest.raises(InputError, match="site 10"):
+        compare_layers(layers=layers, representations=swapped, out=tmp_path / "x.json")
