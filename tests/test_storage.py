@@ -432,11 +432,7 @@ def test_the_manifest_of_catalogues_is_as_documented(tmp_path, monkeypatch):
 
 def test_figures_and_page_are_what_their_names_say(study):
     said = PAGE.read_text(encoding="utf-8").split("`layer_figures` is", 1)[1].split("\n\n")[0]
-    figures = {
-        path.name: path
-        for place in ("", "layer_1", "sweep/joint/layer_1")
-        for path in (study / "figures" / place).glob("*.png")
-    }
+    figures = {path.name: path for path in study.parent.glob("*/figures/**/*.png")}
     assert sorted(figures) == sorted(re.findall(r"`(\w+\.png)`", said))
     drawn = {"norms.png", "dimensions_1.png", "cosines_1.png"}
     assert {path.name for path in (study / "tokens/inspection").glob("*.png")} == drawn
