@@ -27,7 +27,7 @@ IDENTITY = {"corpus": "en", "site": "4", "seed": "0", "model": "m", "revision": 
 def _few_draws():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(matching, "PERMUTATIONS", 199)
-        patch.setattr("crosslens.alignment.sharing.PERMUTATIONS", 199)
+        patch.setattr("crosslens.alignment.pairs.PERMUTATIONS", 199)
         yield
 
 

@@ -22,6 +22,14 @@ TERMS = {
         "language may have more tokens a caption. Such a feature may still fire in the other language, and be shared; "
         "“nearly exclusive”: nine times as often by either rate.",
     ),
+    "unmasked": (
+        "Unmasked by latent scaling",
+        "A specific feature is fitted, with its activations in its own language, to what both languages hold along its "
+        "direction in captions of the same {units}: β = argmin Σ‖β f d − r‖², r the residual with the feature's own part "
+        "added back, all about their means. Unmasked: β in the other language is beyond shuffled pairs and at least half of "
+        "β in its own, so that the other language has the direction though the feature does not fire. Beside it the "
+        "median of the ratio: 0 is specific, 1 shared.",
+    ),
 }
 
 
@@ -94,6 +102,8 @@ COLUMNS = [
     value(term("specific", "specific"), "found", within=["specific"]),
     value("by chance", "chance", within=["specific"]),
     value("p", "p", within=["specific"]),
+    value(term("unmasked", "unmasked"), "unmasked", within=["specific"]),
+    value("β ratio, median", "scaling_median", within=["specific"]),
     *_of_language("first", 0),
     *_of_language("second", 1),
 ]
@@ -129,7 +139,14 @@ def shared_lines(yes: list[Record], records: list[Record], units: str) -> list[s
 def specific_lines(yes: list[Record], records: list[Record], units: str) -> list[str]:
     """How many belong to each language, and how few of these to it alone."""
     counts = "; ".join(f"{_where(row)} " + _each(row) for row in records if row["tested"])
-    return [f"More often in one language, of those live in either: {counts}."]
+    lines = [f"More often in one language, of those live in either: {counts}."]
+    if scaled := [row for row in records if row["tested"] and row["unmasked"] is not None]:
+        told = "; ".join(
+            f"{_where(row)} {plain(row['unmasked'])} of {plain(row['found'])}, median ratio {plain(row['scaling_median'], 2)}"
+            for row in scaled
+        )
+        lines.append(f"Of these the other language has the direction too (latent scaling): {told}.")
+    return lines
 
 
 def _each(row: Record) -> str:
