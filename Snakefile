@@ -21,6 +21,7 @@ wildcard_constraints:
 
 
 include: "rules/common.smk"
+include: "rules/warm.smk"
 # Every artifact's place under results/ (crosslens.artifacts declares them).
 include: "rules/names.smk"
 # The stages, in the order in which they run.
@@ -32,7 +33,9 @@ include: "rules/features.smk"
 include: "rules/sweep.smk"
 include: "rules/gender.smk"
 include: "rules/alignment.smk"
+include: "rules/geometry.smk"
 include: "rules/tokens.smk"
+include: "rules/controls.smk"
 include: "rules/report.smk"
 # Not part of any study: the recipe of the embedded model.
 include: "rules/planted.smk"
@@ -105,3 +108,4 @@ rule verify:
 
 onstart:
     told(lambda: register_checkout(store))
+    warm_up()

@@ -42,6 +42,26 @@ rule collect_source:
         "../workflow/scripts/collect_source.py"
 
 
+rule collect_mt_geneval:
+    """the settings -> mt_geneval"""
+    output:
+        temp(touch(done("collect_mt_geneval"))),
+    log:
+        logged("collect_mt_geneval"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("collect_mt_geneval"),
+        runtime=60,
+    params:
+        job=job("collect_mt_geneval"),
+    message:
+        "{wildcards.study}: tagged sentences in two genders as one table"
+    script:
+        "../workflow/scripts/collect_mt_geneval.py"
+
+
 rule generate_texts:
     """model -> texts/{language}.parquet and texts/metadata.json and texts/summary.json"""
     input:
@@ -66,7 +86,7 @@ rule generate_texts:
 
 
 rule build_dataset:
-    """collection, source -> dataset/{language}.parquet and dataset/summary.json"""
+    """collection, mt_geneval, source -> dataset/{language}.parquet and dataset/summary.json"""
     input:
         needed("build_dataset"),
     output:

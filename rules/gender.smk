@@ -23,6 +23,29 @@ rule measure_words:
         "../workflow/scripts/measure_words.py"
 
 
+rule measure_agreement:
+    """dataset, texts, model -> gender/agreement/{language}"""
+    input:
+        needed("measure_agreement"),
+    output:
+        temp(touch(done("measure_agreement"))),
+    log:
+        logged("measure_agreement"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("measure_agreement"),
+        runtime=240,
+        gpu=1,
+    params:
+        job=job("measure_agreement"),
+    message:
+        "{wildcards.study}: does the model agree with the gender it has read, {wildcards.language} [{resources.gpu} GPU, {resources.mem_mb} MB]"
+    script:
+        "../workflow/scripts/measure_agreement.py"
+
+
 rule generate_captions:
     """dataset, source, collection -> generated/{language}.parquet"""
     input:

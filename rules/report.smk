@@ -24,7 +24,7 @@ rule layer_summary:
 
 
 rule study_summary:
-    """layer -> summary.json"""
+    """layer, stereotype -> summary.json"""
     input:
         needed("study_summary"),
     output:

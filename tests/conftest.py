@@ -13,8 +13,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 sys.path.insert(0, str(Path(__file__).parent / "workflow"))
 
-from checkouts import ANSWERS, ANSWERS_PAGE, MINI_SAE, Checkout, snapshot
-from warm import serving
+from checkouts import ANSWERS, ANSWERS_PAGE, MINI_SAE, SENTENCES_PAGE, Checkout, lay_sentences, snapshot
+
+from crosslens.warm.start import ANALYSIS, TORCH, serving
 
 STARTS_SNAKEMAKE = {"made_once", "project"}
 """Fixtures whose tests do, beside those of tests/workflow."""
@@ -59,9 +60,12 @@ def made_once(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def source(made_once, tmp_path_factory):
-    """The files of the repository as they are now: all checkouts of a session are of the same state."""
-    with serving(tmp_path_factory.mktemp("warm")) as Checkout.python:
+def source(made_once):
+    """The files of the repository as they are now: all checkouts of a session are of the same state.
+
+    Their jobs, and Snakemake where it is waited for, are forks of one process.
+    """
+    with serving(["snakemake.cli", *TORCH, *ANALYSIS]) as Checkout.python:
         yield made_once("snapshot", snapshot) / "source"
 
 
@@ -77,11 +81,12 @@ def built_once(source, made_once):
 
 @pytest.fixture(scope="session")
 def answered_once(built_once, made_once):
-    """The same and the generation study `answers`. Never written by a test."""
+    """The same, the generation study `answers` and `sentences` in two genders. Never written by a test."""
 
     def build(folder):
         checkout = built_once.copy(folder)
         checkout.configure("answers", ANSWERS)
-        checkout.snakemake(ANSWERS_PAGE)
+        lay_sentences(checkout)
+        checkout.snakemake(ANSWERS_PAGE, SENTENCES_PAGE)
 
     return Checkout(made_once("answered", build))

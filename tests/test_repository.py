@@ -14,11 +14,11 @@ import yaml
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "crosslens"
 
-FIRST = ("draw_source", "collect_source", "prepare_model", "adopt_sae")
+FIRST = ("draw_source", "collect_source", "collect_mt_geneval", "prepare_model", "adopt_sae")
 """Rules that read nothing of the workflow's."""
 # Low to high: a module imports only from its own package and from layers below it; packages side by side do not.
 LAYERS = [
-    {"errors"},
+    {"errors", "warm"},
     {"registry"},
     {"devices", "pictures", "progress", "tables", "store", "memory", "stats"},
     {"data", "models"},
@@ -26,7 +26,7 @@ LAYERS = [
     {"planted", "activations"},
     {"sae"},
     {"features", "study"},
-    {"gender", "alignment", "artifacts"},
+    {"gender", "alignment", "geometry", "artifacts"},
     {"summary"},
     {"figures"},
     {"tokens"},

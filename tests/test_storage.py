@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from importlib.util import find_spec
 from itertools import permutations
 from pathlib import Path
@@ -44,8 +45,8 @@ def study(answered_once, made_once) -> Path:
     """results/toy: two languages of two parts, one site; an SAE of both, variants of it, and one "of others".
 
     Beside it are results/sibling, another site of the same model; results/twins, two sites and SAEs of each language, in two
-    seeds and with a frozen decoder; results/answers, what the model writes; and what the optional packages allow:
-    results/names and results/packed.
+    seeds and with a frozen decoder; results/answers, what the model writes; results/sentences, in two genders; and what the
+    optional packages allow: results/names and results/packed.
     """
     return made_once("storage", lambda folder: build(answered_once.copy(folder))) / "results/toy"
 
@@ -58,6 +59,9 @@ def build(checkout: Checkout) -> None:
         "sweep": {"architecture": list(VARIANTS)},
         "tokens": INSPECTED,
         "compare": {"with": ["sibling"], "draws": 9},
+        "controls": ["shuffled"],
+        "embeddings": {"permutations": 10},
+        "geometry": {"permutations": 19},
     }
     checkout.configure("toy", {**TOY, **more})
     one_part = {**TOY["activations"], "part_rows": 60}
@@ -340,6 +344,58 @@ def test_the_collected_source_is_as_documented(study):
         assert (table.groupby("group")["split"].nunique() == 1).all()
 
 
+def test_the_tagged_sentences_are_as_documented(study):
+    folder = study.with_name("sentences") / "mt_geneval"
+    rows = read_csv(folder / "captions.csv")
+    documented = columns(PAGES, "mt_geneval/captions.csv", "column")
+    named = {name.format(language=language) for name in documented for language in ("en", "ar")}
+    assert sorted(rows[0]) == sorted(named)
+    said = json.loads((folder / "source.json").read_text(encoding="utf-8"))
+    assert said["rows"] == len(rows) and said["left_out"] == [] and said["messages"] == 0
+    of_split = Counter(row["split"] for row in rows)
+    assert of_split == {split: 2 * count for split, count in said["sentences"].items()}
+    for row in rows:
+        assert row["image_id"] == f"{row['group']}_{row['ground_truth_gender']}"
+        assert (row["split"] == "test") == row["group"].startswith("test_")
+    feminine = {row["group"]: row["en_caption"] for row in rows if row["ground_truth_gender"] == "female"}
+    for row in rows:
+        if row["split"] != "test":
+            number = int(hashlib.sha256(feminine[row["group"]].encode()).hexdigest(), 16)
+            assert (row["split"] == "select") == (number % 4 == 0)
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_agreement_by_hand_is_that_of_its_targets(study, language):
+    """Words of the sentences that the page says are targets, and shares of their log-odds."""
+    sentences = study.with_name("sentences")
+    table = pq.read_table(sentences / f"gender/agreement/{language}/targets.parquet").to_pandas()
+    rows = pq.read_table(sentences / f"dataset/{language}.parquet").to_pandas()
+    captions = rows.set_index(["group", "gender"])
+    expected = 0
+    for group in dict.fromkeys(rows["group"]):
+        female, male = (captions.loc[(group, gender)] for gender in GENDERS[:2])
+        told = [[row["caption"][a:b] for a, b in json.loads(row["label_spans"])] for row in (female, male)]
+        expected += len(told[0]) - 1
+        for row in table[table["group"] == group].itertuples():
+            assert (row.form_female, row.form_male) == (told[0][row.target], told[1][row.target])
+            assert row.before == row.target >= 1 and row.split == female["split"]
+    assert len(table) == expected > 40
+    said = json.loads((sentences / f"gender/agreement/{language}/agreement.json").read_text(encoding="utf-8"))
+    for name, own in (("all", table), ("test", table[table["split"] == "test"])):
+        of, change = said["of"][name], own["log_odds_female"] - own["log_odds_male"]
+        assert (of["targets"], of["sentences"]) == (len(own), own["group"].nunique())
+        assert of["agrees"]["value"] == pytest.approx((change > 0).mean())
+        assert of["own"]["male"]["value"] == pytest.approx((own["log_odds_male"] < 0).mean())
+        assert of["alone"]["female"]["value"] == pytest.approx((own["log_odds_alone"] > 0).mean())
+        assert of["difference"]["value"] == pytest.approx(change.mean())
+        for by in ("distance", "before"):
+            strata = [stratum for stratum in of["strata"] if stratum["by"] == by]
+            assert sum(stratum["targets"] for stratum in strata) == len(own)
+            for stratum in strata:
+                inside = own[by].between(stratum["first"], stratum["last"] or np.inf)
+                assert stratum["agrees"]["value"] == pytest.approx((change[inside] > 0).mean())
+
+
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
 def test_the_manifest_of_catalogues_is_as_documented(tmp_path, monkeypatch):
     polib = pytest.importorskip("polib", reason="catalogues are read with the package polib")
@@ -587,6 +643,13 @@ def test_the_bag_of_words_has_a_column_for_each_word_of_train(study):
     for told in document["conditions"].values():
         assert told["tested"] == (told["because"] is None) == (told["p"] is not None)
         assert told["leaks"] == (None if told["p"] is None else told["p"] <= document["alpha"])
+    masked = sum(
+        any(start < word.end() and word.start() < end for start, end in json.loads(row["label_spans"]))
+        for row in rows
+        for word in re.finditer(r"\w+", row["caption"])
+    )
+    found = {name: told["masked"] for name, told in document["conditions"].items()}
+    assert found == {"prompt": 0, "caption": masked, "caption_whole": 0} and masked > 0
     assert document["conditions"]["prompt"]["because"].startswith("what is read is the same")
 
 
@@ -597,14 +660,47 @@ def test_q_and_claims_are_those_of_the_families(study):
         for record in records:
             if record.get("q_family") is not None:
                 families.setdefault((name, record["q_family"]), []).append(record)
-    for family in families.values():
-        corrected = false_discovery_control([record["p"] for record in family])
-        assert [record["q"] for record in family] == pytest.approx(corrected.tolist())
+    corrected = {
+        of: false_discovery_control([record["p"] for record in family]) for of, family in families.items()
+    }
+    # Holm: the least p times the number of claims, the next times one less, and none below the one before
+    left, least = len(summary["claims"]), dict.fromkeys(families, 0.0)
+    reached = 0.0
+    for claim in sorted(
+        summary["claims"], key=lambda claim: corrected[claim["records"], claim["family"]].min()
+    ):
+        of = claim["records"], claim["family"]
+        least[of] = reached = max(reached, min(1.0, left * corrected[of].min()))
+        left -= 1
+    for of, family in families.items():
+        expected = np.maximum(corrected[of], least[of])
+        assert [record["q"] for record in family] == pytest.approx(expected.tolist())
     for claim in summary["claims"]:
         family = families[claim["records"], claim["family"]]
         assert claim["tests"] == len(family)
         assert claim["q"] == pytest.approx(min(record["q"] for record in family))
         assert claim["holds"] <= sum(record["q"] <= summary["level"] for record in family)
+
+
+def test_controls_are_the_numbers_of_both_summaries(study):
+    (document,) = documents(study, "controls")
+    summaries = {
+        control: json.loads((study.parent / f"toy{control and '__' + control}/summary.json").read_text())
+        for control in ("", "shuffled")
+    }
+    assert document["controls"] == ["shuffled"]
+    found = {
+        (record["control"], *record["of"]): (record["value"], record["low"], record["high"])
+        for record in document["records"]
+        if record["measure"] == "retrieval"
+    }
+    expected = {
+        (control, r["source"], r["target"]): (r["r1"], r["r1_low"], r["r1_high"])
+        for control, summary in summaries.items()
+        for r in summary["records"]["retrieval"]
+        if r["q_family"] is not None
+    }
+    assert found == expected and len(found) == 4
 
 
 def test_transfer_of_the_difference_of_means_by_hand(study):
@@ -638,6 +734,114 @@ def test_transfer_of_the_difference_of_means_by_hand(study):
             assert row["auroc"]["value"] == pytest.approx(
                 auroc(*scores), abs=1 / np.prod([*map(len, scores)])
             )
+
+
+def test_the_map_of_samples_by_hand(study):
+    """Points, principal components, and how many of a point's neighbours have its label."""
+    folder = study / "geometry/samples/layer_1"
+    document = json.loads((folder / "map.json").read_text())
+    points = pq.read_table(folder / "map.parquet").to_pandas()
+    x = []
+    for name in document["languages"]:
+        each = Language(study, name)
+        spans = each.of_sample("label_spans")
+        words = [json.loads(s) for s in spans]
+        hit = [
+            any(a < e and b > s for s, e in w)
+            for a, b, w in zip(each.char_start, each.char_end, words, strict=True)
+        ]
+        keep = (each.role == each.roles.index("caption")) & ~np.array(hit)
+        keep &= each.norm <= 10 * np.median(each.norm[each.role == each.roles.index("caption")])
+        # in this study an image has one caption
+        x += [
+            each.x[keep & (each.sample_id == f"{image}#0")].mean(axis=0)
+            for image in points["image_id"][points["language"] == name]
+        ]
+    x = np.array(x)
+    assert document["points"] == len(points) == len(x) == 2 * document["images"]
+    values, vectors = np.linalg.eigh(np.cov(x.T))
+    assert document["explained"] == pytest.approx((values / values.sum())[:-3:-1], rel=1e-3)
+    along = (x - x.mean(axis=0)) @ vectors[:, -1]
+    np.testing.assert_allclose(
+        np.abs(points["pca_x"]), np.abs(along), rtol=1e-2, atol=1e-2 * np.abs(along).max()
+    )
+    group_of = Language(study, "en").dataset.set_index("image_id")["group"]
+    groups = points["image_id"].map(group_of).to_numpy(dtype=object)
+    distances = np.linalg.norm(x[:, None] - x[None], axis=2)
+    for label, unknown in (("gender", ["unknown", "contradictory"]), ("language", [])):
+        (row,) = [r for r in document["labels"] if (r["label"], r["space"]) == (label, "activations")]
+        here = np.flatnonzero(~points[label].isin(unknown))
+        assert (row["points"], row["values"]) == (len(here), 2)
+        shares = []
+        for i in here:
+            others = [j for j in here if groups[j] != groups[i]]
+            near = sorted(others, key=lambda j: distances[i, j])[: document["neighbours"]]
+            shares.append(np.mean([points[label][j] == points[label][i] for j in near]))
+        assert row["share"] == pytest.approx(np.mean(shares), abs=1e-3)
+
+
+def spread(variances: np.ndarray) -> dict[str, float]:
+    p = np.sort(variances / variances.sum())[::-1].clip(min=1e-300)
+    bits = -(p * np.log2(p)).sum()
+    rank = int(np.argmax(np.cumsum(p) >= 0.95)) + 1
+    return {"bits": bits, "effective_rank": 2**bits, "participation_ratio": 1 / (p**2).sum(), "rank_95": rank}
+
+
+def test_directions_in_use_by_hand(study):
+    document = json.loads((study / "geometry/dimensions/layer_1.json").read_text())
+    for name, told in document["of"].items():
+        each = Language(study, name)
+        keep = each.role == each.roles.index("caption")
+        keep &= each.norm <= 10 * np.median(each.norm[keep])
+        x = each.x[keep]
+        assert told["tokens"] == len(x)
+        found = spread(np.linalg.svd(x - x.mean(axis=0), compute_uv=False) ** 2)
+        assert {key: told[key] for key in found} == pytest.approx(found, rel=1e-5)
+
+
+def test_the_matrix_and_the_rows_of_an_sae_by_hand(study):
+    document = json.loads((study / "geometry/dictionary/joint/layer_1.json").read_text())
+    w = {name: tensor.astype(np.float64) for name, tensor in weights(study / SAE).items()}
+    dense = w["W_enc"] @ w["W_dec"]
+    values, eigenvalues = np.linalg.svd(dense, compute_uv=False), np.linalg.eigvals(dense)
+    found = spread(values**2) | {"norm": np.linalg.norm(dense), "largest": values[0]}
+    found["positive"] = eigenvalues.real.sum() / np.abs(eigenvalues).sum()
+    assert document["matrix"] == pytest.approx(found, rel=1e-4)
+    live = np.zeros(document["d_sae"], dtype=bool)
+    for name in TOY["languages"]:
+        table = pq.read_table(study / f"features/joint/{name}/layer_1/features.parquet")
+        live |= table["live"].to_numpy()
+    assert document["clusters"]["features"] == live.sum()
+    assert sum(cluster["features"] for cluster in document["clusters"]["of"]) == live.sum()
+
+
+def test_the_circuits_of_a_head_by_hand(study):
+    """Of the embedded Gemma 3: the key-value head of a query head, the gains 1 + w of its norms."""
+    document = json.loads((study / "geometry/circuits.json").read_text())
+    config = json.loads(next(study.parents[1].glob("resources/planted/config.json")).read_text())[
+        "text_config"
+    ]
+    with safe_open(study.parents[1] / "resources/planted/model.safetensors", "numpy") as file:
+        names = {key.split("language_model.")[-1].removeprefix("model."): key for key in file.keys()}
+
+        def weight(name: str) -> np.ndarray:
+            return file.get_tensor(names[f"layers.1.{name}.weight"]).astype(np.float64)
+
+        gain, behind = 1 + weight("input_layernorm"), 1 + weight("post_attention_layernorm")
+        q, k, v, o = (weight(f"self_attn.{name}_proj") for name in "qkvo")
+        own = [1 + weight(f"self_attn.{name}_norm") for name in "qk"]
+    d, heads, kv = config["head_dim"], config["num_attention_heads"], config["num_key_value_heads"]
+    assert len(document["heads"]) == heads * document["layers"] and document["d_head"] == d
+    for told in document["heads"][heads : 2 * heads]:
+        h, g = told["head"], told["head"] // (heads // kv)
+        assert (told["layer"], told["kv_head"]) == (1, g)
+        at, of = slice(h * d, (h + 1) * d), slice(g * d, (g + 1) * d)
+        ov = (v[of] * gain).T @ (o[:, at] * behind[:, None]).T
+        qk = (q[at] * gain).T @ np.diag(own[0] * own[1]) @ (k[of] * gain)
+        for name, dense in (("ov", ov), ("qk", qk)):
+            assert told[name]["norm"] == pytest.approx(np.linalg.norm(dense), rel=1e-5)
+            found = spread(np.linalg.svd(dense, compute_uv=False) ** 2)
+            assert told[name]["effective_rank"] == pytest.approx(found["effective_rank"], rel=1e-4)
 
 
 def hsic(x: np.ndarray, y: np.ndarray, *, unbiased: bool) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -112,6 +113,9 @@ def test_the_models_identity_follows_its_files_and_not_its_words_or_place(study,
     (tmp_path / "resources/model/README.md").write_text("other words")
     settings = changed("model.id", str(tmp_path / "resources/model"))
     assert study().model.identity == study(settings).model.identity == before
+    shutil.copytree(tmp_path / "resources/model", tmp_path / "resources/renamed")
+    renamed = study(changed("model.id", "resources/renamed")).model
+    assert renamed.identity == before and renamed.name == "renamed"
     (tmp_path / "resources/model/model.safetensors").write_text("other weights")
     assert study().model.identity != before
 
@@ -131,6 +135,17 @@ def test_weights_that_an_index_names_in_a_folder_below_are_the_models_too(study,
         _ = study().model.identity
 
 
+def test_of_an_adapter_that_is_a_link_the_key_holds_what_it_leads_to(study, tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / "adapter_v2.py").write_text("import beside\n")
+    (folder / "beside.py").write_text("")
+    (tmp_path / "mine.py").symlink_to("shared/adapter_v2.py")
+    model = study(changed("model.adapter", str(tmp_path / "mine.py"))).model
+    assert {folder / "adapter_v2.py", folder / "beside.py"} <= {*model.files}
+    assert model.identity["adapter"].keys() == {"adapter_v2.py", "beside.py"}
+
+
 def test_a_hub_model_is_known_by_name_and_revision(study):
     commits = ["0" * 40, "1" * 40]
     first, other = (
@@ -138,7 +153,7 @@ def test_a_hub_model_is_known_by_name_and_revision(study):
     )
     assert first.model.depth is None
     assert (
-        first.model.identity["name"] == "google/gemma-3-4b-it"
+        first.model.identity["label"] == "google/gemma-3-4b-it"
         and first.model.identity["revision"] == commits[0]
     )
     assert other.model.identity != first.model.identity

@@ -11,6 +11,8 @@ import yaml
 from study_folder import GOOD, changed, read, write_files, write_study
 
 from crosslens.errors import InputError, InputErrors
+from crosslens.store.digests import FileDigests
+from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[1]
 GOOD_TEXT = yaml.safe_dump(GOOD, allow_unicode=True)
@@ -92,7 +94,17 @@ WRONG = [
     ),
     ("sae.pretrained", {"scope": {"0": "saes/transcoder"}}, ["scope.0: found a transcoder"]),
     ("sae.pretrained", {"scope": {"0": "saes/other"}}, ["scope.0: found an SAE of the model pythia-70m"]),
-    ("sae.pretrained", {"scope": {"0": "saes/head"}}, ["scope.0: found an SAE (blocks.0.attn.hook_z)"]),
+    (
+        "sae.pretrained",
+        {"scope": {"0": "saes/head"}},
+        ["scope.0: found an SAE of no such site (blocks.0.attn.hook_z)"],
+    ),
+    ("sae.pretrained", {"scope": {"0": "saes/layers.0"}}, ["scope.0: found a transcoder at saes/layers.0"]),
+    ("sae.pretrained", {"scope": {"0": "saes/in_and_out"}}, ["scope.0: found a transcoder"]),
+    ("sae.pretrained", {"scope": {"0": "saes/trainer_0"}}, ["scope.0: found an SAE of site 3", "site 0"]),
+    ("sae.pretrained", {"scope": {"0": "saes/trainer_0"}}, ["scope.0: found an SAE for width 32"]),
+    ("sae.pretrained", {"scope": {"0": "saes/nobodys"}}, ["cfg.json: found configuration keys ['layers']"]),
+    ("sae.pretrained", {"scope": {"0": "saes"}}, ["saes: found broken, ", "expected one of sae_weights"]),
     ("sae.pretrained", {"scope": {"0": "saes/broken"}}, ["saes/broken/cfg.json: found ", "JSON"]),
     (
         "sae",
@@ -115,6 +127,24 @@ WRONG = [
     ("sites", ["7.attn_out"], ["key sites: found layer 7.attn_out", "0 to 3"]),
     ("sites", ["1", "1"], ["key sites", "each entry once"]),
     ("sites", None, ["found no key sites", "config/README.md"]),
+    ("sites", [], ["key sites: found []; expected a list of at least 1"]),
+    ("sites", ["1", "01"], ["key sites.1: found '01'", "a block number"]),
+    ("sites", ["-1"], ["key sites.0: found '-1'", "a block number"]),
+    ("languages", ["en", "en"], ["key languages: found ['en', 'en']; expected each entry once"]),
+    ("sae.seeds", [0, 0], ["key sae.seeds: found [0, 0]; expected each entry once"]),
+    ("sae.seeds", [2**32], ["key sae.seeds.0: found 4294967296; expected a number of at most 4294967295"]),
+    ("gender.seed", 2**70, ["key gender.seed: found 118", "at most 4294967295"]),
+    ("sae.k", -1, ["key sae.k: found -1", "at least 1"]),
+    ("sae.epochs", -1, ["key sae.epochs: found -1", "greater than 0"]),
+    ("splits", {"train": -0.5, "select": 1, "test": 0.5}, ["key splits.train: found -0.5"]),
+    *(
+        (key, "x" * 300, [f"key {key}: found 'xxx", "names of at most 255 bytes"])
+        for key in ("model.id", "model.adapter", "source.captions", "source.images", "lexicons.en")
+    ),
+    ("model.id", "models/" + "ا" * 130, ["key model.id: found 'models/ا", "names of at most 255 bytes"]),
+    ("model.id", "", ["key model.id: found ''; expected some text"]),
+    ("sae.pretrained", {"scope": {"0": "x" * 300}}, ["key sae.pretrained.scope.0: found 'xxx", "255 bytes"]),
+    ("sae.pretrained", {"s" * 61: {"0": "hf:a/b"}}, ["key sae.pretrained: found 'sss", "at most 60"]),
     ("tokens", {"sites": ["2"]}, ["key tokens.sites: found ['2']"]),
     ("tokens", {"texts": [{"language": "English", "text": "x"}]}, ["key tokens.texts.0.language"]),
     ("prompts", {"en": "x"}, ["key prompts: found no prompt for 'ar'"]),
@@ -144,7 +174,11 @@ WRONG = [
     ("source.images", "data/captions.csv", ["key source.images: found a file, data/captions.csv"]),
     ("source.columns", {"fr": "x"}, ["key source.columns: found fr; expected one of en, ar, image_id"]),
     ("source.columns", {"sex_": "x"}, ["key source.columns: found 'sex_'; expected a language, image_id"]),
-    ("source", {}, ["key source: found neither", "exactly one of captions or names or planted"]),
+    (
+        "source",
+        {},
+        ["key source: found neither", "exactly one of captions or mt_geneval or names or planted"],
+    ),
     ("source.planted", {"images": 3}, ["key source: found captions and planted", "exactly one of"]),
     ("source.captoins", "x", ["key source: found unknown key captoins (did you mean captions?)"]),
     ("model.dtype", "float64", ["key model.dtype: found 'float64'", "float32", "bfloat16", "float16"]),
@@ -176,18 +210,19 @@ WRONG = [
     ("gender.bootstraps", 3, ["key gender.bootstraps: found 3", "at least 10"]),
     (
         "gender.permutations",
-        18,
+        438,
         [
-            "key gender.permutations: found 18, whose smallest two-sided p is 2/19; expected at least 39",
+            "key gender.permutations: found 438, whose smallest two-sided p is 2/439; expected at least 439",
             "0.05",
+            "each of the 11 claims",
         ],
     ),
-    ("gender", {"alpha": 0.0005}, ["key gender.permutations: found 1000, whose", "expected at least 3999"]),
+    ("gender", {"alpha": 0.0005}, ["key gender.permutations: found 1000, whose", "expected at least 43999"]),
     (
         "gender",
-        {"alpha": 0.01, "transfer_permutations": 98},
+        {"alpha": 0.01, "transfer_permutations": 998},
         [
-            "key gender.transfer_permutations: found 98, whose smallest two-sided p is 2/99; expected at least 199"
+            "key gender.transfer_permutations: found 998, whose smallest two-sided p is 2/999; expected at least 2199"
         ],
     ),
     ("gender.conditions", ["image"], ["key gender.conditions.0: found 'image'"]),
@@ -252,6 +287,12 @@ def config(**told) -> str:
     return json.dumps({"architecture": "topk", "k": 4, "d_in": 16, "d_sae": 64, **told})
 
 
+def trainer(hook, buffer=None, **told) -> str:
+    """A configuration of dictionary_learning."""
+    of = {"dict_class": "AutoEncoder", "activation_dim": 16, "dict_size": 64, "submodule_name": hook, **told}
+    return json.dumps({"trainer": of, "buffer": buffer})
+
+
 BESIDE = {
     "saes/wide/cfg.json": config(d_in=32),
     "saes/elsewhere/cfg.json": config(metadata={"hook_name": "blocks.3.hook_mlp_out"}),
@@ -259,6 +300,23 @@ BESIDE = {
     "saes/other/cfg.json": config(metadata={"model_name": "pythia-70m"}),
     "saes/broken/cfg.json": "{",
     "saes/head/cfg.json": config(hook_name="blocks.0.attn.hook_z"),
+    "saes/layers.0/cfg.json": json.dumps({"num_latents": 64, "k": 4, "d_in": 16, "transcode": True}),
+    "saes/in_and_out/config.json": trainer("resid_post_layer_0", {"io": "in_and_out"}),
+    "saes/trainer_0/config.json": trainer("resid_post_layer_3", activation_dim=32),
+    "saes/nobodys/cfg.json": '{"layers": 4}',
+    **{
+        f"saes/{name}/{weights}": "weights"
+        for name, weights in (
+            *(
+                (name, "sae_weights.safetensors")
+                for name in "wide elsewhere transcoder other broken head right".split()
+            ),
+            ("layers.0", "sae.safetensors"),
+            ("in_and_out", "ae.pt"),
+            ("trainer_0", "ae.pt"),
+            ("nobodys", "ae.pt"),
+        )
+    },
     "models/bloom/config.json": '{"model_type": "bloom", "num_hidden_layers": 4}',
     "models/bloom/model.safetensors": "weights",
     "models/text/config.json": '{"model_type": "llama", "num_hidden_layers": 4, "hidden_size": 16}',
@@ -284,7 +342,7 @@ def test_a_wrong_setting_is_told(folder, place, value, words):
     lines = str(told.value).splitlines()
     assert all("To mend: " in line for line in lines)
     assert any(all(word in line for word in words) for line in lines), told.value
-    assert all(line.startswith(("studies/mine.yaml", "saes/")) for line in lines)
+    assert all(line.startswith(("studies/mine.yaml", "saes/", "saes: ")) for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -294,8 +352,8 @@ def test_a_wrong_setting_is_told(folder, place, value, words):
         GENERATED,
         generated(generation={"samples": 2, "temperature": 0.5}),
         changed("sae.k", 128),
-        changed("gender.permutations", 39),
-        changed("gender", {"alpha": 0.01, "transfer_permutations": 199}),
+        changed("gender.permutations", 439),
+        changed("gender", {"alpha": 0.01, "permutations": 2199, "transfer_permutations": 2199}),
         changed("model", {"id": "google/gemma-3-4b-it", "revision": "0" * 40}),
         # the folder of that name has nothing to do with the hub's, as the commit says
         changed("model", {"id": "resources/planted", "revision": "0" * 40}),
@@ -333,11 +391,20 @@ def test_all_faults_are_told_together(folder):
 
 @pytest.mark.parametrize("name", ["my-study", "étude", "two words", "../mine"])
 def test_a_name_that_no_path_takes_is_told(folder, name):
-    from crosslens.store.digests import FileDigests
-    from crosslens.study.study import Study
-
     with pytest.raises(InputError, match="found a name with other signs; expected letters without accents"):
         Study(name, Path("studies"), Path("unread"), FileDigests(Path("files.json")))
+
+
+@pytest.mark.parametrize(
+    ("letters", "found"), [(100, "no file studies/aaa"), (101, "a name of 101"), (300, "a name of 300")]
+)
+def test_a_name_that_is_too_long_is_told(folder, letters, found):
+    with pytest.raises(InputError, match=found):
+        Study("a" * letters, Path("studies"), Path("unread"), FileDigests(Path("files.json")))
+
+
+def test_a_text_may_be_as_long_as_it_likes(folder):
+    assert read(changed("prompts", {"en": "x" * 3000, "ar": "س" * 3000})).sites == GOOD["sites"]
 
 
 # through Snakemake

@@ -1,6 +1,7 @@
 """The one error that a user can mend."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 MOST_TOLD = 10
 """Of errors that are told together."""
@@ -18,6 +19,27 @@ class InputError(Exception):
     def __init__(self, where: object, *, found: object, expected: object, mend: str):
         self.where, self.found, self.expected, self.mend = where, found, expected, mend
         super().__init__(visible(f"{where}: found {found}; expected {expected}. To mend: {mend}"))
+
+
+def words(error: BaseException) -> str:
+    """An error of others in a line: its class and how its message begins."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+@contextmanager
+def blaming(where: object, found: str, *, expected: object, mend: str) -> Iterator[None]:
+    """Whatever fails within is told as bad input: a library makes errors of all classes of a broken file.
+
+    But memory that runs out is no fault of the input.
+    """
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU
+            raise
+        raise InputError(where, found=f"{found} ({words(error)})", expected=expected, mend=mend) from error
 
 
 class InputErrors(InputError):

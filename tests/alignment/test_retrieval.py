@@ -8,11 +8,13 @@ import pytest
 from scipy.spatial.distance import cdist
 from world import Token, World, write_corpus
 
+from crosslens.alignment import ranks as ranking
 from crosslens.alignment import retrieval
-from crosslens.alignment.cka import linear_cka, unbiased_cka
+from crosslens.alignment.cka import cka_with_null, linear_cka, unbiased_cka
 from crosslens.alignment.ranks import found, rank_all
 from crosslens.alignment.retrieval import caption_retrieval
 from crosslens.errors import InputError
+from crosslens.pooling.images import ImageTable
 from crosslens.tables.alone import write_alone
 from crosslens.tables.documents import read_json, write_table
 
@@ -23,6 +25,7 @@ WIDTH, IMAGES = 16, 120
 def _few_draws():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retrieval, "BOOTSTRAPS", 200)
+        patch.setattr(retrieval, "SHUFFLES", 99)
         yield
 
 
@@ -217,15 +220,77 @@ def test_what_the_words_find_is_told_beside_the_picture(tmp_path):
         assert row["r1"]["p"] < 0.01 and row["cka"]["low"] > 0 and row["cka"]["p"] < 0.01
 
 
-def test_chance_reaches_its_level_as_often_as_it_says():
+def test_chance_reaches_its_level_as_often_as_it_says(monkeypatch):
     """Unrelated queries and candidates, some of them crowded around one direction: p of R@1 is valid, and not of use by luck."""
     rng = np.random.default_rng(0)
+    monkeypatch.setattr(ranking, "PAIRINGS", 199)
     p = []
     for trial in range(60):
         queries, candidates = rng.normal(size=(2, 40, 6)) + 2 * (trial % 2)
         weights = np.full((40, 2), 1 / 40)
         p.append(found(rank_all(queries, candidates), weights, rng)["mrr"]["p"])
     assert np.mean(np.array(p) <= 0.05) <= 0.12 and 0.3 < np.mean(p) < 0.7
+
+
+def strangers(rng, *, groups, size, correlation=0.5, width=4):
+    """Two languages' captions of the same images, which have nothing in common; those of one group are alike."""
+    group = np.repeat(np.arange(groups), size).astype(str).astype(object)
+    ids = np.array([f"i{i:03d}" for i in range(groups * size)], dtype=object)
+    sides = []
+    for _ in ("en", "ar"):
+        alike = np.sqrt(correlation) * rng.normal(size=(groups, width)).repeat(size, axis=0)
+        values = alike + np.sqrt(1 - correlation) * rng.normal(size=(groups * size, width))
+        table = ImageTable(values, ids, np.full(len(ids), "unknown"), np.full(len(ids), ""), group)
+        sides.append({"caption": retrieval.Sides(np.zeros(width), table)})
+    return sides
+
+
+def test_images_of_one_group_are_one_witness(monkeypatch):
+    """16 groups of 5 images, within-group correlation .5: what shuffles images calls languages alike that are not."""
+    monkeypatch.setattr(ranking, "PAIRINGS", 99)
+    monkeypatch.setattr(retrieval, "BOOTSTRAPS", 10)
+    rng, p = np.random.default_rng(0), {"units": [], "images": [], "r1": []}
+    for _ in range(80):
+        given = strangers(rng, groups=16, size=5)
+        chosen, group = retrieval._common(given, 5000, rng)
+        assert len(group) == 80
+        told = retrieval.compare(dict(zip(("en", "ar"), chosen, strict=True)), rng=rng)
+        p["units"].append(told["cka"][0]["unbiased"]["null"]["p"])
+        p["r1"].append(told["retrieval"][0]["r1"]["p"])
+        values = [side["caption"].test.values for side in given]
+        of_images = cka_with_null(*values, draws=19, rng=rng)["unbiased"]
+        p["images"].append(np.mean(np.append(of_images.null, of_images.value) >= of_images.value))
+    claimed = {name: np.mean(np.array(values) <= 0.05) for name, values in p.items()}
+    assert claimed["images"] > 0.2 and claimed["units"] <= 0.1 and claimed["r1"] <= 0.1, claimed
+    side = chosen[0]["caption"].test
+    expected = [given[0]["caption"].test.values[i * 5 : i * 5 + 5].mean(axis=0) for i in range(16)]
+    order = np.argsort(side.group.astype(int))
+    np.testing.assert_allclose(side.values[order], expected)
+    assert told["chance"]["r1"] == pytest.approx(1 / 16)
+
+
+def test_a_caption_of_the_same_group_is_no_distractor(tmp_path):
+    """Every image is there twice: looked for one by one, either of the two may come first."""
+    given, frame, _ = write_translations(tmp_path, shared=3.0, offset=0.0)
+    alone = run(given, tmp_path / "alone.json")
+    frame["group"] = [f"g{i // 4}" for i in range(IMAGES)]
+    for language in ("en", "ar"):
+        write_table(given["datasets"][language], "dataset", frame)
+    pair = run(given, tmp_path / "grouped.json")
+    assert (pair["images"], pair["units"]) == (60, 30) and (alone["images"], alone["units"]) == (60, 60)
+    assert pair["chance"]["r1"] == pytest.approx(1 / 30)
+    sampled = run(given, tmp_path / "some.json", max_images=10)
+    assert (sampled["images"], sampled["units"], sampled["images_in_common"]) == (20, 10, 60)
+
+
+def test_of_seven_images_nothing_is_tested(tmp_path):
+    rng = np.random.default_rng(0)
+    for size, told in ((7, False), (8, True)):
+        chosen, _ = retrieval._common(strangers(rng, groups=size, size=1), 5000, rng)
+        pair = retrieval.compare(dict(zip(("en", "ar"), chosen, strict=True)), rng=rng)
+        ps = [pair["retrieval"][0]["r1"]["p"], pair["cka"][0]["unbiased"]["null"]["p"]]
+        assert pair["tested"] is told and [p is not None for p in ps] == [told, told]
+    assert pair["because"] is None
 
 
 def test_a_sample_of_the_images_and_equal_captions_are_counted(tmp_path):

@@ -32,6 +32,8 @@ from crosslens.study.study import Study
 sys.path.insert(0, str(Path(__file__).parents[1] / "sources"))
 from catalogue_files import write_catalogues
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+
 ROOT = Path(__file__).parents[2]
 JOBS = ("crosslens.store", "crosslens.registry")
 """How jobs run and find members: in no key, as it decides no number."""

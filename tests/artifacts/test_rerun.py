@@ -373,6 +373,27 @@ def test_the_language_of_a_chosen_text_is_in_the_key_of_its_inspection(change):
     assert change.work("mini")["inspect_tokens"] == 1
 
 
+def test_a_model_folder_by_another_name_remakes_only_what_shows_it(change):
+    """The page and the headings of token figures; an adopted SAE, whose files may say of which model it is."""
+    shutil.copytree(ROOT / "resources/planted", change.folder / "renamed")
+    seen = {"tokens": {"texts": [{"language": "en", "text": "a woman"}]}}
+    seen["sae"] = {"pretrained": {"theirs": {"1": str(change.folder / "theirs")}}}
+    (change.folder / "theirs").mkdir()
+    change.settings(**seen)
+    change.keys["toy"] = change._keys(change._table(), "toy")
+    change.settings(model={"id": str(change.folder / "renamed")})
+    table, showing = change._table(), {"page", "token_inspection", "pretrained"}
+
+    def shows(kind, wildcards):
+        return kind in showing or any(shows(*need) for need in table.needs(kind, wildcards))
+
+    differing = {
+        place for place, key in change._keys(table, "toy").items() if key != change.keys["toy"][place]
+    }
+    assert {kind for kind, *_ in differing} >= showing
+    assert all(shows(kind, dict(wildcards)) for kind, *wildcards in differing)
+
+
 def test_a_study_by_another_name_retrains_nothing(change):
     """Every key is that of the study of the same settings, up to the page, which has the name on it."""
     change.studies["renamed"] = copy.deepcopy(TOY)

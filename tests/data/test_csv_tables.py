@@ -9,7 +9,7 @@ import unicodedata
 import pytest
 from damage import damaged
 from data_tables import RELAXED, write_image
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from crosslens.data.captions import read_rows
@@ -154,6 +154,8 @@ CAPTION = st.one_of(TEXT, st.text(' ",;\t\nab', min_size=1)).filter(lambda text:
     st.sampled_from(["\n", "\r\n"]),
 )
 def test_what_a_program_writes_is_read_to_the_letter(tmp_path_factory, captions, delimiter, quoting, end):
+    # Python's writer leaves \r without quotes where it is not in the line's end: what it then writes are two rows.
+    assume(quoting == csv.QUOTE_ALL or end == "\r\n" or "\r" not in str.join("", sum(captions, ())))
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator=end)
     writer.writerows([HEADER.strip().split(","), *((f"i{n}", *pair) for n, pair in enumerate(captions))])

@@ -23,7 +23,7 @@ def table(tmp_path):
 def test_a_row_is_read_as_it_is_written(table):
     text = '  A woman, with a "hat"\nand a dog. '
     rows = read_rows(table([["a", text, "امرأة", "F", "nurse"]]), BOTH)
-    assert rows == [(1, "a#0", "a", {"en": text, "ar": "امرأة"}, "female", "nurse", None)]
+    assert rows == [(1, "a#0", "a", {"en": text, "ar": "امرأة"}, "female", "nurse", None, None, None)]
 
 
 def test_other_column_names_without_gender_and_category(table):
@@ -119,6 +119,44 @@ ROW = ["a", "x", "س", "f", "nurse"]
 def test_refusals(table, rows, header, said):
     message = refusal(table(rows, header))
     assert all(part in message for part in said), message
+
+
+LONG = ["a", "a woman", *ROW[2:]]
+TAGGED = (*HEADER, "split", "en_label_spans", "ar_label_spans")
+
+
+def test_splits_and_label_spans_are_read_where_the_table_has_them(table):
+    rows = read_rows(table([[*LONG, " test ", "[[0, 1], [1, 3]]", "[]"]], TAGGED), BOTH)
+    assert rows[0].split == "test" and rows[0].label_spans == {"en": [[0, 1], [1, 3]], "ar": []}
+
+
+@pytest.mark.parametrize(
+    ("split", "english", "said"),
+    [
+        ("dev", "[]", "row 1, column 'split': found 'dev'; expected one of train, select, test"),
+        ("", "[]", "row 1, column 'split': found ''"),
+        *(
+            ("train", spans, "row 1, column 'en_label_spans'")
+            for spans in (
+                *("", "0-3", "{}", "[1, 2]", "[[0]]", "[[0, 1.5]]", "[[true, 2]]", "[[-1, 2]]"),
+                *("[[2, 2]]", "[[3, 1]]", "[[0, 3], [2, 4]]", "[[4, 5], [0, 1]]", "[[0, 999]]"),
+            )
+        ),
+    ],
+)
+def test_splits_and_spans_that_are_none_are_refused(table, split, english, said):
+    assert said in refusal(table([[*LONG, split, english, "[]"]], TAGGED))
+
+
+def test_label_spans_of_one_language_alone_are_refused(table):
+    message = refusal(table([[*ROW, "[]"]], (*HEADER, "en_label_spans")))
+    assert "en_label_spans and no ar_label_spans" in message
+
+
+def test_rows_of_an_image_are_in_one_split(table):
+    other = [ROW[0], "another", "آخر", *ROW[3:]]
+    message = refusal(table([[*ROW, "train", "[]", "[]"], [*other, "test", "[]", "[]"]], TAGGED))
+    assert "'test' for image" in message and "'train' in row 1" in message
 
 
 def test_sample_ids_must_be_unique(table):

@@ -99,8 +99,49 @@ def test_what_is_left_of_a_caption_are_the_words_outside_its_spans():
 def test_the_summary_counts_them_in_every_language(tmp_path, table):
     _, summary = build(tmp_path / "out", table(people(30)))
     tested = sum(c["images"] for c in summary["counts"] if c["split"] == "test" and c["gender"] != "unknown")
-    for told in summary["lexicon_hits"].values():
+    for told in summary["masked"].values():
         assert told["test_images"] == tested and told["test_images_told_in_train"] == 0
+
+
+TAGGED = (*HEADER, "group", "split", "en_label_spans", "ar_label_spans")
+
+
+def tagged(pairs=8):
+    """Rows of sentences in both genders, the pairs in train, select, test, test in turn."""
+    return [
+        [
+            *(f"{i}_{gender}", f"{word} reads {i}", f"{arabic} تقرأ {i}", gender, "", str(i)),
+            *(("train", "select", "test", "test")[i % 4], f"[[0, {len(word)}]]", f"[[0, {len(arabic)}]]"),
+        ]
+        for i in range(pairs)
+        for gender, word, arabic in (("female", "Judy", "جودي"), ("male", "Judd", "جد"))
+    ]
+
+
+def test_a_table_says_its_splits_and_which_characters_are_masked(tmp_path, table):
+    """No lexicon has these names, and one that is given masks nothing more."""
+    rows = tagged()
+    for lexicons in ({}, {"en": LEXICONS / "gender_en.yaml", "ar": LEXICONS / "gender_ar.yaml"}):
+        tables, summary = build(tmp_path / "out", table(rows, TAGGED), lexicons=lexicons)
+        for language, words in (("en", {"Judy", "Judd"}), ("ar", {"جودي", "جد"})):
+            found = tables[language]
+            assert found["split"].tolist() == [row[6] for row in rows]
+            spans = found["label_spans"].map(json.loads)
+            shown = [text[a:b] for text, own in zip(found["caption"], spans, strict=True) for a, b in own]
+            assert len(shown) == len(rows) and set(shown) == words
+        assert summary["mask"] == "label_spans" and summary["splits"] is None and summary["seed"] is None
+        assert summary["masked"]["en"] == {"rows": 16, "test_images": 8, "test_images_told_in_train": 0}
+        assert not {"no_lexicon", "no_hits"} & {warned["code"] for warned in summary["warnings"]}
+    assert (tables["en"].groupby("group")["gender"].nunique() == 2).all()
+
+
+def test_a_pair_in_two_splits_and_an_empty_split_are_refused(tmp_path, table):
+    rows = tagged()
+    rows[4][6] = "train"
+    with pytest.raises(InputError, match="one split for what the column `group`"):
+        build(tmp_path / "a", table(rows, TAGGED))
+    with pytest.raises(InputError, match="no image in select"):
+        build(tmp_path / "b", table([row for row in tagged() if row[6] != "select"], TAGGED))
 
 
 def test_unknown_stays_unknown_even_if_the_caption_tells_a_gender(tmp_path, table):

@@ -10,6 +10,7 @@ from crosslens.sae.exchange.adopt import adopt_sae
 from crosslens.sae.exchange.convert import convert_sae
 from crosslens.sae.exchange.names import same_model
 from crosslens.sae.exchange.read import read_sae
+from crosslens.sae.exchange.said import refusals, said_in
 from crosslens.sae.io import sae_identity
 
 SITES = ("4", "4.resid_pre", "4.attn_out", "4.mlp_out", "5", "5.resid_pre", "5.mlp_out")
@@ -161,12 +162,23 @@ SAID = [
 ]
 
 
+def known_before(source, site, **identity):
+    """What is refused before anything runs, of the files beside the weights alone."""
+    said = said_in(source)
+    of = {"models": [IDENTITY["model"]], "revision": IDENTITY["revision"], "site": site} | identity
+    return [] if said is None else [found for found, _, _ in refusals(said, **of)]
+
+
 def adopted(source, out, site):
+    """Whether it is; that it is not must be known before anything runs."""
+    before = known_before(source, site)
     try:
         adopt_sae(str(source), out, identity=IDENTITY | {"site": site})
     except InputError as error:
         assert "site" in str(error) or "model" in str(error) or "layer" in str(error), error
+        assert before, error
         return False
+    assert not before
     return True
 
 
@@ -243,6 +255,7 @@ def test_a_transcoder_is_refused_as_one(tmp_path, how, site):
     with pytest.raises(InputError, match="transcoder"):
         adopt_sae(str(source), tmp_path / "out", identity=IDENTITY | {"site": site})
     assert not (tmp_path / "out").exists()
+    assert "a transcoder" in known_before(source, site)
 
 
 def test_the_input_of_a_runs_transcoder_loses_b_dec_as_its_coder_does(tmp_path):
@@ -270,6 +283,12 @@ SAME = [
     ("google/gemma-3-4b-it", "Gemma-3-4B-IT"),
     ("mistralai/Mistral-7B-v0.1", "mistral-7b"),
     ("/models/some/gemma-2-2b", "google/gemma-2-2b"),
+    (
+        "/cache/huggingface/hub/models--google--gemma-2-2b/snapshots/" + "3f" * 20,
+        "google/gemma-2-2b",
+    ),
+    ("hub/models--google--gemma-2-2b/snapshots/" + "3f" * 20 + "/", "gemma-2-2b"),
+    ("hub/models--gpt2", "openai-community/gpt2"),
     ("roneneldan/TinyStories-33M", "tiny-stories-33M"),
 ]
 OTHERS = [
@@ -287,6 +306,8 @@ OTHERS = [
     ("google/gemma-2-2b", "someone/gemma-2-2b"),
     ("Qwen/Qwen2-0.5B", "Qwen/Qwen2.5-0.5B"),
     ("mistralai/Mistral-7B-v0.1", "mistralai/Mistral-7B-v0.3"),
+    ("hub/models--google--gemma-2-2b/snapshots/" + "3f" * 20, "google/gemma-2-2b-it"),
+    ("hub/models--someone--gemma-2-2b/snapshots/" + "3f" * 20, "google/gemma-2-2b"),
 ]
 
 
@@ -297,6 +318,7 @@ def test_models_are_told_apart_by_their_whole_name(tmp_path, one, other, same):
     assert same_model(one, other) == same_model(other, one) == same
     source = saelens(tmp_path, "blocks.4.hook_resid_post", other)
     identity = IDENTITY | {"site": "4", "model": one}
+    assert bool(known_before(source, "4", models=[one])) is not same
     if same:
         adopt_sae(str(source), tmp_path / "out", identity=identity)
         return

@@ -227,6 +227,11 @@ def test_nothing_to_read(tmp_path):
     with pytest.raises(InputError, match="found sae_weights.safetensors, params.npz.*name the file"):
         read_sae(tmp_path)
     assert read_sae(tmp_path / "sae_weights.safetensors").format == "saelens"
+    gone = write(tmp_path / "gone", {}, weights(), "ae.pt") / "ae.pt"
+    gone.unlink()
+    gone.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"found ae\.pt \(a link to nothing\), cfg\.json; expected one of"):
+        read_sae(tmp_path / "gone")
     (tmp_path / "sae.bin").write_bytes(b"")
     with pytest.raises(InputError, match=r"found a \.bin file"):
         read_sae(tmp_path / "sae.bin")

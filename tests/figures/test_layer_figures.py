@@ -19,7 +19,7 @@ from crosslens.tables.documents import read_json, read_table
 NAMES = ["decoder.png", "density.png", "effect_sizes.png", "gender_features.png", "training.png"]
 STAGES = {
     layer_figures: ("training", "quality"),
-    gender_layer_figures: ("effects", "gender", "cross_lingual"),
+    gender_layer_figures: ("effects", "gender", "cross_lingual", "words"),
 }
 
 
@@ -54,7 +54,7 @@ def test_pretrained_saes_have_no_curve_and_the_figure_says_so(drawn_study, tmp_p
     arguments = drawn_study.figures("2", "effects", "gender")
     for name in ("effects", "gender"):
         arguments[name] = {key: path for key, path in arguments[name].items() if key.startswith(OTHERS)}
-    gender_layer_figures(**arguments, cross_lingual={}, out=tmp_path)
+    gender_layer_figures(**arguments, cross_lingual={}, words=drawn_study.words, out=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == NAMES
     assert set(gender_frame(arguments["gender"])["corpus"]) == {OTHERS}
 

@@ -78,6 +78,38 @@ def safetensors_too(whole: bytes, chance: random.Random) -> bytes:
     return struct.pack("<Q", len(header)) + header + whole[8 + length :]
 
 
+def text_too(whole: bytes, chance: random.Random) -> bytes:
+    """Half of them with signs that are lost, doubled or others, or lines that change places."""
+    if chance.random() < 0.5:
+        return damaged(whole, chance)
+    signs = list(whole.decode())
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(signs))
+        match chance.choice(("other", "lost", "doubled", "line")):
+            case "other":
+                signs[at] = chance.choice("()[]{}:.,'\"\\#%@=+-_ \n\t0aé\0\u202e")
+            case "lost" if len(signs) > 1:
+                del signs[at : at + chance.randint(1, 8)]
+                signs = signs or [" "]
+            case "doubled":
+                signs[at:at] = signs[at : at + 20]
+            case "line":
+                lines = "".join(signs).split("\n")
+                lines.insert(chance.randrange(len(lines)), lines.pop(chance.randrange(len(lines))))
+                signs = list("\n".join(lines))
+    return "".join(signs).encode()
+
+
+def gguf_too(whole: bytes, chance: random.Random) -> bytes:
+    """Half of them damaged within the metadata, whose numbers are lengths, kinds and counts."""
+    if chance.random() < 0.5:
+        return damaged(whole, chance)
+    at = chance.randrange(24, 24000 if len(whole) > 24000 else len(whole))
+    word = chance.choice((0, 1, 255, 2**31 - 1, 2**32 - 1, 2**63 - 1, 2**64 - 1, chance.randrange(2**16)))
+    size = 4 if word < 2**32 and chance.random() < 0.5 else 8
+    return whole[:at] + word.to_bytes(size, "little") + whole[at + size :]
+
+
 def csv_too(whole: bytes, chance: random.Random) -> bytes:
     """Half of them with cells that are something else."""
     if chance.random() < 0.5:

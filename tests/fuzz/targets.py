@@ -1,21 +1,23 @@
-"""What is fuzzed: a whole file, how it is changed, and what reads it, which may return or raise InputError and nothing else."""
+"""What is fuzzed: a whole file, how it is changed, and what reads it."""
 
 import io
 import json
 import random
 import shutil
 import stat
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 import yaml
 from checkouts import TOY
-from mutations import Mutate, bytes_alone, csv_too, json_too, safetensors_too, yaml_too
+from model_targets import MODELS
+from mutations import bytes_alone, csv_too, json_too, safetensors_too, yaml_too
 from PIL import Image
-from world import table_of, tokens_of
+from source_targets import SOURCES
+from target import AcceptedDamage, Target
+from world import table_of, tokens_of, write_site
 
 from crosslens.data.captions import read_rows
 from crosslens.data.images import verify_images
@@ -35,21 +37,11 @@ from crosslens.store.maintenance import record_of
 from crosslens.store.seals import is_sealed
 from crosslens.store.store import Store
 from crosslens.study.study import Study
-from crosslens.tables.documents import write_table
-from crosslens.tables.tokens import write_tokens
+from crosslens.tables.activations import Activations
+from crosslens.tables.documents import read_json, read_table, write_json, write_table
+from crosslens.tables.tokens import read_tokens, write_tokens
 
 ROOT = Path(__file__).parents[2]
-
-
-class Target(NamedTuple):
-    file: Path
-    """It is overwritten by what it becomes."""
-    mutate: Mutate
-    read: Callable[[], object]
-
-
-class AcceptedDamage(Exception):
-    """Damage to something that holds its own digest was taken for the whole."""
 
 
 def study(folder: Path) -> Target:
@@ -100,6 +92,13 @@ def sae_state_dict(folder: Path) -> Target:
     names = ("encoder.weight", "encoder.bias", "decoder.weight", "bias")
     values = (torch.ones(16, 8), torch.zeros(16), torch.ones(8, 16), torch.zeros(8))
     torch.save(dict(zip(names, values, strict=True)), file)
+    return Target(file, bytes_alone, lambda: read_sae(file))
+
+
+def sae_npz(folder: Path) -> Target:
+    file, sae = folder / "params.npz", _sae()
+    tensors = {name: getattr(sae, name).numpy() for name in ("W_enc", "W_dec", "b_enc", "b_dec")}
+    np.savez(file, **tensors, threshold=np.ones(16, dtype=np.float32))
     return Target(file, bytes_alone, lambda: read_sae(file))
 
 
@@ -208,10 +207,57 @@ def parquet(folder: Path) -> Target:
     return _stored(folder, folder / "object.parquet", "*")
 
 
-TARGETS = {
-    target.__name__: target
-    for target in (
-        study, lexicon, captions, sae_weights, sae_config, sparsify_config, sae_state_dict, gguf, png, jpeg, webp, lease,
-        record, memory, checkpoint, zarr_chunk, zarr_metadata, parquet,
-    )
-}  # fmt: skip
+def raw_parquet(folder: Path) -> Target:
+    """As a library's user reads one, where no store vouches for it; so the Zarr groups below."""
+    file = folder / "table.parquet"
+    write_table(file, "dataset", pd.DataFrame({"x": range(200), "y": "text"}))
+    return Target(file, bytes_alone, lambda: read_table(file, "dataset"))
+
+
+def raw_document(folder: Path) -> Target:
+    file = folder / "document.json"
+    write_json(file, "quality", {"sites": ["1"], "of": {"en": [1.5, None]}})
+    return Target(file, json_too, lambda: read_json(file, "quality"))
+
+
+def raw_tokens(folder: Path) -> Target:
+    group = _tokens(folder)
+    file = max(group.glob("*/c/*"), key=lambda path: path.stat().st_size)
+    return Target(file, bytes_alone, lambda: read_tokens(group))
+
+
+def raw_zarr_metadata(folder: Path) -> Target:
+    group = _tokens(folder)
+    return Target(group / "zarr.json", json_too, lambda: read_tokens(group))
+
+
+def raw_array_metadata(folder: Path) -> Target:
+    group = write_site(folder / "site.zarr", np.ones((40, 8), dtype=np.float32))
+
+    def read() -> None:
+        found = Activations(group)
+        found.norms()
+        found.read(0, len(found))
+
+    return Target(group / "values/zarr.json", json_too, read)
+
+
+def raw_activations(folder: Path) -> Target:
+    values = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
+    group = write_site(folder / "site.zarr", values)
+    (file,) = (path for path in (group / "values/c").rglob("*") if path.is_file())
+    return Target(file, bytes_alone, lambda: Activations(group).read(0, 400))
+
+
+TARGETS = (
+    {
+        target.__name__: target
+        for target in (
+            study, lexicon, captions, sae_weights, sae_config, sparsify_config, sae_state_dict, sae_npz, gguf, png, jpeg,
+            webp, lease, record, memory, checkpoint, zarr_chunk, zarr_metadata, parquet, raw_parquet, raw_document,
+            raw_tokens, raw_zarr_metadata, raw_array_metadata, raw_activations,
+        )
+    }
+    | SOURCES
+    | MODELS
+)  # fmt: skip

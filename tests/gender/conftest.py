@@ -38,6 +38,7 @@ def pictures(tmp_path_factory) -> tuple[Path, Path]:
             {
                 "sample_id": f"p{i}#0",
                 "image_id": f"p{i}",
+                "group": f"p{i}",
                 "row": i + 1,
                 "caption": "a person",
                 "prompt": "Describe the picture." if i % 2 else "What is in this picture?",

@@ -12,11 +12,14 @@ import crosslens.gender.shares
 from crosslens.data.lexicons import load_lexicon
 from crosslens.errors import InputError
 from crosslens.gender.shares import between
-from crosslens.gender.stereotype import count_images, measure_stereotype
+from crosslens.gender.stereotype import _numbers, _units, count_images, measure_stereotype
+from crosslens.report.sections.base import Results
 from crosslens.report.sections.stereotype import findings_of
 from crosslens.stats.shares import mean_share_interval
+from crosslens.summary.claims import claimed
+from crosslens.summary.reading import Document
 from crosslens.summary.stereotype import stereotype_records
-from crosslens.tables.documents import read_json, write_table
+from crosslens.tables.documents import read_json, write_json, write_table
 
 WORDS = {
     "en": {"female": "a woman reads the other book", "male": "a man reads the other book"},
@@ -61,6 +64,7 @@ def captions(folder, bias, *, images, draws, seed, neutral=0.2):
                     image = f"{category}{i:03d}"
                     rows.append((f"{image}#0", image, category, draw, text, [1]))
         table = pd.DataFrame(rows, columns=["sample_id", "image_id", "category", "draw", "text", "tokens"])
+        table["group"] = table["image_id"]
         paths[language] = folder / f"generated_{language}.parquet"
         write_table(paths[language], "generated", table)
     return paths
@@ -94,7 +98,7 @@ def test_planted_shares_are_recovered_in_both_languages(tmp_path, lexicons):
             assert (row["q"] <= 0.05) == (abs(share - 0.5) > 0.2 or row["q"] <= 0.05)
             assert row["captions"] == 360 and row["images"] == 60
         assert told["categories"]["guard"]["q"] < 0.01 and told["categories"]["nurse"]["q"] < 0.01
-        assert told["differences"]["q"] < 0.01 and told["categories"]["guard"]["difference"]["q"] < 0.01
+        assert told["differences"]["p"] < 0.01 and told["categories"]["guard"]["difference"]["q"] < 0.01
         others = np.mean([share for name, share in shares.items() if name != "guard"])
         apart = told["categories"]["guard"]["difference"]
         assert apart["value"] == pytest.approx(shares["guard"] - others, abs=0.12)
@@ -106,8 +110,9 @@ def test_planted_shares_are_recovered_in_both_languages(tmp_path, lexicons):
     assert (tmp_path / "out.json").read_bytes() == (tmp_path / "again.json").read_bytes()
 
 
-def test_without_bias_rejections_are_at_their_level(tmp_path, lexicons):
+def test_without_bias_rejections_are_at_their_level(tmp_path, lexicons, monkeypatch):
     """50 occupations a study at .5, pictures that lean either way: about 2.5 have p below .05."""
+    monkeypatch.setattr(crosslens.gender.shares, "PERMUTATIONS", 999)
     bias = {"en": {f"c{i:02d}": 0.5 for i in range(50)}}
     p, q = [], []
     for seed in range(4):
@@ -132,13 +137,17 @@ def written(folder, shares, draws):
     ]
     table = pd.DataFrame(rows, columns=["image_id", "category", "draw", "text", "tokens"])
     table.insert(0, "sample_id", table["image_id"] + "#0")
+    table["group"] = table["image_id"]
     write_table(folder / "en.parquet", "generated", table)
     return {"en": folder / "en.parquet"}
 
 
 def findings(folder, document="out.json", level=0.05):
-    words = {"unit": "picture", "units": "pictures"}
-    return list(findings_of(stereotype_records(folder / document), words, level))
+    words, records = {"unit": "picture", "units": "pictures"}, stereotype_records(folder / document)
+    fields = {"level": level, "claims": claimed(records, level), "records": records}
+    write_json(folder / "summary.json", "summary", fields)
+    summary = Document(folder / "summary.json", "summary")
+    return list(findings_of(records, Results("toy", {}, {}, {}, {}, summary, summary, words)))
 
 
 def test_few_pictures_that_all_agree_are_not_tested_rather_than_null(tmp_path, lexicons):
@@ -146,12 +155,10 @@ def test_few_pictures_that_all_agree_are_not_tested_rather_than_null(tmp_path, l
     told = run(tmp_path, written(tmp_path, {"guard": [0.0] * 5}, 80), lexicons)["languages"]["en"]
     guard = told["categories"]["guard"]
     assert guard["share"] == 0 and guard["captions_gendered"] == 400
-    assert guard["p"] == guard["least_p"] == 2 / 32 and guard["q"] is None and told["overall"]["q"] is None
+    assert guard["p"] == guard["least_p"] == 2 / 32 and guard["q"] is None
     # a picture counts once: Clopper-Pearson of 0 of 5, not of 0 of 400
     assert guard["low"] == 0 and guard["high"] == pytest.approx(binomtest(0, 5).proportion_ci().high)
-    assert guard["difference"]["value"] is None and told["differences"] == dict.fromkeys(
-        ("p", "least_p", "q")
-    )
+    assert guard["difference"]["value"] is None and told["differences"] == dict.fromkeys(("p", "least_p"))
     tilt, apart = findings(tmp_path)
     assert tilt.kind == apart.kind == "warning" and "not tested" in tilt.title and "not tested" in apart.title
     assert "p cannot be below 0.062 with 5 of them" in " ".join(tilt.lines)
@@ -166,7 +173,7 @@ def test_one_default_for_everybody_is_a_tilt_and_no_stereotype(tmp_path, lexicon
     rng = np.random.default_rng(0)
     shares = {f"c{i}": rng.beta(1, 7, size=8) for i in range(6)}
     told = run(tmp_path, written(tmp_path, shares, 16), lexicons)["languages"]["en"]
-    assert told["overall"]["q"] < 0.01 and told["differences"]["p"] > 0.05
+    assert told["overall"]["p"] < 0.01 and told["differences"]["p"] > 0.05
     tilt, apart = findings(tmp_path)
     assert tilt.kind == "found" and "man more often in English" in tilt.title
     assert apart.kind == "null" and "does not hang on the category" in apart.title
@@ -179,7 +186,7 @@ def test_categories_that_lean_apart_are_a_stereotype_though_the_whole_is_even(tm
     rng = np.random.default_rng(0)
     shares = {f"c{i}": rng.beta(*((7, 2) if i % 2 else (2, 7)), size=8) for i in range(6)}
     told = run(tmp_path, written(tmp_path, shares, 16), lexicons)["languages"]["en"]
-    assert told["overall"]["q"] > 0.05 and told["differences"]["q"] < 0.01
+    assert told["overall"]["p"] > 0.05 and told["differences"]["p"] < 0.01
     tilt, apart = findings(tmp_path)
     assert tilt.kind == "null" and apart.kind == "found" and "a stereotype in English" in apart.title
 
@@ -237,7 +244,7 @@ def test_intervals_of_shares_cover(share, pictures):
 
 def test_words_are_whole_and_rates_are_per_hundred(lexicons):
     texts = ["the person there", "a woman and a man", "A WOMAN; she smiles", ""]
-    table = pd.DataFrame({"text": texts, "image_id": "i", "category": "c"})
+    table = pd.DataFrame({"text": texts, "image_id": "i", "group": "i", "category": "c"})
     row = count_images(table, load_lexicon(lexicons["en"], "en"), "en").iloc[0]
     assert (row["captions"], row["female"], row["male"], row["tied"]) == (4, 1, 0, 1)
     assert (row["female_words"], row["male_words"], row["words"]) == (3, 1, 12)
@@ -254,6 +261,7 @@ def test_pictures_count_once_and_a_language_may_lack_one(tmp_path, lexicons):
         rows = [("a", words["female"])] * 9 + [("b", words["male"])] + [("b", NEUTRAL[language])] * 8
         rows += [("c", NEUTRAL[language])] * 9 if language == "en" else []
         table = pd.DataFrame(rows, columns=["image_id", "text"]).assign(category="cook", draw=0, tokens=0)
+        table["group"] = table["image_id"]
         generated[language] = tmp_path / f"{language}.parquet"
         write_table(generated[language], "generated", table)
     document = run(tmp_path, generated, lexicons)
@@ -262,6 +270,38 @@ def test_pictures_count_once_and_a_language_may_lack_one(tmp_path, lexicons):
     assert document["languages"]["ar"]["categories"]["cook"]["images"] == 2
     assert document["languages"]["en"]["planted"] is None
     assert document["agreement"][0]["pearson"]["r"] is None, "one category has no correlation"
+
+
+def test_pictures_of_one_group_count_once(tmp_path, lexicons):
+    """Five pictures of one person, and one of another: two witnesses, of whom the first says woman in three of five."""
+    rows = [(f"a{i}", "a", "woman" if i < 3 else "man") for i in range(5)] + [("b", "b", "man")]
+    table = pd.DataFrame(rows, columns=["image_id", "group", "text"]).assign(
+        category="cook", draw=0, tokens=0
+    )
+    table.loc[0, "category"] = "nurse"
+    write_table(tmp_path / "en.parquet", "generated", table)
+    told = run(tmp_path, {"en": tmp_path / "en.parquet"}, lexicons)["languages"]["en"]
+    cook, nurse = (told["categories"][name] for name in ("cook", "nurse"))
+    assert cook["share"] == pytest.approx((2 / 4 + 0) / 2) and nurse["share"] == 1
+    assert (cook["units"], cook["images_gendered"], cook["captions_gendered"]) == (2, 5, 5)
+    assert (told["overall"]["units"], told["overall"]["images"]) == (2, 6)
+    assert told["overall"]["least_p"] == 1 / 2
+
+
+def test_sixteen_people_who_lean_are_no_tilt_of_eighty_pictures(monkeypatch):
+    """Five pictures of each of 16 people, within-person correlation .5, shares .5 on the whole."""
+    monkeypatch.setattr(crosslens.gender.shares, "PERMUTATIONS", 199)
+    rng, p = np.random.default_rng(0), {"units": [], "images": []}
+    for _ in range(60):
+        lean = rng.beta(0.5, 0.5, size=16).repeat(5)
+        female = (rng.random(80) < lean).astype(int)
+        counts = pd.DataFrame({"image_id": [f"i{i:02d}" for i in range(80)], "category": "c"})
+        counts = counts.assign(group=(np.arange(80) // 5).astype(str), captions=1, tied=0, female=female)
+        counts = counts.assign(male=1 - female, female_words=female, male_words=1 - female, words=5)
+        for name, table in (("units", counts), ("images", counts.assign(group=counts["image_id"]))):
+            p[name].append(_numbers(_units(table, table[["image_id", "group", "category"]]), rng)["p"])
+    shares = {name: np.mean(np.array(values) <= 0.05) for name, values in p.items()}
+    assert shares["images"] > 0.12 and shares["units"] <= 0.1, shares
 
 
 def test_captions_without_gender_and_missing_inputs(tmp_path, lexicons):

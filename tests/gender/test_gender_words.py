@@ -59,6 +59,7 @@ def test_arabic_captions_leak_unless_what_agrees_is_masked(captions, tmp_path):
     assert after["caption"]["leaks"] is False and after["caption_whole"]["leaks"] is True
     assert after["prompt"]["auroc"] is None and "same for all" in after["prompt"]["because"]
     assert summary["lexicon_hits"]["ar"]["agreeing"] > 400
+    assert before["caption"]["masked"] < after["caption"]["masked"] and after["caption_whole"]["masked"] == 0
     assert not summary["lexicon_hits"]["en"]["agreement_known"]
 
 

@@ -5,6 +5,7 @@ import http.server
 import importlib.util
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tiny_families import TEXT_FAMILIES, VISION_FAMILIES
 
 from crosslens.errors import InputError
 from crosslens.models.adapters.gemma import Gemma3Text
+from crosslens.models.inputs import build_inputs
 from crosslens.models.load import load_model
 
 MAIN, OLD, WITHOUT_WEIGHTS = "a" * 40, "b" * 40, "c" * 40
@@ -291,6 +293,71 @@ def test_weights_that_do_not_fit_the_configuration_are_told(broken):
 def test_a_configuration_that_contradicts_itself_is_told(broken):
     with pytest.raises(InputError, match=r"num_hidden_layers.*To mend: fetch config\.json again"):
         broken("llama", num_hidden_layers="three")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"vocab_size": 10**9}, r"config\.json of [\d,]+ parameters, and weights of"),
+        ({"num_hidden_layers": 10**7}, r"config\.json of 10,000,000 blocks, and weights of"),
+        ({"hidden_act": "no such"}, r"KeyError.*no such"),
+    ],
+)
+def test_a_configuration_of_another_size_takes_no_memory_and_one_that_fails_no_traceback(
+    broken, changes, told
+):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match=told):
+        broken("llama", **changes)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < (1 << 20 if sys.platform == "linux" else 1 << 30), "KiB; 128 GB are asked for"
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "told"),
+    [
+        (
+            "tokenizer.json",
+            lambda text: text.replace('"merges": [', '"merges": [1.5, '),
+            "does not hold a whole model",
+        ),
+        (
+            "tokenizer_config.json",
+            lambda text: json.dumps(json.loads(text) | {"eos_token": 1.5}),
+            "does not hold",
+        ),
+        (
+            "chat_template.jinja",
+            lambda text: text + "{% endfor %}",
+            "a chat template that fails .*TemplateSyntaxError",
+        ),
+        (
+            "processor_config.json",
+            lambda text: text.replace("0.5", '"x"'),
+            "a processor that fails on pictures",
+        ),
+    ],
+)
+def test_files_that_are_broken_are_told_in_a_line(vlm_folder, data, tmp_path, file, change, told):
+    folder = shutil.copytree(vlm_folder, tmp_path / "model")
+    text = (folder / file).read_text(encoding="utf-8")
+    assert change(text) != text
+    (folder / file).write_text(change(text), encoding="utf-8")
+    rows, images = data
+    with pytest.raises(InputError, match=told) as error:
+        loaded = load_model(str(folder), device="cpu")
+        build_inputs(loaded, rows["en"][:1], images=images, with_caption=True)
+    assert "\n" not in str(error.value)
+
+
+def test_a_token_without_an_embedding_is_told_with_its_sample(tmp_path):
+    loaded = load_model(str(save_tiny_text(tmp_path / "model")), device="cpu")
+    loaded.tokenizer.add_tokens(["beyond"])
+    row = {"sample_id": "a#0", "prompt": "Describe", "caption": "one beyond"}
+    with pytest.raises(
+        InputError, match=r"sample a#0: found token \d+ \('beyond'\), which .* no embedding of"
+    ):
+        build_inputs(loaded, [row], images=None, with_caption=True)
 
 
 @pytest.mark.parametrize("kept", [0, 100, -1000])

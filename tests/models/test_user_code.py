@@ -49,3 +49,40 @@ def test_a_module_that_no_key_follows_is_refused(folder):
     (folder / "secret_helper.py").write_text("")
     with pytest.raises(InputError, match="secret_helper.*imported by their names"):
         run_file(folder / "named.py")
+
+
+def test_a_link_leads_to_the_modules_beside_its_target(folder):
+    (folder / "shared").mkdir()
+    (folder / "shared/adapter_v2.py").write_text("import linked_helper\n")
+    (folder / "shared/linked_helper.py").write_text("")
+    (folder / "mine.py").symlink_to("shared/adapter_v2.py")
+    run_file(folder / "mine.py")
+    assert "linked_helper" in sys.modules
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "exec(open('{}').read())",
+        "import pathlib; pathlib.Path('{}').read_text()",
+        "import numpy; numpy.genfromtxt('{}', dtype=str)",
+        "import reading_helper; reading_helper.read('{}')",
+    ],
+)
+def test_a_file_that_it_reads_and_no_key_holds_is_refused(folder, read):
+    (folder / "factors.txt").write_text("x = 1\n")
+    (folder / "reading_helper.py").write_text("def read(file): open(file).close()\n")
+    (folder / "adapter.py").write_text(read.format(folder / "factors.txt"))
+    with pytest.raises(InputError, match=r"it reads .*factors\.txt, which is in no key") as told:
+        run_file(folder / "adapter.py")
+    assert told.value.where == folder / ("reading_helper.py" if "helper" in read else "adapter.py")
+
+
+def test_what_imports_read_and_what_it_writes_is_not_its_own(folder):
+    (folder / "adapter.py").write_text(
+        "import wave, sysconfig, transformers.models.olmo2\nimport seaborn\n"
+        "open(__file__).close()\nopen('/dev/null', 'w').close()\n"
+    )
+    run_file(folder / "adapter.py")
+    (folder / "beside.txt").write_text("")
+    assert (folder / "beside.txt").open().read() == "", "outside of a run nothing is heard"

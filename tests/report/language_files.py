@@ -13,9 +13,17 @@ WIDTH = 10
 
 
 def write_transfer(
-    path: Path, *, site: str, shared: float, size: float = 2.0, conditions=("caption",), images: int = 120
+    path: Path,
+    *,
+    site: str,
+    shared: float,
+    size: float = 2.0,
+    conditions=("caption",),
+    images: int = 120,
+    tested: int | None = None,
 ) -> Path:
-    """kind gender_transfer; the directions of the two languages have cosine `shared`, gender the length `size`."""
+    """kind gender_transfer; the directions of the two languages have cosine `shared`, gender the length `size`.
+    tested: test images, else as many as train images."""
     rng = np.random.default_rng(int(site.partition(".")[0]))
     arabic = np.eye(WIDTH)[0] * shared + np.eye(WIDTH)[1] * np.sqrt(1 - shared**2)
     found = {}
@@ -23,9 +31,10 @@ def write_transfer(
         gendered = 3 * size if condition == "caption_whole" else size
         pooled = {}
         for language, direction in (("en", np.eye(WIDTH)[0]), ("ar", arabic)):
-            tables = [_images(split, gendered * direction, images, rng) for split in ("train", "test")]
+            sizes = {"train": images, "test": tested or images}
+            tables = [_images(split, gendered * direction, n, rng) for split, n in sizes.items()]
             pooled[language] = Language(*tables, dropped={"train": 3, "test": 1 if language == "ar" else 0})
-        told = transfer(pooled, permutations=99, seed=0, name=condition)
+        told = transfer(pooled, permutations=999, seed=0, name=condition)
         found[condition] = {"lexical": condition == "caption_whole"} | told
     write_json(path, "gender_transfer", {"site": site, "methods": METHODS, "conditions": found})
     return path
@@ -63,6 +72,12 @@ def write_retrieval(
         for language in ("en", "ar")
     }
     told = retrieval.compare(sides, rng=rng)
-    pair = {"languages": ["en", "ar"], "images": images, "same_text": [0, 2], "dropped_samples": [0, 0]}
+    pair = {
+        "languages": ["en", "ar"],
+        "images": images,
+        "units": images,
+        "same_text": [0, 2],
+        "dropped_samples": [0, 0],
+    }
     write_json(path, "retrieval", {"site": site, "pairs": [pair | told]})
     return path

@@ -80,7 +80,8 @@ class Files:
 
     def figures(self, site: str, *names: str) -> dict[str, Any]:
         """Arguments of a function that draws the figures of one layer, without `out`."""
-        return {"site": site} | {name: getattr(self, name)[site] for name in names}
+        given = {name: getattr(self, name) for name in names}
+        return {"site": site} | {name: of if name == "words" else of[site] for name, of in given.items()}
 
 
 def folders(files: dict[str, Path]) -> dict[str, Path]:
@@ -479,7 +480,11 @@ def _probe_words(path: Path, language: str) -> Path:
         "because": "what is read is the same for all train images",
     }
     whole = {"p": 0.0001, "auroc": _score(0.95), "leaks": True, "because": None}
-    conditions = {"prompt": none, "caption": told, "caption_whole": whole}
+    masked = {"prompt": 0, "caption": 240, "caption_whole": 0}
+    conditions = {
+        name: of | {"masked": masked[name]}
+        for name, of in {"prompt": none, "caption": told, "caption_whole": whole}.items()
+    }
     write_json(path, "probe", {"input": "words", "language": language, "conditions": conditions})
     return path
 
@@ -565,6 +570,7 @@ def _dataset(path: Path) -> Path:
                 "column": [{"derived": "en"} | table, {"derived": "combined"} | table],
             },
             "lexicon_hits": {},
+            "masked": {},
             "sources": {"captions": "captions.csv", "images": "images", "lexicons": {}},
         },
     )
@@ -580,6 +586,7 @@ def _stereotype(path: Path, rng: np.random.Generator, null: bool) -> Path:
             categories[name] = {
                 "images": 12,
                 "images_gendered": 11,
+                "units": 11,
                 "captions": 48,
                 "captions_gendered": 40,
                 "share": share,
@@ -592,11 +599,10 @@ def _stereotype(path: Path, rng: np.random.Generator, null: bool) -> Path:
                 | {"p": 0.5 if null else 0.001, "least_p": 1e-4, "q": 0.8 if null else 0.002},
             }
         overall = {"gendered_rate": 0.83, "tied_rate": 0.01, "words_per_caption": 9.1, "images": 120}
-        overall |= {"images_gendered": 110, "captions": 480, "captions_gendered": 400}
+        overall |= {"images_gendered": 110, "units": 110, "captions": 480, "captions_gendered": 400}
         languages[language] = {
-            "overall": overall
-            | {"share": 0.5, "low": 0.45, "high": 0.55, "p": 0.9, "least_p": 1e-4, "q": 0.9},
-            "differences": {"p": 0.4 if null else 1e-4, "least_p": 1e-4, "q": 0.4 if null else 2e-4},
+            "overall": overall | {"share": 0.5, "low": 0.45, "high": 0.55, "p": 0.9, "least_p": 1e-4},
+            "differences": {"p": 0.4 if null else 1e-4, "least_p": 1e-4},
             "categories": categories,
             "planted": {
                 "shares": dict(PLANTED_BIAS[language]),
@@ -609,7 +615,7 @@ def _stereotype(path: Path, rng: np.random.Generator, null: bool) -> Path:
         }
     agreement = {"r": 0.97, "low": 0.9, "high": 0.99, "p": 0.0001}
     pair = {"languages": list(LANGUAGES), "categories": 10, "pearson": agreement, "spearman": agreement}
-    write_json(path, "stereotype", {"languages": languages, "agreement": [pair]})
+    write_json(path, "stereotype", {"alpha": 0.05, "languages": languages, "agreement": [pair]})
     return path
 
 
@@ -618,9 +624,11 @@ def by_site(files: dict[str, dict[str, Path]]) -> dict[str, Path]:
     return {f"{key}/{site}": path for site, some in files.items() for key, path in some.items()}
 
 
-def summarised(folder: Path, layers: dict[str, Path], level: float = 0.05) -> dict[str, Path]:
+def summarised(
+    folder: Path, layers: dict[str, Path], level: float = 0.05, stereotype: Path | None = None
+) -> dict[str, Path]:
     """The summary of these layers, as build_report takes it."""
-    study_summary(layers=layers, level=level, out=folder / "summary.json")
+    study_summary(layers=layers, level=level, stereotype=stereotype, out=folder / "summary.json")
     return {"": folder / "summary.json"}
 
 
@@ -638,13 +646,19 @@ def arguments(files: Files, folder: Path, **changed: Any) -> dict[str, Any]:
     figures |= dict.fromkeys(("quality", "probes", "stereotype"), picture)
     return {
         "study": "small",
-        "settings": {"languages": ["en", "ar"], "sae": {"k": 8, "lr": None}, "note": "<b>bold</b>"},
+        "settings": {
+            "languages": ["en", "ar"],
+            "model": {"random_init": None},
+            "text": None,
+            "sae": {"k": 8, "lr": None},
+            "note": "<b>bold</b>",
+        },
         "source": {"name": "tiny Gemma-3", "revision": "abc"},
         "sections": names("crosslens.report.sections"),
         "captions": CAPTIONS_OF_FIGURES,
         "files": {
             "dataset_summary": {"": files.dataset},
-            "summary": summarised(folder, layers),
+            "summary": summarised(folder, layers, stereotype=files.stereotype),
             "features": folders(by_site(files.rankings)),
             "sweep": by_site(files.sweeps),
             "stereotype": {"": files.stereotype},

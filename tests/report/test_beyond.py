@@ -4,7 +4,8 @@ import pytest
 
 from crosslens.summary.beyond import reading
 
-NOTHING = {"auroc": None, "auroc_high": None}
+NOTHING = {"auroc": None, "auroc_high": None, "because": "what is read is the same for all train images"}
+FEW = {"auroc": None, "auroc_high": None, "because": "1 female in test, and 2 are needed"}
 
 
 @pytest.mark.parametrize(
@@ -14,7 +15,11 @@ NOTHING = {"auroc": None, "auroc_high": None}
         ({}, {"auroc": 0.7, "auroc_high": 0.79}, "beyond"),
         ({}, {"auroc": 0.7, "auroc_high": 0.85}, "words"),
         ({}, {"auroc": 1.0, "auroc_high": 1.0}, "words"),
-        ({}, None, "words"),
+        ({}, None, "unknown"),
+        ({}, FEW, "unknown"),
+        ({}, {"auroc": 0.7, "auroc_high": None}, "unknown"),
+        ({"control_high": 0.9}, None, "control"),
+        ({"q": 0.06}, None, "chance"),
         ({"control_high": 0.9}, NOTHING, "control"),
         ({"control_high": None}, NOTHING, "beyond"),
         ({"q": 0.06}, NOTHING, "chance"),

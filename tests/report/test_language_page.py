@@ -11,7 +11,11 @@ from result_files import arguments, change, summarised, with_files, write_study
 from crosslens.errors import InputError
 from crosslens.report.build import build_report
 from crosslens.report.sections import retrieval, transfer
+from crosslens.report.sections.base import Results
+from crosslens.report.words import PICTURES
+from crosslens.summary.claims import claimed
 from crosslens.summary.layer import layer_summary
+from crosslens.summary.reading import Document
 from crosslens.summary.study import study_summary
 from crosslens.tables.documents import read_json, write_json
 
@@ -36,7 +40,7 @@ def told(tmp_path_factory):
             },
         }
         layer_summary(**layer, out=folder / f"{site}.json")
-    summarised(folder, {site: folder / f"{site}.json" for site in SITES})
+    summarised(folder, {site: folder / f"{site}.json" for site in SITES}, stereotype=files.stereotype)
     for name in ("transfer", "retrieval"):
         Image.new("RGB", (30, 15), "white").save(folder / f"{name}.png")
         given["figures"][name] = folder / f"{name}.png"
@@ -45,20 +49,30 @@ def told(tmp_path_factory):
 
 
 def summary_of(folder, kind, *paths):
-    """The summary's records where each of the paths is a layer with nothing but a document of that kind."""
+    """The results of a study where each of the paths is a layer with nothing but a document of that kind."""
     layers = {}
     for i, path in enumerate(paths):
         site = read_json(path, kind)["site"]
         layers[site] = folder / f"layer_{i}.json"
         layer_summary(site=site, files={kind: {"": path}}, out=layers[site])
     study_summary(layers=layers, level=0.05, out=folder / "summary.json")
-    return read_json(folder / "summary.json", "summary")["records"]
+    summary = Document(folder / "summary.json", "summary")
+    return Results("toy", {}, {}, {}, {}, summary, summary, PICTURES | {"units": "pictures"})
 
 
-def transfer_finding(folder, *paths):
-    """What the page says of these transfers."""
-    records = summary_of(folder, "gender_transfer", *paths)
-    return records, transfer.finding(records["transfer"], records["directions"], "pictures", 0.05)
+def transfer_finding(folder, *paths, masked=(7, 7)):
+    """What the page says of these transfers; masked: words of the captions of each language that are."""
+    results = summary_of(folder, "gender_transfer", *paths)
+    records = results.summary("records")
+    words = [
+        {"language": language, "condition": "caption", "masked": count}
+        for language, count in zip(("en", "ar"), masked, strict=True)
+    ]
+    return records, transfer.finding(records["transfer"], records["directions"], words, results)
+
+
+def retrieval_finding(results):
+    return retrieval.finding(results.records("retrieval"), results.records("cka"), results)
 
 
 def sections(page):
@@ -130,7 +144,12 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
     folder, _, page = told
     records, finding = transfer_finding(tmp_path, *(folder / f"t{site}.json" for site in SITES))
     records = records["transfer"]
-    assert finding.kind == "found" and finding.title in page.text
+    assert finding.kind == "found" and "tells gender in the other in 4 of 8 cases" in finding.title
+    # on the page the other claims of the study are corrected for as well
+    assert re.search(
+        r"Label words masked: the gender direction .* tells gender in the other in [1-4] of 8 cases",
+        page.text,
+    )
     masked = [r for r in records if not r["lexical"] and (r["source"], r["target"]) == ("en", "ar")]
     best = max(masked, key=lambda record: record["auroc"])
     assert f"English → Arabic peaks at block {best['site']}" in finding.lines[0]
@@ -138,6 +157,13 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
         f"AUROC {best['auroc']:.3f} [{best['auroc_low']:.3f}, {best['auroc_high']:.3f}]" in finding.lines[0]
     )
     assert "lexical" not in finding.lines[0] and "lexical matter" in finding.lines[1]
+    assert finding.title.startswith("Label words masked: the gender direction")
+    _, bare = transfer_finding(tmp_path, *(folder / f"t{site}.json" for site in SITES), masked=(0, 0))
+    assert bare.title.startswith("No label words found, so nothing is masked: the gender direction")
+    assert "(caption read, no label words found, so nothing is masked;" in bare.lines[0]
+    assert not any("lexical" in line for line in bare.lines)
+    assert "the model has read them" in finding.lines[-2] and "the same pictures" in finding.lines[-1]
+    assert not any("has read them" in line for line in bare.lines) and "the same pictures" in bare.lines[-1]
     assert "3 in English (caption)" in page.text and "4 in Arabic (caption)" in page.text
     assert "cannot be told apart: 2 in Arabic." in page.text
 
@@ -148,8 +174,7 @@ def test_null_results_are_said(tmp_path):
     assert finding.kind == "null"
     assert finding.title.endswith("does not tell gender in the other beyond chance.")
     path = write_retrieval(tmp_path / "r.json", site="2", shared=0.0)
-    records = summary_of(tmp_path, "retrieval", path)
-    finding = retrieval.finding(records["retrieval"], records["cka"], "pictures", 0.05)
+    finding = retrieval_finding(summary_of(tmp_path, "retrieval", path))
     assert (
         finding.kind == "null" and "do not find their translation more often than by chance" in finding.title
     )
@@ -158,15 +183,14 @@ def test_null_results_are_said(tmp_path):
 def test_the_picture_is_not_what_the_captions_say(tmp_path):
     """The captions share the picture, as the prompt does, and no words: nothing is found of them."""
     paths = [write_retrieval(tmp_path / f"r{site}", site=site, shared=3.0, alone=0.0) for site in SITES]
-    records = summary_of(tmp_path, "retrieval", *paths)
-    assert min(row["r1"] for row in records["retrieval"] if row["read"] == "caption") > 0.7
-    finding = retrieval.finding(records["retrieval"], records["cka"], "pictures", 0.05)
+    results = summary_of(tmp_path, "retrieval", *paths)
+    assert min(row["r1"] for row in results.records("retrieval") if row["read"] == "caption") > 0.7
+    finding = retrieval_finding(results)
     assert finding.kind == "null" and finding.title.startswith("Captions read without pictures do not")
-    finding = retrieval.above_finding(records["above_prompt"], 0.05)
+    finding = retrieval.above_finding(results.records("above_prompt"), results)
     assert finding.kind == "null" and "no more often than the constant prompt does" in finding.title
     told = write_retrieval(tmp_path / "w.json", site="2", shared=3.0, alone=3.0)
-    records = summary_of(tmp_path, "retrieval", told)
-    finding = retrieval.finding(records["retrieval"], records["cka"], "pictures", 0.05)
+    finding = retrieval_finding(summary_of(tmp_path, "retrieval", told))
     assert finding.kind == "found" and "in 2 of 2 cases" in finding.title
 
 
@@ -175,6 +199,20 @@ def test_a_lexical_effect_alone_is_no_transfer(tmp_path):
     other = write_transfer(tmp_path / "o.json", site="4", shared=0.9, size=0.0)
     _, finding = transfer_finding(tmp_path, path, other)
     assert finding.kind == "null" and "it does so in 4 of 4 cases" in finding.lines[1]
+
+
+def test_what_no_score_could_show_is_not_tested(tmp_path):
+    """One woman and one man: any direction tells them apart, and the band is all there is."""
+    path = write_transfer(tmp_path / "t.json", site="2", shared=0.9, images=120, tested=2)
+    records, finding = transfer_finding(tmp_path, path)
+    assert all(
+        row["auroc"] is not None and row["p"] is row["q_family"] is None for row in records["transfer"]
+    )
+    assert {(row["null_low"], row["null_high"]) for row in records["transfer"]} == {(0.0, 1.0)}
+    assert (
+        finding.kind == "warning"
+        and "not tested, because random directions tell the 1 female and 1 male" in finding.title
+    )
 
 
 def test_what_cannot_be_scored_is_said_not_dropped(tmp_path):
@@ -291,10 +329,10 @@ def test_a_page_of_texts_counts_texts_and_speaks_of_no_picture(told, tmp_path):
     given["figures"] = {name: path for name, path in given["figures"].items() if name != "stereotype"}
     summary = read_json(given["files"]["summary"][""], "summary")
     alone = [write_retrieval(tmp_path / f"r{site}.json", site=site, shared=2.0) for site in SITES]
-    summary["records"] |= summary_of(tmp_path, "retrieval", *alone)
-    write_json(
-        tmp_path / "all.json", "summary", {name: summary[name] for name in ("sites", "level", "records")}
-    )
+    records = summary["records"] | summary_of(tmp_path, "retrieval", *alone).summary("records")
+    fields = {"sites": summary["sites"], "level": summary["level"], "records": records}
+    fields["claims"] = claimed(records, summary["level"])
+    write_json(tmp_path / "all.json", "summary", fields)
     given = with_files(given, summary={"": tmp_path / "all.json"})
     page = page_of(tmp_path, given, without_images)
     shown = page.text + " ".join(value or "" for _, name, value in page.attributes if name != "src")
@@ -318,7 +356,8 @@ def test_a_page_with_pictures_keeps_their_words(told):
     text = told[2].text
     for says in (
         "192 pictures with 192 captions in each of English, Arabic (العربية); 2 categories; the gender is given by the "
-        "source. A picture whose gender is not known is counted as unknown and never as one of the others.",
+        "source; there is no lexicon, and no word is masked. A picture whose gender is not known is counted as unknown and "
+        "never as one of the others.",
         "Pictures (captions) per split and gender; splits are by picture",
         "192 pictures, 192 captions a language;",
         "1 picture could not be used and was dropped",

@@ -39,7 +39,7 @@ def results(tmp_path_factory):
         )
     ]
     told = {"ar": {"test_images": 65, "test_images_told_in_train": 24}}
-    document = {"rows": 200, "images": 115, "counts": cells, "lexicon_hits": told}
+    document = {"rows": 200, "images": 115, "counts": cells, "masked": told}
     write_json(folder / "dataset/summary.json", "dataset_summary", document)
     write_json(folder / "summary.json", "summary", {"level": 0.01})
     return folder

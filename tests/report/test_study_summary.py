@@ -1,10 +1,11 @@
 """The summary of a study holds the records of all layers, and q-values over all of them."""
 
+import numpy as np
 import pytest
 from language_files import write_transfer
 from result_files import write_study
 
-from crosslens.stats.fdr import benjamini_hochberg
+from crosslens.stats.fdr import benjamini_hochberg, holm
 from crosslens.summary.layer import layer_summary
 from crosslens.summary.study import study_summary
 from crosslens.tables.documents import read_json
@@ -36,6 +37,14 @@ def test_it_holds_all_records_by_depth_and_corrects_over_all_layers(layers, tmp_
             for record in read_json(layers[site], "layer")[name]
         ]
         assert [{key: value for key, value in r.items() if key != "q"} for r in records] == expected
+    claims = {(claim["records"], claim["family"]): claim for claim in summary["claims"]}
+    simes = {
+        of: benjamini_hochberg([r["p"] for r in summary["records"][of[0]] if r["q_family"] == of[1]]).min()
+        for of in claims
+    }
+    assert [claim["q"] for claim in claims.values()] == pytest.approx(
+        holm(np.array([*simes.values()])).tolist()
+    )
     transfer = summary["records"]["transfer"]
     families = {name: [r for r in transfer if r["q_family"] == name] for name in ("masked", "lexical", None)}
     for name, records in families.items():
@@ -46,5 +55,6 @@ def test_it_holds_all_records_by_depth_and_corrects_over_all_layers(layers, tmp_
         else:
             assert len(records) == 2 * 2 * len(SITES)
             q = benjamini_hochberg([record["p"] for record in records])
-            assert [record["q"] for record in records] == q.tolist()
+            least = claims["transfer", name]["q"] if name == "masked" else 0
+            assert [record["q"] for record in records] == np.maximum(q, least).tolist()
     assert [row["q"] is None for row in summary["records"]["directions"]] == [False, True] * len(SITES)

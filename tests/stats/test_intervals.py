@@ -91,13 +91,14 @@ def test_the_interval_of_paired_d_counts_what_pairs_share():
     assert (high - low).mean() < 0.7 * (apart[1] - apart[0]).mean()
 
 
-def test_auroc_is_that_of_sklearn_and_weights_are_repetitions():
+def test_auroc_is_that_of_sklearn_for_one_and_many_scores_and_classes():
     rng = np.random.default_rng(0)
-    score, y = np.round(rng.normal(size=40), 1), rng.random(40) < 0.4
+    scores, classes = np.round(rng.normal(size=(40, 3)), 1), rng.random((40, 3)) < 0.4
+    score, y = scores[:, 0], classes[:, 0]
     assert auroc(score, y) == pytest.approx(roc_auc_score(y, score))
-    weights = rng.multinomial(40, np.full(40, 1 / 40), size=3).T.astype(float)
-    for found, times in zip(auroc(score, y, weights), weights.T.astype(int), strict=True):
-        assert found == pytest.approx(roc_auc_score(y.repeat(times), score.repeat(times)))
+    assert auroc(scores, y) == pytest.approx([roc_auc_score(y, each) for each in scores.T])
+    assert auroc(score, classes) == pytest.approx([roc_auc_score(each, score) for each in classes.T])
+    assert np.isnan(auroc(score, np.ones(40, dtype=bool)))
 
 
 def auroc_coverage(sizes, area, spread, *, groups=1, correlation=0.0, studies=400):

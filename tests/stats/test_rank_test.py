@@ -7,8 +7,9 @@ from scipy.sparse import csc_array
 
 import crosslens.stats.rank_test as module
 from crosslens.errors import InputError
+from crosslens.stats.auroc import areas
 from crosslens.stats.fdr import benjamini_hochberg
-from crosslens.stats.rank_test import RankTest, areas, design_of
+from crosslens.stats.rank_test import RankTest, design_of
 from crosslens.stats.resampling import shuffled_labels
 
 

@@ -165,6 +165,11 @@ def test_forget_removes_one_artifact_so_that_it_is_made_anew(world):
     assert not world.store.has("k-a") and world.store.has("k-b")
     assert not (world.folder / "results/toy/a").exists()
     assert verify(world.store) == []
+    for care in (lambda path: forget(path, world.store), explain):
+        with pytest.raises(
+            InputError, match=r"results/toy/a: found a link to what the store has no more.*`snakemake"
+        ):
+            care(world.folder / "results/toy/a")
 
 
 def test_forget_refuses_what_lies_in_a_read_only_root(world, tmp_path):

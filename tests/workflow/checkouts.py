@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import yaml
+from mt_geneval_files import lay, planted_sentences
 
 from crosslens.store.digests import content_digest
 
@@ -42,7 +43,7 @@ TOY = {
     "sae": {"corpora": ["joint"], "k": 8, "expansion": 2, "epochs": 2, "batch_tokens": 256},
     "quality": {"spliced_samples": 4},
     "features": {"top_examples": 2},
-    "gender": {"bootstraps": 20, "permutations": 40},
+    "gender": {"bootstraps": 20, "permutations": 439},
     "stereotype": {"samples_per_image": 2, "max_new_tokens": 12, "batch": 64},
 }
 MINI = {
@@ -77,6 +78,24 @@ ANSWERS = {
 """A generation study: the model answers four prompts, and one of two sites gets an SAE."""
 ANSWERS_PAGE = "results/answers/report/index.html"
 
+SENTENCES = {
+    **{name: TOY[name] for name in ("model", "languages", "quality", "features", "sites")},
+    "source": {"mt_geneval": {"folder": "data/mt_geneval"}},
+    "prompts": {"en": "", "ar": ""},
+    "activations": {"batch_tokens": 2048, "shard_mb": 0.25},
+    "sae": {**TOY["sae"], "epochs": 1},
+    "gender": {"conditions": ["caption"], "bootstraps": 20, "permutations": 40},
+}
+"""Sentences in two genders, in files such as MT-GenEval's (see `lay_sentences`)."""
+SENTENCES_PAGE = "results/sentences/report/index.html"
+
+
+def lay_sentences(checkout: "Checkout") -> None:
+    """The study `sentences` and its files: 32 sentences of dev and 12 of test that the embedded model could have written."""
+    planted = planted_sentences(44)
+    lay(checkout.folder / "data/mt_geneval", {"dev": planted[:32], "test": planted[32:]})
+    checkout.configure("sentences", SENTENCES)
+
 
 def snapshot(folder: Path) -> Path:
     """Copy the files of this repository that the workflow consists of, and beside them the model, to `folder`."""
@@ -95,8 +114,8 @@ def snapshot(folder: Path) -> Path:
 class Checkout:
     """A folder with the workflow and the studies `toy` and `mini`."""
 
-    python = Path(sys.executable)
-    """What runs its jobs, and Snakemake where it is waited for (see warm)."""
+    python = sys.executable
+    """What runs its jobs, and Snakemake where it is waited for (see crosslens.warm)."""
 
     def __init__(self, folder: Path, store: str | None = None):
         self.folder, self.store = folder, store
@@ -106,6 +125,8 @@ class Checkout:
             if name not in ("CROSSLENS_STORE", "SNAKEMAKE_PROFILE", "PYTHONPATH")
         }
         self.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        # `python` is warm already, for what has one thread.
+        self.environment |= {"CROSSLENS_WARM": "0", "OMP_NUM_THREADS": "1"}
         if store:
             self.environment["CROSSLENS_STORE"] = store
 
@@ -143,15 +164,14 @@ class Checkout:
         path = self.folder / file
         path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
-    def command(self, *args: str) -> list[str]:
-        """The command line of snakemake in a process of its own."""
-        start = f"import sys; sys.executable = {str(self.python)!r}; from snakemake.cli import main; main()"
-        return [sys.executable, "-c", start, *args]
+    def command(self, *args: str, by: str = sys.executable) -> list[str]:
+        """The command line of snakemake, run `by` that interpreter."""
+        return [by, str(REPOSITORY / "tests/workflow/start_snakemake.py"), self.python, "--cores", "2", *args]
 
     def snakemake(self, *args: str, fails: bool = False) -> str:
         """Everything that snakemake says; it must end with success, or `fails`."""
         ended = subprocess.run(
-            [self.python, REPOSITORY / "tests/workflow/start_snakemake.py", "--cores", "2", *args],
+            self.command(*args, by=self.python),
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -189,7 +209,7 @@ class Checkout:
         """Build the targets in a process group of its own."""
         with (self.folder / "snakemake.out").open("w") as out:
             return subprocess.Popen(
-                self.command("--cores", "2", *targets),
+                self.command(*targets),
                 cwd=self.folder,
                 env=self.environment,
                 stdout=out,

@@ -4,6 +4,10 @@ from crosslens.store.job import Job
 job = Job(snakemake)
 job.run(
     lambda out: adopt_sae(
-        job.local["source"], out["sae"], identity=job.params["identity"], width=job.local["width"]
+        job.local["source"],
+        out["sae"],
+        identity=job.params["identity"],
+        called=job.params["called"],
+        width=job.local["width"],
     )
 )

@@ -14,6 +14,7 @@ job.run(
         lexicons={language: Path(path) for language, path in job.local["lexicons"].items()},
         gender=job.params["gender"],
         mask=job.params["mask"],
+        text=job.params["text"],
         seed=splits.pop("seed"),
         splits=splits,
         languages=list(job.params["prompts"]),

@@ -14,6 +14,7 @@ Job(snakemake).each(
         effects=own.file_by("gender", "effects.parquet", "corpus", "language"),
         gender=own.file_by("gender", "gender.json", "corpus", "language"),
         cross_lingual=own.one_by("cross_lingual", "corpus"),
+        words=own.one_by("probe_words", "language"),
         out=out,
     ),
 )

@@ -2,4 +2,11 @@ from crosslens.store.job import Job
 from crosslens.summary.study import study_summary
 
 job = Job(snakemake)
-job.run(lambda out: study_summary(**job.params, layers=job.one_by("layer", "site"), out=out["summary"]))
+job.run(
+    lambda out: study_summary(
+        **job.params,
+        layers=job.one_by("layer", "site"),
+        stereotype=next(iter(job.paths("stereotype")), None),
+        out=out["summary"],
+    )
+)

@@ -60,13 +60,14 @@ def cka_with_null(
     else:
         k = m = None
         own = _cross(x, x), _cross(y, y)
-    scales = {"linear": own, "unbiased": (_hsic(x, x, own[0]), _hsic(y, y, own[1]))}
-    found = {name: np.empty(1 + draws) for name in scales}
+    diagonals = [np.square(side).sum(axis=1) for side in (x, y)]
+    scales = [_unbiased(trace, side, side) for trace, side in zip(own, diagonals, strict=True)]
+    found = {name: np.empty(1 + draws) for name in ("linear", "unbiased")}
     for i in range(1 + draws):
         order = rng.permutation(len(y)) if i else np.arange(len(y))
         cross = _cross(x, y[order]) if k is None else _reordered(k, m, order)
-        found["linear"][i] = _ratio(cross, *scales["linear"])
-        found["unbiased"][i] = _ratio(_hsic(x, y[order], cross), *scales["unbiased"])
+        found["linear"][i] = _ratio(cross, *own)
+        found["unbiased"][i] = _ratio(_unbiased(cross, diagonals[0], diagonals[1][order]), *scales)
     return {name: WithNull(float(values[0]), values[1:]) for name, values in found.items()}
 
 
@@ -136,17 +137,19 @@ def _reordered(first: np.ndarray, second: np.ndarray, order: np.ndarray) -> floa
     )
 
 
-def _hsic(x: np.ndarray, y: np.ndarray, cross: float | None = None) -> float:
-    """Unbiased HSIC of linear kernels, times n (n − 3), which every ratio cancels; `cross` is tr(KL) where known."""
-    n = len(x)
+def _hsic(x: np.ndarray, y: np.ndarray) -> float:
+    """Unbiased HSIC of linear kernels, times n (n − 3), which every ratio cancels."""
+    return _unbiased(_cross(x, y), *(np.square(side).sum(axis=1) for side in (x, y)))
+
+
+def _unbiased(cross: float, first: np.ndarray, second: np.ndarray) -> float:
+    """The same from tr(KL) and the diagonals (n) of K and L, of centred columns: the rows of a kernel add up to 0, and
+    without its diagonal to less that."""
+    n = len(first)
     if n < 4:
         return float("nan")
-    diagonal_x, diagonal_y = np.square(x).sum(axis=1), np.square(y).sum(axis=1)
-    # K̃1 with the diagonal of K̃ set to 0; the columns are centred, so that K1 = 0
-    sums_x, sums_y = -diagonal_x, -diagonal_y
-    trace = (_cross(x, y) if cross is None else cross) - diagonal_x @ diagonal_y
-    whole = sums_x.sum() * sums_y.sum() / ((n - 1) * (n - 2))
-    return float(trace + whole - 2 / (n - 2) * (sums_x @ sums_y))
+    both = first @ second
+    return float(cross - both + first.sum() * second.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * both)
 
 
 def _ratio(cross: float, first: float, second: float) -> float:

@@ -11,6 +11,8 @@ from crosslens.stats.sign_flips import sign_flip_p
 CUTOFFS = (1, 5)
 PAIRINGS = 1999
 """Random pairings, and flips of signs, behind a p."""
+FEWEST = 8
+"""Units below which nothing is tested: the signs of seven differences give no p below .016, orders of few no finer ones."""
 DIGITS = 12
 """Cosines are told apart by so many decimals: what float64 products resolve."""
 
@@ -44,17 +46,17 @@ def found(ranks: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> d
     """Mean scores of ranks (n, n), whose row i looks for candidate i: `value`, `low`, `high` and `p` of each.
 
     CI: 95 %, Wilson's of a share and of `mrr` queries resampled by `weights` (n, draws, sum 1) against all candidates.
-    p: one-sided, of as many right ones where queries and candidates are paired at random.
+    p: one-sided, of as many right ones where queries and candidates are paired at random; None below FEWEST units.
     """
     n = len(ranks)
     own = scores(np.diag(ranks))
     reached = dict.fromkeys(own, 1)
-    for _ in range(PAIRINGS):
+    for _ in range(PAIRINGS if n >= FEWEST else 0):
         for name, score in scores(ranks[np.arange(n), rng.permutation(n)]).items():
             reached[name] += score.sum() >= own[name].sum() - 1e-9
     return {
         name: (with_interval(score, weights) if name == "mrr" else _share(score))
-        | {"p": float(reached[name] / (1 + PAIRINGS))}
+        | {"p": float(reached[name] / (1 + PAIRINGS)) if n >= FEWEST else None}
         for name, score in own.items()
     }
 
@@ -62,9 +64,9 @@ def found(ranks: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> d
 def above(
     ranks: np.ndarray, others: np.ndarray, weights: np.ndarray, rng: np.random.Generator
 ) -> dict[str, dict[str, float]]:
-    """What `ranks` scores more than `others`, both (n, n), image by image: `value`, `low`, `high` and two-sided `p`.
+    """What `ranks` scores more than `others`, both (n, n), unit by unit: `value`, `low`, `high` and two-sided `p`.
 
-    p: permutation of the signs of the images' differences.
+    p: permutation of the signs of the units' differences; None below FEWEST units.
     """
     mine, theirs = scores(np.diag(ranks)), scores(np.diag(others))
     told = {}
@@ -72,7 +74,7 @@ def above(
         differences = mine[name] - theirs[name]
         moved = differences[differences != 0]
         p = sign_flip_p(moved, rng, PAIRINGS) if len(moved) else 1.0
-        told[name] = with_interval(differences, weights) | {"p": p}
+        told[name] = with_interval(differences, weights) | {"p": p if len(ranks) >= FEWEST else None}
     return told
 
 

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from crosslens.alignment.cka import cka_difference, cka_with_null
-from crosslens.alignment.ranks import PAIRINGS, above, found, rank_all, scores
+from crosslens.alignment.ranks import FEWEST, PAIRINGS, above, found, rank_all, scores
 from crosslens.errors import InputError
 from crosslens.pooling.images import ImageTable, by_split
 from crosslens.pooling.languages import described, open_languages
 from crosslens.pooling.pool import pool_activations
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import bootstrap_weights, stream
+from crosslens.stats.tested import tested
 from crosslens.tables.activations import Activations
 from crosslens.tables.alone import read_alone
 from crosslens.tables.documents import read_table, write_json
@@ -25,7 +26,8 @@ from crosslens.tables.tokens import TokenTable, read_tokens
 log = logging.getLogger(__name__)
 
 BOOTSTRAPS = 1000
-SHUFFLES = 99
+SHUFFLES = 999
+"""Of the pairs, behind the null of CKA: so many that a claim can still be corrected for all others of a study."""
 READ = {
     "caption": "the caption, behind its picture where the study has pictures",
     "alone": "the caption without its picture: what its words alone are",
@@ -35,7 +37,7 @@ READ = {
 
 @dataclass(frozen=True)
 class Sides:
-    """One language's images in split train, whose mean is what centring takes off, and test."""
+    """One language's units in split train, whose mean is what centring takes off, and its images in test."""
 
     train: np.ndarray
     """(d) mean."""
@@ -54,9 +56,11 @@ def caption_retrieval(
 ) -> None:
     """Find each test image's caption in the other language by the cosine of mean-pooled caption activations.
 
-    Keys of the mappings are the languages. Whole captions, label words kept; an image with several captions is
-    their mean; of more than `max_images` images a seeded sample is taken. alone: of a study with pictures, the captions
-    read without them (kind text_alone); that, and what the constant prompt behind the picture finds, is compared too.
+    Keys of the mappings are the languages. Whole captions, label words kept. The unit is a group of images, an image by
+    itself where there are none: several captions of an image, and then the images of a group, are their mean, so that what
+    nearly says the same is no distractor and no second witness. Of more than `max_images` units a seeded sample is taken.
+    alone: of a study with pictures, the captions read without them (kind text_alone); that, and what the constant prompt
+    behind the picture finds, is compared too.
     Writes JSON of kind retrieval, for every pair of languages: see `compare`. Raises InputError for activations of
     different sites or models and for languages without test images in common.
     """
@@ -78,17 +82,17 @@ def caption_retrieval(
     for pair in combinations(languages, 2):
         rng = stream(seed, "retrieval", *pair)
         chosen, common = _common([sides[language] for language in pair], max_images, rng)
-        ids = next(iter(chosen[0].values())).test.image_ids
+        group = common.loc[common.isin(next(iter(chosen[0].values())).test.group)]
+        of_units = [texts[language].reindex(group.index).groupby(group).agg("\n".join) for language in pair]
         results.append(
             {
                 "languages": list(pair),
-                "images": len(ids),
-                "images_in_common": common,
+                "units": len(of_units[0]),
+                "images": len(group),
+                "images_in_common": len(common),
                 "dropped_samples": [dropped[language] for language in pair],
                 "sinks": [sinks[language] for language in pair],
-                "same_text": [
-                    int(texts[language].reindex(ids).duplicated(keep=False).sum()) for language in pair
-                ],
+                "same_text": [int(of_pair.duplicated(keep=False).sum()) for of_pair in of_units],
             }
             | compare(dict(zip(pair, chosen, strict=True)), rng=rng)
         )
@@ -96,7 +100,7 @@ def caption_retrieval(
     document = {
         **described(stored),
         "seed": seed,
-        "unit": "image",
+        "unit": "image, or the images of one group",
         "split": "test",
         "read": READ,
         "pooled": "mean over the caption's tokens, label words kept, sinks left out; of `prompt`, over the prompt's",
@@ -147,13 +151,13 @@ def _sides(pooled: Pooled, samples: pd.DataFrame, where: Path) -> Sides:
                 expected="images to compare",
                 mend="read captions in this study, or leave retrieval out",
             )
-    return Sides(tables["train"].values.mean(axis=0), tables["test"])
+    return Sides(tables["train"].by_group(apart=False).values.mean(axis=0), tables["test"])
 
 
 def _common(
     sides: list[dict[str, Sides]], max_images: int, rng: np.random.Generator
-) -> tuple[list[dict[str, Sides]], int]:
-    """The images that all have, in one order, at most `max_images` of them; and how many there are."""
+) -> tuple[list[dict[str, Sides]], pd.Series]:
+    """The images that all have, one row a group, in one order, of at most `max_images` groups; and image -> group of all."""
     tables = [each.test.image_ids for some in sides for each in some.values()]
     every = sorted(set.intersection(*(set(ids) for ids in tables)))
     if not every:
@@ -163,21 +167,28 @@ def _common(
             expected="captions of the same images",
             mend="use one dataset whose rows carry both languages",
         )
-    kept = np.array(every, dtype=object)[np.sort(rng.permutation(len(every))[:max_images])]
+    every = np.array(every, dtype=object)
+
+    def whole(each: Sides) -> ImageTable:
+        return each.test.rows(np.searchsorted(each.test.image_ids, every))
+
+    group = pd.Series(whole(next(iter(sides[0].values()))).group, index=every)
+    units = group.nunique()
+    kept = np.sort(rng.permutation(units)[:max_images])
 
     def chosen(each: Sides) -> Sides:
-        return Sides(each.train, each.test.rows(np.searchsorted(each.test.image_ids, kept)))
+        return Sides(each.train, whole(each).by_group(apart=False).rows(kept))
 
-    return [{name: chosen(each) for name, each in some.items()} for some in sides], len(every)
+    return [{name: chosen(each) for name, each in some.items()} for some in sides], group
 
 
 def compare(sides: dict[str, dict[str, Sides]], *, rng: np.random.Generator) -> dict[str, Any]:
     """Two languages' captions by what was read of each: `retrieval`, `chance` of its scores, `cka`, and `above_prompt`.
 
-    sides: language -> name of READ -> images, the same ones in one order. `r1` and `r5`: the share of images whose
+    sides: language -> name of READ -> units, the same ones in one order. `r1` and `r5`: the share of units whose
     counterpart is among the first 1 and 5; `mrr`: mean of 1 / rank; see `found`. CKA is of the same rows, its null the
     same rows with the pairs shuffled. `above_prompt`: what captions find, and how alike they are, beyond what the
-    constant prompt behind the same pictures does, image by image; see `above` and `cka_difference`.
+    constant prompt behind the same pictures does, unit by unit; see `above` and `cka_difference`.
     """
     first, second = sides
     n = len(sides[first]["caption"].test)
@@ -193,7 +204,7 @@ def compare(sides: dict[str, dict[str, Sides]], *, rng: np.random.Generator) -> 
                 | {
                     name: {
                         "value": value if np.isfinite(value) else None,
-                        "null": null_band(null, value, tails=1),
+                        "null": null_band(null, value, tails=1) | ({} if n >= FEWEST else {"p": None}),
                     }
                     for name, (value, null) in nulls.items()
                 }
@@ -216,7 +227,8 @@ def compare(sides: dict[str, dict[str, Sides]], *, rng: np.random.Generator) -> 
                     | above(ranks["caption"], ranks["prompt"], weights, rng)
                     | {"cka": cka_difference(captions[0], prompts[0], captions[1], rng=rng)}
                 )
-    return {
+    because = None if n >= FEWEST else f"there are {n} independent images, and it takes {FEWEST}"
+    return tested(because) | {
         "retrieval": retrieval,
         "chance": {name: float(score.mean()) for name, score in scores(np.arange(1, n + 1)).items()},
         "cka": similar,

@@ -133,15 +133,22 @@ def data_place(at: At) -> dict[str, Any]:
 
 def model_place(at: At) -> dict[str, Any]:
     """Where and on what the model runs, and the pictures that it sees."""
-    model = at.settings["model"] | {"batch_tokens": at.settings["activations"]["batch_tokens"]}
-    for need in model_of(at):
-        model |= {"id": at.path(need), "name": at.study.model.name}
+    model = at.settings["model"] | {
+        "id": model_folder(at),
+        "name": at.study.model.label,
+        "batch_tokens": at.settings["activations"]["batch_tokens"],
+    }
     return {"model": model, "images": data_place(at)["images"]}
+
+
+def model_folder(at: At) -> str:
+    """The model's folder, made or given, or its hub id."""
+    return next((at.path(need) for need in model_of(at)), at.study.model.id)
 
 
 def model_mb(at: At) -> int:
     """Twice the weights (a bfloat16 file may run as float32): on disk where they can be seen, else by their number."""
-    folder = Path(model_place(at)["model"]["id"])
+    folder = Path(model_folder(at))
     if folder.is_dir():
         return 2 * sum(file.stat().st_size for file in folder.glob("*.safetensors")) // 2**20
     if at.study.model.must_be_prepared:

@@ -3,6 +3,7 @@
 Standard library only: the Snakefile reads the same rows to derive the content keys of blocks of samples.
 """
 
+import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -10,11 +11,14 @@ from typing import NamedTuple
 
 from crosslens.data.csv_table import hidden_in, is_blank, read_table
 from crosslens.data.languages import language_of
+from crosslens.data.splits import SPLITS
 from crosslens.errors import InputError, raise_all
 
 IMAGE_COLUMNS = ("image_id", "image")
 GENDER_COLUMN = "ground_truth_gender"
 GROUP_COLUMN = "group"
+SPLIT_COLUMN = "split"
+SPANS_COLUMN = "{language}_label_spans"
 _LONGEST_NAME = 250
 _GENDER_VALUES = {
     **dict.fromkeys(("m", "male", "man", "boy"), "male"),
@@ -39,6 +43,10 @@ class Row(NamedTuple):
     """The column `category`, or the empty string."""
     group: str | None = None
     """The column `group`, what splits keep together; empty where the image goes alone, None without the column."""
+    split: str | None = None
+    """The column `split`: train, select or test; None where the table leaves them to be drawn."""
+    label_spans: dict[str, list[list[int]]] | None = None
+    """language -> [start, end] of the characters of its caption that tell the gender; None where a lexicon finds them."""
 
 
 def read_rows(
@@ -48,9 +56,10 @@ def read_rows(
 
     `languages` are those that must be there and are read. `columns`: what the table calls `image_id`, `gender`,
     `category`, `group` and the captions of a language (by its code); without a name there, as usual: image_id or image,
-    ground_truth_gender, category, group, and `{language}_caption` or what the language has for its own
-    (`english_prompt`). Raises InputError with file, row and column for anything that cannot be read without a guess;
-    several at once where rows are wrong.
+    ground_truth_gender, category, group, split, and `{language}_caption` or what the language has for its own
+    (`english_prompt`). A column `{language}_label_spans` has a JSON list of [start, end] for every caption of the language.
+    Raises InputError with file, row and column for anything that cannot be read without a guess; several at once where
+    rows are wrong.
     """
     path = Path(captions)
     table = read_table(path)
@@ -87,10 +96,15 @@ def _row(
     category = _name(path, number, named.category, fields[named.category]) if named.category else ""
     group = _name(path, number, named.group, fields[named.group]) if named.group else None
     sample_id = _name(path, number, "sample_id", fields["sample_id"]) if "sample_id" in fields else None
-    told = {named.gender: gender, named.category: category, named.group: group}
+    split = _split(path, number, named.split, fields[named.split]) if named.split else None
+    spans = {
+        language: _spans(path, number, column, fields[column], texts[language])
+        for language, column in named.spans.items()
+    }
+    told = {named.gender: gender, named.category: category, named.group: group, named.split: split}
     told.pop(None, None)
     k = checks.add(number, image_id, texts, told, sample_id)
-    return Row(number, f"{image_id}#{k}", image_id, texts, gender, category, group)
+    return Row(number, f"{image_id}#{k}", image_id, texts, gender, category, group, split, spans or None)
 
 
 def _missing(path: Path, header: Sequence[str], names: Sequence[str], what: str) -> InputError:
@@ -117,13 +131,15 @@ class _Columns(NamedTuple):
     gender: str | None
     category: str | None
     group: str | None
+    split: str | None
+    spans: dict[str, str]
 
 
 def _columns(
     path: Path, header: Sequence[str], columns: Mapping[str, str], languages: Sequence[str]
 ) -> _Columns:
     """The user's names of columns where there are some, else the usual ones."""
-    usual = {"gender": GENDER_COLUMN, "category": "category", "group": GROUP_COLUMN}
+    usual = {"gender": GENDER_COLUMN, "category": "category", "group": GROUP_COLUMN, "split": SPLIT_COLUMN}
     image = [columns["image_id"]] if "image_id" in columns else IMAGE_COLUMNS
     return _Columns(
         _find_column(path, header, image, "the image id"),
@@ -134,7 +150,22 @@ def _columns(
             else (name if name in header else None)
             for role, name in usual.items()
         },
+        spans=_span_columns(path, header, languages),
     )
+
+
+def _span_columns(path: Path, header: Sequence[str], languages: Sequence[str]) -> dict[str, str]:
+    """Of all languages or of none: masked in one of them alone the gender would be told in the other."""
+    names = {language: SPANS_COLUMN.format(language=language) for language in languages}
+    found = {language: name for language, name in names.items() if name in header}
+    if lacking := sorted(names[language] for language in names.keys() - found.keys() if found):
+        raise InputError(
+            f"{path}, header",
+            found=f"{', '.join(found.values())} and no {', '.join(lacking)}",
+            expected="the label words of every language of the study, or of none",
+            mend="add the column, or take the other out and name lexicons",
+        )
+    return found
 
 
 def _caption_columns(
@@ -212,8 +243,42 @@ def _gender(path: Path, number: int, column: str, value: str) -> str:
     return gender
 
 
+def _split(path: Path, number: int, column: str, value: str) -> str:
+    if (split := value.strip()) not in SPLITS:
+        raise InputError(
+            f"{path}, row {number}, column {column!r}",
+            found=repr(value),
+            expected=f"one of {', '.join(SPLITS)}",
+            mend="write one of these, or take the column out and let them be drawn",
+        )
+    return split
+
+
+def _spans(path: Path, number: int, column: str, value: str, text: str) -> list[list[int]]:
+    """Ascending and apart, inside the text."""
+    try:
+        spans = json.loads(value)
+    except ValueError:
+        spans = None
+    ends = [0]
+    for span in spans if isinstance(spans, list) else [None]:
+        if not (isinstance(span, list) and len(span) == 2 and all(type(at) is int for at in span)):
+            ends = None
+            break
+        ends += span
+    if ends is None or ends != sorted(ends) or any(a == b for a, b in spans) or ends[-1] > len(text):
+        raise InputError(
+            f"{path}, row {number}, column {column!r}",
+            found=repr(value),
+            expected=f"a JSON list of [start, end], ascending and apart, of the caption's {len(text)} characters "
+            "(Unicode code points; [] where none tells the gender)",
+            mend="count again from the caption as it stands in the table",
+        )
+    return spans
+
+
 class _Consistency:
-    """What rows must not contradict: ids, and one gender, category and group an image."""
+    """What rows must not contradict: ids, and one gender, category, group and split an image."""
 
     def __init__(self, path: Path):
         self.path = path

@@ -11,6 +11,7 @@ import pandas as pd
 
 from crosslens.data.agreeing import agreeing_spans, merged
 from crosslens.data.agreement import gender_agreement
+from crosslens.data.altered import altered
 from crosslens.data.captions import Row, read_rows
 from crosslens.data.genders import GENDERS
 from crosslens.data.images import ImageFile, Quarantined, verify_images
@@ -40,6 +41,7 @@ def build_dataset(
     out_summary: Path | None,
     gender: bool = True,
     mask: str = "agreement",
+    text: str | None = None,
 ) -> None:
     """Write the dataset parquet of every language of `out` and the summary JSON, as docs/storage.md defines them.
 
@@ -52,9 +54,12 @@ def build_dataset(
     Images that share a value of an optional column `group`, or their bytes, are a group: they fall into one split, and
     the column `group` of the tables says so to all that counts, resamples or shuffles images.
     mask: `label_words` are the words of the lexicon alone, `agreement` beside them what agrees with a person (see
-    `agreeing_spans`). Labels are read from the lexicon's words whatever is masked.
-    splits: fractions of train, select, test. Images that do not open are quarantined: dropped in all languages and
-    listed in the summary. Raises InputError on anything in the input that a user can mend.
+    `agreeing_spans`). Labels are read from the lexicon's words whatever is masked. Where the table has columns of label
+    spans these characters are masked, and no others.
+    text: what a control study does to the captions (see `altered`) once labels, splits and masks are known.
+    splits: fractions of train, select, test; not used where the table has the splits. Images that do not open are
+    quarantined: dropped in all languages and listed in the summary. Raises InputError on anything in the input that a user
+    can mend.
     """
     rows = read_rows(captions, languages, columns)
     given = "caption" if rows[0].gender is None else "column"
@@ -81,7 +86,8 @@ def build_dataset(
     unknown = {row.image_id: "unknown" for row in rows}
     genders = {"column": column, "caption": combined, "none": unknown}[source]
     groups = _groups(rows, files)
-    assigned = _assign(rows, groups, genders, splits, seed)
+    declared = rows[0].split is not None
+    assigned = _declared(captions, rows, groups) if declared else _assign(rows, groups, genders, splits, seed)
 
     shared = pd.DataFrame(
         {
@@ -98,6 +104,8 @@ def build_dataset(
         }
     )
     captions_of = {language: [row.captions[language] for row in rows] for language in found}
+    if tagged := gender and rows[0].label_spans is not None:
+        mask = "label_spans"
     agreeing = {
         language: agreeing_spans(texts, language) if mask == "agreement" else [[] for _ in texts]
         for language, texts in captions_of.items()
@@ -109,11 +117,20 @@ def build_dataset(
         ]
         for language, told in found.items()
     }
+    if tagged:
+        hidden = {language: [row.label_spans[language] for row in rows] for language in languages}
     for language, path in out.items():
+        texts, spans = zip(
+            *(
+                altered(row.captions[language], spans, text, language=language, sample=row.sample_id)
+                for row, spans in zip(rows, hidden.get(language, [[]] * len(rows)), strict=True)
+            ),
+            strict=True,
+        )
         table = shared.copy()
-        table.insert(3, "caption", [row.captions[language] for row in rows])
+        table.insert(3, "caption", texts)
         table.insert(4, "prompt", prompts[language])
-        table["label_spans"] = [json.dumps(spans) for spans in hidden.get(language, [[]] * len(rows))]
+        table["label_spans"] = list(map(json.dumps, spans))
         write_table(path, "dataset", table)
 
     tested = {
@@ -129,7 +146,9 @@ def build_dataset(
     warned = data_warnings(
         {language: [row.captions[language] for row in rows] for language in languages},
         genders=list(genders.items()) if gender else None,
-        hits={
+        hits={language: sum(map(bool, spans)) for language, spans in hidden.items()}
+        if tagged
+        else {
             language: sum(bool(count.female or count.male) for count in told)
             for language, told in counts.items()
         },
@@ -143,9 +162,10 @@ def build_dataset(
         "rows": len(rows),
         "images": len(genders),
         "gender_source": source,
-        "mask": mask if loaded else None,
-        "splits": dict(splits),
-        "seed": seed,
+        "mask": mask if hidden else None,
+        "text": text,
+        "splits": None if declared else dict(splits),
+        "seed": None if declared else seed,
         "counts": _counts(shared),
         "warnings": [warning._asdict() for warning in warned],
         "quarantine": [item._asdict() for item in quarantine],
@@ -161,10 +181,16 @@ def build_dataset(
                 "agreeing": sum(map(len, agreeing[language])),
                 "agreement_known": bool(language_of(language).agreement),
                 "rows_with_a_hit": sum(bool(count.female or count.male) for count in counts[language]),
+            }
+            for language, lexicon in loaded.items()
+        },
+        "masked": {
+            language: {
+                "rows": sum(map(bool, spans)),
                 "test_images": tested[language][0],
                 "test_images_told_in_train": tested[language][1],
             }
-            for language, lexicon in loaded.items()
+            for language, spans in hidden.items()
         },
         "sources": {
             "captions": Path(captions).name,
@@ -242,6 +268,27 @@ def _groups(rows: Sequence[Row], files: Mapping[str, ImageFile]) -> dict[str, st
         marks[row.image_id] = [("picture", files[row.image_id].sha256)] if files else []
         marks[row.image_id] += [("group", row.group)] if row.group else []
     return keep_together(marks)
+
+
+def _declared(captions: Path, rows: Sequence[Row], first_of: Mapping[str, str]) -> dict[str, str]:
+    """image_id -> split, as the table has it: a group in one, and none of them empty."""
+    assigned = {row.image_id: row.split for row in rows}
+    for image_id, first in first_of.items():
+        if assigned[image_id] != assigned[first]:
+            raise InputError(
+                f"{captions}, column 'split'",
+                found=f"{first!r} in {assigned[first]} and {image_id!r} of the same group in {assigned[image_id]}",
+                expected="one split for what the column `group` or the same picture bytes bring together",
+                mend="move one of them: what is tested must not have been trained on",
+            )
+    if empty := [name for name in SPLITS if name not in assigned.values()]:
+        raise InputError(
+            f"{captions}, column 'split'",
+            found=f"no image in {', '.join(empty)} ({len(assigned)} images)",
+            expected="at least one image in every split",
+            mend="move some there, or take the column out and let splits be drawn",
+        )
+    return assigned
 
 
 def _assign(

@@ -92,18 +92,22 @@ def _counts_here(
             and following.text[0].isupper()
             and _BEFORE_A_NAME.fullmatch(text[word.end : following.start]) is not None
         )
-    return entry.in_questions or not (
-        _is_asked(text, words, index, language) or _joins(text, words, index, lexicon)
-    )
-
-
-def _joins(text: str, words: Sequence[Word], index: int, lexicon: Lexicon) -> bool:
-    """Whether a word stands between two gendered ones: "a boy or a girl", of which it is the "or"."""
-    before, after = words[max(index - 1, 0) : index], words[index + 1 : index + 2]
     return (
-        all(beside and lexicon.entry_of(beside[0].text) is not None for beside in (before, after))
-        and not (text[before[0].end : words[index].start] + text[words[index].end : after[0].start]).strip()
+        entry.in_questions
+        or language.normalise(word.text) != language.normalise(entry.letters)  # no "or" with a clitic
+        or not (_is_asked(text, words, index, language) or _joins(text, words, index, lexicon, language))
     )
+
+
+def _joins(text: str, words: Sequence[Word], index: int, lexicon: Lexicon, language: Language) -> bool:
+    """Whether a word stands between two that are alike: "a boy or a girl", "a car or a lorry", of which it is the "or"."""
+    if not 0 < index < len(words) - 1:
+        return False
+    before, word, after = words[index - 1 : index + 2]
+    if (text[before.end : word.start] + text[word.end : after.start]).strip():
+        return False
+    gendered = all(lexicon.entry_of(beside.text) is not None for beside in (before, after))
+    return gendered or language.joinable(before.text, after.text)
 
 
 def _is_asked(text: str, words: Sequence[Word], index: int, language: Language) -> bool:

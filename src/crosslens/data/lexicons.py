@@ -4,7 +4,7 @@ A lexicon is a YAML file: a header (`schema`, `kind: gender_lexicon`, `language`
 `sources`, `licence`, `left_out`), `groups`, and `phrases`.
 A group has `female` and `male` words and, where the language has clitics, the `prefixes` and `suffixes` that its words
 may carry. `before_a_name: true` says that they count with a capital letter and in front of another capital only (Miss
-Brown), `in_questions: false` that in a question they are something else (أم is "or" there).
+Brown), `in_questions: false` that bare, in a question or between two words alike, they are something else (أم is "or").
 `phrases` has `female`, `male` and `neutral` lists of words that together are one: the wife of the father is one woman,
 and the Isle of Man is no man.
 """

@@ -12,8 +12,6 @@ FEW = 10
 """Below so many of a gender in test little can be told."""
 COPIED = 0.5
 """Two columns are called copies from this share of equal captions on."""
-ALPHA = 0.05
-"""The level at which a reader looks for a finding first."""
 
 
 class Warned(NamedTuple):
@@ -37,7 +35,8 @@ def data_warnings(
     """All that hold, what concerns the captions first.
 
     captions: language -> caption of each row. genders: (image, gender) of each image, once or more; None where no gender
-    is asked for. hits: language -> rows with a word of its lexicon; empty without lexicons. tested: (group, gender) of the
+    is asked for. hits: language -> rows with a word of its lexicon, or one that the source marks; empty without
+    either. tested: (group, gender) of the
     images of test. unit: what an image is called, "picture", "text" or "prompt".
     """
     found = [*_equal(captions), *_copied(captions)]
@@ -95,8 +94,8 @@ def _lexicons(captions: Mapping[str, Sequence[str]], hits: Mapping[str, int]) ->
         if not rows:
             yield Warned(
                 "no_hits",
-                f"The lexicon of {_name(language)} has no word of its {len(captions[language]):,} captions: nothing is "
-                "masked there, whatever the page calls masked.",
+                f"What tells the label words of {_name(language)} has no word of its {len(captions[language]):,} captions: "
+                "no label word is masked there.",
                 [language],
             )
 
@@ -123,15 +122,11 @@ def _few_of_each(tested: Sequence[tuple[str, str]], unit: str) -> Iterator[Warne
         return
     paired = all(len(own) == 2 for own in groups.values())
     p = smallest_p(female, male, pairs=len(groups) if paired else 0)
-    follows = (
-        f"no test of one number can find anything at {ALPHA:g}"
-        if p > ALPHA
-        else "where many features are tested at once, a finding needs a smaller one"
-    )
     yield Warned(
         "small_test",
         f"The test split has {female} female and {male} male {unit}s{' in pairs' if paired and groups else ''} that count "
-        f"by themselves: the smallest p that a test can give is {p:.2g}; {follows}.",
+        f"by themselves: the smallest p that a test can give is {p:.2g}: no test finds anything at a level below that, "
+        "and where many are corrected together a finding needs a smaller p still.",
         [],
     )
 

@@ -31,7 +31,7 @@ def open_sae(folder: Path, activations: Activations, device: str = "cpu") -> SAE
 def check_model(folder: Path, model: str, revision: str | None) -> None:
     """Raise InputError unless the SAE in `folder` was trained on `model` at `revision`.
 
-    Of a model in a local folder only the folder's name counts; no revision and an empty one are the same.
+    Of a path only the last part counts; no revision and an empty one are the same.
     """
     identity = sae_identity(folder)
     found, expected = (

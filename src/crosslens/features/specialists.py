@@ -34,7 +34,7 @@ def find_specialists(
     seed: int,
     quantile: float = 0.5,
     threshold: float | None = None,
-    permutations: int = 500,
+    permutations: int = 999,
 ) -> dict[str, Any]:
     """The best feature of every category, and how many categories would have one by chance (methods 5).
 

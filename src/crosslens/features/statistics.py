@@ -36,7 +36,7 @@ def feature_statistics(
     out: Path,
     seed: int = 0,
     tau_quantile: float = 0.5,
-    permutations: int = 500,
+    permutations: int = 999,
 ) -> None:
     """Statistics of every feature over the encoded tokens of one language.
 

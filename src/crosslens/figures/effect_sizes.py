@@ -1,11 +1,13 @@
 """Do two languages agree on which features are gendered? Effect size against effect size."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crosslens.figures.gender_features import CONDITIONS
 from crosslens.figures.style import BLUE, GREY, ORANGE, RED, heading, nothing, style
+from crosslens.summary.conditions import Record, condition_name
 from crosslens.summary.names import corpus_name, short_name, site_name
 
 _MARKS = {
@@ -24,14 +26,19 @@ WHOSE = ["first", "second", "condition"]
 
 
 def effect_sizes_figure(
-    points: pd.DataFrame, agreement: pd.DataFrame, *, site: str, corpus: str = "joint"
+    points: pd.DataFrame,
+    agreement: pd.DataFrame,
+    *,
+    site: str,
+    corpus: str = "joint",
+    words: Sequence[Record] = (),
 ) -> Figure:
     """Cohen's d in one language against d in the other: a point per feature live in both.
 
     A row of panels per pair of languages, a panel per condition. points: rows (*WHOSE, feature, d_first, d_second, status),
     status in not chosen/neither/first/second/both: chosen = significant on select in a language, then where it is
     significant on test. agreement: rows (*WHOSE, family, r, low, high, features, images, pairing_low, pairing_high,
-    labels_low, labels_high), as in the cross-lingual result.
+    labels_low, labels_high), as in the cross-lingual result. words: records of kind words.
     """
     conditions = list(dict.fromkeys(agreement["condition"]))
     pairs = list(dict.fromkeys(zip(agreement["first"], agreement["second"], strict=True)))
@@ -47,7 +54,7 @@ def effect_sizes_figure(
                     frame[(frame[WHOSE] == [*languages, condition]).all(axis=1)]
                     for frame in (points, agreement)
                 )
-                _panel(axes, some, told, languages, condition)
+                _panel(axes, some, told, languages, condition_name(condition, words, languages))
         heading(
             figure,
             f"Gender effects in two languages, {corpus_name(corpus)}, {site_name(site)}",
@@ -60,11 +67,11 @@ def effect_sizes_figure(
 
 
 def _panel(
-    axes: Axes, points: pd.DataFrame, agreement: pd.DataFrame, languages: tuple[str, str], condition: str
+    axes: Axes, points: pd.DataFrame, agreement: pd.DataFrame, languages: tuple[str, str], title: str
 ) -> None:
     # without the Arabic script: turned by 90 degrees it is hard to read
     first, second = map(short_name, languages)
-    lines = [CONDITIONS.get(condition, condition), *map(_words, agreement.itertuples())]
+    lines = [title, *map(_words, agreement.itertuples())]
     if points.empty:
         nothing(axes, f"no feature is live in both {first} and {second}")
     else:

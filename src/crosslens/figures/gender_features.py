@@ -1,20 +1,21 @@
 """The features that tell female from male apart, English beside Arabic."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from crosslens.figures.style import FEMALE, MALE, heading, nothing, style
+from crosslens.summary.conditions import Record, condition_name
 from crosslens.summary.names import corpus_name, language_name, site_name
 
-CONDITIONS = {"prompt": "before the caption (prompt tokens)", "caption": "caption read (label words masked)"}
 
-
-def gender_features_figure(effects: pd.DataFrame, *, site: str) -> Figure:
+def gender_features_figure(effects: pd.DataFrame, *, site: str, words: Sequence[Record] = ()) -> Figure:
     """Cohen's d on test, with its CI, of the features chosen on select; a column per language.
 
     effects: rows (corpus, language, condition, side, rank, feature, d, d_low, d_high, auroc, n_female, n_male, confirmed),
     side "female" or "male"; a positive d is stronger for female. A row without a feature: nothing was chosen. No d is an
-    infinite one: nothing varies within the genders, and auroc says which is higher.
+    infinite one: nothing varies within the genders, and auroc says which is higher. words: records of kind words.
     """
     languages = list(dict.fromkeys(effects["language"]))
     conditions = list(dict.fromkeys(effects["condition"]))
@@ -27,7 +28,8 @@ def gender_features_figure(effects: pd.DataFrame, *, site: str) -> Figure:
         for i, condition in enumerate(conditions):
             for j, language in enumerate(languages):
                 at = (effects["language"] == language) & (effects["condition"] == condition)
-                _panel(grid[i][j], effects[at], language, condition)
+                title = f"{language_name(language)} · {condition_name(condition, words, [language])}"
+                _panel(grid[i][j], effects[at], title)
         if effects.empty:
             nothing(grid[0][0])
         for axes in grid[-1]:
@@ -42,8 +44,7 @@ def gender_features_figure(effects: pd.DataFrame, *, site: str) -> Figure:
     return figure
 
 
-def _panel(axes, effects: pd.DataFrame, language: str, condition: str) -> None:
-    title = f"{language_name(language)} · {CONDITIONS.get(condition, condition)}"
+def _panel(axes, effects: pd.DataFrame, title: str) -> None:
     if effects.empty:
         axes.set_title(title)
         nothing(axes)

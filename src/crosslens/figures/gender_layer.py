@@ -12,6 +12,7 @@ from crosslens.summary.names import main_corpora
 from crosslens.summary.reading import Document, read_parquet
 from crosslens.summary.records.cross_lingual import cross_lingual_records
 from crosslens.summary.records.gender import gender_records
+from crosslens.summary.records.probe_words import words_records
 
 SHOWN = 6
 """Features a side in gender_features.png."""
@@ -23,19 +24,21 @@ def gender_layer_figures(
     effects: dict[str, Path],
     gender: dict[str, Path],
     cross_lingual: dict[str, Path],
+    words: dict[str, Path],
     out: Path,
 ) -> None:
     """Write {gender_features, effect_sizes}.png to the folder `out`.
 
-    Keys: `cross_lingual` by corpus, the others by `{corpus}/{language}`. Raises InputError where a file or field is
-    missing.
+    Keys: `cross_lingual` by corpus, `words` by language, the others by `{corpus}/{language}`. Raises InputError where
+    a file or field is missing.
     """
     points, agreement = effect_frames(cross_lingual, effects)
+    masked = words_records(words)
     corpus = next(iter(cross_lingual), "joint")
     out.mkdir(parents=True, exist_ok=True)
     figures = {
-        "gender_features": gender_features_figure(gender_frame(gender), site=site),
-        "effect_sizes": effect_sizes_figure(points, agreement, site=site, corpus=corpus),
+        "gender_features": gender_features_figure(gender_frame(gender), site=site, words=masked),
+        "effect_sizes": effect_sizes_figure(points, agreement, site=site, corpus=corpus, words=masked),
     }
     for name, figure in figures.items():
         save(figure, out / f"{name}.png")

@@ -38,8 +38,9 @@ def gender_figures(*, layers: dict[str, Path], stereotype: Path | None, out: Pat
     """
     out.mkdir(parents=True, exist_ok=True)
     summaries = [Document(path, "layer") for path in layers.values()]
-    save(probes_figure(probes_frame(summaries)), out / "probes.png")
-    save(transfer_figure(transfer_frame(summaries)), out / "transfer.png")
+    words = [record for summary in summaries for record in summary.records("words")]
+    save(probes_figure(probes_frame(summaries), words), out / "probes.png")
+    save(transfer_figure(transfer_frame(summaries), words), out / "transfer.png")
     save(stereotype_figure(*stereotype_frames(stereotype)), out / "stereotype.png")
 
 

@@ -1,9 +1,10 @@
 """Can gender be read off linearly? Probe AUROC over layers."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.figure import Figure
 
-from crosslens.figures.gender_features import CONDITIONS
 from crosslens.figures.sites import runs, site_ticks
 from crosslens.figures.style import (
     BLUE,
@@ -17,6 +18,7 @@ from crosslens.figures.style import (
     nothing,
     style,
 )
+from crosslens.summary.conditions import Record, condition_name
 from crosslens.summary.names import language_name, site_order
 
 _PROBES = {
@@ -28,10 +30,11 @@ _PROBES = {
 }
 
 
-def probes_figure(probes: pd.DataFrame) -> Figure:
+def probes_figure(probes: pd.DataFrame, words: Sequence[Record] = ()) -> Figure:
     """AUROC with CI against the site, a row per condition and a column per language; chance is .5.
 
     probes: rows (site, language, condition, probe, auroc, low, high, n): probe in activations/codes/shuffled/control/words.
+    words: records of kind words.
     """
     sites = sorted(set(probes["site"]), key=site_order)
     languages, conditions = (list(dict.fromkeys(probes[key])) for key in ("language", "condition"))
@@ -45,7 +48,8 @@ def probes_figure(probes: pd.DataFrame) -> Figure:
         for i, condition in enumerate(conditions):
             for j, language in enumerate(languages):
                 at = (probes["language"] == language) & (probes["condition"] == condition)
-                _panel(grid[i][j], probes[at], sites, language, condition)
+                title = f"{language_name(language)} · {condition_name(condition, words, [language])}"
+                _panel(grid[i][j], probes[at], sites, title)
         for row in grid:
             row[0].set_ylabel("AUROC on test")
         if not probes.empty:
@@ -57,8 +61,7 @@ def probes_figure(probes: pd.DataFrame) -> Figure:
     return figure
 
 
-def _panel(axes, rows: pd.DataFrame, sites: list[str], language: str, condition: str) -> None:
-    title = f"{language_name(language)} · {CONDITIONS.get(condition, condition)}"
+def _panel(axes, rows: pd.DataFrame, sites: list[str], title: str) -> None:
     if rows.empty:
         axes.set_title(title)
         nothing(axes)

@@ -11,8 +11,8 @@ from crosslens.summary.reading import Document
 
 READ = {"alone": "without pictures", "caption": "with pictures", "prompt": "picture and prompt alone"}
 MARKS = {"alone": "o-", "caption": "s--", "prompt": "^:"}
-_RETRIEVAL = ["r1", "r1_low", "r1_high", "r1_chance", "images"]
-_CKA = ["unbiased", "unbiased_q95", "images"]
+_RETRIEVAL = ["r1", "r1_low", "r1_high", "r1_chance", "units"]
+_CKA = ["unbiased", "unbiased_q95", "units"]
 
 
 def retrieval_frames(summaries: list[Document]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -55,7 +55,7 @@ def retrieval_figure(retrieval: pd.DataFrame, cka: pd.DataFrame) -> Figure:
         if not pairs:
             for axes in grid.flat:
                 nothing(axes)
-        images = sorted({int(n) for n in retrieval["images"]})
+        images = sorted({int(n) for n in retrieval["units"]})
         n = (
             f"n = {images[0]:,}{f' to {images[-1]:,}' if len(images) > 1 else ''} test pictures or texts. "
             if images

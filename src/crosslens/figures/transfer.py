@@ -1,20 +1,17 @@
 """Does the gender direction of one language tell gender in another? AUROC over layers."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crosslens.figures.gender_features import CONDITIONS
 from crosslens.figures.sites import runs, site_ticks
 from crosslens.figures.style import auroc_axis, colour, heading, labelled, nothing, style
+from crosslens.summary.conditions import Record, condition_name
 from crosslens.summary.names import language_name, site_order
 from crosslens.summary.reading import Document
 
-TITLES = {
-    **CONDITIONS,
-    "text": "prompt and caption read (label words masked)",
-    "caption_whole": "whole caption, label words included (lexical)",
-}
 METHODS = {"difference_of_means": "difference of means", "logistic": "logistic regression"}
 _NUMBERS = ["auroc", "auroc_low", "auroc_high", "null_low", "null_high", "n"]
 _COLUMNS = ["site", "condition", "source", "target", "method", *_NUMBERS]
@@ -27,10 +24,11 @@ def transfer_frame(summaries: list[Document]) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(_NUMBERS, "float64")).dropna(subset=["auroc"])
 
 
-def transfer_figure(transfer: pd.DataFrame) -> Figure:
+def transfer_figure(transfer: pd.DataFrame, words: Sequence[Record] = ()) -> Figure:
     """AUROC with its CI as a band against the site: a row per condition, a column per method, a line per pair.
 
     transfer: rows (site, condition, source, target, method, auroc, auroc_low, auroc_high, null_low, null_high, n).
+    words: records of kind words.
     """
     sites = sorted(set(transfer["site"]), key=site_order)
     conditions = list(dict.fromkeys(transfer["condition"]))
@@ -44,7 +42,8 @@ def transfer_figure(transfer: pd.DataFrame) -> Figure:
             for j, method in enumerate(methods):
                 at = (transfer["condition"] == condition) & (transfer["method"] == method)
                 _panel(grid[i][j], transfer[at], sites)
-                grid[i][j].set_title(_title(transfer[at], condition, method), fontsize=8.5)
+                title = f"{condition_name(condition, words)}\n{METHODS[method]}; {_counts(transfer[at])}"
+                grid[i][j].set_title(title, fontsize=8.5)
             grid[i][0].set_ylabel("AUROC on test")
         for axes in grid[:-1].flat:
             axes.set_xlabel("")
@@ -64,13 +63,12 @@ def transfer_figure(transfer: pd.DataFrame) -> Figure:
     return figure
 
 
-def _title(rows: pd.DataFrame, condition: str, method: str) -> str:
+def _counts(rows: pd.DataFrame) -> str:
     counts = rows.groupby("target", sort=False)["n"].agg(["min", "max"]).astype(int)
-    told = ", ".join(
+    return ", ".join(
         f"{language_name(language).split(' ')[0]} n = {low if low == high else f'{low} to {high}'}"
         for language, low, high in counts.itertuples()
     )
-    return f"{TITLES.get(condition, condition)}\n{METHODS[method]}; {told}"
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, sites: list[str]) -> None:

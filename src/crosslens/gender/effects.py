@@ -10,9 +10,10 @@ from scipy.sparse import csc_array, csr_array
 
 from crosslens.pooling.images import by_image
 from crosslens.pooling.pool import pool_codes
+from crosslens.stats.auroc import areas
 from crosslens.stats.effect_size import cohen_d, cohen_d_interval, hedges_factor, moments
 from crosslens.stats.fdr import benjamini_hochberg
-from crosslens.stats.rank_test import RankTest, areas, design_of
+from crosslens.stats.rank_test import RankTest, design_of
 from crosslens.stats.resampling import shuffled_labels, stream
 from crosslens.stats.tested import tested, too_few_permutations, too_few_units
 from crosslens.stats.welch import welch

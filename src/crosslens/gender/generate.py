@@ -20,7 +20,7 @@ from crosslens.tables.documents import read_table, write_table
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ["sample_id", "image_id", "category", "draw", "text", "tokens"]
+COLUMNS = ["sample_id", "image_id", "group", "category", "draw", "text", "tokens"]
 
 
 def generate_captions(
@@ -41,7 +41,7 @@ def generate_captions(
     """Caption the pictures of one split (`all`: every split) and gender (None: any; `unknown`: not visible).
 
     `batch` is the number of captions decoded at once. Writes parquet of kind generated: sample_id (the first
-    sample of the image), image_id, category, draw (from 0), text, tokens (the generated ids without the end
+    sample of the image), image_id, group, category, draw (from 0), text, tokens (the generated ids without the end
     token, list of int64); no rows where there is no such picture. A draw depends on seed, language, image and draw
     number, not on the batch it is in.
     Finished batches are kept beside `out` until the end, so that a killed run goes on where it was.
@@ -127,9 +127,7 @@ def sample_captions(
     ends = end_tokens(loaded)
     ids = decode(loaded, prompts, torch.from_numpy(uniforms), draws=draws, temperature=temperature, ends=ends)
     ids = [caption[:-1] if caption[-1] in ends else caption for caption in ids]
-    table = pd.DataFrame(
-        {name: np.repeat(rows[name].to_numpy(), draws) for name in ("sample_id", "image_id", "category")}
-    )
+    table = pd.DataFrame({name: np.repeat(rows[name].to_numpy(), draws) for name in COLUMNS[:4]})
     table["draw"] = np.tile(np.arange(draws, dtype=np.int64), len(rows))
     table["text"] = [text.strip() for text in loaded.tokenizer.batch_decode(ids, skip_special_tokens=True)]
     table["tokens"] = ids

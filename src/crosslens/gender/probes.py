@@ -12,8 +12,7 @@ from scipy.sparse import csr_array, issparse
 from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.pool import pool_activations, pool_codes
 from crosslens.stats import logistic
-from crosslens.stats.auroc import auroc, auroc_interval
-from crosslens.stats.auroc_test import permuted_auroc_p
+from crosslens.stats.auroc import auroc, auroc_interval, permuted_auroc_p
 from crosslens.stats.folds import grouped_folds
 from crosslens.stats.resampling import shuffled_labels, stream
 from crosslens.stats.shares import share_interval
@@ -220,10 +219,9 @@ def _path(x_train: Any, y_train: np.ndarray, x_test: Any, penalties: tuple[float
     return logistic.path(scaler.fit_transform(x_train), y_train, scaler.transform(x_test), penalties)
 
 
-def accuracy(score: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | float:
-    """Share of rows whose score (m) has the sign of its class; (B) under weights (m, B)."""
-    hit = ((score > 0) == y).astype(np.float64)
-    return float(hit.mean()) if weights is None else hit @ weights / weights.sum(axis=0)
+def accuracy(score: np.ndarray, y: np.ndarray) -> float:
+    """Share of rows whose score (m) has the sign of its class."""
+    return float(np.mean((score > 0) == y))
 
 
 def _majority(y_train: np.ndarray, y_test: np.ndarray) -> dict[str, Any]:

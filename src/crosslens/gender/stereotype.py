@@ -34,14 +34,16 @@ def measure_stereotype(
     """Share of female among the gendered captions of each category and language.
 
     A caption's gender is the majority of its gendered words; tied and ungendered captions do not enter the
-    share, their rates are reported. The unit is the image: an image's share is taken over its gendered draws, a
-    category's share is the mean over its images that have any; see crosslens.gender.shares for intervals and tests.
+    share, their rates are reported. An image's share is taken over its gendered draws. The unit is the group of images:
+    its share is the mean over those that have any, a category's share the mean over its groups, and a group of several
+    categories is one unit of each and one of all together; see crosslens.gender.shares for intervals and tests.
 
     Two things are told apart. Tilt: the share, overall and of each category, against .5. Differences: whether the share
     hangs on the category, and each category's share less that of all other images; one default for everybody has tilt and
-    no differences. BH over the categories of a language, and over the languages; what cannot have a p as small as `alpha`
-    is in no family and has no q. Intervals of correlations: percentile bootstrap of the images, the same draw in all
-    languages. With `truth` (kind planted_truth) the measured shares are compared with the planted ones.
+    no differences. BH over the categories of a language; what cannot have a p as small as `alpha` is in no family and has no
+    q. What is said of all categories together is corrected with the other claims of the study (see crosslens.summary).
+    Intervals of correlations: percentile bootstrap of the groups, the same draw in all languages.
+    With `truth` (kind planted_truth) the measured shares are compared with the planted ones.
     Writes JSON of kind stereotype. Raises InputError for a language without lexicon or planted values.
     """
     languages = list(generated)
@@ -61,35 +63,31 @@ def measure_stereotype(
             language,
         )
     images = _union(counts)
+    measured = {language: _units(counts[language], images) for language in languages}
+    units = images[["category", "group"]].drop_duplicates().sort_values(["category", "group"])
+    category = units["category"].to_numpy()
     weights = bootstrap_weights(
-        images["category"].to_numpy(), bootstraps, stream(seed, "stereotype", "images")
+        category, bootstraps, stream(seed, "stereotype", "images"), units["group"].to_numpy()
     )
-    measured = {language: _align(counts[language], images) for language in languages}
-    resampled = {
-        language: category_shares(measured[language], images["category"].to_numpy(), weights)
-        for language in languages
-    }
+    resampled = {language: category_shares(measured[language], category, weights) for language in languages}
     document: dict[str, Any] = {
-        "unit": "image",
+        "unit": "group of images",
         "bootstraps": bootstraps,
         "seed": seed,
         "alpha": alpha,
-        "share": "female among gendered captions, mean over images",
+        "share": "female among gendered captions, mean over the images of a group, then over groups",
         "tests": {
-            "tilt": "sign-flip permutation of the image shares about .5, two-sided",
-            "differences": "images permuted between the categories; Welch's |t| of a category against all other images, "
+            "tilt": "sign-flip permutation of the groups' shares about .5, two-sided",
+            "differences": "groups permuted between the categories; Welch's |t| of a category against all others, "
             "two-sided, and of all categories the sum of log p",
         },
-        "families": "categories of one language; overall and all categories together: the languages",
+        "families": "categories of one language",
         "languages": {},
     }
     for language in languages:
         document["languages"][language] = _language(
             measured[language], alpha, stream(seed, "stereotype", "test", language)
         ) | {"planted": _against_truth(planted, language, measured[language], resampled[language], truth)}
-    told = document["languages"].values()
-    for tests in ([each["overall"] for each in told], [each["differences"] for each in told]):
-        _correct(tests, alpha)
     document["agreement"] = [
         _agreement(
             pair,
@@ -103,7 +101,7 @@ def measure_stereotype(
 
 
 def count_images(captions: pd.DataFrame, lexicon: Lexicon, language: str) -> pd.DataFrame:
-    """One row an image: category, captions, female, male, tied (captions), female_words, male_words, words."""
+    """One row an image: group, category, captions, female, male, tied (captions), female_words, male_words, words."""
     rows = []
     for text in captions["text"]:
         found = gender_counts(text, language, lexicon)
@@ -112,14 +110,14 @@ def count_images(captions: pd.DataFrame, lexicon: Lexicon, language: str) -> pd.
         rows.append((1, label == "female", label == "male", tied, found.female, found.male, found.words))
     names = ["captions", "female", "male", "tied", "female_words", "male_words", "words"]
     table = pd.DataFrame(rows, columns=names, index=captions.index).astype(np.int64)
-    table.insert(0, "category", captions["category"])
-    table.insert(0, "image_id", captions["image_id"])
-    return table.groupby(["image_id", "category"], sort=True).sum().reset_index()
+    of = ["image_id", "group", "category"]
+    return pd.concat([captions[of], table], axis=1).groupby(of, sort=True).sum().reset_index()
 
 
 def _union(counts: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """image_id and category of the images of any language, ascending."""
-    images = pd.concat([table[["image_id", "category"]] for table in counts.values()]).drop_duplicates()
+    """image_id, group and category of the images of any language."""
+    of = ["image_id", "group", "category"]
+    images = pd.concat([table[of] for table in counts.values()]).drop_duplicates()
     twice = images["image_id"][images["image_id"].duplicated()]
     if len(twice):
         raise InputError(
@@ -128,22 +126,30 @@ def _union(counts: dict[str, pd.DataFrame]) -> pd.DataFrame:
             expected="one category an image, the same in every language",
             mend="rebuild the dataset",
         )
-    return images.sort_values(["category", "image_id"], ignore_index=True)
+    return images.reset_index(drop=True)
 
 
-def _align(counts: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-    """The counts in the order of `images` (0 where the language lacks one) with `share`, NaN if not gendered."""
-    numbers = counts.set_index("image_id").drop(columns="category").reindex(images["image_id"], fill_value=0)
-    table = pd.concat([images, numbers.reset_index(drop=True)], axis=1)
+def _units(counts: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """One row a category and group of `images`, ascending: the sums of the counts, `images`, of them `images_gendered`, and
+    `share`, the mean over these, NaN without any. 0 where the language lacks an image."""
+    numbers = counts.set_index("image_id").drop(columns=["group", "category"])
+    table = pd.concat(
+        [images, numbers.reindex(images["image_id"], fill_value=0).reset_index(drop=True)], axis=1
+    )
     gendered = table["female"] + table["male"]
     table["share"] = (table["female"] / gendered.where(gendered > 0)).astype(np.float64)
-    return table
+    table["images"], table["images_gendered"] = (
+        (table["captions"] > 0).astype(int),
+        (gendered > 0).astype(int),
+    )
+    by = table.drop(columns="image_id").groupby(["category", "group"], sort=True)
+    return by.sum().assign(share=by["share"].mean()).reset_index()
 
 
 def category_shares(
     table: pd.DataFrame, categories: np.ndarray | None = None, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """(C) mean image share per category (ascending), or (C, B) under image weights (m, B); NaN without any."""
+    """(C) mean share of the units of each category (ascending), or (C, B) under weights (m, B); NaN without any."""
     categories = table["category"].to_numpy() if categories is None else categories
     share = table["share"].to_numpy()
     usable = np.isfinite(share).astype(np.float64)
@@ -172,18 +178,20 @@ def _language(table: pd.DataFrame, alpha: float, rng: np.random.Generator) -> di
 
 
 def _told(tested: Tested) -> dict[str, float | None]:
-    return {"p": tested.p, "least_p": tested.least_p, "q": None}
+    return {"p": tested.p, "least_p": tested.least_p}
 
 
 def _correct(tests: list[dict[str, Any]], alpha: float) -> None:
-    """Give each test that could reach `alpha` its `q` among them (Benjamini-Hochberg)."""
+    """Give each test its `q` among those that could reach `alpha` (Benjamini-Hochberg), None where it could not."""
+    for test in tests:
+        test["q"] = None
     family = [test for test in tests if test["p"] is not None and test["least_p"] <= alpha]
     for test, q in zip(family, benjamini_hochberg(np.array([test["p"] for test in family])), strict=True):
         test["q"] = float(q)
 
 
 def _difference(mine: dict[str, Any], others: dict[str, Any]) -> dict[str, float | None]:
-    """A category's share less that of all other images."""
+    """A category's share less that of all other units."""
     if mine["share"] is None or others["share"] is None:
         return {"value": None, "low": None, "high": None}
     ends = (None, None)
@@ -194,9 +202,8 @@ def _difference(mine: dict[str, Any], others: dict[str, Any]) -> dict[str, float
 
 def _numbers(table: pd.DataFrame, rng: np.random.Generator) -> dict[str, Any]:
     """Counts, rates and the share with its interval and test against .5; None where no caption is gendered."""
-    sums = table[["captions", "female", "male", "tied", "female_words", "male_words", "words"]].sum()
-    share = table["share"].to_numpy()
-    share = share[np.isfinite(share)]
+    sums = table.drop(columns=["category", "group", "share"]).sum()
+    share = table.groupby("group")["share"].mean().dropna().to_numpy()
     gendered = int(sums["female"] + sums["male"])
 
     def per(amount: float, of: float, scale: float = 1.0) -> float | None:
@@ -204,8 +211,9 @@ def _numbers(table: pd.DataFrame, rng: np.random.Generator) -> dict[str, Any]:
 
     low, high = mean_share_interval(share, gendered) or (None, None)
     return {
-        "images": int((table["captions"] > 0).sum()),
-        "images_gendered": len(share),
+        "images": int(sums["images"]),
+        "images_gendered": int(sums["images_gendered"]),
+        "units": len(share),
         "captions": int(sums["captions"]),
         "captions_gendered": gendered,
         "gendered_rate": per(gendered, sums["captions"]),

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from crosslens.errors import InputError
 from crosslens.gender.probes import FOLDS, fit_and_score
@@ -19,6 +18,7 @@ from crosslens.stats.auroc import auroc, auroc_interval
 from crosslens.stats.nulls import null_band
 from crosslens.stats.rank_test import design_of
 from crosslens.stats.resampling import stream
+from crosslens.stats.tested import tested
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import TokenTable, read_tokens
@@ -246,24 +246,28 @@ def scored(scores: Scores | None, female: np.ndarray, groups: np.ndarray | None 
     """`auroc` with CI, and its `null`: band of random directions, outside of which p is at most .05.
 
     scores: of the target's test images, or None where there are none; female: (m) bool; groups: (m), see `auroc_interval`.
+    Not tested, and without p, where random directions are so often as far from .5 as can be that no AUROC has p of .05.
     """
     if scores is None:
-        return {"auroc": None, "null": {"low": None, "high": None, "p": None}}
+        because = "there are too few images of known gender to learn from or to score"
+        return {"auroc": None, "null": {"low": None, "high": None, "p": None}} | tested(because)
     value = auroc(scores.learned, female)
     low, high = auroc_interval(scores.learned, female, groups)
     null = [_away(value, random, female) for random in scores.random]
     half, p = (max(some) for some in zip(*null, strict=True))
+    because = None
+    if half >= 0.5:
+        counts = f"{int(female.sum())} female and {int((~female).sum())} male"
+        because = f"random directions tell the {counts} test images apart without a fault in more than 5 %"
     return {
         "auroc": {"value": value, "low": low, "high": high},
-        "null": {"low": 0.5 - half, "high": 0.5 + half, "p": p},
-    }
+        "null": {"low": 0.5 - half, "high": 0.5 + half, "p": None if because else p},
+    } | tested(because)
 
 
 def _away(value: float, scores: np.ndarray, female: np.ndarray) -> tuple[float, float]:
     """How far from .5 an AUROC may be with p above .05, and the p of `value`: scores (m, B), B at least 1."""
-    positive = int(female.sum())
-    areas = rankdata(scores, axis=0)[female].sum(axis=0) - positive * (positive + 1) / 2
-    away = np.sort(np.abs(areas / (positive * (len(female) - positive)) - 0.5))[::-1]
+    away = np.sort(np.abs(auroc(scores, female) - 0.5))[::-1]
     reached = int(np.sum(away >= abs(value - 0.5) - 1e-12))
     # p = (1 + reached) / (1 + B) is at most .05 beyond so many of the farthest
     allowed = max(0, int(0.05 * (1 + len(away)) + 1e-9) - 1)

@@ -31,11 +31,12 @@ def measure_words(
 
     A sample's row is how often each word occurs in its text, words as they are compared (capitals, spellings); an image's
     is the mean of its samples'. Words that train lacks are not read. `leaks`: the words tell the gender, p <= alpha; None
-    where nothing was tested, as of prompts that are all the same. In a causal model the tokens that are pooled have read
-    the masked words before them: these words have not.
+    where nothing was tested, as of prompts that are all the same. `masked`: words of all samples that the condition leaves
+    out. In a causal model the tokens that are pooled have read the masked words before them: these words have not.
     """
+    samples = read_table(dataset, "dataset")
     known: dict[str, int] = {}
-    for row in read_table(dataset, "dataset").query("split == 'train'").to_dict("records"):
+    for row in samples.query("split == 'train'").to_dict("records"):
         for condition in conditions:
             for word in unmasked(row, condition, language):
                 known.setdefault(word, len(known))
@@ -45,7 +46,9 @@ def measure_words(
         return by_image(counted(texts, known), part["sample_id"].tolist(), part)
 
     found = probe_conditions(pool, dataset, conditions, seed=seed, language=language)
-    for of in found.values():
+    rows = samples.to_dict("records")
+    for condition, of in found.items():
+        of["masked"] = sum(left_out(row, condition, language) for row in rows)
         of["leaks"] = None if of["p"] is None else bool(of["p"] <= alpha)
     identity = {"input": "words", "width": len(known), "language": language, "alpha": alpha}
     write_probe(out, identity, seed, found)
@@ -62,6 +65,12 @@ def unmasked(row: dict[str, Any], condition: str, language: str) -> list[str]:
         spans = [] if prompt else json.loads(row["label_spans"])
         words += masked_words(row["prompt" if prompt else "caption"], spans, language)
     return words
+
+
+def left_out(row: dict[str, Any], condition: str, language: str) -> int:
+    """How many words of a row of the dataset a condition masks."""
+    whole = unmasked(row | {"label_spans": "[]"}, condition, language)
+    return len(whole) - len(unmasked(row, condition, language))
 
 
 def counted(texts: Sequence[Sequence[str]], known: dict[str, int]) -> csr_array:

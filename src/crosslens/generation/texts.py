@@ -309,5 +309,6 @@ def _summary(table: pd.DataFrame, language: str, splits: Mapping[str, float], se
         "identical_images": [],
         "agreement": {"languages": [], "column": []},
         "lexicon_hits": {},
+        "masked": {},
         "sources": {"captions": None, "images": None, "lexicons": {}},
     }

@@ -10,7 +10,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from crosslens.errors import InputError
+from crosslens.errors import InputError, blaming
 from crosslens.models.hooks import reading
 from crosslens.models.inputs import Batch
 from crosslens.models.load import LoadedModel
@@ -49,7 +49,13 @@ def check_composition(loaded: LoadedModel, batch: Batch, blocks: int) -> None:
         values[site] = value[:, chosen.to(value.device)].float().cpu()
 
     sites = [Site(layer, kind) for layer in range(blocks) for kind in KINDS]
-    with torch.inference_mode(), reading(loaded, sites, keep, stop=True):
+    fails = blaming(
+        loaded.id,
+        "a model that fails on one sample",
+        expected="one that reads it",
+        mend="fetch config.json, the processor's files and the weights again, all of one revision",
+    )
+    with fails, torch.inference_mode(), reading(loaded, sites, keep, stop=True):
         loaded.model(**batch.inputs, use_cache=False)
     epsilon = torch.finfo(loaded.model.dtype).eps
     for layer in range(blocks):

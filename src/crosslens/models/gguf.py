@@ -4,6 +4,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from transformers.modeling_gguf_pytorch_utils import (
     get_gguf_hf_weights_map,
 )
 
-from crosslens.errors import InputError
+from crosslens.errors import InputError, blaming
 from crosslens.models.packages import join, notices, packaged
 
 log = logging.getLogger(__name__)
@@ -117,10 +118,11 @@ def convert(source: Path, out: Path, *, notices: Sequence[Path] = ()) -> None:
     architecture, tokenizer, metadata or tensors whose meaning is not known: nothing that decides numbers is dropped.
     """
     metadata, tensors = _metadata(source)
-    known = _architecture(source, metadata)
-    config = _config(source, metadata, known, tied="output.weight" not in tensors)
-    tokenizer = _tokenizer(source, metadata, known, config)
-    model = _model(source, metadata["general.architecture"], config)
+    with _blaming(source):
+        known = _architecture(source, metadata)
+        config = _config(source, metadata, known, tied="output.weight" not in tensors)
+        tokenizer = _tokenizer(source, metadata, known, config)
+        model = _model(source, metadata["general.architecture"], config)
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -137,16 +139,14 @@ def _metadata(source: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
             expected=f"a GGUF file, or {PACKAGE}NAME",
             mend="correct the path (paths are relative to the working directory)",
         )
-    try:
+    with _blaming(source):
         return read_gguf_metadata(str(source))
-    except Exception as error:  # struct.error, UnicodeDecodeError, ValueError: whatever broken bytes lead to
-        raise _broken(source, error) from error
 
 
-def _broken(source: Path, error: Exception) -> InputError:
-    return InputError(
+def _blaming(source: Path) -> AbstractContextManager[None]:
+    return blaming(
         source,
-        found=f"what cannot be read as a GGUF file ({error})",
+        "what cannot be read as a GGUF file",
         expected="a whole GGUF file of version 2 or 3",
         mend="fetch the file again",
     )
@@ -238,11 +238,7 @@ def _model(source: Path, architecture: str, config: Any) -> Any:
     processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=config.to_dict())
     names = get_gguf_hf_weights_map(model, processor)
     tensors = {}
-    try:
-        reader = GGUFReader(source)
-    except ValueError as error:  # data end before the tensors do
-        raise _broken(source, error) from error
-    for tensor in reader.tensors:
+    for tensor in GGUFReader(source).tensors:
         if tensor.name not in names:
             raise InputError(
                 source,

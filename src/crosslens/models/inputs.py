@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from crosslens.errors import InputError
+from crosslens.errors import InputError, blaming
 from crosslens.models.lengths import check_lengths
 from crosslens.models.load import LoadedModel
 from crosslens.pictures import UnreadablePicture, load_picture
@@ -153,11 +153,17 @@ def encode(
     labelled: dict[int, Encoded] = {}
     for bare in {kind.bare for kind in kinds}:
         rows = [row for row, kind in enumerate(kinds) if kind.bare == bare]
-        tokens = loaded.tokenizer(
-            ["".join(texts[row]) for row in rows],
-            add_special_tokens=bare or _lacks_special_tokens(loaded, framed),
-            return_offsets_mapping=True,
-        )
+        with blaming(
+            loaded.id,
+            "a tokenizer that fails on texts",
+            expected="one that reads them",
+            mend="fetch tokenizer.json and tokenizer_config.json again",
+        ):
+            tokens = loaded.tokenizer(
+                ["".join(texts[row]) for row in rows],
+                add_special_tokens=bare or _lacks_special_tokens(loaded, framed),
+                return_offsets_mapping=True,
+            )
         for row, *found in zip(rows, tokens["input_ids"], tokens["offset_mapping"], strict=True):
             labelled[row] = _label(loaded, special, samples[row], texts[row], *found)
     return [labelled[row] for row in range(len(samples))]
@@ -206,9 +212,15 @@ def frame(loaded: LoadedModel, *, image: bool, with_caption: bool) -> tuple[str,
     if isinstance(template, dict):
         template = template["default"]
     render = (adapter.processor or tokenizer).apply_chat_template
-    text = render(
-        turns, tokenize=False, add_generation_prompt=not with_caption, chat_template=_ONE_DAY + template
-    )
+    with blaming(
+        loaded.id,
+        "a chat template that fails",
+        expected="one that writes a user's turn and the model's",
+        mend="fetch chat_template.jinja, or the tokenizer's files, again",
+    ):
+        text = render(
+            turns, tokenize=False, add_generation_prompt=not with_caption, chat_template=_ONE_DAY + template
+        )
     head, _, rest = text.partition(_PROMPT_MARK)
     middle, _, tail = rest.partition(_CAPTION_MARK)
     if image and head.count(adapter.image_marker) != 1:
@@ -220,6 +232,19 @@ def frame(loaded: LoadedModel, *, image: bool, with_caption: bool) -> tuple[str,
         )
     # Text behind the caption has seen the caption, so it may not pass for a part of the prompt.
     return head, middle, tail.rstrip()
+
+
+def _check_ids(loaded: LoadedModel, sample: Sample, token_id: np.ndarray) -> None:
+    """InputError for a token that the model has no embedding of; what stands for an image needs none."""
+    rows = getattr(loaded.model.get_input_embeddings(), "num_embeddings", None)
+    beyond = token_id[token_id != loaded.adapter.image_token_id] if rows else ()
+    if len(beyond) and (most := int(beyond.max())) >= rows:
+        raise InputError(
+            f"sample {sample.sample_id}",
+            found=f"token {most} ({loaded.tokenizer.convert_ids_to_tokens(most)!r}), which {loaded.id} has no embedding of",
+            expected=f"0 to {rows - 1}",
+            mend="fetch the tokenizer's files and the weights again, both of one revision",
+        )
 
 
 def _lacks_special_tokens(loaded: LoadedModel, heads: Iterable[str]) -> bool:
@@ -250,6 +275,7 @@ def _label(
             mend="give the sample a text",
         )
     token_id = np.array(ids, dtype=np.int32)
+    _check_ids(loaded, sample, token_id)
     head, prompt_end, caption_start, caption_end, _ = np.cumsum([len(part) for part in text])
     special = special_ids[token_id]
     whole = "".join(text)
@@ -419,7 +445,13 @@ def collate(
         "attention_mask": torch.from_numpy((role != PADDING).astype(np.int64)),
     }
     if images:
-        inputs.update(adapter.image_inputs(images))
+        with blaming(
+            loaded.id,
+            "a processor that fails on pictures",
+            expected="one that makes pixels of them",
+            mend="fetch processor_config.json and preprocessor_config.json again",
+        ):
+            inputs.update(adapter.image_inputs(images))
     inputs.update(adapter.token_inputs(roles, inputs))
     inputs["position_ids"] = adapter.position_ids(torch.from_numpy(position.clip(min=0)), inputs)
     columns = (

@@ -27,7 +27,7 @@ def check_lengths(
     tokens = np.asarray(lengths, dtype=np.int64) + more
     positions, batch = loaded.adapter.max_tokens, batch_tokens or loaded.batch_tokens
     if positions is not None and (batch is None or positions <= batch):
-        limit, of = positions, f"the positions of {loaded.name}"
+        limit, of = positions, f"the positions of {loaded.id}"
         mend = "choose a model with a longer context"
     elif batch is not None:
         limit, of = batch, "the setting activations.batch_tokens"

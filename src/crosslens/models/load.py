@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import logging
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
+from safetensors import safe_open
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -23,6 +23,7 @@ from crosslens.devices import choose_device
 from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, adapter_for, declare, known_adapter
 from crosslens.models.parts import check_parts
+from crosslens.models.random_init import randomise
 from crosslens.models.sites import Site, parse_site
 from crosslens.models.unreadable import unreadable
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ATTENTION = ("eager", "sdpa")
+SPARE = 1 << 22
+"""Parameters that a model may have beyond twice those of its weights: the precise check comes with loading."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class LoadedModel:
     device: torch.device
     """Where inputs go; with a device map other parts of the model may be elsewhere."""
     called: str | None = None
-    """Its name, where it lies in a folder of another."""
+    """What artifacts call it, where that is neither hub id nor folder."""
     batch_tokens: int | None = None
     """Tokens of one forward pass at most, so also of a sample; None where nobody has said."""
 
@@ -81,14 +84,16 @@ def load_model(
     adapter: str | None = None,
     name: str | None = None,
     batch_tokens: int | None = None,
+    random_init: int | None = None,
 ) -> LoadedModel:
     """Load a hub model (by id and revision) or a local folder.
 
     dtype: "float32", "bfloat16" or "float16" compute; float16 is refused for families whose residuals overflow it.
     device: "auto" is the first of cuda, mps and cpu that is there. device_map, in place of a device, spreads a model
     that is larger than one GPU: "auto" or {part: device}, as accelerate takes it. adapter: a Python file that declares
-    the model's family (see crosslens.models.adapters). name: what artifacts call it, where its folder has another name.
-    batch_tokens: of one forward pass at most; longer samples are refused (see crosslens.models.lengths).
+    the model's family (see crosslens.models.adapters). name: what artifacts call it, in the place of hub id or folder.
+    batch_tokens: of one forward pass at most; longer samples are refused (see crosslens.models.lengths). random_init: a
+    seed, for the model as it would be without training (see crosslens.models.random_init).
     A folder with a SHA256SUMS is checked against it. Raises InputError for a missing model, an edited file, an unknown
     family and bad settings.
     """
@@ -117,18 +122,23 @@ def load_model(
         if family.is_vision:
             # The other backend is there or not on a machine, and gives other pixels.
             processor = family.processor_class.from_pretrained(source, backend="pil", **pinned)
-            tokenizer = processor.tokenizer
-            model, info = AutoModelForImageTextToText.from_pretrained(source, **options)
+            tokenizer, kind = processor.tokenizer, AutoModelForImageTextToText
         else:
             processor = None
-            tokenizer = AutoTokenizer.from_pretrained(source, **pinned)
-            model, info = AutoModelForCausalLM.from_pretrained(source, **options)
-    except (OSError, ValueError, SafetensorError, StrictDataclassError) as error:
+            tokenizer, kind = AutoTokenizer.from_pretrained(source, **pinned), AutoModelForCausalLM
+        if local:
+            _check_size(folder, kind, config)
+        model, info = kind.from_pretrained(source, **options)
+    except (InputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # of transformers, tokenizers and Pydantic: whatever a broken file leads to
         raise unreadable(id, revision, local, error) from error
     parts = family(model, processor, tokenizer)
     check_parts(parts)
     _check_whole(id, parts, info)
     _check_tokenizer(id, tokenizer)
+    if random_init is not None:
+        randomise(model, random_init)
     if device_map is None:
         model = model.to(target)
     else:
@@ -257,6 +267,33 @@ def _check_whole(id: str, parts: Adapter, info: dict[str, Any]) -> None:
             found=f"weights of {max(numbers) + 1} blocks",
             expected=f"{len(parts.blocks)}, as config.json says",
             mend="fetch config.json again: the model would end before its last block",
+        )
+
+
+def _check_size(folder: Path, kind: Any, config: Any) -> None:
+    """InputError where config.json tells of far more parameters than there are weights.
+
+    transformers would make all of them, whatever memory that takes, before it says which are missing.
+    """
+    sizes = []
+    for file in folder.rglob("*.safetensors"):
+        with safe_open(file, framework="pt") as tensors:
+            sizes += [math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys()]
+    held, blocks = sum(sizes), config.get_text_config().num_hidden_layers
+    if not sizes:
+        return  # transformers says that they are missing
+    if blocks > len(sizes):
+        told = f"{blocks:,} blocks"
+    else:
+        with torch.device("meta"):
+            parameters = sum(parameter.numel() for parameter in kind.from_config(config).parameters())
+        told = f"{parameters:,} parameters" if parameters > 2 * held + SPARE else None
+    if told:
+        raise InputError(
+            folder,
+            found=f"a config.json of {told}, and weights of {held:,} parameters in {len(sizes):,} tensors",
+            expected="both of one model",
+            mend="fetch config.json and the weights again, both of one revision",
         )
 
 

@@ -51,7 +51,7 @@ def unreadable(id: str, revision: str | None, local: bool, error: Exception) -> 
     if local:
         return InputError(
             id,
-            found=f"a folder that does not hold a whole model ({_first_line(error)})",
+            found=f"a folder that does not hold a whole model ({_kind(error)}{_first_line(error)})",
             expected="config.json, weights in safetensors, tokenizer.json (and the processor's files)",
             mend="save the model and its processor there with save_pretrained",
         )
@@ -61,6 +61,13 @@ def unreadable(id: str, revision: str | None, local: bool, error: Exception) -> 
             found="no such folder",
             expected="the folder of a model",
             mend="correct model.id (paths are relative to the working directory) or make the folder",
+        )
+    if not isinstance(error, OSError | ValueError):
+        return InputError(
+            id,
+            found=f"files that cannot be read ({_kind(error)}{_first_line(error)})",
+            expected="those of a whole model",
+            mend=_again("it", id, revision, local),
         )
     download = _download(id, revision)
     reason = _root(error)
@@ -132,6 +139,11 @@ def _cached(id: str) -> str:
     snapshots = cache / f"models--{id.replace('/', '--')}" / "snapshots"
     found = sorted(path.name for path in snapshots.iterdir()) if snapshots.is_dir() else []
     return f"{cache} (it has {', '.join(found) if found else 'nothing'} of it)"
+
+
+def _kind(error: Exception) -> str:
+    """What its class says, of errors whose words alone say little."""
+    return "" if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: "
 
 
 def _first_line(error: Exception) -> str:

@@ -86,7 +86,7 @@ class Reading:
 
     def train_rows(self, language: str) -> float:
         """Those of the train split."""
-        return self.study.settings["splits"]["train"] * self.trained_rows(language)
+        return self.study.shares["train"] * self.trained_rows(language)
 
     def sae_settings(self, changed: dict[str, Any]) -> Settings:
         """Of the study's SAEs, with what a variant of its sweep changes."""

@@ -60,6 +60,7 @@ def known_warnings(study: Study) -> list[Warned]:
         return []
     rows = {language: texts.rows for language, texts in found.items()}
     units = [text.unit for text in rows[study.languages[0]]]
+    tagged = study.has_gender and study.source.tagged
     counts = {
         language: [gender_counts(text.caption, language, lexicon) for text in rows[language]]
         for language, path in (study.settings["lexicons"] if study.has_gender else {}).items()
@@ -71,11 +72,13 @@ def known_warnings(study: Study) -> list[Warned]:
     if not genders:
         return []
     splits = dict(study.settings["splits"])
-    assigned = assign_splits(genders, splits, splits.pop("seed"))
+    given = {text.unit: text.split for text in rows[study.languages[0]]}
+    assigned = assign_splits(genders, splits, splits.pop("seed")) if None in given.values() else given
     return data_warnings(
         {la: [row.caption for row in of] for la, of in rows.items()},
         genders=list(genders.items()) if study.has_gender else None,
-        hits={la: sum(bool(count.female or count.male) for count in told) for la, told in counts.items()},
+        hits=tagged
+        or {la: sum(bool(count.female or count.male) for count in told) for la, told in counts.items()},
         tested=[(unit, gender) for unit, gender in genders.items() if assigned[unit] == "test"],
         unit="picture" if study.source.has_pictures else "text",
     )

@@ -49,9 +49,12 @@ class ImageTable:
         """The images whose gender is known: female or male, never `unknown`."""
         return self.rows(np.isin(self.gender, ["female", "male"]))
 
-    def by_group(self) -> "ImageTable":
-        """One row a group and gender, the mean over its images: two rows of one group are a pair."""
-        keys = [f"{group}\0{gender}" for group, gender in zip(self.group, self.gender, strict=True)]
+    def by_group(self, *, apart: bool = True) -> "ImageTable":
+        """One row a group and gender, the mean over its images: two rows of one group are a pair; not apart: one row a group."""
+        keys = [
+            f"{group}\0{gender if apart else ''}"
+            for group, gender in zip(self.group, self.gender, strict=True)
+        ]
         _, first, row = np.unique(np.array(keys, dtype=object), return_index=True, return_inverse=True)
         if len(first) == len(self):
             return self

@@ -1,8 +1,16 @@
 """What stands at the head of the page."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from crosslens.report.numbers import plain
 from crosslens.report.sections.base import Results
 from crosslens.summary.names import site_name
+
+ALTERED = {
+    "romanised": "texts of another script are written in Latin letters",
+    "shuffled": "the words of every text stand in a drawn order",
+}
 
 
 def subject(results: Results) -> str:
@@ -27,8 +35,16 @@ def lead(results: Results) -> str:
 
 
 def warnings(results: Results) -> list[str]:
-    """What a reader must know of the data before any number."""
-    return [warning["message"] for warning in results.dataset("warnings")]
+    """What a reader must know of the model and the data before any number."""
+    return [*altered(results.settings), *(warning["message"] for warning in results.dataset("warnings"))]
+
+
+def altered(settings: dict[str, Any]) -> Iterator[str]:
+    """What makes a control of a study."""
+    if settings["model"]["random_init"] is not None:
+        yield "This is a control: the model is untrained, its parameters but those of embeddings and output head drawn anew."
+    if settings["text"] is not None:
+        yield f"This is a control: {ALTERED[settings['text']]}; labels and masks are those of the texts as given."
 
 
 def _listed(sites: list[str]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from crosslens.report.numbers import bracketed, plain
 from crosslens.report.sections.base import Finding, Record
+from crosslens.summary.beyond import no_words
 from crosslens.summary.names import language_name
 
 
@@ -12,29 +13,25 @@ def words_shown(words: Record | None) -> str:
     if words is None:
         return "not measured"
     if words["auroc"] is None:
-        return (
-            "none to read"
-            if "same for all" in words["because"]
-            else f"not tested, because {words['because']}"
-        )
+        return "none to read" if no_words(words) else f"not tested, because {words['because']}"
     return f"{plain(words['auroc'])}{bracketed(words, 'auroc')}" + (" leaking" if words["leaks"] else "")
 
 
-def leaking(words: Sequence[Record], condition: str) -> list[str]:
-    """The languages whose words tell the gender in a condition, each with its AUROC."""
-    seen = {w["language"]: w for w in words if w["condition"] == condition and w["leaks"]}
-    return [f"{language_name(name)}, AUROC {words_shown(w)}" for name, w in seen.items()]
-
-
 def leaks_finding(words: Sequence[Record], conditions: Sequence[str]) -> Finding | None:
-    """A warning where the words that are left of a condition tell the gender; None where none do."""
-    found = {condition: leaking(words, condition) for condition in conditions}
-    found = {condition: languages for condition, languages in found.items() if languages}
-    if not found:
+    """A warning where the words that are pooled in a condition tell the gender; None where none do."""
+    leaking = {
+        (w["condition"], w["language"]): w for w in words if w["condition"] in conditions and w["leaks"]
+    }
+    if not leaking:
         return None
-    lines = [f"Condition {condition}: {'; '.join(languages)}." for condition, languages in found.items()]
+    lines = [
+        f"Condition {condition}, {language_name(language)}: AUROC {words_shown(told)}"
+        f"{'' if told['masked'] else ' (nothing is masked)'}."
+        for (condition, language), told in leaking.items()
+    ]
+    left = "left after masking still" if any(told["masked"] for told in leaking.values()) else "there"
     lines.append(
         "A bag of these words, without any model, tells the gender: what features, probes and transfer find in a leaking "
         "condition may be the words."
     )
-    return Finding("warning", "Leaking: the words that are left after masking still tell the gender.", lines)
+    return Finding("warning", f"Leaking: the words that are {left} tell the gender.", lines)

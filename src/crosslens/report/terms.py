@@ -4,10 +4,15 @@ SITE = (
     "Block, site",
     "Where in the model activations are taken: block 4 is the residual stream after the block counted 4 from 0.",
 )
+READ_ALL_THE_SAME = (
+    "Masked words are left out where activations are averaged; the model has read them, and the tokens after them may "
+    "carry what they said."
+)
 CONDITION = (
     "Condition",
     "What the model had seen: prompt = {before}; caption = it also reads the caption, "
-    "with the words that tell the gender left out of the pooling.",
+    "with the label words that a lexicon finds, and what agrees with them, left out of the pooling. "
+    + READ_ALL_THE_SAME,
 )
 D = (
     "Cohen's d",

@@ -1,4 +1,4 @@
-"""What a page calls the unit of its study: that which is split, counted and resampled."""
+"""What a page calls the unit of its study: that which is split, counted and resampled; and what its languages share."""
 
 from crosslens.summary.reading import Document
 
@@ -12,6 +12,7 @@ PICTURES = {
     "clean": "Nothing was quarantined: every picture opened.",
     "alone": "the picture alone",
     "before": "the picture and a constant prompt",
+    "shared": "Both languages see the same pictures: what is shared may be what a picture shows, before any word of a language.",
 }
 TEXTS = {
     "unit": "text",
@@ -23,6 +24,7 @@ TEXTS = {
     "clean": "Nothing was quarantined: every text was used.",
     "alone": "the constant prompt alone",
     "before": "the constant prompt alone",
+    "shared": "",
 }
 PROMPTS = {
     "unit": "prompt",
@@ -34,6 +36,7 @@ PROMPTS = {
     "clean": "Nothing was quarantined: the model wrote to every prompt.",
     "alone": "the prompt alone",
     "before": "the prompt alone",
+    "shared": "",
 }
 
 

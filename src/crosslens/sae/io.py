@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from crosslens.errors import InputError
+from crosslens.sae.layout import CONFIG, WEIGHTS, read_json_object
 from crosslens.sae.model import NORMALISATIONS, SAE, JumpReLUSAE, ReLUSAE, TopKSAE
 from crosslens.tables.documents import SCHEMA, check_header
 from crosslens.tables.tensors import save_tensors
 
-WEIGHTS, CONFIG = "sae_weights.safetensors", "cfg.json"
 IDENTITY = ("corpus", "site", "seed", "model", "revision")
 PICKLED = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".npy", ".npz")
 LAYOUT = "6.0.0"
@@ -162,19 +162,6 @@ def check_k(path: Path, k: int, d_sae: int) -> None:
             expected=f"at most d_sae = {d_sae}",
             mend="correct k, or train with a smaller k",
         )
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """The object in the JSON file `path`, or InputError."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(path, found=error, expected="JSON", mend="train or fetch it again") from error
-    if not isinstance(document, dict):
-        raise InputError(
-            path, found=type(document).__name__, expected="a JSON object", mend="train or fetch it again"
-        )
-    return document
 
 
 def read_config(folder: Path) -> dict[str, Any]:

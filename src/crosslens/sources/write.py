@@ -60,7 +60,7 @@ def collect_source(out: Path, *, emoji: Mapping[str, Any] | None, messages: Mapp
         "pairs": len({name.pair for name in names if name.pair}),
         "identity": whole,
         "without_picture": lacking,
-        "packages": _packages(messages["folder"], drawn) if messages else [],
+        "packages": drawn_from(messages["folder"], drawn) if messages else [],
         "licences": {
             part: LICENCES[part]
             for part, there in (
@@ -118,7 +118,8 @@ def _draw(
     return lacking
 
 
-def _packages(folder: str, messages: Sequence[Message]) -> list[dict[str, Any]]:
+def drawn_from(folder: str, messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Package, version and the number of these messages, of every package in a folder of catalogues."""
     rows = Counter(message.package for message in messages)
     manifest = read_json(manifest_path(folder), MANIFEST_KIND)
     return [

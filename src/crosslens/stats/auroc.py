@@ -1,27 +1,36 @@
-"""The area under the ROC curve and its confidence interval."""
+"""The area under the ROC curve, its confidence interval and its test."""
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.sparse import csc_array
 from scipy.stats import norm, rankdata
 
-from crosslens.stats.resampling import units
+from crosslens.stats.rank_test import rank_columns
+from crosslens.stats.resampling import shuffled_labels, units
+
+_CELLS = 10_000_000
 
 
-def auroc(score: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | float:
-    """Area under the ROC curve of scores (n) and classes (n) bool, ties half; (B) under weights (n, B).
+def auroc(score: np.ndarray, y: np.ndarray) -> np.ndarray | float:
+    """Area under the ROC curve of scores (n) and classes (n) bool, ties half; (B) of scores or classes (n, B).
 
     NaN where a class is missing.
     """
-    single = weights is None
-    weights = np.ones((len(score), 1)) if single else weights
-    values, tie = np.unique(score, return_inverse=True)
-    positive, negative = np.zeros((2, len(values), weights.shape[1]))
-    np.add.at(positive, tie[y], weights[y])
-    np.add.at(negative, tie[~y], weights[~y])
-    below = np.cumsum(negative, axis=0) - negative
-    with np.errstate(invalid="ignore"):
-        area = (positive * (below + negative / 2)).sum(axis=0) / (positive.sum(axis=0) * negative.sum(axis=0))
-    return float(area[0]) if single else area
+    area = _area(rankdata(score, axis=0).T @ y, y)
+    return area if np.ndim(area) else float(area)
+
+
+def areas(values: csc_array, y: np.ndarray) -> np.ndarray:
+    """(F) `auroc` of each column of a sparse matrix (n, F) and classes (n) bool, without ever writing out the zeros."""
+    ranks, zero = rank_columns(values)
+    return _area(ranks.T @ y.astype(np.float64) + y.sum() * zero, y)
+
+
+def _area(rank_sum: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Mann and Whitney's U, from the sum of the positives' ranks, over the number of couples."""
+    positive = y.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (rank_sum - positive * (positive + 1) / 2) / (positive * (len(y) - positive))
 
 
 def auroc_interval(
@@ -75,3 +84,20 @@ def _delong(score: np.ndarray, y: np.ndarray, group: np.ndarray, estimate: float
         number = len(np.unique(group[y == label]))
         total += number / (number - 1) * np.square(of_class).sum()
     return float(total + 2 * (sums[True] * sums[False]).sum())
+
+
+def permuted_auroc_p(
+    score: np.ndarray, y: np.ndarray, groups: np.ndarray | None, permutations: int, rng: np.random.Generator
+) -> float:
+    """One-sided p of the AUROC of scores (n) and classes (n) bool: (1 + permutations that reach it) / (1 + permutations).
+
+    The classes are shuffled, by group (see `shuffled_labels`), and the score stays: valid for any score that the classes
+    had no part in, as that of a probe of other images. Permutations that leave one class only reach nothing.
+    """
+    score, y = np.asarray(score), np.asarray(y, dtype=bool)
+    observed, reached, left = auroc(score, y), 0, permutations
+    while left:
+        draws = min(left, max(1, _CELLS // len(y)))
+        reached += int((auroc(score, shuffled_labels(y, draws, rng, groups)) >= observed - 1e-12).sum())
+        left -= draws
+    return (1 + reached) / (1 + permutations)

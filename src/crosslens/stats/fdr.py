@@ -1,4 +1,4 @@
-"""False discovery control."""
+"""Corrections for many tests: of the share of false ones among those found, and of any false one."""
 
 import numpy as np
 
@@ -16,3 +16,12 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     q = np.empty_like(p)
     np.put_along_axis(q, order, adjusted, axis=0)
     return q
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p-values (m) adjusted so that of all sets at most a share alpha has any false one at or below it. Source: Holm (1979)."""
+    p = np.asarray(p, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    return adjusted

@@ -81,14 +81,6 @@ def rank_columns(values: csc_array) -> tuple[csc_array, np.ndarray]:
     return csc_array((centred, values.indices, values.indptr), shape=values.shape), zero
 
 
-def areas(values: csc_array, first: np.ndarray) -> np.ndarray:
-    """(F) share of the couples of a row of `first` (n) bool and one of the others in which the first is higher, ties half."""
-    ranks, zero = rank_columns(values)
-    n_first, n_second = int(first.sum()), int((~first).sum())
-    above = ranks.T @ first.astype(np.float64) + n_first * (zero - (n_first + 1) / 2)
-    return above / (n_first * n_second)
-
-
 class RankTest:
     """The test of each column of `values` (n, F) between the units of `first` (n) bool and the others."""
 

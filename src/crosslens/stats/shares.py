@@ -28,7 +28,9 @@ def share_interval(
     z = float(ndtri((1 + level) / 2))
     centre = (share + z**2 / (2 * size)) / (1 + z**2 / size)
     half = z / (1 + z**2 / size) * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    # Where all are alike, one bound is theirs: the difference would be rounding.
+    low, high = float(centre - half), float(centre + half)
+    return (0.0 if share == 0 else max(0.0, low)), (1.0 if share == 1 else min(1.0, high))
 
 
 def mean_share_interval(

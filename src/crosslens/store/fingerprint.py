@@ -29,6 +29,7 @@ VERSIONED = {
     "jinja2": "jinja2",
     "matplotlib": "matplotlib",
     "numpy": "numpy",
+    "openTSNE": "openTSNE",
     "pandas": "pandas",
     "polib": "polib",
     "regex": "regex",
@@ -38,6 +39,7 @@ VERSIONED = {
     "tokenizers": "tokenizers",
     "torch": "torch",
     "transformers": "transformers",
+    "umap": "umap-learn",
 }
 
 # What decides numbers inside of another package, whether or not it is imported here too.

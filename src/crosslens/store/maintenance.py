@@ -36,6 +36,19 @@ def _actions(root: Path) -> Iterator[Path]:
     return (path for path in sorted(root.glob("actions/*/*")) if path.is_symlink())
 
 
+def _action_of(path: Path) -> Path:
+    """The action that an artifact's link names; InputError where the store has it no more."""
+    action = action_of(path)
+    if not action.is_symlink():
+        raise InputError(
+            path,
+            found="a link to what the store has no more",
+            expected="an artifact",
+            mend=f"`snakemake {path}` makes it anew",
+        )
+    return action
+
+
 def verify(store: Store) -> list[str]:
     """A line for all that is not as it was written; [] if sound.
 
@@ -78,7 +91,7 @@ def _faults(root: Path) -> Iterator[str]:
 
 def explain(path: Path) -> dict[str, Any]:
     """How the artifact at `path` was made: recipe (code modules, parameters), inputs and their digests, when and where."""
-    action = action_of(path)
+    action = _action_of(path)
     record = record_of(action)
     if "same_as" in record:
         made = action.parent.parent / record["same_as"][:2] / record["same_as"]
@@ -91,7 +104,7 @@ def forget(path: Path, store: Store) -> list[Path]:
 
     The object goes with every action that points at it. In a read-only root nothing can be forgotten.
     """
-    action = action_of(path)
+    action = _action_of(path)
     root = action.parent.parent.parent
     if root.resolve() != store.own.resolve():
         raise InputError(

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from crosslens.data.languages import language_of
 from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
@@ -36,6 +37,7 @@ def check(
         lambda: _gender(settings, source),
         lambda: _saes(settings),
         lambda: _training(settings, model),
+        lambda: _controls(settings, source),
         lambda: pretrained_faults(settings, model),
         lambda: _roles(settings, source),
         lambda: _shares(settings),
@@ -164,13 +166,15 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
                 f"add `{language}: …` (resources/lexicons has some), or ask for no gender: `gender: null`",
             )
     # Two-sided: correlations and cosines of two languages can be below their null too.
-    needed = math.ceil(round(2 / chosen["alpha"] - 1, 9))
+    claims = number_of_claims(settings, source)
+    needed = math.ceil(round(2 * claims / chosen["alpha"] - 1, 9))
     for name in ("permutations", "transfer_permutations"):
         if chosen[name] < needed:
             yield settings.fault(
                 f"gender.{name}",
                 f"{chosen[name]}, whose smallest two-sided p is 2/{chosen[name] + 1}",
-                f"at least {needed}: with fewer nothing can be found at gender.alpha {chosen['alpha']:g}",
+                f"at least {needed}: with fewer nothing can be claimed at gender.alpha {chosen['alpha']:g}, as each of the "
+                f"{claims} claims of the page is corrected for the others",
                 "shuffle more often, or raise gender.alpha",
             )
     silent = [name for name in settings["languages"] if settings["prompts"].get(name) == ""]
@@ -190,6 +194,16 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
                     f"conditions among the roles of {key}.roles, {roles}",
                     f"add the role {name} there, or take the condition out",
                 )
+
+
+def number_of_claims(settings: StudySettings, source: Source) -> int:
+    """How many claims the page of a study with gender tests at most; see crosslens.summary.claims.
+
+    Gendered features, probes and specialists; of several languages agreement, transfer, directions, translations and CKA,
+    and with pictures what captions find beyond these; of pictures that the model captions tilt and differences.
+    """
+    several, pictures = len(settings["languages"]) > 1, source.has_pictures
+    return 3 + 5 * several + (several and pictures) + 2 * (pictures and bool(settings["lexicons"]))
 
 
 def _lexicon(settings: StudySettings, language: str, file: Path) -> Faults:
@@ -236,6 +250,35 @@ def _training(settings: StudySettings, model: Model) -> Faults:
             place = f"sweep.{key.removeprefix('sae.')}" if key.removeprefix("sae.") in changed else key
             found = f"{error.found} ({name})" if name else error.found
             yield settings.fault(place, found, error.expected, error.mend)
+
+
+def _controls(settings: StudySettings, source: Source) -> Faults:
+    """What cannot be taken away from this study."""
+    asked = {"controls": settings["controls"], "text": [settings["text"]] if settings["text"] else []}
+    for key, names in asked.items():
+        if "romanised" in names and not any(
+            language_of(language).romanisation for language in settings["languages"]
+        ):
+            yield settings.fault(
+                key,
+                f"romanised, and the languages {', '.join(settings['languages'])}",
+                "a language whose file has a table of Latin letters (ar)",
+                "take it out, or give the language one (docs/extending.md)",
+            )
+        if (of_texts := sorted({"romanised", "shuffled"} & {*names})) and source.is_generation:
+            yield settings.fault(
+                key, ", ".join(of_texts), "given texts: here the model writes them", "take it out"
+            )
+    if (settings["model"]["random_init"] is not None or "random_init" in settings["controls"]) and settings[
+        "model"
+    ]["device_map"]:
+        yield settings.fault(
+            "model.device_map", "a device map", "none where the weights are drawn anew", "leave it out"
+        )
+    if "frozen_decoder" in settings["controls"] and not settings["sae"]["corpora"]:
+        yield settings.fault(
+            "controls", "frozen_decoder", "SAEs that are trained (sae.corpora)", "take it out"
+        )
 
 
 def _roles(settings: StudySettings, source: Source) -> Faults:
@@ -290,7 +333,7 @@ def _data(settings: StudySettings, source: Source) -> Faults:
     # Few prompts are dealt in thirds, whatever the shares.
     read = not source.is_generation and not [*source.file_faults()]
     units = [*source.units] if read else []
-    if abs(sum(splits.values()) - 1) > 1e-6 or not units:
+    if abs(sum(splits.values()) - 1) > 1e-6 or not units or source.shares:
         return
     try:
         assign_splits(dict.fromkeys(units), splits, seed)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from crosslens.errors import InputError
 from crosslens.models.families import gguf_config
 from crosslens.models.packages import PACKAGED, PackagedModel
+from crosslens.sae.exchange.names import hub_id
 from crosslens.store.digests import FileDigests, digest
 from crosslens.store.fingerprint import imported_beside
 from crosslens.study.settings import StudySettings
@@ -60,10 +61,27 @@ class Model:
 
     @property
     def name(self) -> str:
-        """What artifacts call it: the hub id, the package's name, or the last part of a local path."""
+        """What people call it: the hub id, also of a folder in the hub's cache, the package's name, or the last part of a
+        local path."""
         if self.gguf is not None:
             return self.gguf.stem
+        if self.folder and (fetched := hub_id(self.id)):
+            return fetched
         return self.folder.name if self.folder else self.id.split(":")[-1]
+
+    @cached_property
+    def label(self) -> str:
+        """What artifacts call it: the hub id, the package's name, or of local weights the beginning of their digest.
+
+        A folder or file that is moved or renamed is the same model.
+        """
+        if self.gguf is not None and self.gguf.is_file():
+            return f"weights:{self.prepared_from[:12]}"
+        if self.folder is None:
+            return self.name
+        return (
+            f"weights:{self._digest_of(file for file in self._weights if file.suffix == '.safetensors')[:12]}"
+        )
 
     @property
     def shipped(self) -> Path:
@@ -173,11 +191,11 @@ class Model:
 
     @cached_property
     def _adapter(self) -> list[Path]:
-        """The user's adapter and the modules beside it that it imports."""
+        """The user's adapter and the modules beside it that it imports; of a link beside what it leads to."""
         if (adapter := self.settings["model"]["adapter"]) is None:
             return []
         try:
-            return imported_beside(Path(adapter))
+            return imported_beside(Path(adapter).resolve())
         except (SyntaxError, ValueError) as error:
             self.settings.fail("model.adapter", f"{adapter}: {error}", "a Python file", "correct the file")
 
@@ -200,24 +218,30 @@ class Model:
                 "model.id", f"{index} without a weight_map", "an index of weights", "fetch it again"
             )
         for name in map(Path, map(str, names)):
-            if name.is_absolute() or ".." in name.parts:
+            path = self.folder / name
+            try:
+                there = path.is_file()
+            except OSError:  # no name of a file
+                there = None
+            if name.is_absolute() or ".." in name.parts or there is None:
                 self.settings.fail(
                     "model.id",
-                    f"{name} in {index}",
+                    f"{str(name)[:100]} in {index}",
                     "files of the folder itself",
                     "put the weights into the folder",
                 )
-            path = self.folder / name
-            if path.is_file():
+            if there:
                 yield path
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What decides its numbers: name, revision or digest of its files, dtype, attention."""
+        """What decides its numbers, and what artifacts call it: label, revision or digest of its files, dtype, attention."""
         model = self.settings["model"]
-        identity = {"name": self.name, "dtype": model["dtype"], "attention": model["attention"]}
+        identity = {"label": self.label, "dtype": model["dtype"], "attention": model["attention"]}
+        if model["random_init"] is not None:
+            identity["random_init"] = model["random_init"]
         if model["adapter"] is not None:
-            folder = Path(model["adapter"]).parent
+            folder = Path(model["adapter"]).resolve().parent
             identity["adapter"] = {
                 file.relative_to(folder).as_posix(): self._digests(file) for file in self._adapter
             }
@@ -233,12 +257,11 @@ class Model:
                     "as sha",
                 )
             return {**identity, "revision": model["revision"]}
-        return {
-            **identity,
-            "weights": digest(
-                [[path.relative_to(self.folder).as_posix(), self._digests(path)] for path in self._weights]
-            ),
-        }
+        return {**identity, "weights": self._digest_of(self._weights)}
+
+    def _digest_of(self, files: Iterable[Path]) -> str:
+        """Of files of the folder, by their names in it."""
+        return digest([[path.relative_to(self.folder).as_posix(), self._digests(path)] for path in files])
 
 
 def _of_another_type(config: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -13,11 +14,18 @@ import yaml
 from crosslens.errors import InputError, raise_all
 from crosslens.registry import member, names
 from crosslens.sae.settings import ARCHITECTURES, Settings
-from crosslens.study.words import told
+from crosslens.study.controls import changed
+from crosslens.study.words import shown, told
 
 SOURCES = "crosslens.study.sources"
 TRAINING = {field.name: field.default for field in fields(Settings) if field.name != "transcoder"}
 """Settings of `sae` that say how one SAE is trained, and their defaults. A transcoder is one by what it is trained on."""
+
+
+LONGEST = 255
+"""Bytes of the name of a file or folder that every usual file system takes."""
+_TEXTS = re.compile(r"prompts\.|source\.prompts\.|tokens\.texts\.")
+"""Settings that are read to a model, and may be as long as they like."""
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # seven times as fast, where libyaml is there
@@ -43,10 +51,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # seven times as 
 class StudySettings(dict[str, Any]):
     """The settings of the study in the file `path`, complete."""
 
-    def __init__(self, path: Path, schema: Path):
-        """Read and check them; raises InputError."""
+    def __init__(self, path: Path, schema: Path, control: str | None = None):
+        """Read and check them, those of its control where one is named; raises InputError."""
         self.path = path
         document = load_yaml(path)
+        if control and isinstance(document, dict):
+            document = changed(document, control)
         validate(document, path, study_schema(schema, document))
         super().__init__(document)
 
@@ -107,15 +117,29 @@ def validate(document: Any, path: Path, schema: dict[str, Any]) -> None:
     )
     raise_all(told(path, error) for error in errors)
     raise_all(
-        InputError(f"{path}, key {key}", found=value, expected="a finite number", mend="change the value")
-        for key, value in _numbers(document)
-        if not math.isfinite(value)
+        InputError(f"{path}, key {key}", found=shown(value), expected=expected, mend="change the value")
+        for key, value in _values(document)
+        if (expected := _unusable(key, value))
     )
 
 
-def _numbers(document: Any, key: str = "") -> Iterator[tuple[str, float]]:
-    """Every number of a document with its key."""
-    if isinstance(document, float):
+def _unusable(key: str, value: Any) -> str | None:
+    """What is expected in place of a value that passes every schema and that nothing can be done with."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a finite number"
+    if isinstance(value, str) and not _TEXTS.match(key) and not is_path(value):
+        return f"names of at most {LONGEST} bytes, which is what file systems take"
+    return None
+
+
+def is_path(text: str) -> bool:
+    """Whether every part of a path is short enough for the name of a file."""
+    return all(len(part.encode()) <= LONGEST for part in text.split("/"))
+
+
+def _values(document: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a document that holds no others, with its key."""
+    if not isinstance(document, dict | list):
         yield key, document
     inner = (
         document.items()
@@ -125,7 +149,7 @@ def _numbers(document: Any, key: str = "") -> Iterator[tuple[str, float]]:
         else ()
     )
     for name, value in inner:
-        yield from _numbers(value, f"{key}.{name}".lstrip("."))
+        yield from _values(value, f"{key}.{name}".lstrip("."))
 
 
 def _with_defaults(base: type) -> type:

@@ -6,10 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from crosslens.data.splits import SPLITS
 from crosslens.errors import InputError
 from crosslens.registry import member
 from crosslens.store.digests import FileDigests, digest
 from crosslens.study.checks import check
+from crosslens.study.controls import control_of
 from crosslens.study.model import COMMIT, Model
 from crosslens.study.settings import SOURCES, TRAINING, StudySettings, source_names
 from crosslens.study.sources.base import Source
@@ -18,6 +20,8 @@ from crosslens.study.words import nearest
 
 NAME = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 """Of a study: what Snakefile's wildcard `study` takes."""
+LONGEST = 100
+"""Letters of a name. A file system takes 255 bytes, and something stands before and behind it."""
 
 
 class Study:
@@ -26,17 +30,26 @@ class Study:
     def __init__(
         self, name: str, folder: Path, schema: Path, digests: FileDigests, *, data_needed: bool = True
     ):
-        """Read `folder`/`name`.yaml; raises InputError.
+        """Read `folder`/`name`.yaml, for a control (see study.controls) the file of its study; raises InputError.
 
         schema: the JSON schema of its settings. `data_needed` false: captions and pictures need not be there yet.
         """
-        path = folder / f"{name}.yaml"
+        path, self.control = folder / f"{name}.yaml", None
+        if not path.is_file() and (of := control_of(name)):
+            path, self.control = folder / f"{of[0]}.yaml", of[1]
         if not NAME.fullmatch(name):
             raise InputError(
                 f"study {name!r}",
                 found="a name with other signs",
                 expected="letters without accents, digits and _ (it is part of every path)",
                 mend=f"rename {path} to {re.sub(r'[^A-Za-z0-9_]', '_', name)}.yaml, and what names it",
+            )
+        if len(name) > LONGEST:
+            raise InputError(
+                f"study {name[:20]}…",
+                found=f"a name of {len(name)} letters",
+                expected=f"at most {LONGEST}: names of files are made of it",
+                mend="give the study's file a shorter name",
             )
         if not path.is_file():
             known = sorted(path.stem for path in folder.glob("*.yaml"))
@@ -47,7 +60,7 @@ class Study:
                 mend="correct the name in the target or in `run:` of config/config.yaml",
             )
         self.name, self.digests = name, digests
-        self.settings = StudySettings(path, schema)
+        self.settings = StudySettings(path, schema, self.control)
         self.languages: list[str] = self.settings["languages"]
         self.sites: list[str] = self.settings["sites"]
         self.corpora: list[str] = self.settings["sae"]["corpora"]
@@ -63,6 +76,11 @@ class Study:
     def has_gender(self) -> bool:
         """False where no gender is asked for: `gender: null`, and texts that answer prompts."""
         return self.settings["gender"] is not None and not self.source.is_generation
+
+    @cached_property
+    def shares(self) -> dict[str, float]:
+        """Of train, select and test in the images: as they come divided, or as asked for."""
+        return self.source.shares or {name: self.settings["splits"][name] for name in SPLITS}
 
     @property
     def parts(self) -> list[str]:

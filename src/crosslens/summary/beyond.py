@@ -9,6 +9,7 @@ READINGS = {
     "beyond": "beyond words and control",
     "control": "no more than the control task",
     "words": "no more than the words tell",
+    "unknown": "unknown: no bag of words to compare with",
     "chance": "not beyond chance",
     "untested": "not tested",
 }
@@ -25,16 +26,22 @@ def reading(probe: Record, words: Record | None, level: float) -> str:
 
     Not beyond chance unless q <= level and the interval is above .5; no more than the words, or the control task, unless
     the interval is above theirs (of the control: above all its repeats). Words that are the same in all images have
-    nothing to be above; a bag of words that is not there cannot be exceeded. Where there is no control task, as with one
-    category, there is none to be above.
+    nothing to be above; what a bag of words tells that was not measured, or has no interval, is unknown. Where there is no
+    control task, as with one category, there is none to be above.
     """
     if probe["q"] is None:
         return "untested"
     low = probe["auroc_low"]
     if low is None or probe["q"] > level or low <= 0.5:
         return "chance"
-    if words is None or (words["auroc"] is not None and not low > (words["auroc_high"] or 1)):
+    above = None if words is None or words["auroc"] is None else words["auroc_high"]
+    if above is not None and low <= above:
         return "words"
     if probe["control_high"] is not None and low <= probe["control_high"]:
         return "control"
-    return "beyond"
+    return "unknown" if above is None and not no_words(words) else "beyond"
+
+
+def no_words(words: Record | None) -> bool:
+    """Whether there are no words that could tell anything: they are the same for all."""
+    return words is not None and words["auroc"] is None and "same for all" in words["because"]

@@ -1,13 +1,17 @@
-"""What the page may claim of a study, each with the family of tests over which it is corrected.
+"""What the page may claim of a study, each with the tests over which it is corrected: those of its family, and the other claims.
 
-A claim is made where one of its family's tests has a q at or below the study's level and goes the right way. q is
-Benjamini-Hochberg's over all tests of the family, so that where nothing is there the chance that any of them is claimed is
-at most the level. The families are named by the records (`q_family`): a record that is in none is shown, never claimed.
+The p of a claim is Simes' of its family, the least of Benjamini-Hochberg's q of the tests; that is corrected by Holm over
+all claims which the study tests. So of studies in which nothing is there at most the level makes any claim at all. A claim
+is made where it stays at or below the level and a test of its family does, the right way. The families are named by the
+records (`q_family`): a record that is in none is shown, never claimed.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from crosslens.stats.fdr import benjamini_hochberg, holm
 from crosslens.summary.beyond import reading, words_beside
 
 Record = dict[str, Any]
@@ -126,23 +130,39 @@ CLAIMS = (
         agrees_matched,
     ),
     Claim("specialists", "rankings", "specialists", "layers, dictionaries and languages", found),
+    Claim("one gender is written more often", "tilt", "tilt", "languages", found),
+    Claim(
+        "the gender that is written hangs on the category", "differences", "differences", "languages", found
+    ),
 )
-SCOPES = {(claim.records, claim.family): claim.scope for claim in CLAIMS}
 
 
 def claimed(records: Records, level: float) -> list[dict[str, Any]]:
-    """Each claim that was tested: its family, the number of tests, the least p and q, in how many tests it holds.
+    """Give the records (of all layers) their `q`, and tell each claim that was tested.
 
-    `records` of all layers, with q.
+    q of a record that is in a family: the larger of Benjamini-Hochberg's in it and of its claim's p by Holm; None of all
+    others that name a family. Of a claim: its family, the number of tests, the least p and q, in how many tests it holds.
     """
-    made = []
-    for claim in CLAIMS:
-        family = [r for r in records.get(claim.records, []) if r.get("q_family") == claim.family]
-        if family:
-            made.append(
-                {"claim": claim.name, "records": claim.records, "family": claim.family, "scope": claim.scope}
-                | {"tests": len(family)}
-                | {name: min(record[name] for record in family) for name in ("p", "q")}
-                | {"holds": sum(claim.holds(record, level, records) for record in family)}
-            )
-    return made
+    families = {}
+    for name, of_name in records.items():
+        for record in of_name:
+            if "q_family" in record:
+                record["q"] = None
+                if record["q_family"] is not None:
+                    families.setdefault((name, record["q_family"]), []).append(record)
+    for family in families.values():
+        for record, q in zip(family, benjamini_hochberg([record["p"] for record in family]), strict=True):
+            record["q"] = float(q)
+    tested = [claim for claim in CLAIMS if (claim.records, claim.family) in families]
+    simes = [min(r["q"] for r in families[claim.records, claim.family]) for claim in tested]
+    for claim, p in zip(tested, holm(np.array(simes)), strict=True):
+        for record in families[claim.records, claim.family]:
+            record["q"] = max(record["q"], float(p))
+    return [
+        {"claim": claim.name, "records": claim.records, "family": claim.family, "scope": claim.scope}
+        | {"tests": len(family)}
+        | {name: min(record[name] for record in family) for name in ("p", "q")}
+        | {"holds": sum(claim.holds(record, level, records) for record in family)}
+        for claim in tested
+        for family in [families[claim.records, claim.family]]
+    ]

@@ -24,6 +24,7 @@ _KEPT = {
             "target",
             "centred",
             "images",
+            "units",
             "r1",
             "r1_low",
             "r1_high",
@@ -71,7 +72,7 @@ def overview(results: Path) -> dict[str, Any]:
             mend="build its page: `snakemake results/STUDY/report/index.html`",
         )
     dataset = Document(results / "dataset/summary.json", "dataset_summary")
-    kept = ("rows", "images", "counts", "lexicon_hits")
+    kept = ("rows", "images", "counts", "masked")
     return {
         "level": Document(results / "summary.json", "summary")("level"),
         "dataset": {name: dataset(name) for name in kept},
@@ -129,7 +130,7 @@ def _dataset(dataset: dict[str, Any]) -> Iterator[dict[str, str]]:
         gender: str(sum(cell["images"] for cell in cells if cell["gender"] == gender))
         for gender in ("female", "male")
     }
-    for language, told in dataset["lexicon_hits"].items():
+    for language, told in dataset["masked"].items():
         alike = f"{told['test_images_told_in_train']} of {told['test_images']}"
         yield {"language": short_name(language)} | genders | {"masked captions all occur in train": alike}
 
@@ -156,7 +157,7 @@ def _directions(document: dict[str, Any]) -> Iterator[dict[str, str]]:
 def _alignment(document: dict[str, Any]) -> Iterator[dict[str, str]]:
     for layer in document["layers"]:
         found = {
-            f"{pair_name(row['source'], row['target'])}, of {row['images']:,}": f"{row['r1']:.3f}"
+            f"{pair_name(row['source'], row['target'])}, of {row['units']:,}": f"{row['r1']:.3f}"
             for row in layer["retrieval"]
             if row["centred"] and _by_words(row, layer)
         }

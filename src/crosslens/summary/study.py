@@ -4,20 +4,22 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
-from crosslens.stats.fdr import benjamini_hochberg
 from crosslens.summary.claims import claimed
 from crosslens.summary.names import site_order
 from crosslens.summary.reading import Document
+from crosslens.summary.stereotype import CLAIMED, stereotype_records
 from crosslens.tables.documents import write_json
 
 HEADER = {"schema", "kind", "site"}
 
 
-def study_summary(*, layers: dict[str, Path], level: float, out: Path) -> None:
+def study_summary(
+    *, layers: dict[str, Path], level: float, out: Path, stereotype: Path | None = None
+) -> None:
     """Gather the records of `layers`, by depth, into `out`, JSON of kind `summary`: each names its `site`.
 
-    layers: site -> JSON of kind layer. level: of significance. Records with a `q_family` get `q`: Benjamini-Hochberg over
-    all of that family and list; None where nothing was tested. `claims` says what follows (see summary.claims).
+    layers: site -> JSON of kind layer. stereotype: of that kind, which is of no layer. level: of significance. Records with
+    a `q_family` get `q`, None where nothing was tested, and `claims` says what follows (see summary.claims).
     Raises InputError where a file is missing or of another layer.
     """
     if not layers:
@@ -38,20 +40,8 @@ def study_summary(*, layers: dict[str, Path], level: float, out: Path) -> None:
         for name, records in layer.fields.items():
             if name not in HEADER:
                 gathered.setdefault(name, []).extend({**record, "site": site} for record in records)
-    for records in gathered.values():
-        correct(records)
+    if stereotype is not None:
+        told = stereotype_records(stereotype)
+        gathered |= {name: told[name] for name in CLAIMED}
     document = {"sites": sites, "level": level, "claims": claimed(gathered, level), "records": gathered}
     write_json(out, "summary", document)
-
-
-def correct(records: list[dict[str, Any]]) -> None:
-    """Give each record with a `q_family` its `q` among those of the family."""
-    families: dict[str, list[dict[str, Any]]] = {}
-    for record in records:
-        if "q_family" in record:
-            record["q"] = None
-            if record["q_family"] is not None:
-                families.setdefault(record["q_family"], []).append(record)
-    for family in families.values():
-        for record, q in zip(family, benjamini_hochberg([record["p"] for record in family]), strict=True):
-            record["q"] = float(q)

@@ -8,6 +8,7 @@ import zarr
 
 from crosslens.errors import InputError
 from crosslens.tables.arrays import (
+    attribute,
     create_group,
     create_rows,
     from_bfloat16_bits,
@@ -58,18 +59,25 @@ class Activations:
         self.paths = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
         self.groups = [open_group(path, "activations") for path in self.paths]
         self.attributes = dict(self.groups[0].attrs)
-        self.d_model = self.d_in = int(self.attributes["d_model"])
-        self.dtype = self.attributes["dtype"]
+        whole = _, self.d_model, self.dtype = self._what(self.groups[0])
+        self.d_in = self.d_model
         self._values = [open_array(group, "values") for group in self.groups]
         lengths = [values.shape[0] for values in self._values]
         self.starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         for path, group in zip(self.paths, self.groups, strict=True):
-            found = (group.attrs["site"], group.attrs["d_model"], group.attrs["dtype"])
-            expected = (self.attributes["site"], self.d_model, self.dtype)
-            if found != expected:
+            if (found := self._what(group)) != whole:
                 raise InputError(
-                    path, found=found, expected=expected, mend="read the parts of one site of one model only"
+                    path, found=found, expected=whole, mend="read the parts of one site of one model only"
                 )
+
+    @staticmethod
+    def _what(group: zarr.Group) -> tuple[str, int, str]:
+        """Site, width and dtype of a part."""
+        return (
+            attribute(group, "site", str),
+            attribute(group, "d_model", int),
+            attribute(group, "dtype", str),
+        )
 
     def __len__(self) -> int:
         return int(self.starts[-1])

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crosslens.tables.arrays import create_group, create_rows, open_array, open_group, read_rows
+from crosslens.tables.arrays import attribute, create_group, create_rows, open_array, open_group, read_rows
 
 
 class Alone(NamedTuple):
@@ -39,7 +39,8 @@ def read_alone(paths: Sequence[Path]) -> Alone:
     groups = [open_group(path, "text_alone") for path in paths]
     return Alone(
         np.concatenate([read_rows(open_array(group, "values")) for group in groups]),
-        [sample_id for group in groups for sample_id in group.attrs["sample_ids"]],
-        sum(group.attrs["sinks"] for group in groups),
-        {name: groups[0].attrs[name] for name in ("site", "model", "revision", "d_model")},
+        [sample_id for group in groups for sample_id in attribute(group, "sample_ids", list)],
+        sum(attribute(group, "sinks", int) for group in groups),
+        {"d_model": attribute(groups[0], "d_model", int)}
+        | {name: attribute(groups[0], name, str) for name in ("site", "model", "revision")},
     )

@@ -7,7 +7,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from crosslens.errors import InputError
+from crosslens.errors import InputError, words
 from crosslens.tables.documents import SCHEMA, check_header
 
 CHUNK_BYTES = 1 << 20
@@ -28,20 +28,32 @@ def open_group(path: Path, kind: str, mode: str = "r") -> zarr.Group:
         raise InputError(
             path, found="no Zarr group", expected=f"a {kind} artifact", mend="rebuild it with snakemake"
         ) from error
-    except ValueError as error:
-        raise _damaged(path, "zarr.json", f"no JSON ({error})") from error
+    except Exception as error:  # of JSON and of zarr's classes: whatever broken bytes lead to
+        raise _damaged(path, "zarr.json", f"no description of a group ({words(error)})") from error
     check_header(path, dict(group.attrs), kind)
     return group
 
 
 def open_array(group: zarr.Group, name: str) -> zarr.Array:
     """An array of a group; InputError where its description is missing or damaged."""
+    file = f"{name}/zarr.json"
     try:
-        return group[name]
+        array = group[name]
     except KeyError as error:
-        raise _damaged(group.store.root, f"{name}/zarr.json", "no such file") from error
-    except ValueError as error:
-        raise _damaged(group.store.root, f"{name}/zarr.json", f"no JSON ({error})") from error
+        raise _damaged(group.store.root, file, "no such file") from error
+    except Exception as error:  # as of a group
+        raise _damaged(group.store.root, file, f"no description of an array ({words(error)})") from error
+    if not isinstance(array, zarr.Array):
+        raise _damaged(group.store.root, file, "a group")
+    return array
+
+
+def attribute(group: zarr.Group, name: str, kind: type) -> Any:
+    """An attribute of a group; InputError where it has none of that name and kind."""
+    found = group.attrs.get(name)
+    if not isinstance(found, kind):
+        raise _damaged(group.store.root, "zarr.json", f"{name} {found!r:.100}")
+    return found
 
 
 def read_rows(array: zarr.Array, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -50,27 +62,27 @@ def read_rows(array: zarr.Array, start: int = 0, stop: int | None = None) -> np.
     Zarr itself takes a shard file that is missing or empty for one full of the fill value.
     """
     stop = array.shape[0] if stop is None else stop
+    root = Path(array.store.root)
+    if array.ndim < 1:
+        raise _damaged(root, f"{array.path}/zarr.json", "an array without rows")
     size = (array.shards or array.chunks)[0]
     tail = ["0"] * (array.ndim - 1)
-    shards = {
-        number: "/".join([array.path, "c", str(number), *tail])
-        for number in (range(start // size, -(-stop // size)) if start < stop else ())
-    }
-    root = Path(array.store.root)
-    for file in shards.values():
+    shards = {}
+    for number in range(start // size, -(-stop // size)) if start < stop else ():
+        file = shards[number] = "/".join([array.path, "c", str(number), *tail])
         if not (root / file).is_file():
             raise _damaged(root, file, "no such file")
         if not (root / file).stat().st_size:
             raise _damaged(root, file, "an empty file")
     try:
         return array[start:stop]
-    except (ValueError, RuntimeError):
+    except Exception as whole:  # of the codecs, by what is broken
         for number, file in shards.items():
             try:
                 array[number * size : (number + 1) * size]
-            except (ValueError, RuntimeError) as error:
-                raise _damaged(root, file, f"a file that is cut short or damaged ({error})") from error
-        raise
+            except Exception as error:
+                raise _damaged(root, file, f"a file that is cut short or damaged ({words(error)})") from error
+        raise _damaged(root, f"{array.path}/zarr.json", f"what cannot be read ({words(whole)})") from whole
 
 
 def _damaged(group: Path, file: str, found: str) -> InputError:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crosslens.errors import InputError
+from crosslens.errors import InputError, words
 
 SCHEMA = 1
 
@@ -24,6 +24,16 @@ def check_header(path: Path, header: Any, kind: str) -> None:
             expected=f"schema {SCHEMA} and kind {kind!r}",
             mend="rebuild it with this version of crosslens, or name the right file",
         )
+
+
+def damaged(path: Path, error: Exception) -> InputError:
+    """What is said of a file that its reader makes nothing of."""
+    return InputError(
+        path,
+        found=f"a damaged file ({words(error)})",
+        expected="the file as it was written",
+        mend="rebuild it with snakemake, or fetch it again",
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -47,8 +57,11 @@ def write_json(path: Path, kind: str, document: dict[str, Any]) -> None:
 
 
 def read_json(path: Path, kind: str) -> dict[str, Any]:
-    """The document at `path`, its header checked."""
-    document = json.loads(Path(path).read_text(encoding="utf-8"))
+    """The document at `path`, its header checked; InputError for what is no JSON."""
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise damaged(path, error) from error
     check_header(path, document, kind)
     return document
 
@@ -62,7 +75,14 @@ def write_table(path: Path, kind: str, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path, kind: str, columns: list[str] | None = None) -> pd.DataFrame:
-    """The table at `path`, its header checked."""
-    arrow = pq.read_table(path, columns=columns)
-    check_header(path, json.loads((arrow.schema.metadata or {}).get(b"crosslens", b"null")), kind)
-    return arrow.to_pandas()
+    """The table at `path`, its header checked; InputError for what is no whole Parquet."""
+    try:
+        arrow = pq.read_table(path, columns=columns)
+        header = json.loads((arrow.schema.metadata or {}).get(b"crosslens", b"null"))
+        table = arrow.to_pandas()
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of pyarrow, thrift and pandas: whatever broken bytes lead to
+        raise damaged(path, error) from error
+    check_header(path, header, kind)
+    return table

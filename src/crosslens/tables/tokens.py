@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crosslens.tables.arrays import create_group, open_array, open_group, read_rows, write_column
+from crosslens.tables.arrays import attribute, create_group, open_array, open_group, read_rows, write_column
 from crosslens.tables.roles import ROLES
 
 _COLUMNS = {
@@ -71,7 +71,7 @@ def read_tokens(paths: Path | Sequence[Path]) -> TokenTable:
         offsets = read_rows(open_array(group, "offsets"))
         columns["offsets"].append(offsets[:-1] + rows)
         rows += int(offsets[-1])
-        sample_ids += group.attrs["sample_ids"]
+        sample_ids += attribute(group, "sample_ids", list)
     columns["offsets"].append(np.array([rows], dtype=np.int64))
     merged = {name: np.concatenate(parts) for name, parts in columns.items()}
     return TokenTable(sample_ids=tuple(sample_ids), **merged)

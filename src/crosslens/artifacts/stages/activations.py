@@ -14,6 +14,7 @@ from crosslens.artifacts.needs import (
     several_languages,
     source_of,
 )
+from crosslens.data.languages import language_of
 
 GEMMA = {"mm_tokens_per_image": 256, "image_size": 896}
 """Of Gemma 3, the largest pictures of the families: for models whose sizes are not known."""
@@ -23,6 +24,7 @@ FRAME = 128
 
 
 SAMPLES = (
+    "crosslens.data.altered",
     "crosslens.data.captions",
     "crosslens.data.dataset",
     "crosslens.data.images",
@@ -40,6 +42,12 @@ def samples_code(at: At) -> dict[str, str]:
     return found | {name: tables[name] for name in SAMPLES}
 
 
+def text_of(at: At) -> str | None:
+    """What a control does to the texts of this language; Latin letters change nothing where there are no others."""
+    text = at.settings["text"]
+    return None if text == "romanised" and not language_of(at["language"]).romanisation else text
+
+
 def block_params(at: At) -> dict[str, Any]:
     """What decides the tokens of one part: the model, the samples of the part, how they are batched and stored."""
     stored = at.settings["activations"]
@@ -47,6 +55,7 @@ def block_params(at: At) -> dict[str, Any]:
         "model": at.study.model.identity,
         "language": at["language"],
         "prompt": at.settings["prompts"].get(at["language"]),
+        "text": text_of(at),
         "rows": at.study.part_rows(at["part"]),
         "block": at.study.block_identity(at["part"], at["language"]),
         "code": samples_code(at),

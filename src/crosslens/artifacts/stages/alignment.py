@@ -17,7 +17,7 @@ from crosslens.artifacts.needs import (
 )
 from crosslens.artifacts.stages.report import level
 
-DRAWS = 100
+DRAWS = 1000
 """The retrieval itself and the shuffles of its null."""
 READ = 4
 """Comparisons in a study with pictures: captions with and without theirs, and the prompt in each language."""
@@ -30,7 +30,7 @@ PERMUTATIONS = 2000
 def retrieving(at: At, reading: Any) -> Amount:
     """Similarities of all pairs of images, and as often under a null."""
     most = max(counts.images for counts in reading.counts.values())
-    images = min(IMAGES, at.settings["splits"]["test"] * most)
+    images = min(IMAGES, at.study.shares["test"] * most)
     read = READ if at.study.source.has_pictures else 1
     return Amount("pairing", math.comb(len(at.study.languages), 2) * read * DRAWS * images**2)
 

@@ -45,6 +45,7 @@ def dataset_params(at: At) -> dict[str, Any]:
         "splits": at.settings["splits"],
         "gender": at.study.has_gender,
         "mask": at.settings["mask"],
+        "text": at.settings["text"],
     }
 
 
@@ -139,6 +140,17 @@ KINDS = [
         role="source",
     ),
     Kind(
+        "mt_geneval",
+        "results/{study}/mt_geneval",
+        by="collect_mt_geneval",
+        module="crosslens.sources.mt_geneval_table",
+        params=lambda at: at.study.source.identity,
+        files_read=lambda at: at.study.source.files,
+        every=made_as("mt_geneval"),
+        into=("page",),
+        role="source",
+    ),
+    Kind(
         "dataset",
         "results/{study}/dataset/{language}.parquet",
         by="build_dataset",
@@ -191,6 +203,7 @@ WORK = [
     ),
     Work("draw_source", memory=800),
     Work("collect_source", memory=1500, local=lambda at: {"names": at.study.source.settings}),
+    Work("collect_mt_geneval", memory=1500, local=lambda at: {"settings": at.study.source.settings}),
     Work("build_dataset", memory=1500, per=(), local=data_place),
     Work(
         "generate_texts",

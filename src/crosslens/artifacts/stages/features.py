@@ -84,13 +84,13 @@ def encoding(at: At, reading: Any) -> Amount:
 
 def measuring(at: At, reading: Any) -> Amount:
     """Tokens of test, through the SAE and its random baseline."""
-    held_out = 2 * at.settings["splits"]["test"] * reading.trained_rows(at["language"])
+    held_out = 2 * at.study.shares["test"] * reading.trained_rows(at["language"])
     return Amount("encoding", held_out * settings_of(at, reading).d_sae * reading.model.d_model)
 
 
 def splicing(at: At, reading: Any) -> Amount:
     """Whole passes over test samples, and one to the site over train samples, for the mean that ablates."""
-    chosen, share = at.settings["quality"], at.settings["splits"]
+    chosen, share = at.settings["quality"], at.study.shares
     train, test = (
         min(chosen["spliced_samples"], reading.samples * share[name]) for name in ("train", "test")
     )

@@ -1,5 +1,6 @@
 """Gender: effect sizes, probes, the languages compared, and the model's own captions of ambiguous pictures."""
 
+import math
 from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Wildcards, Work
@@ -20,6 +21,9 @@ from crosslens.artifacts.needs import (
     source_of,
 )
 from crosslens.artifacts.stages.data import generation, lexicon_files, lexicons_of
+
+HALVES = 100
+"""Of the images, in which the reliability of effects is measured."""
 
 
 def effect_params(at: At) -> dict[str, Any]:
@@ -75,14 +79,23 @@ def shared_saes(at: At) -> list[Wildcards]:
     ]
 
 
+def paired(at: At) -> bool:
+    """Whether words are marked that tell the gender, so that sentences in two genders can differ in these alone."""
+    return at.study.has_gender and at.study.source.tagged is not None
+
+
 def captioned(at: At) -> bool:
-    """Whether the model captions pictures that hide the gender, and lexicons can count what it says of them."""
-    return at.study.has_gender and at.study.source.has_pictures and bool(at.settings["lexicons"])
+    """Whether the model captions pictures that hide the gender, and lexicons can count what it says of them.
+
+    A control is about features: its model writes nothing, or what the study's own does.
+    """
+    pictured = at.study.has_gender and at.study.source.has_pictures and bool(at.settings["lexicons"])
+    return pictured and not at.study.control
 
 
 def labelled(at: At, reading: Any, language: str) -> float:
     """Conditions × labelled images of train, which the probes read."""
-    images = at.settings["splits"]["train"] * reading.counts[language].labelled
+    images = at.study.shares["train"] * reading.counts[language].labelled
     return len(at.settings["gender"]["conditions"]) * images
 
 
@@ -91,11 +104,22 @@ def probing(at: At, reading: Any) -> Amount:
     return Amount("probing", labelled(at, reading, at["language"]))
 
 
-def resampling(at: At, reading: Any) -> Amount:
-    """Features × draws of both splits and all conditions."""
+def permuting(at: At, reading: Any) -> Amount:
+    """Features × shuffles of the labels, in all conditions; on select nothing is shuffled."""
     chosen = at.settings["gender"]
-    draws = 2 * len(chosen["conditions"]) * (chosen["bootstraps"] + chosen["permutations"])
-    return Amount("resampling", draws * reading.sae_settings({}).d_sae)
+    return _resampled(at, reading, chosen["permutations"])
+
+
+def resampling(at: At, reading: Any) -> Amount:
+    """Features of both languages × draws, shuffles and halves, in all conditions and pairs."""
+    chosen, languages = at.settings["gender"], len(at.study.languages)
+    draws = chosen["bootstraps"] + chosen["permutations"] + HALVES
+    return _resampled(at, reading, 2 * math.comb(languages, 2) * draws)
+
+
+def _resampled(at: At, reading: Any, draws: int) -> Amount:
+    conditions = len(at.settings["gender"]["conditions"])
+    return Amount("resampling", conditions * draws * reading.sae_settings({}).d_sae)
 
 
 def shuffling(at: At, reading: Any) -> Amount:
@@ -106,10 +130,17 @@ def shuffling(at: At, reading: Any) -> Amount:
     return Amount("resampling", share * images * chosen["transfer_permutations"])
 
 
+def agreeing(at: At, reading: Any) -> Amount:
+    """Some four texts for each labelled one: both forms behind both prefixes of a word, and behind nothing."""
+    texts = 4 * reading.counts[at["language"]].labelled
+    flops = reading.pass_flops(at["language"], texts, reading.model.depth)
+    return Amount("forward", flops, texts / at.settings["quality"]["batch"])
+
+
 def captioning(at: At, reading: Any) -> Amount:
     """Captions of the test pictures that hide the gender, as long as they may be."""
     chosen = at.settings["stereotype"]
-    pictures = reading.counts[at["language"]].hidden * at.settings["splits"]["test"]
+    pictures = reading.counts[at["language"]].hidden * at.study.shares["test"]
     return generation(pictures * chosen["samples_per_image"], chosen, reading.model.parameters)
 
 
@@ -125,7 +156,7 @@ KINDS = [
         every=gendered_pairs,
         into=("layer",),
         files={"effects.parquet": "", "gender.json": ""},
-        amount=resampling,
+        amount=permuting,
     ),
     Kind(
         "gendered_examples",
@@ -180,6 +211,38 @@ KINDS = [
         needs=lambda at: [samples_of(at)],
         every=lambda at: each_language(at) if at.study.has_gender else [],
         amount=probing,
+    ),
+    Kind(
+        "agreement",
+        "results/{study}/gender/agreement/{language}",
+        by="measure_agreement",
+        module="crosslens.gender.agreement",
+        params=lambda at: {
+            "model": at.study.model.identity,
+            "language": at["language"],
+            "batch": at.settings["quality"]["batch"],
+            **{name: at.settings["gender"][name] for name in ("alpha", "bootstraps", "seed")},
+        },
+        needs=lambda at: [samples_of(at), *model_of(at)],
+        files_read=model_files,
+        every=lambda at: each_language(at) if paired(at) else [],
+        into=("page",),
+        files={"targets.parquet": "", "agreement.json": ""},
+        amount=agreeing,
+    ),
+    Kind(
+        "agreement_figure",
+        "results/{study}/figures",
+        by="draw_study_figures",
+        function="agreement_figure",
+        module="crosslens.figures.agreement",
+        needs=lambda at: at.every("agreement"),
+        every=lambda at: [{}] if paired(at) else [],
+        into=("page",),
+        files={
+            "agreement.png": "How often the model prefers the gendered form that agrees with what it has read, by language, "
+            "distance and number of pieces."
+        },
     ),
     Kind(
         "cross_lingual",
@@ -254,6 +317,7 @@ KINDS = [
 ]
 WORK = [
     Work("measure_words", memory=1500),
+    Work("measure_agreement", memory=lambda at, threads: model_mb(at) + 3000, gpu=True, local=model_place),
     Work("generate_captions", memory=lambda at, threads: model_mb(at) + 2000, gpu=True, local=model_place),
     Work("measure_stereotype", memory=1500, local=data_place),
 ]

@@ -62,7 +62,7 @@ KINDS = [
         by="study_summary",
         module="crosslens.summary.study",
         params=lambda at: {"level": level(at)},
-        needs=lambda at: at.every("layer"),
+        needs=lambda at: [*at.every("layer"), *at.every("stereotype")],
         into=("page",),
     ),
     Kind(
@@ -90,7 +90,8 @@ KINDS = [
         module="crosslens.figures.gender_layer",
         params=site_params,
         needs=lambda at: [
-            need for kind in ("gender", "cross_lingual") for need in at.every(kind, site=at["site"])
+            *(need for kind in ("gender", "cross_lingual") for need in at.every(kind, site=at["site"])),
+            *at.every("probe_words"),
         ],
         every=lambda at: each_sae_site(at) if at.study.has_gender else [],
         into=("page",),
@@ -138,7 +139,7 @@ KINDS = [
         params=lambda at: {
             "study": at["study"],
             "settings": at.settings,
-            "source": at.study.model.identity,
+            "source": {"name": at.study.model.name, **at.study.model.identity},
             "captions": captions(at),
             "sections": names("crosslens.report.sections"),
         },

@@ -22,7 +22,7 @@ def sae_params(at: At) -> dict[str, Any]:
 def identity(at: At) -> dict[str, str]:
     """What an SAE is told of where it belongs."""
     place = {name: at[name] for name in ("corpus", "site")}
-    return place | {"model": at.study.model.name, "revision": at.settings["model"]["revision"]}
+    return place | {"model": at.study.model.label, "revision": at.settings["model"]["revision"]}
 
 
 def sae_needs(at: At):
@@ -98,6 +98,7 @@ KINDS = [
         params=lambda at: {
             "source": at.study.pretrained_identity(at["corpus"], at["site"]),
             "identity": identity(at) | {"seed": "0"},
+            "called": at.study.model.name,
         },
         files_read=lambda at: at.study.pretrained_files(at["corpus"], at["site"]),
         every=lambda at: [

@@ -10,7 +10,8 @@ from crosslens.artifacts.needs import model_files, model_mb, model_of, model_pla
 def inspection_params(at: At) -> dict[str, Any]:
     """The texts, samples and tokens, at which sites, in which model."""
     chosen = at.settings["tokens"]
-    return chosen | {"sites": chosen["sites"] or at.study.sites, "model": at.study.model.identity}
+    model = at.study.model.identity | {"name": at.study.model.name}  # the figures are headed by it
+    return chosen | {"sites": chosen["sites"] or at.study.sites, "model": model}
 
 
 def inspection_needs(at: At) -> list[Need]:

@@ -1,5 +1,6 @@
 """Arabic: conjunctions, prepositions, the article and pronouns are written onto the word, vowels and hamza at will."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
@@ -63,6 +64,19 @@ AGREEMENT = (
 """Forms of nouns, participles, adjectives, verbs and possessives that differ with the gender of a person (Ryding 2005, A
 Reference Grammar of Modern Standard Arabic, on gender, agreement and pronoun suffixes). What is irregular is not here."""
 _ALEFS = str.maketrans({"أ": "ا", "إ": "ا", "آ": "ا", "ى": "ي", "ئ": "ي", "ؤ": "و"})
+_RELATES = frozenset(
+    "مع من الي علي عن في بين نحو حول خلف وراء امام قرب بجانب بجوار تحت فوق لدي عند ضد مثل غير كل اي هنا هناك هي هذه تلك كانت "
+    "وهي ثم لكن بينما حيث صورة لوحة رسم تمثال يد يدا وجه حضن ذراع دور حب قلب صوت قصة حياة ابتسامة عيد عمل عمر اسم".split()
+)
+"""Normalised words behind which a bare noun is no alternative: prepositions, and nouns that are somebody's."""
+_TELLS = frozenset(
+    "مع من الي علي عن في بين نحو حول خلف وراء امام قرب بجانب بجوار تحت فوق لدي عند كانت وحيدة شابة جميلة حامل عزباء سعيدة حزينة "
+    "مبتسمة عاملة مرضعة متعبة صغيرة كبيرة جديدة عجوز اخري واحدة".split()
+)
+"""Normalised words that go on about a woman: prepositions, and feminine adjectives."""
+_VERB = re.compile(r"[تي]\w{2,}(?<!ة)(?<!ا)(?<!ات)(?<!ين)|\w{3,}(?<!ا)ت")
+"""Normalised: the imperfect of the third person, and the perfect of the feminine one."""
+_DEFINITE = re.compile(r"[وفبك]?ال\w{3,}|لل\w{2,}")
 _CARRIERS = ("ؤ", "ئ")
 _SHORT = 2
 _LEAST_BEHIND = {"ب": 3, "ل": 3, "ك": 3, "ف": 4, "س": 4}
@@ -131,6 +145,16 @@ class Arabic(Language):
             return True
         return not candidate.suffix and candidate.prefixes[-1:] in ((), (ARTICLE,))
 
+    def joinable(self, before: str, after: str) -> bool:
+        """Two nouns, both with an article or both without (سيارة أم شاحنة): neither speaks of a mother, as in صورة أم,
+        تجلس أم and أم تحمل, أم مع, أم وابنها."""
+        first, second = (self.normalise(word) for word in (before, after))
+        if first in _RELATES or second in _TELLS or second.startswith("و"):
+            return False
+        if _VERB.fullmatch(first) or _VERB.fullmatch(second):
+            return False
+        return bool(_DEFINITE.fullmatch(first)) == bool(_DEFINITE.fullmatch(second))
+
     def is_word(self, written: str, wanted: str) -> bool:
         """A hamza may be left out as `fits` has it, and a short word is not looked for behind a letter that is more often
         its first (باب is no أب, فكرة no كرة, though بيد may be "by hand"): name such a form itself."""
@@ -151,6 +175,11 @@ def _with_article(readings: Iterable[Candidate]) -> Iterator[Candidate]:
             yield reading._replace(stem=ARTICLE + reading.stem, prefixes=reading.prefixes[:-1])
 
 
+ROMANISATION = str.maketrans(
+    "ءآأؤإئابةتثجحخدذرزسشصضطظعغـفقكلمنهوىيًٌٍَُِّْٰٱپچڤگ،؛؟", "CMOWIQAbptvjHxdVrzscSDTZEg_fqklmnhwYyFNKaui~oeLPJBG,;?"
+)
+"""Letter by letter: the Safe Buckwalter scheme, as CAMeL Tools' reference "Encoding schemes" prints it."""
+
 LANGUAGE = Arabic(
     name="Arabic (العربية)",
     right_to_left=True,
@@ -159,6 +188,7 @@ LANGUAGE = Arabic(
     case_endings=(ACCUSATIVE,),
     agreement=AGREEMENT,
     asking=frozenset({"هل", "سواء", "اهو", "اهي", "اهذا", "اهذه", "اكان", "اكانت", "ايهما"}),
+    romanisation={chr(letter): chr(latin) for letter, latin in ROMANISATION.items()},
     shortest_stem=2,  # أم, أب, هو
     caption_column="arabic_prompt",
     colour="#DE8F05",

@@ -7,7 +7,7 @@ library only: the Snakefile reads captions, and plans, with it.
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import product
 from typing import NamedTuple
@@ -103,6 +103,8 @@ class Language:
     """Words, normalised, in front of which a sentence asks or weighs, beside its question mark."""
     shortest_stem: int = 1
     """Letters that are left of a word at least when its clitics are taken off; with clitics give 2 or more."""
+    romanisation: dict[str, str] = field(default_factory=dict, hash=False)
+    """Letters of its script to Latin ones, for control studies; empty where it is written in Latin letters."""
     caption_column: str = ""
     """A column of caption tables that holds its captions, beside `{code}_caption`."""
     colour: str = ""
@@ -172,6 +174,10 @@ class Language:
     def fits(self, candidate: Candidate, letters: str) -> bool:
         """Whether a reading may be the word of these letters, which has the same normalised form as its stem."""
         return True
+
+    def joinable(self, before: str, after: str) -> bool:
+        """Whether a word between these two may be an "or" that joins them, and no noun beside them."""
+        return False
 
     def is_word(self, written: str, wanted: str) -> bool:
         """Whether a written word is `wanted` in some spelling, whole or with clitics taken off; no lexicon is asked."""

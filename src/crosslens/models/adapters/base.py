@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoProcessor
 
 from crosslens.errors import InputError
+from crosslens.models.heads import Heads
 
 
 class Adapter:
@@ -91,12 +92,14 @@ class Adapter:
         """c of `logits ← c · tanh(logits / c)`, where the family caps its logits."""
         return getattr(self.text_config, "final_logit_softcapping", None)
 
-    def logits(self, residual: Tensor) -> Tensor:
+    def logits(
+        self, residual: Tensor, *, norm: nn.Module | None = None, unembed: nn.Module | None = None
+    ) -> Tensor:
         """Logits (…, vocabulary) of `resid_post` (…, d_model) of the last block, as the model computes them.
 
-        For earlier blocks this is the logit lens.
+        For earlier blocks this is the logit lens. norm, unembed: copies of the model's own, in another precision.
         """
-        logits = self.unembed(self.final_norm(residual)) * self.logit_scale
+        logits = (unembed or self.unembed)((norm or self.final_norm)(residual)) * self.logit_scale
         if (cap := self.logit_softcap) is not None:
             logits = torch.tanh(logits / cap) * cap
         return logits
@@ -115,6 +118,10 @@ class Adapter:
 
     def mlp_gate(self, block: nn.Module) -> Tensor | float | None:
         """The factor of the MLP's output in the pass that is running; None where there is none."""
+        return None
+
+    def heads(self, block: nn.Module) -> Heads | None:
+        """The block's attention heads as matrices; None where the family does not say, or the block attends to images."""
         return None
 
     @property

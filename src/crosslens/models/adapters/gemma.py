@@ -7,6 +7,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from crosslens.models.adapters import Adapter, VisionAdapter, register
+from crosslens.models.heads import Heads, projected
 from crosslens.tables.roles import CAPTION, GENERATED, IMAGE, SPECIAL
 
 
@@ -25,6 +26,13 @@ class Gemma2(Adapter):
 
     def mlp_out(self, block: nn.Module) -> nn.Module:
         return block.post_feedforward_layernorm
+
+    def heads(self, block: nn.Module) -> Heads:
+        # Gemma's norms multiply by 1 + weight
+        norms = {"gain": block.input_layernorm, "out_gain": block.post_attention_layernorm}
+        own = {f"{name}_gain": getattr(block.self_attn, f"{name}_norm", None) for name in ("q", "k")}
+        norms |= {name: norm for name, norm in own.items() if norm is not None}
+        return projected(block.self_attn, **{name: 1 + norm.weight for name, norm in norms.items()})
 
 
 @register("gemma3_text")
@@ -78,6 +86,12 @@ class PaliGemma(VisionAdapter):
 
     def mlp_out(self, block: nn.Module) -> nn.Module:
         return block.post_feedforward_layernorm if self._has_post_norms else block.mlp
+
+    def heads(self, block: nn.Module) -> Heads:
+        gains = {"gain": 1 + block.input_layernorm.weight}
+        if self._has_post_norms:
+            gains["out_gain"] = 1 + block.post_attention_layernorm.weight
+        return projected(block.self_attn, **gains)
 
     @property
     def _has_post_norms(self) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, VisionAdapter, known_adapter, register
+from crosslens.models.heads import Heads, projected
 from crosslens.tables.roles import IMAGE
 
 
@@ -25,6 +26,11 @@ class Llama(Adapter):
 
     def mlp_out(self, block: nn.Module) -> nn.Module:
         return block.mlp
+
+    def heads(self, block: nn.Module) -> Heads | None:
+        if (attention := getattr(block, "self_attn", None)) is None:
+            return None
+        return projected(attention, gain=block.input_layernorm.weight)
 
 
 @register("llava")

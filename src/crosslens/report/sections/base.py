@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from crosslens.report.html import picture
+from crosslens.report.numbers import level_words, plain
 from crosslens.report.pictures import Picture
 from crosslens.summary.reading import Document
 
@@ -53,6 +54,18 @@ class Results:
     def level(self) -> float:
         """From which p or q on nothing is told from chance: the study's."""
         return self.summary("level")
+
+    def corrected(self, records: str, family: str) -> str:
+        """Over what the q of a list's family are corrected, in words; empty where nothing of it was tested."""
+        claims = self.summary("claims")
+        for claim in claims:
+            if (claim["records"], claim["family"]) == (records, family):
+                return (
+                    f"Corrected over its {plain(claim['tests'])} {'test' if claim['tests'] == 1 else 'tests'} "
+                    f"({claim['scope']}; Benjamini-Hochberg) and over the {len(claims)} claims of the study (Holm), "
+                    f"q ≤ {level_words(self.level)}."
+                )
+        return ""
 
     @property
     def has_gender(self) -> bool:

@@ -5,11 +5,11 @@ from typing import Any
 from markupsafe import Markup
 
 from crosslens.report.html import missing, tag, term
-from crosslens.report.numbers import bracketed, level_words, number, plain
+from crosslens.report.numbers import bracketed, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, sae, site, table, text, value
 from crosslens.report.terms import D
-from crosslens.summary.claims import SCOPES, agrees
+from crosslens.summary.claims import agrees
 from crosslens.summary.names import corpus_name, short_name, site_name
 
 ORDER = 70
@@ -106,11 +106,9 @@ def finding(records: list[Record], results: Results) -> Finding:
         return Finding("warning", f"Agreement of the effects of {pair}: not tested, because {because}.")
     best = max(rows, key=lambda row: row["r"])
     yes = [row for row in rows if agrees(row, results.level)]
-    family = sum(record["q"] is not None for record in results.records("cross_lingual"))
     lines = [
         _agreement(best, results.words["units"]),
-        f"Family: {family} correlations, of all {SCOPES['cross_lingual', 'cross_lingual']}, each with the larger p of both "
-        f"nulls; Benjamini-Hochberg, q {level_words(results.level)}.",
+        f"Of each correlation the larger p of both nulls. {results.corrected('cross_lingual', 'cross_lingual')}",
     ]
     if len(yes) < len(rows):
         rest = (
@@ -119,6 +117,8 @@ def finding(records: list[Record], results: Results) -> Finding:
             if row not in yes
         )
         lines.append(f"Not beyond both nulls: {'; '.join(rest)}.")
+    if yes and (shared := results.words["shared"]):
+        lines.append(shared)
     if not yes:
         title = f"The gender effects of {pair} do not agree beyond chance."
         return Finding("null", title, lines)

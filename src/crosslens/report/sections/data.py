@@ -1,5 +1,6 @@
 """What the study is made of: counts, agreement of the languages, quarantine."""
 
+from collections import Counter
 from typing import Any
 
 from crosslens.report.html import tag, term
@@ -49,8 +50,23 @@ def section(results: Results) -> Section:
             tag("h3", "Do the captions of the languages tell the same gender?"),
             tag("ul", *(tag("li", line) for line in agreement)),
         ]
+    for folder in results.files.get("mt_geneval", {}).values():
+        body.append(tag("p", _sentences(Document(folder / "source.json", "mt_geneval_source"))))
     body += [tag("h3", "Quarantine"), *_quarantine(summary("quarantine"), of)]
     return Section("data", "Data", "Data", body, terms=TERMS)
+
+
+def _sentences(source: Document) -> str:
+    """What of MT-GenEval was used."""
+    used = sum(source("sentences").values())
+    why = Counter(each["why"] for each in source("left_out"))
+    words = f"MT-GenEval: {plain(used)} sentences, each in both genders, their test those of the data set"
+    if source("messages"):
+        words += f"; {plain(source('messages'))} messages of software in train, of no gender, for SAEs alone"
+    if not why:
+        return f"{words}."
+    reasons = ", ".join(f"{plain(count)} because {reason}" for reason, count in why.most_common())
+    return f"{words}. Left out: {reasons}."
 
 
 def _counted(gender: str | None) -> Column:
@@ -89,20 +105,26 @@ def _words(summary: Document, words: dict[str, str]) -> str:
     if source == "none":
         return "; ".join(parts) + "."
     parts.append(SOURCES.get(source, source))
-    parts += _masked(summary)
+    parts += masked_words(summary)
     return (
         f"{'; '.join(parts)}. "
         f"A {words['unit']} whose gender is not known is counted as unknown and never as one of the others."
     )
 
 
-def _masked(summary: Document) -> list[str]:
+def masked_words(summary: Document) -> list[str]:
     """What is left out when captions are pooled, and in which languages that cannot be all."""
+    if summary("mask") == "label_spans":
+        return ["masked are exactly the words that the source marks as telling the gender"]
     hits = summary("lexicon_hits")
     if not hits:
-        return []
+        return ["there is no lexicon, and no word is masked"]
+    bare = [language_name(code) for code, told in hits.items() if not told["female"] + told["male"]]
+    none = (
+        [f"the lexicon finds no label word in {' and in '.join(bare)}: none is masked there"] if bare else []
+    )
     if summary("mask") != "agreement":
-        return ["masked are the words of the lexicons alone"]
+        return none if len(bare) == len(hits) else ["masked are the words of the lexicons alone", *none]
     known = [code for code, told in hits.items() if told["agreement_known"]]
     agreeing = ", ".join(f"{plain(hits[code]['agreeing'])} in {language_name(code)}" for code in known)
     words = "masked are the words of the lexicons" + (
@@ -111,7 +133,7 @@ def _masked(summary: Document) -> list[str]:
     rest = [language_name(code) for code in hits if code not in known]
     if rest:
         words += f"; of {', '.join(rest)} no forms that agree are known here, and none are masked"
-    return [words]
+    return [words, *none]
 
 
 def _sum(counts: list[dict[str, Any]], split: str | None, gender: str | None) -> dict[str, int]:

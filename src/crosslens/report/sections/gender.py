@@ -4,12 +4,13 @@ from typing import Any
 
 from crosslens.report.html import missing, tag, term
 from crosslens.report.leaks import leaks_finding, words_shown
-from crosslens.report.numbers import bracketed, level_words, number, plain
+from crosslens.report.numbers import bracketed, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, bounded, language, sae, site, table, text, value
-from crosslens.report.terms import AUROC, CI, CONDITION, D, Q
+from crosslens.report.terms import AUROC, CI, CONDITION, READ_ALL_THE_SAME, D, Q
 from crosslens.summary.beyond import READINGS, reading, words_beside
-from crosslens.summary.claims import SCOPES, more_gendered
+from crosslens.summary.claims import more_gendered
+from crosslens.summary.conditions import condition_name, masking
 from crosslens.summary.names import corpus_name, language_name, site_name
 
 ORDER = 30
@@ -28,8 +29,8 @@ TERMS = {
         "Logistic regression of the {unit}'s gender, chosen by cross-validation grouped by {unit} on train, scored on "
         "test; shown beside the majority class, a probe on shuffled labels, a control task (a random label for each "
         "category, learned in the same way) and the bag of words. p: the labels of the test {units} permuted; q: corrected "
-        "over all probes of the study. It is said to read gender beyond the words only if its interval lies above the "
-        "bag of words' and above the control task's.",
+        "over all probes and all claims of the study. It is said to read gender beyond the words only if its interval lies "
+        "above the bag of words' and above the control task's; where there is no bag of words, that is unknown.",
     ),
     "words": (
         "Bag of words, leaking",
@@ -77,7 +78,7 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
         value("by chance: mean", "mean", 1, within=["null"]),
         value("95th pct.", "q95", 1, within=["null"]),
         value("p", "p", within=["null"]),
-        value("q over all rows", "q"),
+        value("q over all rows and claims", "q"),
         value("also on select", "confirmed"),
         Column(
             term("words", "bag of words, AUROC"),
@@ -85,7 +86,8 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
         ),
         Column("in words", lambda row: verdict(row, results.level), "words"),
     ]
-    words = f": prompt = {of['alone']}; caption = the caption is read, its gender words masked. "
+    seen = condition_name("caption", bags).removeprefix("caption ")
+    words = f": prompt = {of['alone']}; caption = the caption is {seen}. "
     caption = tag(
         "span", "Test split; ", term("q", "significant"), " after correction over all testable features"
     )
@@ -158,9 +160,10 @@ def verdict(record: Record, level: float) -> str:
 
 def effects_finding(condition: str, records: list[Record], results: Results) -> Finding:
     """In how many layers, dictionaries and languages there are more gendered features than chance gives."""
+    masked = masking(condition, results.records("words"))
     seen = {
         "prompt": f"From {results.words['alone']}",
-        "caption": "Reading the caption, its gender words masked",
+        "caption": ", ".join(filter(None, ("Reading the caption", masked))),
     }.get(condition, condition)
     untested = [f"{_where(r)}: not tested, because {r['because']}." for r in records if not r["tested"]]
     records = [record for record in records if record["tested"]]
@@ -186,6 +189,8 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
     no = [record for record in records if not beyond_chance(record, results.level)]
     if no:
         lines.append(f"No more than chance in {len(no)}: {'; '.join(_where(record) for record in no)}.")
+    if masked.startswith("label words masked"):
+        lines.append(READ_ALL_THE_SAME)
     title = f"{seen}: more gendered features than chance in {len(yes)} of {len(records)} combinations."
     return Finding("found", title, [*lines, *untested])
 
@@ -195,10 +200,7 @@ def _corrected(results: Results) -> str:
     family = [record for record in results.records("gender") if record["q"] is not None]
     alone = sum(record["p"] <= results.level < record["q"] for record in family)
     more = f"; {alone} more would exceed it taken alone" if alone else ""
-    return (
-        f"Family: {len(family)} numbers, of all {SCOPES['gender', 'gendered_features']}; Benjamini-Hochberg, "
-        f"q {level_words(results.level)}{more}."
-    )
+    return results.corrected("gender", "gendered_features").removesuffix(".") + f"{more}."
 
 
 def _where(record: Record) -> str:
@@ -226,10 +228,7 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
     counts = [f"{READINGS[name]} in {len(some)}" for name, some in read.items() if some and name != "beyond"]
     if counts:
         lines.append(f"Of {len(tested)} cases: {'; '.join(counts)}.")
-    lines.append(
-        f"Family: the {len(tested)} probes of all {SCOPES['probes', 'probes']}; permuted test labels, "
-        f"Benjamini-Hochberg, q {level_words(level)}."
-    )
+    lines.append(f"p: permuted test labels. {results.corrected('probes', 'probes')}")
     if read["beyond"]:
         beside = any(probe["control_high"] is not None for probe in read["beyond"])
         title = (
@@ -237,13 +236,17 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
             f"{len(read['beyond'])} of {len(tested)} cases."
         )
         return Finding("found", title, lines)
-    some = sum(len(read[name]) for name in ("words", "control"))
+    some, unknown = sum(len(read[name]) for name in ("words", "control", "unknown")), len(read["unknown"])
     if some:
-        title = (
-            f"Gender can be read off linearly in {some} of {len(tested)} cases, in none of them beyond both the bag of "
-            "words and a control task."
+        beyond = "in none of them beyond both the bag of words and a control task"
+        if unknown:
+            of = "" if unknown == some else f" in {unknown} of them"
+            beyond = f"whether beyond the words is unknown{of}: no bag of words to compare with"
+        return Finding(
+            "warning" if unknown else "null",
+            f"Gender can be read off linearly in {some} of {len(tested)} cases, {beyond}.",
+            lines,
         )
-        return Finding("null", title, lines)
     return Finding("null", "No linear probe reads gender better than chance.", lines)
 
 

@@ -18,7 +18,7 @@ TERMS = {
     "ranking": (
         "Rankings",
         "Features in order of one score on select: how strongly they fire where they do, how often, how much more in some "
-        "samples than in most, and the mean of the three ranks. Numbers behind them are the score.",
+        "samples than in most, and, composite, how often times how strongly. Numbers behind them are the score.",
     ),
     "specialist": (
         "Specialist",
@@ -123,7 +123,7 @@ def _shown(one: dict[str, Any]) -> Markup:
 
 
 def finding(records: list[Record], results: Results) -> Finding | None:
-    """In how many cases more categories have a specialist than by chance; q is over all cases."""
+    """In how many cases more categories have a specialist than by chance."""
     tested = [record for record in records if record["q"] is not None]
     if not tested:
         return None
@@ -134,11 +134,12 @@ def finding(records: list[Record], results: Results) -> Finding | None:
         f"{language_name(best['language'])}: {best['specialists']} of {best['categories']} categories, "
         f"{plain(best['specialists_by_chance'], 1)} by chance (q = {plain(best['q'])})."
     )
+    lines = [line, results.corrected("rankings", "specialists")]
     if not yes:
         title = "No dictionary has more features that stand for one category than chance gives."
-        return Finding("null", title, [line])
+        return Finding("null", title, lines)
     title = (
-        f"Features stand for one category, more than by chance (q ≤ {level_words(results.level)}), in {len(yes)} of "
-        f"{len(tested)} cases of layer, dictionary and language."
+        f"There are features that stand for one category, more than by chance (q ≤ {level_words(results.level)}), in "
+        f"{len(yes)} of {len(tested)} cases of layer, dictionary and language."
     )
-    return Finding("found", title, [line])
+    return Finding("found", title, lines)

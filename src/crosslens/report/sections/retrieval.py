@@ -1,7 +1,11 @@
 """Do captions lie beside their translations?"""
 
+from typing import Any
+
+from markupsafe import Markup
+
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import bracketed, level_words, plain
+from crosslens.report.numbers import bracketed, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
 from crosslens.report.table import Column, bounded, site, table, value
 from crosslens.report.terms import CI
@@ -14,8 +18,10 @@ TERMS = {
     "retrieval": (
         "R@1, R@5, MRR",
         "Of the test captions, the share whose translation has the largest cosine (is among the five largest) of all "
-        "test {units}; mean of 1 / rank. Centred: each language minus the mean of its own train {units}. p: one-sided, of "
-        "R@1 with captions and translations paired at random; q: of all cases in which the words alone are read.",
+        "test {units}; mean of 1 / rank. Those of one group are one, the mean of their captions. "
+        "Centred: each language minus the mean of its own train {units}. p: one-sided, of "
+        "R@1 with captions and translations paired at random; q: corrected over all cases in which the words alone are read, "
+        "and over all claims of the study.",
     ),
     "cka": (
         "CKA",
@@ -30,7 +36,7 @@ READ_TERM = {
         "measured of the caption without its picture (“words”), which a model that has only seen captions of pictures may "
         "not be used to, and of the constant prompt behind the picture in the place of the caption that looks for its "
         "translation (“picture”). What a caption with its picture says "
-        "of languages is what it finds beyond that prompt: differences are image by image, p by flips of their signs (CKA: "
+        "of languages is what it finds beyond that prompt: differences are {unit} by {unit}, p by flips of their signs (CKA: "
         "by the jackknife).",
     ),
 }
@@ -70,11 +76,13 @@ def section(results: Results) -> Section | None:
     ]
     if above:
         title = f"Picture and words less picture alone, same {units}, centred; "
-        caption = tag("span", title, term("ci", "95 % CI"), " in brackets; q: of R@1, over all rows")
+        caption = tag(
+            "span", title, term("ci", "95 % CI"), " in brackets; q: of R@1, over all rows and claims"
+        )
         body.append(table("above-prompt", ABOVE, above, label="Beyond the picture", caption=caption))
-    findings = [finding(retrieval, cka, units, results.level)]
+    findings = [finding(retrieval, cka, results)]
     if above:
-        findings.append(above_finding(above, results.level))
+        findings.append(above_finding(above, results))
     return Section(
         "retrieval",
         "Translations",
@@ -89,10 +97,19 @@ def _cka(title: str, field: str) -> Column:
     return value(title, field, within=["cka"])
 
 
+def _counted(row: Record) -> Any:
+    """Images, and of how many groups they are where that is fewer."""
+    return number(row["images"]) + ("" if _alone(row) else Markup(" in {} groups").format(row["units"]))
+
+
+def _alone(row: Record) -> bool:
+    return row["units"] == row["images"]
+
+
 COLUMNS = [
     site(),
     Column("languages", lambda row: pair_name(row["source"], row["target"])),
-    value("n", "images"),
+    Column("n", _counted, "n"),
     bounded("R@1", "r1"),
     value("chance", "r1_chance"),
     value("p", "p"),
@@ -151,9 +168,15 @@ def same_text(cka: list[Record], units: str) -> str:
     return f"{units.capitalize()} whose caption another one has word for word cannot be told apart: {words}."
 
 
-def finding(retrieval: list[Record], cka: list[Record], units: str, level: float) -> Finding:
+def finding(retrieval: list[Record], cka: list[Record], results: Results) -> Finding:
     """Are translations found by their words? In how many layers and directions, where R@1 is largest, and CKA."""
+    units, level = results.words["units"], results.level
     words = [record for record in retrieval if record["q"] is not None]
+    if not words:
+        because = next(record["because"] for record in retrieval)
+        return Finding(
+            "warning", f"Whether captions find their translation was not tested, because {because}."
+        )
     captions = "Captions read without pictures" if words[0]["read"] == "alone" else "Captions"
     beyond = [record for record in words if found(record, level)]
     lines = []
@@ -161,7 +184,7 @@ def finding(retrieval: list[Record], cka: list[Record], units: str, level: float
         best = max(layers, key=lambda record: record["r1"])
         lines.append(
             f"{pair_name(source, target)} is largest at {site_name(best['site'])}: R@1 {plain(best['r1'])}"
-            f"{bracketed(best, 'r1')}, MRR {plain(best['mrr'])}, n = {plain(best['images'])} {units}, chance "
+            f"{bracketed(best, 'r1')}, MRR {plain(best['mrr'])}, n = {_of(best, units)}, chance "
             f"{plain(best['r1_chance'])}, q = {plain(best['q'])}."
         )
     alike = [row for row in cka if row["q"] is not None]
@@ -172,7 +195,8 @@ def finding(retrieval: list[Record], cka: list[Record], units: str, level: float
             f"{len(alike)} cases, and largest at {site_name(best['site'])}: {plain(best['unbiased'])} (95 % of the "
             f"shuffled below {plain(best['unbiased_q95'])}, q = {plain(best['q'])})."
         )
-    cases = f"{len(beyond)} of {len(words)} cases (layers and directions; q < {level_words(level)})"
+    lines.append(results.corrected("retrieval", "words"))
+    cases = f"{len(beyond)} of {len(words)} cases (layers and directions; q ≤ {level_words(level)})"
     if beyond:
         title = f"{captions} find their translation among all {units} more often than by chance in {cases}."
         return Finding("found", title, lines)
@@ -180,8 +204,18 @@ def finding(retrieval: list[Record], cka: list[Record], units: str, level: float
     return Finding("null", title, lines)
 
 
-def above_finding(above: list[Record], level: float) -> Finding:
+def _of(row: Record, units: str) -> str:
+    return f"{plain(row['images'])} {units}" + ("" if _alone(row) else f" in {plain(row['units'])} groups")
+
+
+def above_finding(above: list[Record], results: Results) -> Finding:
     """Does a caption with its picture find its translation better than the picture alone does?"""
+    level = results.level
+    if all(row["q"] is None for row in above):
+        because = above[0]["because"]
+        title = "Whether a caption finds its translation beyond its picture was not tested, because"
+        return Finding("warning", f"{title} {because}.")
+    above = [row for row in above if row["q"] is not None]
     more = [row for row in above if more_found(row, level)]
     less = [row for row in above if row["q"] <= level and row["r1"] < 0]
     lines = []
@@ -191,11 +225,12 @@ def above_finding(above: list[Record], level: float) -> Finding:
             f"{pair_name(source, target)}: R@1 with the caption less that of the constant prompt is largest at "
             f"{site_name(best['site'])}: {plain(best['r1'])}{bracketed(best, 'r1')}, q = {plain(best['q'])}."
         )
-    cases = f"of {len(above)} cases (layers and directions; q < {level_words(level)})"
+    cases = f"of {len(above)} cases (layers and directions; q ≤ {level_words(level)})"
     if less:
         lines.append(
             f"The prompt behind the picture finds more than the caption does in {len(less)} {cases}."
         )
+    lines.append(results.corrected("above_prompt", "above_prompt"))
     title = "Behind its picture, a caption finds its translation "
     if more:
         return Finding(

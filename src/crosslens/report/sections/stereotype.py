@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from markupsafe import Markup
+
 from crosslens.report.html import missing, tag, term
 from crosslens.report.numbers import level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, bounded, language, table, text, value
 from crosslens.summary.names import language_name, pair_name, short_name
-from crosslens.summary.stereotype import stereotype_records
+from crosslens.summary.stereotype import CLAIMED, stereotype_records
 
 ORDER = 40
 TERMS = {
@@ -16,8 +18,9 @@ TERMS = {
         "Share of women",
         "For {units} whose gender is not visible: of the captions that the model wrote and whose words name a gender, "
         "the share that says woman, first per {unit}, then the mean over the {units}; whole words only. A {unit} counts once, "
-        "however many captions were drawn of it: intervals are Korn and Graubard's, p is by flips of the signs of the "
-        "{units}' distances from .5.",
+        "however many captions were drawn of it, and so do several {units} of one group: intervals are Korn and Graubard's, p "
+        "is by flips of the signs of the {units}' distances from .5. q against .5 of single categories is corrected over "
+        "those of their language, q of all together over the languages and all claims of the study.",
     ),
     "difference": (
         "Difference from the others",
@@ -36,7 +39,6 @@ TERMS = {
         "categories. Only the embedded study has it.",
     ),
 }
-FAMILY = "Family: the languages; Benjamini-Hochberg. Those of single categories are corrected within their language."
 Stereotype = dict[str, list[Record]]
 
 
@@ -45,8 +47,8 @@ def section(results: Results) -> Section | None:
     path = results.files.get("stereotype", {}).get("")
     heading = f"Gender written for {results.words['units']} that hide it"
     if path is not None:
-        records = stereotype_records(path)
-        body, findings = _body(records, results), list(findings_of(records, results.words, results.level))
+        records = stereotype_records(path) | {name: results.records(name) for name in CLAIMED}
+        body, findings = _body(records, results), list(findings_of(records, results))
     elif results.has_gender:
         body, findings = [missing("Not measured: this study generates no captions.")], []
     else:
@@ -64,7 +66,7 @@ def _body(records: Stereotype, results: Results) -> list[Any]:
         language(),
         value("planted", "planted"),
         value("measured", "share", bounds=("low", "high")),
-        value(units, "images_gendered"),
+        Column(units, _counted, "n"),
         value("gendered captions", "captions_gendered"),
         Column("q against .5", _tested("q"), "n"),
         value(
@@ -74,12 +76,12 @@ def _body(records: Stereotype, results: Results) -> list[Any]:
     ]
     overall = [
         {**tilt, **{f"difference_{name}": apart[name] for name in ("p", "q")}}
-        for tilt, apart in zip(records["overall"], records["differences"], strict=True)
+        for tilt, apart in zip(records["tilt"], records["differences"], strict=True)
     ]
     whole = [
         language("row"),
         value("share of women", "share", bounds=("low", "high")),
-        value(units, "images_gendered"),
+        Column(units, _counted, "n"),
         value("gendered captions", "captions_gendered"),
         Column("q against .5", _tested("q"), "n"),
         Column("q of differences between categories", _tested("difference_q"), "n"),
@@ -132,19 +134,29 @@ def _tested(field: str) -> Callable[[Record], Any]:
     return show
 
 
-def findings_of(records: Stereotype, words: dict[str, str], level: float) -> Iterator[Finding]:
+def _counted(row: Record) -> Any:
+    """Pictures, and of how many groups they are where that is fewer."""
+    return Markup(number(row["images_gendered"])) + _in_groups(row)
+
+
+def _in_groups(row: Record) -> str:
+    return "" if row["units"] == row["images_gendered"] else f" in {plain(row['units'])} groups"
+
+
+def findings_of(records: Stereotype, results: Results) -> Iterator[Finding]:
     """Two results: one default for all pictures, and what hangs on the category."""
     if not records["shares"]:
         yield Finding("null", "No test picture hides its gender: stereotypes were not measured.")
         return
-    yield _tilt(records, words, level)
-    yield _differences(records, words, level)
+    yield _tilt(records, results)
+    yield _differences(records, results)
 
 
-def _tilt(records: Stereotype, words: dict[str, str], level: float) -> Finding:
+def _tilt(records: Stereotype, results: Results) -> Finding:
     """Is one gender written more often, whatever the category?"""
-    lines, leaning = [FAMILY], {}
-    for row in records["overall"]:
+    words, level = results.words, results.level
+    lines, leaning = [], {}
+    for row in records["tilt"]:
         name = short_name(row["language"])
         if row["share"] is None:
             lines.append(f"{name}: no gendered caption.")
@@ -152,28 +164,30 @@ def _tilt(records: Stereotype, words: dict[str, str], level: float) -> Finding:
         told = f"q = {plain(row['q'])}" if row["q"] is not None else _too_few(row, level)
         lines.append(
             f"{name}: woman in {plain(row['share'])} [{plain(row['low'])}, {plain(row['high'])}] of the gendered captions, "
-            f"n = {plain(row['images_gendered'])} {words['units']}; {told}."
+            f"n = {plain(row['images_gendered'])} {words['units']}{_in_groups(row)}; {told}."
             if row["low"] is not None
             else f"{name}: woman in {plain(row['share'])} of the gendered captions of one {words['unit']}; {told}."
         )
         if row["q"] is not None and row["q"] <= level:
             leaning.setdefault("woman" if row["share"] > 0.5 else "man", []).append(name)
+    lines.append(results.corrected("tilt", "tilt"))
     if leaning:
         found = "; ".join(
             f"{gender} more often in {' and '.join(names)}" for gender, names in leaning.items()
         )
-        title = f"Over all {words['units']} that hide the gender, the model writes {found} (q < {level_words(level)})."
+        title = f"Over all {words['units']} that hide the gender, the model writes {found} (q ≤ {level_words(level)})."
         return Finding("found", title, lines)
-    if all(row["q"] is None for row in records["overall"]):
+    if all(row["q"] is None for row in records["tilt"]):
         return Finding("warning", "Whether the model writes one gender more often was not tested.", lines)
     return Finding(
         "null", "Over all categories the model writes neither gender more often beyond chance.", lines
     )
 
 
-def _differences(records: Stereotype, words: dict[str, str], level: float) -> Finding:
-    """Does the gender that is written hang on the category?"""
-    lines, differing = [FAMILY], []
+def _differences(records: Stereotype, results: Results) -> Finding:
+    """Does the gender that is written hang on the category? Where it does, which categories stand apart."""
+    words, level = results.words, results.level
+    lines, differing = [], []
     for row in records["differences"]:
         name = short_name(row["language"])
         shares = [each for each in records["shares"] if each["language"] == row["language"]]
@@ -182,13 +196,13 @@ def _differences(records: Stereotype, words: dict[str, str], level: float) -> Fi
         if row["q"] is None:
             lines.append(f"{name}: not tested, because there are too few {words['units']} of a category.")
         else:
-            differing += [name] if row["q"] <= level else []
-            lines.append(
-                f"{name}: all categories together q = {plain(row['q'])}; {_named(off, tested, level)}."
-            )
+            apart = f"; {_named(off, tested, level)}" if row["q"] <= level else ""
+            differing += [name] if apart else []
+            lines.append(f"{name}: all categories together q = {plain(row['q'])}{apart}.")
         if len(tested) < len(shares):
             some = ", ".join(each["category"] for each in shares if each["difference_q"] is None)
             lines.append(f"Not tested, because of too few {words['units']}: {some}.")
+    lines.append(results.corrected("differences", "differences"))
     for fit in records["fits"]:
         if fit["r"] is not None:
             lines.append(
@@ -198,13 +212,13 @@ def _differences(records: Stereotype, words: dict[str, str], level: float) -> Fi
     for pair in records["agreement"]:
         if pair["pearson"]["r"] is not None:
             lines.append(
-                f"{pair_name(*pair['languages']).replace(' → ', ' and ')} agree over {plain(pair['categories'])} categories "
-                f"with r = {plain(pair['pearson']['r'])}, p = {plain(pair['pearson']['p'])}."
+                f"{pair_name(*pair['languages']).replace(' → ', ' and ')}: shares of {plain(pair['categories'])} categories "
+                f"correlate with r = {plain(pair['pearson']['r'])}, p = {plain(pair['pearson']['p'])}."
             )
     if differing:
         where = " and ".join(differing)
         title = f"Where the picture hides the gender, what the model writes hangs on the category: a stereotype in {where}"
-        return Finding("found", f"{title} (q < {level_words(level)}).", lines)
+        return Finding("found", f"{title} (q ≤ {level_words(level)}).", lines)
     if all(row["q"] is None for row in records["differences"]):
         return Finding("warning", "Whether the gender written hangs on the category was not tested.", lines)
     return Finding(
@@ -218,11 +232,11 @@ def _named(off: list[Record], tested: list[Record], level: float) -> str:
         return f"none of {len(tested)} categories stands apart by itself"
     off = sorted(off, key=lambda row: -abs(row["difference"]))
     some = ", ".join(f"{row['category']} {plain(row['share'], 2)}" for row in off)
-    return f"{len(off)} of {len(tested)} categories stand apart (q < {level_words(level)}; share of women): {some}"
+    return f"{len(off)} of {len(tested)} categories stand apart (q ≤ {level_words(level)}; share of women): {some}"
 
 
 def _too_few(row: Record, level: float) -> str:
     return (
-        f"not tested, because p cannot be below {plain(row['least_p'])} with {plain(row['images_gendered'])} of them, and "
+        f"not tested, because p cannot be below {plain(row['least_p'])} with {plain(row['units'])} of them, and "
         f"the level is {level_words(level)}"
     )

@@ -1,25 +1,22 @@
 """Does the gender direction of one language tell gender in another?"""
 
+from typing import Any
+
 from markupsafe import Markup
 
 from crosslens.report.html import details, tag, term
 from crosslens.report.leaks import leaks_finding, words_shown
-from crosslens.report.numbers import bracketed, interval, level_words, plain
+from crosslens.report.numbers import bracketed, interval, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
 from crosslens.report.table import Column, Row, bounded, site, table, text, value
-from crosslens.report.terms import AUROC, CI, CONDITION
+from crosslens.report.terms import AUROC, CI, CONDITION, READ_ALL_THE_SAME
 from crosslens.summary.beyond import words_beside
 from crosslens.summary.claims import points_alike, transfers
+from crosslens.summary.conditions import NOTHING, condition_name, masking
 from crosslens.summary.names import pair_name, short_name, site_name
 
 ORDER = 50
 METHODS = {"difference_of_means": "difference of means", "logistic": "logistic regression"}
-CONDITIONS = {
-    "prompt": "before the caption",
-    "caption": "caption, label words masked",
-    "text": "prompt and caption, label words masked",
-    "caption_whole": "whole caption, label words included: lexical",
-}
 TERMS = {
     "condition": CONDITION,
     "ci": CI,
@@ -31,8 +28,8 @@ TERMS = {
         "between languages plays no part. Band and p (two-sided, of the AUROC): random directions in the place of the learned "
         "one, as the source varies within gender, and all as likely; the wider band and the larger p. Where few "
         "directions matter in the target any of them may tell its genders apart, and the band is wide. “Whole "
-        "caption” includes the words that state the gender: what the text says, a lexical matter. Where those are masked, "
-        "the tokens after them have still read them.",
+        "caption” includes the words that state the gender: what the text says, a lexical matter. "
+        + READ_ALL_THE_SAME,
     ),
     "direction": (
         "Direction, length",
@@ -44,7 +41,7 @@ TERMS = {
 
 def section(results: Results) -> Section | None:
     """Where two languages were compared: one language's own direction is what the probes show."""
-    transfer, directions = results.records("transfer"), results.records("directions")
+    transfer, directions, bags = (results.records(name) for name in ("transfer", "directions", "words"))
     if all(record["source"] == record["target"] for record in transfer):
         return None
     body = [
@@ -61,11 +58,11 @@ def section(results: Results) -> Section | None:
         rows, angles = (
             [record for record in some if record["condition"] == condition] for some in (transfer, directions)
         )
-        told = _words(results.records("words"), condition, rows)
-        body.append(_group(CONDITIONS.get(condition, condition), rows, angles, told, is_open=i == 0))
-    findings = [finding(transfer, directions, results.words["units"], results.level)]
+        told = _words(bags, condition, rows)
+        body.append(_group(condition_name(condition, bags), rows, angles, told, is_open=i == 0))
+    findings = [finding(transfer, directions, bags, results)]
     masked = list(dict.fromkeys(record["condition"] for record in transfer if not record["lexical"]))
-    leaks = leaks_finding(results.records("words"), masked)
+    leaks = leaks_finding(bags, masked)
     if leaks and findings[0].kind == "found":
         findings.append(leaks)
     return Section(
@@ -133,9 +130,13 @@ def _pair(pair: tuple[str, str]) -> list[Column]:
     return [
         bounded(pair_name(*pair), "auroc", within=[pair]),
         Column("random", lambda row: interval(row[pair]["null_low"], row[pair]["null_high"]), "n"),
-        value("p", "p", within=[pair]),
+        Column("p", lambda row: _p(row[pair]), "n"),
         value("n", "n", within=[pair]),
     ]
+
+
+def _p(row: Record) -> Any:
+    return number(row["p"]) if row["tested"] or row["auroc"] is None else "not tested"
 
 
 def _side(i: int) -> list[Column]:
@@ -174,18 +175,27 @@ def dropped_words(directions: list[Record]) -> str:
     return f"Samples with no token left to pool over are left out: {', '.join(words)}."
 
 
-def finding(transfer: list[Record], directions: list[Record], units: str, level: float) -> Finding:
-    """Does gender transfer? The lexical condition has a line of its own; families of tests are those of the summary."""
+def finding(
+    transfer: list[Record], directions: list[Record], bags: list[Record], results: Results
+) -> Finding:
+    """Does gender transfer? The lexical condition has a line of its own; families of tests are those of the summary.
+
+    bags: the bag of words, which tells whether there was anything to mask.
+    """
+    units, level = results.words["units"], results.level
     across = [record for record in transfer if record["source"] != record["target"]]
     masked = [record for record in across if not record["lexical"]]
     lexical = [record for record in across if record["lexical"]]
+    masks = next(filter(None, (masking(record["condition"], bags) for record in masked)), "")
     lines = [
         line
         for line in (
-            _best(masked, transfer),
-            _lexical(lexical, level),
+            _best(masked, transfer, bags),
+            _lexical(lexical, level) if masks != NOTHING else "",
             _cosine(directions, level),
-            _by_condition(masked, level),
+            _by_condition(masked, bags, level),
+            _untested(masked),
+            results.corrected("transfer", "masked"),
         )
         if line
     ]
@@ -198,15 +208,21 @@ def finding(transfer: list[Record], directions: list[Record], units: str, level:
         )
     yes, tested = _beyond(masked, level)
     if not tested:
-        because = f"there are too few {units} of known gender with a word left to pool over once label words are masked"
+        because = f"there are too few {units} of known gender with a word left to pool over"
+        because += "" if masks == NOTHING else " once label words are masked"
+        because = next((row["because"] for row in masked if row["auroc"] is not None), because)
         return Finding("warning", f"Transfer of {family}: not tested, because {because}.", lines)
+    said = f"{masks}: {family}" if masks else family
+    said = said[0].upper() + said[1:]
     if not yes:
-        return Finding(
-            "null", f"Label words masked, {family} does not tell gender in the other beyond chance.", lines
-        )
+        return Finding("null", f"{said} does not tell gender in the other beyond chance.", lines)
     title = (
-        f"Label words masked, {family} tells gender in the other in {yes} of {tested} cases "
-        f"(layers, methods, conditions and directions; q < {level_words(level)})."
+        f"{said} tells gender in the other in {yes} of {tested} cases "
+        f"(layers, methods, conditions and directions; q ≤ {level_words(level)})."
+    )
+    lines += filter(
+        None,
+        [READ_ALL_THE_SAME if masks.startswith("label words masked") else "", results.words["shared"]],
     )
     return Finding("found", title, lines)
 
@@ -217,17 +233,24 @@ def _beyond(records: list[Record], level: float) -> tuple[int, int]:
     return sum(transfers(record, level) for record in tested), len(tested)
 
 
-def _by_condition(records: list[Record], level: float) -> str:
+def _by_condition(records: list[Record], words: list[Record], level: float) -> str:
     """The cases of each condition, where there are several: before the caption is another matter than in it."""
     conditions = dict.fromkeys(record["condition"] for record in records)
     counts = []
     for condition in conditions:
         yes, tested = _beyond([r for r in records if r["condition"] == condition], level)
-        counts.append(f"{CONDITIONS.get(condition, condition)}: {yes} of {tested}")
+        counts.append(f"{condition_name(condition, words)}: {yes} of {tested}")
     return f"By condition: {'; '.join(counts)}." if len(counts) > 1 else ""
 
 
-def _best(records: list[Record], transfer: list[Record]) -> str:
+def _untested(records: list[Record]) -> str:
+    """How many cases have an AUROC that says nothing, and why."""
+    rows = [row for row in records if row["auroc"] is not None and not row["tested"]]
+    reasons = "; ".join(dict.fromkeys(row["because"] for row in rows))
+    return f"Not tested in {len(rows)} cases, because {reasons}." if rows else ""
+
+
+def _best(records: list[Record], transfer: list[Record], words: list[Record]) -> str:
     """Where each direction peaks, beside what the target's own direction reads there."""
     lines = []
     for (source, target), rows in by_pair(records).items():
@@ -242,12 +265,12 @@ def _best(records: list[Record], transfer: list[Record]) -> str:
             if (row["source"], row["target"]) == (target, target)
             and all(row[name] == best[name] for name in ("site", "condition", "method"))
         )
-        condition = CONDITIONS.get(best["condition"], best["condition"])
+        condition = condition_name(best["condition"], words)
         lines.append(
             f"{pair_name(source, target)} peaks at {site_name(best['site'])} ({condition}; "
             f"{METHODS[best['method']]}): AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')}, "
             f"n = {plain(best['n'])}, 95 % of random directions {plain(best['null_low'])} to {plain(best['null_high'])}, "
-            f"q = {plain(best['q'])}, the largest of {len(scored)}; "
+            f"{'not tested' if best['q'] is None else 'q = ' + plain(best['q'])}, the largest of {len(scored)}; "
             f"{short_name(target)}'s own direction reads {plain(own['auroc'])} there."
         )
     return " ".join(lines)

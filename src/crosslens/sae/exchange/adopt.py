@@ -5,48 +5,28 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
-from crosslens.sae.exchange.hooks import place_of
-from crosslens.sae.exchange.names import same_model
 from crosslens.sae.exchange.read import read_sae
+from crosslens.sae.exchange.said import refusals
 from crosslens.sae.io import save_sae
 
 
-def adopt_sae(source: str, out: Path, *, identity: Mapping[str, Any], width: int | None = None) -> None:
+def adopt_sae(
+    source: str,
+    out: Path,
+    *,
+    identity: Mapping[str, Any],
+    called: str | None = None,
+    width: int | None = None,
+) -> None:
     """Write the SAE at `source` (folder, file or hf: id) to `out` as the study's SAE of `identity`.
 
-    identity: corpus, site, seed, model, revision. width: d_model, where it is known. Raises InputError where
-    its files name another site, model or revision, it is of another width, or a transcoder.
+    identity: corpus, site, seed, model, revision. called: the model's name, where its label in `identity` is none that
+    others would know. width: d_model, where it is known. Raises InputError where its files name another site, model or
+    revision, it is of another width, or a transcoder.
     """
-    foreign = read_sae(source, expect_site=identity["site"], expect_width=width)
-    if foreign.transcoder:
-        raise InputError(
-            source,
-            found="a transcoder",
-            expected="an SAE, which reconstructs what it reads",
-            mend="name an SAE of the residual stream, of attn_out or of mlp_out",
-        )
-    in_this_model = place_of(foreign.hook, identity["model"]).may_be
-    if foreign.hook and foreign.site is None and (foreign.may_be is None or in_this_model == ()):
-        raise InputError(
-            source,
-            found=f"an SAE of {foreign.hook!r}, which is no known name of a site of this model",
-            expected=f"one of site {identity['site']}",
-            mend=f"if it is that site, convert it with `crosslens sae convert … --site {identity['site']}` first",
-        )
-    if foreign.model and not same_model(foreign.model, identity["model"]):
-        raise InputError(
-            source,
-            found=f"an SAE of the model {foreign.model}",
-            expected=f"one of {identity['model']}",
-            mend="name an SAE of the study's model, or study the model of the SAE; what is meant for both can be "
-            "converted with `crosslens sae convert … --model`",
-        )
-    if foreign.revision not in (None, "main", identity["revision"]) and identity["revision"] is not None:
-        raise InputError(
-            source,
-            found=f"an SAE of the model's revision {foreign.revision}",
-            expected=f"one of {identity['revision']}",
-            mend=f"pin `model.revision` to the commit of {foreign.revision}, or, if both are one, convert it with "
-            "`crosslens sae convert` first",
-        )
+    foreign = read_sae(source, expect_width=width)
+    models = [called or identity["model"], identity["model"]]
+    of_study = {"site": identity["site"], "revision": identity["revision"], "models": models}
+    for found, expected, mend in refusals(foreign, **of_study):
+        raise InputError(source, found=found, expected=expected, mend=mend)
     save_sae(out, foreign.sae, identity=dict(identity), trained_as=foreign.trained_as)

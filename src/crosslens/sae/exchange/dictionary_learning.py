@@ -1,22 +1,20 @@
 """dictionary_learning: trainer_i/config.json and ae.pt."""
 
 import math
-import re
-from typing import Any
 
 from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.sae.exchange.fold import decoder_norm_into_codes, gated_as_jumprelu
-from crosslens.sae.exchange.foreign import ForeignSAE, Found, text
-from crosslens.sae.exchange.hooks import KINDS, Place, place_of
+from crosslens.sae.exchange.foreign import ForeignSAE, Found
+from crosslens.sae.exchange.said import is_dictionary_learning, of_dictionary_learning
 from crosslens.sae.io import build_sae, check_k
 from crosslens.sae.model import SAE, JumpReLUSAE, ReLUSAE, TopKSAE
 
 
 def matches(found: Found) -> bool:
     """Whether these are the files of dictionary_learning."""
-    return isinstance(found.config.get("trainer"), dict)
+    return is_dictionary_learning(found.config)
 
 
 def read(found: Found) -> ForeignSAE:
@@ -26,47 +24,18 @@ def read(found: Found) -> ForeignSAE:
     sae, notes = READERS[dict_class](
         found, found.size("activation_dim", trainer), found.size("dict_size", trainer)
     )
-    hook, place = _place(found.config, text(trainer, "lm_name"))
+    said = of_dictionary_learning(found.config)
     return ForeignSAE(
         sae,
         "dictionary_learning",
         dict_class,
-        place.site,
-        hook,
-        text(trainer, "lm_name"),
-        _read_and_written(found.config)[1],
+        said.site,
+        said.hook,
+        said.model,
+        said.transcoder,
         notes=notes,
-        may_be=place.may_be,
+        may_be=said.may_be,
     )
-
-
-def _place(config: dict[str, Any], model: str | None) -> tuple[str | None, Place]:
-    """Its own submodule names, such as resid_post_layer_8, or a module's; a layer alone does not say what of it."""
-    hook, layer = text(config["trainer"], "submodule_name"), config["trainer"].get("layer")
-    end, transcoder = _read_and_written(config)
-    if hook is None:
-        known = layer is not None and str(layer).isdecimal() and not transcoder and end == "output"
-        # resid_post is written as the bare layer
-        sites = tuple(f"{layer}.{kind}".removesuffix(".resid_post") for kind in KINDS) if known else None
-        return None if layer is None else f"layer {layer}", Place(may_be=sites)
-    match = re.fullmatch(r"(resid_pre|attn_out|mlp_out|resid_post)_layer_(\d+)", hook)
-    if match is None or end != "output":
-        place = place_of(hook if end == "output" else f"{hook}.{end}", model)
-    else:
-        place = place_of(f"blocks.{match[2]}.hook_{match[1]}")
-    if layer is not None and place.site and place.site.partition(".")[0] != str(layer):
-        return f"{hook}, layer {layer}", Place()
-    return hook if end == "output" else f"{hook} ({end})", place
-
-
-def _read_and_written(config: dict[str, Any]) -> tuple[str, bool]:
-    """Which end of the submodule was read (`input` or `output`), and whether it was a transcoder's."""
-    buffer = config.get("buffer")
-    io = buffer.get("io", "out") if isinstance(buffer, dict) else "out"
-    transcoder = (
-        io not in ("in", "out") or "transcoder" in str(config["trainer"].get("trainer_class")).lower()
-    )
-    return "output" if io == "out" else "input", transcoder
 
 
 def _linear(

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.sae.exchange.foreign import Found
-from crosslens.sae.io import CONFIG, WEIGHTS, read_json_object, read_safetensors
-
-WEIGHT_FILES = (WEIGHTS, "sae.safetensors", "params.safetensors", "params.npz", "ae.pt")
-CONFIG_FILES = (CONFIG, "config.json")
+from crosslens.sae.exchange.said import config_file, weights_file
+from crosslens.sae.io import read_safetensors
+from crosslens.sae.layout import read_json_object
 
 
 def open_files(path: Path) -> Found:
@@ -19,8 +18,8 @@ def open_files(path: Path) -> Found:
 
     Raises InputError unless there is one file of weights there that can be read without unpickling.
     """
-    weights = _weights_file(path)
-    config = _config_file(weights)
+    weights = weights_file(path)
+    config = config_file(weights)
     return Found(weights, read_tensors(weights), config, read_json_object(config) if config else {})
 
 
@@ -65,25 +64,3 @@ def _unreadable(path: Path, found: object, expected: str) -> InputError:
         expected=expected,
         mend="fetch it again, or have its author save plain tensors; pickled objects are not read",
     )
-
-
-def _weights_file(path: Path) -> Path:
-    if path.is_file() and path.name not in CONFIG_FILES:
-        return path
-    folder = path.parent if path.is_file() else path
-    found = [folder / name for name in WEIGHT_FILES if (folder / name).is_file()]
-    if len(found) != 1:
-        there = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
-        raise InputError(
-            path,
-            found=", ".join(file.name for file in found or map(Path, there)) or "nothing",
-            expected=f"one of {', '.join(WEIGHT_FILES)}",
-            mend="name the file of weights itself" if found else "name the folder of one SAE",
-        )
-    return found[0]
-
-
-def _config_file(weights: Path) -> Path | None:
-    # dictionary_learning keeps checkpoints one folder below their configuration
-    below = weights.parent.parent if weights.parent.name == "checkpoints" else weights.parent
-    return next((below / name for name in CONFIG_FILES if (below / name).is_file()), None)

@@ -91,9 +91,3 @@ class Found:
                 mend="fetch the SAE again; only SAEs and transcoders of one layer are read",
             )
         return tuple(tensor.shape)
-
-
-def text(config: dict[str, Any], key: str) -> str | None:
-    """config[key] where it is a string: what files say about their origin is told on, and not relied on."""
-    value = config.get(key) if isinstance(config, dict) else None
-    return value if isinstance(value, str) else None

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from crosslens.errors import InputError
-from crosslens.sae.exchange.files import CONFIG_FILES, WEIGHT_FILES
+from crosslens.sae.exchange.said import CONFIG_FILES, WEIGHT_FILES
 
 PREFIX = "hf:"
 

@@ -15,6 +15,10 @@ MIRRORS = ("openai-community", "unsloth", "nousresearch", "mlx-community")
 """Owners who copy others' models under the same names."""
 
 
+_CACHED = re.compile(r"(?:^|/)models--(?:([^/]+?)--)?([^/]+?)(?:/snapshots(?:/[^/]+)?)?/*$")
+"""Where huggingface_hub keeps what it has fetched; older models have no owner."""
+
+
 def same_model(one: str, other: str) -> bool:
     """Whether two names, each with its owner on the hub or without, or a folder's path, are one model's.
 
@@ -25,8 +29,15 @@ def same_model(one: str, other: str) -> bool:
     return name == other_name and (owner == other_owner or None in (owner, other_owner))
 
 
+def hub_id(path: str) -> str | None:
+    """owner/name of a folder in the hub's cache, .../models--owner--name/snapshots/COMMIT or the folder above; None elsewhere."""
+    match = _CACHED.search(path)
+    return match and "/".join(filter(None, match.groups()))
+
+
 def _parts(text: str) -> tuple[str | None, str]:
     """(owner, name) in lower case, the name as the hub has it now."""
+    text = hub_id(text) or text
     local = text.count("/") > 1 or text.startswith((".", "/", "~")) or Path(text).is_dir()
     owner, _, name = text.strip().rstrip("/").lower().rpartition("/")
     name = re.sub(r"[\s_]+", "-", name)

@@ -7,6 +7,7 @@ from crosslens.sae.exchange import dictionary_learning, gemma_scope, saelens, sp
 from crosslens.sae.exchange.files import open_files
 from crosslens.sae.exchange.foreign import ForeignSAE, Found
 from crosslens.sae.exchange.hub import PREFIX, download
+from crosslens.sae.exchange.said import KNOWN
 from crosslens.sae.io import check_width
 
 READERS = (
@@ -59,6 +60,6 @@ def _read(found: Found, scaling_factor: float | None) -> ForeignSAE:
     raise InputError(
         found.said_in,
         found=f"tensors {sorted(found.tensors)} and configuration keys {sorted(found.config)}",
-        expected="an SAE of SAELens, sparsify, dictionary_learning or Gemma Scope, or one of ours",
+        expected=KNOWN,
         mend="name a folder with both the weights and their configuration",
     )

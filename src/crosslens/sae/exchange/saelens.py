@@ -7,20 +7,28 @@ from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.sae.exchange.fold import decoder_norm_into_codes, gated_as_jumprelu, input_scale
-from crosslens.sae.exchange.foreign import ForeignSAE, Found, text
-from crosslens.sae.exchange.hooks import Place, place_of
+from crosslens.sae.exchange.foreign import ForeignSAE, Found
+from crosslens.sae.exchange.said import (
+    RENAMED,
+    is_saelens,
+    of_saelens,
+    on_layer,
+    saelens_layer,
+    text,
+    transcoder_signs,
+)
 from crosslens.sae.io import (
     ARCHITECTURES,
     architecture_name,
     build_sae,
     check_k,
     load_sae,
-    read_json_object,
     sae_identity,
     sae_origin,
     site_of,
     tensor_shapes,
 )
+from crosslens.sae.layout import read_json_object
 from crosslens.sae.model import NORMALISATIONS, JumpReLUSAE, TopKSAE
 
 EXPECTED_AVERAGE = "expected_average_only_in"
@@ -39,7 +47,7 @@ BEFORE_6 = {
 
 def matches(found: Found) -> bool:
     """Whether these are the files of SAELens, or ours."""
-    return "d_sae" in found.config or isinstance(found.config.get("metadata"), dict)
+    return is_saelens(found.config)
 
 
 def read(found: Found, scaling_factor: float | None) -> ForeignSAE:
@@ -70,12 +78,7 @@ def _read_ours(found: Found) -> ForeignSAE:
 
 
 def _as_version_6(found: Found) -> tuple[dict[str, Any], tuple[str, ...]]:
-    renamed = {
-        "hook_point": "hook_name",
-        "hook_point_head_index": "hook_head_index",
-        "activation_fn_str": "activation_fn",
-    }
-    config = {renamed.get(key, key): value for key, value in found.config.items()}
+    config = {RENAMED.get(key, key): value for key, value in found.config.items()}
     if isinstance(config.get("normalize_activations"), bool):
         config["normalize_activations"] = EXPECTED_AVERAGE if config["normalize_activations"] else "none"
     absent = {key: value for key, value in BEFORE_6.items() if config.get(key) is None}
@@ -119,35 +122,23 @@ def _read(
     if skip:
         tensors["W_skip"] = tensors["W_skip"].T
 
-    hook, target = _hook(found, metadata), text(metadata, "hook_name_out")
-    _check_reconstructs(found, config, metadata, name, hook)
-    whole = metadata.get("hook_head_index") is None and config["reshape_activations"] == "none"
-    place = place_of(hook, text(metadata, "model_name")) if whole else Place(may_be=())
+    said, target = of_saelens(config), text(metadata, "hook_name_out")
+    if not on_layer(said.hook, layer := saelens_layer(metadata)):
+        raise found.refused(f"hook {said.hook} and layer {layer}", "one layer", "use files of one SAE")
+    _check_reconstructs(found, config, metadata, name, said.hook)
     return ForeignSAE(
         build_sae(kind, tensors, **options),
         version,
         name,
-        place.site,
-        hook,
-        text(metadata, "model_name"),
+        said.site,
+        said.hook,
+        said.model,
         transcoder,
         site_of(target) if transcoder else None,
         notes,
-        place.may_be if hook else None,
-        text(metadata.get("model_from_pretrained_kwargs") or {}, "revision"),
+        said.may_be,
+        said.revision,
     )
-
-
-def _hook(found: Found, metadata: dict[str, Any]) -> str | None:
-    """The hook's name; before 6 the layer could stand apart, for a {layer} in it."""
-    hook = text(metadata, "hook_name")
-    layer = metadata.get("hook_layer", metadata.get("hook_point_layer"))
-    if hook is None or type(layer) is not int:
-        return hook
-    hook = hook.replace("{layer}", str(layer))
-    if any(site.partition(".")[0] != str(layer) for site in place_of(hook).may_be or ()):
-        raise found.refused(f"hook {hook} and layer {layer}", "one layer", "use files of one SAE")
-    return hook
 
 
 def _check_reconstructs(
@@ -156,15 +147,9 @@ def _check_reconstructs(
     """Raise InputError of files that say elsewhere than in their architecture that they are of a transcoder."""
     if ARCHITECTURES[_canonical(name)].transcoder:
         return
-    said = config | metadata
-    out = [said[key] for key in ("hook_name_out", "hook_point_out", "out_hook_point") if said.get(key)]
-    widths = {"d_out": said.get("d_out")} if said.get("d_out") not in (None, said.get("d_in")) else {}
-    flags = {key: said[key] for key in ("is_transcoder", "transcode", "skip_connection") if said.get(key)}
-    if flags or widths or any(other != hook for other in out):
-        found_words = [f"{key} {value}" for key, value in (flags | widths).items()]
-        found_words += [f"output {other}" for other in out if other != hook]
+    if signs := transcoder_signs(config, metadata, hook):
         raise found.refused(
-            f"architecture {name!r} and {', '.join(found_words)}: a transcoder",
+            f"architecture {name!r} and {', '.join(signs)}: a transcoder",
             "an SAE, which reconstructs what it reads, or a transcoder that is called so",
             "name an SAE, or have its author save it with SAELens' name of such a transcoder",
         )

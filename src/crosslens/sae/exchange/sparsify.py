@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from crosslens.errors import InputError
-from crosslens.sae.exchange.foreign import ForeignSAE, Found, text
-from crosslens.sae.exchange.hooks import place_of
-from crosslens.sae.io import CONFIG, build_sae, check_k, read_json_object
+from crosslens.sae.exchange.foreign import ForeignSAE, Found
+from crosslens.sae.exchange.said import is_sparsify, of_sparsify
+from crosslens.sae.io import build_sae, check_k
+from crosslens.sae.layout import CONFIG
 from crosslens.sae.model import SAE, TopKSAE
 from crosslens.tables.tensors import save_tensors
 
@@ -16,7 +16,7 @@ WEIGHTS = "sae.safetensors"
 
 def matches(found: Found) -> bool:
     """Whether these are the files of sparsify."""
-    return "num_latents" in found.config or "expansion_factor" in found.config
+    return is_sparsify(found.config)
 
 
 def read(found: Found) -> ForeignSAE:
@@ -24,11 +24,9 @@ def read(found: Found) -> ForeignSAE:
     config = found.config
     found.choice("activation", ("topk", None))  # before groupmax was another choice it was not written
     found.choice("signed", (False, None))
-    run = _run(found)
     unbiased = bool(found.choice("transcode", (True, False, None)))
     skip = bool(found.choice("skip_connection", (True, False, None)))
-    # Before it was an option of the coder it was one of the run, and then the input's b_dec was subtracted all the same.
-    transcoder = unbiased or skip or _says(run, "transcode") or run.get("hook_mode") == "transcode"
+    said = of_sparsify(config, found.weights)
     d_in = found.size("d_in")
     d_sae = found.size("num_latents") if config.get("num_latents") else d_in * found.size("expansion_factor")
     k = found.size("k")
@@ -49,40 +47,24 @@ def read(found: Found) -> ForeignSAE:
     notes = ()
     if skip:
         tensors["W_skip"] = raw["W_skip"].T
-    if transcoder and not unbiased:
+    if said.transcoder and not unbiased:
         # SAELens' layout has no transcoder that b_dec is subtracted from the input of
         tensors["b_enc"] = tensors["b_enc"] - tensors["b_dec"] @ tensors["W_enc"]
         reason = "it has a skip connection" if skip else "its run says that it is a transcoder"
         notes = (f"b_dec of the input folded into b_enc, as {reason}",)
-    hook, model = found.weights.parent.name, text(run, "model")
-    reads_input = unbiased or _says(run, "transcode") or run.get("hook_mode") in ("input", "transcode")
-    reads, writes = (place_of(f"{hook}.{end}", model) for end in ("input", "output"))
-    place = reads if reads_input else writes
-    said = None if writes.may_be is None else f"{hook}.input" if reads_input and not transcoder else hook
     return ForeignSAE(
-        build_sae(TopKSAE, tensors, k=k, apply_b_dec_to_input=not transcoder),
+        build_sae(TopKSAE, tensors, k=k, apply_b_dec_to_input=not said.transcoder),
         "sparsify",
         "topk",
-        place.site,
-        said,
-        model,
-        transcoder,
-        writes.site if transcoder else None,
+        said.site,
+        said.hook,
+        said.model,
+        said.transcoder,
+        said.target,
         notes,
-        place.may_be,
-        text(run, "revision"),
+        said.may_be,
+        said.revision,
     )
-
-
-def _run(found: Found) -> dict[str, Any]:
-    """The configuration of the run, in the folder above; empty where it is not there."""
-    path = found.weights.parent.with_name("config.json")
-    return read_json_object(path) if path.is_file() else {}
-
-
-def _says(run: dict[str, Any], option: str) -> bool:
-    """Whether the run, or its part about the coders, has an option on."""
-    return any(isinstance(part, dict) and part.get(option) is True for part in (run, run.get("sae")))
 
 
 def write_sparsify(folder: Path, sae: SAE) -> None:

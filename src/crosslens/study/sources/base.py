@@ -1,9 +1,11 @@
 """What every source of texts can say."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from crosslens.data.splits import SPLITS
 from crosslens.errors import InputError
 from crosslens.store.digests import FileDigests
 from crosslens.study.settings import StudySettings
@@ -21,6 +23,8 @@ class Text(NamedTuple):
     """The image that it belongs to."""
     gender: str | None
     """Of the unit: female, male or unknown; None where only the captions tell."""
+    split: str | None = None
+    """train, select or test; None where that is drawn."""
 
 
 class Texts(NamedTuple):
@@ -31,6 +35,12 @@ class Texts(NamedTuple):
     """What they are, in words."""
     unwritten: int = 0
     """Tokens that the model will write to each, at most."""
+
+
+def shares_of(splits: Iterable[str]) -> dict[str, float]:
+    """The share of train, select and test among these."""
+    given = Counter(splits)
+    return {name: given[name] / given.total() for name in SPLITS}
 
 
 class Source:
@@ -106,6 +116,16 @@ class Source:
             "captions": f"{made}/captions.csv" if made else None,
             "images": f"{made}/images" if self.drawn_pixels else None,
         }
+
+    @property
+    def shares(self) -> dict[str, float] | None:
+        """Of train, select and test in the units, where the texts come so divided; None: splits are drawn."""
+        return None
+
+    @property
+    def tagged(self) -> dict[str, int] | None:
+        """Language to rows in which words are marked as those that tell the gender; None: lexicons find them."""
+        return None
 
     @property
     def units(self) -> Iterable[str]:

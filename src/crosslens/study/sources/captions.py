@@ -9,7 +9,7 @@ from crosslens.data.captions import Row, read_rows
 from crosslens.data.picture_files import candidates, find_image
 from crosslens.errors import InputError
 from crosslens.store.digests import digest
-from crosslens.study.sources.base import Source, Text, Texts
+from crosslens.study.sources.base import Source, Text, Texts, shares_of
 
 SETTINGS = {
     "captions": {
@@ -23,17 +23,19 @@ SETTINGS = {
     },
     "columns": {
         "description": "What the table calls a column, where that is not its usual name: of the captions by language (usual: "
-        "english_prompt, arabic_prompt, `{code}_caption`), `image_id`, `gender` (ground_truth_gender), `category`, `group`.",
+        "english_prompt, arabic_prompt, `{code}_caption`), `image_id`, `gender` (ground_truth_gender), `category`, `group`, "
+        "`split`. A column `split` (train, select, test) takes the place of `splits`, columns `{code}_label_spans` (JSON, "
+        "[start, end] of characters) that of lexicons and `mask`.",
         "type": ["object", "null"],
         "propertyNames": {
-            "pattern": "^([a-z]{2,3}|image_id|gender|category|group)$",
-            "title": "a language, image_id, gender, category or group",
+            "pattern": "^([a-z]{2,3}|image_id|gender|category|group|split)$",
+            "title": "a language, image_id, gender, category, group or split",
         },
         "additionalProperties": {"type": "string"},
         "default": None,
     },
 }
-ROLES = ("image_id", "gender", "category", "group")
+ROLES = ("image_id", "gender", "category", "group", "split")
 """What `columns` names beside captions."""
 
 
@@ -108,7 +110,9 @@ class Captions(Source):
             return find_image(self.images, row.image_id) or row.image_id if self.images else ""
 
         rows = [
-            Text(row.sample_id, row.captions[language], prompt, image(row), row.image_id, row.gender)
+            Text(
+                row.sample_id, row.captions[language], prompt, image(row), row.image_id, row.gender, row.split
+            )
             for row in self.rows
         ]
         return Texts(rows, "the caption table")
@@ -116,6 +120,21 @@ class Captions(Source):
     @property
     def pictures_key(self) -> str:
         return "source.images"
+
+    @property
+    def shares(self) -> dict[str, float] | None:
+        if not Path(self.settings).is_file() or self.rows[0].split is None:
+            return None
+        return shares_of({row.image_id: row.split for row in self.rows}.values())
+
+    @property
+    def tagged(self) -> dict[str, int] | None:
+        if not Path(self.settings).is_file() or self.rows[0].label_spans is None:
+            return None
+        return {
+            language: sum(bool(row.label_spans[language]) for row in self.rows)
+            for language in self.whole["languages"]
+        }
 
     @property
     def units(self) -> Iterable[str]:

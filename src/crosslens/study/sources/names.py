@@ -11,6 +11,21 @@ from crosslens.sources import plan
 from crosslens.sources.emoji_names import emoji_names
 from crosslens.study.sources.base import Source, Text, Texts
 
+MESSAGES = {
+    "description": "Messages of translated software.",
+    "type": ["object", "null"],
+    "additionalProperties": False,
+    "required": ["folder", "count"],
+    "properties": {
+        "folder": {
+            "description": "Their catalogues (`crosslens source fetch-messages --to FOLDER`).",
+            "type": "string",
+        },
+        "count": {"description": "How many are drawn.", "type": "integer", "minimum": 1},
+        "seed": {"description": "Of the draw.", "type": "integer", "minimum": 0, "default": 0},
+    },
+    "default": None,
+}
 SETTINGS = {
     "names": {
         "description": "English and Arabic texts out of packages.",
@@ -42,21 +57,7 @@ SETTINGS = {
                 },
                 "default": None,
             },
-            "messages": {
-                "description": "Messages of translated software.",
-                "type": ["object", "null"],
-                "additionalProperties": False,
-                "required": ["folder", "count"],
-                "properties": {
-                    "folder": {
-                        "description": "Their catalogues (`crosslens source fetch-messages --to FOLDER`).",
-                        "type": "string",
-                    },
-                    "count": {"description": "How many are drawn.", "type": "integer", "minimum": 1},
-                    "seed": {"description": "Of the draw.", "type": "integer", "minimum": 0, "default": 0},
-                },
-                "default": None,
-            },
+            "messages": MESSAGES,
         },
     }
 }

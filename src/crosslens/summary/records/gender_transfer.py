@@ -34,6 +34,7 @@ def transfer_records(path: Path) -> list[dict[str, Any]]:
                 | {f"n_{gender}": row["n"][gender] for gender in ("female", "male")}
                 | bounds("auroc", row["auroc"])
                 | null
+                | {name: row[name] for name in ("tested", "because")}
                 | {"p": row["null"]["p"], "q_family": _family(row, lexical)}
             )
     return records

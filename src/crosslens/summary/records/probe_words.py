@@ -13,13 +13,15 @@ def records(files: Files) -> dict[str, list[Record]]:
 
 
 def words_records(paths: dict[str, Path]) -> list[dict[str, Any]]:
-    """One record per language and condition, the same at every site: AUROC of the bag of words, and whether it leaks."""
+    """One record per language and condition, the same at every site: the bag of words, whether it leaks, words masked."""
     records = []
     for language, path in paths.items():
         doc = Document(path, "probe")
         for condition in doc("conditions"):
             record = {"language": language, "condition": condition}
             record |= bounds("auroc", doc("conditions", condition, "auroc"))
-            record |= {name: doc("conditions", condition, name) for name in ("p", "leaks", "because")}
+            record |= {
+                name: doc("conditions", condition, name) for name in ("p", "leaks", "masked", "because")
+            }
             records.append(record)
     return records

@@ -6,6 +6,8 @@ from typing import Any
 from crosslens.summary.reading import Document
 from crosslens.summary.records.base import Files, Record, bounds, check_pairs
 
+_COUNTS = ("images", "units", "because")
+
 
 def records(files: Files) -> dict[str, list[Record]]:
     """`retrieval`, `cka` and `above_prompt` of the one document of a site."""
@@ -23,18 +25,19 @@ def check(summary: dict[str, Any]) -> None:
 
 
 def retrieval_records(path: Path) -> list[dict[str, Any]]:
-    """One record per what was read, source, target and centring: R@1, R@5 and MRR with CI beside chance, over `images`
-    candidates. `p`, of R@1, is corrected in the family `words` where the words alone decide: read without pictures.
+    """One record per what was read, source, target and centring: R@1, R@5 and MRR with CI beside chance, over `units`
+    candidates, which are `images`. `p`, of R@1, is corrected in the family `words` where the words alone decide: read
+    without pictures.
     """
     doc = Document(path, "retrieval")
     records = []
     for pair in doc("pairs"):
         for row in pair["retrieval"]:
-            record = {"site": doc("site"), "images": pair["images"]}
+            record = {"site": doc("site")} | {name: pair[name] for name in _COUNTS}
             record |= {name: row[name] for name in ("read", "source", "target", "centred")}
             for name in pair["chance"]:
                 record |= bounds(name, row[name]) | {f"{name}_chance": pair["chance"][name]}
-            words = row["centred"] and row["read"] == _words(pair)
+            words = row["centred"] and row["read"] == _words(pair) and pair["tested"]
             records.append(record | {"p": row["r1"]["p"], "q_family": "words" if words else None})
     return records
 
@@ -50,7 +53,7 @@ def cka_records(path: Path) -> list[dict[str, Any]]:
     for pair in doc("pairs"):
         for row in pair["cka"]:
             same = dict(zip(pair["languages"], pair["same_text"], strict=True))
-            record = {"site": doc("site"), "images": pair["images"]}
+            record = {"site": doc("site")} | {name: pair[name] for name in _COUNTS}
             record |= {name: row[name] for name in ("read", "languages")}
             record["same_text"] = [same[language] for language in row["languages"]]
             for name in ("linear", "unbiased"):
@@ -70,11 +73,13 @@ def above_prompt_records(path: Path) -> list[dict[str, Any]]:
     records = []
     for pair in doc("pairs"):
         for row in pair["above_prompt"]:
-            record = {"site": doc("site"), "images": pair["images"]}
+            record = {"site": doc("site")} | {name: pair[name] for name in _COUNTS}
             record |= {name: row[name] for name in ("source", "target")}
             for name in (*pair["chance"], "cka"):
                 record |= bounds(name, row[name]) | {f"{name}_p": row[name]["p"]}
-            records.append(record | {"p": row["r1"]["p"], "q_family": "above_prompt"})
+            records.append(
+                record | {"p": row["r1"]["p"], "q_family": "above_prompt" if pair["tested"] else None}
+            )
     return records
 
 

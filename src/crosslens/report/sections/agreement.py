@@ -1,0 +1,176 @@
+"""Does the model go on as the gender that it has read asks?"""
+
+from typing import Any
+
+from crosslens.report.html import tag, term
+from crosslens.report.numbers import interval, level_words, number, plain
+from crosslens.report.sections.base import Finding, Results, Section
+from crosslens.report.table import Column, Row, language, table, value
+from crosslens.report.terms import CI
+from crosslens.stats.fdr import benjamini_hochberg
+from crosslens.summary.names import language_name
+from crosslens.summary.reading import Document
+
+ORDER = 35
+TERMS = {
+    "ci": CI,
+    "log-odds": (
+        "y, D, m",
+        "y = log P(female form) − log P(male form) of a gendered word, behind what stands before it in its sentence, in nats. "
+        "D = y behind the sentence of a woman − y behind that of a man, which differ in earlier gendered words alone: above 0 "
+        "the model has changed its mind the way gender asks, however common the two forms are. m = y, or −y behind the "
+        "sentence of a man: above 0 the form that agrees is the likelier of the two. Chance is .5 for both.",
+    ),
+    "alone": (
+        "With nothing read",
+        "The same two forms behind no sentence, only what the word is written onto: how far they are told apart by one "
+        "being the more common. Over both genders that is right half of the time by construction.",
+    ),
+    "lean": (
+        "Lean",
+        "Mean of y over both sentences: above 0 towards the female form, below 0 towards the male one, whatever was read.",
+    ),
+    "agreement-p": (
+        "p, q of agreement",
+        "p: the two sentences of a pair change places, all words of a pair together; statistic: mean over pairs of the share "
+        "with D > 0. q: Benjamini–Hochberg over the languages, all sentences.",
+    ),
+}
+SETS = {"all": "all", "test": "test"}
+
+
+def section(results: Results) -> Section | None:
+    """Where sentences come in two genders with their gendered words marked."""
+    files = results.files.get("agreement", {})
+    documents = [Document(folder / "agreement.json", "agreement") for folder in files.values()]
+    if not documents:
+        return None
+    rows = [
+        {"language": doc("language"), "set": name, **doc("of", name)} for doc in documents for name in SETS
+    ]
+    tested = [row for row in rows if row["set"] == "all" and row["tested"]]
+    for row, q in zip(
+        tested, benjamini_hochberg([row["p"] for row in tested]) if tested else (), strict=True
+    ):
+        row["q"] = float(q)
+    strata = [{"language": doc("language"), **row} for doc in documents for row in doc("of", "all", "strata")]
+    body = [
+        tag(
+            "p",
+            "At every gendered word behind another one of its sentence the model has two forms to go on with. The sentence of "
+            "a woman and that of a man differ in the gendered words before it alone, so that ",
+            term("log-odds", "D"),
+            " is what these change. Nothing is fitted to the model's answers: all sentences count, and those of test are shown "
+            "beside them.",
+        ),
+        tag("p", " ".join(_counted(doc) for doc in documents)),
+        results.shown("agreement"),
+        table(
+            "agreement", COLUMNS, rows, label="Agreement per language", caption=_caption("Shares of words")
+        ),
+        table(
+            "agreement-strata",
+            STRATA,
+            strata,
+            label="Agreement by distance and pieces",
+            caption=_caption(
+                "All sentences by words from the first gendered one, pieces of the longer form, and gendered words before"
+            ),
+        ),
+    ]
+    findings = [
+        _finding(doc, row, results.level) for doc, row in zip(documents, rows[:: len(SETS)], strict=True)
+    ]
+    return Section(
+        "agreement", "Agreement", "Does the model go on as gender asks?", body, findings, terms=TERMS
+    )
+
+
+def _caption(words: str) -> Any:
+    return tag("span", f"{words}; ", term("ci", "95 % CI"), " over sentences in brackets")
+
+
+def _share(title: Any, *within: str) -> Column:
+    def show(row: Row) -> Any:
+        of = row
+        for name in within:
+            of = of[name]
+        return number(of["value"]) + interval(of["low"], of["high"])
+
+    return Column(title, show, "n")
+
+
+SHARES = [
+    _share(term("log-odds", "D > 0"), "agrees"),
+    _share("m > 0", "own", "both"),
+    _share("of a woman", "own", "female"),
+    _share("of a man", "own", "male"),
+]
+COUNTS = [value("words", "targets"), value("sentences", "sentences")]
+COLUMNS = [
+    language("row"),
+    Column("of", lambda row: SETS[row["set"]]),
+    *COUNTS,
+    *SHARES,
+    _share(term("alone", "female form the likelier, nothing read"), "alone", "female"),
+    _share("mean D, nats", "difference"),
+    _share(term("lean", "lean, nats"), "lean"),
+    Column(term("agreement-p", "p"), lambda row: number(row["p"]) if row["tested"] else "not tested", "n"),
+]
+STRATUM = {"distance": "words on", "pieces": "pieces", "before": "gendered words before"}
+STRATA = [
+    language("row"),
+    Column("stratum", lambda row: f"{STRATUM[row['by']]}: {_range(row)}"),
+    *COUNTS,
+    *SHARES,
+    _share("mean D, nats", "difference"),
+]
+
+
+def _range(row: Row) -> str:
+    first, last = row["first"], row["last"]
+    return f"{first} or more" if last is None else f"{first}" if first == last else f"{first} to {last}"
+
+
+def _counted(doc: Document) -> str:
+    left_out = ", ".join(f"{plain(count)} {why}" for why, count in doc("left_out").items() if count)
+    words = f"{language_name(doc('language'))}: {plain(doc('of', 'all', 'targets'))} words of {plain(doc('sentences'))} sentences"
+    return f"{words}; sentences left out: {left_out}." if left_out else f"{words}."
+
+
+def _finding(doc: Document, row: Row, level: float) -> Finding:
+    name = language_name(row["language"])
+    if not row["tested"]:
+        return Finding(
+            "warning",
+            f"{name}: whether the model agrees with the gender it has read was not tested, because {row['because']}.",
+        )
+    agrees, own = row["agrees"], row["own"]
+    lines = [
+        f"Of {plain(row['targets'])} words of {plain(row['sentences'])} sentences the odds of the female form are higher "
+        f"behind the sentence of a woman than behind that of a man in {_percent(agrees)}, by "
+        f"{plain(row['difference']['value'], 2)} nats on average (q = {plain(row['q'])}).",
+        f"The form that agrees is the likelier of the two in {_percent(own['both'])}: {_percent(own['female'])} behind the "
+        f"sentence of a woman, {_percent(own['male'])} behind that of a man.",
+    ]
+    if row["q"] <= level and agrees["value"] > 0.5:
+        return Finding(
+            "found",
+            f"{name}: the model goes on as the gender that it has read asks, beyond chance (q < {level_words(level)}).",
+            lines,
+        )
+    if row["q"] <= level:
+        return Finding(
+            "found",
+            f"{name}: the model goes on against the gender that it has read (q < {level_words(level)}).",
+            lines,
+        )
+    return Finding(
+        "null",
+        f"{name}: what the model goes on with does not follow the gender that it has read beyond chance.",
+        lines,
+    )
+
+
+def _percent(share: dict[str, float]) -> str:
+    return f"{100 * share['value']:.1f} % [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"
