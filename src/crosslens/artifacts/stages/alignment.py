@@ -112,7 +112,7 @@ def measured_conditions(at: At) -> list[str]:
 def halving(at: At, reading: Any) -> Amount:
     """Kernels of the images, halved as often as there are draws, for every pair of languages."""
     most = max(counts.images for counts in reading.counts.values())
-    images = min(1000, at.settings["splits"]["test"] * most)
+    images = min(1000, at.study.shares["test"] * most)
     reads = 2 if at.study.source.has_pictures else 1
     return Amount("pairing", math.comb(len(at.study.languages), 2) * reads * 2 * DRAWS * images**2)
 
