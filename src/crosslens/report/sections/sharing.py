@@ -1,5 +1,7 @@
 """Which features do the languages share?"""
 
+from collections.abc import Callable
+
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
@@ -8,6 +10,7 @@ from crosslens.summary.claims import found
 from crosslens.summary.names import corpus_name, short_name, site_name
 
 ORDER = 65
+Lines = Callable[[list[Record], str], list[str]]
 TERMS = {
     "shared": (
         "Shared feature",
@@ -54,11 +57,12 @@ def section(results: Results) -> Section | None:
         results.shown(*(f"{row['corpus']}/{row['site']}/sharing" for row in rows)),
     ]
     findings = [
-        finding(of_pair, shared_lines, "fire alike in both languages", results.level, units)
-        for of_pair in by_languages(sharing)
-    ] + [
-        finding(of_pair, specific_lines, "fire more often in one language", results.level, units)
-        for of_pair in by_languages(specific)
+        finding(of_pair, lines, what, results.level, units, results.corrected(name, "features"))
+        for name, records, lines, what in (
+            ("sharing", sharing, shared_lines, "fire alike in both languages"),
+            ("specific", specific, specific_lines, "fire more often in one language"),
+        )
+        for of_pair in by_languages(records)
     ]
     heading = "Which features do the languages share?"
     return Section("sharing", "Shared features", heading, body, findings, terms=TERMS)
@@ -109,8 +113,10 @@ COLUMNS = [
 ]
 
 
-def finding(records: list[Record], lines, what: str, level: float, units: str) -> Finding:
-    """Do more features than by chance do so, in how many cases, and how many are they?"""
+def finding(
+    records: list[Record], lines: Lines, what: str, level: float, units: str, corrected: str
+) -> Finding:
+    """Do more features than by chance do so, in how many cases, and how many are they? corrected: over what, in words."""
     pair = " and ".join(map(short_name, records[0]["languages"]))
     tested = [record for record in records if record["q"] is not None]
     if not tested:
@@ -119,13 +125,15 @@ def finding(records: list[Record], lines, what: str, level: float, units: str) -
     yes = [record for record in tested if found(record, level)]
     cases = f"{len(yes)} of {len(tested)} cases (layers and SAEs; q < {level_words(level)})"
     if not yes:
-        return Finding("null", f"{pair}: no more features {what} than by chance: in {cases}.")
+        return Finding("null", f"{pair}: no more features {what} than by chance: in {cases}.", [corrected])
     return Finding(
-        "found", f"{pair}: more features {what} than by chance in {cases}.", lines(yes, records, units)
+        "found",
+        f"{pair}: more features {what} than by chance in {cases}.",
+        [*lines(records, units), corrected],
     )
 
 
-def shared_lines(yes: list[Record], records: list[Record], units: str) -> list[str]:
+def shared_lines(records: list[Record], units: str) -> list[str]:
     """How many are shared at each layer; most features of an SAE need not be."""
     counts = "; ".join(
         f"{_where(row)} {plain(row['found'])} of {plain(row['features'])} live in both (by chance {plain(row['chance'], 1)}), "
@@ -136,7 +144,7 @@ def shared_lines(yes: list[Record], records: list[Record], units: str) -> list[s
     return [f"Shared: {counts}; n = {plain(records[0]['groups'])} independent {units}."]
 
 
-def specific_lines(yes: list[Record], records: list[Record], units: str) -> list[str]:
+def specific_lines(records: list[Record], units: str) -> list[str]:
     """How many belong to each language, and how few of these to it alone."""
     counts = "; ".join(f"{_where(row)} " + _each(row) for row in records if row["tested"])
     lines = [f"More often in one language, of those live in either: {counts}."]
