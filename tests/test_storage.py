@@ -69,11 +69,10 @@ def build(checkout: Checkout) -> None:
     }
     one_part = {**TOY["activations"], "part_rows": 60}
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
-    seeds = {"corpora": ["en", "ar"], "seeds": [0, 1]}
-    checkout.configure(
-        "twins", {**TOY, "sae": {**TOY["sae"], **seeds}, "sweep": {"architecture": ["frozen_decoder"]}}
-    )
-    targets = ["all", "results/twins/layers/1.json", "results/twins/figures/layer_1/matching.png"]
+    seeds = {"corpora": ["en", "ar"], "seeds": [0, 1], "sites": ["1"]}
+    frozen = {"sites": ["1", "2"], "sweep": {"architecture": ["frozen_decoder"]}}
+    checkout.configure("twins", {**TOY, "sae": {**TOY["sae"], **seeds}, **frozen})
+    targets = ["all", "results/twins/figures/divergence.png", "results/twins/figures/layer_1/matching.png"]
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
@@ -972,6 +971,8 @@ def test_shared_features_by_hand(study):
         assert table.loc[tests, f"q_{what}"].to_numpy() == pytest.approx(corrected, abs=1e-6)
         assert pair[what]["found"] == (corrected <= told["alpha"]).sum()
     assert sum(of["features"] for of in pair["classes"]) == pair["specific"]["features"]
+    assert (table["beta_own"].notna() == (table["specific"] != "")).all()
+    assert pair["scaling"]["features"] == (table["specific"] != "").sum()
 
 
 @pytest.mark.parametrize("name", ["toy", "twins"])
