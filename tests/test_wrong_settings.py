@@ -241,6 +241,14 @@ WRONG = [
     ("stereotype.temperature", 0, ["key stereotype.temperature: found 0; expected a number greater than 0"]),
     ("compare.with", ["mine"], ["key compare.with: found this study itself"]),
     ("compare.with", ["mime"], ["key compare.with: found no file studies/mime.yaml"]),
+    ("describe", {"method": "endpoint"}, ["key describe.endpoint: found null", "a server to ask"]),
+    ("describe", {"held_out": 4}, ["key describe.held_out: found 4", "at least 5"]),
+    ("describe", {"endpoint": {"url": "http://h/v1"}}, ["key describe.endpoint: found no key model"]),
+    (
+        GOOD | {"describe": {}, "sae": {"roles": ["prompt"]}, "gender": None},
+        None,
+        ["key describe: found labels of texts, and SAEs on ['prompt']"],
+    ),
     (
         GOOD | {"languages": ["en", "fr"], "source": {"names": {"emoji": {}}}},
         None,
@@ -387,6 +395,29 @@ def test_all_faults_are_told_together(folder):
     with pytest.raises(InputErrors) as told:
         read(changed("sae", {"k": 0, "lr": "1e-3", "bata": 1}))
     assert str(told.value).count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "key"),
+    [
+        ({"key": "sk-0123abcd"}, "describe.endpoint.key"),
+        ({"key": "0123456789abcdef"}, "describe.endpoint.key"),
+        ({"key": "$OPENAI_API_KEY"}, "describe.endpoint.key"),
+        ({"api_key": "sk-0123abcd"}, "describe.endpoint"),
+        ({"url": "https://me:sk-0123abcd@host/v1"}, "describe.endpoint.url"),
+        ({"url": "https://host/v1?key=sk-0123abcd"}, "describe.endpoint.url"),
+        ({"url": "https://host/v1/chat/completions"}, "describe.endpoint.url"),
+        ({"url": "host:8080/v1"}, "describe.endpoint.url"),
+        ({"url": "http://host:port/v1"}, "describe.endpoint.url"),
+        ({"url": "http://[host/v1"}, "describe.endpoint.url"),
+    ],
+)
+def test_what_may_hold_a_key_is_told_without_it(folder, endpoint, key):
+    right = {"url": "https://host/v1", "model": "m", "key": "A_KEY"}
+    read(changed("describe", {"endpoint": right}))
+    with pytest.raises(InputError, match=f"key {key}: found ") as told:
+        read(changed("describe", {"endpoint": right | endpoint}))
+    assert not any(value in str(told.value) for value in endpoint.values())
 
 
 @pytest.mark.parametrize("name", ["my-study", "étude", "two words", "../mine"])
