@@ -22,6 +22,7 @@ def drawn(p, *, claim):
     }
     right |= {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.2}}}
     right |= {"auroc_low": 0.8, "control_high": 0.6, "language": "en", "condition": "caption"}
+    right |= {"accuracy_low": 0.8, "shuffled": 0.5}
     return {
         claim.records: [right | {"p": float(value), "q_family": claim.family} for value in p],
         "words": [
@@ -95,6 +96,7 @@ def test_what_goes_the_wrong_way_or_is_in_no_family_is_not_claimed():
     [
         ("cross_lingual", {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.6}}}),
         ("directions", {"null_high": 0.9}),
+        ("descriptions", {"shuffled": 0.8}),
     ],
 )
 def test_what_is_positive_and_below_its_band_is_not_claimed(name, below):

@@ -147,8 +147,7 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
     assert finding.kind == "found" and "tells gender in the other in 4 of 8 cases" in finding.title
     # on the page the other claims of the study are corrected for as well
     assert re.search(
-        r"Label words masked: the gender direction .* tells gender in the other in [1-4] of 8 cases",
-        page.text,
+        r"the gender direction of one language tells gender in the other in [1-4] of 8 cases", page.text
     )
     masked = [r for r in records if not r["lexical"] and (r["source"], r["target"]) == ("en", "ar")]
     best = max(masked, key=lambda record: record["auroc"])

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from crosslens.report.sections import matching
+from crosslens.summary.claims import claimed
 from crosslens.summary.records.matching import records
-from crosslens.summary.study import correct
 from crosslens.tables.documents import write_json
 
 
@@ -48,8 +48,7 @@ def told(folder, shared, *, seeds=None, effect=None):
     ] * (effect is not None)
     write_json(folder / "matching.json", "matching", {"site": "4", "pairs": [pair]})
     made = records({"matching": {"": folder}})
-    for rows in made.values():
-        correct(rows)
+    claimed(made, 0.05)
     words = {"units": "pictures"}
     results = SimpleNamespace(
         records=made.__getitem__, words=words, level=0.05, shown=lambda *names: " ".join(names)

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from crosslens.report.sections import sharing
+from crosslens.summary.claims import claimed
 from crosslens.summary.records.sharing import records
-from crosslens.summary.study import correct
 from crosslens.tables.documents import write_json
 
 
@@ -33,8 +33,7 @@ def told(folder, found, p, because=None):
         write_json(folder / site / "sharing.json", "sharing", document)
         for name, rows in records({"sharing": {"joint": folder / site}}).items():
             made[name] += rows
-    for rows in made.values():
-        correct(rows)
+    claimed(made, 0.05)
     results = SimpleNamespace(
         records=lambda name: made.get(name, []),
         words={"units": "pictures", "unit": "picture"},

@@ -43,7 +43,7 @@ TOY = {
     "sae": {"corpora": ["joint"], "k": 8, "expansion": 2, "epochs": 2, "batch_tokens": 256},
     "quality": {"spliced_samples": 4},
     "features": {"top_examples": 2},
-    "gender": {"bootstraps": 20, "permutations": 439},
+    "gender": {"bootstraps": 20, "permutations": 599},
     "stereotype": {"samples_per_image": 2, "max_new_tokens": 12, "batch": 64},
 }
 MINI = {
@@ -84,7 +84,7 @@ SENTENCES = {
     "prompts": {"en": "", "ar": ""},
     "activations": {"batch_tokens": 2048, "shard_mb": 0.25},
     "sae": {**TOY["sae"], "epochs": 1},
-    "gender": {"conditions": ["caption"], "bootstraps": 20, "permutations": 40},
+    "gender": {"conditions": ["caption"], "bootstraps": 20, "permutations": 599},
 }
 """Sentences in two genders, in files such as MT-GenEval's (see `lay_sentences`)."""
 SENTENCES_PAGE = "results/sentences/report/index.html"

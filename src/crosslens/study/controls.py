@@ -21,6 +21,8 @@ APART: dict[str, Any] = {
     "compare": {},
     "embeddings": None,
     "geometry": None,
+    "describe": None,
+    "describe": None,
 }
 """What a control has none of."""
 

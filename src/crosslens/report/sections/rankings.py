@@ -5,6 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from crosslens.report.html import details, missing, tag, term
+from crosslens.report.labels import Labels, named, told_labels
 from crosslens.report.numbers import level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, language, sae, site, table, text, value
@@ -42,7 +43,7 @@ def section(results: Results) -> Section | None:
     body = [
         tag("h3", "Rankings"),
         tag("p", "The first features of each ", term("ranking", "ranking"), "."),
-        _rankings(documents),
+        _rankings(documents, told_labels(results)),
         tag("h3", "Specialists"),
         *_specialists(records, documents),
     ]
@@ -52,14 +53,16 @@ def section(results: Results) -> Section | None:
     )
 
 
-def _rankings(documents: list[dict[str, Any]]) -> Markup:
+def _rankings(documents: list[dict[str, Any]], labels: Labels) -> Markup:
     names = list(dict.fromkeys(name for one in documents for name in one["document"]("rankings")))
 
     def first(name: str) -> Column:
         def show(row: dict[str, Any]) -> Markup:
             shown = row["document"]("rankings").get(name, {"features": []})["features"][:FIRST]
+            place = (row["site"], row["corpus"], row["language"])
             return Markup(", ").join(
-                Markup("#{} ({})").format(entry["feature"], number(entry["score"], 2)) for entry in shown
+                Markup("{} ({})").format(named(entry["feature"], labels, *place), number(entry["score"], 2))
+                for entry in shown
             )
 
         return Column(name, show)
