@@ -26,7 +26,7 @@ LAYERS = [
     {"planted", "activations"},
     {"sae"},
     {"features", "study"},
-    {"gender", "alignment", "geometry", "artifacts"},
+    {"gender", "alignment", "geometry", "descriptions", "artifacts"},
     {"summary"},
     {"figures"},
     {"tokens"},

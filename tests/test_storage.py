@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import zarr
+from chat_server import by_words, serving_chat
 from checkouts import TOY, Checkout, write_tiny_gguf
 from safetensors import safe_open
 from scipy.optimize import linear_sum_assignment
@@ -30,6 +31,7 @@ GROUP_KINDS = [kind for kind in KINDS if (kind, "array") in PAGES]
 GENDERS = ("female", "male", "unknown")
 SAE = "sae/joint/layer_1/seed_0"
 OTHERS, VARIANTS = "others", ("batchtopk", "relu")
+KEY = "sk-0123456789-of-the-test"
 INSPECTED = {
     "texts": [{"language": "ar", "text": "وللممرضة كتابها."}],
     "samples": ["scene_000000#0"],
@@ -62,15 +64,15 @@ def build(checkout: Checkout) -> None:
         "controls": ["shuffled"],
         "embeddings": {"permutations": 10},
         "geometry": {"permutations": 19},
+        "gender": {**TOY["gender"], "permutations": 699},  # labels are one claim more
+        "concepts": {"first": [f"scene_{i:06d}" for i in range(20)]},
     }
-    checkout.configure("toy", {**TOY, **more})
     one_part = {**TOY["activations"], "part_rows": 60}
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
-    seeds = {"corpora": ["en", "ar"], "seeds": [0, 1]}
-    checkout.configure(
-        "twins", {**TOY, "sae": {**TOY["sae"], **seeds}, "sweep": {"architecture": ["frozen_decoder"]}}
-    )
-    targets = ["all", "results/twins/layers/1.json", "results/twins/figures/layer_1/matching.png"]
+    seeds = {"corpora": ["en", "ar"], "seeds": [0, 1], "sites": ["1"]}
+    frozen = {"sites": ["1", "2"], "sweep": {"architecture": ["frozen_decoder"]}}
+    checkout.configure("twins", {**TOY, "sae": {**TOY["sae"], **seeds}, **frozen})
+    targets = ["all", "results/twins/figures/divergence.png", "results/twins/figures/layer_1/matching.png"]
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
@@ -79,7 +81,13 @@ def build(checkout: Checkout) -> None:
         texts = {"source": {"names": {"emoji": {"skin_tones": False}}}} if "collection" not in MISSING else {}
         checkout.configure("packed", {**TOY, **texts, "model": {"id": f"data/{file.name}"}})
         targets.append("results/packed/model/tiny")
-    checkout.snakemake(*targets)
+    checkout.environment["A_KEY"] = KEY
+    with serving_chat(lambda prompt: f"{by_words(prompt)} {KEY}") as server:
+        endpoint = {"url": server.url, "model": "words", "key": "A_KEY", "retries": 0}
+        describe = {"features": 2, "examples": 2, "held_out": 5, "method": "endpoint", "endpoint": endpoint}
+        checkout.configure("toy", {**TOY, **more, "describe": describe})
+        checkout.snakemake(*targets)
+        assert set(server.keys) == {f"Bearer {KEY}"}
 
 
 def places(study: Path, name: str) -> list[Path]:
@@ -963,6 +971,8 @@ def test_shared_features_by_hand(study):
         assert table.loc[tests, f"q_{what}"].to_numpy() == pytest.approx(corrected, abs=1e-6)
         assert pair[what]["found"] == (corrected <= told["alpha"]).sum()
     assert sum(of["features"] for of in pair["classes"]) == pair["specific"]["features"]
+    assert (table["beta_own"].notna() == (table["specific"] != "")).all()
+    assert pair["scaling"]["features"] == (table["specific"] != "").sum()
 
 
 @pytest.mark.parametrize("name", ["toy", "twins"])
@@ -1122,6 +1132,73 @@ def test_generated_tokens_are_those_of_the_texts(study):
         shown = [row["caption"][max(starts[i], ends[i - 1] if i else 0) : ends[i]] for i in placed]
         assert "".join(shown) == row["caption"]
         assert row["finish"] == ("length" if len(placed) == 8 else "eos")
+
+
+def test_labels_are_tried_as_the_page_says(study):
+    """By hand: where features fire, which n-grams a text has, what was answered, and how well that tells."""
+    folder = study / "descriptions/joint"
+    described = json.loads((folder / "examples/layer_1.json").read_text())
+    ngrams = json.loads((folder / "ngrams/layer_1.json").read_text())
+    labels = {
+        (entry["feature"], language): {ngram["ngram"] for ngram in of["ngrams"]}
+        for entry in ngrams["features"]
+        for language, of in entry["languages"].items()
+    }
+    asked = json.loads((folder / "answers/detections/layer_1.json").read_text())["asked"]
+    rows = json.loads((folder / "layer_1.json").read_text())["rows"]
+    assert {row["method"] for row in rows} == {"ngrams", "endpoint"}
+    tried = 0
+    for tongue in TOY["languages"]:
+        stored = Language(study, tongue)
+        token, norm, z = stored.codes["token"], stored.codes["norm"], stored.z()
+        text = stored.role[token] == stored.roles.index("caption")
+        text &= norm <= 10 * np.median(norm[text])
+        samples = stored.sample_id[token]
+        for entry in described["features"]:
+            of, feature = entry["languages"][tongue], entry["feature"]
+            firing = set(samples[text & (z[:, feature] > 0)])
+            for split, counts in of["fires_in"].items():
+                ids = set(stored.dataset.index[stored.dataset["split"] == split])
+                assert counts == {"texts": len(ids), "firing": len(ids & firing)}
+            for held in of["held_out"]:
+                assert stored.dataset["split"][held["sample_id"]] == "test"
+                assert (held["sample_id"] in firing) == held["fires"]
+            for row in rows:
+                if (row["feature"], row["language"]) != (feature, tongue) or row["accuracy"] is None:
+                    continue
+                if row["method"] == "ngrams":
+                    said = [
+                        any(
+                            f" {ngram} " in f" {plain(held['caption'])} " for ngram in labels[feature, tongue]
+                        )
+                        for held in of["held_out"]
+                    ]
+                else:
+                    said = [False] * len(of["held_out"])
+                    for one in asked:
+                        if (one["feature"], one["of"], one["language"]) == (feature, feature, tongue):
+                            numbers = json.loads(re.search(r"\{.*\}", one["answer"])[0])["matches"]
+                            for number in numbers:
+                                said[one["start"] + number - 1] = True
+                right = [one == held["fires"] for one, held in zip(said, of["held_out"], strict=True)]
+                assert row["accuracy"]["value"] == pytest.approx(np.mean(right))
+                tried += 1
+    assert tried
+
+
+def plain(text: str) -> str:
+    """The words of a text of the embedded study as its n-grams have them."""
+    words = re.findall(r"\w+", text.casefold())
+    return " ".join(re.sub("[أإآ]", "ا", word).replace("ى", "ي") for word in words)
+
+
+def test_no_key_is_in_a_file_though_the_server_answers_with_it(study):
+    files = [file for file in study.parents[1].rglob("*") if file.is_file() and not file.is_symlink()]
+    logs = [file for file in files if "logs" in file.parts or ".snakemake" in file.parts]
+    assert any("ask_endpoint" in file.name for file in logs)
+    assert not [file for file in files if KEY.encode() in file.read_bytes()]
+    answers = json.loads((study / "descriptions/joint/answers/labels/layer_1.json").read_text())["features"]
+    assert answers and all("[key]" in one["answer"] for one in answers)
 
 
 def test_inspected_tokens_are_those_of_the_activations(study):

@@ -210,19 +210,19 @@ WRONG = [
     ("gender.bootstraps", 3, ["key gender.bootstraps: found 3", "at least 10"]),
     (
         "gender.permutations",
-        438,
+        518,
         [
-            "key gender.permutations: found 438, whose smallest two-sided p is 2/439; expected at least 439",
+            "key gender.permutations: found 518, whose smallest two-sided p is 2/519; expected at least 519",
             "0.05",
-            "each of the 11 claims",
+            "each of the 13 claims",
         ],
     ),
-    ("gender", {"alpha": 0.0005}, ["key gender.permutations: found 1000, whose", "expected at least 43999"]),
+    ("gender", {"alpha": 0.0005}, ["key gender.permutations: found 1000, whose", "expected at least 51999"]),
     (
         "gender",
         {"alpha": 0.01, "transfer_permutations": 998},
         [
-            "key gender.transfer_permutations: found 998, whose smallest two-sided p is 2/999; expected at least 2199"
+            "key gender.transfer_permutations: found 998, whose smallest two-sided p is 2/999; expected at least 2599"
         ],
     ),
     ("gender.conditions", ["image"], ["key gender.conditions.0: found 'image'"]),
@@ -241,6 +241,14 @@ WRONG = [
     ("stereotype.temperature", 0, ["key stereotype.temperature: found 0; expected a number greater than 0"]),
     ("compare.with", ["mine"], ["key compare.with: found this study itself"]),
     ("compare.with", ["mime"], ["key compare.with: found no file studies/mime.yaml"]),
+    ("describe", {"method": "endpoint"}, ["key describe.endpoint: found null", "a server to ask"]),
+    ("describe", {"held_out": 4}, ["key describe.held_out: found 4", "at least 5"]),
+    ("describe", {"endpoint": {"url": "http://h/v1"}}, ["key describe.endpoint: found no key model"]),
+    (
+        GOOD | {"describe": {}, "sae": {"roles": ["prompt"]}, "gender": None},
+        None,
+        ["key describe: found labels of texts, and SAEs on ['prompt']"],
+    ),
     (
         GOOD | {"languages": ["en", "fr"], "source": {"names": {"emoji": {}}}},
         None,
@@ -352,8 +360,8 @@ def test_a_wrong_setting_is_told(folder, place, value, words):
         GENERATED,
         generated(generation={"samples": 2, "temperature": 0.5}),
         changed("sae.k", 128),
-        changed("gender.permutations", 439),
-        changed("gender", {"alpha": 0.01, "permutations": 2199, "transfer_permutations": 2199}),
+        changed("gender.permutations", 519),
+        changed("gender", {"alpha": 0.01, "permutations": 2599, "transfer_permutations": 2599}),
         changed("model", {"id": "google/gemma-3-4b-it", "revision": "0" * 40}),
         # the folder of that name has nothing to do with the hub's, as the commit says
         changed("model", {"id": "resources/planted", "revision": "0" * 40}),
@@ -387,6 +395,29 @@ def test_all_faults_are_told_together(folder):
     with pytest.raises(InputErrors) as told:
         read(changed("sae", {"k": 0, "lr": "1e-3", "bata": 1}))
     assert str(told.value).count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "key"),
+    [
+        ({"key": "sk-0123abcd"}, "describe.endpoint.key"),
+        ({"key": "0123456789abcdef"}, "describe.endpoint.key"),
+        ({"key": "$OPENAI_API_KEY"}, "describe.endpoint.key"),
+        ({"api_key": "sk-0123abcd"}, "describe.endpoint"),
+        ({"url": "https://me:sk-0123abcd@host/v1"}, "describe.endpoint.url"),
+        ({"url": "https://host/v1?key=sk-0123abcd"}, "describe.endpoint.url"),
+        ({"url": "https://host/v1/chat/completions"}, "describe.endpoint.url"),
+        ({"url": "host:8080/v1"}, "describe.endpoint.url"),
+        ({"url": "http://host:port/v1"}, "describe.endpoint.url"),
+        ({"url": "http://[host/v1"}, "describe.endpoint.url"),
+    ],
+)
+def test_what_may_hold_a_key_is_told_without_it(folder, endpoint, key):
+    right = {"url": "https://host/v1", "model": "m", "key": "A_KEY"}
+    read(changed("describe", {"endpoint": right}))
+    with pytest.raises(InputError, match=f"key {key}: found ") as told:
+        read(changed("describe", {"endpoint": right | endpoint}))
+    assert not any(value in str(told.value) for value in endpoint.values())
 
 
 @pytest.mark.parametrize("name", ["my-study", "étude", "two words", "../mine"])

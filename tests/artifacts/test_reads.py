@@ -131,6 +131,8 @@ class World:
             "stereotype": {"samples_per_image": 1, "max_new_tokens": 2},
             "tokens": {"samples": [sample], "texts": [{"language": "en", "text": "a woman"}]},
             "compare": {"with": ["beside"], "max_samples": 10, "draws": 2},
+            "describe": {"features": 1, "examples": 1},
+            "gender": {**TOY["gender"], "permutations": 479},
         }
         texts = {
             **{

@@ -23,6 +23,7 @@ def drawn(p, *, claim):
     }
     right |= {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.2}}}
     right |= {"auroc_low": 0.8, "control_high": 0.6, "language": "en", "condition": "caption"}
+    right |= {"accuracy_low": 0.8, "shuffled": 0.5}
     return {
         claim.records: [right | {"p": float(value), "q_family": claim.family} for value in p],
         "words": [
@@ -103,6 +104,7 @@ def test_a_model_that_goes_on_against_the_gender_it_has_read_is_no_claim():
     [
         ("cross_lingual", {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.6}}}),
         ("directions", {"null_high": 0.9}),
+        ("descriptions", {"shuffled": 0.8}),
     ],
 )
 def test_what_is_positive_and_below_its_band_is_not_claimed(name, below):

@@ -43,7 +43,7 @@ TOY = {
     "sae": {"corpora": ["joint"], "k": 8, "expansion": 2, "epochs": 2, "batch_tokens": 256},
     "quality": {"spliced_samples": 4},
     "features": {"top_examples": 2},
-    "gender": {"bootstraps": 20, "permutations": 439},
+    "gender": {"bootstraps": 20, "permutations": 599},
     "stereotype": {"samples_per_image": 2, "max_new_tokens": 12, "batch": 64},
 }
 MINI = {
@@ -125,8 +125,8 @@ class Checkout:
             if name not in ("CROSSLENS_STORE", "SNAKEMAKE_PROFILE", "PYTHONPATH")
         }
         self.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        # `python` is warm already, for what has one thread.
-        self.environment |= {"CROSSLENS_WARM": "0", "OMP_NUM_THREADS": "1"}
+        # A fork has one thread.
+        self.environment["OMP_NUM_THREADS"] = "1"
         if store:
             self.environment["CROSSLENS_STORE"] = store
 

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.sparse import csr_array, vstack
 
 from crosslens.errors import InputError
+from crosslens.features.examples import COLUMNS, codes_of_features
 from crosslens.features.examples import top_examples as find_top_examples
 from crosslens.features.metrics import L0Counts
 from crosslens.features.moments import FeatureSums
@@ -233,13 +234,9 @@ def _examples(
 ) -> dict:
     """Top examples on test of the features shown in the rankings and as specialists."""
     is_test = (split == "test")[table.sample[store.token]] & kept
-    parts = [csr_array((0, len(features)), dtype=np.float32)]
-    for start, block in store.blocks(BLOCK_ROWS):
-        rows = np.flatnonzero(is_test[start : start + block.shape[0]])
-        parts.append(csr_array(block[rows][:, features]))
-    values = csr_array(vstack(parts, format="csr"))
+    values = codes_of_features(store, is_test, features)
     return {
         "split": "test",
-        "columns": ["role", "char_start", "char_end", "position", "activation"],
+        "columns": COLUMNS,
         "features": find_top_examples(features, values, store.token[is_test], table, frame, count),
     }

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array, vstack
 
 from crosslens.errors import InputError
-from crosslens.features.examples import top_examples
+from crosslens.features.examples import COLUMNS, codes_of_features, top_examples
 from crosslens.pooling.pool import without_sinks
 from crosslens.pooling.rows import aligned
 from crosslens.tables.codes import Codes
@@ -51,15 +50,9 @@ def gendered_examples(
     frame, table = read_table(dataset, "dataset"), read_tokens(tokens)
     is_test = (aligned(table, frame, "split") == "test")[table.sample[store.token]]
     is_test = without_sinks(store.norm, table.role[store.token], is_test)
-    parts = [csr_array((0, len(ids)), dtype=np.float32)]
-    for start, block in store.blocks():
-        rows = np.flatnonzero(is_test[start : start + block.shape[0]])
-        parts.append(csr_array(block[rows][:, ids]))
-    found = top_examples(
-        ids, csr_array(vstack(parts, format="csr")), store.token[is_test], table, frame, count
-    )
+    values = codes_of_features(store, is_test, ids)
+    found = top_examples(ids, values, store.token[is_test], table, frame, count)
     document = {"corpus": corpus, "language": language}
     document |= {name: store.attributes[name] for name in ("site", "sae")}
-    columns = ["role", "char_start", "char_end", "position", "activation"]
-    document["examples"] = {"split": "test", "columns": columns, "features": found}
+    document["examples"] = {"split": "test", "columns": COLUMNS, "features": found}
     write_json(out, "gendered_examples", document)

@@ -12,6 +12,7 @@ from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
 from crosslens.sae.settings import Settings
+from crosslens.study.descriptions import description_faults
 from crosslens.study.model import Model
 from crosslens.study.pretrained import pretrained_faults
 from crosslens.study.settings import TRAINING, StudySettings, load_yaml
@@ -41,6 +42,7 @@ def check(
         lambda: pretrained_faults(settings, model),
         lambda: _roles(settings, source),
         lambda: _shares(settings),
+        lambda: description_faults(settings),
         lambda: _beside(settings, folder),
         source.faults,
     ]
@@ -200,17 +202,17 @@ def number_of_claims(settings: StudySettings, source: Source) -> int:
     """How many claims the page of a study with gender tests at most; see crosslens.summary.claims.
 
     Gendered features, probes and specialists; of sentences in two genders what the model goes on with; of several languages
-    agreement, transfer, directions, translations and CKA, and with pictures what captions find beyond these; of pictures
-    that the model captions tilt and differences.
+    agreement, transfer, directions, translations and CKA, with pictures what captions find beyond these, in an SAE of all
+    what is shared and what specific, and in those of two languages what matches and what effects agree; of pictures that
+    the model captions tilt and differences; labels.
     """
     several, pictures = len(settings["languages"]) > 1, source.has_pictures
-    return (
-        3
-        + (source.tagged is not None)
-        + 5 * several
-        + (several and pictures)
-        + 2 * (pictures and bool(settings["lexicons"]))
-    )
+    chosen = settings["sae"]
+    own = {*chosen["corpora"]} & {*settings["languages"]}
+    of_all = "joint" in chosen["corpora"] or bool(chosen["pretrained"])
+    across = 5 + pictures + 2 * of_all + 2 * (len(own) > 1)
+    alone = 3 + (source.tagged is not None) + (settings["describe"] is not None)
+    return alone + several * across + 2 * (pictures and bool(settings["lexicons"]))
 
 
 def _lexicon(settings: StudySettings, language: str, file: Path) -> Faults:

@@ -21,6 +21,7 @@ APART: dict[str, Any] = {
     "compare": {},
     "embeddings": None,
     "geometry": None,
+    "describe": None,
 }
 """What a control has none of."""
 

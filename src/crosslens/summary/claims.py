@@ -75,6 +75,12 @@ def more_found(record: Record, level: float, records: Records | None = None) -> 
     return significant(record, level) and record["r1"] > 0
 
 
+def describes(record: Record, level: float, records: Records | None = None) -> bool:
+    """A label tells where its feature fires, and more than it tells of the texts of other features."""
+    others = 0.5 if record["shuffled"] is None else record["shuffled"]
+    return significant(record, level) and record["accuracy_low"] > others
+
+
 def agrees_matched(record: Record, level: float, records: Records | None = None) -> bool:
     """The gender effects of matched features agree, above the band of shuffled partners."""
     return significant(record, level) and record["value"] > max(0, record["null_high"])
@@ -136,6 +142,13 @@ CLAIMS = (
     ),
     Claim("the model goes on as gender asks", "agreement", "agreement", "languages", goes_on),
     Claim("specialists", "rankings", "specialists", "layers, dictionaries and languages", found),
+    Claim(
+        "labels tell where features fire",
+        "descriptions",
+        "descriptions",
+        "layers, dictionaries, features, languages and methods",
+        describes,
+    ),
     Claim("one gender is written more often", "tilt", "tilt", "languages", found),
     Claim(
         "the gender that is written hangs on the category", "differences", "differences", "languages", found

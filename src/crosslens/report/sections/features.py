@@ -8,6 +8,7 @@ from markupsafe import Markup
 from crosslens.errors import InputError
 from crosslens.report.highlight import Piece, pieces
 from crosslens.report.html import details, missing, tag, term
+from crosslens.report.labels import Labels, labelled, told_labels
 from crosslens.report.numbers import interval, number, plain
 from crosslens.report.sections.base import Results, Section
 from crosslens.report.terms import D, Q
@@ -41,10 +42,14 @@ def section(results: Results) -> Section | None:
         "largest activation shown); hold the pointer on it for the value."
     )
     nothing = "No feature was significant on select." if gender else "No feature is ranked."
+    labels = told_labels(results)
     heading = f"{'Gendered features' if gender else 'Features'} and what they fire on"
     body = [
         tag("p", words + colour),
-        *(details(group["title"], _shown_cards(group, nothing), is_open=group["open"]) for group in shown),
+        *(
+            details(group["title"], _shown_cards(group, nothing, labels), is_open=group["open"])
+            for group in shown
+        ),
     ]
     return Section("features", "Features", heading, body, terms=TERMS if gender else {})
 
@@ -58,21 +63,23 @@ def _sources(rankings: dict[str, Path], examples: dict[str, Path]) -> "dict[str,
     return sources
 
 
-def _shown_cards(group: dict[str, Any], nothing: str) -> Markup:
+def _shown_cards(group: dict[str, Any], nothing: str, labels: Labels) -> Markup:
     if not group["cards"]:
         return missing(nothing)
-    cards = Markup("\n").join(_card(card, group) for card in group["cards"])
+    cards = Markup("\n").join(_card(card, group, labels) for card in group["cards"])
     return tag("div", cards, class_="features")
 
 
-def _card(card: dict[str, Any], group: dict[str, Any]) -> Markup:
+def _card(card: dict[str, Any], group: dict[str, Any], labels: Labels) -> Markup:
+    place = (*(group[name] for name in ("site", "corpus", "language")), card["feature"])
+    called = labelled(Markup("#{}").format(card["feature"]), labels.get(place))
     words = [_effect(line) for line in card["effects"]]
     if card["max"] is not None:
         words.append(Markup("Largest activation shown: {}.").format(number(card["max"], 2)))
     examples = [_shown_example(example, group) for example in card["examples"]]
     return tag(
         "article",
-        tag("h4", f"#{card['feature']} · {card['title']}"),
+        tag("h4", called, f" · {card['title']}"),
         tag("p", *words, class_="note"),
         tag("ol", Markup("\n").join(examples))
         if examples
@@ -194,6 +201,8 @@ def _group(
 ) -> dict[str, Any]:
     return {
         "title": f"{site_name(site)}, {corpus_name(corpus)} on {language_name(language)}",
+        "site": site,
+        "corpus": corpus,
         "language": language,
         "dir": direction(language),
         "open": first,
