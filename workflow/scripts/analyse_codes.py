@@ -40,6 +40,8 @@ Job(snakemake).each(
         datasets=own.one_by("dataset", "language"),
         tokens=own.by("tokens", "language"),
         codes=own.one_by("codes", "language"),
+        activations=own.by("activations", "language"),
+        sae=own.path("sae"),
         alpha=own.params["alpha"],
         seed=own.params["seed"],
         out_table=folder(out) / "features.parquet",

@@ -62,7 +62,7 @@ KINDS = [
         by="study_summary",
         module="crosslens.summary.study",
         params=lambda at: {"level": level(at)},
-        needs=lambda at: [*at.every("layer"), *at.every("stereotype")],
+        needs=lambda at: [*at.every("layer"), *at.every("stereotype"), *at.every("agreement")],
         into=("page",),
     ),
     Kind(
