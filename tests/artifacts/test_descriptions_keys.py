@@ -55,6 +55,7 @@ def test_where_and_how_it_is_asked_is_in_no_key(table, endpoint):
         ({"model": "n"}, True),
         ({"temperature": 1}, True),
         ({"temperature": None}, True),
+        ({"json": False}, True),
         ({"batch": 3}, False),
     ],
 )
