@@ -210,19 +210,19 @@ WRONG = [
     ("gender.bootstraps", 3, ["key gender.bootstraps: found 3", "at least 10"]),
     (
         "gender.permutations",
-        438,
+        518,
         [
-            "key gender.permutations: found 438, whose smallest two-sided p is 2/439; expected at least 439",
+            "key gender.permutations: found 518, whose smallest two-sided p is 2/519; expected at least 519",
             "0.05",
-            "each of the 11 claims",
+            "each of the 13 claims",
         ],
     ),
-    ("gender", {"alpha": 0.0005}, ["key gender.permutations: found 1000, whose", "expected at least 43999"]),
+    ("gender", {"alpha": 0.0005}, ["key gender.permutations: found 1000, whose", "expected at least 51999"]),
     (
         "gender",
         {"alpha": 0.01, "transfer_permutations": 998},
         [
-            "key gender.transfer_permutations: found 998, whose smallest two-sided p is 2/999; expected at least 2199"
+            "key gender.transfer_permutations: found 998, whose smallest two-sided p is 2/999; expected at least 2599"
         ],
     ),
     ("gender.conditions", ["image"], ["key gender.conditions.0: found 'image'"]),
@@ -360,8 +360,8 @@ def test_a_wrong_setting_is_told(folder, place, value, words):
         GENERATED,
         generated(generation={"samples": 2, "temperature": 0.5}),
         changed("sae.k", 128),
-        changed("gender.permutations", 439),
-        changed("gender", {"alpha": 0.01, "permutations": 2199, "transfer_permutations": 2199}),
+        changed("gender.permutations", 519),
+        changed("gender", {"alpha": 0.01, "permutations": 2599, "transfer_permutations": 2599}),
         changed("model", {"id": "google/gemma-3-4b-it", "revision": "0" * 40}),
         # the folder of that name has nothing to do with the hub's, as the commit says
         changed("model", {"id": "resources/planted", "revision": "0" * 40}),

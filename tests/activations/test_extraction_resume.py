@@ -1,11 +1,10 @@
 """A killed or damaged extraction goes on where it was and ends with the same bytes."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import zlib
 from pathlib import Path
@@ -21,59 +20,38 @@ from crosslens.tables import arrays
 from crosslens.tables.arrays import create_group, create_rows
 from crosslens.tables.shards import ShardWriter
 
-CHILD = """
-import json, os, signal, sys
-import crosslens.tables.arrays as arrays
-arrays.CHUNK_BYTES = 2048
-import crosslens.activations.extract as stage
-import crosslens.activations.writer as writer
-from pathlib import Path
+PROCESSES = multiprocessing.get_context("fork")
 
-point, after = sys.argv[2], int(sys.argv[3])
-calls = 0
 
-def dies(function):
-    def wrapped(*args, **options):
-        global calls
+def dying(point, after, given):
+    """An extraction that kills itself at the call after so many of one of its functions."""
+    calls = 0
+
+    def die_in_time():
+        nonlocal calls
         calls += 1
         if calls > after:
             os.kill(os.getpid(), signal.SIGKILL)
-        return function(*args, **options)
-    return wrapped
 
-def torn(function):
-    def wrapped(shard):
-        global calls
-        calls += 1
-        if calls > after:
+    def dies(module, name):
+        function = getattr(module, name)
+        setattr(module, name, lambda *args, **options: (die_in_time(), function(*args, **options))[1])
+
+    def torn(shard):
+        if calls >= after:
             # as a file system may leave it: the name is there, the data are not
             shard._file.flush()
             shard.path.write_bytes(shard.unfinished.read_bytes()[:100])
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(shard)
-    return wrapped
+        die_in_time()
+        return finish(shard)
 
-if point == "forward":
-    stage.forward = dies(stage.forward)
-elif point == "index":
-    writer.replace_durably = dies(writer.replace_durably)
-elif point == "sync":
-    writer.sync = dies(writer.sync)
-elif point == "shard":
-    writer.ShardWriter.finish = torn(writer.ShardWriter.finish)
-elif point == "chunk":
-    writer.ShardWriter._encode = dies(writer.ShardWriter._encode)
-elif point == "finish":
-    writer.SiteWriter.finish = dies(writer.SiteWriter.finish)
-
-given = json.loads(sys.argv[1])
-for name in ("dataset", "images", "tokens"):
-    given[name] = Path(given[name])
-given["sites"] = {site: Path(path) for site, path in given["sites"].items()}
-import torch
-torch.set_num_threads(1)
-stage.extract(**given)
-"""
+    if point == "forward":
+        dies(stage, "forward")
+    elif point == "shard":
+        finish, ShardWriter.finish = ShardWriter.finish, torn
+    elif point == "chunk":
+        dies(ShardWriter, "_encode")
+    extract(**given)
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +85,11 @@ def assert_same(out, expected):
 
 
 def killed(world, out, point, after):
-    """Run an extraction in a process of its own, which kills itself at the given point."""
-    given = {**world, **out}
-    given = json.dumps(given, default=str)
-    command = [sys.executable, "-c", CHILD, given, point, str(after)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    """The status of an extraction in a process of its own, which kills itself at the given point."""
+    process = PROCESSES.Process(target=dying, args=(point, after, {**world, **out}))
+    process.start()
+    process.join(120)
+    return process.exitcode
 
 
 @pytest.mark.parametrize("point, after", [("shard", 8), ("chunk", 20)])
@@ -120,8 +97,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     world, outputs, tmp_path, small_chunks, expected, monkeypatch, point, after
 ):
     out = outputs(tmp_path)
-    result = killed(world, out, point, after)
-    assert result.returncode == -signal.SIGKILL, result.stderr
+    assert killed(world, out, point, after) == -signal.SIGKILL
     batches = []
     forward = stage.forward
     monkeypatch.setattr(stage, "forward", lambda *args: (batches.append(args[2]), forward(*args))[1])
@@ -268,17 +244,15 @@ def test_progress_of_other_work_is_not_used(world, outputs, tmp_path, small_chun
 def test_kills_at_random_times(world, outputs, tmp_path, small_chunks, expected, attempt):
     """A process killed from outside, again and again, at times nobody chose."""
     out = outputs(tmp_path)
-    command = [sys.executable, "-c", CHILD, json.dumps({**world, **out}, default=str), "none", "0"]
     for i in range(3):
-        process = subprocess.Popen(
-            command, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
+        process = PROCESSES.Process(target=extract, kwargs={**world, **out})
+        process.start()
         begun = Path(out["sites"]["1"])
-        while process.poll() is None and not begun.exists():
+        while process.is_alive() and not begun.exists():
             time.sleep(0.01)
         time.sleep(0.05 * attempt * (i + 1) / 3)
         process.kill()
-        process.wait()
+        process.join()
     extract(**world, **out)
     assert_same(out, expected)
 

@@ -41,7 +41,7 @@ def checkout(folder: Path, *, backwards: bool = False) -> Path:
     header = "image_id,english_prompt,arabic_prompt,ground_truth_gender"
     files = {f"data/pictures/{name}": text for name, text in PICTURES.items()} | {
         "data/captions.csv": "\n".join([header, *rows]),
-        "data/sae/cfg.json": "{}",
+        "data/sae/cfg.json": '{"architecture": "jump_relu"}',
         "data/sae/sae.safetensors": "weights",
     }
     order = reversed if backwards else list

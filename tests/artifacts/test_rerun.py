@@ -379,6 +379,7 @@ def test_a_model_folder_by_another_name_remakes_only_what_shows_it(change):
     seen = {"tokens": {"texts": [{"language": "en", "text": "a woman"}]}}
     seen["sae"] = {"pretrained": {"theirs": {"1": str(change.folder / "theirs")}}}
     (change.folder / "theirs").mkdir()
+    (change.folder / "theirs/params.safetensors").write_text("weights")
     change.settings(**seen)
     change.keys["toy"] = change._keys(change._table(), "toy")
     change.settings(model={"id": str(change.folder / "renamed")})

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from crosslens.report.sections import matching
+from crosslens.summary.claims import claimed
 from crosslens.summary.records.matching import records
-from crosslens.summary.study import correct
 from crosslens.tables.documents import write_json
 
 
@@ -48,11 +48,14 @@ def told(folder, shared, *, seeds=None, effect=None):
     ] * (effect is not None)
     write_json(folder / "matching.json", "matching", {"site": "4", "pairs": [pair]})
     made = records({"matching": {"": folder}})
-    for rows in made.values():
-        correct(rows)
+    claimed(made, 0.05)
     words = {"units": "pictures"}
     results = SimpleNamespace(
-        records=made.__getitem__, words=words, level=0.05, shown=lambda *names: " ".join(names)
+        records=made.__getitem__,
+        words=words,
+        level=0.05,
+        shown=lambda *names: " ".join(names),
+        corrected=lambda name, family: f"Corrected {name} {family}.",
     )
     return matching.section(results)
 
@@ -83,4 +86,5 @@ def test_nothing_in_common_is_no_null_result_without_a_ceiling(tmp_path, seeds, 
 
 @pytest.mark.parametrize(("effect", "kind"), [(0.4, "found"), (-0.4, "null"), (0.1, "null")])
 def test_effects_agree_above_the_band_alone(tmp_path, effect, kind):
-    assert told(tmp_path, 30, effect=effect).findings[1].kind == kind
+    finding = told(tmp_path, 30, effect=effect).findings[1]
+    assert finding.kind == kind and finding.lines[1] == "Corrected clbas matched."

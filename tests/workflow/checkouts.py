@@ -43,7 +43,7 @@ TOY = {
     "sae": {"corpora": ["joint"], "k": 8, "expansion": 2, "epochs": 2, "batch_tokens": 256},
     "quality": {"spliced_samples": 4},
     "features": {"top_examples": 2},
-    "gender": {"bootstraps": 20, "permutations": 439},
+    "gender": {"bootstraps": 20, "permutations": 599},
     "stereotype": {"samples_per_image": 2, "max_new_tokens": 12, "batch": 64},
 }
 MINI = {
@@ -84,7 +84,7 @@ SENTENCES = {
     "prompts": {"en": "", "ar": ""},
     "activations": {"batch_tokens": 2048, "shard_mb": 0.25},
     "sae": {**TOY["sae"], "epochs": 1},
-    "gender": {"conditions": ["caption"], "bootstraps": 20, "permutations": 319},
+    "gender": {**TOY["gender"], "conditions": ["caption"]},
 }
 """Sentences in two genders, in files such as MT-GenEval's (see `lay_sentences`)."""
 SENTENCES_PAGE = "results/sentences/report/index.html"
@@ -125,8 +125,8 @@ class Checkout:
             if name not in ("CROSSLENS_STORE", "SNAKEMAKE_PROFILE", "PYTHONPATH")
         }
         self.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        # `python` is warm already, for what has one thread.
-        self.environment |= {"CROSSLENS_WARM": "0", "OMP_NUM_THREADS": "1"}
+        # A fork has one thread.
+        self.environment["OMP_NUM_THREADS"] = "1"
         if store:
             self.environment["CROSSLENS_STORE"] = store
 

@@ -11,6 +11,7 @@ from crosslens.errors import InputError, words
 from crosslens.tables.documents import SCHEMA, check_header
 
 CHUNK_BYTES = 1 << 20
+MOST_ROWS = 1 << 48
 
 
 def create_group(path: Path, kind: str, **attributes: Any) -> zarr.Group:
@@ -45,6 +46,8 @@ def open_array(group: zarr.Group, name: str) -> zarr.Array:
         raise _damaged(group.store.root, file, f"no description of an array ({words(error)})") from error
     if not isinstance(array, zarr.Array):
         raise _damaged(group.store.root, file, "a group")
+    if max(array.shape, default=0) > MOST_ROWS:
+        raise _damaged(group.store.root, file, f"an array of {max(array.shape):.2g} rows")
     return array
 
 
