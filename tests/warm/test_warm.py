@@ -1,5 +1,6 @@
 """A script behaves in a fork of the warm process as in a process of its own, and in one of its own where there is none."""
 
+import json
 import os
 import signal
 import socket
@@ -202,6 +203,17 @@ def test_a_killed_job_leaves_no_fork(warm, tmp_path):
     process = warm.start(WAITS)
     fork = begun(tmp_path)
     process.kill()
+    until(lambda: gone(fork))
+
+
+def test_a_client_that_is_killed_before_it_knows_its_fork_leaves_none(warm, tmp_path):
+    (tmp_path / "script.py").write_text(WAITS)
+    told = json.dumps([[str(tmp_path / "script.py")], str(tmp_path), dict(os.environ)]).encode()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(warm.python.parent / "socket"))
+        socket.send_fds(client, [len(told).to_bytes(8, "big")], [0, 1, 2])
+        client.sendall(told)
+        fork = begun(tmp_path)
     until(lambda: gone(fork))
 
 
