@@ -64,15 +64,15 @@ def build(checkout: Checkout) -> None:
         "controls": ["shuffled"],
         "embeddings": {"permutations": 10},
         "geometry": {"permutations": 19},
-        "gender": {**TOY["gender"], "permutations": 479},  # labels are one claim more
+        "gender": {**TOY["gender"], "permutations": 699},  # labels are one claim more
+        "concepts": {"first": [f"scene_{i:06d}" for i in range(20)]},
     }
     one_part = {**TOY["activations"], "part_rows": 60}
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
-    seeds = {"corpora": ["en", "ar"], "seeds": [0, 1]}
-    checkout.configure(
-        "twins", {**TOY, "sae": {**TOY["sae"], **seeds}, "sweep": {"architecture": ["frozen_decoder"]}}
-    )
-    targets = ["all", "results/twins/layers/1.json", "results/twins/figures/layer_1/matching.png"]
+    seeds = {"corpora": ["en", "ar"], "seeds": [0, 1], "sites": ["1"]}
+    frozen = {"sites": ["1", "2"], "sweep": {"architecture": ["frozen_decoder"]}}
+    checkout.configure("twins", {**TOY, "sae": {**TOY["sae"], **seeds}, **frozen})
+    targets = ["all", "results/twins/figures/divergence.png", "results/twins/figures/layer_1/matching.png"]
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
@@ -431,11 +431,7 @@ def test_the_manifest_of_catalogues_is_as_documented(tmp_path, monkeypatch):
 
 def test_figures_and_page_are_what_their_names_say(study):
     said = PAGE.read_text(encoding="utf-8").split("`layer_figures` is", 1)[1].split("\n\n")[0]
-    figures = {
-        path.name: path
-        for place in ("", "layer_1", "sweep/joint/layer_1")
-        for path in (study / "figures" / place).glob("*.png")
-    }
+    figures = {path.name: path for path in study.parent.glob("*/figures/**/*.png")}
     assert sorted(figures) == sorted(re.findall(r"`(\w+\.png)`", said))
     drawn = {"norms.png", "dimensions_1.png", "cosines_1.png"}
     assert {path.name for path in (study / "tokens/inspection").glob("*.png")} == drawn
@@ -975,6 +971,8 @@ def test_shared_features_by_hand(study):
         assert table.loc[tests, f"q_{what}"].to_numpy() == pytest.approx(corrected, abs=1e-6)
         assert pair[what]["found"] == (corrected <= told["alpha"]).sum()
     assert sum(of["features"] for of in pair["classes"]) == pair["specific"]["features"]
+    assert (table["beta_own"].notna() == (table["specific"] != "")).all()
+    assert pair["scaling"]["features"] == (table["specific"] != "").sum()
 
 
 @pytest.mark.parametrize("name", ["toy", "twins"])

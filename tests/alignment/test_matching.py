@@ -27,7 +27,7 @@ IDENTITY = {"corpus": "en", "site": "4", "seed": "0", "model": "m", "revision": 
 def _few_draws():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(matching, "PERMUTATIONS", 199)
-        patch.setattr("crosslens.alignment.sharing.PERMUTATIONS", 199)
+        patch.setattr("crosslens.alignment.pairs.PERMUTATIONS", 199)
         yield
 
 
@@ -104,13 +104,14 @@ def trained(tmp_path_factory):
     planted = torch.nn.functional.normalize(torch.randn(96, D, generator=generator), dim=1)
 
     def made(name, features, seed, architecture="topk"):
+        steps = 60 if architecture == "frozen_decoder" else 300
         code = torch.rand(16384, 64, generator=torch.Generator().manual_seed(seed)) < 2 / 64
         strength = 0.5 + torch.rand(16384, 64, generator=torch.Generator().manual_seed(seed + 9))
         x = (code * strength) @ planted[features]
         config = Settings(d_sae=64, k=2, batch_tokens=128, lr=1e-2, architecture=architecture)
-        state = fresh_state(config.resolve(d_model=D, tokens=128 * 300), *normalisations(x, D), seed=seed)
-        for step in range(300):
-            train_step(state, x[128 * (step % 128) :][:128], steps=300)
+        state = fresh_state(config.resolve(d_model=D, tokens=128 * steps), *normalisations(x, D), seed=seed)
+        for step in range(steps):
+            train_step(state, x[128 * (step % 128) :][:128], steps=steps)
         save_sae(folder / name, state.exported(), identity=IDENTITY, trained_as=architecture)
         return folder / name
 

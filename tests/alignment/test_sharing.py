@@ -3,13 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 from scipy.sparse import csr_array
 from scipy.stats import pearsonr, permutation_test
 from world import World, tokens_of, write_corpus, write_dense_codes
 
-from crosslens.alignment import sharing
-from crosslens.alignment.pairs import shuffled_pairs
-from crosslens.alignment.sharing import Side, compare, feature_sharing, shared_p
+from crosslens.alignment import pairs, sharing
+from crosslens.alignment.dictionaries import digest_of
+from crosslens.alignment.pairs import shared_p, shuffled_pairs
+from crosslens.alignment.sharing import Side, compare, feature_sharing
 from crosslens.errors import InputError
 from crosslens.pooling.images import ImageTable
 from crosslens.tables.documents import read_json, read_table
@@ -21,7 +23,8 @@ SHARED, ENGLISH, ARABIC, MORE_IN_ENGLISH, UNRELATED, DEAD = range(6)
 @pytest.fixture(autouse=True, scope="module")
 def _few_draws():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sharing, "PERMUTATIONS", 399)
+        for module in (pairs, sharing):
+            patch.setattr(module, "PERMUTATIONS", 399)
         yield
 
 
@@ -50,7 +53,7 @@ def world(tmp_path_factory):
         world[language].codes = write_dense_codes(
             folder / f"{language}_codes.zarr",
             codes.reshape(-1, 6),
-            sae="d1",
+            sae=digest_of(write_sae(folder / "sae")),
             roles=["caption"],
             language=language,
         )
@@ -67,9 +70,17 @@ def told(world, tmp_path_factory):
 
 
 def run(world, folder, **changed):
-    given = {"datasets": world.datasets, "tokens": world.tokens, "codes": world.codes} | changed
+    given = {**world.inputs, "codes": world.codes} | changed
     outs = {"out_table": folder / "features.parquet", "out": folder / "sharing.json"}
-    feature_sharing(**given, alpha=0.05, seed=0, **outs)
+    feature_sharing(**given, sae=write_sae(folder / "sae"), alpha=0.05, seed=0, **outs)
+
+
+def write_sae(folder):
+    """The weights of six directions that no activation has; feature ids belong to their digest."""
+    folder.mkdir(exist_ok=True)
+    save_file({"W_dec": np.eye(6, 2, dtype=np.float32)}, folder / "sae_weights.safetensors")
+    (folder / "cfg.json").write_text('{"normalize_activations": "none"}')
+    return folder
 
 
 def test_features_are_called_what_they_are(told):
@@ -184,7 +195,7 @@ def test_few_pairs_are_not_tested_and_codes_of_two_dictionaries_are_refused(worl
 
 def test_three_languages_are_three_pairs(world, tmp_path):
     """ν and entropy are over all of them, the pairs each over two."""
-    given = {name: getattr(world[0], name) for name in ("datasets", "tokens", "codes")}
+    given = {name: getattr(world[0], name) for name in ("datasets", "tokens", "activations", "codes")}
     given = {name: mapping | {"fa": mapping["ar"]} for name, mapping in given.items()}
     run(world[0], tmp_path, **given)
     table = read_table(tmp_path / "features.parquet", "feature_sharing")

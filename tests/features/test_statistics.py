@@ -8,9 +8,8 @@ from scipy.sparse import csr_array
 
 from crosslens.errors import InputError
 from crosslens.features import statistics
-from crosslens.features.rankings import coactivation, concept_search, pairs, rank
+from crosslens.features.rankings import coactivation, pairs, rank
 from crosslens.features.statistics import feature_statistics
-from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_json, read_table
 from crosslens.tables.tokens import ROLES
 
@@ -225,26 +224,6 @@ def test_codes_of_another_language_or_other_tokens_are_refused(study, tmp_path):
         run(study, tmp_path, language="ar")
     with pytest.raises(InputError, match="codes of"):
         run(study, tmp_path, tokens=world.tokens[:1])
-
-
-def test_concept_search_against_brute_force(study, tokens):
-    world, path, *_ = study
-    listed = world.frame["sample_id"].iloc[[3, 50, 99]].tolist()
-    found = concept_search(
-        Codes(path), world.table, listed, dataset=world.frame, condition="text", mask_labels=False
-    )
-    means = tokens.groupby("sample_id")[list(range(40))].mean()
-    inside = means.index.isin(listed)
-    gap = (means[inside].mean() - means[~inside].mean()).sort_values(ascending=False)
-    gap = gap[gap > 0].head(20)
-    assert found["feature"].tolist() == gap.index.tolist()
-    np.testing.assert_allclose(found["score"], gap.to_numpy(), rtol=1e-5)
-    first = found.iloc[0]
-    assert first["share_inside"] == pytest.approx((means[inside][int(first["feature"])] > 0).mean())
-    with pytest.raises(InputError, match="nobody"):
-        concept_search(Codes(path), world.table, ["nobody"], dataset=world.frame)
-    with pytest.raises(InputError, match="outside"):
-        concept_search(Codes(path), world.table, world.frame["sample_id"].tolist(), dataset=world.frame)
 
 
 def test_json_has_no_nan(study, result):

@@ -10,6 +10,7 @@ from crosslens.errors import InputError
 from crosslens.figures.gender_study import gender_figures, probes_frame, stereotype_frames
 from crosslens.figures.probes import probes_figure
 from crosslens.figures.quality import quality_figure
+from crosslens.figures.specialists import specialists_figure
 from crosslens.figures.stereotype import stereotype_figure
 from crosslens.figures.study import quality_frame, study_figures
 from crosslens.summary.layer import layer_summary
@@ -132,3 +133,23 @@ def test_stage_is_deterministic_and_says_what_is_missing(drawn_study, layers, tm
     assert "not measured" in words(stereotype_figure(*stereotype_frames(None)))
     with pytest.raises(InputError, match="no such file"):
         study_figures(layers={"2": tmp_path / "absent.json"}, out=tmp_path / "out")
+
+
+def test_specialists_are_shown_above_chance_by_site_and_sae(layers):
+    summaries = [Document(path, "layer") for path in layers.values()]
+    figure = specialists_figure(summaries)
+    grid = figure.axes[0].images[0].get_array()
+    records = [row for summary in summaries for row in summary("specialists")]
+    assert grid.shape == (2, len(records) // 2)
+    first = records[0]
+    expected = (first["score"] - first["score_by_chance"]) / first["n_inside"]
+    np.testing.assert_allclose(grid.filled(np.nan), expected)
+    assert len(figure.axes[0].lines) == len(records)
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["guard", "nurse"]
+
+
+def test_without_categories_the_figure_of_specialists_says_so(drawn_study, tmp_path):
+    given = drawn_study.layer("2")
+    del given["files"]["features"]
+    layer_summary(**given, out=tmp_path / "2.json")
+    assert "no categories" in words(specialists_figure([Document(tmp_path / "2.json", "layer")]))

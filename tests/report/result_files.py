@@ -341,6 +341,12 @@ def _rankings(path: Path, site: str, language: str, sae: str) -> Path:
             "sae": sae,
             "d_sae": D_SAE,
             "rankings": {name: {"score_is": "", "features": shown} for name in ("strongest", "frequent")},
+            "coactivation": {
+                "jaccard": [
+                    {"a": 1, "b": 3, "jaccard": 0.62, "pmi": 1.25, "both": 17, "jaccard_select": 0.7}
+                ],
+                "pmi": [],
+            },
             "specialists": {
                 "categories": ["nurse", "guard"],
                 "found": 2,

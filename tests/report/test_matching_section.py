@@ -51,7 +51,11 @@ def told(folder, shared, *, seeds=None, effect=None):
     claimed(made, 0.05)
     words = {"units": "pictures"}
     results = SimpleNamespace(
-        records=made.__getitem__, words=words, level=0.05, shown=lambda *names: " ".join(names)
+        records=made.__getitem__,
+        words=words,
+        level=0.05,
+        shown=lambda *names: " ".join(names),
+        corrected=lambda name, family: f"Corrected {name} {family}.",
     )
     return matching.section(results)
 
@@ -82,4 +86,5 @@ def test_nothing_in_common_is_no_null_result_without_a_ceiling(tmp_path, seeds, 
 
 @pytest.mark.parametrize(("effect", "kind"), [(0.4, "found"), (-0.4, "null"), (0.1, "null")])
 def test_effects_agree_above_the_band_alone(tmp_path, effect, kind):
-    assert told(tmp_path, 30, effect=effect).findings[1].kind == kind
+    finding = told(tmp_path, 30, effect=effect).findings[1]
+    assert finding.kind == kind and finding.lines[1] == "Corrected clbas matched."

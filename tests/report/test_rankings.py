@@ -5,7 +5,9 @@ from page_reader import Page
 from result_files import arguments, change, summarised, with_files, write_study
 
 from crosslens.report.build import build_report
+from crosslens.report.links import feature_name
 from crosslens.summary.layer import layer_summary
+from crosslens.tables.documents import write_json
 
 
 def page_of(given, folder):
@@ -29,6 +31,47 @@ def test_they_are_those_of_the_files(told_study):
     assert all(row[3][0] == "8 of 11" and row[4][0] == "1 of 29" for row in each)
     found = f"in {len(cases)} of {len(cases)} cases of layer, dictionary and language."
     assert found in page.text and "2 of 2 categories, 0.8 by chance (q = 0.040)" in page.text
+
+
+def test_pairs_that_fire_together_are_those_of_the_files(told_study):
+    files, _, html = told_study
+    cases = [key for site in files.rankings.values() for key in site]
+    rows = Page(html).tables["coactivation"][1:]
+    assert len(rows) == len(cases)
+    assert all(
+        [cell[0] for cell in row[3:]] == ["Jaccard", "#1 and #3", "0.62", "1.25", "17"] for row in rows
+    )
+
+
+def test_features_lead_to_neuronpedia_where_the_study_says_what_the_sae_is_called_there():
+    settings = {"sae": {"neuronpedia": {"gpt2jb": {"8.resid_pre": "gpt2-small/8-res-jb"}}}}
+    link = feature_name(settings, "gpt2jb", "8.resid_pre", 1234)
+    assert 'href="https://www.neuronpedia.org/gpt2-small/8-res-jb/1234"' in link and ">#1234<" in link
+    assert feature_name(settings, "joint", "8.resid_pre", 1234) == "#1234"
+    assert feature_name({"sae": {}}, "gpt2jb", "8", 2) == "#2"
+
+
+def write_concepts(path, features, because=None):
+    concept = {"concept": "code", "because": because, "features": features}
+    write_json(path, "concepts", {"concepts": [concept, {**concept, "concept": "nothing", "features": []}]})
+    return path
+
+
+def test_concepts_are_those_of_the_files_and_a_null_is_said(tmp_path, told_study):
+    """Only what holds after correction is in the first table."""
+    files, given, _ = told_study
+    row = {"score": 2.5, "share_inside": 0.75, "share_outside": 0.0, "p": 0.001}
+    features = [{"feature": 7, "q": 0.01, **row}, {"feature": 9, "q": 0.2, **row}]
+    path = write_concepts(tmp_path / "c.json", features)
+    page = page_of(with_files(given, concepts={"joint/en/4": path}), tmp_path)
+    assert [cell[0] for cell in page.tables["concepts"][1]][3:7] == ["code", "#7", "2.50", "75 %"]
+    assert len(page.tables["concepts"]) == 2 and len(page.tables["concept"]) == 3
+    path = write_concepts(tmp_path / "c.json", [features[1]])
+    page = page_of(with_files(given, concepts={"joint/en/4": path}), tmp_path)
+    assert "No feature tells these lists from the rest on test, after correction: code." in page.text
+    path = write_concepts(tmp_path / "c.json", [], "1 listed in select")
+    page = page_of(with_files(given, concepts={"joint/en/4": path}), tmp_path)
+    assert "code: 1 listed in select" in page.text
 
 
 GENDERED = ("gender", "probe_codes", "probe_activations", "cross_lingual")

@@ -27,7 +27,7 @@ def told(folder, found, p, because=None):
             "shared": count,
             "specific": count,
         }
-        pair |= {"r": {"median": 0.2}}
+        pair |= {"r": {"median": 0.2}, "scaling": {"unmasked": 3, "median_ratio": 0.125}}
         document = {"site": site, "sae": "d", "tokens_per_caption": {"en": 9.5, "ar": 7.25}, "pairs": [pair]}
         (folder / site).mkdir(exist_ok=True)
         write_json(folder / site / "sharing.json", "sharing", document)
@@ -39,6 +39,7 @@ def told(folder, found, p, because=None):
         words={"units": "pictures", "unit": "picture"},
         level=0.05,
         shown=lambda *names: " ".join(names),
+        corrected=lambda name, family: f"Corrected {name} {family}.",
     )
     return sharing.section(results)
 
@@ -52,6 +53,10 @@ def test_counts_stand_beside_those_by_chance(tmp_path):
         "English 24 (2 nearly exclusively, 12 not shared)" in specific.lines[0]
         and "n = 70" in shared.lines[0]
     )
+    assert [finding.lines[-1] for finding in section.findings] == [
+        f"Corrected {name} features." for name in ("sharing", "specific")
+    ]
+    assert "joint SAE: 3 of 24, median ratio 0.12" in specific.lines[1]
     body = "".join(map(str, section.body))
     assert "9.5 in English, 7.2 in Arabic" in body and "behind the same picture" in body
     assert "joint/2/sharing joint/10/sharing" in body and body.count("<tr>") == 3

@@ -84,7 +84,7 @@ SENTENCES = {
     "prompts": {"en": "", "ar": ""},
     "activations": {"batch_tokens": 2048, "shard_mb": 0.25},
     "sae": {**TOY["sae"], "epochs": 1},
-    "gender": {"conditions": ["caption"], "bootstraps": 20, "permutations": 599},
+    "gender": {**TOY["gender"], "conditions": ["caption"]},
 }
 """Sentences in two genders, in files such as MT-GenEval's (see `lay_sentences`)."""
 SENTENCES_PAGE = "results/sentences/report/index.html"

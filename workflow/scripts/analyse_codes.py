@@ -1,4 +1,5 @@
 from crosslens.alignment.sharing import feature_sharing
+from crosslens.features.concepts import search_concepts
 from crosslens.features.statistics import feature_statistics
 from crosslens.gender.cross_lingual import cross_lingual_bias
 from crosslens.gender.effects import gender_effects
@@ -25,6 +26,7 @@ Job(snakemake).each(
         out_table=folder(out) / "features.parquet",
         out=out / "rankings.json",
     ),
+    concepts=lambda own, out: search_concepts(**read(own), **own.params, out=out),
     gender=lambda own, out: gender_effects(
         **read(own), **own.params, out_table=folder(out) / "effects.parquet", out=out / "gender.json"
     ),
@@ -38,6 +40,8 @@ Job(snakemake).each(
         datasets=own.one_by("dataset", "language"),
         tokens=own.by("tokens", "language"),
         codes=own.one_by("codes", "language"),
+        activations=own.by("activations", "language"),
+        sae=own.path("sae"),
         alpha=own.params["alpha"],
         seed=own.params["seed"],
         out_table=folder(out) / "features.parquet",

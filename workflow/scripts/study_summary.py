@@ -7,6 +7,7 @@ job.run(
         **job.params,
         layers=job.one_by("layer", "site"),
         stereotype=next(iter(job.paths("stereotype")), None),
+        agreement=job.file_by("agreement", "agreement.json", "language"),
         out=out["summary"],
     )
 )

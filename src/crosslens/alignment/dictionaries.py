@@ -38,17 +38,30 @@ class Dictionary:
 
 def read_dictionary(folder: Path, name: str) -> Dictionary:
     """Of the SAE in `folder` (SAELens layout). Raises InputError of what is none."""
+    encoder, decoder = _tensors(folder, "W_enc", "W_dec")
+    return Dictionary(name, digest_of(folder), unit_rows(decoder), unit_rows(encoder.T))
+
+
+def read_decoder(folder: Path) -> np.ndarray:
+    """(F, d) float32 W_dec of the SAE in `folder`. Raises InputError of what is none."""
+    return _tensors(folder, "W_dec")[0]
+
+
+def digest_of(folder: Path) -> str:
+    """sha256 of the weights."""
+    with (Path(folder) / WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tensors(folder: Path, *names: str) -> list[np.ndarray]:
     path = Path(folder) / WEIGHTS
     try:
         with safe_open(path, "numpy") as file:
-            encoder, decoder = file.get_tensor("W_enc").T, file.get_tensor("W_dec")
+            return [file.get_tensor(name) for name in names]
     except (OSError, SafetensorError) as error:
         raise InputError(
             path, found=error, expected="W_enc and W_dec of an SAE", mend="train it again"
         ) from error
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Dictionary(name, digest, unit_rows(decoder), unit_rows(encoder))
 
 
 def turned(of: Dictionary, rng: np.random.Generator) -> Dictionary:

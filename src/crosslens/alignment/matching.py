@@ -10,8 +10,8 @@ import pandas as pd
 
 from crosslens.alignment.assignment import Matched, cosines, nearest, one_to_one
 from crosslens.alignment.dictionaries import Dictionary, check_one_site, read_dictionary, turned
-from crosslens.alignment.pairs import beyond_chance
-from crosslens.alignment.sharing import LEAST_GROUPS, PERMUTATIONS, Side, open_side, paired, shared_p
+from crosslens.alignment.pairs import PERMUTATIONS, beyond_chance, shared_p
+from crosslens.alignment.sharing import LEAST_GROUPS, Side, open_side, paired
 from crosslens.stats.correlation import spearman
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import stream

@@ -3,12 +3,18 @@
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.sparse import csc_array, csr_array
 from scipy.stats import rankdata
 
+from crosslens.stats.correlation import pearson
 from crosslens.stats.fdr import benjamini_hochberg
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import units
 
+PERMUTATIONS = 1999
+"""Shuffles of the pairs behind a p."""
+CELLS = 1 << 24
+"""Draws × features held at once (128 MiB of float64)."""
 _DIGITS = 10
 """Statistics are told apart by so many digits: sums of the same terms in another order are the same."""
 _COLUMNS = 1 << 22
@@ -30,6 +36,31 @@ def shuffled_pairs(groups: np.ndarray, draws: int, rng: np.random.Generator) -> 
         for block in blocks:
             order[block] = rng.permuted(block[rng.permutation(len(block))], axis=1)
         yield order
+
+
+def shared_p(
+    first: csr_array, second: csr_array, groups: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pearson's r (F) of the columns of two sides (n, F), and its p (1 + PERMUTATIONS, F) among shuffled pairs, one-sided.
+
+    p is as of `permutation_p`. groups: as of `shuffled_pairs`. r is NaN where a column does not vary.
+    """
+    n, features = first.shape
+    orders = [np.arange(n), *shuffled_pairs(groups, PERMUTATIONS, rng)]
+    r, p = np.full(features, np.nan), np.ones((len(orders), features), dtype=np.float32)
+    first, second = csc_array(first), csc_array(second)
+    step = max(1, CELLS // max(n, len(orders)))
+    for start in range(0, features, step):
+        at = slice(start, min(start + step, features))
+        x, y = csc_array(first[:, at]), second[:, at].toarray()
+        column = np.repeat(np.arange(y.shape[1]), np.diff(x.indptr))
+        # the moments of a side do not hang on its order: Σ x y alone ranks r
+        sums = np.array(
+            [np.bincount(column, x.data * y[order[x.indices], column], y.shape[1]) for order in orders]
+        )
+        p[:, at] = permutation_p(sums)
+        r[at] = pearson(x.toarray(), y)
+    return r, p
 
 
 def permutation_p(statistics: np.ndarray) -> np.ndarray:

@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csr_array
 
-from crosslens.alignment.pairs import beyond_chance, permutation_p, shuffled_pairs
+from crosslens.alignment.dictionaries import digest_of
+from crosslens.alignment.pairs import CELLS, PERMUTATIONS, beyond_chance, permutation_p, shared_p
+from crosslens.alignment.scaling import linear_decoder, pooled_captions, scaled
+from crosslens.errors import InputError
 from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.languages import open_codes
 from crosslens.pooling.pool import pool_codes, pooled_tokens
-from crosslens.stats.correlation import pearson
 from crosslens.stats.resampling import stream, units
 from crosslens.stats.tested import tested
 from crosslens.tables.codes import Codes
@@ -23,16 +25,12 @@ from crosslens.tables.tokens import read_tokens
 
 log = logging.getLogger(__name__)
 
-PERMUTATIONS = 1999
-"""Shuffles of the pairs, and exchanges of their languages, behind a p."""
 LIVE_UNITS = 5
 """A feature is live in a language when it fires in at least so many of the units."""
 LEAST_GROUPS = 8
 """Fewer have so few ways to be exchanged that no p can be small: 2 / 2⁸."""
 EXCLUSIVE = 0.8
 """Selectivity of what fires nine times as often in one language as in the other."""
-_CELLS = 1 << 24
-"""Draws × features held at once (128 MiB of float64)."""
 
 COLUMNS = {
     "feature": np.int64,
@@ -43,6 +41,8 @@ COLUMNS = {
     "shared": bool,
     **dict.fromkeys(("token_selectivity", "sample_selectivity", "p_specific", "q_specific"), float),
     "specific": object,
+    **dict.fromkeys(("beta_own", "beta_other", "p_beta", "q_beta"), float),
+    "unmasked": bool,
 }  # fmt: skip
 
 
@@ -79,6 +79,8 @@ def feature_sharing(
     datasets: dict[str, Path],
     tokens: dict[str, list[Path]],
     codes: dict[str, Path],
+    activations: dict[str, list[Path]],
+    sae: Path,
     alpha: float,
     seed: int,
     out_table: Path,
@@ -87,22 +89,45 @@ def feature_sharing(
     """Each feature of one joint SAE, for every pair of languages: do captions of the same images make it fire alike?
 
     Keys of the mappings are the languages. Whole captions of split test, label words kept, sinks left out; a unit is an
-    image, or the images of one group and gender; see `compare` for what is tested. Writes `out_table` (kind
-    feature_sharing: a row a pair and feature) and `out` (kind sharing). Raises InputError if the codes are not of one SAE.
+    image, or the images of one group and gender; see `compare` for what is tested, and `scaling.scaled` of what is
+    specific; sae: the folder of the SAE, which one that normalises tokens is not scaled with. Writes `out_table` (kind
+    feature_sharing: a row a pair and feature) and `out` (kind sharing). Raises InputError if the codes are not of this SAE.
     """
     stored = open_codes(codes)
-    sides, lengths = {}, {}
+    first = next(iter(stored.values()))
+    if first.attributes["sae"] != digest_of(sae):
+        raise InputError(
+            sae,
+            found=f"the SAE {digest_of(sae)[:12]}",
+            expected=first.attributes["sae"][:12],
+            mend="encode again",
+        )
+    decoder = linear_decoder(sae)
+    sides, raw, lengths = {}, {}, {}
     for language in stored:
         sides[language] = open_side(codes[language], tokens[language], datasets[language])
+        raw[language] = pooled_captions(activations[language], tokens[language], datasets[language])
         lengths[language] = _tokens_per_caption(tokens[language], datasets[language])
     tables, pairs = [], []
     for pair in combinations(stored, 2):
         rng = stream(seed, "sharing", *pair)
-        table, told = compare({language: sides[language] for language in pair}, alpha=alpha, rng=rng)
+        own = {language: sides[language] for language in pair}
+        table, told = compare(own, alpha=alpha, rng=rng)
+        if decoder is None:
+            table = table.assign(
+                **dict.fromkeys(("beta_own", "beta_other", "p_beta", "q_beta"), np.nan), unmasked=False
+            )
+            told["scaling"] = None
+        else:
+            units = {language: _among(raw[language], own[language]) for language in pair}
+            codes_of, x_of = (
+                tuple(side.strength.values for side in paired(of).values()) for of in (own, units)
+            )
+            groups = next(iter(paired(own).values())).strength.group
+            table, told["scaling"] = scaled(table, codes_of, x_of, decoder, groups, alpha, rng)
         tables.append(table.assign(**over_languages(sides, pair)))
         pairs.append(told)
         log.info("%s: %s shared, %s specific", pair, told["shared"]["found"], told["specific"]["found"])
-    first = next(iter(stored.values()))
     write_table(out_table, "feature_sharing", pd.concat(tables, ignore_index=True)[list(COLUMNS)])
     document = {
         **{name: first.attributes[name] for name in ("sae", "site")},
@@ -143,6 +168,12 @@ def _tokens_per_caption(tokens: list[Path], dataset: Path) -> float:
         table, samples[samples["split"] == "test"], condition="caption", mask_labels=False
     )
     return float(caption.sum() / max(len(np.unique(table.sample[caption])), 1))
+
+
+def _among(raw: ImageTable, side: Side) -> Side:
+    """Activations of the images of a side's codes, in their order: a table three times, as what pairs them takes it."""
+    table = raw.rows(np.searchsorted(raw.image_ids, side.strength.image_ids))
+    return Side(table, table, table)
 
 
 def paired(sides: dict[str, Side]) -> dict[str, Side]:
@@ -221,31 +252,6 @@ def compare(
     return table, told
 
 
-def shared_p(
-    first: csr_array, second: csr_array, groups: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pearson's r (F) of the columns of two sides (n, F), and its p (1 + PERMUTATIONS, F) among shuffled pairs, one-sided.
-
-    p is as of `permutation_p`. groups: as of `shuffled_pairs`. r is NaN where a column does not vary.
-    """
-    n, features = first.shape
-    orders = [np.arange(n), *shuffled_pairs(groups, PERMUTATIONS, rng)]
-    r, p = np.full(features, np.nan), np.ones((len(orders), features), dtype=np.float32)
-    first, second = csc_array(first), csc_array(second)
-    step = max(1, _CELLS // max(n, len(orders)))
-    for start in range(0, features, step):
-        at = slice(start, min(start + step, features))
-        x, y = csc_array(first[:, at]), second[:, at].toarray()
-        column = np.repeat(np.arange(y.shape[1]), np.diff(x.indptr))
-        # the moments of a side do not hang on its order: Σ x y alone ranks r
-        sums = np.array(
-            [np.bincount(column, x.data * y[order[x.indices], column], y.shape[1]) for order in orders]
-        )
-        p[:, at] = permutation_p(sums)
-        r[at] = pearson(x.toarray(), y)
-    return r, p
-
-
 def _specific_p(
     one: Side, other: Side, features: np.ndarray, groups: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
@@ -254,7 +260,7 @@ def _specific_p(
     signs = np.ones((1 + PERMUTATIONS, int(group.max(initial=-1)) + 1))
     signs[1:] -= 2.0 * rng.integers(0, 2, size=signs[1:].shape)
     p = np.ones((len(signs), len(features)), dtype=np.float32)
-    step = max(1, _CELLS // max(len(signs), len(groups)))
+    step = max(1, CELLS // max(len(signs), len(groups)))
     for start in range(0, len(features), step):
         at = features[start : start + step]
         sums = [

@@ -1,15 +1,10 @@
-"""Features ranked on the select split, their numbers from the test split; co-activation; concept search."""
+"""Features ranked on the select split, their numbers from the test split; co-activation."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
-
-from crosslens.errors import InputError
-from crosslens.pooling.pool import How, pool_codes
-from crosslens.tables.codes import Codes
-from crosslens.tables.tokens import TokenTable
 
 TOP = 20
 SHARE_AT_LEAST, SAMPLES_AT_LEAST = 0.01, 3
@@ -135,48 +130,6 @@ def pairs(values: csr_array) -> dict[str, np.ndarray]:
         jaccard = both / (single[:, None] + single[None, :] - both)
         pmi = np.log2(both * values.shape[0] / np.outer(single, single))
     return {"both": both, "jaccard": jaccard, "pmi": pmi}
-
-
-def concept_search(
-    codes: Codes,
-    tokens: TokenTable,
-    sample_ids: list[str],
-    *,
-    dataset: pd.DataFrame,
-    condition: str = "caption",
-    how: How = "mean",
-    mask_labels: bool = False,
-    top: int = TOP,
-) -> pd.DataFrame:
-    """Features that are stronger in the listed samples than in the rest of `dataset`, best first.
-
-    Columns: feature, score (mean pooled activation inside minus outside: how often and how strongly it fires, in the
-    units of the activations), mean_inside, mean_outside, share_inside, share_outside (of samples in which it
-    fires). Raises InputError where a listed sample is not in the dataset, or where either side is empty.
-    """
-    unknown = sorted(set(sample_ids) - set(dataset["sample_id"]))
-    if unknown:
-        raise InputError(
-            "sample_ids", found=unknown[0], expected="sample ids of the dataset", mend="correct the list"
-        )
-    pooled = pool_codes(codes, tokens, dataset, condition=condition, how=how, mask_labels=mask_labels)
-    inside = np.isin(np.array(pooled.sample_ids, dtype=object), np.array(sample_ids, dtype=object))
-    if inside.all() or not inside.any():
-        raise InputError(
-            "sample_ids",
-            found=f"{inside.sum()} of {len(inside)} samples",
-            expected="some inside and some outside the concept",
-            mend="list fewer or more samples",
-        )
-    columns: dict[str, np.ndarray] = {}
-    for name, rows in (("inside", inside), ("outside", ~inside)):
-        part = pooled.values[np.flatnonzero(rows)].astype(np.float64)
-        columns[f"mean_{name}"] = part.sum(axis=0) / part.shape[0]
-        columns[f"share_{name}"] = csr_array(part > 0).sum(axis=0) / part.shape[0]
-    found = pd.DataFrame({"feature": np.arange(codes.d_sae), **columns})
-    found.insert(1, "score", found["mean_inside"] - found["mean_outside"])
-    found = found.sort_values(["score", "feature"], ascending=[False, True], kind="stable")
-    return found[found["score"] > 0].head(top).reset_index(drop=True)
 
 
 def _number(value: float) -> float | None:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from crosslens.figures.quality import quality_figure
 from crosslens.figures.retrieval import retrieval_figure, retrieval_frames
+from crosslens.figures.specialists import specialists_figure
 from crosslens.figures.style import numeric, save
 from crosslens.summary.reading import Document
 from crosslens.summary.records.quality import BASELINES
@@ -15,7 +16,7 @@ _QUALITY = ["site", "corpus", "language", "metric", "baseline", "value", "low", 
 
 
 def study_figures(*, layers: dict[str, Path], out: Path) -> None:
-    """Write quality.png and retrieval.png to the folder `out`.
+    """Write quality.png, retrieval.png and specialists.png to the folder `out`.
 
     layers: site -> its summary. Raises InputError where a file or field is missing.
     """
@@ -23,6 +24,7 @@ def study_figures(*, layers: dict[str, Path], out: Path) -> None:
     summaries = [Document(path, "layer") for path in layers.values()]
     save(quality_figure(quality_frame(summaries)), out / "quality.png")
     save(retrieval_figure(*retrieval_frames(summaries)), out / "retrieval.png")
+    save(specialists_figure(summaries), out / "specialists.png")
 
 
 def quality_frame(summaries: list[Document]) -> pd.DataFrame:

@@ -28,7 +28,6 @@ def shown_label(row: dict[str, Any]) -> Markup:
     return tag("span", f"“{row['label']}”", dir=direction(language), lang=language)
 
 
-def named(feature: int, labels: Labels, site: str, corpus: str, language: str) -> Markup:
+def labelled(name: Markup, label: Markup | None) -> Markup:
     """`#12`, or with a label `#12 “nurse”`."""
-    label = labels.get((site, corpus, language, feature))
-    return Markup("#{} {}").format(feature, label) if label else Markup("#{}").format(feature)
+    return Markup("{} {}").format(name, label) if label else name

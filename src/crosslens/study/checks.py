@@ -201,17 +201,18 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
 def number_of_claims(settings: StudySettings, source: Source) -> int:
     """How many claims the page of a study with gender tests at most; see crosslens.summary.claims.
 
-    Gendered features, probes and specialists; of several languages agreement, transfer, directions, translations and CKA,
-    with pictures what captions find beyond these, in an SAE of all what is shared and what specific, and in those of two
-    languages what matches and what effects agree; of pictures that the model captions tilt and differences; labels.
+    Gendered features, probes and specialists; of sentences in two genders what the model goes on with; of several languages
+    agreement, transfer, directions, translations and CKA, with pictures what captions find beyond these, in an SAE of all
+    what is shared and what specific, and in those of two languages what matches and what effects agree; of pictures that
+    the model captions tilt and differences; labels.
     """
     several, pictures = len(settings["languages"]) > 1, source.has_pictures
     chosen = settings["sae"]
     own = {*chosen["corpora"]} & {*settings["languages"]}
     of_all = "joint" in chosen["corpora"] or bool(chosen["pretrained"])
     across = 5 + pictures + 2 * of_all + 2 * (len(own) > 1)
-    labels = settings["describe"] is not None
-    return 3 + several * across + 2 * (pictures and bool(settings["lexicons"])) + labels
+    alone = 3 + (source.tagged is not None) + (settings["describe"] is not None)
+    return alone + several * across + 2 * (pictures and bool(settings["lexicons"]))
 
 
 def _lexicon(settings: StudySettings, language: str, file: Path) -> Faults:

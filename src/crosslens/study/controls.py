@@ -22,7 +22,6 @@ APART: dict[str, Any] = {
     "embeddings": None,
     "geometry": None,
     "describe": None,
-    "describe": None,
 }
 """What a control has none of."""
 

@@ -28,6 +28,15 @@ def pretrained_faults(settings: StudySettings, model: Model) -> Iterator[InputEr
                     key, f"site {site!r}", f"sites of the study, {sites}", "correct the site"
                 )
             yield from _place(settings, model, site, source, f"{key}.{site}")
+    for name, sites_of in chosen["neuronpedia"].items():
+        known = [*chosen["corpora"], *chosen["pretrained"]]
+        if name not in known or not set(sites_of) <= set(sites):
+            yield settings.fault(
+                f"sae.neuronpedia.{name}",
+                f"{name} at {', '.join(sites_of)}",
+                f"SAEs of the study ({', '.join(known)}) at its sites",
+                "correct the name or the site",
+            )
     covered = {site for sources in chosen["pretrained"].values() for site in sources}
     missing = [site for site in chosen["sites"] or sites if site not in covered]
     if chosen["pretrained"] and not chosen["corpora"] and missing:

@@ -86,6 +86,11 @@ def agrees_matched(record: Record, level: float, records: Records | None = None)
     return significant(record, level) and record["value"] > max(0, record["null_high"])
 
 
+def goes_on(record: Record, level: float, records: Records | None = None) -> bool:
+    """The model prefers the form that agrees with what it has read more often than the other."""
+    return significant(record, level) and record["agrees"]["value"] > 0.5
+
+
 CLAIMS = (
     Claim(
         "more gendered features than chance",
@@ -135,6 +140,7 @@ CLAIMS = (
         "layers, conditions and pairs of languages",
         agrees_matched,
     ),
+    Claim("the model goes on as gender asks", "agreement", "agreement", "languages", goes_on),
     Claim("specialists", "rankings", "specialists", "layers, dictionaries and languages", found),
     Claim(
         "labels tell where features fire",

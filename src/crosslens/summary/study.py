@@ -1,9 +1,12 @@
 """All layers of a study as one document: their records, and the tests that are corrected over all of them."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from crosslens.errors import InputError
+from crosslens.summary.agreement import agreement_records
 from crosslens.summary.claims import claimed
 from crosslens.summary.names import site_order
 from crosslens.summary.reading import Document
@@ -14,11 +17,17 @@ HEADER = {"schema", "kind", "site"}
 
 
 def study_summary(
-    *, layers: dict[str, Path], level: float, out: Path, stereotype: Path | None = None
+    *,
+    layers: dict[str, Path],
+    level: float,
+    out: Path,
+    stereotype: Path | None = None,
+    agreement: Mapping[str, Path] = MappingProxyType({}),
 ) -> None:
     """Gather the records of `layers`, by depth, into `out`, JSON of kind `summary`: each names its `site`.
 
-    layers: site -> JSON of kind layer. stereotype: of that kind, which is of no layer. level: of significance. Records with
+    layers: site -> JSON of kind layer. stereotype, and agreement by language: of these kinds, which are of no layer. level: of
+    significance. Records with
     a `q_family` get `q`, None where nothing was tested, and `claims` says what follows (see summary.claims).
     Raises InputError where a file is missing or of another layer.
     """
@@ -43,5 +52,7 @@ def study_summary(
     if stereotype is not None:
         told = stereotype_records(stereotype)
         gathered |= {name: told[name] for name in CLAIMED}
+    if agreement:
+        gathered["agreement"] = agreement_records(agreement)
     document = {"sites": sites, "level": level, "claims": claimed(gathered, level), "records": gathered}
     write_json(out, "summary", document)

@@ -1,6 +1,7 @@
 """What the languages have in common: where pairs are found again, and which features are shared."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Need, Wildcards, Work
@@ -8,7 +9,9 @@ from crosslens.artifacts.needs import (
     codes_of,
     each_site,
     features_of,
+    first_sae,
     languages_of,
+    parts_of,
     several_languages,
     site_of,
 )
@@ -42,9 +45,12 @@ def shared_saes(at: At) -> list[Wildcards]:
     ]
 
 
-def codes_of_all(at: At) -> list[Need]:
-    """The codes of every language in one SAE, their tokens and tables."""
-    return [need for language in at.study.languages for need in codes_of(at.moved(language=language))]
+def sharing_needs(at: At) -> Iterator[Need]:
+    """An SAE, and of every language the codes, the activations, their tokens and tables."""
+    yield first_sae(at)
+    for language in at.study.languages:
+        yield from codes_of(at.moved(language=language))
+        yield from parts_of(at, "activations", language, "site")
 
 
 def own_corpora(at: At) -> list[str]:
@@ -106,7 +112,7 @@ def measured_conditions(at: At) -> list[str]:
 def halving(at: At, reading: Any) -> Amount:
     """Kernels of the images, halved as often as there are draws, for every pair of languages."""
     most = max(counts.images for counts in reading.counts.values())
-    images = min(1000, at.settings["splits"]["test"] * most)
+    images = min(1000, at.study.shares["test"] * most)
     reads = 2 if at.study.source.has_pictures else 1
     return Amount("pairing", math.comb(len(at.study.languages), 2) * reads * 2 * DRAWS * images**2)
 
@@ -157,7 +163,7 @@ KINDS = [
             "alpha": level(at),
             "seed": at.settings["splits"]["seed"],
         },
-        needs=codes_of_all,
+        needs=sharing_needs,
         every=shared_saes,
         into=("layer",),
         files={"features.parquet": "", "sharing.json": ""},

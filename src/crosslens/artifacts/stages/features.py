@@ -217,6 +217,20 @@ KINDS = [
         files={"features.parquet": "", "rankings.json": ""},
         amount=counting,
     ),
+    Kind(
+        "concepts",
+        "results/{study}/features/{corpus}/{language}/concepts/layer_{site}.json",
+        by="analyse_codes",
+        function="search_concepts",
+        module="crosslens.features.concepts",
+        params=lambda at: {
+            "concepts": at.settings["concepts"],
+            "condition": "generated" if at.study.source.is_generation else "caption",
+        },
+        needs=codes_of,
+        every=lambda at: each_pair(at) if at.settings["concepts"] else [],
+        into=("page",),
+    ),
 ]
 WORK = [
     # SAEs of one site read the same activations, and the model is loaded once for all of them.

@@ -62,7 +62,7 @@ KINDS = [
         by="study_summary",
         module="crosslens.summary.study",
         params=lambda at: {"level": level(at)},
-        needs=lambda at: [*at.every("layer"), *at.every("stereotype")],
+        needs=lambda at: [*at.every("layer"), *at.every("stereotype"), *at.every("agreement")],
         into=("page",),
     ),
     Kind(
@@ -113,6 +113,7 @@ KINDS = [
             "quality.png": CROSS_ENTROPY,
             "retrieval.png": "How often a caption's translation is found first among all {units}, and CKA, per layer, "
             "beside chance.",
+            "specialists.png": "Which categories have a feature of their own, by layer, site and dictionary, above chance.",
         },
     ),
     Kind(

@@ -4,10 +4,10 @@ from typing import Any
 
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import interval, level_words, number, plain
-from crosslens.report.sections.base import Finding, Results, Section
+from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, Row, language, table, value
 from crosslens.report.terms import CI
-from crosslens.stats.fdr import benjamini_hochberg
+from crosslens.summary.claims import goes_on, significant
 from crosslens.summary.names import language_name
 from crosslens.summary.reading import Document
 
@@ -33,10 +33,10 @@ TERMS = {
     "agreement-p": (
         "p, q of agreement",
         "p: the two sentences of a pair change places, all words of a pair together; statistic: mean over pairs of the share "
-        "with D > 0. q: Benjamini–Hochberg over the languages, all sentences.",
+        "with D > 0. q: over the languages and all claims of the study, test sentences.",
     ),
 }
-SETS = {"all": "all", "test": "test"}
+SETS = {"test": "test", "all": "all"}
 
 
 def section(results: Results) -> Section | None:
@@ -48,11 +48,6 @@ def section(results: Results) -> Section | None:
     rows = [
         {"language": doc("language"), "set": name, **doc("of", name)} for doc in documents for name in SETS
     ]
-    tested = [row for row in rows if row["set"] == "all" and row["tested"]]
-    for row, q in zip(
-        tested, benjamini_hochberg([row["p"] for row in tested]) if tested else (), strict=True
-    ):
-        row["q"] = float(q)
     strata = [{"language": doc("language"), **row} for doc in documents for row in doc("of", "all", "strata")]
     body = [
         tag(
@@ -60,8 +55,8 @@ def section(results: Results) -> Section | None:
             "At every gendered word behind another one of its sentence the model has two forms to go on with. The sentence of "
             "a woman and that of a man differ in the gendered words before it alone, so that ",
             term("log-odds", "D"),
-            " is what these change. Nothing is fitted to the model's answers: all sentences count, and those of test are shown "
-            "beside them.",
+            " is what these change. Claimed is what test shows; as nothing is fitted to the answers or chosen by them, all "
+            "sentences stand beside it, and divide into strata.",
         ),
         tag("p", " ".join(_counted(doc) for doc in documents)),
         results.shown("agreement"),
@@ -74,13 +69,11 @@ def section(results: Results) -> Section | None:
             strata,
             label="Agreement by distance and pieces",
             caption=_caption(
-                "All sentences by words from the first gendered one, pieces of the longer form, and gendered words before"
+                "All sentences, by words from the first gendered one, by pieces of the longer form, and by gendered words before"
             ),
         ),
     ]
-    findings = [
-        _finding(doc, row, results.level) for doc, row in zip(documents, rows[:: len(SETS)], strict=True)
-    ]
+    findings = [_finding(record, results) for record in results.records("agreement")]
     return Section(
         "agreement", "Agreement", "Does the model go on as gender asks?", body, findings, terms=TERMS
     )
@@ -138,39 +131,32 @@ def _counted(doc: Document) -> str:
     return f"{words}; sentences left out: {left_out}." if left_out else f"{words}."
 
 
-def _finding(doc: Document, row: Row, level: float) -> Finding:
-    name = language_name(row["language"])
-    if not row["tested"]:
-        return Finding(
-            "warning",
-            f"{name}: whether the model agrees with the gender it has read was not tested, because {row['because']}.",
-        )
-    agrees, own = row["agrees"], row["own"]
+def _finding(record: Record, results: Results) -> Finding:
+    name, level = language_name(record["language"]), results.level
+    if not record["tested"]:
+        why = f"{name}: whether the model goes on as gender asks was not tested, because {record['because']}."
+        return Finding("warning", why)
+    agrees, own, alone = record["agrees"], record["own"], record["alone"]
     lines = [
-        f"Of {plain(row['targets'])} words of {plain(row['sentences'])} sentences the odds of the female form are higher "
-        f"behind the sentence of a woman than behind that of a man in {_percent(agrees)}, by "
-        f"{plain(row['difference']['value'], 2)} nats on average (q = {plain(row['q'])}).",
+        f"Of {plain(record['targets'])} words of {plain(record['sentences'])} test sentences the odds of the female form are "
+        f"higher behind the sentence of a woman than behind that of a man in {_percent(agrees)}, by "
+        f"{plain(record['difference']['value'], 2)} nats on average (q = {plain(record['q'])}).",
         f"The form that agrees is the likelier of the two in {_percent(own['both'])}: {_percent(own['female'])} behind the "
-        f"sentence of a woman, {_percent(own['male'])} behind that of a man.",
+        f"sentence of a woman, {_percent(own['male'])} behind that of a man. With nothing read, the female form is the likelier "
+        f"in {_percent(alone['female'])} of the pairs.",
+        results.corrected("agreement", "agreement"),
     ]
-    if row["q"] <= level and agrees["value"] > 0.5:
-        return Finding(
-            "found",
-            f"{name}: the model goes on as the gender that it has read asks, beyond chance (q < {level_words(level)}).",
-            lines,
+    if not significant(record, level):
+        title = (
+            f"{name}: what the model goes on with does not follow the gender that it has read beyond chance."
         )
-    if row["q"] <= level:
-        return Finding(
-            "found",
-            f"{name}: the model goes on against the gender that it has read (q < {level_words(level)}).",
-            lines,
-        )
-    return Finding(
-        "null",
-        f"{name}: what the model goes on with does not follow the gender that it has read beyond chance.",
-        lines,
-    )
+        return Finding("null", title, lines)
+    how = "as" if goes_on(record, level) else "against what"
+    title = f"{name}: the model goes on {how} the gender that it has read asks, beyond chance (q ≤ {level_words(level)})."
+    return Finding("found", title, lines)
 
 
-def _percent(share: dict[str, float]) -> str:
+def _percent(share: dict[str, float | None]) -> str:
+    if share["value"] is None:
+        return "an unknown share"
     return f"{100 * share['value']:.1f} % [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"

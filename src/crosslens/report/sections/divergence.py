@@ -35,7 +35,7 @@ TERMS = {
     "differs": (
         "Differs over depth",
         "p that the measure is the same at all layers: its sum of squares about the mean of the layers, among those of the "
-        "halves. q: Benjamini–Hochberg over all measures, conditions and pairs.",
+        "halves. q: Benjamini–Hochberg over all measures, conditions and pairs here, not over the other claims of the study.",
     ),
     "svcca": (
         "SVCCA, PWCCA",

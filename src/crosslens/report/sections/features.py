@@ -8,7 +8,7 @@ from markupsafe import Markup
 from crosslens.errors import InputError
 from crosslens.report.highlight import Piece, pieces
 from crosslens.report.html import details, missing, tag, term
-from crosslens.report.labels import Labels, named, told_labels
+from crosslens.report.labels import Labels, labelled, told_labels
 from crosslens.report.numbers import interval, number, plain
 from crosslens.report.sections.base import Results, Section
 from crosslens.report.terms import D, Q
@@ -71,7 +71,8 @@ def _shown_cards(group: dict[str, Any], nothing: str, labels: Labels) -> Markup:
 
 
 def _card(card: dict[str, Any], group: dict[str, Any], labels: Labels) -> Markup:
-    called = named(card["feature"], labels, *(group[name] for name in ("site", "corpus", "language")))
+    place = (*(group[name] for name in ("site", "corpus", "language")), card["feature"])
+    called = labelled(Markup("#{}").format(card["feature"]), labels.get(place))
     words = [_effect(line) for line in card["effects"]]
     if card["max"] is not None:
         words.append(Markup("Largest activation shown: {}.").format(number(card["max"], 2)))

@@ -68,11 +68,9 @@ def section(results: Results) -> Section | None:
     ]
     if clbas:
         body.append(table("clbas", CLBAS, clbas, label="CLBAS per layer and condition"))
-    findings = [
-        finding(of_pair, matched, results.level, results.words["units"]) for of_pair in by_languages(matching)
-    ]
+    findings = [finding(of_pair, matched, results) for of_pair in by_languages(matching)]
     if tested := [row for row in clbas if row["q"] is not None]:
-        findings.append(clbas_finding(tested, results.level))
+        findings.append(clbas_finding(tested, results.level, results.corrected("clbas", "matched")))
     heading = "Do the SAEs of two languages find the same features?"
     return Section("matching", "Matched features", heading, body, findings, terms=TERMS)
 
@@ -145,8 +143,9 @@ CLBAS = [
 ]
 
 
-def finding(matching: list[Record], matched: list[Record], level: float, units: str) -> Finding:
+def finding(matching: list[Record], matched: list[Record], results: Results) -> Finding:
     """How many features two languages' SAEs share, between floor and ceiling; no test stands behind the counts."""
+    level, units = results.level, results.words["units"]
     languages = matching[0]["languages"]
     own = [row for row in matching if row["role"] == "languages"]
     lines = ["; ".join(_between(row, matching) for row in own) + "."]
@@ -160,7 +159,8 @@ def finding(matching: list[Record], matched: list[Record], level: float, units: 
                 f"{site_name(row['site'])} {plain(row['found'])} of {plain(row['matched'])} (by chance {plain(row['chance'], 1)})"
                 for row in tests
             )
-            + "."
+            + ". "
+            + results.corrected("matched", "activations")
         )
     return _told(" and ".join(map(short_name, languages)), own, matching, lines)
 
@@ -211,7 +211,7 @@ def _between(row: Record, matching: list[Record]) -> str:
     )
 
 
-def clbas_finding(rows: list[Record], level: float) -> Finding:
+def clbas_finding(rows: list[Record], level: float, corrected: str) -> Finding:
     """Do matched features have effects of the same sign and order in both languages?"""
     yes = [row for row in rows if agrees_matched(row, level)]
     best = max(rows, key=lambda row: row["value"])

@@ -5,7 +5,8 @@ from typing import Any
 from markupsafe import Markup
 
 from crosslens.report.html import details, missing, tag, term
-from crosslens.report.labels import Labels, named, told_labels
+from crosslens.report.labels import Labels, labelled, told_labels
+from crosslens.report.links import feature_name
 from crosslens.report.numbers import level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, language, sae, site, table, text, value
@@ -20,6 +21,11 @@ TERMS = {
         "Rankings",
         "Features in order of one score on select: how strongly they fire where they do, how often, how much more in some "
         "samples than in most, and, composite, how often times how strongly. Numbers behind them are the score.",
+    ),
+    "together": (
+        "Fire together",
+        "Of the features that fire in 1 to 95 % of the samples, those best by frequency times strength. Jaccard: samples in "
+        "which both fire over those in which either does. PMI: log₂ of how many times more often both fire than by chance.",
     ),
     "specialist": (
         "Specialist",
@@ -43,9 +49,12 @@ def section(results: Results) -> Section | None:
     body = [
         tag("h3", "Rankings"),
         tag("p", "The first features of each ", term("ranking", "ranking"), "."),
-        _rankings(documents, told_labels(results)),
+        _rankings(documents, results, told_labels(results)),
         tag("h3", "Specialists"),
-        *_specialists(records, documents),
+        *_specialists(records, documents, results),
+        results.shown("specialists"),
+        tag("h3", "Features that fire together"),
+        *_coactivation(documents, results),
     ]
     findings = [finding(records, results)]
     return Section(
@@ -53,7 +62,7 @@ def section(results: Results) -> Section | None:
     )
 
 
-def _rankings(documents: list[dict[str, Any]], labels: Labels) -> Markup:
+def _rankings(documents: list[dict[str, Any]], results: Results, labels: Labels) -> Markup:
     names = list(dict.fromkeys(name for one in documents for name in one["document"]("rankings")))
 
     def first(name: str) -> Column:
@@ -61,7 +70,10 @@ def _rankings(documents: list[dict[str, Any]], labels: Labels) -> Markup:
             shown = row["document"]("rankings").get(name, {"features": []})["features"][:FIRST]
             place = (row["site"], row["corpus"], row["language"])
             return Markup(", ").join(
-                Markup("{} ({})").format(named(entry["feature"], labels, *place), number(entry["score"], 2))
+                Markup("{} ({})").format(
+                    labelled(_name(row, entry["feature"], results), labels.get((*place, entry["feature"]))),
+                    number(entry["score"], 2),
+                )
                 for entry in shown
             )
 
@@ -71,7 +83,50 @@ def _rankings(documents: list[dict[str, Any]], labels: Labels) -> Markup:
     return table("rankings", columns, documents, label="First features of each ranking")
 
 
-def _specialists(records: list[Record], documents: list[dict[str, Any]]) -> list[Markup]:
+def _name(one: dict[str, Any], feature: int, results: Results) -> Markup:
+    return feature_name(results.settings, one["corpus"], one["site"], feature)
+
+
+def _coactivation(documents: list[dict[str, Any]], results: Results) -> list[Markup]:
+    """The pairs of features that fire most in the same samples."""
+
+    def pair(row: dict[str, Any]) -> Markup:
+        return Markup(" and ").join(_name(row, row[side], results) for side in "ab")
+
+    rows = [
+        {**{name: one[name] for name in ("site", "corpus", "language")}, "measure": measure, **found}
+        for one in documents
+        for measure in ("jaccard", "pmi")
+        for found in one["document"]("coactivation", measure)[:FIRST]
+    ]
+    if not rows:
+        return [
+            missing(
+                "No two features that are neither rare nor everywhere fire together in five samples of select."
+            )
+        ]
+    columns = [
+        site(),
+        sae(),
+        language(),
+        Column("chosen by", lambda row: {"jaccard": "Jaccard", "pmi": "PMI"}[row["measure"]]),
+        Column("features", pair),
+        value("Jaccard", "jaccard", 2),
+        value("PMI (bits)", "pmi", 2),
+        value("samples with both", "both"),
+    ]
+    return [
+        tag(
+            "p",
+            "Pairs chosen on select by how much they ",
+            term("together", "fire together"),
+            "; numbers of test.",
+        ),
+        table("coactivation", columns, rows, label="Features that fire together"),
+    ]
+
+
+def _specialists(records: list[Record], documents: list[dict[str, Any]], results: Results) -> list[Markup]:
     tested = [record for record in records if record["specialists"] is not None]
     if not tested:
         words = "Not tested, because the samples have fewer than two categories with images in both select and test."
@@ -91,11 +146,11 @@ def _specialists(records: list[Record], documents: list[dict[str, Any]]) -> list
             "p", "Features that stand for one category (", term("specialist", "specialists"), "), test split."
         ),
         table("specialists", columns, tested, label="Categories with a specialist"),
-        *(_shown(one) for one in documents if one["document"]("specialists", "features")),
+        *(_shown(one, results) for one in documents if one["document"]("specialists", "features")),
     ]
 
 
-def _shown(one: dict[str, Any]) -> Markup:
+def _shown(one: dict[str, Any], results: Results) -> Markup:
     """The specialists of one dictionary, language and layer, with what each fires on most."""
     document = one["document"]
     examples = {entry["feature"]: entry["examples"] for entry in document("examples", "features")}
@@ -110,7 +165,7 @@ def _shown(one: dict[str, Any]) -> Markup:
 
     columns = [
         text("category", "category", "row"),
-        Column("feature", lambda row: f"#{row['feature']}", "n"),
+        Column("feature", lambda row: _name(one, row["feature"], results), "n"),
         Column("specialist", lambda row: "yes" if row["specialist"] else "no"),
         Column("fires inside", share("inside"), "n"),
         Column("fires outside", share("outside"), "n"),

@@ -1,5 +1,7 @@
 """Which features do the languages share?"""
 
+from collections.abc import Callable
+
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
@@ -8,6 +10,7 @@ from crosslens.summary.claims import found
 from crosslens.summary.names import corpus_name, short_name, site_name
 
 ORDER = 65
+Lines = Callable[[list[Record], str], list[str]]
 TERMS = {
     "shared": (
         "Shared feature",
@@ -21,6 +24,14 @@ TERMS = {
         "where both go the same way and are beyond exchanging the languages within pairs (the larger p of both), as one "
         "language may have more tokens a caption. Such a feature may still fire in the other language, and be shared; "
         "“nearly exclusive”: nine times as often by either rate.",
+    ),
+    "unmasked": (
+        "Unmasked by latent scaling",
+        "A specific feature is fitted, with its activations in its own language, to what both languages hold along its "
+        "direction in captions of the same {units}: β = argmin Σ‖β f d − r‖², r the residual with the feature's own part "
+        "added back, all about their means. Unmasked: β in the other language is beyond shuffled pairs and at least half of "
+        "β in its own, so that the other language has the direction though the feature does not fire. Beside it the "
+        "median of the ratio: 0 is specific, 1 shared.",
     ),
 }
 
@@ -46,11 +57,12 @@ def section(results: Results) -> Section | None:
         results.shown(*(f"{row['corpus']}/{row['site']}/sharing" for row in rows)),
     ]
     findings = [
-        finding(of_pair, shared_lines, "fire alike in both languages", results.level, units)
-        for of_pair in by_languages(sharing)
-    ] + [
-        finding(of_pair, specific_lines, "fire more often in one language", results.level, units)
-        for of_pair in by_languages(specific)
+        finding(of_pair, lines, what, results.level, units, results.corrected(name, "features"))
+        for name, records, lines, what in (
+            ("sharing", sharing, shared_lines, "fire alike in both languages"),
+            ("specific", specific, specific_lines, "fire more often in one language"),
+        )
+        for of_pair in by_languages(records)
     ]
     heading = "Which features do the languages share?"
     return Section("sharing", "Shared features", heading, body, findings, terms=TERMS)
@@ -94,13 +106,17 @@ COLUMNS = [
     value(term("specific", "specific"), "found", within=["specific"]),
     value("by chance", "chance", within=["specific"]),
     value("p", "p", within=["specific"]),
+    value(term("unmasked", "unmasked"), "unmasked", within=["specific"]),
+    value("β ratio, median", "scaling_median", within=["specific"]),
     *_of_language("first", 0),
     *_of_language("second", 1),
 ]
 
 
-def finding(records: list[Record], lines, what: str, level: float, units: str) -> Finding:
-    """Do more features than by chance do so, in how many cases, and how many are they?"""
+def finding(
+    records: list[Record], lines: Lines, what: str, level: float, units: str, corrected: str
+) -> Finding:
+    """Do more features than by chance do so, in how many cases, and how many are they? corrected: over what, in words."""
     pair = " and ".join(map(short_name, records[0]["languages"]))
     tested = [record for record in records if record["q"] is not None]
     if not tested:
@@ -109,13 +125,15 @@ def finding(records: list[Record], lines, what: str, level: float, units: str) -
     yes = [record for record in tested if found(record, level)]
     cases = f"{len(yes)} of {len(tested)} cases (layers and SAEs; q < {level_words(level)})"
     if not yes:
-        return Finding("null", f"{pair}: no more features {what} than by chance: in {cases}.")
+        return Finding("null", f"{pair}: no more features {what} than by chance: in {cases}.", [corrected])
     return Finding(
-        "found", f"{pair}: more features {what} than by chance in {cases}.", lines(yes, records, units)
+        "found",
+        f"{pair}: more features {what} than by chance in {cases}.",
+        [*lines(records, units), corrected],
     )
 
 
-def shared_lines(yes: list[Record], records: list[Record], units: str) -> list[str]:
+def shared_lines(records: list[Record], units: str) -> list[str]:
     """How many are shared at each layer; most features of an SAE need not be."""
     counts = "; ".join(
         f"{_where(row)} {plain(row['found'])} of {plain(row['features'])} live in both (by chance {plain(row['chance'], 1)}), "
@@ -126,10 +144,17 @@ def shared_lines(yes: list[Record], records: list[Record], units: str) -> list[s
     return [f"Shared: {counts}; n = {plain(records[0]['groups'])} independent {units}."]
 
 
-def specific_lines(yes: list[Record], records: list[Record], units: str) -> list[str]:
+def specific_lines(records: list[Record], units: str) -> list[str]:
     """How many belong to each language, and how few of these to it alone."""
     counts = "; ".join(f"{_where(row)} " + _each(row) for row in records if row["tested"])
-    return [f"More often in one language, of those live in either: {counts}."]
+    lines = [f"More often in one language, of those live in either: {counts}."]
+    if scaled := [row for row in records if row["tested"] and row["unmasked"] is not None]:
+        told = "; ".join(
+            f"{_where(row)} {plain(row['unmasked'])} of {plain(row['found'])}, median ratio {plain(row['scaling_median'], 2)}"
+            for row in scaled
+        )
+        lines.append(f"Of these the other language has the direction too (latent scaling): {told}.")
+    return lines
 
 
 def _each(row: Record) -> str:

@@ -8,17 +8,26 @@ from crosslens.summary.records.base import Files, Record, check_records
 
 
 def records(files: Files) -> dict[str, list[Record]]:
-    """`rankings`: as `ranking_records`."""
-    return {
-        "rankings": ranking_records(
-            {key: folder / "rankings.json" for key, folder in files["features"].items()}
-        )
-    }
+    """`rankings`: as `ranking_records`; `specialists`: one a category that was tested."""
+    rankings = {key: folder / "rankings.json" for key, folder in files["features"].items()}
+    return {"rankings": ranking_records(rankings), "specialists": specialist_records(rankings)}
 
 
 def check(summary: dict[str, Any]) -> None:
     """The SAEs whose quality was measured."""
     check_records(summary, "rankings")
+
+
+def specialist_records(rankings: dict[str, Path]) -> list[dict[str, Any]]:
+    """The best feature of each category by SAE and language, and what chance gives."""
+    names = ("category", "feature", "specialist", "score", "score_by_chance", "n_inside", "p")
+    records = []
+    for key, path in rankings.items():
+        corpus, language = split_key(key)
+        doc = Document(path, "rankings")
+        of = {"corpus": corpus, "language": language, "site": doc("site")}
+        records += [of | {name: row[name] for name in names} for row in doc("specialists", "features")]
+    return records
 
 
 def ranking_records(rankings: dict[str, Path]) -> list[dict[str, Any]]:

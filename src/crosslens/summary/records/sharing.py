@@ -60,9 +60,12 @@ def _shared(pair: dict[str, Any]) -> Record:
 
 def _specific(pair: dict[str, Any]) -> Record:
     """Of each language: features, those that fire (nearly) nowhere else, the usual selectivity, and those not shared."""
+    scaling = pair["scaling"] or {"unmasked": None, "median_ratio": None}
     classes = [[of for of in pair["classes"] if of["specific"] == language] for language in pair["languages"]]
     return {
         "of": [sum(of["features"] for of in some) for some in classes],
         "exclusive": [sum(of["exclusive"] for of in some) for some in classes],
+        "unmasked": scaling["unmasked"],
+        "scaling_median": scaling["median_ratio"],
         "not_shared": [sum(of["features"] for of in some if not of["shared"]) for some in classes],
     }
