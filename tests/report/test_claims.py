@@ -19,7 +19,7 @@ def drawn(p, *, claim):
         "cosine": 0.7,
         "r1": 0.4,
         "value": 0.7,
-        "agrees": {"value": 0.9},
+        "by_sentence": 0.9,
     }
     right |= {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.2}}}
     right |= {"auroc_low": 0.8, "control_high": 0.6, "language": "en", "condition": "caption"}
@@ -95,7 +95,7 @@ def test_what_goes_the_wrong_way_or_is_in_no_family_is_not_claimed():
 def test_a_model_that_goes_on_against_the_gender_it_has_read_is_no_claim():
     claim = next(claim for claim in CLAIMS if claim.records == "agreement")
     records = drawn([0.001], claim=claim)
-    records["agreement"] = [record | {"agrees": {"value": 0.1}} for record in records["agreement"]]
+    records["agreement"] = [record | {"by_sentence": 0.1} for record in records["agreement"]]
     assert [made["holds"] for made in claimed(records, LEVEL)] == [0]
 
 

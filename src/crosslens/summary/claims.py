@@ -87,8 +87,8 @@ def agrees_matched(record: Record, level: float, records: Records | None = None)
 
 
 def goes_on(record: Record, level: float, records: Records | None = None) -> bool:
-    """The model prefers the form that agrees with what it has read more often than the other."""
-    return significant(record, level) and record["agrees"]["value"] > 0.5
+    """The model prefers the form that agrees with what it has read in more than half of a sentence, on average: what p is of."""
+    return significant(record, level) and record["by_sentence"] > 0.5
 
 
 CLAIMS = (
