@@ -24,7 +24,7 @@ def comparison(role, names, shared, mcc):
     }
 
 
-def told(folder, shared, *, seeds=None, effect=None):
+def told(folder, shared, *, seeds=None, effect=None, labels=0.1):
     """The section of one layer: so many features the same, so many for two seeds, and a CLBAS."""
     pair = comparison("languages", ["en/0", "ar/0"], shared, 0.2 + shared / 100) | {"languages": ["en", "ar"]}
     pair["ceilings"] = (
@@ -44,7 +44,7 @@ def told(folder, shared, *, seeds=None, effect=None):
     null = {"mean": 0.0, "q025": -0.2, "q95": 0.18, "q975": 0.2, "p": 0.001}
     pair["clbas"] = [
         {"condition": "caption", "family": "matched", "features": 50, "tested": True, "because": None}
-        | {"value": effect, "null": null}
+        | {"value": effect, "null": {"pairing": null, "labels": null | {"q975": labels, "p": 0.002}}}
     ] * (effect is not None)
     write_json(folder / "matching.json", "matching", {"site": "4", "pairs": [pair]})
     made = records({"matching": {"": folder}})
@@ -84,7 +84,11 @@ def test_nothing_in_common_is_no_null_result_without_a_ceiling(tmp_path, seeds, 
     assert ("There is no ceiling" in "".join(map(str, section.body))) == (seeds is None)
 
 
-@pytest.mark.parametrize(("effect", "kind"), [(0.4, "found"), (-0.4, "null"), (0.1, "null")])
-def test_effects_agree_above_the_band_alone(tmp_path, effect, kind):
-    finding = told(tmp_path, 30, effect=effect).findings[1]
+@pytest.mark.parametrize(
+    ("effect", "labels", "kind"),
+    [(0.4, 0.1, "found"), (-0.4, 0.1, "null"), (0.1, 0.1, "null"), (0.4, 0.6, "null")],
+)
+def test_effects_agree_above_both_bands_alone(tmp_path, effect, labels, kind):
+    finding = told(tmp_path, 30, effect=effect, labels=labels).findings[1]
     assert finding.kind == kind and finding.lines[1] == "Corrected clbas matched."
+    assert "partners shuffled -0.20 to 0.20, labels shuffled" in finding.lines[0].replace("−", "-")
