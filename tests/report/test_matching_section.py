@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from crosslens.report.sections import matching
+from crosslens.report.words import PICTURES
 from crosslens.summary.claims import claimed
 from crosslens.summary.records.matching import records
 from crosslens.tables.documents import write_json
@@ -49,7 +50,7 @@ def told(folder, shared, *, seeds=None, effect=None, labels=0.1):
     write_json(folder / "matching.json", "matching", {"site": "4", "pairs": [pair]})
     made = records({"matching": {"": folder}})
     claimed(made, 0.05)
-    words = {"units": "pictures"}
+    words = {"units": "pictures"} | PICTURES
     results = SimpleNamespace(
         records=made.__getitem__,
         words=words,
@@ -62,12 +63,16 @@ def told(folder, shared, *, seeds=None, effect=None, labels=0.1):
 
 def test_features_in_common_stand_between_floor_and_ceiling(tmp_path):
     (finding,) = told(tmp_path, 30, seeds=60).findings
-    assert finding.kind == "found" and "up to 30.0 % are the same feature, where two seeds" in finding.title
+    assert (
+        finding.kind == "description"
+        and "up to 30.0 % are the same feature, where two seeds" in finding.title
+    )
     assert (
         "block 4: 30 of 100 (30.0 %, MCC 0.50); two seeds of English (ceiling) 60.0 % (MCC 0.80)"
         in finding.lines[0]
     )
     assert "50 % of the way in MCC" in finding.lines[0] and "9 of 100 (by chance 0.5)" in finding.lines[1]
+    assert finding.lines[2] == PICTURES["shared"]
 
 
 @pytest.mark.parametrize(

@@ -169,11 +169,13 @@ def finding(matching: list[Record], matched: list[Record], results: Results) -> 
             + ". "
             + results.corrected("matched", "activations")
         )
+        if yes and (same := results.words["shared"]):
+            lines.append(same)
     return _told(" and ".join(map(short_name, languages)), own, matching, lines)
 
 
 def _told(pair: str, own: list[Record], matching: list[Record], lines: list[str]) -> Finding:
-    """Few in common is a finding only where two seeds of one language have more."""
+    """Few in common is a null only where two seeds of one language have more; how many it is, a description."""
     most = max(row["share"] for row in own)
     floor = max((row["share"] for row in matching if row["role"] in ("turned", "frozen")), default=0.0)
     ceilings = [row["share"] for row in matching if row["role"] == "seeds"]
@@ -186,7 +188,7 @@ def _told(pair: str, own: list[Record], matching: list[Record], lines: list[str]
         title = (
             f"Of the features of the {pair} SAEs up to {plain(100 * most, 1)} % are the same feature{limit}."
         )
-        return Finding("found", title, lines)
+        return Finding("description", title, lines)
     title = f"The SAEs of {pair} have no more features in common than chance gives"
     if ceilings and max(ceilings) > floor:
         return Finding(
