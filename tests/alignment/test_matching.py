@@ -1,13 +1,10 @@
 """Dictionaries matched: known partners are found, two seeds are near the ceiling, frozen and turned ones at the floor."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import spearmanr
 from test_sharing import side
 
 from crosslens.alignment import assignment, matching
@@ -17,7 +14,6 @@ from crosslens.errors import InputError
 from crosslens.sae.io import save_sae
 from crosslens.sae.settings import Settings
 from crosslens.sae.step import fresh_state, normalisations, train_step
-from crosslens.tables.documents import write_table
 
 D, FEATURES = 32, 64
 IDENTITY = {"corpus": "en", "site": "4", "seed": "0", "model": "m", "revision": None}
@@ -165,27 +161,3 @@ def test_matched_features_that_fire_alike_are_told_from_those_that_do_not():
     found, told = matching.alike({"en": side(one), "ar": side(other)}, table, 0.05, rng)
     assert (found["q"] <= 0.05).tolist() == [True, True, False, False] and found["r"][0] == pytest.approx(1)
     assert told["found"] == 2 and told["shared_found"] == 1 and told["p"] < 0.05
-
-
-def test_clbas_is_spearman_over_matched_live_features(tmp_path):
-    """Features that are not live, and effects that are infinite, are in no pair; the null is that of shuffled partners."""
-    rng = np.random.default_rng(5)
-    d = rng.normal(size=30)
-    sides = {"en": d, "ar": d + 0.3 * rng.normal(size=30)}
-    partner = rng.permutation(30)
-    paths = []
-    for language, values in sides.items():
-        features = np.arange(30) if language == "en" else partner
-        effects = pd.DataFrame(
-            {"feature": features, "condition": "caption", "split": "test", "d": values, "live": True}
-        )
-        effects.loc[0, "live"], effects.loc[1, "d"] = language == "ar", np.inf if language == "ar" else 0.0
-        other = effects.assign(split="select", d=-1.0)
-        paths.append(tmp_path / f"{language}.parquet")
-        write_table(paths[-1], "gender_effects", pd.concat([other, effects]))
-    table = pd.DataFrame({"feature": np.arange(30), "partner": partner, "shared": np.arange(30) < 8})
-    matched, shared = matching.agreement(table, paths, rng)
-    assert matched["features"] == 28 and shared["features"] == 6 and "6 pairs are live" in shared["because"]
-    assert matched["value"] == pytest.approx(spearmanr(sides["en"][2:], sides["ar"][2:])[0])
-    assert matched["null"]["p"] <= 0.02 and matched["null"]["q975"] < 0.6 and shared["value"] is None
-    assert json.dumps([matched, shared])

@@ -1,9 +1,13 @@
 """Claims of a study: each is corrected over its family and over the others, and made of nothing no more often than the level."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, norm
 
+from crosslens.report import sections
 from crosslens.summary.claims import CLAIMS, claimed
 
 LEVEL = 0.05
@@ -129,3 +133,14 @@ def test_what_so_few_units_could_never_show_is_not_reachable():
     alone = {tilt.records: [{"p": 0.4, "least_p": 0.031, "q_family": tilt.family}]}
     (claim,) = claimed(alone, LEVEL)
     assert claim["reachable"] and not claim["holds"], "a null that was tested"
+
+
+def test_every_claim_says_over_what_it_is_corrected_and_no_section_finds_anything_else():
+    """A positive finding is of kind found, and a claim; gates of quality are no tests."""
+    said = set()
+    for path in Path(sections.__file__).parent.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        of_section = set(re.findall(r"""results\.corrected\(["'](\w+)["'], ["'](\w+)["']\)""", text))
+        assert of_section or path.stem == "quality" or '"found",' not in text, path.name
+        said |= of_section
+    assert said == {(claim.records, claim.family) for claim in CLAIMS}

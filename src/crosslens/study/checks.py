@@ -39,7 +39,7 @@ def check(
         lambda: _saes(settings),
         lambda: _training(settings, model),
         lambda: _controls(settings, source),
-        lambda: pretrained_faults(settings, model),
+        lambda: pretrained_faults(settings, model, files_needed=data_needed),
         lambda: _roles(settings, source),
         lambda: _shares(settings),
         lambda: description_faults(settings),

@@ -82,8 +82,10 @@ def describes(record: Record, level: float, records: Records | None = None) -> b
 
 
 def agrees_matched(record: Record, level: float, records: Records | None = None) -> bool:
-    """The gender effects of matched features agree, above the band of shuffled partners."""
-    return significant(record, level) and record["value"] > max(0, record["null_high"])
+    """The gender effects of matched features agree beyond both nulls, as in `agrees`."""
+    return significant(record, level) and record["value"] > max(
+        0, *(null["q975"] for null in record["null"].values())
+    )
 
 
 def goes_on(record: Record, level: float, records: Records | None = None) -> bool:

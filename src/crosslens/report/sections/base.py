@@ -91,7 +91,7 @@ class Finding:
     """A main result, null results included."""
 
     kind: str
-    """found, null or warning."""
+    """found, a claim of the study, corrected over its family; null; warning; or description, numbers that claim nothing."""
     title: str
     lines: Sequence[str] = ()
 

@@ -160,10 +160,12 @@ def _dictionaries(results: Results) -> list[Any]:
     records = results.records("dictionaries")
     if not records:
         return []
-    clustered = [record for record in records if record["q"] is not None and record["q"] <= results.level]
+    # With few clouds no correction over dictionaries can be passed: how many there are by chance stands beside.
+    tested = [record for record in records if record["p"] is not None]
+    clustered = [record for record in tested if record["p"] <= results.level]
     words = (
         f"The decoder rows of {len(clustered)} of {len(records)} dictionaries come in clusters more stable than those of clouds "
-        f"(q ≤ {level_words(results.level)}, over all dictionaries)."
+        f"(p ≤ {level_words(results.level)}, each by itself: by chance {plain(results.level * len(tested), 2)} of them)."
         if clustered
         else "The decoder rows of no dictionary come in clusters more stable than those of clouds: what k-means finds is "
         "an arbitrary partition."
@@ -197,7 +199,6 @@ def _dictionaries(results: Results) -> list[Any]:
                 value("clouds", "clouds", 2),
                 value("most", "clouds_most", 2),
                 value("p", "p", 2),
-                value("q", "q", 2),
                 value(term("matrix", "W_enc W_dec") + ": norm", "norm", 1),
                 value("effective rank", "effective_rank", 1),
                 value("Σ Re λ / Σ |λ|", "positive", 2),
