@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from crosslens.warm.client import own
 from crosslens.warm.start import serving
 
 pytestmark = pytest.mark.skipif(
@@ -30,10 +32,14 @@ class Warm:
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.started = []
 
-    def start(self, script: str, *args: str, **given) -> subprocess.Popen:
-        """Run the text of a script in the folder."""
+    def file(self, script: str) -> Path:
+        """The script in the folder."""
         file = self.folder / "script.py"
         file.write_text(script, encoding="utf-8")
+        return file
+
+    def start(self, script: str, *args: str, **given) -> subprocess.Popen:
+        """Run the text of a script in the folder."""
         given = {
             "cwd": self.folder,
             "stdout": subprocess.PIPE,
@@ -42,7 +48,7 @@ class Warm:
             **given,
         }
         given["env"] = self.environment | given.get("env", {})
-        self.started.append(subprocess.Popen([self.python, file, *args], **given))
+        self.started.append(subprocess.Popen([self.python, self.file(script), *args], **given))
         return self.started[-1]
 
     def end(self) -> None:
@@ -129,13 +135,41 @@ print("to the other", file=sys.stderr)
         ("import sys; sys.exit(7)", 7, ""),
         ("import sys; sys.exit('words')", 1, "words\n"),
         ("1 / 0", 1, "ZeroDivisionError: division by zero\n"),
-        ("import os; os._exit(3)", 137, ""),
+        ("import os; os._exit(0)", 0, ""),
+        ("import os; os._exit(3)", 3, ""),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", 137, ""),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, ""),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", 139, ""),
+        ("raise KeyboardInterrupt", 130, "KeyboardInterrupt\n"),
+        ("import os, sys\nif os.fork() == 0: sys.exit(3)\nassert os.wait()[1] == 3 << 8", 0, ""),
     ],
 )
 def test_it_ends_as_its_script(warm, script, status, said):
     ended = warm.run(script)
     assert ended.returncode == status and ended.stderr.endswith(said) and bool(said) == bool(ended.stderr)
+
+
+def test_it_is_as_nice_and_as_limited_as_what_it_stands_for(warm):
+    """Whatever the server is."""
+    script = "import os, resource; print(os.umask(0), os.nice(0), resource.getrlimit(resource.RLIMIT_CORE))"
+    ends = []
+
+    def differ():
+        os.umask(0o27)
+        os.nice(3)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 4096))
+
+    for python in (warm.python, sys.executable):
+        said = subprocess.run(
+            [python, warm.file(script)],
+            capture_output=True,
+            text=True,
+            env=warm.environment,
+            preexec_fn=differ,
+        )
+        ends.append((said.stdout, said.stderr))
+    assert ends[0] == ends[1] == (f"{0o27} {os.nice(0) + 3} (0, 4096)\n", "")
+    assert warm.run(script).stdout != ends[0][0]
 
 
 def test_threads_and_what_is_left_for_the_end_are_awaited(warm):
@@ -160,8 +194,8 @@ print(random.random(), tempfile.gettempdir())
 WAITS = """
 import os, pathlib, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-pathlib.Path("process").write_text(str(os.getpid()))
 try:
+    pathlib.Path("process").write_text(str(os.getpid()))
     while True:
         time.sleep(0.05)
 except KeyboardInterrupt:
@@ -218,9 +252,52 @@ def test_a_killed_job_leaves_no_fork(warm, tmp_path):
     until(lambda: gone(fork))
 
 
+FORKS = (
+    """
+import os, pathlib, time
+child = os.fork()
+if child == 0:
+    time.sleep(60)
+pathlib.Path("child").write_text(str(child))
+"""
+    + WAITS
+)
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_a_killed_script_is_not_waited_for_by_what_it_has_forked(warm, tmp_path, served):
+    """Neither where the server tells how it ended nor where that has ended, too."""
+    server = server_of(warm)
+    process = warm.start(FORKS)
+    fork = begun(tmp_path)
+    child = int((tmp_path / "child").read_text())
+    try:
+        if not served:
+            os.kill(server, signal.SIGKILL)
+            until(lambda: gone(server))
+        os.kill(fork, signal.SIGKILL)
+        assert process.wait(30) == 137
+        assert not gone(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("says", [b"", b"\0\0\0\0\0\0\0\x09{"], ids=["nothing", "half"])
+def test_clients_that_connect_and_leave_are_of_no_account(warm, capfd, says):
+    server = server_of(warm)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(warm.python.parent / "socket"))
+        if says:
+            socket.send_fds(client, [says], [0, 1, 2])
+    assert server_of(warm) == server  # it forked for that one first
+    children = Path(f"/proc/{server}/task/{server}/children")
+    until(lambda: not children.read_text())
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_client_that_is_killed_before_it_knows_its_fork_leaves_none(warm, tmp_path):
     (tmp_path / "script.py").write_text(WAITS)
-    told = json.dumps([[str(tmp_path / "script.py")], str(tmp_path), dict(os.environ)]).encode()
+    told = json.dumps({"words": [str(tmp_path / "script.py")], **own(), "folder": str(tmp_path)}).encode()
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(warm.python.parent / "socket"))
         socket.send_fds(client, [len(told).to_bytes(8, "big")], [0, 1, 2])
@@ -272,6 +349,24 @@ def test_libraries_that_a_fork_cannot_use_leave_scripts_to_themselves(library, t
             lambda: (Path(python).parent / "socket").exists() or "ZeroDivisionError" in capfd.readouterr().err
         )
         assert not Warm(tmp_path, python).forks()
+
+
+def test_a_fork_that_may_not_be_what_its_client_is_leaves_the_script_to_it(library, tmp_path, monkeypatch):
+    """As where only root may be less nice, or raise a limit."""
+    library("import os\ndef refuse(*_): raise PermissionError\nos.setpriority = refuse")
+    with serving([LIBRARY]) as python:
+        until((Path(python).parent / "socket").exists)
+        assert not Warm(tmp_path, python).forks()
+
+
+def test_where_nothing_may_be_executed_scripts_run_by_themselves(tmp_path, monkeypatch):
+    """As on a file system that is mounted noexec, which says the same of every file."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(Path, "chmod", lambda *_: None)
+    with serving([]) as python:
+        assert subprocess.run([python, "-c", ""]).returncode == 0
+        assert python == sys.executable
+    assert not list(tmp_path.iterdir())
 
 
 def test_scripts_of_several_threads_run_by_themselves(warm):

@@ -8,6 +8,7 @@ every job, it imports next to nothing.
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -19,12 +20,26 @@ SECONDS = 60
 """To wait for a fork."""
 
 
+def own() -> dict:
+    """What a process of its own would have of this one, beside its files."""
+    mask = os.umask(0)
+    os.umask(mask)
+    limits = {getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}
+    return {
+        "folder": os.getcwd(),
+        "environment": dict(os.environ),
+        "umask": mask,
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
+        "limits": [[limit, resource.getrlimit(limit)] for limit in limits],
+    }
+
+
 def forked(address: str, words: list[str]) -> tuple[socket.socket, int] | None:
     """The connection to the fork that runs the script, and its process id; None if there is none."""
     server = socket.socket(socket.AF_UNIX)
     server.settimeout(SECONDS)
-    told = json.dumps([words, os.getcwd(), dict(os.environ)]).encode()
     try:
+        told = json.dumps({"words": words, **own()}).encode()
         server.connect(address)
         socket.send_fds(server, [len(told).to_bytes(8, "big")], [0, 1, 2])
         server.sendall(told)
@@ -32,15 +47,18 @@ def forked(address: str, words: list[str]) -> tuple[socket.socket, int] | None:
     except OSError:
         return None
     server.settimeout(None)
-    return (server, int.from_bytes(process, "big")) if process else None
+    return (server, int.from_bytes(process, "big")) if len(process) == 8 else None
 
 
 def main(address: str, python: str, *words: str) -> None:
     """Become the script, one way or the other."""
+    # They wait until there is one to pass them on to.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     fork = None
     if "".join(words[:1]).endswith(".py") and os.environ.get("OMP_NUM_THREADS") == THREADS:
         fork = forked(address, list(words))
     if fork is None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.execv(python, [python, *words])
     server, process = fork
 
@@ -54,7 +72,8 @@ def main(address: str, python: str, *words: str) -> None:
 
     for number in PASSED_ON:
         signal.signal(number, pass_on)
-    # Without a word: it was killed.
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    # Without a word: it was killed, and there is no server any more to say how.
     sys.exit((server.recv(1) or bytes([128 + signal.SIGKILL]))[0])
 
 

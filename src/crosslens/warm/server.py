@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import random
+import resource
 import runpy
 import select
 import shutil
@@ -36,31 +37,89 @@ def serve(folder: Path, libraries: list[str]) -> None:
     listening.bind(f"{folder}/starting")
     listening.listen(64)
     (folder / "starting").rename(folder / "socket")
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while 0 not in select.select([0, listening], [], [])[0]:
-        asking, _ = listening.accept()
-        # pyarrow's allocator has a thread, and minds forks.
-        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-            process = os.fork()
-        if process == 0:
-            listening.close()
-            run(asking)
-        asking.close()
+    # The end of a fork wakes `select`.
+    woken, wake = socket.socketpair()
+    wake.setblocking(False)
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    clients: dict[int, socket.socket] = {}
+    while 0 not in (ready := select.select([0, listening, woken], [], [])[0]):
+        if woken in ready:
+            woken.recv(4096)
+            tell_ended(clients)
+        if listening in ready:
+            asking, _ = listening.accept()
+            # pyarrow's allocator has a thread, and minds forks.
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+                process = os.fork()
+            if process == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for other in (listening, woken, wake, *clients.values()):
+                    other.close()
+                run(asking)
+            clients[process] = asking
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def tell_ended(clients: dict[int, socket.socket]) -> None:
+    """Tell the clients of forks that have ended how, as a shell says it, and forget them."""
+    for process in list(clients):
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            code = os.waitstatus_to_exitcode(status)
+            # A fork that came to its end has said so itself, and its client may have gone.
+            with clients.pop(process) as client, contextlib.suppress(OSError):
+                client.sendall(bytes([code if code >= 0 else 128 - code]))
 
 
 def run(client: socket.socket) -> None:
     """In a fork: run the client's script as Python would, tell the client how it ended, and end."""
-    if "torch" in sys.modules and sys.modules["torch"].cuda._is_in_bad_fork():
-        # A library has asked for GPUs when it was loaded: no fork can use them any more, and the client does without.
+    try:
+        stand_for(client)
+    except (OSError, ValueError):
+        # It has left, or this fork may not become what it is: the client does without.
         os._exit(1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    threading.Thread(target=die_with, args=[client], daemon=True).start()
+    # What the script forks is not what the client waits for.
+    os.register_at_fork(after_in_child=client.close)
+    status = 1
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
+    except BaseException as error:
+        traceback.print_exc()
+        if isinstance(error, KeyboardInterrupt):
+            status = 128 + signal.SIGINT
+    # As multiprocessing ends its forks.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # nobody waits for what the script has forked
+        client.sendall(bytes([status & 255]))
+    os._exit(status & 255)
+
+
+def stand_for(client: socket.socket) -> None:
+    """Take the client's place, and tell it which process has; OSError or ValueError where that cannot be."""
+    if "torch" in sys.modules and sys.modules["torch"].cuda._is_in_bad_fork():
+        raise OSError("a library has asked for GPUs when it was loaded: no fork can use them any more")
     length, files, *_ = socket.recv_fds(client, 8, 3)
+    told = json.loads(client.recv(int.from_bytes(length, "big"), socket.MSG_WAITALL))
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
-    sys.argv, folder, environment = json.loads(client.recv(int.from_bytes(length, "big"), socket.MSG_WAITALL))
-    os.chdir(folder)
+    os.chdir(told["folder"])
+    os.umask(told["umask"])
+    os.setpriority(os.PRIO_PROCESS, 0, told["nice"])
+    for limit, values in told["limits"]:
+        resource.setrlimit(limit, values)
+    sys.argv, environment = told["words"], told["environment"]
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:0] = [
@@ -74,24 +133,6 @@ def run(client: socket.socket) -> None:
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
     client.sendall(os.getpid().to_bytes(8, "big"))
-    threading.Thread(target=die_with, args=[client], daemon=True).start()
-    status = 1
-    try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
-        status = 0
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if isinstance(end.code, str):
-            sys.stderr.write(f"{end.code}\n")
-    except BaseException:
-        traceback.print_exc()
-    # As multiprocessing ends its forks.
-    threading._shutdown()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    client.sendall(bytes([status & 255]))
-    os._exit(status & 255)
 
 
 def die_with(client: socket.socket) -> None:

@@ -48,7 +48,8 @@ def serving(libraries: Iterable[str]) -> Iterator[str]:
     """An interpreter whose scripts run in forks of a process that loads these libraries, while this context lasts.
 
     It runs them in a process of their own until they are loaded, where a job is to have several threads, and if that
-    process is gone. Nobody else can connect to it. Elsewhere than on Linux, where forking is not safe: Python itself.
+    process is gone. Nobody else can connect to it. Elsewhere than on Linux, where forking is not safe, and where nothing
+    in the folder of temporary files may be executed: Python itself.
     """
     with tempfile.TemporaryDirectory(prefix="crosslens-", ignore_cleanup_errors=True) as name:
         folder, python = Path(name), sys.executable
@@ -60,6 +61,9 @@ def serving(libraries: Iterable[str]) -> Iterator[str]:
         own = [python, "-IS", f"{Path(__file__).with_name('client.py')}", f"{folder}/socket", python]
         interpreter.write_text(f'#!/bin/sh\nexec {shlex.join(own)} "$@"\n', encoding="utf-8")
         interpreter.chmod(0o700)
+        if not runs(interpreter):
+            yield python
+            return
         server = subprocess.Popen(
             [python, "-P", Path(__file__).with_name("server.py"), folder, *libraries],
             env=os.environ | _READ_WHEN_LOADED,
@@ -72,3 +76,11 @@ def serving(libraries: Iterable[str]) -> Iterator[str]:
         finally:
             server.kill()
             server.wait()
+
+
+def runs(interpreter: Path) -> bool:
+    """Whether it can be executed: not on a file system that is mounted noexec."""
+    try:
+        return subprocess.run([interpreter, "--version"], capture_output=True).returncode == 0
+    except OSError:
+        return False
