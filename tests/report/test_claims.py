@@ -119,6 +119,22 @@ def test_what_is_positive_and_below_its_band_is_not_claimed(name, below):
     assert [made["holds"] for made in claimed(records, LEVEL)] == [0]
 
 
+def test_what_so_few_units_could_never_show_is_not_reachable():
+    """Six pictures, all of one gender: p .031 is the least there is, and beside two claims of nothing it is not enough."""
+    claims = {claim.name: claim for claim in CLAIMS}
+    tilt, others = claims["one gender is written more often"], [CLAIMS[0], CLAIMS[2]]
+    records = {}
+    for claim in others:
+        records |= drawn([0.6], claim=claim)
+    records |= {tilt.records: [{"p": 0.031, "least_p": 0.031, "q_family": tilt.family}]}
+    made = {claim["claim"]: claim for claim in claimed(records, LEVEL)}
+    assert not made[tilt.name]["reachable"] and not made[tilt.name]["holds"]
+    assert all(made[claim.name]["reachable"] for claim in others)
+    alone = {tilt.records: [{"p": 0.4, "least_p": 0.031, "q_family": tilt.family}]}
+    (claim,) = claimed(alone, LEVEL)
+    assert claim["reachable"] and not claim["holds"], "a null that was tested"
+
+
 def test_every_claim_says_over_what_it_is_corrected_and_no_section_finds_anything_else():
     """A positive finding is of kind found, and a claim; gates of quality are no tests."""
     said = set()
