@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.stats import binom
 from test_sharing import side
 
 from crosslens.alignment import assignment, matching
@@ -161,3 +162,13 @@ def test_matched_features_that_fire_alike_are_told_from_those_that_do_not():
     found, told = matching.alike({"en": side(one), "ar": side(other)}, table, 0.05, rng)
     assert (found["q"] <= 0.05).tolist() == [True, True, False, False] and found["r"][0] == pytest.approx(1)
     assert told["found"] == 2 and told["shared_found"] == 1 and told["p"] < 0.05
+
+
+def test_matched_features_of_unrelated_captions_fire_alike_as_often_as_the_level():
+    rng, studies = np.random.default_rng(7), 40
+    table = pd.DataFrame({"feature": np.arange(8), "partner": np.arange(8)[::-1], "shared": True})
+    claimed = 0
+    for _ in range(studies):
+        sides = {name: side(rng.random((40, 8)) * (rng.random((40, 8)) < 0.5)) for name in ("en", "ar")}
+        claimed += matching.alike(sides, table, 0.05, rng)[1]["p"] <= 0.05
+    assert claimed <= binom.ppf(0.99, studies, 0.05)
