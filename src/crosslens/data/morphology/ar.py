@@ -35,7 +35,7 @@ class _Arabic:
             return Analysis(word, (), letters, "", "other", UNKNOWN, "unknown", None, "none")
         readings = [reading for reading in LANGUAGE.candidates(word) if _nominal(reading)]
         for reading in readings:
-            entry = _WORDS.get(LANGUAGE.normalise(reading.stem))
+            entry = _EXACT.get(reading.stem) or _WORDS.get(LANGUAGE.normalise(reading.stem))
             if entry and LANGUAGE.fits(reading, LANGUAGE.letters(entry.word)):
                 if entry.word in VERBS_TOO and not _AS_NOUN & {*reading.prefixes}:
                     break
@@ -91,7 +91,9 @@ def _nominal(reading: Candidate) -> bool:
     return not (_PARTICLES & {*reading.prefixes[-1:]} and len(reading.stem) < _STEM)
 
 
-_WORDS = {LANGUAGE.normalise(entry.word): entry for entry in WORDS}
+_EXACT = {LANGUAGE.letters(entry.word): entry for entry in WORDS}
+"""First as written: مرأة is a woman, مرآة a mirror."""
+_WORDS = {LANGUAGE.normalise(entry.word): entry for entry in reversed(WORDS)}
 _FUNCTION = {LANGUAGE.normalise(word) for word in FUNCTION}
 _NO_ENDING = {LANGUAGE.normalise(word) for word in NO_ENDING}
 MORPHOLOGY = _Arabic()
