@@ -189,7 +189,9 @@ def by_noun(
     some = words.frame[things].assign(
         lean=words.frame["gender"].map({"female": 1.0, "male": -1.0}).fillna(0.0)
     )
-    means, values = _means(some, words.values[np.flatnonzero(things)], ["lemma"], ["feminine", "pieces", "lean"])
+    means, values = _means(
+        some, words.values[np.flatnonzero(things)], ["lemma"], ["feminine", "pieces", "lean"]
+    )
     feminine = means["feminine"].to_numpy(float) > 0.5
     counts = {"feminine": int(feminine.sum()), "masculine": int((~feminine).sum())}
     because = too_few_units(counts, LEAST, "nouns for things") or too_few_permutations(permutations, alpha)
@@ -246,7 +248,9 @@ def classify(semantic: Partial, grammatical: Partial, alpha: float) -> np.ndarra
     """(F) one of CLASSES, or untested for a feature that fires in too few texts; few_words: not semantic, and fires in
     fewer nouns for things than a test takes."""
     means, marks = semantic.q <= alpha, grammatical.q <= alpha
-    kinds = np.where(means & marks, "both", np.where(means, "semantic", np.where(marks, "grammatical", "neither")))
+    kinds = np.where(
+        means & marks, "both", np.where(means, "semantic", np.where(marks, "grammatical", "neither"))
+    )
     kinds = np.where(np.isnan(grammatical.q) & ~means, "few_words", kinds)
     return np.where(np.isnan(semantic.q) & np.isnan(grammatical.q), "untested", kinds)
 
@@ -289,9 +293,7 @@ def _counts(words: Words) -> dict[str, Any]:
     things = words.frame[words.frame["thing"].astype(bool)]
     return {
         "content": sum(words.sources.values()),
-        "sources": {
-            name: words.sources[name] for name in ("list", "ending", "verb", "unmarked", "none")
-        },
+        "sources": {name: words.sources[name] for name in ("list", "ending", "verb", "unmarked", "none")},
         "read": len(words.frame),
         "things": len(things),
         "nouns": {

@@ -40,7 +40,9 @@ def section(results: Results) -> Section | None:
         for of, name in (("all", "all that fire enough"), ("gendered", "gender features"))
     ]
     body = [
-        tag("p", *(words for words in (_counted(records, tested, results.level), _untested(records)) if words)),
+        tag(
+            "p", *(words for words in (_counted(records, tested, results.level), _untested(records)) if words)
+        ),
         tag(
             "p",
             "Gender features: significant on select, with the caption pooled. Languages without grammatical gender of nouns "
