@@ -10,9 +10,10 @@ from crosslens.data.morphology.base import BOTH, CERTAIN, FEMININE, MASCULINE, U
 
 CLDR = {
     FEMININE: "قوة دورة درجة دقيقة ثانية سنة ساعة نقطة شمعة سعرة ليلة",
-    MASCULINE: "متر هكتار قيراط عنصر جزء كيلومتر سنتيمتر بايت بكسل قرن عقد شهر أسبوع يوم واط غرام كيلوغرام طن لتر كوب",
+    MASCULINE: "متر هكتار قيراط عنصر جزء كيلومتر سنتيمتر بايت بكسل قرن عقد شهر أسبوع "
+    "يوم واط غرام كيلوغرام طن لتر كوب",
 }
-"""Of the 117 units with a gender in cldr-units-full 48.2.0 (main/ar/units.json, Unicode-3.0) those that are single Arabic words."""
+"""Of the 117 units with a gender in cldr-units-full 48.2.0 (main/ar/units.json, Unicode-3.0) those of one Arabic word."""
 
 GOLD = {
     FEMININE: (

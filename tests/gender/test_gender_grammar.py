@@ -120,8 +120,8 @@ def test_each_feature_is_called_what_it_is(planted):
 
 def test_slopes_point_at_what_was_planted(planted):
     table = planted[2]
-    assert table["b_semantic_low"][SEMANTIC] > 0.1 and abs(table["b_grammatical"][SEMANTIC]) < 0.1
-    assert table["b_grammatical_low"][GRAMMATICAL] > 0.1 and abs(table["b_semantic"][GRAMMATICAL]) < 0.1
+    assert table["b_semantic_low"][SEMANTIC] > max(0.1, abs(table["b_grammatical"][SEMANTIC]))
+    assert table["b_grammatical_low"][GRAMMATICAL] > max(0.1, abs(table["b_semantic"][GRAMMATICAL]))
     assert table["b_pieces_low"][LENGTH] > 0.9 and abs(table["b_grammatical"][LENGTH]) < 0.05
     # one noun among ten: its many tokens do not make the interval of its grammar narrow
     assert table["b_grammatical_low"][ONE_NOUN] < 0
@@ -147,7 +147,7 @@ def test_nothing_planted_nothing_found(tmp_path):
     claims = 0
     for seed in range(4):
         (folder := tmp_path / str(seed)).mkdir()
-        document, _ = measured(study(folder, seed=seed + 1, planted=False), 499)
+        document, _ = measured(study(folder, seed=seed + 1, planted=False, people=60), 299)
         claims += any(document[test]["significant"] for test in ("semantic", "grammatical"))
     assert claims <= 1
 

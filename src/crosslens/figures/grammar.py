@@ -46,8 +46,8 @@ def drawn(records: list[Record], sites: list[str]) -> Figure:
         heading(
             figure,
             "Gender of the person, and grammatical gender of the noun",
-            "Features that tell the gender of the person a text is of, with grammar taken out, and of nouns for things, whose units "
-            "are the nouns. Lines: mean number with the labels shuffled.",
+            "Features that tell the gender of the person a text is of, with grammar taken out, and of nouns for things, "
+            "whose units are the nouns. Lines: mean number with the labels shuffled.",
         )
     return figure
 

@@ -1,7 +1,7 @@
 """Does a feature tell the gender of the person, or the grammatical gender of the word?
 
-Nouns for things part the two: سيارة (a car) is feminine and كتاب (a book) masculine, whoever owns them. A feature of a single word
-would look grammatical over its many tokens, so that words, not tokens, are the units of what is said of grammar.
+Nouns for things part the two: سيارة (a car) is feminine and كتاب (a book) masculine, whoever owns them. A feature of a single
+word would look grammatical over its many tokens, so that words, not tokens, are the units of what is said of grammar.
 """
 
 import json
@@ -66,8 +66,8 @@ def measure_grammar(
 
     A word's activation is the mean over its tokens. Semantic: over people's texts (a group and gender), mean over the words,
     correlated with the person's gender, the share of feminine words and the mean number of pieces taken out of both.
-    Grammatical: over the nouns for things, mean over occurrences, correlated with the noun's gender, the mean number of pieces and
-    the lean of its texts towards women taken out; genders are shuffled between nouns. Writes `out_table` (kind
+    Grammatical: over the nouns for things, mean over occurrences, correlated with the noun's gender, the mean number of pieces
+    and the lean of its texts towards women taken out; genders are shuffled between nouns. Writes `out_table` (kind
     grammar_features, a row a feature) and `out` (kind grammar). effects: the table of gender_effects, whose features that
     are significant on select, with the caption pooled, are the gender features.
 

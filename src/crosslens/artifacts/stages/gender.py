@@ -199,7 +199,8 @@ KINDS = [
         every=lambda at: [{}] if grammatical_pairs(at) else [],
         into=("page",),
         files={
-            "grammar.png": "Features that tell the gender of the person, the grammatical gender of nouns for things, or both, per layer."
+            "grammar.png": "Features that tell the gender of the person, the grammatical gender of nouns for things, "
+            "or both, per layer."
         },
     ),
     Kind(

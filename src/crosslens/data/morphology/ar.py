@@ -1,9 +1,9 @@
 """Arabic: a word list first, then endings; out of context, so that what two readings share is all that is said.
 
-Feminine are ة, the sound plural ات, the dual تان/تين and the فعلى of a definite word; masculine the sound plural ون; verbs show
-a person's gender by ي before and ت behind (Ryding 2005, A Reference Grammar of Modern Standard Arabic, on gender and
-number of nouns, and on the inflection of verbs). The list has what endings get wrong or leave open. A definite word without a mark
-is masculine by default ("unmarked"), which analyses do not use: adverbs, names and broken plurals look the same.
+Feminine are ة, the sound plural ات, the dual تان/تين and the فعلى of a definite word; masculine the sound plural ون; verbs
+show a person's gender by ي before and ت behind (Ryding 2005, A Reference Grammar of Modern Standard Arabic, on gender and
+number of nouns, and on the inflection of verbs). The list has what endings get wrong or leave open. A definite word without a
+mark is masculine by default ("unmarked"), which analyses do not use: adverbs, names and broken plurals look the same.
 """
 
 import re
@@ -85,7 +85,7 @@ def _by_form(word: str, letters: str, readings: list[Candidate]) -> Analysis:
 
 
 def _nominal(reading: Candidate) -> bool:
-    """Whether a noun may be taken apart so: it takes no future and no object suffix, and behind one letter it is no short word."""
+    """Whether a noun may be taken apart so: no future, no object suffix, and no short word behind one letter."""
     if reading.suffix == ME or {FUTURE, QUESTION} & {*reading.prefixes}:
         return False
     return not (_PARTICLES & {*reading.prefixes[-1:]} and len(reading.stem) < _STEM)

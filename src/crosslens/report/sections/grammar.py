@@ -71,14 +71,17 @@ def _counted(records: list[Record], tested: list[Record], level: float) -> str:
     yes = [record for record in tested if significant(record, level) and record["grammatical"]["significant"]]
     if not yes:
         return (
-            f"In none of {len(tested)} cases (layers and SAEs) do more features tell the grammatical gender of nouns for things than "
-            f"with genders shuffled between the nouns. "
+            f"In none of {len(tested)} cases (layers and SAEs) do more features tell the grammatical gender of nouns for things "
+            "than with genders shuffled between the nouns. "
         )
     told = "; ".join(
         f"{_where(record)} {plain(record['grammatical']['significant'])} of {plain(record['grammatical']['features'])} tested"
         for record in yes
     )
-    return f"More features than by chance tell the grammatical gender of nouns for things in {len(yes)} of {len(tested)} cases: {told}. "
+    return (
+        "More features than by chance tell the grammatical gender of nouns for things in "
+        f"{len(yes)} of {len(tested)} cases: {told}. "
+    )
 
 
 def _where(record: Record) -> str:
