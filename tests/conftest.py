@@ -10,6 +10,8 @@ import pytest
 # Workers side by side: two threads each on two cores would be slower, and sums depend on how many share them.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A session's jobs are forks of one process (fixture `source`), not each run's of one of its own.
+os.environ["CROSSLENS_WARM"] = "0"
 
 sys.path.insert(0, str(Path(__file__).parent / "workflow"))
 

@@ -276,3 +276,14 @@ def test_a_study_is_read_without_anything_heavy():
     code += "print(*{'numpy', 'torch', 'zarr', 'PIL', 'pandas', 'scipy'} & sys.modules.keys())"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.strip() == ""
+
+
+def test_lists_of_concepts_and_names_at_neuronpedia_are_of_what_there_is(study):
+    assert study(changed("concepts", {"some": ["i0", "i1"]})).settings["concepts"]
+    with pytest.raises(InputError, match="key concepts.some: found i99"):
+        study(changed("concepts", {"some": ["i0", "i99"]}))
+    named = {"joint": {"0": "gpt2-small/0-res"}}
+    assert study(changed("sae.neuronpedia", named)).settings["sae"]["neuronpedia"] == named
+    for wrong in ({"scope": {"0": "a/b"}}, {"joint": {"7": "a/b"}}):
+        with pytest.raises(InputError, match="key sae.neuronpedia"):
+            study(changed("sae.neuronpedia", wrong))

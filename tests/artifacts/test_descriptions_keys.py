@@ -15,7 +15,7 @@ from checkouts import TOY
 
 ROOT = Path(__file__).parents[2]
 ENDPOINT = {"url": "http://localhost:1/v1", "model": "m", "key": "A_KEY"}
-GENDER = {**TOY["gender"], "permutations": 479}
+GENDER = {**TOY["gender"], "permutations": 699}
 """Labels are one claim more."""
 PLACE = {"study": "toy", "corpus": "joint", "site": "1"}
 ASKED = ("asked_labels", "asked_detections")
@@ -55,6 +55,7 @@ def test_where_and_how_it_is_asked_is_in_no_key(table, endpoint):
         ({"model": "n"}, True),
         ({"temperature": 1}, True),
         ({"temperature": None}, True),
+        ({"json": False}, True),
         ({"batch": 3}, False),
     ],
 )

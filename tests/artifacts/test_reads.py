@@ -132,7 +132,7 @@ class World:
             "tokens": {"samples": [sample], "texts": [{"language": "en", "text": "a woman"}]},
             "compare": {"with": ["beside"], "max_samples": 10, "draws": 2},
             "describe": {"features": 1, "examples": 1},
-            "gender": {**TOY["gender"], "permutations": 479},
+            "gender": {**TOY["gender"], "permutations": 699},
         }
         texts = {
             **{

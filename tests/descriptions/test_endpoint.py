@@ -63,6 +63,16 @@ def test_it_asks_as_the_protocol_says(server, chat):
     ]
 
 
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [("/srv/models/m.gguf", "m.gguf"), ("C:\\models\\m.gguf", "m.gguf"), ("org/model-7b", "org/model-7b")],
+)
+def test_a_model_is_called_by_its_name_not_by_a_path(server, chat, called, name):
+    """llama.cpp's server says where its file lies."""
+    server.replies = [Reply(json.dumps(json.loads(completion("yes")) | {"model": called}))]
+    assert chat().ask("?") == ("yes", name)
+
+
 def test_without_a_key_none_is_sent_and_a_netrc_is_not_read(server, chat, tmp_path, monkeypatch):
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))

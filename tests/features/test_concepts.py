@@ -1,7 +1,12 @@
 """Concept search against the definition, and against lists that stand for nothing."""
 
+import csv
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 from feature_world import make_codes, make_world
 from scipy.sparse import csr_array
 
@@ -92,3 +97,15 @@ def test_from_files_in_the_order_of_no_file(tmp_path):
         assert row["score"] == pytest.approx(expected[row["feature"]], abs=1e-6)
     with pytest.raises(InputError, match="nobody"):
         search_concepts(**given, concepts={"a": ["nobody"]}, out=tmp_path / "d.json")
+
+
+def test_the_shipped_texts_are_ten_of_each_kind_and_the_lists_are_of_them():
+    root = Path(__file__).parents[2]
+    settings = yaml.safe_load((root / "config/studies/categories.yaml").read_text(encoding="utf-8"))
+    with (root / settings["source"]["captions"]).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    counts = Counter(row["category"] for row in rows)
+    assert len(counts) == 7 and set(counts.values()) == {10}
+    assert len({row["en_caption"] for row in rows}) == len(rows) == 70
+    ids = {row["image_id"] for row in rows}
+    assert all(set(listed) <= ids for listed in settings["concepts"].values())

@@ -135,15 +135,14 @@ def test_stage_is_deterministic_and_says_what_is_missing(drawn_study, layers, tm
         study_figures(layers={"2": tmp_path / "absent.json"}, out=tmp_path / "out")
 
 
-def test_specialists_are_shown_above_chance_by_site_and_sae(layers):
+def test_specialists_are_shown_by_site_and_sae(layers):
     summaries = [Document(path, "layer") for path in layers.values()]
     figure = specialists_figure(summaries)
     grid = figure.axes[0].images[0].get_array()
     records = [row for summary in summaries for row in summary("specialists")]
     assert grid.shape == (2, len(records) // 2)
     first = records[0]
-    expected = (first["score"] - first["score_by_chance"]) / first["n_inside"]
-    np.testing.assert_allclose(grid.filled(np.nan), expected)
+    np.testing.assert_allclose(grid.filled(np.nan), first["score"] / first["n_inside"])
     assert len(figure.axes[0].lines) == len(records)
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["guard", "nurse"]
 

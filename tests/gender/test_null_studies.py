@@ -34,7 +34,8 @@ def test_of_two_hundred_null_studies_a_twentieth_makes_any_claim(tmp_path):
     """Design: 120 pictures, 48 of them train and 48 test, half of each gender, in six categories, that two languages see
     behind a prompt and a caption of three tokens each, at one site of width 10 with an SAE of 30 features; what captions
     say without their pictures is noise; and 48 pictures with four captions in each language that a fair coin makes say
-    woman or man. Every analysis runs as by default, with 999 permutations, and every claim of the page is tested.
+    woman or man. Every analysis runs as by default, with 999 permutations, and every claim of the page but ELSEWHERE is
+    tested. Found: 4 of 200 [.005, .050], no claim in more than one.
     """
     any_of_them, made, seeds = 0, Counter(), range(200)
     for seed in seeds:

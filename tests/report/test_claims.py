@@ -19,7 +19,7 @@ def drawn(p, *, claim):
         "cosine": 0.7,
         "r1": 0.4,
         "value": 0.7,
-        "agrees": {"value": 0.9},
+        "by_sentence": 0.9,
     }
     right |= {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.2}}}
     right |= {"auroc_low": 0.8, "control_high": 0.6, "language": "en", "condition": "caption"}
@@ -95,7 +95,7 @@ def test_what_goes_the_wrong_way_or_is_in_no_family_is_not_claimed():
 def test_a_model_that_goes_on_against_the_gender_it_has_read_is_no_claim():
     claim = next(claim for claim in CLAIMS if claim.records == "agreement")
     records = drawn([0.001], claim=claim)
-    records["agreement"] = [record | {"agrees": {"value": 0.1}} for record in records["agreement"]]
+    records["agreement"] = [record | {"by_sentence": 0.1} for record in records["agreement"]]
     assert [made["holds"] for made in claimed(records, LEVEL)] == [0]
 
 
@@ -113,3 +113,19 @@ def test_what_is_positive_and_below_its_band_is_not_claimed(name, below):
     records = drawn([0.001] * 3, claim=claim)
     records[name] = [record | below for record in records[name]]
     assert [made["holds"] for made in claimed(records, LEVEL)] == [0]
+
+
+def test_what_so_few_units_could_never_show_is_not_reachable():
+    """Six pictures, all of one gender: p .031 is the least there is, and beside two claims of nothing it is not enough."""
+    claims = {claim.name: claim for claim in CLAIMS}
+    tilt, others = claims["one gender is written more often"], [CLAIMS[0], CLAIMS[2]]
+    records = {}
+    for claim in others:
+        records |= drawn([0.6], claim=claim)
+    records |= {tilt.records: [{"p": 0.031, "least_p": 0.031, "q_family": tilt.family}]}
+    made = {claim["claim"]: claim for claim in claimed(records, LEVEL)}
+    assert not made[tilt.name]["reachable"] and not made[tilt.name]["holds"]
+    assert all(made[claim.name]["reachable"] for claim in others)
+    alone = {tilt.records: [{"p": 0.4, "least_p": 0.031, "q_family": tilt.family}]}
+    (claim,) = claimed(alone, LEVEL)
+    assert claim["reachable"] and not claim["holds"], "a null that was tested"

@@ -145,10 +145,8 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
     records, finding = transfer_finding(tmp_path, *(folder / f"t{site}.json" for site in SITES))
     records = records["transfer"]
     assert finding.kind == "found" and "tells gender in the other in 4 of 8 cases" in finding.title
-    # on the page the other claims of the study are corrected for as well
-    assert re.search(
-        r"the gender direction of one language tells gender in the other in [1-4] of 8 cases", page.text
-    )
+    # the same four of eight, beside all that the page of a whole study may claim, are too little
+    assert "one language does not tell gender in the other beyond chance" in page.text
     masked = [r for r in records if not r["lexical"] and (r["source"], r["target"]) == ("en", "ar")]
     best = max(masked, key=lambda record: record["auroc"])
     assert f"English → Arabic peaks at block {best['site']}" in finding.lines[0]

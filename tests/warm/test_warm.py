@@ -1,5 +1,6 @@
 """A script behaves in a fork of the warm process as in a process of its own, and in one of its own where there is none."""
 
+import json
 import os
 import signal
 import socket
@@ -27,6 +28,7 @@ class Warm:
     def __init__(self, folder: Path, python: str):
         self.folder, self.python = folder, Path(python)
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.started = []
 
     def start(self, script: str, *args: str, **given) -> subprocess.Popen:
         """Run the text of a script in the folder."""
@@ -40,7 +42,14 @@ class Warm:
             **given,
         }
         given["env"] = self.environment | given.get("env", {})
-        return subprocess.Popen([self.python, file, *args], **given)
+        self.started.append(subprocess.Popen([self.python, file, *args], **given))
+        return self.started[-1]
+
+    def end(self) -> None:
+        """Leave nothing running, whatever failed."""
+        for process in self.started:
+            process.kill()
+            process.wait()
 
     def run(self, script: str, *args: str, **given) -> subprocess.CompletedProcess:
         """As `start`, to its end."""
@@ -69,7 +78,7 @@ def gone(process: int) -> bool:
     """Whether a process has ended."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 
@@ -91,7 +100,9 @@ def library(tmp_path, monkeypatch):
 def warm(library, tmp_path):
     with serving([LIBRARY]) as python:
         until((Path(python).parent / "socket").exists)
-        yield Warm(tmp_path, python)
+        warm = Warm(tmp_path, python)
+        yield warm
+        warm.end()
 
 
 def test_a_script_finds_what_it_would_by_itself_and_the_library_besides(warm, tmp_path):
@@ -145,8 +156,10 @@ print(random.random(), tempfile.gettempdir())
     assert said[0][0] != said[1][0] and [place for _, place in said] == [str(tmp_path)] * 2
 
 
+# In the background of a shell a session ignores interrupts, and so would what it starts.
 WAITS = """
-import os, pathlib, sys, time
+import os, pathlib, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 pathlib.Path("process").write_text(str(os.getpid()))
 try:
     while True:
@@ -202,6 +215,17 @@ def test_a_killed_job_leaves_no_fork(warm, tmp_path):
     process = warm.start(WAITS)
     fork = begun(tmp_path)
     process.kill()
+    until(lambda: gone(fork))
+
+
+def test_a_client_that_is_killed_before_it_knows_its_fork_leaves_none(warm, tmp_path):
+    (tmp_path / "script.py").write_text(WAITS)
+    told = json.dumps([[str(tmp_path / "script.py")], str(tmp_path), dict(os.environ)]).encode()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(warm.python.parent / "socket"))
+        socket.send_fds(client, [len(told).to_bytes(8, "big")], [0, 1, 2])
+        client.sendall(told)
+        fork = begun(tmp_path)
     until(lambda: gone(fork))
 
 

@@ -15,6 +15,7 @@ RULES = Path(__file__).parents[2] / "rules/warm.smk"
 @pytest.fixture
 def loads(monkeypatch):
     """Given what is planned, what a process is started with: None if none is."""
+    monkeypatch.delenv("CROSSLENS_WARM")
 
     def loaded(torch=0, analysis=0, **differs):
         begun = []

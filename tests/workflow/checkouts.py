@@ -125,8 +125,8 @@ class Checkout:
             if name not in ("CROSSLENS_STORE", "SNAKEMAKE_PROFILE", "PYTHONPATH")
         }
         self.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        # `python` is warm already, for what has one thread.
-        self.environment |= {"CROSSLENS_WARM": "0", "OMP_NUM_THREADS": "1"}
+        # A fork has one thread.
+        self.environment["OMP_NUM_THREADS"] = "1"
         if store:
             self.environment["CROSSLENS_STORE"] = store
 

@@ -53,7 +53,7 @@ def test_the_page_says_that_the_model_agrees_in_the_language_in_which_it_has_lea
     assert "masked are exactly the words that the source marks" in shown
 
 
-def test_one_more_sentence_extracts_its_part_and_a_repeat_does_nothing(answered):
+def test_an_edited_sentence_is_read_anew_and_a_repeat_does_nothing(answered):
     assert answered.planned(SENTENCES_PAGE) == {}
     folder = answered.folder / "data/mt_geneval"
     for file in folder.glob("*-dev*"):

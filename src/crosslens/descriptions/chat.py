@@ -7,6 +7,7 @@ that repeats it has KEY in its place.
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -126,7 +127,7 @@ class Chat:
         model = document.get("model") if isinstance(document, dict) else None
         return Answer(
             self._shown(text) if isinstance(text, str) and text.strip() else None,
-            self._shown(model) if isinstance(model, str) else None,
+            _name(self._shown(model)) if isinstance(model, str) else None,
         )
 
     def _refused(self, status: int, content: bytes) -> NoReturn:
@@ -196,6 +197,11 @@ def _key(variable: str) -> str:
             mend=f"set {variable} anew",
         )
     return value
+
+
+def _name(model: str) -> str:
+    """Servers of one file call the model by its path: where that lies is nobody's business."""
+    return re.split(r"[\\/]", model)[-1] if re.match(r"[~/\\]|[A-Za-z]:", model) else model
 
 
 def _json(content: bytes) -> Any:

@@ -13,7 +13,7 @@ MOST = 24
 
 
 def specialists_figure(summaries: list[Document]) -> Figure:
-    """Heat map category × (site, SAE, language) of the share of a category that its best feature marks, above chance."""
+    """Heat map category × (site, SAE, language) of the score of its best feature, 1 at most."""
     rows = [record for summary in summaries for record in summary.records("specialists")]
     categories = sorted({row["category"] for row in rows})
     places = dict.fromkeys((row["site"], row["corpus"], row["language"]) for row in rows)
@@ -28,11 +28,11 @@ def specialists_figure(summaries: list[Document]) -> Figure:
                     categories.index(row["category"]),
                     columns.index((row["site"], row["corpus"], row["language"])),
                 )
-                grid[at] = (row["score"] - row["score_by_chance"]) / row["n_inside"]
+                grid[at] = row["score"] / row["n_inside"]
                 if row["p"] <= LEVEL:
                     axes.plot(at[1], at[0], "o", color="black", markersize=3)
             shown = axes.imshow(grid, vmin=-1, vmax=1, cmap="RdBu_r", aspect="auto")
-            figure.colorbar(shown, ax=axes, label="share above chance")
+            figure.colorbar(shown, ax=axes, label="score")
             tongues = len({row["language"] for row in rows}) > 1
             names = [
                 f"{site_name(site)}\n{corpus_name(corpus)}{f', {short_name(language)}' if tongues else ''}"
@@ -47,8 +47,8 @@ def specialists_figure(summaries: list[Document]) -> Figure:
         heading(
             figure,
             "Features that stand for one category",
-            "Of each category the feature chosen on select. On test: images of the category that it fires in less the others "
-            "that it fires in, less the same by chance (categories permuted), over the images of the category. "
-            f"Dot: p ≤ {LEVEL:g} by itself; the tables correct for the number of categories and of cases.",
+            "Of each category the feature chosen on select. Score: test images of the category that it fires in less the "
+            "others that it fires in, over the images of the category: 1 is all of them and no other. "
+            f"Dot: p ≤ {LEVEL:g} by itself, categories permuted; the tables correct for the number of categories and of cases.",
         )
     return figure

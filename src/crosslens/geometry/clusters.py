@@ -15,8 +15,8 @@ HALVES = 3
 """Pairs of half-samples."""
 CLOUDS = 19
 """Gaussian clouds of the same shape: the least p is 1 / 20."""
-ROUNDS, HELD = 25, 1e-3
-"""Steps of the fit of that shape, and how far it is held towards the identity."""
+ROUNDS, CLOSE, HELD = 25, 1e-3, 1e-3
+"""Steps of the fit of that shape, at most, the movement at which it ends, and how far it is held towards the identity."""
 KEPT = 50
 """Principal components that are clustered, at most."""
 
@@ -79,8 +79,11 @@ def shape_of(rows: np.ndarray) -> np.ndarray:
     shape = np.eye(d)
     for _ in range(ROUNDS):
         weights = 1.0 / np.einsum("nd,nd->n", rows @ np.linalg.inv(shape), rows)
-        shape = (rows * weights[:, None]).T @ rows
-        shape = (1 - HELD) * shape * (d / np.trace(shape)) + HELD * np.eye(d)
+        found = (rows * weights[:, None]).T @ rows
+        found = (1 - HELD) * found * (d / np.trace(found)) + HELD * np.eye(d)
+        moved, shape = np.abs(found - shape).max(), found
+        if moved < CLOSE:
+            break
     return shape
 
 

@@ -47,7 +47,7 @@ def check(
         source.faults,
     ]
     if data_needed:
-        checks += [source.file_faults, lambda: _data(settings, source)]
+        checks += [source.file_faults, lambda: _data(settings, source), lambda: _concepts(settings, source)]
     found: list[InputError] = []
     for one in checks:
         try:
@@ -175,8 +175,8 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
             yield settings.fault(
                 f"gender.{name}",
                 f"{chosen[name]}, whose smallest two-sided p is 2/{chosen[name] + 1}",
-                f"at least {needed}: with fewer nothing can be claimed at gender.alpha {chosen['alpha']:g}, as each of the "
-                f"{claims} claims of the page is corrected for the others",
+                f"at least {needed}: with fewer a two-sided test alone cannot carry a claim at gender.alpha "
+                f"{chosen['alpha']:g}, as each of the {claims} claims of the page is corrected for the others",
                 "shuffle more often, or raise gender.alpha",
             )
     silent = [name for name in settings["languages"] if settings["prompts"].get(name) == ""]
@@ -348,3 +348,21 @@ def _data(settings: StudySettings, source: Source) -> Faults:
         assign_splits(dict.fromkeys(units), splits, seed)
     except InputError as error:
         yield settings.fault("splits", error.found, error.expected, error.mend)
+
+
+def _concepts(settings: StudySettings, source: Source) -> Faults:
+    """Lists of images are of images that there are, as far as the source is there."""
+    if not settings["concepts"] or [*source.file_faults()]:
+        return
+    texts = source.texts(settings["languages"][0])
+    if texts is None or source.is_generation:
+        return
+    known = {text.sample_id.rpartition("#")[0] for text in texts.rows}
+    for name, listed in settings["concepts"].items():
+        if absent := [image_id for image_id in listed if image_id not in known]:
+            yield settings.fault(
+                f"concepts.{name}",
+                f"{absent[0]} ({len(absent)} such)",
+                f"image_ids of the source{nearest(absent[0], sorted(known))}",
+                "correct the list",
+            )

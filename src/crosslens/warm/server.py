@@ -5,6 +5,7 @@ standard input; a fork ends with its client.
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -94,9 +95,10 @@ def run(client: socket.socket) -> None:
 
 
 def die_with(client: socket.socket) -> None:
-    """A killed client takes its fork with it."""
-    if not client.recv(1):
-        os.kill(os.getpid(), signal.SIGKILL)
+    """A killed client takes its fork with it, also where it had not read yet what this one is."""
+    with contextlib.suppress(ConnectionResetError):
+        client.recv(1)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

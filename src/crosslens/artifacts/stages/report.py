@@ -113,7 +113,7 @@ KINDS = [
             "quality.png": CROSS_ENTROPY,
             "retrieval.png": "How often a caption's translation is found first among all {units}, and CKA, per layer, "
             "beside chance.",
-            "specialists.png": "Which categories have a feature of their own, by layer, site and dictionary, above chance.",
+            "specialists.png": "Which categories have a feature of their own, by layer, site and dictionary.",
         },
     ),
     Kind(

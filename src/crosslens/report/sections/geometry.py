@@ -3,7 +3,7 @@
 from typing import Any
 
 from crosslens.report.html import missing, tag, term
-from crosslens.report.numbers import interval, number, plain
+from crosslens.report.numbers import interval, level_words, number, plain
 from crosslens.report.sections.base import Record, Results, Section
 from crosslens.report.table import Column, language, sae, site, table, text, value
 from crosslens.summary.claims import significant
@@ -160,9 +160,10 @@ def _dictionaries(results: Results) -> list[Any]:
     records = results.records("dictionaries")
     if not records:
         return []
-    clustered = [record for record in records if record["p"] is not None and record["p"] <= 0.05]
+    clustered = [record for record in records if record["q"] is not None and record["q"] <= results.level]
     words = (
-        f"The decoder rows of {len(clustered)} of {len(records)} dictionaries come in clusters more stable than every cloud's."
+        f"The decoder rows of {len(clustered)} of {len(records)} dictionaries come in clusters more stable than those of clouds "
+        f"(q ≤ {level_words(results.level)}, over all dictionaries)."
         if clustered
         else "The decoder rows of no dictionary come in clusters more stable than those of clouds: what k-means finds is "
         "an arbitrary partition."
@@ -196,6 +197,7 @@ def _dictionaries(results: Results) -> list[Any]:
                 value("clouds", "clouds", 2),
                 value("most", "clouds_most", 2),
                 value("p", "p", 2),
+                value("q", "q", 2),
                 value(term("matrix", "W_enc W_dec") + ": norm", "norm", 1),
                 value("effective rank", "effective_rank", 1),
                 value("Σ Re λ / Σ |λ|", "positive", 2),

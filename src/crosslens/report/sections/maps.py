@@ -5,7 +5,7 @@ from crosslens.report.sections.base import Results, Section
 from crosslens.report.table import Column, sae, site, table, text, value
 from crosslens.summary.names import site_name
 
-ORDER = 90
+ORDER = 89
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 TERMS = {
     "map": (

@@ -223,8 +223,12 @@ def clbas_finding(rows: list[Record], level: float, corrected: str) -> Finding:
     cases = f"{len(yes)} of {len(rows)} cases (layers, pairs of languages and conditions; q < {level_words(level)})"
     if yes:
         return Finding(
-            "found", f"Gender effects of matched features agree between the languages in {cases}.", [line]
+            "found",
+            f"Gender effects of matched features agree between the languages in {cases}.",
+            [line, corrected],
         )
     return Finding(
-        "null", f"Gender effects of matched features do not agree between the languages: in {cases}.", [line]
+        "null",
+        f"Gender effects of matched features do not agree between the languages: in {cases}.",
+        [line, corrected],
     )

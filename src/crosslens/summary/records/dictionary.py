@@ -6,7 +6,7 @@ from crosslens.summary.records.base import Files, Record
 
 
 def records(files: Files) -> dict[str, list[Record]]:
-    """`dictionaries`: one an SAE."""
+    """`dictionaries`: one an SAE, their clusters a family of tests."""
     found = []
     for corpus, path in files["dictionary"].items():
         doc = Document(path, "dictionary")
@@ -16,5 +16,6 @@ def records(files: Files) -> dict[str, list[Record]]:
         chosen = next((row for row in clusters["stability"] if row["clusters"] == number), {})
         record |= {"clustered": clusters["features"], "clusters": number}
         record |= {name: chosen.get(name) for name in ("stability", "clouds", "clouds_most")}
-        found.append(record | {"p": clusters["p"]})
+        family = None if clusters["p"] is None else "clusters"
+        found.append(record | {"p": clusters["p"], "q_family": family})
     return {"dictionaries": found}
