@@ -9,6 +9,8 @@ from crosslens.stats.resampling import shuffled_labels, units
 
 _CELLS = 1 << 22
 """Values × shuffles held at once (32 MiB of float64)."""
+_AT_ONCE = 512
+_ALIKE = np.float32(1e-5)
 _COUNTED = 200
 """Shuffles whose number of significant values is counted."""
 
@@ -46,22 +48,25 @@ def partial_correlations(
     group = units(len(label), groups)
     centre = _strata(group, label)
     basis = _basis(_centred(np.asarray(covariates, dtype=np.float64), centre))
-    shuffles = shuffled_labels(label, permutations, rng, groups)
-    directions = _unit(_without(_centred(np.column_stack([label, shuffles]).astype(float), centre), basis))
+    columns = np.column_stack([label, shuffled_labels(label, permutations, rng, groups)])
+    # single precision and some at once, as units × shuffles are the most that is held
+    directions = np.empty(columns.shape, dtype=np.float32)
+    for start in range(0, columns.shape[1], _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        directions[:, some] = _unit(_without(_centred(columns[:, some].astype(float), centre), basis))
+    own = _unit(_without(_centred(label[:, None].astype(float), centre), basis))[:, 0]
     features = values.shape[1]
     r, p = np.full((2, features), np.nan)
     null_p = np.full((features, min(permutations, _COUNTED)), np.nan)
     width = max(1, _CELLS // (1 + permutations))
     for start in range(0, features, width):
-        block = slice(start, start + width)
-        left = _unit(_without(_centred(values[:, block].astype(float), centre), basis))
-        found = left.T @ directions
-        there = np.linalg.norm(left, axis=0) > 0
-        size = np.round(np.abs(found), 9)  # ties of equal splits are ties
+        left = _unit(_without(_centred(values[:, start : start + width].astype(float), centre), basis))
+        size = np.abs(left.T.astype(np.float32) @ directions)
         ordered = np.sort(size[:, 1:], axis=1)
-        for i in np.flatnonzero(there):
-            above = permutations - np.searchsorted(ordered[i], size[i, : 1 + null_p.shape[1]])
-            r[start + i], p[start + i] = found[i, 0], (1 + above[0]) / (1 + permutations)
+        for i in np.flatnonzero(np.linalg.norm(left, axis=0) > 0):
+            # shuffles that deal the labels alike are ties
+            above = permutations - np.searchsorted(ordered[i], size[i, : 1 + null_p.shape[1]] - _ALIKE)
+            r[start + i], p[start + i] = own @ left[:, i], (1 + above[0]) / (1 + permutations)
             null_p[start + i] = above[1:] / permutations
     tested = ~np.isnan(p)
     q, null = np.full(features, np.nan), np.zeros(null_p.shape, dtype=bool)
