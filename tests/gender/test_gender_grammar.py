@@ -11,6 +11,7 @@ from world import table_of, tokens_of, write_dense_codes
 from crosslens.gender.grammar import measure_grammar, read_words
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_json, write_table
+from crosslens.tables.roles import CAPTION
 from crosslens.tables.tokens import read_tokens, write_tokens
 
 FEMININE = "سيارة زهرة حقيبة ساعة تفاحة طاولة صورة شجرة شمس يد".split()
@@ -41,7 +42,8 @@ def study(folder, *, seed=0, planted=True, nouns=(FEMININE, MASCULINE), people=1
         chosen = rng.choice(every, 3, replace=False)
         words = [PERSON[gender], "في", *chosen]
         caption = " ".join(words)
-        tokens = []
+        tokens = tokens_of("prompt", ["what", "is", "there", "to", "be", "seen"])
+        codes.append(rng.exponential(size=(len(tokens), FEATURES)))
         for token, word in zip(tokens_of("caption", words), words, strict=True):
             pieces = long.get(word, 1)
             cuts = [token.start, *(token.start + k for k in range(1, pieces)), token.end]
@@ -74,7 +76,7 @@ def study(folder, *, seed=0, planted=True, nouns=(FEMININE, MASCULINE), people=1
         folder / "codes.zarr",
         np.concatenate(codes).astype(np.float32),
         sae="a" * 64,
-        roles=("caption",),
+        roles=("prompt", "caption"),
         language="ar",
     )
     effects = pd.DataFrame({"feature": [SEMANTIC, LENGTH], "condition": "caption", "split": "select"})
@@ -136,7 +138,12 @@ def test_a_words_activation_by_hand(planted):
     assert document["words"]["read"] == document["words"]["things"] == 450
     second = dataset["caption"][0].split()[2]
     start = dataset["caption"][0].index(second)
-    inside = (table.sample == 0) & (table.char_start >= start) & (table.char_end <= start + len(second))
+    inside = (
+        (table.sample == 0)
+        & (table.role == CAPTION)
+        & (table.char_start >= start)
+        & (table.char_end <= start + len(second))
+    )
     expected = codes.rows(0, len(codes)).toarray()[inside].mean(axis=0)
     np.testing.assert_allclose(words.values.toarray()[0], expected, rtol=1e-6)
     assert words.frame.loc[0, ["lemma", "feminine"]].tolist() == [second, second in FEMININE]

@@ -26,6 +26,7 @@ from crosslens.stats.resampling import stream
 from crosslens.stats.tested import tested, too_few_permutations, too_few_units
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json, write_table
+from crosslens.tables.roles import CAPTION
 from crosslens.tables.tokens import TokenTable, read_tokens
 
 log = logging.getLogger(__name__)
@@ -125,6 +126,7 @@ def read_words(samples: pd.DataFrame, tokens: TokenTable, codes: Codes, language
     for sample in samples.to_dict("records"):
         at = index[sample["sample_id"]]
         rows = np.arange(tokens.offsets[at], tokens.offsets[at + 1])
+        rows = rows[tokens.role[rows] == CAPTION]  # a prompt's characters are counted from 0 too
         spans = json.loads(sample["label_spans"])
         for word in spoken.words(sample["caption"]):
             if any(start < word.end and word.start < end for start, end in spans):
