@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from chat_server import serving_chat
 from checkouts import ANSWERS, TOY
 from file_reads import Watch, recorded
 
@@ -76,8 +77,9 @@ class World:
     asked = {"own": (), "texts": ("activations",), "answers": ("texts_summary",), "drawn": ("dataset",)}
     """What is made of each, and all that it is made from; (): everything."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.user = folder, folder / "user"
+    def __init__(self, folder: Path, url: str):
+        """url: of a chat server."""
+        self.folder, self.user, self.url = folder, folder / "user", url
         self.store = Store(str(folder / "store"))
         (folder / "store/objects").mkdir(parents=True)
         self.user.mkdir()
@@ -131,7 +133,12 @@ class World:
             "stereotype": {"samples_per_image": 1, "max_new_tokens": 2},
             "tokens": {"samples": [sample], "texts": [{"language": "en", "text": "a woman"}]},
             "compare": {"with": ["beside"], "max_samples": 10, "draws": 2},
-            "describe": {"features": 1, "examples": 1},
+            "describe": {
+                "features": 1,
+                "examples": 1,
+                "method": "endpoint",
+                "endpoint": {"url": self.url, "model": "words"},
+            },
             "gender": {**TOY["gender"], "permutations": 699},
         }
         texts = {
@@ -257,7 +264,8 @@ def world(tmp_path_factory):
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for name in PRELOADED:
         importlib.import_module(name)
-    yield World(folder)
+    with serving_chat() as server:
+        yield World(folder, server.url)
     patch.undo()
 
 

@@ -20,7 +20,7 @@ from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = "crosslens.sae.architectures."
-FIGURES = {"draw_layer_figures", "draw_study_figures"}
+FIGURES = {"draw_layer_figures", "draw_sharing_figure", "draw_study_figures"}
 
 
 class Change:

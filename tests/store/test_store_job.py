@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from crosslens.errors import InputError
 from crosslens.store import job as module
@@ -58,6 +59,19 @@ def test_the_record_says_how_it_was_made(bench):
         "made",
     } <= record.keys()
     assert record["peak_megabytes"] > 0
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_the_record_names_the_gpu_of_a_job_that_computed_there_and_leaves_others_alone(
+    bench, monkeypatch, used
+):
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: used)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: asked.append("name") or "H200")
+    build(bench.job("a"), Make())
+    record = json.loads(bench.store.action("k-a").with_suffix(".json").read_text())
+    assert record["host"].endswith(", H200") == used and bool(asked) == used
 
 
 def chain(bench):

@@ -43,7 +43,8 @@ def _git_commit() -> str | None:
 def _host_kind() -> str:
     kind = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
+    # Only a job that computed there: a GPU that is there may be another's, and asking begins to use it.
+    if torch is not None and torch.cuda.is_initialized():
         kind += f", {torch.cuda.get_device_name()}"
     return kind
 
