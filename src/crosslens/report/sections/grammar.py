@@ -1,7 +1,7 @@
 """Do features tell the gender of the person, or of the word?"""
 
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import plain
+from crosslens.report.numbers import number, plain
 from crosslens.report.sections.base import Record, Results, Section
 from crosslens.report.table import Column, language, sae, site, table, value
 from crosslens.summary.claims import significant
@@ -35,7 +35,7 @@ def section(results: Results) -> Section | None:
         return None
     tested = [record for record in records if record["classes"]["all"]]
     rows = [
-        record | {"of": name, "counted": record["classes"][of]}
+        record | {"part": of, "of": name, "counted": record["classes"][of]}
         for record in tested
         for of, name in (("all", "all that fire enough"), ("gendered", "gender features"))
     ]
@@ -45,7 +45,9 @@ def section(results: Results) -> Section | None:
         ),
         tag(
             "p",
-            "Gender features: significant on select, with the caption pooled. Languages without grammatical gender of nouns "
+            "Gender features: significant on select, with the caption pooled. The grammatical gender of "
+            "words is from a word list and from endings (its sources and how often they are right: "
+            "crosslens.data.morphology). Languages without grammatical gender of nouns "
             "(English) and those without a morphological layer are not in this table.",
         ),
         table("grammar", COLUMNS, rows, label="Semantic and grammatical gender of features") if rows else "",
@@ -106,6 +108,6 @@ COLUMNS = [
     *_kind("both", "both"),
     value("neither", "neither", within=("counted", "counts")),
     value(term("few", "few nouns"), "few_words", within=("counted", "counts")),
-    value("p", "p"),
-    value("q", "q"),
+    Column("p, grammatical", lambda row: number(row["p"]) if row["part"] == "all" else "", "n"),
+    Column("q", lambda row: number(row["q"]) if row["part"] == "all" else "", "n"),
 ]
