@@ -74,7 +74,7 @@ def test_all_texts_that_the_model_cannot_place_are_named_with_their_tokens(folde
     for row in range(3, 13):
         assert f"{row - 1:03d}#0 ({tokens[f'{row - 1:03d}#0']:,})" in told
     assert "and 2 more" in told and "013#0" not in told
-    assert f"at most {POSITIONS} tokens in each, the positions of model" in told and "longer context" in told
+    assert f"at most {POSITIONS} tokens in each, the positions of " in told and "longer context" in told
     assert not [*(tmp_path / "out").iterdir()]
 
 
