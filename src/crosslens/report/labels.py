@@ -23,9 +23,11 @@ def told_labels(results: Results) -> Labels:
 
 
 def shown_label(row: dict[str, Any]) -> Markup:
-    """A record's label; n-grams are words of its language, what a model says is English."""
-    language = row["language"] if row["method"] == "ngrams" else "en"
-    return tag("span", f"“{row['label']}”", dir=direction(language), lang=language)
+    """A record's label; n-grams are words of its language, a model says it in whichever it likes."""
+    label = f"“{row['label']}”"
+    if row["method"] != "ngrams":
+        return tag("span", label, dir="auto")
+    return tag("span", label, dir=direction(row["language"]), lang=row["language"])
 
 
 def labelled(name: Markup, label: Markup | None) -> Markup:
