@@ -218,7 +218,11 @@ def test_a_shard_that_is_lost_or_cut_short_is_refused(sound, name, file, damage)
 
 @pytest.mark.parametrize(
     ("file", "found"),
-    [("zarr.json", "no JSON"), ("values/zarr.json", "no JSON"), ("values/zarr.json", "no such file")],
+    [
+        ("zarr.json", "no description"),
+        ("values/zarr.json", "no description"),
+        ("values/zarr.json", "no such file"),
+    ],
 )
 def test_a_description_that_is_lost_or_damaged_is_refused(sound, file, found):
     place = sound / "codes.zarr" / file

@@ -1268,3 +1268,60 @@ def test_records_are_as_documented_and_say_their_own_keys(study):
             text = json.dumps(["cutoff", recipe["own"], [entry["object"] for entry in record["inputs"]]])
             assert hashlib.sha256(text.encode()).hexdigest() == file.stem
     assert document.unseen() == []
+
+
+def test_grammatical_features_by_hand(study):
+    """Of the Arabic nouns for things: partial correlation by least squares, counts and corrected p."""
+    folder = study / "gender/joint/ar/grammar/layer_1"
+    table = pq.read_table(folder / "features.parquet").to_pandas()
+    told = json.loads((folder / "grammar.json").read_text())
+    for name in ("semantic", "grammatical"):
+        p, q = table[f"p_{name}"], table[f"q_{name}"]
+        assert p.notna().sum() == (told[name]["features"] if told[name]["tested"] else 0)
+        if told[name]["tested"]:
+            assert q[p.notna()].to_numpy() == pytest.approx(false_discovery_control(p[p.notna()]), abs=1e-6)
+            assert told[name]["significant"] == (q <= told["alpha"]).sum()
+    means, marks = table["q_semantic"] <= told["alpha"], table["q_grammatical"] <= told["alpha"]
+    assert (table["kind"].isin(["semantic", "both"]) == means).all()
+    assert (table["kind"].isin(["grammatical", "both"]) == marks).all()
+    assert (
+        (table["kind"] == "untested") == (table["q_semantic"].isna() & table["q_grammatical"].isna())
+    ).all()
+    counted = {"all": table, "gendered": table[table["gendered"]]}
+    for name, some in counted.items():
+        if told["classes"][name]:
+            assert told["classes"][name]["counts"] == {
+                kind: (some["kind"] == kind).sum() for kind in told["classes"][name]["counts"]
+            }
+    # the planted captions write no more than an article, an alif or a pronoun onto a noun
+    written = {}
+    for noun in (noun for nouns in told["words"]["nouns"].values() for noun in nouns):
+        stem = noun.replace("ة", "ت")
+        written |= dict.fromkeys((noun, f"ال{noun}", f"{noun}ا", f"{stem}ه", f"{stem}ها"), noun)
+    each = Language(study, "ar")
+    rows, z = each.codes["token"], each.z()
+    found = []
+    for sample in each.dataset.index[each.dataset["split"] == "test"]:
+        row = each.dataset.loc[sample]
+        here = (each.sample_id[rows] == sample) & (each.role[rows] == each.roles.index("caption"))
+        for match in re.finditer(r"\w+", row["caption"]):
+            masked = any(a < match.end() and match.start() < b for a, b in json.loads(row["label_spans"]))
+            if match[0] in written and not masked:
+                inside = here & (each.char_start[rows] < match.end()) & (each.char_end[rows] > match.start())
+                lean = {"female": 1.0, "male": -1.0}.get(row["gender"], 0.0)
+                found.append((written[match[0]], inside.sum(), lean, *z[inside].mean(axis=0)))
+    assert len(found) == told["words"]["things"]
+    names = np.array([noun for noun, *_ in found])
+    numbers = np.array([rest for _, *rest in found])
+    means = {noun: numbers[names == noun].mean(axis=0) for noun in sorted(set(names))}
+    feminine = np.array([noun in told["words"]["nouns"]["feminine"] for noun in means]).astype(float)
+    by_noun = np.array(list(means.values()))
+    design = np.column_stack([np.ones(len(feminine)), by_noun[:, :2]])
+    y = np.column_stack([feminine, by_noun[:, 2:]])
+    left = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    live = table["r_grammatical"].notna().to_numpy()
+    if told["grammatical"]["tested"]:
+        assert (live <= ((by_noun[:, 2:] > 0).sum(axis=0) >= told["live_units"])).all()
+        for feature in np.flatnonzero(live):
+            r = np.corrcoef(left[:, 0], left[:, 1 + feature])[0, 1]
+            assert table["r_grammatical"][feature] == pytest.approx(r, abs=1e-5)

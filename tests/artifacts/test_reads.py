@@ -18,7 +18,8 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from checkouts import ANSWERS, TOY
+from chat_server import serving_chat
+from checkouts import ANSWERS, SENTENCES, TOY
 from file_reads import Watch, recorded
 
 from crosslens.artifacts.table import Studies, Table
@@ -31,10 +32,13 @@ from crosslens.study.study import Study
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sources"))
 from catalogue_files import write_catalogues
+from mt_geneval_files import lay, planted_sentences
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 
 ROOT = Path(__file__).parents[2]
+OF_SUMMARIES = ("compare_controls", "draw_controls", "compare_layers", "draw_divergence_figure")
+"""Rules that read a document or two alone; they need two whole studies, or two sites, and are run by tests/test_storage.py."""
 JOBS = ("crosslens.store", "crosslens.registry")
 """How jobs run and find members: in no key, as it decides no number."""
 
@@ -73,11 +77,18 @@ INSTALLED = installed()
 class World:
     """Studies of a user's own files, whose jobs run in children of this process."""
 
-    asked = {"own": (), "texts": ("activations",), "answers": ("texts_summary",), "drawn": ("dataset",)}
+    asked = {
+        "own": (),
+        "texts": ("activations",),
+        "answers": ("texts_summary",),
+        "drawn": ("dataset",),
+        "sentences": ("agreement_figure",),
+    }
     """What is made of each, and all that it is made from; (): everything."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.user = folder, folder / "user"
+    def __init__(self, folder: Path, url: str):
+        """url: of a chat server."""
+        self.folder, self.user, self.url = folder, folder / "user", url
         self.store = Store(str(folder / "store"))
         (folder / "store/objects").mkdir(parents=True)
         self.user.mkdir()
@@ -124,6 +135,7 @@ class World:
             "lexicons": lexicons,
             "sae": {
                 **TOY["sae"],
+                "corpora": ["joint", "en", "ar"],
                 "epochs": 1,
                 "pretrained": {"theirs": {"1": str(self.user / "sae/layers.1")}},
             },
@@ -131,8 +143,21 @@ class World:
             "stereotype": {"samples_per_image": 1, "max_new_tokens": 2},
             "tokens": {"samples": [sample], "texts": [{"language": "en", "text": "a woman"}]},
             "compare": {"with": ["beside"], "max_samples": 10, "draws": 2},
-            "describe": {"features": 1, "examples": 1},
+            "describe": {
+                "features": 1,
+                "examples": 1,
+                "method": "endpoint",
+                "endpoint": {"url": self.url, "model": "words"},
+            },
+            "embeddings": {"methods": ["pca"], "permutations": 10},
+            "geometry": {"permutations": 19},
             "gender": {**TOY["gender"], "permutations": 699},
+        }
+        lay(self.user / "sentences", {"dev": planted_sentences(30)[:20], "test": planted_sentences(30)[20:]})
+        sentences = {
+            **SENTENCES,
+            "model": model,
+            "source": {"mt_geneval": {"folder": str(self.user / "sentences")}},
         }
         texts = {
             **{
@@ -147,7 +172,8 @@ class World:
         answers = {**ANSWERS, "model": model, "sites": ["1"]}
         drawn = {**TOY, "model": model, "source": {"planted": {"images": 12}}}
         beside = {name: own[name] for name in (*TOY, "source", "model", "lexicons")} | {"sae": TOY["sae"]}
-        return {"own": own, "beside": beside, "texts": texts, "answers": answers, "drawn": drawn}
+        given = {"own": own, "beside": beside, "texts": texts, "answers": answers}
+        return given | {"drawn": drawn, "sentences": sentences}
 
     def write_captions(self, images: int) -> tuple[Path, Path]:
         """Drawn scenes, half of them in a folder below, one with two captions."""
@@ -257,7 +283,8 @@ def world(tmp_path_factory):
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for name in PRELOADED:
         importlib.import_module(name)
-    yield World(folder)
+    with serving_chat() as server:
+        yield World(folder, server.url)
     patch.undo()
 
 
@@ -266,7 +293,7 @@ def test_every_file_that_a_job_reads_is_in_its_key(world):
     for rule, place in world.jobs():
         assert world.run(rule, place) == set(), (rule, place)
         ran.add(rule)
-    assert ran == world.table.works.keys() - {"prepare_model"}
+    assert ran == world.table.works.keys() - {"prepare_model", *OF_SUMMARIES}
 
 
 @pytest.mark.parametrize(

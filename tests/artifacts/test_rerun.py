@@ -20,7 +20,7 @@ from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = "crosslens.sae.architectures."
-FIGURES = {"draw_layer_figures", "draw_study_figures"}
+FIGURES = {"draw_layer_figures", "draw_sharing_figure", "draw_study_figures"}
 
 
 class Change:
@@ -207,7 +207,7 @@ def owned(change):
         "parts/other.py": "SCALE = 2\n",
         "unrelated.py": "",
         "sae/checkpoints/ae_9.pt": "weights",
-        "sae/config.json": "{}",
+        "sae/config.json": '{"trainer": {}}',
     }
     for name, text in files.items():
         (change.folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -272,8 +272,8 @@ def test_every_file_whose_digest_a_key_holds_is_checked_by_the_jobs_that_read_it
         ("pictures/sub/1", "the same", "build_dataset"),
         ("helper.py", "import parts.inner\n\nX = 1\n", "extract"),
         ("parts/other.py", "SCALE = 3\n", "extract"),
-        ("sae/config.json", "{ }", "adopt_sae"),
-        ("sae/cfg.json", "{}", "adopt_sae"),
+        ("sae/config.json", '{"trainer": {}} ', "adopt_sae"),
+        ("sae/cfg.json", '{"trainer": {}}', "adopt_sae"),
     ],
 )
 def test_a_file_of_the_users_is_in_the_keys_of_what_is_made_of_it(owned, file, text, first):

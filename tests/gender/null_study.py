@@ -64,7 +64,7 @@ def headlines(
     }
     files = {"stereotype": {"": stereotype}, "features": features}
     words = PICTURES | {"Units": "Pictures", "units": "pictures", "Resampled": "Pictures"}
-    results = Results("null", {}, {}, files, {}, summary, dataset, words)
+    results = Results("null", {"sae": {}}, {}, files, {}, summary, dataset, words)
     made = {}
     for name in SECTIONS:
         section = member("crosslens.report.sections", name).section(results)

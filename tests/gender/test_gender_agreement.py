@@ -14,6 +14,7 @@ from crosslens.gender.targets import GENDERS, targets_of
 from crosslens.models.inputs import Sample, encode
 from crosslens.models.load import load_model
 from crosslens.sources.mt_geneval import parse
+from crosslens.summary.claims import goes_on
 from crosslens.tables.documents import read_json, read_table, write_table
 
 MODEL = "resources/planted"
@@ -240,6 +241,12 @@ def test_words_of_one_sentence_are_one_witness():
     assert not many["tested"] and many["p"] is None and "of 5 sentences" in many["because"]
     six = numbers(odds([1] * 60, [-1] * 60, groups=np.repeat(range(6), 10)))
     assert six["tested"] and six["p"] == 2 / 2**6
+    # two sentences of twenty words for, twelve of one word against: words say one thing, and what is tested the other
+    mixed = numbers(
+        odds([1] * 40 + [-1] * 12, [-1] * 40 + [1] * 12, groups=[*np.repeat(range(2), 20), *range(2, 14)])
+    )
+    assert mixed["agrees"]["value"] == 40 / 52 and mixed["by_sentence"] == 2 / 14 and mixed["p"] < 0.05
+    assert not goes_on({"q": mixed["p"], **mixed}, 0.05)
     assert six["agrees"]["low"] == pytest.approx(numbers(odds([1] * 6, [-1] * 6))["agrees"]["low"])
 
 

@@ -1,6 +1,7 @@
 """Whole studies in which nothing has a gender: their pages claim something no more often than the level."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from null_study import SECTIONS, headlines
@@ -10,14 +11,33 @@ import crosslens.gender.probes
 from crosslens.summary.claims import CLAIMS
 
 LEVEL = 0.05
-ELSEWHERE = ("sharing", "specific", "matched", "clbas")
-"""Claims on features of SAEs compared, which these studies do not make: their nulls are in tests/alignment."""
+ELSEWHERE = {
+    "sharing": "alignment/test_sharing.py::test_nothing_in_common_is_found_no_more_often_than_by_chance",
+    "specific": "alignment/test_sharing.py::test_nothing_in_common_is_found_no_more_often_than_by_chance",
+    "matched": "alignment/test_matching.py::test_matched_features_of_unrelated_captions_fire_alike_as_often_as_the_level",
+    "clbas": "alignment/test_clbas.py::test_what_matched_features_see_alike_is_no_agreement_on_gender",
+    "agreement": "gender/test_gender_agreement.py::test_p_holds_where_sentences_know_no_gender",
+    "descriptions": "descriptions/test_labels.py::test_labels_of_nothing_are_called_something_no_more_often_than_the_level",
+}
+"""Records of the claims that these studies do not make, each with the test of its own null.
+
+In these studies both languages see the same pictures, so that features are shared, and matched ones fire alike, in truth; the
+others need SAEs of each language, or what a model writes or is asked. The correction over all claims together is simulated
+in report/test_claims.py.
+"""
 
 
 @pytest.fixture(autouse=True)
 def fewer_shuffles(monkeypatch):
     """Of train labels: they are shown, and decide nothing."""
     monkeypatch.setattr(crosslens.gender.probes, "SHUFFLES", 1)
+
+
+def test_what_is_not_simulated_here_has_a_null_of_its_own():
+    tests = Path(__file__).parents[1]
+    for name, where in ELSEWHERE.items():
+        file, test = where.split("::")
+        assert f"def {test}(" in (tests / file).read_text(encoding="utf-8"), name
 
 
 def test_all_that_is_there_is_claimed_and_nothing_else(tmp_path):

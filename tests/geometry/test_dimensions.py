@@ -78,14 +78,17 @@ def test_too_few_images_are_measured_and_not_compared(tmp_path):
     ]
 
 
+SCALE = np.geomspace(2, 0.3, WIDTH)
+"""Of a cloud that is not round: where all directions are alike bits are at their most, and no sample can have more."""
+
+
 def simulated(rng, images, words, common) -> tuple[np.ndarray, np.ndarray]:
     """Pseudo-values of two languages of one covariance whose tokens share what their image has."""
     shared = common * rng.normal(size=(images, 1, WIDTH))
-    fold = np.repeat(rng.permutation(images) % FOLDS, words)
     found = []
     for length in (words, 2 * words):
         fold = np.repeat(np.arange(images) % FOLDS, length)
-        x = (rng.normal(size=(images, length, WIDTH)) + shared).reshape(-1, WIDTH)
+        x = ((rng.normal(size=(images, length, WIDTH)) + shared) * SCALE).reshape(-1, WIDTH)
         parts = [x[fold == each] for each in range(FOLDS)]
         found.append(
             pseudo_values(
@@ -106,7 +109,7 @@ def false_alarms(studies, images, words, common) -> float:
 
 def test_languages_of_one_covariance_do_not_differ_however_many_tokens_they_have():
     """Twice the tokens of few: without the correction the longer language would always have more bits."""
-    assert false_alarms(150, images=60, words=4, common=0.5) < 0.12
+    assert 0 < false_alarms(100, images=60, words=4, common=0.5) < 0.12
 
 
 @pytest.mark.long

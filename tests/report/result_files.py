@@ -351,7 +351,7 @@ def _rankings(path: Path, site: str, language: str, sae: str) -> Path:
                 "categories": ["nurse", "guard"],
                 "found": 2,
                 "expected_by_chance": 0.8,
-                "found_p": 0.04,
+                "found_p": 0.01,
                 "features": [specialist(name, 60 + i) for i, name in enumerate(("nurse", "guard"))],
             },
             "examples": {

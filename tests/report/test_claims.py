@@ -1,9 +1,13 @@
 """Claims of a study: each is corrected over its family and over the others, and made of nothing no more often than the level."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, norm
 
+from crosslens.report import sections
 from crosslens.summary.claims import CLAIMS, claimed
 
 LEVEL = 0.05
@@ -19,7 +23,7 @@ def drawn(p, *, claim):
         "cosine": 0.7,
         "r1": 0.4,
         "value": 0.7,
-        "agrees": {"value": 0.9},
+        "by_sentence": 0.9,
     }
     right |= {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.2}}}
     right |= {"auroc_low": 0.8, "control_high": 0.6, "language": "en", "condition": "caption"}
@@ -95,7 +99,7 @@ def test_what_goes_the_wrong_way_or_is_in_no_family_is_not_claimed():
 def test_a_model_that_goes_on_against_the_gender_it_has_read_is_no_claim():
     claim = next(claim for claim in CLAIMS if claim.records == "agreement")
     records = drawn([0.001], claim=claim)
-    records["agreement"] = [record | {"agrees": {"value": 0.1}} for record in records["agreement"]]
+    records["agreement"] = [record | {"by_sentence": 0.1} for record in records["agreement"]]
     assert [made["holds"] for made in claimed(records, LEVEL)] == [0]
 
 
@@ -113,3 +117,30 @@ def test_what_is_positive_and_below_its_band_is_not_claimed(name, below):
     records = drawn([0.001] * 3, claim=claim)
     records[name] = [record | below for record in records[name]]
     assert [made["holds"] for made in claimed(records, LEVEL)] == [0]
+
+
+def test_what_so_few_units_could_never_show_is_not_reachable():
+    """Six pictures, all of one gender: p .031 is the least there is, and beside two claims of nothing it is not enough."""
+    claims = {claim.name: claim for claim in CLAIMS}
+    tilt, others = claims["one gender is written more often"], [CLAIMS[0], CLAIMS[2]]
+    records = {}
+    for claim in others:
+        records |= drawn([0.6], claim=claim)
+    records |= {tilt.records: [{"p": 0.031, "least_p": 0.031, "q_family": tilt.family}]}
+    made = {claim["claim"]: claim for claim in claimed(records, LEVEL)}
+    assert not made[tilt.name]["reachable"] and not made[tilt.name]["holds"]
+    assert all(made[claim.name]["reachable"] for claim in others)
+    alone = {tilt.records: [{"p": 0.4, "least_p": 0.031, "q_family": tilt.family}]}
+    (claim,) = claimed(alone, LEVEL)
+    assert claim["reachable"] and not claim["holds"], "a null that was tested"
+
+
+def test_every_claim_says_over_what_it_is_corrected_and_no_section_finds_anything_else():
+    """A positive finding is of kind found, and a claim; gates of quality are no tests."""
+    said = set()
+    for path in Path(sections.__file__).parent.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        of_section = set(re.findall(r"""results\.corrected\(["'](\w+)["'], ["'](\w+)["']\)""", text))
+        assert of_section or path.stem == "quality" or '"found",' not in text, path.name
+        said |= of_section
+    assert said == {(claim.records, claim.family) for claim in CLAIMS}

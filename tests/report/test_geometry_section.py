@@ -55,6 +55,7 @@ def records(*, p=0.001, bits=1.0, tested=True, above=3, clustered=0.05) -> dict:
                 "clouds": 0.2,
                 "clouds_most": 0.3,
                 "p": clustered,
+                "q": clustered,
             }
         ],
         "maps": [

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from crosslens.report.sections import matching
+from crosslens.report.words import PICTURES
 from crosslens.summary.claims import claimed
 from crosslens.summary.records.matching import records
 from crosslens.tables.documents import write_json
@@ -24,7 +25,7 @@ def comparison(role, names, shared, mcc):
     }
 
 
-def told(folder, shared, *, seeds=None, effect=None):
+def told(folder, shared, *, seeds=None, effect=None, labels=0.1):
     """The section of one layer: so many features the same, so many for two seeds, and a CLBAS."""
     pair = comparison("languages", ["en/0", "ar/0"], shared, 0.2 + shared / 100) | {"languages": ["en", "ar"]}
     pair["ceilings"] = (
@@ -44,12 +45,12 @@ def told(folder, shared, *, seeds=None, effect=None):
     null = {"mean": 0.0, "q025": -0.2, "q95": 0.18, "q975": 0.2, "p": 0.001}
     pair["clbas"] = [
         {"condition": "caption", "family": "matched", "features": 50, "tested": True, "because": None}
-        | {"value": effect, "null": null}
+        | {"value": effect, "null": {"pairing": null, "labels": null | {"q975": labels, "p": 0.002}}}
     ] * (effect is not None)
     write_json(folder / "matching.json", "matching", {"site": "4", "pairs": [pair]})
     made = records({"matching": {"": folder}})
     claimed(made, 0.05)
-    words = {"units": "pictures"}
+    words = {"units": "pictures"} | PICTURES
     results = SimpleNamespace(
         records=made.__getitem__,
         words=words,
@@ -62,12 +63,16 @@ def told(folder, shared, *, seeds=None, effect=None):
 
 def test_features_in_common_stand_between_floor_and_ceiling(tmp_path):
     (finding,) = told(tmp_path, 30, seeds=60).findings
-    assert finding.kind == "found" and "up to 30.0 % are the same feature, where two seeds" in finding.title
+    assert (
+        finding.kind == "description"
+        and "up to 30.0 % are the same feature, where two seeds" in finding.title
+    )
     assert (
         "block 4: 30 of 100 (30.0 %, MCC 0.50); two seeds of English (ceiling) 60.0 % (MCC 0.80)"
         in finding.lines[0]
     )
     assert "50 % of the way in MCC" in finding.lines[0] and "9 of 100 (by chance 0.5)" in finding.lines[1]
+    assert finding.lines[2] == PICTURES["shared"]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +89,11 @@ def test_nothing_in_common_is_no_null_result_without_a_ceiling(tmp_path, seeds, 
     assert ("There is no ceiling" in "".join(map(str, section.body))) == (seeds is None)
 
 
-@pytest.mark.parametrize(("effect", "kind"), [(0.4, "found"), (-0.4, "null"), (0.1, "null")])
-def test_effects_agree_above_the_band_alone(tmp_path, effect, kind):
-    finding = told(tmp_path, 30, effect=effect).findings[1]
+@pytest.mark.parametrize(
+    ("effect", "labels", "kind"),
+    [(0.4, 0.1, "found"), (-0.4, 0.1, "null"), (0.1, 0.1, "null"), (0.4, 0.6, "null")],
+)
+def test_effects_agree_above_both_bands_alone(tmp_path, effect, labels, kind):
+    finding = told(tmp_path, 30, effect=effect, labels=labels).findings[1]
     assert finding.kind == kind and finding.lines[1] == "Corrected clbas matched."
+    assert "partners shuffled -0.20 to 0.20, labels shuffled" in finding.lines[0].replace("−", "-")

@@ -4,6 +4,7 @@ from crosslens.features.statistics import feature_statistics
 from crosslens.gender.cross_lingual import cross_lingual_bias
 from crosslens.gender.effects import gender_effects
 from crosslens.gender.examples import gendered_examples
+from crosslens.gender.grammar import measure_grammar
 from crosslens.gender.probes import probe_codes
 from crosslens.store.job import Job
 
@@ -29,6 +30,13 @@ Job(snakemake).each(
     concepts=lambda own, out: search_concepts(**read(own), **own.params, out=out),
     gender=lambda own, out: gender_effects(
         **read(own), **own.params, out_table=folder(out) / "effects.parquet", out=out / "gender.json"
+    ),
+    grammar=lambda own, out: measure_grammar(
+        **read(own),
+        effects=own.path("gender") / "effects.parquet",
+        **own.params,
+        out_table=folder(out) / "features.parquet",
+        out=out / "grammar.json",
     ),
     probe_codes=lambda own, out: probe_codes(
         **read(own), conditions=own.params["conditions"], seed=own.params["seed"], out=out

@@ -1,5 +1,5 @@
-from crosslens.figures.controls import control_figure
+from crosslens.figures.controls import draw_controls
 from crosslens.store.job import Job
 
 job = Job(snakemake)
-job.run(lambda out: control_figure(controls=job.path("controls"), out=out["control_figure"]))
+job.run(lambda out: draw_controls(controls=job.path("controls"), out=out["control_figure"]))

@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from crosslens.alignment.assignment import Matched, cosines, nearest, one_to_one
+from crosslens.alignment.clbas import agreement, images_of_test
 from crosslens.alignment.dictionaries import Dictionary, check_one_site, read_dictionary, turned
 from crosslens.alignment.pairs import PERMUTATIONS, beyond_chance, shared_p
 from crosslens.alignment.sharing import LEAST_GROUPS, Side, open_side, paired
-from crosslens.stats.correlation import spearman
-from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import stream
 from crosslens.stats.tested import tested
 from crosslens.tables.documents import read_table, write_json, write_table
@@ -23,8 +22,6 @@ log = logging.getLogger(__name__)
 SHARED_FROM = 0.7
 """Cosine from which a pair that encoder and decoder agree on is the same feature (Paulo and Belrose, arXiv 2501.16615)."""
 THRESHOLDS = np.linspace(0, 1, 21).round(2)
-LEAST_FEATURES = 10
-"""Fewer pairs have no correlation worth a number."""
 ROLES = {
     "languages": "the SAEs of two languages",
     "seeds": "two seeds of one language: what the training leaves to chance, and so the most that can be asked for",
@@ -71,6 +68,10 @@ def match_features(
     ]
     tables, results = [], []
     sides = {language: open_side(codes[language], tokens[language], datasets[language]) for language in saes}
+    of_gender = {
+        language: images_of_test(effects[language], codes[language], tokens[language], datasets[language])
+        for language in effects
+    }
     for pair in combinations(saes, 2):
         rng = stream(seed, "matching", *pair)
         dictionaries = [read[first_of[language]].rows(live[language]) for language in pair]
@@ -83,7 +84,7 @@ def match_features(
         table, told["activations"] = alike(
             {language: sides[language] for language in pair}, table, alpha, rng
         )
-        told["clbas"] = agreement(table, [effects[language] for language in pair], rng) if effects else []
+        told["clbas"] = agreement(table, [of_gender[language] for language in pair], rng) if effects else []
         floors = [compare("turned", dictionaries[0], turned(dictionaries[1], rng))[1]]
         if set(pair) <= frozen.keys():
             drawn = [read_dictionary(frozen[language], f"{language}/frozen") for language in pair]
@@ -199,38 +200,3 @@ def alike(
         "shared_found": int(found.sum()),
         "median": medians,
     }
-
-
-def agreement(
-    table: pd.DataFrame, effects: list[Path], rng: np.random.Generator, draws: int = PERMUTATIONS
-) -> list[dict[str, Any]]:
-    """CLBAS: Spearman over matched features, live on test in both languages, of gender's d in the one and in the other.
-
-    In each condition, of all matched and of the shared, beside a null that shuffles the partners (two-sided).
-    """
-    tables = [
-        read_table(path, "gender_effects", ["feature", "condition", "split", "d", "live"]) for path in effects
-    ]
-    results = []
-    for condition in dict.fromkeys(tables[0]["condition"]):
-        d = [
-            of[(of["condition"] == condition) & (of["split"] == "test")].set_index("feature") for of in tables
-        ]
-        sides = [
-            side["d"].where(side["live"] & np.isfinite(side["d"])).reindex(table[name]).to_numpy()
-            for side, name in zip(d, ("feature", "partner"), strict=True)
-        ]
-        known = np.isfinite(sides[0]) & np.isfinite(sides[1])
-        for family, rows in (("matched", known), ("shared", known & table["shared"].to_numpy())):
-            x, y = (side[rows] for side in sides)
-            few = len(x) < LEAST_FEATURES
-            value = None if few else float(spearman(x, y))
-            shuffles = rng.permuted(np.repeat(y[:, None], draws, axis=1), axis=0)
-            null = np.empty(0) if few else spearman(np.repeat(x[:, None], draws, axis=1), shuffles)
-            because = f"{len(x)} pairs are live in both, and it takes {LEAST_FEATURES}" if few else None
-            results.append(
-                {"condition": condition, "family": family, "features": len(x)}
-                | tested(because)
-                | {"value": value, "null": null_band(null, value)}
-            )
-    return results

@@ -21,7 +21,7 @@ AUROCS = ("probe", "transfer")
 ACROSS = 3
 
 
-def control_figure(*, controls: Path, out: Path) -> None:
+def draw_controls(*, controls: Path, out: Path) -> None:
     """Write controls.png to the folder `out`; raises InputError where a field is missing."""
     doc = Document(controls, "controls")
     records, measures = doc("records"), doc("measures")

@@ -23,9 +23,9 @@ def agreed(
     `agrees`: share with D > 0, a tie half; `own`: share of prefixes whose own form is the likelier (m > 0), of a woman, of a
     man and of both; `alone`: the same with nothing read but what the word is written onto: what the two forms tell by being
     common, where chance is the mean of the two genders, .5. `difference`: mean of D, `lean`: mean of y over both prefixes, above
-    0 towards the female form, in nats. `p`: two-sided, by flips of the signs of whole sentences, statistic the mean over
-    sentences of the share with D > 0, less .5: as if the two prefixes of a sentence had changed places. Bounds are 95 % over
-    sentences: of shares Wilson's, of means by `bootstraps` draws.
+    0 towards the female form, in nats. `by_sentence`: mean over sentences of the share with D > 0, however many targets each
+    has; `p`: two-sided, of that less .5, by flips of the signs of whole sentences, as if the two prefixes of a sentence had
+    changed places. Bounds are 95 % over sentences: of shares Wilson's, of means by `bootstraps` draws.
     """
     rng = stream(seed, "agreement", stream_name)
     sentences = targets["group"].to_numpy()
@@ -36,7 +36,7 @@ def agreed(
     return (
         {"targets": len(targets), "sentences": number}
         | _numbers(targets, bootstraps, rng)
-        | {"p": None if because else _p(targets, rng)}
+        | {"by_sentence": _by_sentence(targets)[0], "p": None if because else _p(targets, rng)}
         | tested(because)
         | {"strata": [*_strata(targets, bootstraps, rng)]}
     )
@@ -89,11 +89,17 @@ def _mean(
     return {"value": float(values.mean()), "low": low, "high": high}
 
 
-def _p(targets: pd.DataFrame, rng: np.random.Generator) -> float:
+def _by_sentence(targets: pd.DataFrame) -> tuple[float | None, np.ndarray]:
+    """The mean over sentences of the share with D > 0, and of each sentence its share less .5 (n)."""
     own = _above((targets["log_odds_female"] - targets["log_odds_male"]).to_numpy()) - 0.5
     there = ~np.isnan(own)
     sentence = units(int(there.sum()), targets["group"].to_numpy()[there])
-    return sign_flip_p(np.bincount(sentence, own[there]) / np.bincount(sentence), rng)
+    shares = np.bincount(sentence, own[there]) / np.bincount(sentence)
+    return (float(shares.mean()) + 0.5 if len(shares) else None), shares
+
+
+def _p(targets: pd.DataFrame, rng: np.random.Generator) -> float:
+    return sign_flip_p(_by_sentence(targets)[1], rng)
 
 
 def _strata(targets: pd.DataFrame, bootstraps: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from crosslens.errors import InputError
-from crosslens.pooling.images import ImageTable, by_image
+from crosslens.pooling.images import ImageTable, by_image, shared_units
 from crosslens.pooling.languages import open_codes
 from crosslens.pooling.pool import pool_codes
 from crosslens.stats.correlation import fisher_interval, pearson, spearman
-from crosslens.stats.effect_size import cohen_d, moments
+from crosslens.stats.effect_size import effect_sizes
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import bootstrap_weights, halves, shuffled_labels, stream
 from crosslens.stats.tested import tested, too_few_units
@@ -133,28 +133,6 @@ def families(tables: list[pd.DataFrame], condition: str) -> tuple[np.ndarray, np
     return np.flatnonzero(live), np.flatnonzero(live & chosen)
 
 
-def _pairs(first: ImageTable, second: ImageTable) -> tuple[ImageTable, ImageTable]:
-    """The units labelled in both languages, in the same order: those of the same images, averaged over groups."""
-    first, second = _aligned(first.labelled(), second.labelled(), lambda table: table.image_ids)
-    units = [table.by_group() for table in (first, second)]
-    if all(len(table) == len(first) for table in units):
-        return first, second
-    return _aligned(
-        *units, lambda table: np.array([f"{g}/{s}" for g, s in zip(table.group, table.gender, strict=True)])
-    )
-
-
-def _aligned(first: ImageTable, second: ImageTable, key: Any) -> tuple[ImageTable, ImageTable]:
-    _, i, j = np.intersect1d(key(first), key(second), return_indices=True)
-    return first.rows(i), second.rows(j)
-
-
-def effect_sizes(values: Any, female: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """d of each column (F, B) under B weightings of the images; `female` is (m) bool or (m, B) bool."""
-    female = female if female.ndim > 1 else female[:, None]
-    return cohen_d(moments(values, weights * female), moments(values, weights * ~female))
-
-
 def compare(
     first: ImageTable,
     second: ImageTable,
@@ -166,7 +144,7 @@ def compare(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Correlations of the d of two languages for two families of features, with CI and nulls."""
-    first, second = _pairs(first, second)
+    first, second = shared_units(first, second)
     values = [table.values[:, live] for table in (first, second)]
     female = [table.gender == "female" for table in (first, second)]
     counts = {"female": int(female[0].sum()), "male": int((~female[0]).sum())}

@@ -1,5 +1,6 @@
 """From samples to images, and from images to groups: the unit of what is said of pictures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,6 +122,24 @@ def by_image(values: Any, sample_ids: list[str], dataset: pd.DataFrame) -> Image
     group = images["group"].first().reindex(image_ids) if "group" in dataset else image_ids
     average = _averaging(image) @ values.astype(np.float64)
     return ImageTable(average, image_ids, gender, category, np.asarray(group, dtype=object))
+
+
+def shared_units(first: ImageTable, second: ImageTable) -> tuple[ImageTable, ImageTable]:
+    """The units labelled in both of two languages, in the same order: those of the same images, averaged over groups."""
+    first, second = _aligned(first.labelled(), second.labelled(), lambda table: table.image_ids)
+    units = [table.by_group() for table in (first, second)]
+    if all(len(table) == len(first) for table in units):
+        return first, second
+    return _aligned(
+        *units, lambda table: np.array([f"{g}/{s}" for g, s in zip(table.group, table.gender, strict=True)])
+    )
+
+
+def _aligned(
+    first: ImageTable, second: ImageTable, key: Callable[[ImageTable], np.ndarray]
+) -> tuple[ImageTable, ImageTable]:
+    _, i, j = np.intersect1d(key(first), key(second), return_indices=True)
+    return first.rows(i), second.rows(j)
 
 
 def by_split(

@@ -63,6 +63,12 @@ def cohen_d(first: Moments, second: Moments) -> np.ndarray:
     return d
 
 
+def effect_sizes(values: sparray, female: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """d of each column (F, B) under B weightings (m, B) of the rows; `female` is (m) bool or (m, B) bool."""
+    female = female if female.ndim > 1 else female[:, None]
+    return cohen_d(moments(values, weights * female), moments(values, weights * ~female))
+
+
 def hedges_factor(n_first: float, n_second: float) -> float:
     """Exact small-sample correction J(m) = Γ(m/2) / (√(m/2) Γ((m−1)/2)), m = n1 + n2 − 2; g = J d.
 

@@ -39,7 +39,7 @@ def check(
         lambda: _saes(settings),
         lambda: _training(settings, model),
         lambda: _controls(settings, source),
-        lambda: pretrained_faults(settings, model),
+        lambda: pretrained_faults(settings, model, files_needed=data_needed),
         lambda: _roles(settings, source),
         lambda: _shares(settings),
         lambda: description_faults(settings),
@@ -175,8 +175,8 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
             yield settings.fault(
                 f"gender.{name}",
                 f"{chosen[name]}, whose smallest two-sided p is 2/{chosen[name] + 1}",
-                f"at least {needed}: with fewer nothing can be claimed at gender.alpha {chosen['alpha']:g}, as each of the "
-                f"{claims} claims of the page is corrected for the others",
+                f"at least {needed}: with fewer a two-sided test alone cannot carry a claim at gender.alpha "
+                f"{chosen['alpha']:g}, as each of the {claims} claims of the page is corrected for the others",
                 "shuffle more often, or raise gender.alpha",
             )
     silent = [name for name in settings["languages"] if settings["prompts"].get(name) == ""]

@@ -15,8 +15,13 @@ from crosslens.study.settings import StudySettings
 HUB = re.compile(r"hf:[\w.-]+/[\w.-]+(/[\w.=+-]+)*(@[\w./-]+)?", re.ASCII)
 
 
-def pretrained_faults(settings: StudySettings, model: Model) -> Iterator[InputError]:
-    """Names, sites and places of `sae.pretrained`, and what the files there say of width, hook, model and architecture."""
+def pretrained_faults(
+    settings: StudySettings, model: Model, *, files_needed: bool = True
+) -> Iterator[InputError]:
+    """Names, sites and places of `sae.pretrained`, and what the files there say of width, hook, model and architecture.
+
+    files_needed false: they need not be there yet.
+    """
     chosen, sites = settings["sae"], settings["sites"]
     for name, sources in chosen["pretrained"].items():
         key = f"sae.pretrained.{name}"
@@ -27,7 +32,8 @@ def pretrained_faults(settings: StudySettings, model: Model) -> Iterator[InputEr
                 yield settings.fault(
                     key, f"site {site!r}", f"sites of the study, {sites}", "correct the site"
                 )
-            yield from _place(settings, model, site, source, f"{key}.{site}")
+            if files_needed or source.startswith("hf:") or Path(source).exists():
+                yield from _place(settings, model, site, source, f"{key}.{site}")
     for name, sites_of in chosen["neuronpedia"].items():
         known = [*chosen["corpora"], *chosen["pretrained"]]
         if name not in known or not set(sites_of) <= set(sites):

@@ -6,7 +6,19 @@ from typing import Any
 
 from crosslens.summary.reading import Document
 
-_KEPT = ("targets", "sentences", "agrees", "own", "alone", "difference", "lean", "p", "tested", "because")
+_KEPT = (
+    "targets",
+    "sentences",
+    "agrees",
+    "by_sentence",
+    "own",
+    "alone",
+    "difference",
+    "lean",
+    "p",
+    "tested",
+    "because",
+)
 
 
 def agreement_records(paths: Mapping[str, Path]) -> list[dict[str, Any]]:

@@ -82,13 +82,15 @@ def describes(record: Record, level: float, records: Records | None = None) -> b
 
 
 def agrees_matched(record: Record, level: float, records: Records | None = None) -> bool:
-    """The gender effects of matched features agree, above the band of shuffled partners."""
-    return significant(record, level) and record["value"] > max(0, record["null_high"])
+    """The gender effects of matched features agree beyond both nulls, as in `agrees`."""
+    return significant(record, level) and record["value"] > max(
+        0, *(null["q975"] for null in record["null"].values())
+    )
 
 
 def goes_on(record: Record, level: float, records: Records | None = None) -> bool:
-    """The model prefers the form that agrees with what it has read more often than the other."""
-    return significant(record, level) and record["agrees"]["value"] > 0.5
+    """The model prefers the form that agrees with what it has read in more than half of a sentence, on average: what p is of."""
+    return significant(record, level) and record["by_sentence"] > 0.5
 
 
 CLAIMS = (
@@ -160,7 +162,9 @@ def claimed(records: Records, level: float) -> list[dict[str, Any]]:
     """Give the records (of all layers) their `q`, and tell each claim that was tested.
 
     q of a record that is in a family: the larger of Benjamini-Hochberg's in it and of its claim's p by Holm; None of all
-    others that name a family. Of a claim: its family, the number of tests, the least p and q, in how many tests it holds.
+    others that name a family. Of a claim: its family, the number of tests, the least p and q, in how many tests it holds,
+    and whether it could have been made: whether the least p that its tests can have (`least_p`, where records say it) would
+    stay at or below the level beside the other claims.
     """
     families = {}
     for name, of_name in records.items():
@@ -182,6 +186,13 @@ def claimed(records: Records, level: float) -> list[dict[str, Any]]:
         | {"tests": len(family)}
         | {name: min(record[name] for record in family) for name in ("p", "q")}
         | {"holds": sum(claim.holds(record, level, records) for record in family)}
-        for claim in tested
+        | {"reachable": _reachable(family, number, simes, level)}
+        for number, claim in enumerate(tested)
         for family in [families[claim.records, claim.family]]
     ]
+
+
+def _reachable(family: list[Record], number: int, simes: list[float], level: float) -> bool:
+    """Whether the claim of that number could stay at or below the level, the other claims as they are."""
+    best = benjamini_hochberg([record.get("least_p", 0.0) for record in family]).min()
+    return bool(holm(np.array([*simes[:number], best, *simes[number + 1 :]]))[number] <= level)

@@ -30,7 +30,6 @@ KINDS = [
         "control_figure",
         "results/{study}/figures",
         by="draw_controls",
-        function="control_figure",
         module="crosslens.figures.controls",
         needs=lambda at: [at.need("controls")],
         every=controlled,

@@ -239,7 +239,7 @@ WORK = [
     # Variants of a sweep stay apart where only their languages have something in common.
     Work("apply_swept_sae", memory=codes_mb, per=("corpus", "site", "variant")),
     Work("splice_swept_saes", memory=splice_mb, per=("corpus", "site"), gpu=True, local=model_place),
-    Work("analyse_codes", memory=2500, per=("corpus", "site")),
+    Work("analyse_codes", memory=3500, per=("corpus", "site")),
     Work("compare_settings", memory=1000),
     Work("draw_sweep_figure", memory=1000),
 ]

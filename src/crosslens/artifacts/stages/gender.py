@@ -21,6 +21,7 @@ from crosslens.artifacts.needs import (
     source_of,
 )
 from crosslens.artifacts.stages.data import generation, lexicon_files, lexicons_of
+from crosslens.data.morphology import morphology_of
 
 HALVES = 100
 """Of the images, in which the reliability of effects is measured."""
@@ -62,6 +63,12 @@ def transfer_params(at: At) -> dict[str, Any]:
 def gendered_pairs(at: At) -> list[Wildcards]:
     """Every SAE in every language that it is read in, where gender is asked for."""
     return each_pair(at) if at.study.has_gender else []
+
+
+def grammatical_pairs(at: At) -> list[Wildcards]:
+    """Those in languages whose words' grammatical gender can be told, where captions are read."""
+    captions = at.study.has_gender and "caption" in at.settings["gender"]["conditions"]
+    return [w for w in gendered_pairs(at) if captions and morphology_of(w["language"])]
 
 
 def first_pairs(at: At) -> list[Wildcards]:
@@ -108,6 +115,12 @@ def permuting(at: At, reading: Any) -> Amount:
     """Features × shuffles of the labels, in all conditions; on select nothing is shuffled."""
     chosen = at.settings["gender"]
     return _resampled(at, reading, chosen["permutations"])
+
+
+def exchanging(at: At, reading: Any) -> Amount:
+    """Features × shuffles of the genders of people, and of nouns."""
+    shuffles = 2 * at.settings["gender"]["grammar_permutations"]
+    return Amount("resampling", shuffles * reading.sae_settings({}).d_sae)
 
 
 def resampling(at: At, reading: Any) -> Amount:
@@ -157,6 +170,38 @@ KINDS = [
         into=("layer",),
         files={"effects.parquet": "", "gender.json": ""},
         amount=permuting,
+    ),
+    Kind(
+        "grammar",
+        "results/{study}/gender/{corpus}/{language}/grammar/layer_{site}",
+        by="analyse_codes",
+        function="measure_grammar",
+        module="crosslens.gender.grammar",
+        params=lambda at: {
+            "language": at["language"],
+            "alpha": at.settings["gender"]["alpha"],
+            "permutations": at.settings["gender"]["grammar_permutations"],
+            "seed": at.settings["gender"]["seed"],
+        },
+        needs=lambda at: [*codes_of(at), at.need("gender", "corpus", "language", "site")],
+        every=grammatical_pairs,
+        into=("layer",),
+        files={"features.parquet": "", "grammar.json": ""},
+        amount=exchanging,
+    ),
+    Kind(
+        "grammar_figure",
+        "results/{study}/figures",
+        by="draw_study_figures",
+        function="grammar_figure",
+        module="crosslens.figures.grammar",
+        needs=lambda at: at.every("layer"),
+        every=lambda at: [{}] if grammatical_pairs(at) else [],
+        into=("page",),
+        files={
+            "grammar.png": "Features that tell the gender of the person, the grammatical gender of nouns for things, "
+            "or both, per layer."
+        },
     ),
     Kind(
         "gendered_examples",

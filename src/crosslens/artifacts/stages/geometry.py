@@ -192,5 +192,5 @@ WORK = [
     Work("draw_maps", memory=map_mb, per=("site",)),
     Work("measure_geometry", memory=geometry_mb, per=("site",)),
     Work("measure_circuits", memory=lambda at, threads: model_mb(at) + 1500, local=model_place),
-    Work("draw_geometry", memory=1500, per=()),
+    Work("draw_geometry", memory=1500),
 ]

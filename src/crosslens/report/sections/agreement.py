@@ -105,6 +105,7 @@ COLUMNS = [
     Column("of", lambda row: SETS[row["set"]]),
     *COUNTS,
     *SHARES,
+    value("D > 0, by sentence", "by_sentence"),
     _share(term("alone", "female form the likelier, nothing read"), "alone", "female"),
     _share("mean D, nats", "difference"),
     _share(term("lean", "lean, nats"), "lean"),
@@ -140,7 +141,8 @@ def _finding(record: Record, results: Results) -> Finding:
     lines = [
         f"Of {plain(record['targets'])} words of {plain(record['sentences'])} test sentences the odds of the female form are "
         f"higher behind the sentence of a woman than behind that of a man in {_percent(agrees)}, by "
-        f"{plain(record['difference']['value'], 2)} nats on average (q = {plain(record['q'])}).",
+        f"{plain(record['difference']['value'], 2)} nats on average; each sentence counted once, in "
+        f"{100 * record['by_sentence']:.1f} % (q = {plain(record['q'])}).",
         f"The form that agrees is the likelier of the two in {_percent(own['both'])}: {_percent(own['female'])} behind the "
         f"sentence of a woman, {_percent(own['male'])} behind that of a man. With nothing read, the female form is the likelier "
         f"in {_percent(alone['female'])} of the pairs.",

@@ -55,17 +55,26 @@ class Results:
         """From which p or q on nothing is told from chance: the study's."""
         return self.summary("level")
 
+    def _claim(self, records: str, family: str) -> Record | None:
+        claims = self.summary("claims")
+        return next(
+            (claim for claim in claims if (claim["records"], claim["family"]) == (records, family)), None
+        )
+
     def corrected(self, records: str, family: str) -> str:
         """Over what the q of a list's family are corrected, in words; empty where nothing of it was tested."""
-        claims = self.summary("claims")
-        for claim in claims:
-            if (claim["records"], claim["family"]) == (records, family):
-                return (
-                    f"Corrected over its {plain(claim['tests'])} {'test' if claim['tests'] == 1 else 'tests'} "
-                    f"({claim['scope']}; Benjamini-Hochberg) and over the {len(claims)} claims of the study (Holm), "
-                    f"q ≤ {level_words(self.level)}."
-                )
-        return ""
+        if (claim := self._claim(records, family)) is None:
+            return ""
+        return (
+            f"Corrected over its {plain(claim['tests'])} {'test' if claim['tests'] == 1 else 'tests'} "
+            f"({claim['scope']}; Benjamini-Hochberg) and over the {len(self.summary('claims'))} claims of the study (Holm), "
+            f"q ≤ {level_words(self.level)}."
+        )
+
+    def could_claim(self, records: str, family: str) -> bool:
+        """Whether tests of so few units could be claimed at all, corrected as they are; else they are no null."""
+        claim = self._claim(records, family)
+        return claim is not None and claim["reachable"]
 
     @property
     def has_gender(self) -> bool:
@@ -82,7 +91,7 @@ class Finding:
     """A main result, null results included."""
 
     kind: str
-    """found, null or warning."""
+    """found, a claim of the study, corrected over its family; null; warning; or description, numbers that claim nothing."""
     title: str
     lines: Sequence[str] = ()
 

@@ -127,4 +127,4 @@ def finding(shown: list[Record], controls: list[str]) -> Finding:
         f"At the layer where each is largest, {above} of {compared} measures lie above every control ({named}), 95 % "
         "intervals apart; the layer was chosen by these same numbers."
     )
-    return Finding("found" if above else "null", title, lines)
+    return Finding("description" if above else "null", title, lines)

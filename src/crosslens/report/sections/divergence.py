@@ -180,7 +180,10 @@ WITHIN = [
 
 
 def finding(series: list[Row], pair: tuple[str, ...], level: float) -> Finding:
-    """Where the languages are most and least alike, by the gender directions or else the captions; the rest as lines."""
+    """Where the languages are most and least alike, by the gender directions or else the captions; the rest as lines.
+
+    No claim: its tests are in no family of the study's.
+    """
     names = " and ".join(map(short_name, pair))
     tested = [of for of in series if of["differs"]["q"] is not None]
     if not tested:
@@ -199,7 +202,11 @@ def finding(series: list[Row], pair: tuple[str, ...], level: float) -> Finding:
         f"{plain(low['value'], 2)} [{plain(low['low'], 2)}, {plain(low['high'], 2)}] and {plain(high['value'], 2)} "
         f"[{plain(high['low'], 2)}, {plain(high['high'], 2)}] (q < {level_words(level)}; {_certainty(head)})."
     )
-    return Finding("found", title, lines)
+    lines.append(
+        "This describes the layers and claims nothing: q is corrected over the measures of this section alone, a layer's band "
+        "of chance over nothing."
+    )
+    return Finding("description", title, lines)
 
 
 def beyond(point: Row) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from crosslens.report.html import missing, tag, term
-from crosslens.report.numbers import interval, number, plain
+from crosslens.report.numbers import interval, level_words, number, plain
 from crosslens.report.sections.base import Record, Results, Section
 from crosslens.report.table import Column, language, sae, site, table, text, value
 from crosslens.summary.claims import significant
@@ -160,9 +160,12 @@ def _dictionaries(results: Results) -> list[Any]:
     records = results.records("dictionaries")
     if not records:
         return []
-    clustered = [record for record in records if record["p"] is not None and record["p"] <= 0.05]
+    # With few clouds no correction over dictionaries can be passed: how many there are by chance stands beside.
+    tested = [record for record in records if record["p"] is not None]
+    clustered = [record for record in tested if record["p"] <= results.level]
     words = (
-        f"The decoder rows of {len(clustered)} of {len(records)} dictionaries come in clusters more stable than every cloud's."
+        f"The decoder rows of {len(clustered)} of {len(records)} dictionaries come in clusters more stable than those of clouds "
+        f"(p ≤ {level_words(results.level)}, each by itself: by chance {plain(results.level * len(tested), 2)} of them)."
         if clustered
         else "The decoder rows of no dictionary come in clusters more stable than those of clouds: what k-means finds is "
         "an arbitrary partition."

@@ -35,8 +35,9 @@ TERMS = {
     "clbas": (
         "CLBAS",
         "Cross-lingual bias agreement: Spearman correlation over matched features, live in both, of Cohen's d of gender in "
-        "the one language and in the other, in [−1, 1]; null: partners shuffled. Of pairs that are hardly the same "
-        "features it says that directions near each other have effects of one sign.",
+        "the one language and in the other, in [−1, 1]. Two nulls: partners shuffled, and labels shuffled alike in both "
+        "languages, which keeps what matched features share without any gender; p: the larger of both. Of pairs that are "
+        "hardly the same features it says that directions near each other have effects of one sign.",
     ),
 }
 
@@ -130,6 +131,7 @@ MATCHED = [
     value("r, median of matched", "r_matched"),
     value("r, median of the same", "r_shared"),
 ]
+NULLS = {"pairing": "partners shuffled", "labels": "labels shuffled"}
 CLBAS = [
     site(),
     Column("languages", _languages),
@@ -137,7 +139,12 @@ CLBAS = [
     Column("features", lambda row: "all matched" if row["family"] == "matched" else "the same"),
     value("n", "features"),
     value(term("clbas", "CLBAS"), "value"),
-    Column("partners shuffled", lambda row: interval(row["null_low"], row["null_high"]), "n"),
+    *(
+        Column(
+            words, lambda row, name=name: interval(row["null"][name]["q025"], row["null"][name]["q975"]), "n"
+        )
+        for name, words in NULLS.items()
+    ),
     value("p", "p"),
     value("q", "q"),
 ]
@@ -162,11 +169,13 @@ def finding(matching: list[Record], matched: list[Record], results: Results) -> 
             + ". "
             + results.corrected("matched", "activations")
         )
+        if yes and (same := results.words["shared"]):
+            lines.append(same)
     return _told(" and ".join(map(short_name, languages)), own, matching, lines)
 
 
 def _told(pair: str, own: list[Record], matching: list[Record], lines: list[str]) -> Finding:
-    """Few in common is a finding only where two seeds of one language have more."""
+    """Few in common is a null only where two seeds of one language have more; how many it is, a description."""
     most = max(row["share"] for row in own)
     floor = max((row["share"] for row in matching if row["role"] in ("turned", "frozen")), default=0.0)
     ceilings = [row["share"] for row in matching if row["role"] == "seeds"]
@@ -179,7 +188,7 @@ def _told(pair: str, own: list[Record], matching: list[Record], lines: list[str]
         title = (
             f"Of the features of the {pair} SAEs up to {plain(100 * most, 1)} % are the same feature{limit}."
         )
-        return Finding("found", title, lines)
+        return Finding("description", title, lines)
     title = f"The SAEs of {pair} have no more features in common than chance gives"
     if ceilings and max(ceilings) > floor:
         return Finding(
@@ -215,20 +224,23 @@ def clbas_finding(rows: list[Record], level: float, corrected: str) -> Finding:
     """Do matched features have effects of the same sign and order in both languages?"""
     yes = [row for row in rows if agrees_matched(row, level)]
     best = max(rows, key=lambda row: row["value"])
+    nulls = ", ".join(
+        f"{words} {plain(best['null'][name]['q025'], 2)} to {plain(best['null'][name]['q975'], 2)}"
+        for name, words in NULLS.items()
+    )
     line = (
         f"CLBAS is largest at {site_name(best['site'])} ({best['condition']}): {plain(best['value'], 2)}, n = "
-        f"{plain(best['features'])} matched features, partners shuffled {plain(best['null_low'], 2)} to "
-        f"{plain(best['null_high'], 2)}, q = {plain(best['q'])}."
+        f"{plain(best['features'])} matched features, {nulls}, q = {plain(best['q'])}."
     )
     cases = f"{len(yes)} of {len(rows)} cases (layers, pairs of languages and conditions; q < {level_words(level)})"
     if yes:
         return Finding(
             "found",
-            f"Gender effects of matched features agree between the languages in {cases}.",
+            f"Gender effects of matched features agree between the languages beyond both nulls in {cases}.",
             [line, corrected],
         )
     return Finding(
         "null",
-        f"Gender effects of matched features do not agree between the languages: in {cases}.",
+        f"Gender effects of matched features do not agree between the languages beyond both nulls: in {cases}.",
         [line, corrected],
     )

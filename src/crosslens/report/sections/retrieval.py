@@ -193,9 +193,9 @@ def finding(retrieval: list[Record], cka: list[Record], results: Results) -> Fin
         lines.append(
             f"Unbiased CKA of the same captions is above shuffled pairs in {sum(found(row, level) for row in alike)} of "
             f"{len(alike)} cases, and largest at {site_name(best['site'])}: {plain(best['unbiased'])} (95 % of the "
-            f"shuffled below {plain(best['unbiased_q95'])}, q = {plain(best['q'])})."
+            f"shuffled below {plain(best['unbiased_q95'])}, q = {plain(best['q'])}). {results.corrected('cka', 'words')}"
         )
-    lines.append(results.corrected("retrieval", "words"))
+    lines.append(f"Translations: {results.corrected('retrieval', 'words')}")
     cases = f"{len(beyond)} of {len(words)} cases (layers and directions; q ≤ {level_words(level)})"
     if beyond:
         title = f"{captions} find their translation among all {units} more often than by chance in {cases}."

@@ -10,7 +10,7 @@ from crosslens.summary.claims import found
 from crosslens.summary.names import corpus_name, short_name, site_name
 
 ORDER = 65
-Lines = Callable[[list[Record], str], list[str]]
+Lines = Callable[[list[Record], Results], list[str]]
 TERMS = {
     "shared": (
         "Shared feature",
@@ -48,34 +48,29 @@ def section(results: Results) -> Section | None:
         for language, length in zip(row["languages"], row["tokens_per_caption"], strict=True)
     }
     told = ", ".join(f"{plain(length, 1)} in {short_name(language)}" for language, length in lengths.items())
-    units = results.words["units"]
     body = [
         tag(
-            "p", f"Whole captions of test, label words kept; tokens a caption: {told}.{same_picture(results)}"
+            "p",
+            f"Whole captions of test, label words kept; tokens a caption: {told}. {results.words['shared']}",
         ),
         table("sharing", COLUMNS, rows, label="Shared and specific features per layer and SAE"),
         results.shown(*(f"{row['corpus']}/{row['site']}/sharing" for row in rows)),
     ]
     findings = [
-        finding(of_pair, lines, what, results.level, units, results.corrected(name, "features"))
-        for name, records, lines, what in (
-            ("sharing", sharing, shared_lines, "fire alike in both languages"),
-            ("specific", specific, specific_lines, "fire more often in one language"),
+        finding(of_pair, lines, what, results, corrected)
+        for records, lines, what, corrected in (
+            (sharing, shared_lines, "fire alike in both languages", results.corrected("sharing", "features")),
+            (
+                specific,
+                specific_lines,
+                "fire more often in one language",
+                results.corrected("specific", "features"),
+            ),
         )
         for of_pair in by_languages(records)
     ]
     heading = "Which features do the languages share?"
     return Section("sharing", "Shared features", heading, body, findings, terms=TERMS)
-
-
-def same_picture(results: Results) -> str:
-    """What stands before both captions of a pair, where the study has pictures."""
-    if results.words["unit"] != "picture":
-        return ""
-    return (
-        " Both captions stand behind the same picture, so that a feature may be shared for what it reads in the picture as "
-        "well as for what the words say."
-    )
 
 
 def by_languages(records: list[Record]) -> list[list[Record]]:
@@ -113,27 +108,25 @@ COLUMNS = [
 ]
 
 
-def finding(
-    records: list[Record], lines: Lines, what: str, level: float, units: str, corrected: str
-) -> Finding:
+def finding(records: list[Record], lines: Lines, what: str, results: Results, corrected: str) -> Finding:
     """Do more features than by chance do so, in how many cases, and how many are they? corrected: over what, in words."""
     pair = " and ".join(map(short_name, records[0]["languages"]))
     tested = [record for record in records if record["q"] is not None]
     if not tested:
         because = records[0]["because"]
         return Finding("warning", f"{pair}: features that {what}: not tested, because {because}.")
-    yes = [record for record in tested if found(record, level)]
-    cases = f"{len(yes)} of {len(tested)} cases (layers and SAEs; q < {level_words(level)})"
+    yes = [record for record in tested if found(record, results.level)]
+    cases = f"{len(yes)} of {len(tested)} cases (layers and SAEs; q < {level_words(results.level)})"
     if not yes:
         return Finding("null", f"{pair}: no more features {what} than by chance: in {cases}.", [corrected])
     return Finding(
         "found",
         f"{pair}: more features {what} than by chance in {cases}.",
-        [*lines(records, units), corrected],
+        [*lines(records, results), corrected],
     )
 
 
-def shared_lines(records: list[Record], units: str) -> list[str]:
+def shared_lines(records: list[Record], results: Results) -> list[str]:
     """How many are shared at each layer; most features of an SAE need not be."""
     counts = "; ".join(
         f"{_where(row)} {plain(row['found'])} of {plain(row['features'])} live in both (by chance {plain(row['chance'], 1)}), "
@@ -141,10 +134,11 @@ def shared_lines(records: list[Record], units: str) -> list[str]:
         for row in records
         if row["tested"]
     )
-    return [f"Shared: {counts}; n = {plain(records[0]['groups'])} independent {units}."]
+    lines = [f"Shared: {counts}; n = {plain(records[0]['groups'])} independent {results.words['units']}."]
+    return lines + ([same] if (same := results.words["shared"]) else [])
 
 
-def specific_lines(records: list[Record], units: str) -> list[str]:
+def specific_lines(records: list[Record], results: Results) -> list[str]:
     """How many belong to each language, and how few of these to it alone."""
     counts = "; ".join(f"{_where(row)} " + _each(row) for row in records if row["tested"])
     lines = [f"More often in one language, of those live in either: {counts}."]

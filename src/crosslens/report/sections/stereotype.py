@@ -177,10 +177,24 @@ def _tilt(records: Stereotype, results: Results) -> Finding:
         )
         title = f"Over all {words['units']} that hide the gender, the model writes {found} (q ≤ {level_words(level)})."
         return Finding("found", title, lines)
-    if all(row["q"] is None for row in records["tilt"]):
-        return Finding("warning", "Whether the model writes one gender more often was not tested.", lines)
+    if not results.could_claim("tilt", "tilt"):
+        return Finding(
+            "warning",
+            f"Whether the model writes one gender more often was not tested{_unreachable(records['tilt'], words)}.",
+            lines,
+        )
     return Finding(
         "null", "Over all categories the model writes neither gender more often beyond chance.", lines
+    )
+
+
+def _unreachable(rows: list[Record], words: dict[str, str]) -> str:
+    """Why tests that were made say nothing."""
+    tested = any(row["q"] is not None for row in rows)
+    return (
+        f": of so few {words['units']} no result could be claimed beside the study's other claims"
+        if tested
+        else ""
     )
 
 
@@ -219,8 +233,12 @@ def _differences(records: Stereotype, results: Results) -> Finding:
         where = " and ".join(differing)
         title = f"Where the picture hides the gender, what the model writes hangs on the category: a stereotype in {where}"
         return Finding("found", f"{title} (q ≤ {level_words(level)}).", lines)
-    if all(row["q"] is None for row in records["differences"]):
-        return Finding("warning", "Whether the gender written hangs on the category was not tested.", lines)
+    if not results.could_claim("differences", "differences"):
+        return Finding(
+            "warning",
+            f"Whether the gender written hangs on the category was not tested{_unreachable(records['differences'], words)}.",
+            lines,
+        )
     return Finding(
         "null", "The gender that the model writes does not hang on the category beyond chance.", lines
     )

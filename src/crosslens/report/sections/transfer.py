@@ -192,10 +192,10 @@ def finding(
         for line in (
             _best(masked, transfer, bags),
             _lexical(lexical, level) if masks != NOTHING else "",
-            _cosine(directions, level),
+            _cosine(directions, results),
             _by_condition(masked, bags, level),
             _untested(masked),
-            results.corrected("transfer", "masked"),
+            _family(results),
         )
         if line
     ]
@@ -225,6 +225,11 @@ def finding(
         [READ_ALL_THE_SAME if masks.startswith("label words masked") else "", results.words["shared"]],
     )
     return Finding("found", title, lines)
+
+
+def _family(results: Results) -> str:
+    corrected = results.corrected("transfer", "masked")
+    return corrected and f"Transfer: {corrected}"
 
 
 def _beyond(records: list[Record], level: float) -> tuple[int, int]:
@@ -294,14 +299,15 @@ def _lexical(records: list[Record], level: float) -> str:
     )
 
 
-def _cosine(directions: list[Record], level: float) -> str:
+def _cosine(directions: list[Record], results: Results) -> str:
     measured = [row for row in directions if row["q"] is not None]
     if not measured:
         return ""
     best = max(measured, key=lambda row: row["cosine"])
-    yes = sum(points_alike(row, level) for row in measured)
+    yes = sum(points_alike(row, results.level) for row in measured)
     return (
         f"The directions point the same way beyond labels shuffled alike in both languages in {yes} of {len(measured)} "
         f"cases; the largest cosine is {plain(best['cosine'], 2)} at {site_name(best['site'])} ({best['condition']}; "
-        f"shuffled: {plain(best['null_low'], 2)} to {plain(best['null_high'], 2)}, p = {plain(best['p'])})."
+        f"shuffled: {plain(best['null_low'], 2)} to {plain(best['null_high'], 2)}, q = {plain(best['q'])}). "
+        + results.corrected("directions", "masked")
     )

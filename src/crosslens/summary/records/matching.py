@@ -77,15 +77,19 @@ def matched_records(doc: Document) -> list[Record]:
 
 
 def clbas_records(doc: Document) -> list[Record]:
-    """One record per pair of languages, condition and family of pairs: CLBAS beside partners shuffled.
+    """One record per pair of languages, condition and family of pairs: CLBAS beside both its nulls.
 
-    `p`, of all matched features, is corrected in the family `matched`.
+    `p`, the larger of both, of all matched features, is corrected in the family `matched`.
     """
-    return [
-        {"site": doc("site"), "languages": pair["languages"]}
-        | {name: of[name] for name in ("condition", "family", "features", "tested", "because", "value")}
-        | {"null_low": of["null"]["q025"], "null_high": of["null"]["q975"], "p": of["null"]["p"]}
-        | {"q_family": "matched" if of["family"] == "matched" and of["null"]["p"] is not None else None}
-        for pair in doc("pairs")
-        for of in pair["clbas"]
-    ]
+    records = []
+    for pair in doc("pairs"):
+        for of in pair["clbas"]:
+            both = [null["p"] for null in of["null"].values()]
+            p = None if None in both else max(both)
+            records.append(
+                {"site": doc("site"), "languages": pair["languages"]}
+                | {name: of[name] for name in ("condition", "family", "features", "tested", "because")}
+                | {"value": of["value"], "null": of["null"], "p": p}
+                | {"q_family": "matched" if of["family"] == "matched" and p is not None else None}
+            )
+    return records
