@@ -66,7 +66,7 @@ class Warm:
     def forks(self, **given) -> bool:
         """Whether a script runs in a fork."""
         said = self.run(f"import sys; print({LIBRARY!r} in sys.modules)", **given)
-        assert said.returncode == 0, said.stderr
+        assert (said.returncode, said.stderr) == (0, "")
         return said.stdout == "True\n"
 
 
@@ -283,16 +283,21 @@ def test_a_killed_script_is_not_waited_for_by_what_it_has_forked(warm, tmp_path,
 
 
 @pytest.mark.parametrize("says", [b"", b"\0\0\0\0\0\0\0\x09{"], ids=["nothing", "half"])
-def test_clients_that_connect_and_leave_are_of_no_account(warm, capfd, says):
-    server = server_of(warm)
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(warm.python.parent / "socket"))
-        if says:
-            socket.send_fds(client, [says], [0, 1, 2])
-    assert server_of(warm) == server  # it forked for that one first
-    children = Path(f"/proc/{server}/task/{server}/children")
-    until(lambda: not children.read_text())
-    assert capfd.readouterr() == ("", "")
+def test_clients_that_connect_and_leave_are_of_no_account(library, tmp_path, capfd, says):
+    # Begun here, where what it says is heard.
+    with serving([LIBRARY]) as python:
+        place = Path(python).parent / "socket"
+        until(place.exists)
+        warm = Warm(tmp_path, python)
+        server = server_of(warm)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(place))
+            if says:
+                socket.send_fds(client, [says], [0, 1, 2])
+        assert server_of(warm) == server  # it forked for that one first
+        children = Path(f"/proc/{server}/task/{server}/children")
+        until(lambda: not children.read_text())
+        assert capfd.readouterr() == ("", "")
 
 
 def test_a_client_that_is_killed_before_it_knows_its_fork_leaves_none(warm, tmp_path):
