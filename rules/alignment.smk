@@ -23,6 +23,28 @@ rule analyse_activations:
         "../workflow/scripts/analyse_activations.py"
 
 
+rule feature_sharing:
+    """dataset, codes, tokens, sae, activations -> alignment/sharing/{corpus}/layer_{site}"""
+    input:
+        needed("feature_sharing"),
+    output:
+        temp(touch(done("feature_sharing"))),
+    log:
+        logged("feature_sharing"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("feature_sharing"),
+        runtime=120,
+    params:
+        job=job("feature_sharing"),
+    message:
+        "{wildcards.study}: features that the languages share, {wildcards.corpus}, layer {wildcards.site}"
+    script:
+        "../workflow/scripts/feature_sharing.py"
+
+
 rule draw_sharing_figure:
     """sharing -> figures/sharing/{corpus}/layer_{site}"""
     input:

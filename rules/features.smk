@@ -47,7 +47,7 @@ rule splice_saes:
 
 
 rule analyse_codes:
-    """texts, codes, tokens, gender, dataset, sae, activations -> features/{corpus}/{language}/layer_{site} and features/{corpus}/{language}/concepts/layer_{site}.json and gender/{corpus}/{language}/layer_{site} and gender/{corpus}/{language}/grammar/layer_{site} and gender/{corpus}/{language}/examples/layer_{site}.json and gender/{corpus}/{language}/probe/layer_{site}.json and gender/{corpus}/cross_lingual/layer_{site}.json and alignment/sharing/{corpus}/layer_{site}"""
+    """texts, codes, tokens, gender, dataset -> features/{corpus}/{language}/layer_{site} and features/{corpus}/{language}/concepts/layer_{site}.json and gender/{corpus}/{language}/layer_{site} and gender/{corpus}/{language}/grammar/layer_{site} and gender/{corpus}/{language}/examples/layer_{site}.json and gender/{corpus}/{language}/probe/layer_{site}.json and gender/{corpus}/cross_lingual/layer_{site}.json"""
     input:
         needed("analyse_codes"),
     output:

@@ -37,8 +37,11 @@ from mt_geneval_files import lay, planted_sentences
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 
 ROOT = Path(__file__).parents[2]
-OF_SUMMARIES = ("compare_controls", "draw_controls", "compare_layers", "draw_divergence_figure")
-"""Rules that read a document or two alone; they need two whole studies, or two sites, and are run by tests/test_storage.py."""
+OF_ARTIFACTS = {
+    *("compare_controls", "draw_controls", "compare_layers", "draw_divergence_figure"),
+    *("match_features", "draw_matching_figure", "draw_maps", "measure_geometry", "draw_geometry"),
+}
+"""Rules that read artifacts alone, and need larger studies: tests/test_storage.py runs them."""
 JOBS = ("crosslens.store", "crosslens.registry")
 """How jobs run and find members: in no key, as it decides no number."""
 
@@ -81,7 +84,7 @@ class World:
         "own": (),
         "texts": ("activations",),
         "answers": ("texts_summary",),
-        "drawn": ("dataset",),
+        "drawn": ("dataset", "circuits"),
         "sentences": ("agreement_figure",),
     }
     """What is made of each, and all that it is made from; (): everything."""
@@ -135,7 +138,6 @@ class World:
             "lexicons": lexicons,
             "sae": {
                 **TOY["sae"],
-                "corpora": ["joint", "en", "ar"],
                 "epochs": 1,
                 "pretrained": {"theirs": {"1": str(self.user / "sae/layers.1")}},
             },
@@ -149,8 +151,6 @@ class World:
                 "method": "endpoint",
                 "endpoint": {"url": self.url, "model": "words"},
             },
-            "embeddings": {"methods": ["pca"], "permutations": 10},
-            "geometry": {"permutations": 19},
             "gender": {**TOY["gender"], "permutations": 699},
         }
         lay(self.user / "sentences", {"dev": planted_sentences(30)[:20], "test": planted_sentences(30)[20:]})
@@ -170,7 +170,7 @@ class World:
             "sae": {**TOY["sae"], "roles": ["caption"], "epochs": 1},
         }
         answers = {**ANSWERS, "model": model, "sites": ["1"]}
-        drawn = {**TOY, "model": model, "source": {"planted": {"images": 12}}}
+        drawn = {**TOY, "model": model, "source": {"planted": {"images": 12}}, "geometry": {}}
         beside = {name: own[name] for name in (*TOY, "source", "model", "lexicons")} | {"sae": TOY["sae"]}
         given = {"own": own, "beside": beside, "texts": texts, "answers": answers}
         return given | {"drawn": drawn, "sentences": sentences}
@@ -293,7 +293,7 @@ def test_every_file_that_a_job_reads_is_in_its_key(world):
     for rule, place in world.jobs():
         assert world.run(rule, place) == set(), (rule, place)
         ran.add(rule)
-    assert ran == world.table.works.keys() - {"prepare_model", *OF_SUMMARIES}
+    assert ran == world.table.works.keys() - {"prepare_model", *OF_ARTIFACTS}
 
 
 @pytest.mark.parametrize(

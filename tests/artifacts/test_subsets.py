@@ -124,7 +124,13 @@ def subsets(outputs: list[str]) -> list[tuple[str, ...]]:
     return [*((name,) for name in outputs), tuple(outputs[::2]), tuple(outputs[1::2])]
 
 
-@pytest.mark.parametrize("rule", SEVERAL)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param(rule, marks=pytest.mark.long if rule in ("draw_maps", "measure_geometry") else ())
+        for rule in SEVERAL
+    ],
+)
 def test_any_of_its_artifacts_forgotten_come_back_with_the_same_bytes(world, rule):
     place = max(world.jobs(rule), key=lambda place: len(world.table.makes(rule, place)))
     keys = {name: world.table.key(*need) for name, need in world.make(rule, place).items()}

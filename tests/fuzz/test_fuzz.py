@@ -131,7 +131,7 @@ def test_the_harness_finds_tracebacks_hangs_memory_and_accepted_damage(tmp_path,
 
     def make(folder: Path) -> Target:
         file, kept = folder / "file", []
-        file.write_bytes(bytes(8))
+        file.write_bytes(bytes([5] * 8))
 
         def read() -> None:
             match file.read_bytes()[0]:

@@ -181,6 +181,12 @@ def test_studies_of_the_repository_plan_or_say_what_is_missing(fresh):
         said = fresh.snakemake("-n", pages.pop(study), fails=True)
         assert re.search(rf"{study}\.yaml, key source\.captions: found nothing at data/captions\.csv", said)
         assert "Traceback (most recent call last)" not in said
+    for study, mend in (
+        ("categories", "correct the path"),
+        ("mt_geneval_gemma", "clone github.com/amazon-science"),
+    ):
+        said = fresh.snakemake("-n", pages.pop(study), fails=True)
+        assert f"To mend: {mend}" in said and "Traceback (most recent call last)" not in said
     of_names = [study for study in pages if study.startswith("emoji_")]
     said = fresh.snakemake("-n", pages[of_names[0]], fails=True)
     assert "Traceback (most recent call last)" not in said

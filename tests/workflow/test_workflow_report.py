@@ -2,16 +2,18 @@
 
 import json
 import zipfile
-from importlib import import_module
 from pathlib import Path
+
+from crosslens.artifacts.table import STAGES
+from crosslens.registry import member, names
 
 
 def test_the_report_holds_every_figure_and_its_words(built):
     built.snakemake("--report", "report.zip")
     captions = {
         file: words.format(units="samples")
-        for stage in ("report", "features")
-        for kind in import_module(f"crosslens.artifacts.stages.{stage}").KINDS
+        for stage in names(STAGES)
+        for kind in member(STAGES, stage).KINDS
         for file, words in kind.files.items()
         if words
     }

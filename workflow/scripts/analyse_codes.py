@@ -1,4 +1,3 @@
-from crosslens.alignment.sharing import feature_sharing
 from crosslens.features.concepts import search_concepts
 from crosslens.features.statistics import feature_statistics
 from crosslens.gender.cross_lingual import cross_lingual_bias
@@ -43,17 +42,6 @@ Job(snakemake).each(
     ),
     gendered_examples=lambda own, out: gendered_examples(
         **read(own), gender=own.path("gender") / "gender.json", **own.params, out=out
-    ),
-    sharing=lambda own, out: feature_sharing(
-        datasets=own.one_by("dataset", "language"),
-        tokens=own.by("tokens", "language"),
-        codes=own.one_by("codes", "language"),
-        activations=own.by("activations", "language"),
-        sae=own.path("sae"),
-        alpha=own.params["alpha"],
-        seed=own.params["seed"],
-        out_table=folder(out) / "features.parquet",
-        out=out / "sharing.json",
     ),
     cross_lingual=lambda own, out: cross_lingual_bias(
         effects=own.file_by("gender", "effects.parquet", "language"),

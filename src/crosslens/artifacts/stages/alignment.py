@@ -155,8 +155,8 @@ KINDS = [
     Kind(
         "sharing",
         "results/{study}/alignment/sharing/{corpus}/layer_{site}",
-        by="analyse_codes",
-        function="feature_sharing",
+        # Apart from the other analyses of codes: it reads activations too, which may be gone.
+        by="feature_sharing",
         module="crosslens.alignment.sharing",
         params=lambda at: {
             "languages": at.study.languages,
@@ -227,6 +227,7 @@ KINDS = [
 ]
 WORK = [
     Work("analyse_activations", memory=2500, per=("site",)),
+    Work("feature_sharing", memory=3500),
     Work("draw_sharing_figure", memory=1000),
     Work("match_features", memory=matching_mb),
     Work("compare_layers", memory=1000),

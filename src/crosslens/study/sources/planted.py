@@ -55,7 +55,7 @@ class Planted(Source):
             scene = source_scene(index, seed=seed)
             caption = source_captions(scene, control=control)[language]
             gender = "unknown" if scene.ambiguous else scene.gender
-            rows.append(Text(f"{index}#0", caption, prompt, "drawn", str(index), gender))
+            rows.append(Text(f"scene_{index:06d}#0", caption, prompt, "drawn", str(index), gender))
         return Texts(rows, "captions that will be drawn")
 
 
