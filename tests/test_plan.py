@@ -486,9 +486,10 @@ def test_a_whole_study_stores_what_was_foretold(built_once, monkeypatch):
     assert sum(one.bytes for one in stored) == pytest.approx(size, rel=0.6)
 
 
-@pytest.mark.parametrize(("name", "minutes"), [("planted", 5), ("emoji_gemma", 24)])
-def test_hours_are_those_of_studies_that_were_run_on_two_cores(tmp_path, monkeypatch, name, minutes):
-    """Minutes of the whole run, as resources/examples/emoji_gemma has them too; it did not build the compared study."""
+@pytest.mark.parametrize(("name", "minutes", "most"), [("planted", 2.5, 2), ("emoji_gemma", 24, 3)])
+def test_hours_are_those_of_studies_that_were_run_on_two_cores(tmp_path, monkeypatch, name, minutes, most):
+    """Minutes of the whole run, as resources/examples/emoji_gemma has them too; it did not build the compared study, and
+    was before version 0.2.0: without a site, grammar, representations and what the languages share."""
     monkeypatch.chdir(ROOT)
     settings = yaml.safe_load((ROOT / f"config/studies/{name}.yaml").read_text(encoding="utf-8"))
     if "names" in settings["source"]:
@@ -497,4 +498,4 @@ def test_hours_are_those_of_studies_that_were_run_on_two_cores(tmp_path, monkeyp
     (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
     known = Study(name, tmp_path, SCHEMA, FileDigests(tmp_path / "files.json"))
     hours = make_plan(known, load_rates(), gpu=False).hours("cpu")
-    assert 0.5 < hours / (2 * minutes / 60) < 2
+    assert 0.5 < hours / (2 * minutes / 60) < most
