@@ -15,7 +15,7 @@ os.environ["CROSSLENS_WARM"] = "0"
 
 sys.path.insert(0, str(Path(__file__).parent / "workflow"))
 
-from checkouts import ANSWERS, ANSWERS_PAGE, MINI_SAE, SENTENCES_PAGE, Checkout, lay_sentences, snapshot
+from checkouts import ANSWERS, ANSWERS_PAGE, MINI_SAE, Checkout, snapshot
 
 from crosslens.warm.start import ANALYSIS, TORCH, serving
 
@@ -83,12 +83,11 @@ def built_once(source, made_once):
 
 @pytest.fixture(scope="session")
 def answered_once(built_once, made_once):
-    """The same, the generation study `answers` and `sentences` in two genders. Never written by a test."""
+    """The same, and the generation study `answers`. Never written by a test."""
 
     def build(folder):
         checkout = built_once.copy(folder)
         checkout.configure("answers", ANSWERS)
-        lay_sentences(checkout)
-        checkout.snakemake(ANSWERS_PAGE, SENTENCES_PAGE)
+        checkout.snakemake(ANSWERS_PAGE)
 
     return Checkout(made_once("answered", build))

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 from chat_server import by_words, serving_chat
-from checkouts import TOY, Checkout, write_tiny_gguf
+from checkouts import TOY, Checkout, lay_sentences, write_tiny_gguf
 from safetensors import safe_open
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import false_discovery_control, spearmanr
@@ -40,20 +40,29 @@ INSPECTED = {
 NEEDS = {"collection": "emoji", "model": "gguf"}
 """Artifact to the optional package without which it is not here."""
 MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None}
+LARGE = {
+    *("controls", "control_figure", "matching", "matching_figure", "divergence", "divergence_figure"),
+    *("sample_map", "decoder_map", "map_figures"),
+    *("dimensions", "information", "dictionary", "circuits", "geometry_figures"),
+}
+"""Artifacts that need further studies, or minutes; they are built and looked at with `-m long` alone."""
 
 
 @pytest.fixture(scope="module")
-def study(answered_once, made_once) -> Path:
+def study(answered_once, made_once, request) -> Path:
     """results/toy: two languages of two parts, one site; an SAE of both, variants of it, and one "of others".
 
     Beside it are results/sibling, another site of the same model; results/twins, two sites and SAEs of each language, in two
     seeds and with a frozen decoder; results/answers, what the model writes; results/sentences, in two genders; and what the
     optional packages allow: results/names and results/packed.
     """
-    return made_once("storage", lambda folder: build(answered_once.copy(folder))) / "results/toy"
+    large = "long" in (request.config.option.markexpr or "")
+    MISSING.update(() if large else LARGE)
+    name = "storage_large" if large else "storage"
+    return made_once(name, lambda folder: build(answered_once.copy(folder), large=large)) / "results/toy"
 
 
-def build(checkout: Checkout) -> None:
+def build(checkout: Checkout, *, large: bool) -> None:
     """See `study`."""
     shutil.copytree(checkout.folder / "results/toy" / SAE, checkout.folder / "data/others")
     more = {
@@ -61,18 +70,24 @@ def build(checkout: Checkout) -> None:
         "sweep": {"architecture": list(VARIANTS)},
         "tokens": INSPECTED,
         "compare": {"with": ["sibling"], "draws": 9},
-        "controls": ["shuffled"],
-        "embeddings": {"permutations": 10},
-        "geometry": {"permutations": 19},
         "gender": {**TOY["gender"], "permutations": 699},  # labels are one claim more
         "concepts": {"first": [f"scene_{i:06d}" for i in range(20)]},
     }
+    if large:
+        more |= {"controls": ["shuffled"], "embeddings": {"permutations": 10}}
+        more |= {"geometry": {"permutations": 19}}
     one_part = {**TOY["activations"], "part_rows": 60}
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
     seeds = {"corpora": ["en", "ar"], "seeds": [0, 1], "sites": ["1"]}
     frozen = {"sites": ["1", "2"], "sweep": {"architecture": ["frozen_decoder"]}}
     checkout.configure("twins", {**TOY, "sae": {**TOY["sae"], **seeds}, **frozen})
-    targets = ["all", "results/twins/figures/divergence.png", "results/twins/figures/layer_1/matching.png"]
+    lay_sentences(checkout)
+    targets = [
+        "all",
+        *(f"results/sentences/{place}" for place in ("figures/agreement.png", "dataset/summary.json")),
+    ]
+    if large:
+        targets += [f"results/twins/figures/{place}.png" for place in ("divergence", "layer_1/matching")]
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
@@ -109,7 +124,7 @@ def with_kind(study: Path, kind: str) -> list[Path]:
     """Every path of the artifacts that hold a kind; skips where the packages for them are missing."""
     names = [name for name, (_, kinds) in ARTIFACTS.items() if f"`{kind}`" in kinds]
     if not set(names) - MISSING:
-        pytest.skip(f"needs the package {NEEDS[names[0]]}")
+        pytest.skip(f"needs {NEEDS.get(names[0], '-m long')}")
     return [place for name in names for place in everywhere(study, name)]
 
 
@@ -432,12 +447,14 @@ def test_the_manifest_of_catalogues_is_as_documented(tmp_path, monkeypatch):
 def test_figures_and_page_are_what_their_names_say(study):
     said = PAGE.read_text(encoding="utf-8").split("`layer_figures` is", 1)[1].split("\n\n")[0]
     figures = {path.name: path for path in study.parent.glob("*/figures/**/*.png")}
-    assert sorted(figures) == sorted(re.findall(r"`(\w+\.png)`", said))
+    documented = set(re.findall(r"`(\w+\.png)`", said))
+    assert figures.keys() <= documented if MISSING & LARGE else figures.keys() == documented
+    shown = len(figures)
     drawn = {"norms.png", "dimensions_1.png", "cosines_1.png"}
     assert {path.name for path in (study / "tokens/inspection").glob("*.png")} == drawn
     figures |= {path: path for path in study.glob("tokens/inspection/*.png")}
     figures |= {path: path for path in study.glob("comparison/sibling/*/comparison.png")}
-    assert len(figures) == len(re.findall(r"`(\w+\.png)`", said)) + len(drawn) + 2
+    assert len(figures) == shown + len(drawn) + 2
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.values())
     page = (study / "report/index.html").read_text(encoding="utf-8")
     assert "src=" in page and not re.search(r"(src|href)=[\"']?(https?:|/|\.)", page)
@@ -687,6 +704,7 @@ def test_q_and_claims_are_those_of_the_families(study):
         assert claim["holds"] <= sum(record["q"] <= summary["level"] for record in family)
 
 
+@pytest.mark.long
 def test_controls_are_the_numbers_of_both_summaries(study):
     (document,) = documents(study, "controls")
     summaries = {
@@ -741,6 +759,7 @@ def test_transfer_of_the_difference_of_means_by_hand(study):
             )
 
 
+@pytest.mark.long
 def test_the_map_of_samples_by_hand(study):
     """Points, principal components, and how many of a point's neighbours have its label."""
     folder = study / "geometry/samples/layer_1"
@@ -792,6 +811,7 @@ def spread(variances: np.ndarray) -> dict[str, float]:
     return {"bits": bits, "effective_rank": 2**bits, "participation_ratio": 1 / (p**2).sum(), "rank_95": rank}
 
 
+@pytest.mark.long
 def test_directions_in_use_by_hand(study):
     document = json.loads((study / "geometry/dimensions/layer_1.json").read_text())
     for name, told in document["of"].items():
@@ -804,6 +824,7 @@ def test_directions_in_use_by_hand(study):
         assert {key: told[key] for key in found} == pytest.approx(found, rel=1e-5)
 
 
+@pytest.mark.long
 def test_the_matrix_and_the_rows_of_an_sae_by_hand(study):
     document = json.loads((study / "geometry/dictionary/joint/layer_1.json").read_text())
     w = {name: tensor.astype(np.float64) for name, tensor in weights(study / SAE).items()}
@@ -820,6 +841,7 @@ def test_the_matrix_and_the_rows_of_an_sae_by_hand(study):
     assert sum(cluster["features"] for cluster in document["clusters"]["of"]) == live.sum()
 
 
+@pytest.mark.long
 def test_the_circuits_of_a_head_by_hand(study):
     """Of the embedded Gemma 3: the key-value head of a query head, the gains 1 + w of its norms."""
     document = json.loads((study / "geometry/circuits.json").read_text())
@@ -976,7 +998,7 @@ def test_shared_features_by_hand(study):
     assert pair["scaling"]["features"] == (table["specific"] != "").sum()
 
 
-@pytest.mark.parametrize("name", ["toy", "twins"])
+@pytest.mark.parametrize("name", ["toy", pytest.param("twins", marks=pytest.mark.long)])
 def test_what_is_halved_is_what_other_documents_say(study, name):
     """Cosine, AUROC, CKA and R@1 of a site are measured once more for their deviations, which sum to nothing."""
     folder = study.with_name(name)
@@ -1004,6 +1026,7 @@ def test_what_is_halved_is_what_other_documents_say(study, name):
             assert row["value"] == pytest.approx(own["r1"]["value"])
 
 
+@pytest.mark.long
 def test_layers_compared_by_hand(study):
     folder = study.with_name("twins")
     document = json.loads((folder / "alignment/divergence.json").read_text())
@@ -1036,6 +1059,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+@pytest.mark.long
 def test_matched_features_by_hand(study):
     twins = study.with_name("twins")
     table = pq.read_table(twins / "alignment/matching/layer_1/pairs.parquet").to_pandas()

@@ -37,6 +37,7 @@ STUDIES = {
     },
     "answers": ANSWERS,
 }
+SLOW = ("draw_maps", "measure_geometry", "draw_study_figures", "describe_features")
 ASKING = "ask_endpoint"
 """Asks a server, which need not say the same twice."""
 SEVERAL = [
@@ -126,10 +127,7 @@ def subsets(outputs: list[str]) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize(
     "rule",
-    [
-        pytest.param(rule, marks=pytest.mark.long if rule in ("draw_maps", "measure_geometry") else ())
-        for rule in SEVERAL
-    ],
+    [pytest.param(rule, marks=pytest.mark.long if rule in SLOW else ()) for rule in SEVERAL],
 )
 def test_any_of_its_artifacts_forgotten_come_back_with_the_same_bytes(world, rule):
     place = max(world.jobs(rule), key=lambda place: len(world.table.makes(rule, place)))

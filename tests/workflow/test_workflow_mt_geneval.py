@@ -4,14 +4,28 @@ import html
 import re
 
 import pytest
-from checkouts import SENTENCES, SENTENCES_PAGE
+from checkouts import SENTENCES, SENTENCES_PAGE, Checkout, lay_sentences
 
 from crosslens.tables.documents import read_json, read_table
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
-def results(answered_once):
-    return answered_once.folder / "results/sentences"
+def sentences(built_once, made_once):
+    """A checkout with the study `sentences`, to its page."""
+
+    def build(folder):
+        checkout = built_once.copy(folder)
+        lay_sentences(checkout)
+        checkout.snakemake(SENTENCES_PAGE)
+
+    return Checkout(made_once("sentences", build))
+
+
+@pytest.fixture(scope="module")
+def results(sentences):
+    return sentences.folder / "results/sentences"
 
 
 def test_the_two_genders_of_a_sentence_are_one_group_in_one_split(results):
@@ -53,7 +67,8 @@ def test_the_page_says_that_the_model_agrees_in_the_language_in_which_it_has_lea
     assert "masked are exactly the words that the source marks" in shown
 
 
-def test_an_edited_sentence_is_read_anew_and_a_repeat_does_nothing(answered):
+def test_an_edited_sentence_is_read_anew_and_a_repeat_does_nothing(sentences, tmp_path):
+    answered = sentences.copy(tmp_path / "checkout")
     assert answered.planned(SENTENCES_PAGE) == {}
     folder = answered.folder / "data/mt_geneval"
     for file in folder.glob("*-dev*"):
