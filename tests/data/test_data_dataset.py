@@ -310,7 +310,7 @@ def test_ten_thousand_rows_take_seconds(tmp_path, table):
     began = time.process_time()
     tables, _ = build(tmp_path / "out", path)
     assert len(tables["ar"]) == 10_000
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 30
 
 
 def grouped(images, size):
