@@ -34,7 +34,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "sources"))
 from catalogue_files import write_catalogues
 from mt_geneval_files import lay, planted_sentences
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+# All jobs of five studies: minutes.
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's"),
+    pytest.mark.long,
+]
 
 ROOT = Path(__file__).parents[2]
 OF_ARTIFACTS = {

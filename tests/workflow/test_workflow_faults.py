@@ -113,6 +113,7 @@ def kill_at_random(checkout, kills, seed):
     checkout.assert_sound()
 
 
+@pytest.mark.long
 def test_a_run_killed_at_random_resumes_to_the_same_bytes(built):
     kill_at_random(built, kills=2, seed=0)
 
