@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from crosslens.alignment.pairs import CELLS, PERMUTATIONS
+from crosslens.alignment.pairs import PERMUTATIONS
 from crosslens.pooling.images import ImageTable, by_image, shared_units
 from crosslens.pooling.pool import pool_codes
 from crosslens.stats.correlation import spearman
+from crosslens.stats.effect_correlation import resampled, with_partners_shuffled
 from crosslens.stats.effect_size import effect_sizes
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import shuffled_labels
@@ -18,6 +19,7 @@ from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table
 from crosslens.tables.tokens import read_tokens
 
+METHOD = {"spearman": spearman}
 LEAST_FEATURES = 10
 """Fewer pairs have no correlation worth a number."""
 
@@ -69,7 +71,11 @@ def agreement(
         known = np.all([side.live[at] for side, at in zip(both, columns, strict=True)], axis=0)
         known &= np.isfinite(d[0]) & np.isfinite(d[1])
         inside = {"matched": known, "shared": known & shared}
-        of_labels = _labels_null(values, female, units[0].group, inside, draws, rng)
+        # both languages' labels in one number, so that they are shuffled the same way
+        labels = 2 * female[0].astype(np.int64) + female[1]
+        shuffled = shuffled_labels(labels, draws, rng, units[0].group)
+        drawn = [shuffled > 1, shuffled % 2 == 1]
+        of_labels = resampled(values, drawn, inside, np.ones(shuffled.shape), METHOD)
         counts = {"female": int(female[0].sum()), "male": int((~female[0]).sum())}
         for family, rows in inside.items():
             x, y = (of[rows] for of in d)
@@ -78,8 +84,8 @@ def agreement(
                 because = f"{len(x)} pairs are live in both, and it takes {LEAST_FEATURES}"
             value = None if because else float(spearman(x, y))
             nulls = {
-                "pairing": np.empty(0) if because else _pairing_null(x, y, draws, rng),
-                "labels": of_labels[family],
+                "pairing": with_partners_shuffled(x, y, 0 if because else draws, rng, METHOD)["spearman"],
+                "labels": of_labels[family, "spearman"],
             }
             results.append(
                 {"condition": condition, "family": family, "features": len(x)}
@@ -87,36 +93,3 @@ def agreement(
                 | {"value": value, "null": {name: null_band(null, value) for name, null in nulls.items()}}
             )
     return results
-
-
-def _pairing_null(x: np.ndarray, y: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """(draws): Spearman with the partners in random order."""
-    return spearman(
-        np.repeat(x[:, None], draws, axis=1), rng.permuted(np.repeat(y[:, None], draws, axis=1), axis=0)
-    )
-
-
-def _labels_null(
-    values: list[Any],
-    female: list[np.ndarray],
-    groups: np.ndarray,
-    inside: dict[str, np.ndarray],
-    draws: int,
-    rng: np.random.Generator,
-) -> dict[str, np.ndarray]:
-    """Family -> (draws): Spearman of the d of both languages with the labels of the units shuffled alike."""
-    # both languages' labels in one number, so that they are shuffled the same way
-    shuffled = shuffled_labels(2 * female[0].astype(np.int64) + female[1], draws, rng, groups)
-    parts: dict[str, list[np.ndarray]] = {family: [] for family in inside}
-    step = max(1, CELLS // max(*values[0].shape, 1))
-    for start in range(0, draws, step):
-        drawn = shuffled[:, start : start + step]
-        ones = np.ones(drawn.shape)
-        # a draw may leave a feature without variation; it counts as no difference
-        d = [
-            np.nan_to_num(effect_sizes(v, f, ones), posinf=0, neginf=0)
-            for v, f in zip(values, (drawn > 1, drawn % 2 == 1), strict=True)
-        ]
-        for family, rows in inside.items():
-            parts[family].append(spearman(*(of[rows] for of in d)))
-    return {family: np.concatenate(part) for family, part in parts.items()}

@@ -11,7 +11,8 @@ from crosslens.errors import InputError
 from crosslens.pooling.images import ImageTable, by_image, shared_units
 from crosslens.pooling.languages import open_codes
 from crosslens.pooling.pool import pool_codes
-from crosslens.stats.correlation import fisher_interval, pearson, spearman
+from crosslens.stats.correlation import fisher_interval
+from crosslens.stats.effect_correlation import METHODS, correlations, resampled, with_partners_shuffled
 from crosslens.stats.effect_size import effect_sizes
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import bootstrap_weights, halves, shuffled_labels, stream
@@ -19,9 +20,6 @@ from crosslens.stats.tested import tested, too_few_units
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import read_tokens
 
-_CELLS = 1 << 22
-"""Features × resamples held at once."""
-METHODS = {"pearson": pearson, "spearman": spearman}
 SPLITS = 50
 """Times the images are dealt into halves."""
 LEAST_RELIABILITY = 0.1
@@ -153,13 +151,13 @@ def compare(
     d = [effect_sizes(v, f, ones)[:, 0] for v, f in zip(values, female, strict=True)]
     defined = np.isfinite(d[0]) & np.isfinite(d[1])
     inside = {family: rows[defined[rows]] for family, rows in inside.items()}
-    estimate = _correlations(d[0][:, None], d[1][:, None], inside)
+    estimate = correlations(d[0][:, None], d[1][:, None], inside)
     # both languages' labels in one number, so that they are shuffled the same way
     labels = 2 * female[0].astype(np.int64) + female[1]
     draws = bootstrap_weights(labels, bootstraps, rng, first.group)
-    resampled = _resampled(values, female, inside, draws)
+    redrawn = resampled(values, female, inside, draws)
     shuffled = shuffled_labels(labels, permutations, rng, first.group)
-    of_labels = _resampled(values, [shuffled > 1, shuffled % 2 == 1], inside, np.ones(shuffled.shape))
+    of_labels = resampled(values, [shuffled > 1, shuffled % 2 == 1], inside, np.ones(shuffled.shape))
     noise = disattenuated(values, female, inside, halves(labels, SPLITS, rng, first.group))
     document: dict[str, Any] = {
         "images": counts,
@@ -168,14 +166,14 @@ def compare(
     few = too_few_units(counts, 2)
     for family, rows in inside.items():
         because = few or (f"{len(rows)} features are live in both languages" if len(rows) < 3 else None)
-        paired = _pairing_null(d[0][rows], d[1][rows], permutations, rng)
+        paired = with_partners_shuffled(d[0][rows], d[1][rows], permutations, rng)
         document[family] = (
             tested(because)
             | {"features": len(rows)}
             | {
                 method: _statement(
                     float(estimate[family, method][0]),
-                    resampled[family, method],
+                    redrawn[family, method],
                     {"pairing": paired[method], "labels": of_labels[family, method]},
                 )
                 | noise[family, method]
@@ -203,8 +201,8 @@ def disattenuated(
         [effect_sizes(v, f, (half == side).astype(np.float64)) for side in (True, False)]
         for v, f in zip(values, female, strict=True)
     ]
-    within = [_correlations(*halves_of_one, inside) for halves_of_one in parts]
-    across = [_correlations(parts[0][i], parts[1][1 - i], inside) for i in (0, 1)]
+    within = [correlations(*halves_of_one, inside) for halves_of_one in parts]
+    across = [correlations(parts[0][i], parts[1][1 - i], inside) for i in (0, 1)]
     found = {}
     for key in across[0]:
         reliability = [_mean(one[key]) for one in within]
@@ -220,53 +218,6 @@ def disattenuated(
 def _mean(r: np.ndarray) -> float:
     r = r[np.isfinite(r)]
     return float(r.mean()) if len(r) else float("nan")
-
-
-def _correlations(
-    d_first: np.ndarray, d_second: np.ndarray, inside: dict[str, np.ndarray]
-) -> dict[tuple[str, str], np.ndarray]:
-    """(family, method) -> (B): r over the family's features of each column."""
-    result = {}
-    for family, rows in inside.items():
-        # a resample may leave a feature without variation; it counts as no difference
-        a, b = (np.nan_to_num(d[rows], posinf=0, neginf=0) for d in (d_first, d_second))
-        for method, function in METHODS.items():
-            result[family, method] = function(a, b)
-    return result
-
-
-def _resampled(
-    values: list[Any], female: list[np.ndarray], inside: dict[str, np.ndarray], weights: np.ndarray
-) -> dict[tuple[str, str], np.ndarray]:
-    """Correlations (B) under weights (m, B) of the units, and labels (m) or (m, B) of each language."""
-    draws = weights.shape[1]
-    step = max(1, _CELLS // max(values[0].shape[1], values[0].shape[0]))
-    parts: dict[tuple[str, str], list[np.ndarray]] = {
-        (family, method): [] for family in inside for method in METHODS
-    }
-    for start in range(0, draws, step):
-        at = slice(start, min(start + step, draws))
-        labels = [f[:, at] if f.ndim > 1 else f for f in female]
-        sizes = [effect_sizes(v, f, weights[:, at]) for v, f in zip(values, labels, strict=True)]
-        for key, r in _correlations(*sizes, inside).items():
-            parts[key].append(r)
-    return {key: np.concatenate(part) if part else np.empty(0) for key, part in parts.items()}
-
-
-def _pairing_null(
-    a: np.ndarray, b: np.ndarray, draws: int, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """method -> (draws): r with the features of the second language in random order."""
-    if len(a) < 3 or not draws:
-        return {method: np.empty(0) for method in METHODS}
-    result: dict[str, list[np.ndarray]] = {method: [] for method in METHODS}
-    step = max(1, _CELLS // len(a))
-    for start in range(0, draws, step):
-        width = min(step, draws - start)
-        other = rng.permuted(np.repeat(b[:, None], width, axis=1), axis=0)
-        for method, function in METHODS.items():
-            result[method].append(function(np.repeat(a[:, None], width, axis=1), other))
-    return {method: np.concatenate(parts) for method, parts in result.items()}
 
 
 def _statement(estimate: float, resampled: np.ndarray, nulls: dict[str, np.ndarray]) -> dict[str, Any]:

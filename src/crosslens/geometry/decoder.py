@@ -32,8 +32,7 @@ def embed_decoder(
     norms = np.linalg.norm(W_dec, axis=1, keepdims=True)
     found = maps(W_dec / np.maximum(norms, 1e-12), methods, perplexity=perplexity, seed=seed)
     table = pd.DataFrame({"feature": np.arange(len(W_dec), dtype=np.int32)})
-    for method, shown in found.shown.items():
-        table[f"{method}_x"], table[f"{method}_y"] = shown.T
+    found.placed(table)
     write_table(out_table, "decoder_embedding", table)
     document = {
         "site": site,
@@ -41,10 +40,6 @@ def embed_decoder(
         "d_model": W_dec.shape[1],
         "d_sae": len(W_dec),
         "seed": seed,
-        "components": found.components,
-        "explained": found.explained,
-        "kept": found.kept,
-        "neighbours": found.neighbours,
-        "maps": found.trust,
+        **found.described(),
     }
     write_json(out, "decoder_map", document)

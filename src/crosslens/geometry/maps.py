@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from openTSNE import TSNE
 from openTSNE.initialization import rescale
 from sklearn.decomposition import PCA
@@ -34,6 +35,21 @@ class Maps(NamedTuple):
     """Share that all `components` have."""
     neighbours: int
     """Of the trustworthiness."""
+
+    def placed(self, table: pd.DataFrame) -> None:
+        """Give the table of the points, in their order, the columns `{method}_x` and `{method}_y`."""
+        for method, shown in self.shown.items():
+            table[f"{method}_x"], table[f"{method}_y"] = shown.T
+
+    def described(self) -> dict[str, Any]:
+        """What documents say of them."""
+        return {
+            "components": self.components,
+            "explained": self.explained,
+            "kept": self.kept,
+            "neighbours": self.neighbours,
+            "maps": self.trust,
+        }
 
 
 def maps(x: np.ndarray, methods: Sequence[str], *, perplexity: float, seed: int) -> Maps:

@@ -63,8 +63,7 @@ def embed_samples(
         )
     table, x = pd.concat(points, ignore_index=True), np.concatenate(values)
     found = maps(x, methods, perplexity=perplexity, seed=seed)
-    for method, shown in found.shown.items():
-        table[f"{method}_x"], table[f"{method}_y"] = shown.T
+    found.placed(table)
     write_table(out_table, "sample_embedding", table.drop(columns="group"))
     spaces = {"activations": x, **found.shown}
     document = {
@@ -74,11 +73,7 @@ def embed_samples(
         "points": len(table),
         "dropped_samples": dropped,
         "seed": seed,
-        "components": found.components,
-        "explained": found.explained,
-        "kept": found.kept,
-        "neighbours": found.neighbours,
-        "maps": found.trust,
+        **found.described(),
         "permutations": permutations,
         "labels": [
             {"label": label, "space": space, **_alike(points_of, table, label, permutations, seed)}

@@ -27,9 +27,8 @@ def study_summary(
     """Gather the records of `layers`, by depth, into `out`, JSON of kind `summary`: each names its `site`.
 
     layers: site -> JSON of kind layer. stereotype, and agreement by language: of these kinds, which are of no layer. level: of
-    significance. Records with
-    a `q_family` get `q`, None where nothing was tested, and `claims` says what follows (see summary.claims).
-    Raises InputError where a file is missing or of another layer.
+    significance. Records with a `q_family` get `q`, None where nothing was tested, and `claims` says what follows (see
+    summary.claims). Raises InputError where a file is missing or of another layer.
     """
     if not layers:
         raise InputError(
