@@ -200,7 +200,7 @@ def finding(series: list[Row], pair: tuple[str, ...], level: float) -> Finding:
     title = (
         f"{names} are farthest apart at {site_name(low['site'])} and nearest at {site_name(high['site'])} by the {told}: "
         f"{plain(low['value'], 2)} [{plain(low['low'], 2)}, {plain(low['high'], 2)}] and {plain(high['value'], 2)} "
-        f"[{plain(high['low'], 2)}, {plain(high['high'], 2)}] (q < {level_words(level)}; {_certainty(head)})."
+        f"[{plain(high['low'], 2)}, {plain(high['high'], 2)}] (q ≤ {level_words(level)}; {_certainty(head)})."
     )
     lines.append(
         "This describes the layers and claims nothing: q is corrected over the measures of this section alone, a layer's band "

@@ -161,7 +161,7 @@ def finding(matching: list[Record], matched: list[Record], results: Results) -> 
         yes = sum(found(row, level) for row in tests)
         lines.append(
             f"On captions of the same {units} more matched features fire alike than by chance in {yes} of {len(tests)} layers "
-            f"(q < {level_words(level)}): "
+            f"(q ≤ {level_words(level)}): "
             + "; ".join(
                 f"{site_name(row['site'])} {plain(row['found'])} of {plain(row['matched'])} (by chance {plain(row['chance'], 1)})"
                 for row in tests
@@ -232,7 +232,7 @@ def clbas_finding(rows: list[Record], level: float, corrected: str) -> Finding:
         f"CLBAS is largest at {site_name(best['site'])} ({best['condition']}): {plain(best['value'], 2)}, n = "
         f"{plain(best['features'])} matched features, {nulls}, q = {plain(best['q'])}."
     )
-    cases = f"{len(yes)} of {len(rows)} cases (layers, pairs of languages and conditions; q < {level_words(level)})"
+    cases = f"{len(yes)} of {len(rows)} cases (layers, pairs of languages and conditions; q ≤ {level_words(level)})"
     if yes:
         return Finding(
             "found",

@@ -116,7 +116,7 @@ def finding(records: list[Record], lines: Lines, what: str, results: Results, co
         because = records[0]["because"]
         return Finding("warning", f"{pair}: features that {what}: not tested, because {because}.")
     yes = [record for record in tested if found(record, results.level)]
-    cases = f"{len(yes)} of {len(tested)} cases (layers and SAEs; q < {level_words(results.level)})"
+    cases = f"{len(yes)} of {len(tested)} cases (layers and SAEs; q ≤ {level_words(results.level)})"
     if not yes:
         return Finding("null", f"{pair}: no more features {what} than by chance: in {cases}.", [corrected])
     return Finding(
