@@ -30,7 +30,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
-_LINKER = shlex.join([sys.executable, "-I", f"{workflow.basedir}/workflow/scripts/link.py"])
+_LINKER = shlex.join([sys.executable, "-IS", f"{workflow.basedir}/workflow/scripts/link.py"])
 LINK = _LINKER.replace("{", "{{").replace("}", "}}") + " {params.to:q} {output:q} 2> {log:q}"
 
 

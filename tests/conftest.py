@@ -1,6 +1,7 @@
 """What all tests share: the one study that is built in a session, and which tests are chosen."""
 
 import fcntl
+import gc
 import os
 import sys
 from pathlib import Path
@@ -35,6 +36,12 @@ def pytest_collection_modifyitems(config, items):
             items[:] = [item for item in items if not item.get_closest_marker(mark)]
 
 
+def pytest_collection_finish():
+    """What is imported by now stays: garbage need not be looked for in it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_xdist_auto_num_workers():
     """Each holds torch, and starts Snakemake with two cores."""
     return min(os.cpu_count(), 4)
@@ -67,8 +74,12 @@ def source(made_once):
 
     Their jobs, and Snakemake where it is waited for, are forks of one process.
     """
-    with serving(["snakemake.cli", *TORCH, *ANALYSIS]) as Checkout.python:
-        yield made_once("snapshot", snapshot) / "source"
+    with pytest.MonkeyPatch.context() as patch:
+        # A checkout's modules are compiled once, and not by every job.
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        with serving(["snakemake.cli", *TORCH, *ANALYSIS]) as Checkout.python:
+            patch.undo()
+            yield made_once("snapshot", snapshot) / "source"
 
 
 @pytest.fixture(scope="session")
