@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from checkouts import START, Checkout
 from study_folder import GOOD, changed, read, write_files, write_study
 
 from crosslens.errors import InputError, InputErrors
@@ -449,7 +450,7 @@ def planned(folder: Path, *args: str) -> subprocess.CompletedProcess:
     """`snakemake -n` of the study `mine` in `folder`."""
     clean = {name: value for name, value in os.environ.items() if name != "CROSSLENS_STORE"}
     return subprocess.run(
-        [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-n", *args],
+        [Checkout.python, START, sys.executable, "-s", ROOT / "Snakefile", "-n", *args],
         cwd=folder,
         env=clean,
         stdout=subprocess.PIPE,
@@ -476,6 +477,7 @@ def through_snakemake(folder: Path, place, value, words) -> None:
 
 
 @pytest.mark.workflow
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize(
     ("place", "value", "words"), [WRONG[11], WRONG[-6]], ids=map(names, [WRONG[11], WRONG[-6]])
 )
@@ -485,12 +487,14 @@ def test_snakemake_says_it_and_no_more(folder, place, value, words):
 
 @pytest.mark.long
 @pytest.mark.workflow
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize(("place", "value", "words"), WRONG, ids=map(names, WRONG))
 def test_snakemake_says_each_and_no_more(folder, place, value, words):
     through_snakemake(folder, place, value, words)
 
 
 @pytest.mark.workflow
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize(
     ("config", "words"),
     [
