@@ -73,11 +73,6 @@ def codes_of(at: At) -> list[Need]:
     ]
 
 
-def several_languages(at: At) -> bool:
-    """Whether there are languages to compare."""
-    return len(at.study.languages) > 1
-
-
 # The wildcards of what a study has: `every` of many kinds.
 
 

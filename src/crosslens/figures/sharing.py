@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crosslens.figures.style import GREY, colour, heading, nothing, save, style
+from crosslens.figures.style import GREY, colour, heading, in_rows, nothing, save, style
 from crosslens.summary.names import short_name, site_name
 from crosslens.summary.reading import Document, read_parquet
 
@@ -31,10 +31,8 @@ def sharing_figure(features: pd.DataFrame, pairs: dict[tuple[str, str], dict], s
     counts, as in the document.
     """
     with style():
-        figure = Figure(figsize=(6.4 * len(pairs), 5.6))
-        for axes, (languages, told) in zip(
-            figure.subplots(1, len(pairs), squeeze=False)[0], pairs.items(), strict=True
-        ):
+        figure, panels = in_rows(len(pairs), width=6.4, height=5.6)
+        for axes, (languages, told) in zip(panels, pairs.items(), strict=True):
             some = features[(features[["first", "second"]] == list(languages)).all(axis=1)]
             _panel(axes, some[some["live_first"] & some["live_second"]], languages, told)
         heading(
