@@ -80,7 +80,8 @@ def representations(
 
     Keys of the mappings are the languages. Whole captions of test, label words kept, sinks left out; alone: of a study with
     pictures, the captions read without them. conditions: of gender, empty where it is not asked for; directions are learned
-    on train. pairs: of languages; None is every two. Writes JSON of kind representations. Raises InputError for activations of different sites or models.
+    on train. pairs: of languages; None is every two. Writes JSON of kind
+    representations. Raises InputError for activations of different sites or models.
     """
     stored = open_languages(datasets, tokens, activations)
     languages = list(stored)

@@ -88,6 +88,13 @@ def each_sae_site(at: At) -> list[Wildcards]:
     return [{"site": site} for site in at.study.sae_sites]
 
 
+def each_sae(at: At) -> list[Wildcards]:
+    """Every SAE that is analysed."""
+    return [
+        {"corpus": corpus, "site": site} for site in at.study.sites for corpus in at.study.corpora_at(site)
+    ]
+
+
 def each_pair(at: At) -> list[Wildcards]:
     """Every SAE that is analysed, in every language that it is read in: a language's own in that language."""
     return [

@@ -57,8 +57,8 @@ def transfer_figure(transfer: pd.DataFrame, words: Sequence[Record] = ()) -> Fig
             figure,
             "Gender direction learned in one language, tested in another",
             "Learned on train, scored on test pictures or texts; colour: the language it is learned in; dashed, and "
-            "filled with another's colour: tested in that.\nBands: 95 % CI over test pictures or texts. Grey: 95 % of random directions in the "
-            "place of the learned one (widest of the lines): inside it a line is no finding.",
+            "filled with another's colour: tested in that.\nBands: 95 % CI over test pictures or texts. Grey: 95 % of random "
+            "directions in the place of the learned one (widest of the lines): inside it a line is no finding.",
         )
     return figure
 

@@ -40,8 +40,8 @@ def cross_lingual_bias(
 ) -> None:
     """Correlate the d of each feature in one language with its d in the other, on `test` images.
 
-    Only for codes of one joint SAE, of `pairs` of languages (None: every two). Keys of the four mappings are the languages; `effects` are the tables of
-    `gender_effects`, which say which features are live and which were significant on `select`.
+    Only for codes of one joint SAE, of `pairs` of languages (None: every two). Keys of the four mappings are the languages;
+    `effects` are the tables of `gender_effects`, which say which features are live and which were significant on `select`.
     Two families: `live` (live on test in both languages) and `chosen` (of these, significant on select in at
     least one language). CI: units (images, or the images of one group and gender) resampled within gender, the same draw
     in both languages. Two nulls: `pairing` shuffles which feature of the one language stands against which of the other;

@@ -176,7 +176,7 @@ def same_text(cka: list[Record], units: str) -> str:
 
 
 def finding(retrieval: list[Record], cka: list[Record], results: Results) -> Finding:
-    """Are translations of two languages found by their words? In how many layers and directions, where R@1 is largest, and CKA."""
+    """Are translations found by their words? In how many layers and directions, where R@1 is largest, and CKA."""
     units, level, pair = results.words["units"], results.level, both_names(retrieval[0])
     words = [record for record in retrieval if record["q"] is not None]
     if not words:
