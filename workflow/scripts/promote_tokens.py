@@ -1,4 +1,4 @@
-from crosslens.features.promoted import promoted_tokens
+from crosslens.features.promote import promoted_tokens
 from crosslens.store.job import Job
 
 job = Job(snakemake)

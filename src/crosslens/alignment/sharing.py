@@ -90,8 +90,9 @@ def feature_sharing(
 
     Keys of the mappings are the languages; pairs: of these, None is every two. Whole captions of split test, label words
     kept, sinks left out; a unit is an image, or the images of one group and gender; see `compare` for what is tested, and
-    `scaling.scaled` of what is specific; sae: the folder of the SAE, which one that normalises tokens is not scaled with. Writes `out_table` (kind
-    feature_sharing: a row a pair and feature) and `out` (kind sharing). Raises InputError if the codes are not of this SAE.
+    `scaling.scaled` of what is specific. sae: the folder of the SAE, which one that normalises tokens is not scaled with.
+    Writes `out_table` (kind feature_sharing: a row a pair and feature) and `out` (kind sharing). Raises InputError if the
+    codes are not of this SAE.
     """
     stored = open_codes(codes)
     first = next(iter(stored.values()))

@@ -19,6 +19,8 @@ the piece.
 
 {examples}
 
+{tokens}
+
 What do the texts in which it fires have in common that the others lack? Answer with JSON alone, the label in English and at \
 most 15 words that would tell which other texts, in any language, the feature fires in:
 {{"label": "..."}}"""
@@ -57,7 +59,18 @@ def label_prompt(entry: dict[str, Any]) -> str:
             if of["examples"][kind]:
                 lines = [json.dumps(marked(example), ensure_ascii=False) for example in of["examples"][kind]]
                 blocks.append("\n".join([f"Language {language}, {words}:", *lines]))
-    return LABEL.format(examples="\n\n".join(blocks))
+    return LABEL.format(examples="\n\n".join(blocks), tokens=_tokens(entry))
+
+
+def _tokens(entry: dict[str, Any]) -> str:
+    """What the feature does to the next piece of text, by its logit lens; that it fires on these is not said."""
+    words = {"promoted": "likelier", "suppressed": "less likely"}
+    lines = [
+        f"Pieces of text that it makes {word} to come next, by its direction alone, the most first: "
+        + json.dumps(entry[side], ensure_ascii=False)
+        for side, word in words.items()
+    ]
+    return "\n".join(lines)
 
 
 def marked(example: dict[str, Any]) -> str:

@@ -6,12 +6,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crosslens.figures.sites import runs, site_ticks
-from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, heading, labelled, save, style
+from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, WINE, heading, labelled, save, style
 from crosslens.summary.control_names import CONTROLS, MEASURES, by_line, told_of
 from crosslens.summary.names import site_order
 from crosslens.summary.reading import Document
 
-SHADES = dict(zip(CONTROLS, (BLUE, GREY, "#882255", ORANGE, GREEN), strict=True))
+SHADES = dict(zip(CONTROLS, (BLUE, GREY, WINE, ORANGE, GREEN), strict=True))
 MARKS = (
     *(("o", "-", "full"), ("s", "--", "none"), ("^", ":", "full"), ("D", "-.", "none")),
     *(("s", "-", "full"), ("o", "--", "none"), ("D", ":", "full"), ("^", "-.", "none")),

@@ -29,7 +29,10 @@ BLUE, ORANGE, GREEN, RED, PINK, BROWN, GREY, SKY = (
 )
 """Of seaborn's `colorblind` palette, copied so that drawing need not import seaborn (a test compares the two)."""
 FEMALE, MALE = PINK, GREEN
-SPARE = (RED, BROWN, SKY, GREY)
+WINE = "#882255"
+"""Of Paul Tol's muted palette: far from all of those above."""
+SPARE = (WINE, SKY, BROWN, RED)
+"""Of languages that have no colour of their own: the first is none that a neighbour of English and Arabic is taken for."""
 
 _STYLE = {
     "font.family": "DejaVu Sans",

@@ -60,7 +60,8 @@ def gender_transfer(
     """Learn gender on `train` of each language and score it on `test` of each; see `transfer`.
 
     Keys of the three mappings are the languages; `conditions` are names of CONDITIONS; pairs: of languages,
-    None is every two. Writes JSON of kind gender_transfer. Raises InputError for an unknown condition and for activations of different sites or models.
+    None is every two. Writes JSON of kind gender_transfer. Raises InputError for an unknown condition and for activations of
+    different sites or models.
     """
     stored = open_languages(datasets, tokens, activations)
     languages = list(stored)

@@ -215,7 +215,7 @@ KINDS = [
         "results/{study}/features/{corpus}/promoted/layer_{site}",
         by="promote_tokens",
         function="promoted_tokens",
-        module="crosslens.features.promoted",
+        module="crosslens.features.promote",
         params=lambda at: {"model": at.study.model.identity, "site": at["site"]},
         needs=lambda at: [first_sae(at), *model_of(at)],
         files_read=model_files,
