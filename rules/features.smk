@@ -47,7 +47,7 @@ rule splice_saes:
 
 
 rule promote_tokens:
-    """sae, model -> features/{corpus}/promoted/layer_{site}"""
+    """sae, model -> lens/promoted/{corpus}/layer_{site}"""
     input:
         needed("promote_tokens"),
     output:

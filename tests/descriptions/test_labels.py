@@ -14,6 +14,7 @@ from labelled_world import (
     RED_HOUSE,
     WORDS,
     write_gender,
+    write_promoted,
     write_statistics,
     write_world,
 )
@@ -59,6 +60,14 @@ def test_examples_are_of_select_and_pairs_of_test(labelled, described):
             assert len({example["caption"] for example in shown}) == len(shown)
             assert len({text["caption"] for text in of["held_out"]}) == len(of["held_out"])
             assert all(example["max"] > 0 for kind in ("top", "middle") for example in of["examples"][kind])
+
+
+def test_promoted_tokens_are_those_of_the_features_of_this_sae(labelled, described, tmp_path):
+    assert described[CAT]["promoted"] == ["kitten", "قطة", "'\\n'"] and described[CAT]["suppressed"] == ["dog"]
+    assert described[RANDOM]["promoted"] == described[RANDOM]["suppressed"] == []
+    given = labelled[1] | {"promoted": write_promoted(tmp_path / "others", sae="e" * 64)}
+    with pytest.raises(InputError, match="tokens of the SAE eee"):
+        choose_examples(**given, out=tmp_path / "described.json")
 
 
 def test_marks_are_where_the_feature_fires_and_halves_are_equal(described):
@@ -132,6 +141,7 @@ def test_texts_that_the_model_writes_are_described(tmp_path):
         codes=world.codes,
         statistics=write_statistics(tmp_path, world),
         gender={},
+        promoted=write_promoted(tmp_path / "promoted"),
         corpus="en",
         features=9,
         examples=1,

@@ -68,7 +68,8 @@ def transfer_finding(folder, *paths, masked=(7, 7)):
         {"language": language, "condition": "caption", "masked": count}
         for language, count in zip(("en", "ar"), masked, strict=True)
     ]
-    return records, transfer.finding(records["transfer"], records["directions"], words, results)
+    (of_pair,) = by_languages(records["transfer"], records["directions"])
+    return records, transfer.finding(*of_pair, records["transfer"], words, results)
 
 
 def retrieval_finding(results):
@@ -154,9 +155,11 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
         f"AUROC {best['auroc']:.3f} [{best['auroc_low']:.3f}, {best['auroc_high']:.3f}]" in finding.lines[0]
     )
     assert "lexical" not in finding.lines[0] and "lexical matter" in finding.lines[1]
-    assert finding.title.startswith("Label words masked: the gender direction")
+    assert finding.title.startswith("English and Arabic, label words masked: the gender direction")
     _, bare = transfer_finding(tmp_path, *(folder / f"t{site}.json" for site in SITES), masked=(0, 0))
-    assert bare.title.startswith("No label words found, so nothing is masked: the gender direction")
+    assert bare.title.startswith(
+        "English and Arabic, no label words found, so nothing is masked: the gender direction"
+    )
     assert "(caption read, no label words found, so nothing is masked;" in bare.lines[0]
     assert not any("lexical" in line for line in bare.lines)
     assert "the model has read them" in finding.lines[-2] and "the same pictures" in finding.lines[-1]
@@ -343,7 +346,7 @@ def test_a_page_of_texts_counts_texts_and_speaks_of_no_picture(told, tmp_path):
         "From the constant prompt alone: more gendered features than chance",
         "female + male texts",
         "the same answer for 180 of 192 texts",
-        "Captions find their translation among all texts",
+        "English and Arabic: captions find their translation among all texts",
         "resampling texts; tokens or variants of one",
     ):
         assert says in page.text, says
@@ -364,7 +367,7 @@ def test_a_page_with_pictures_keeps_their_words(told):
         "Probes on test pictures;",
         "Gender written for pictures that hide it",
         "Pictures whose caption another one has word for word",
-        "Captions read without pictures find their translation among all pictures",
+        "English and Arabic: captions read without pictures find their translation among all pictures",
         "Pictures or prompts are divided once",
         "prompt = the picture and a constant prompt;",
         "resampling pictures or prompts; tokens or texts of one never count twice",

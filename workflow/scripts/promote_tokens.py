@@ -1,4 +1,4 @@
-from crosslens.features.promote import promoted_tokens
+from crosslens.features.promote import promote_tokens
 from crosslens.store.job import Job
 
 job = Job(snakemake)
@@ -12,7 +12,7 @@ def files(name, out):
 
 
 job.run(
-    lambda out: promoted_tokens(
+    lambda out: promote_tokens(
         model=job.local["model"],
         saes=[files(name, path) for name, path in out.items()],
         site=job.params["site"],

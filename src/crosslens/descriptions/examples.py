@@ -10,8 +10,8 @@ from scipy.sparse import csr_array
 from crosslens.data.languages import language_of
 from crosslens.descriptions.texts import Texts, read_texts
 from crosslens.errors import InputError
-from crosslens.features.promoted import Promoted
 from crosslens.features.examples import COLUMNS, codes_of_features, example_of
+from crosslens.features.promoted import Promoted
 from crosslens.features.rankings import SAMPLES_AT_LEAST, UBIQUITOUS, scores, top_features
 from crosslens.stats.resampling import stream
 from crosslens.tables.documents import read_json, read_table, write_json

@@ -18,9 +18,7 @@ the feature fires stand in << >>. A piece may be a part of a word, and what the 
 the piece.
 
 {examples}
-
 {tokens}
-
 What do the texts in which it fires have in common that the others lack? Answer with JSON alone, the label in English and at \
 most 15 words that would tell which other texts, in any language, the feature fires in:
 {{"label": "..."}}"""
@@ -67,10 +65,11 @@ def _tokens(entry: dict[str, Any]) -> str:
     words = {"promoted": "likelier", "suppressed": "less likely"}
     lines = [
         f"Pieces of text that it makes {word} to come next, by its direction alone, the most first: "
-        + json.dumps(entry[side], ensure_ascii=False)
+        f"{json.dumps(entry[side], ensure_ascii=False)}\n"
         for side, word in words.items()
+        if entry[side]
     ]
-    return "\n".join(lines)
+    return "".join(["\n", *lines] if lines else [])
 
 
 def marked(example: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ SIDES = {"promoted": True, "suppressed": False}
 
 
 @torch.inference_mode()
-def promoted_tokens(*, model: dict[str, Any], saes: Sequence[dict[str, Path]], site: str) -> None:
+def promote_tokens(*, model: dict[str, Any], saes: Sequence[dict[str, Path]], site: str) -> None:
     """Write, for each of `saes` (`sae`, its folder, `out_table` and `out`), the tokens that its features write for and against.
 
     The logit lens of decoder rows, see `added_logits`: a table of kind promoted_tokens, COUNT rows a feature and side, and

@@ -212,9 +212,8 @@ KINDS = [
     ),
     Kind(
         "promoted",
-        "results/{study}/features/{corpus}/promoted/layer_{site}",
+        "results/{study}/lens/promoted/{corpus}/layer_{site}",
         by="promote_tokens",
-        function="promoted_tokens",
         module="crosslens.features.promote",
         params=lambda at: {"model": at.study.model.identity, "site": at["site"]},
         needs=lambda at: [first_sae(at), *model_of(at)],
