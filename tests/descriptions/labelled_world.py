@@ -8,7 +8,7 @@ import pandas as pd
 from world import Token, World, tokens_of, write_corpus, write_dense_codes
 
 from crosslens.features.statistics import feature_statistics
-from crosslens.tables.documents import write_json, write_table
+from crosslens.tables.documents import write_json
 
 SAE = "d" * 64
 WORDS = {
@@ -19,7 +19,8 @@ CAT, RED_HOUSE, RANDOM, EVERYWHERE, ENGLISH, PROMPT, RARE = range(7)
 """Features: on "cat", behind "red house", on a word at random in 4 of 10 texts, on the first word of each text, on "dog" in
 English alone, on the prompt, in three texts."""
 SPLITS = ("train", "select", "test", "select")
-PROMOTED = {"promoted": [" kitten", "kitten", "قطة", "\n"], "suppressed": ["dog"]}
+PROMOTED = {CAT: {"promoted": [" kitten", "kitten", "قطة", "\n"], "suppressed": ["dog"]}}
+"""Tokens of features; all others have none. One is there twice but for a space, and one nobody sees."""
 
 
 def write_world(folder: Path, *, n: int = 240, seed: int = 0, role: str = "caption") -> World:
@@ -82,16 +83,3 @@ def write_gender(path: Path, *features: int, sae: str = SAE) -> Path:
     side: dict[str, Any] = {"top_female": [{"feature": feature} for feature in features], "top_male": []}
     write_json(path, "gender", {"sae": sae, "conditions": {"caption": side}})
     return path
-
-
-def write_promoted(folder: Path, *, sae: str = SAE) -> Path:
-    """The tokens of two features: CAT's, one of them twice but for a space and one that nobody sees; all others have none."""
-    folder.mkdir()
-    rows = [
-        {"feature": CAT, "side": side, "rank": rank, "token_id": rank, "logit": 1.0 / rank, "token": token}
-        for side, tokens in PROMOTED.items()
-        for rank, token in enumerate(tokens, 1)
-    ]
-    write_table(folder / "tokens.parquet", "promoted_tokens", pd.DataFrame(rows)[::-1])
-    write_json(folder / "promoted.json", "promoted", {"sae": sae})
-    return folder

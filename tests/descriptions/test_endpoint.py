@@ -207,7 +207,9 @@ def test_a_model_that_reads_marks_labels_planted_features_and_tells_where_they_f
     assert document["endpoint"]["unanswered"] == 0
 
 
-def test_a_label_is_asked_for_beside_the_tokens_that_the_feature_promotes(labelled, server, endpoint, tmp_path):
+def test_a_label_is_asked_for_beside_the_tokens_that_the_feature_promotes(
+    labelled, server, endpoint, tmp_path
+):
     ask(labelled, tmp_path, endpoint)
     asked = read_json(tmp_path / "labels/object.json", "asked_labels")["features"]
     prompts = {entry["feature"]: entry["prompt"] for entry in asked}

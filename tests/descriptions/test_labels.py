@@ -8,18 +8,20 @@ from labelled_world import (
     CAT,
     ENGLISH,
     EVERYWHERE,
+    PROMOTED,
     PROMPT,
     RANDOM,
     RARE,
     RED_HOUSE,
+    SAE,
     WORDS,
     write_gender,
-    write_promoted,
     write_statistics,
     write_world,
 )
 from scipy.sparse import csr_array
 from scipy.stats import fisher_exact
+from world import write_promoted
 
 from crosslens.descriptions.examples import choose_examples
 from crosslens.descriptions.ngrams import log_odds, ngrams_of
@@ -63,9 +65,11 @@ def test_examples_are_of_select_and_pairs_of_test(labelled, described):
 
 
 def test_promoted_tokens_are_those_of_the_features_of_this_sae(labelled, described, tmp_path):
-    assert described[CAT]["promoted"] == ["kitten", "قطة", "'\\n'"] and described[CAT]["suppressed"] == ["dog"]
+    assert described[CAT]["promoted"] == ["kitten", "قطة", "'\\n'"] and described[CAT]["suppressed"] == [
+        "dog"
+    ]
     assert described[RANDOM]["promoted"] == described[RANDOM]["suppressed"] == []
-    given = labelled[1] | {"promoted": write_promoted(tmp_path / "others", sae="e" * 64)}
+    given = labelled[1] | {"promoted": write_promoted(tmp_path / "others", PROMOTED, sae="e" * 64)}
     with pytest.raises(InputError, match="tokens of the SAE eee"):
         choose_examples(**given, out=tmp_path / "described.json")
 
@@ -141,7 +145,7 @@ def test_texts_that_the_model_writes_are_described(tmp_path):
         codes=world.codes,
         statistics=write_statistics(tmp_path, world),
         gender={},
-        promoted=write_promoted(tmp_path / "promoted"),
+        promoted=write_promoted(tmp_path / "promoted", PROMOTED, sae=SAE),
         corpus="en",
         features=9,
         examples=1,

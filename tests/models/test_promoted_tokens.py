@@ -12,7 +12,7 @@ from crosslens.models.vocabulary import known_ids, token_text
 
 
 def answered(loaded, residual):
-    """(n, vocabulary) float64: the logits of transformers' own forward pass, `residual` (n, d) in the place of the last block's."""
+    """(n, vocabulary) float64: logits of transformers' own forward pass, `residual` (n, d) for that of the last block."""
 
     def replace(module, args, output):
         return residual[:, None] if torch.is_tensor(output) else (residual[:, None], *output[1:])
@@ -66,11 +66,10 @@ def test_tables_are_the_largest_and_smallest_of_what_can_be_named(monkeypatch, l
 
 
 def test_rows_without_a_token_are_no_tokens_and_halves_of_characters_no_text(load_family):
-    loaded = load_family(next(iter(TEXT_FAMILIES)))
-    tokenizer = loaded.tokenizer
-    size = max(tokenizer.get_vocab().values()) + 1
-    assert known_ids(tokenizer, size + 7).tolist() == sorted(set(tokenizer.get_vocab().values()))
-    assert known_ids(tokenizer, 5).tolist() == [id for id in sorted(set(tokenizer.get_vocab().values())) if id < 5]
-    for id, piece in ((id, tokenizer.convert_ids_to_tokens(id)) for id in known_ids(tokenizer, size).tolist()):
+    tokenizer = load_family(next(iter(TEXT_FAMILIES))).tokenizer
+    ids = sorted(set(tokenizer.get_vocab().values()))
+    assert known_ids(tokenizer, max(ids) + 7).tolist() == ids
+    assert known_ids(tokenizer, 5).tolist() == [id for id in ids if id < 5]
+    for piece in tokenizer.convert_ids_to_tokens(ids):
         text = token_text(tokenizer, piece)
         assert text and "\ufffd" not in text, piece

@@ -11,7 +11,7 @@ from result_files import arguments, change, summarised, with_files, write_study
 from crosslens.errors import InputError
 from crosslens.report.build import build_report
 from crosslens.report.sections import retrieval, transfer
-from crosslens.report.sections.base import Results
+from crosslens.report.sections.base import Results, by_languages
 from crosslens.report.words import PICTURES
 from crosslens.summary.claims import claimed
 from crosslens.summary.layer import layer_summary
@@ -186,12 +186,36 @@ def test_the_picture_is_not_what_the_captions_say(tmp_path):
     results = summary_of(tmp_path, "retrieval", *paths)
     assert min(row["r1"] for row in results.records("retrieval") if row["read"] == "caption") > 0.7
     finding = retrieval_finding(results)
-    assert finding.kind == "null" and finding.title.startswith("Captions read without pictures do not")
+    assert finding.kind == "null" and finding.title.startswith(
+        "English and Arabic: captions read without pictures do not"
+    )
     finding = retrieval.above_finding(results.records("above_prompt"), results)
     assert finding.kind == "null" and "no more often than the constant prompt does" in finding.title
     told = write_retrieval(tmp_path / "w.json", site="2", shared=3.0, alone=3.0)
     finding = retrieval_finding(summary_of(tmp_path, "retrieval", told))
     assert finding.kind == "found" and "in 2 of 2 cases" in finding.title
+
+
+def test_each_pair_of_three_languages_has_its_finding(tmp_path):
+    """What English shares with Arabic says nothing of French."""
+    path = write_transfer(tmp_path / "t.json", site="2", shared=0.9, french=0.0)
+    results = summary_of(tmp_path, "gender_transfer", path)
+    pairs = {(row["source"], row["target"]) for row in results.records("transfer")}
+    assert ("fr", "fr") in pairs and not pairs & {("ar", "fr"), ("fr", "ar")}
+    arabic, french = transfer.section(results).findings
+    assert arabic.kind == "found" and arabic.title.startswith("English and Arabic: the gender direction")
+    assert re.search("in [1-4] of 4 cases", arabic.title)
+    assert french.kind == "null" and french.title.startswith("English and fr: the gender direction")
+    assert "fr → English peaks" in french.lines[0] and "Arabic" not in " ".join(french.lines)
+
+    path = write_retrieval(tmp_path / "r.json", site="2", shared=2.0, french=0.0)
+    results = summary_of(tmp_path, "retrieval", path)
+    found = by_languages(results.records("retrieval"), results.records("cka"))
+    arabic, french = (retrieval.finding(*of_pair, results) for of_pair in found)
+    assert arabic.kind == "found" and arabic.title.startswith("English and Arabic: captions find")
+    assert french.kind == "null" and french.title.startswith("English and fr: captions do not find")
+    assert "above shuffled pairs in 1 of 1 cases" in arabic.lines[2]
+    assert "above shuffled pairs in 0 of 1 cases" in french.lines[2]
 
 
 def test_a_lexical_effect_alone_is_no_transfer(tmp_path):

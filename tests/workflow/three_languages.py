@@ -44,11 +44,12 @@ def lay_three(checkout: Checkout, images: int = 100) -> None:
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    _write_lexicon(checkout.folder / TOY["lexicons"]["en"], folder / "lexicon.yaml")
+    write_lexicon(checkout.folder / TOY["lexicons"]["en"], folder / "lexicon.yaml")
     checkout.configure("three", STUDY)
 
 
-def _write_lexicon(english: Path, out: Path) -> None:
+def write_lexicon(english: Path, out: Path) -> None:
+    """The lexicon of English, its words backwards."""
     document = yaml.safe_load(english.read_text(encoding="utf-8"))
     for group in document["groups"]:
         for gender in ("female", "male"):
