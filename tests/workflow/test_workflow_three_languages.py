@@ -77,13 +77,9 @@ def test_what_is_of_one_language_is_there_for_all_three(results):
 def test_the_page_tells_of_each_pair(results):
     page = (results / "report/index.html").read_text(encoding="utf-8")
     found = re.search(r"What was found</h2>(.*?)</section>", page, re.S)[1]
+    titles = re.findall(r"<b>(.*?)</b>", found, re.S)
     for name in NAMES:
-        for says in (
-            ": the cosine of the gender directions",
-            ", label words masked: the gender direction",
-            "SAEs",
-        ):
-            assert f"{name}{says}" in found or f"{name} {says}" in found or says == "SAEs", (name, says)
-        for says in (": captions read without pictures", ": behind its picture", "features of", "effects of"):
-            assert f"{name}{says}" in found or f"{says} {name}" in found, (name, says)
-    assert f"English and {BACKWARDS}: captions" not in found and "Promotes" in page
+        told = [title for title in titles if name in title]
+        # depth, transfer, translations, those beyond the picture, shared, specific, matched, CLBAS, effects
+        assert len(told) == 9, told
+    assert not [title for title in titles if f"English and {BACKWARDS}" in title] and "Promotes" in page

@@ -67,7 +67,8 @@ def gendered_pairs(at: At) -> list[Wildcards]:
 def grammatical_pairs(at: At) -> list[Wildcards]:
     """Those in languages whose words' grammatical gender can be told, where captions are read."""
     captions = at.study.has_gender and "caption" in at.settings["gender"]["conditions"]
-    return [w for w in gendered_pairs(at) if captions and morphology_of(w["language"])]
+    adapter = at.settings["gender"]["morphology"] if captions else None
+    return [w for w in gendered_pairs(at) if captions and morphology_of(w["language"], adapter)]
 
 
 def first_pairs(at: At) -> list[Wildcards]:
@@ -179,6 +180,7 @@ KINDS = [
         params=lambda at: {
             "language": at["language"],
             "alpha": at.settings["gender"]["alpha"],
+            "morphology": at.settings["gender"]["morphology"],
             "permutations": at.settings["gender"]["grammar_permutations"],
             "seed": at.settings["gender"]["seed"],
         },
