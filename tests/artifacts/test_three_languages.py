@@ -73,3 +73,18 @@ def test_pairs_are_of_languages_that_are_there():
     assert pairs_among(["en", "ar", "fr"], [["fr", "en"]]) == [("fr", "en")] and pairs_among(["en"], []) == []
     with pytest.raises(InputError, match="found.*de"):
         pairs_among(["en", "ar"], [("en", "de")])
+
+
+def test_whose_genders_of_words_is_in_the_keys_of_grammar_alone(table):
+    """Arabic alone has an adapter, and none is imported to know that."""
+    ours, theirs = table(), table(gender=STUDY["gender"] | {"morphology": "camel_tools"})
+    places = [w for w, _ in of(ours, "grammar")]
+    assert {w["language"] for w in places} == {"ar"} and places == [w for w, _ in of(theirs, "grammar")]
+    assert not {ours.own("grammar", w) for w in places} & {theirs.own("grammar", w) for w in places}
+    modules = theirs.code("grammar", places[0]).modules
+    assert "crosslens.data.morphology.ar_camel_tools" in modules and "camel_tools" not in sys.modules
+    assert "crosslens.data.morphology.ar_camel_tools" not in ours.code("grammar", places[0]).modules
+    for kind in ("gender", "features"):
+        assert [ours.own(kind, w) for w, _ in of(ours, kind)] == [
+            theirs.own(kind, w) for w, _ in of(theirs, kind)
+        ]
