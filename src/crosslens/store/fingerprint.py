@@ -25,6 +25,7 @@ LEFTOVER = re.compile(r"\..*|.*~|.*\.(pyc|orig|rej|bak|tmp)|#.*#")
 # Packages whose version can change numbers or pictures, by import name.
 VERSIONED = {
     "PIL": "pillow",
+    "camel_tools": "camel-tools",
     "gguf": "gguf",
     "jinja2": "jinja2",
     "matplotlib": "matplotlib",

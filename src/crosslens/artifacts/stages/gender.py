@@ -1,6 +1,5 @@
 """Gender: effect sizes, probes, the languages compared, and the model's own captions of ambiguous pictures."""
 
-import math
 from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Wildcards, Work
@@ -16,7 +15,6 @@ from crosslens.artifacts.needs import (
     model_of,
     model_place,
     samples_of,
-    several_languages,
     site_of,
     source_of,
 )
@@ -55,6 +53,7 @@ def transfer_params(at: At) -> dict[str, Any]:
     lexical = ["caption_whole"] if "caption" in chosen["conditions"] else []
     return {
         "conditions": [*chosen["conditions"], *lexical],
+        "pairs": at.study.pairs,
         "permutations": chosen["transfer_permutations"],
         "seed": chosen["seed"],
     }
@@ -68,7 +67,8 @@ def gendered_pairs(at: At) -> list[Wildcards]:
 def grammatical_pairs(at: At) -> list[Wildcards]:
     """Those in languages whose words' grammatical gender can be told, where captions are read."""
     captions = at.study.has_gender and "caption" in at.settings["gender"]["conditions"]
-    return [w for w in gendered_pairs(at) if captions and morphology_of(w["language"])]
+    adapter = at.settings["gender"]["morphology"] if captions else None
+    return [w for w in gendered_pairs(at) if captions and morphology_of(w["language"], adapter)]
 
 
 def first_pairs(at: At) -> list[Wildcards]:
@@ -125,9 +125,9 @@ def exchanging(at: At, reading: Any) -> Amount:
 
 def resampling(at: At, reading: Any) -> Amount:
     """Features of both languages × draws, shuffles and halves, in all conditions and pairs."""
-    chosen, languages = at.settings["gender"], len(at.study.languages)
+    chosen = at.settings["gender"]
     draws = chosen["bootstraps"] + chosen["permutations"] + HALVES
-    return _resampled(at, reading, 2 * math.comb(languages, 2) * draws)
+    return _resampled(at, reading, 2 * len(at.study.pairs) * draws)
 
 
 def _resampled(at: At, reading: Any, draws: int) -> Amount:
@@ -180,6 +180,7 @@ KINDS = [
         params=lambda at: {
             "language": at["language"],
             "alpha": at.settings["gender"]["alpha"],
+            "morphology": at.settings["gender"]["morphology"],
             "permutations": at.settings["gender"]["grammar_permutations"],
             "seed": at.settings["gender"]["seed"],
         },
@@ -297,7 +298,8 @@ KINDS = [
         module="crosslens.gender.cross_lingual",
         params=lambda at: (
             effect_params(at)
-            | {"bootstraps": at.settings["gender"]["bootstraps"], "languages": at.study.languages}
+            | {"bootstraps": at.settings["gender"]["bootstraps"]}
+            | {"languages": at.study.languages, "pairs": at.study.pairs}
         ),
         needs=lambda at: [
             need
@@ -319,7 +321,7 @@ KINDS = [
         module="crosslens.gender.transfer",
         params=transfer_params,
         needs=lambda at: site_of(at, at.study.languages),
-        every=lambda at: each_site(at) if at.study.has_gender and several_languages(at) else [],
+        every=lambda at: each_site(at) if at.study.has_gender and at.study.pairs else [],
         into=("layer",),
         amount=shuffling,
     ),
@@ -348,6 +350,7 @@ KINDS = [
         params=lambda at: {
             "lexicons": lexicons_of(at),
             "languages": at.study.languages,
+            "pairs": at.study.pairs,
             **{name: at.settings["gender"][name] for name in ("bootstraps", "alpha", "seed")},
         },
         # A drawn source has the planted shares to compare with.
