@@ -47,12 +47,28 @@ def site_of(at: At, languages: list[str]) -> Iterator[Need]:
 
 
 def first_sae(at: At) -> Need:
-    """The SAE that the analyses read: a sweep's, a pretrained one, or the one of the first seed."""
+    """The SAE that the analyses read: a sweep's, that of a seed, a pretrained one, or the one of the first seed."""
+    if "seed" in at:
+        return at.need("sae", "corpus", "site", "seed")
     if "variant" in at:
         return at.need("swept_sae", "corpus", "site", "variant")
     if at["corpus"] in at.study.pretrained:
         return at.need("pretrained", "corpus", "site")
     return at.need("sae", "corpus", "site", seed=at.study.seeds[0])
+
+
+def other_seeds(at: At) -> list[str]:
+    """The seeds of which there are SAEs beside the one that the analyses read; none of pretrained ones."""
+    trained = at["corpus"] in at.study.corpora and at["site"] in at.study.sae_sites
+    return at.study.seeds[1:] if trained else []
+
+
+def other_architectures(at: At) -> list[str]:
+    """The variants of the sweep that have another architecture than the SAE that the analyses read."""
+    trained = at["corpus"] in at.study.corpora and at["site"] in at.study.sae_sites
+    own = at.settings["sae"]["architecture"]
+    changed = at.study.variants.items() if trained else ()
+    return [name for name, chosen in changed if chosen.get("architecture", own) != own]
 
 
 def encoded(at: At) -> list[Need]:
@@ -101,6 +117,11 @@ def each_pair(at: At) -> list[Wildcards]:
         for corpus in at.study.corpora_at(site)
         for language in languages_of(at.moved(corpus=corpus))
     ]
+
+
+def gendered_pairs(at: At) -> list[Wildcards]:
+    """Every SAE in every language that it is read in, where gender is asked for."""
+    return each_pair(at) if at.study.has_gender else []
 
 
 def each_variant(at: At) -> list[Wildcards]:
