@@ -8,7 +8,7 @@ from crosslens.alignment.counterparts import find_counterparts
 from crosslens.errors import InputError
 from crosslens.sae.io import load_sae, sae_digest, save_sae
 from crosslens.sae.settings import Settings
-from crosslens.sae.step import fresh_state
+from crosslens.sae.step import fresh_state, normalisations
 from crosslens.tables.documents import read_table
 
 IDENTITY = {"corpus": "en", "site": "4", "seed": "0", "model": "m", "revision": None}
@@ -30,8 +30,10 @@ def reordered(sae, order, fresh):
 
 def test_a_dictionary_in_another_order_is_found_feature_by_feature(tmp_path):
     first, order = tmp_path / "first", np.random.default_rng(0).permutation(64)
-    state = fresh_state(Settings(architecture="topk", d_sae=64, k=4), 32, seed=0)
-    save_sae(first, state.sae, identity=IDENTITY)
+    x = torch.randn(200, 32, generator=torch.Generator().manual_seed(0))
+    config = Settings(d_sae=64, k=4, batch_tokens=50).resolve(d_model=32, tokens=200)
+    sae = fresh_state(config, *normalisations(x, 32), seed=0).exported()
+    save_sae(first, sae, identity=IDENTITY)
     other = tmp_path / "other"
     save_sae(other, reordered(load_sae(first), order, np.arange(50, 64)), identity=IDENTITY | {"seed": "1"})
     find_counterparts(sae=first, others={"seed_1": other, "same": first}, out=tmp_path / "out.parquet")
@@ -44,6 +46,6 @@ def test_a_dictionary_in_another_order_is_found_feature_by_feature(tmp_path):
     assert found["decoder_cosine"].loc[50:].max() < 0.9
     assert (table["sae"] == sae_digest(first)).all() and (found["other_sae"] == sae_digest(other)).all()
     assert table.loc["same", "partner"].tolist() == list(range(64))
-    save_sae(tmp_path / "elsewhere", state.sae, identity=IDENTITY | {"site": "5"})
+    save_sae(tmp_path / "elsewhere", sae, identity=IDENTITY | {"site": "5"})
     with pytest.raises(InputError, match="site.*5"):
         find_counterparts(sae=first, others={"seed_1": tmp_path / "elsewhere"}, out=tmp_path / "none.parquet")

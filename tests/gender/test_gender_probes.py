@@ -82,6 +82,13 @@ def test_sparse_inputs_give_the_same_model_as_dense_ones():
     assert np.corrcoef(dense, plain.decision_function(x[200:]))[0, 1] > 0.999
 
 
+@pytest.fixture
+def alone(monkeypatch):
+    """Probes with hardly any baselines beside them."""
+    for name, number in {"PERMUTATIONS": 199, "SHUFFLES": 1, "CONTROLS": 1}.items():
+        monkeypatch.setattr(probes, name, number)
+
+
 def sparse_of(told):
     """columns -> what a sparse probe says."""
     return {of["columns"]: of for of in told["sparse"]}
@@ -105,7 +112,7 @@ def test_a_planted_feature_alone_tells_all_that_the_rest_does(pack):
     assert all(9 not in of["chosen"][:2] for of in found.values())
 
 
-def test_two_features_that_hold_half_each_are_worth_what_two_are():
+def test_two_features_that_hold_half_each_are_worth_what_two_are(alone):
     """Gender moves the first two of forty axes by 1: AUROC Φ(1/√2) of the best one, Φ(√2/√2) of both, and no more of five."""
     rng = np.random.default_rng(1)
     tables = [drawn(n, 1.0, rng, width=40) for n in (3000, 6000)]
@@ -144,20 +151,14 @@ def noise(seeds):
     return np.array(inside), np.array(p)
 
 
-def test_sparse_probes_of_noise_stay_at_chance_though_the_best_are_chosen(monkeypatch):
-    monkeypatch.setattr(probes, "PERMUTATIONS", 199)
-    monkeypatch.setattr(probes, "SHUFFLES", 1)
-    monkeypatch.setattr(probes, "CONTROLS", 1)
+def test_sparse_probes_of_noise_stay_at_chance_though_the_best_are_chosen(alone):
     inside, p = noise(range(12))
     assert (inside.mean(axis=0) >= 9 / 12).all() and (np.median(p, axis=0) > 0.1).all()
 
 
 @pytest.mark.long
-def test_sparse_probes_of_noise_over_many_seeds(monkeypatch):
+def test_sparse_probes_of_noise_over_many_seeds(alone):
     """95 % intervals and p of 400 draws: within three standard errors of the level."""
-    monkeypatch.setattr(probes, "PERMUTATIONS", 199)
-    monkeypatch.setattr(probes, "SHUFFLES", 1)
-    monkeypatch.setattr(probes, "CONTROLS", 1)
     inside, p = noise(range(400))
     error = 3 * np.sqrt(0.05 * 0.95 / 400)
     assert (inside.mean(axis=0) >= 0.95 - error).all()
