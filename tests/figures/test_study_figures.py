@@ -118,7 +118,11 @@ def test_probe_lines_are_the_numbers_of_the_files(drawn_study, layers):
 def test_sparse_probes_have_a_line_a_site_and_their_median(layers):
     summaries = [Document(path, "layer") for path in layers.values()]
     figure = sparse_probes_figure(sparse_frame(summaries))
-    axes = next(a for a in figure.axes if a.get_title(loc="left").startswith("Arabic · before the caption"))
+    axes = next(
+        a
+        for a in figure.axes
+        if a.get_title(loc="left").startswith("Arabic") and "before the caption" in a.get_title(loc="left")
+    )
     found = {
         record["site"]: [*(of["auroc"] for of in record["sparse"]), record["auroc"]]
         for summary in summaries

@@ -55,7 +55,7 @@ def in_words(rows: list[Record], sizes: list[int]) -> str:
             told = [f"{plain(median(row[f'auroc_{size}'] for row in of), 2)} of {size}" for size in sizes]
             whole = plain(median(row["auroc"] for row in of), 2)
             lines.append(
-                f"Median AUROC over {len(of)} cases by the best {what}: {', '.join(told)}, {whole} of all."
+                f"Median AUROC over {len(of)} {'case' if len(of) == 1 else 'cases'} by the best {what}: {', '.join(told)}, {whole} of all."
             )
     return " ".join([*lines, "Chosen on train, not corrected, and part of no claim."])
 
