@@ -54,9 +54,8 @@ def in_words(rows: list[Record], sizes: list[int]) -> str:
         if of:
             told = [f"{plain(median(row[f'auroc_{size}'] for row in of), 2)} of {size}" for size in sizes]
             whole = plain(median(row["auroc"] for row in of), 2)
-            lines.append(
-                f"Median AUROC over {len(of)} {'case' if len(of) == 1 else 'cases'} by the best {what}: {', '.join(told)}, {whole} of all."
-            )
+            cases = f"{len(of)} {'case' if len(of) == 1 else 'cases'}"
+            lines.append(f"Median AUROC over {cases} by the best {what}: {', '.join(told)}, {whole} of all.")
     return " ".join([*lines, "Chosen on train, not corrected, and part of no claim."])
 
 
