@@ -715,8 +715,8 @@ def test_sparse_probes_choose_on_train_what_they_are_scored_by_on_test(study, la
         [language.pooled("prompt", split, gender) for gender in GENDERS[:2]] for split in ("train", "test")
     )
     f = f_oneway(*train).statistic
-    for of, columns in zip(told, (1, 2, 5, 20), strict=True):
-        assert of["columns"] == columns and of["chosen"] == np.argsort(-f)[:columns].tolist()
+    for of, size in zip(told, (1, 2, 5, 20), strict=True):
+        assert of["columns"] == size and of["chosen"] == np.argsort(-f)[:size].tolist()
     (best,) = told[0]["chosen"]
     sign = np.sign(train[0][:, best].mean() - train[1][:, best].mean())
     assert told[0]["auroc"]["value"] == pytest.approx(auroc(*(sign * part[:, best] for part in test)))

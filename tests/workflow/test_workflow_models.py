@@ -14,6 +14,7 @@ from crosslens.sources.plan import DEBIAN_FONT
 
 ON_GENDER = {
     "gender",
+    "gender_robustness",
     "gendered_examples",
     "probe_codes",
     "probe_activations",
