@@ -49,3 +49,17 @@ def test_a_dictionary_in_another_order_is_found_feature_by_feature(tmp_path):
     save_sae(tmp_path / "elsewhere", sae, identity=IDENTITY | {"site": "5"})
     with pytest.raises(InputError, match="site.*5"):
         find_counterparts(sae=first, others={"seed_1": tmp_path / "elsewhere"}, out=tmp_path / "none.parquet")
+
+
+def test_another_architecture_starts_from_the_same_directions_and_another_seed_elsewhere():
+    """What the page warns of: partners in another architecture are alike before anything was learned."""
+    x = torch.randn(200, 32, generator=torch.Generator().manual_seed(0))
+    rows = {}
+    for architecture, seed in (("topk", 0), ("relu", 0), ("topk", 1)):
+        config = Settings(d_sae=64, k=4, batch_tokens=50, architecture=architecture)
+        state = fresh_state(config.resolve(d_model=32, tokens=200), *normalisations(x, 32), seed=seed)
+        decoder = state.exported().W_dec
+        rows[architecture, seed] = torch.nn.functional.normalize(decoder, dim=1).numpy()
+    first = rows["topk", 0]
+    np.testing.assert_allclose((first * rows["relu", 0]).sum(axis=1), 1, atol=1e-5)
+    assert np.abs((first * rows["topk", 1]).sum(axis=1)).max() < 0.8

@@ -15,8 +15,10 @@ TERMS = {
         "Gendered in another view",
         "A feature that is significant on test is looked for again: tested in the same way, over all features of the view, it "
         "has to be significant in the same direction. Views are other ways to pool its tokens, and its counterpart in an SAE "
-        "of another seed or architecture (one to one, by the cosine of decoder rows). All views are of the same test {units}: "
-        "what holds in each may still hang on which {units} there are.",
+        "of another seed or architecture (one to one, by the cosine of decoder rows). One of another architecture starts from "
+        "the same random directions, by which alone it stays like the first; one of another seed starts elsewhere, and reads the "
+        "same tokens in the same order. All views are of the same test {units}: what holds in each may still hang on which "
+        "{units} there are.",
     ),
     "view-chance": (
         "Drawn at random",
@@ -70,7 +72,11 @@ def _chance(row: Record) -> Any:
 def robustness_finding(records: list[Record]) -> Finding:
     """Over all layers, dictionaries, languages and conditions: the share that each kind of view keeps, beside chance."""
     kept, lines = [], []
-    for name, words in {**READ, "seed": "in another seed", "architecture": "in another architecture"}.items():
+    for name, words in {
+        **READ,
+        "seed": "in another seed",
+        "architecture": "in another architecture from the same start",
+    }.items():
         of = [r for r in records if name in (r["kind"], r["view"])]
         total = sum(r["gendered"] for r in of)
         if not total:
