@@ -94,6 +94,7 @@ def test_a_seed_that_has_the_features_keeps_all_but_those_that_it_lacks(given, t
     assert views["seed_1"]["kept"] == len(chosen) - 2
     assert views["seed_1"]["share"] == pytest.approx(1 - 2 / len(chosen))
     assert views["relu"]["share"] == pytest.approx(1 - 1 / len(chosen), abs=0.1)
+    assert views["seed_1"]["testable"] == len(chosen) - 1 and views["max"]["testable"] == len(chosen)
     assert views["seed_2"]["kept"] <= 1 and views["seed_2"]["chance"]["mean"] < 0.1
     assert views["seed_1"]["chance"]["mean"] < 0.25 < views["seed_1"]["chance"]["q95"] + 0.2
     assert (views["seed_1"]["cosine"], views["max"]["cosine"]) == (0.9, None)

@@ -21,6 +21,7 @@ def record(view, kind, gendered, kept, chance):
         "kind": kind,
         "gendered": gendered,
         "kept": kept,
+        "testable": kept + 2,
         "share": kept / gendered,
         "chance": chance,
     }
@@ -32,7 +33,10 @@ def test_the_finding_weighs_shares_and_chance_by_the_features():
     found = robustness_finding([record("max", "reading", 40, 40, 0.2), *seeds])
     assert found.kind == "description"
     assert "100 % by the strongest token instead of the mean; 64 % in another seed" in found.title
-    assert "64 % in another seed; 18 % were features as frequent drawn at random (n = 50)." in found.lines
+    assert (
+        "64 % in another seed; 18 % were features as frequent drawn at random (n = 50, of which 36 fire often enough there to "
+        "be tested)." in found.lines
+    )
     assert ONE_SEED not in found.lines
 
 
@@ -63,7 +67,7 @@ def test_the_page_has_the_shares_of_the_files_and_names_features_with_them(told_
         if of["gendered"]
     ]
     rows = page.tables["robustness"][1:]
-    found = [tuple(float(value) for cell in row[9:11] for value in cell[1]) for row in rows]
+    found = [tuple(float(value) for cell in row[10:12] for value in cell[1]) for row in rows]
     assert found == expected and len(rows) > 20
     named = named_records(files.robustness["2"])[0]
     assert (named["seeds"], named["seeds_kept"], named["max"], named["last"]) == (1, 1, True, False)

@@ -165,7 +165,8 @@ def _robustness(
     in_seeds = []
     for view, effects, fires in tested:
         there, partner = directions(effects), view.partner[chosen]
-        kept, cosine = (partner >= 0) & (there[partner] == direction[chosen]), view.cosine[chosen]
+        cosine, has = view.cosine[chosen], partner >= 0
+        kept = has & (there[partner] == direction[chosen])
         in_seeds += [kept] if view.kind == "seed" else []
         document["views"].append(
             {
@@ -173,6 +174,7 @@ def _robustness(
                 "kind": view.kind,
                 "live": int(effects["live"].sum()),
                 "gendered": {side: int((there == sign).sum()) for side, sign in SIDES.items()},
+                "testable": int((has & effects["testable"].to_numpy()[partner]).sum()),
                 "kept": int(kept.sum()),
                 "share": float(kept.mean()) if len(chosen) else None,
                 "chance": by_chance(partner, direction[chosen], there, fires, rng),

@@ -40,7 +40,8 @@ def section(results: Results) -> Section | None:
         text("condition", "condition"),
         value("gendered", "gendered"),
         Column(term("view", "view"), lambda row: view_name(row["view"], row["kind"])),
-        value("live there", "live"),
+        value("of them testable there", "testable"),
+        value("all features: live there", "live"),
         value("gendered there", "gendered_there"),
         value("the same, in the same direction", "kept"),
         Column("share", lambda row: percent(row["share"], 0), "n"),
@@ -85,7 +86,8 @@ def robustness_finding(records: list[Record]) -> Finding:
         chance = plain(100 * sum(r["chance"] * r["gendered"] for r in of if r["gendered"]) / total, 0)
         kept.append(f"{share} % {words}")
         lines.append(
-            f"{share} % {words}; {chance} % were features as frequent drawn at random (n = {plain(total)})."
+            f"{share} % {words}; {chance} % were features as frequent drawn at random "
+            f"(n = {plain(total)}, of which {plain(sum(r['testable'] for r in of))} fire often enough there to be tested)."
         )
     one_seed = [] if any(r["kind"] == "seed" for r in records) else [ONE_SEED]
     if not kept:
@@ -94,5 +96,5 @@ def robustness_finding(records: list[Record]) -> Finding:
         "Counted over features of all layers, dictionaries, languages and conditions, on the same test images or texts: "
         "described, not tested."
     )
-    title = f"Gendered features are gendered in the same direction {'; '.join(kept)}."
+    title = f"Of the gendered features, so many are gendered in the same direction: {'; '.join(kept)}."
     return Finding("description", title, [*lines, *one_seed])

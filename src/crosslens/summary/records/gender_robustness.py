@@ -23,7 +23,7 @@ def robustness_records(paths: dict[str, Path]) -> list[Record]:
     """One record per SAE, language, condition and view: how many gendered features are gendered there in their direction."""
     return [
         of
-        | {name: view[name] for name in ("view", "kind", "live", "kept", "share", "cosine")}
+        | {name: view[name] for name in ("view", "kind", "live", "testable", "kept", "share", "cosine")}
         | {"gendered": sum(told["gendered"].values())}
         | {"gendered_there": sum(view["gendered"].values())}
         | {"chance": view["chance"]["mean"], "chance_q95": view["chance"]["q95"]}
