@@ -158,9 +158,9 @@ def test_sparse_probes_of_noise_stay_at_chance_though_the_best_are_chosen(alone)
 
 @pytest.mark.long
 def test_sparse_probes_of_noise_over_many_seeds(alone):
-    """95 % intervals and p of 400 draws: within three standard errors of the level."""
-    inside, p = noise(range(400))
-    error = 3 * np.sqrt(0.05 * 0.95 / 400)
+    """95 % intervals and p of 200 draws: within three standard errors of the level."""
+    inside, p = noise(range(200))
+    error = 3 * np.sqrt(0.05 * 0.95 / 200)
     assert (inside.mean(axis=0) >= 0.95 - error).all()
     assert ((p <= 0.05).mean(axis=0) <= 0.05 + error).all()
 

@@ -64,11 +64,12 @@ def other_seeds(at: At) -> list[str]:
 
 
 def other_architectures(at: At) -> list[str]:
-    """The variants of the sweep that have another architecture than the SAE that the analyses read."""
+    """Of each architecture of the sweep but that of the SAE that the analyses read, the first variant."""
     trained = at["corpus"] in at.study.corpora and at["site"] in at.study.sae_sites
-    own = at.settings["sae"]["architecture"]
-    changed = at.study.variants.items() if trained else ()
-    return [name for name, chosen in changed if chosen.get("architecture", own) != own]
+    first = {at.settings["sae"]["architecture"]: ""}
+    for name, chosen in at.study.variants.items() if trained else ():
+        first.setdefault(chosen.get("architecture", next(iter(first))), name)
+    return list(filter(None, first.values()))
 
 
 def encoded(at: At) -> list[Need]:
