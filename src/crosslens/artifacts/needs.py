@@ -64,12 +64,16 @@ def other_seeds(at: At) -> list[str]:
 
 
 def other_architectures(at: At) -> list[str]:
-    """Of each architecture of the sweep but that of the SAE that the analyses read, the first variant."""
+    """Of each architecture of the sweep but that of the SAE that the analyses read, the variant with most of its settings."""
     trained = at["corpus"] in at.study.corpora and at["site"] in at.study.sae_sites
-    first = {at.settings["sae"]["architecture"]: ""}
-    for name, chosen in at.study.variants.items() if trained else ():
-        first.setdefault(chosen.get("architecture", next(iter(first))), name)
-    return list(filter(None, first.values()))
+    own, variants = at.settings["sae"], at.study.variants if trained else {}
+    of = {name: chosen.get("architecture", own["architecture"]) for name, chosen in variants.items()}
+
+    def shared(name: str) -> int:
+        return sum(own.get(setting) == value for setting, value in variants[name].items())
+
+    others = dict.fromkeys(kind for kind in of.values() if kind != own["architecture"])
+    return [max((name for name in of if of[name] == kind), key=shared) for kind in others]
 
 
 def encoded(at: At) -> list[Need]:
