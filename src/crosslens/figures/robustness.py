@@ -47,8 +47,12 @@ def robustness_figure(kept: pd.DataFrame, words: Sequence[Record] = ()) -> Figur
             grid[0][0].set_ylim(-0.03, 1.03)
             handles = labelled(grid.flat)
             figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5)
-        heading(figure, "Gendered features that are gendered in other views", "")
-        figure.supxlabel("dotted: features as frequent, drawn at random", fontsize=8)
+        heading(
+            figure,
+            "Gendered features, gendered in other views (dotted: as frequent ones drawn at random)",
+            "",
+        )
+        figure.supxlabel("")
     return figure
 
 
@@ -69,4 +73,7 @@ def _panel(axes, rows: pd.DataFrame, sites: list[str]) -> None:
             x = [sites.index(each) + move for each in run]
             axes.plot(x, means.loc[run, "share"], "-", color=shade, linewidth=1.2)
             axes.plot(x, means.loc[run, "chance"], "_:", color=shade, linewidth=1)
+    least, most = int(rows["gendered"].min()), int(rows["gendered"].max())
+    number = f"{least}" if least == most else f"{least} to {most} by site"
+    axes.set_title(f"{axes.get_title(loc='left')}\nn = {number} gendered features", fontsize=8.5)
     site_ticks(axes, sites)

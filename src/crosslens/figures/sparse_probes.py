@@ -35,6 +35,10 @@ def sparse_probes_figure(probes: pd.DataFrame, words: Sequence[Record] = ()) -> 
                 _panel(grid[i][j], probes[at], [str(size) for size in sizes])
         for row in grid:
             row[0].set_ylabel("AUROC on test")
+        for axes in grid[-1]:
+            axes.set_xlabel(
+                "features or channels read, the best on train\n(thin: one site; thick: median of the sites)"
+            )
         if probes.empty:
             nothing(grid[0][0])
         else:
@@ -42,10 +46,7 @@ def sparse_probes_figure(probes: pd.DataFrame, words: Sequence[Record] = ()) -> 
             handles = labelled(grid.flat)
             figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
         heading(figure, "How many features hold the gender?", "")
-        figure.supxlabel(
-            "features or channels read, the best on train; thin: one site, thick: median of the sites",
-            fontsize=8,
-        )
+        figure.supxlabel("")
     return figure
 
 
