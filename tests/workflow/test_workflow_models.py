@@ -18,6 +18,7 @@ from crosslens.study.study import Study
 
 ON_GENDER = {
     "gender",
+    "gender_robustness",
     "gendered_examples",
     "probe_codes",
     "probe_activations",
