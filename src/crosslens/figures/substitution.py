@@ -54,8 +54,8 @@ def substitution_figure(comparisons: list[dict[str, Any]], languages: list[str],
         heading(
             figure,
             f"Do matched features do the same? {site_name(site)}",
-            "Recovered: 0 as if ablated, 1 as if untouched; below −.5 not shown. Grey: partners shuffled. Bars: 95 % over pictures "
-            "or texts of test; order and scale are those of select.",
+            "Recovered: 0 as if ablated, 1 as if untouched; below −.5 not shown. Grey: partners shuffled. Bars: 95 % over "
+            "pictures or texts of test; order and scale are those of select.",
         )
     return figure
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
 
 from crosslens.alignment.assignment import nearest, one_to_one
@@ -333,10 +334,12 @@ def alike(
     if known:
         block = np.argsort(np.argsort(strength, kind="stable")) // ALIKE
         block = np.minimum(block, n // ALIKE - 1)
+        # the ranks of shuffled values are the shuffled ranks
+        own, other = rankdata(first[0]), rankdata(second[0])
         nulls = {
-            name: spearman(
-                np.repeat(first[0][:, None], PERMUTATIONS, axis=1),
-                second[0][shuffled_within(blocks, PERMUTATIONS, rng)],
+            name: pearson(
+                np.broadcast_to(own[:, None], (n, PERMUTATIONS)),
+                other[shuffled_within(blocks, PERMUTATIONS, rng)],
             )
             for name, blocks in (("pairing", np.zeros(n, dtype=np.int64)), ("strength", block))
         }

@@ -19,8 +19,8 @@ TERMS = {
     "effects_alike": (
         "Cost alike",
         "Spearman correlation, over matched pairs, of what it costs to ablate a feature in its own SAE with what it costs to "
-        "ablate its partner in the other, on the same captions. Two nulls: partners shuffled, and partners shuffled among five of "
-        "like strength, as strong features cost more than weak ones whatever they stand for; p: the larger of both.",
+        "ablate its partner in the other, on the same captions. Two nulls: partners shuffled, and partners shuffled among five "
+        "of like strength, as strong features cost more than weak ones whatever they stand for; p: the larger of both.",
     ),
 }
 OUTCOMES = {"ce": "all tokens", "label_words": "gendered words"}
