@@ -44,7 +44,7 @@ def told(tmp_path_factory):
     """The document of two languages: the Arabic SAE is a copy of the English one, the second English seed and the frozen
     decoders have nothing to do with it."""
     root, patch = tmp_path_factory.mktemp("substitution"), pytest.MonkeyPatch()
-    for name, value in (("SIZES", (10, 30, 2000)), ("PERMUTATIONS", 499)):
+    for name, value in (("SIZES", (30, 2000)), ("PERMUTATIONS", 499)):
         patch.setattr(substitution, name, value)
     patch.setattr("crosslens.interventions.costs.BOOTSTRAPS", 100)
     datasets, features = {}, {}
@@ -74,7 +74,7 @@ def told(tmp_path_factory):
         features=features,
         site=SITE,
         roles=["prompt", "caption"],
-        count=12,
+        count=10,
         max_samples=6,
         batch=6,
         seed=0,
@@ -97,7 +97,7 @@ def test_a_copy_in_another_order_does_the_same(told):
     of = comparisons["languages", "en"]
     # features 5 are dead, in either by its own number, so that two of the pairs have other partners
     right = [row for row in of["features"] if order[row["partner"]] == row["feature"]]
-    assert len(right) >= 10 and of["matched"] == FEATURES - 1
+    assert len(right) >= 8 and of["matched"] == FEATURES - 1
     for row in right:
         assert row["scale"] == pytest.approx(1 / 3, rel=1e-4)
         assert row["cost"]["second"]["value"] == pytest.approx(row["cost"]["first"]["value"], abs=1e-5)
@@ -110,16 +110,19 @@ def test_a_copy_in_another_order_does_the_same(told):
 
 
 def test_other_directions_do_not(told):
-    """All features of a copy in the place of its original cost nothing; those of SAEs that have nothing to do with it do."""
-    cost = {place: abs(of["curve"][-1]["cost"]["substituted"]["value"]) for place, of in told[0].items()}
+    """One by one, a copy's features cost what the original's do; those of SAEs that have nothing to do with it do not."""
+    apart = {
+        place: np.mean([abs(row["cost"]["first"]["value"] - row["cost"]["second"]["value"]) for row in of["features"]])
+        for place, of in told[0].items()
+    }  # fmt: skip
     for place in (("seeds", "en"), ("frozen", "en"), ("frozen", "ar")):
-        assert cost[place] > 5 * max(cost["languages", "en"], cost["languages", "ar"], 0.005), cost
+        assert apart[place] > 5 * max(apart["languages", "en"], apart["languages", "ar"]), apart
 
 
 def test_the_strongest_come_first_and_label_words_are_told_apart(told):
     of = told[0]["languages", "en"]
     costs = [point["cost"]["ablated"]["value"] for point in of["curve"]]
-    assert costs[-1] > costs[0] and [point["n"] for point in of["curve"]] == [10, 30, of["pairs"]]
+    assert costs[-1] > costs[0] and [point["n"] for point in of["curve"]] == [30, of["pairs"]]
     assert of["effects"][0]["pearson"] != of["effects"][1]["pearson"]
 
 
