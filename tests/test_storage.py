@@ -1162,6 +1162,14 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+def sinkhorn(kernel: np.ndarray) -> np.ndarray:
+    """The plan of this kernel between uniform masses."""
+    for _ in range(2000):
+        kernel = kernel / kernel.sum(axis=1, keepdims=True) / len(kernel)
+        kernel = kernel / kernel.sum(axis=0) / kernel.shape[1]
+    return kernel
+
+
 @pytest.mark.long
 def test_matched_features_by_hand(study):
     twins = study.with_name("twins")
@@ -1188,6 +1196,12 @@ def test_matched_features_by_hand(study):
         assert pair["mmcs"][side] == pytest.approx(
             [cosine.max(axis=1).mean(), cosine.max(axis=0).mean()], abs=1e-5
         )
+        if side == "decoder":
+            soft, plan = pair["transport"], sinkhorn(np.exp((cosine - 1) / told["epsilon"]))
+            assert soft["cost"] == pytest.approx((plan * (1 - cosine)).sum(), rel=1e-2)
+            entropy = -(plan * np.log(np.maximum(plan, 1e-300))).sum()
+            assert soft["partners"] == pytest.approx(np.exp(entropy - np.log(len(first))), rel=2e-2)
+            assert soft["on_matched"] == pytest.approx(plan[matched].sum(), rel=2e-2)
         by_id = cosine[np.searchsorted(first, table["feature"]), np.searchsorted(second, table["partner"])]
         assert table[f"{side}_cosine"].to_numpy() == pytest.approx(by_id, abs=1e-5)
     assert dict(zip(table["feature"], table["partner"], strict=True)) == partners["decoder"]

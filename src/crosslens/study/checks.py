@@ -210,7 +210,8 @@ def number_of_claims(settings: StudySettings, source: Source) -> int:
     chosen = settings["sae"]
     own = {*chosen["corpora"]} & {*settings["languages"]}
     of_all = "joint" in chosen["corpora"] or bool(chosen["pretrained"])
-    across = 5 + pictures + 2 * of_all + 2 * (len(own) > 1)
+    each = 2 + (settings["causal"] is not None)
+    across = 5 + pictures + each * (of_all + (len(own) > 1))
     alone = 3 + (source.tagged is not None) + (settings["describe"] is not None)
     return alone + several * across + 2 * (pictures and bool(settings["lexicons"]))
 
