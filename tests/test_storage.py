@@ -1135,7 +1135,8 @@ def test_substituted_features_by_hand(study):
         for point in of["curve"]:
             ablated = point["cost"]["ablated"]["value"]
             for name, share in point["recovered"].items():
-                if ablated > 0:
+                assert (share["value"] is None) == (point["cost"]["ablated"]["low"] <= 0)
+                if share["value"] is not None:
                     by_hand = (ablated - point["cost"][name]["value"]) / ablated
                     assert share["value"] == pytest.approx(by_hand, abs=1e-6)
         assert [point["n"] for point in of["curve"]][-1] == of["pairs"] <= of["matched"]
@@ -1146,12 +1147,15 @@ def test_substituted_features_by_hand(study):
         read = np.isin(each.role, [each.roles.index(role) for role in ("prompt", "caption")])
         x = each.x[read & (each.of_sample("split") == "select")]
         z, other = (encoded(folder, x)[:, pairs[:, side]] for side, folder in enumerate(folders))
-        strength = np.square(z).mean(axis=0)
-        order = np.argsort(-strength, kind="stable")[: len(of["features"])]
-        assert [row["feature"] for row in of["features"]] == pairs[order, 0].tolist()
-        assert [row["partner"] for row in of["features"]] == pairs[order, 1].tolist()
+        # the activations that are stored are rounded
+        strength = dict(zip(pairs[:, 0], np.square(z).mean(axis=0), strict=True))
+        strongest = sorted(strength.values(), reverse=True)[: len(of["features"])]
+        assert [strength[row["feature"]] for row in of["features"]] == pytest.approx(strongest, rel=0.05)
+        place = {feature: i for i, (feature, _) in enumerate(pairs)}
+        own = [place[row["feature"]] for row in of["features"]]
+        assert [row["partner"] for row in of["features"]] == pairs[own, 1].tolist()
         scale = (z * other).sum(axis=0) / np.maximum(np.square(other).sum(axis=0), 1e-30)
-        assert [row["scale"] for row in of["features"]] == pytest.approx(scale[order], rel=1e-2, abs=1e-4)
+        assert [row["scale"] for row in of["features"]] == pytest.approx(scale[own], rel=0.05, abs=0.01)
         costs = [[row["cost"][side]["value"] for row in of["features"]] for side in ("first", "second")]
         (effect,) = [e for e in of["effects"] if e["outcome"] == "ce"]
         assert effect["spearman"]["value"] == pytest.approx(spearmanr(*costs)[0], abs=1e-6)

@@ -67,7 +67,9 @@ def test_copies_have_one_partner_and_what_is_all_alike_has_all():
     )
     same = np.repeat(first[:1], 12, axis=0)
     even = transport(same, same, nearest(same, same), Matched(*[np.arange(12)] * 2, np.ones(12)))
-    assert even["partners"] == pytest.approx(12, rel=1e-6) and even["on_matched"] == pytest.approx(1 / 12, rel=1e-4)
+    assert even["partners"] == pytest.approx(12, rel=1e-6) and even["on_matched"] == pytest.approx(
+        1 / 12, rel=1e-4
+    )
 
 
 def test_the_plan_has_the_masses_of_the_features():

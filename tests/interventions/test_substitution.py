@@ -1,5 +1,7 @@
 """Features in each other's place: a copy in another order does all that the original does, and strength alone is no likeness."""
 
+import json
+import re
 import sys
 from pathlib import Path
 
@@ -8,7 +10,9 @@ import pandas as pd
 import pytest
 import torch
 
+from crosslens.gender.agreement import Place, log_odds
 from crosslens.interventions import substitution
+from crosslens.models.load import load_model
 from crosslens.sae.model import TopKSAE
 from crosslens.tables.documents import read_json, read_table, write_table
 
@@ -124,6 +128,59 @@ def test_the_strongest_come_first_and_label_words_are_told_apart(told):
     costs = [point["cost"]["ablated"]["value"] for point in of["curve"]]
     assert costs[-1] > costs[0] and [point["n"] for point in of["curve"]] == [30, of["pairs"]]
     assert of["effects"][0]["pearson"] != of["effects"][1]["pearson"]
+
+
+def in_two_genders() -> pd.DataFrame:
+    """Four sentences of a woman and of a man, two of select and two of test."""
+    pairs = [
+        ("Then {she} took {her} red book.", "she", "her", "he", "his"),
+        ("The {woman} holds {her} bag.", "woman", "her", "man", "his"),
+    ]
+    rows = []
+    for number, (text, *words) in enumerate(pairs * 2):
+        for gender, (first, second) in {"female": words[:2], "male": words[2:]}.items():
+            around = re.split(r"\{\w+\}", text)
+            caption = around[0] + first + around[1] + second + around[2]
+            start = len(around[0] + first + around[1])
+            spans = [[len(around[0]), len(around[0] + first)], [start, start + len(second)]]
+            row = {
+                "sample_id": f"{number}_{gender}#0",
+                "image_id": f"{number}_{gender}",
+                "group": f"s{number}",
+            }
+            row |= {
+                "gender": gender,
+                "category": "",
+                "caption": caption,
+                "prompt": "",
+                "image": "",
+                "image_sha256": "",
+            }
+            rows.append(row | {"split": ("select", "test")[number // 2], "label_spans": json.dumps(spans)})
+    return pd.DataFrame(rows)
+
+
+def test_without_anything_left_the_number_of_pieces_is_all_that_agreement_hangs_on(request):
+    """Zeros behind the last block make every token as likely as every other: log-odds of pieces times log V."""
+    loaded = load_model(str(request.config.rootpath / "resources/planted"), device="cpu")
+    texts = substitution.Texts(loaded, "7", in_two_genders(), None, 4, ["caption"], 4, 0)
+    found = texts._agreement({"gone": torch.zeros_like, "same": lambda x: x})
+    assert (
+        sorted(found["group"]) == ["s2", "s2", "s3", "s3"] and (found["ce_same"] == found["ce_clean"]).all()
+    )
+    places = [
+        Place("", target.prefix[gender], target.form["female"], target.form["male"])
+        for target in texts.targets
+        for gender in ("female", "male")
+    ]
+    scored = log_odds(loaded, places, batch=4)
+    assert found["ce_clean"].tolist() == pytest.approx(
+        [o * -s.log_odds for o, s in zip([1, -1] * 2, scored, strict=True)]
+    )
+    vocabulary = loaded.model.get_input_embeddings().num_embeddings
+    for odds, place, sign in zip(found["ce_gone"], scored, [1, -1] * 2, strict=True):
+        pieces_female, pieces_male = place.pieces
+        assert odds == pytest.approx(-sign * (pieces_male - pieces_female) * np.log(vocabulary), abs=1e-3)
 
 
 def test_the_scale_is_that_of_least_squares():

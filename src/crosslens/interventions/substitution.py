@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,11 +24,14 @@ from crosslens.features.splice import (
     mean_activation,
     norms,
     recovered,
+    replace_at,
     run_edits,
 )
+from crosslens.gender.agreement import Editing, Place, log_odds
+from crosslens.gender.targets import GENDERS, Target, targets_of
 from crosslens.interventions.costs import BOOTSTRAPS, costs, interval, resamples
 from crosslens.memory import memory_kept
-from crosslens.models.hooks import capture
+from crosslens.models.hooks import capture, edit
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.sae.io import check_site, check_width, load_sae
 from crosslens.sae.model import SAE
@@ -46,8 +50,6 @@ LEAST_FEATURES = 10
 ALIKE = 5
 """Partners of like strength, among which the second null shuffles."""
 PERMUTATIONS = 9999
-OUTCOMES = {"ce": "", "label_words": "label_"}
-"""Outcome -> what its columns of the losses begin with."""
 
 
 class Comparison(NamedTuple):
@@ -179,10 +181,10 @@ class Texts:
         select, self.test = (
             choose(frame[frame["split"] == split], max_samples, seed) for split in ("select", "test")
         )
+        self.targets = sentences_of(frame[frame["split"] == "test"], max_samples, seed)
         *_, self.limit = mean_activation(loaded, site, self._batches(select), roles)
         self.x = torch.cat([*self._activations(select)])
         """(P, d) float32 of select, sinks left out."""
-        self.has_labels = bool((self.test["label_spans"] != "[]").any())
 
     def _batches(self, frame: pd.DataFrame):
         return batches(self.loaded, frame, self.images, self.batch)
@@ -204,6 +206,56 @@ class Texts:
         )
         check_edits(found.largest["identity"], max(found.largest.values()))
         return found.losses
+
+    def outcomes(self, edits: dict[str, Replacement], losses: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Outcome -> its losses under the edits, all in the columns of `run_edits`: cross-entropy of all tokens; of label words,
+        where there are any; of sentences in two genders what the model loses of preferring the form that agrees, in nats a
+        gendered word (see crosslens.gender.agreement)."""
+        found = {"ce": losses}
+        if losses["label_tokens"].sum():
+            of_labels = losses[["group", *(name for name in losses if name.startswith("label_"))]]
+            found["label_words"] = of_labels.rename(columns=lambda name: name.removeprefix("label_"))
+        if self.targets:
+            found["agreement"] = self._agreement(edits)
+        return found
+
+    def _agreement(self, edits: dict[str, Replacement]) -> pd.DataFrame:
+        places = [
+            Place(target.prompt, target.prefix[gender], *map(target.form.get, GENDERS))
+            for target in self.targets
+            for gender in GENDERS
+        ]
+        sign = np.tile([1.0, -1.0], len(self.targets))
+
+        def lost(editing: Editing) -> np.ndarray:
+            scored = log_odds(self.loaded, places, batch=self.batch, editing=editing)
+            return -sign * [place.log_odds for place in scored]
+
+        columns = {"ce_clean": lost(nullcontext)}
+        columns |= {
+            f"ce_{name}": lost(
+                lambda batch, fn=fn: edit(
+                    self.loaded, self.site, replace_at(batch.has_role(self.roles), fn, self.limit)
+                )
+            )
+            for name, fn in edits.items()
+        }
+        frame = pd.DataFrame(columns).assign(tokens=1)
+        frame["group"] = np.repeat([target.group for target in self.targets], 2)
+        # what the two forms share from their first token on has no odds
+        return frame[frame["ce_clean"].notna()]
+
+
+def sentences_of(frame: pd.DataFrame, count: int, seed: int) -> list[Target]:
+    """The targets of at most `count` sentences in two genders; none where a study has none."""
+    if "group" not in frame:
+        return []
+    groups = np.random.default_rng(seed).permutation(np.unique(frame["group"].to_numpy(dtype=str)))
+    targets = {}
+    for target in targets_of(frame)[0]:
+        targets.setdefault(target.group, []).append(target)
+    chosen = [group for group in groups if group in targets][:count]
+    return [target for group in chosen for target in targets[group]]
 
 
 def fitted(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -283,14 +335,14 @@ def compared(
         }  # fmt: skip
         for n in sizes
     ]
-    effects = []
-    for outcome, prefix in OUTCOMES.items() if texts.has_labels else [("ce", "")]:
-        told = losses[["group", *(name for name in losses if name.startswith(prefix) and name != "group")]]
-        of = costs(
-            told.rename(columns=lambda name, prefix=prefix: name.removeprefix(prefix)), [*edits], weights
+    effects, single = [], {name: fn for name, fn in edits.items() if name.startswith(("first_", "second_"))}
+    for outcome, of in texts.outcomes(single, losses).items():
+        change = costs(of, [*single], resamples(of["group"], rng)).draws
+        place = {name: i for i, name in enumerate(single)}
+        sides = [change[:, [place[f"{name}_{i}"] for i in range(own)]] for name in ("first", "second")]
+        effects.append(
+            {"outcome": outcome, "groups": of["group"].nunique()} | alike(*sides, strength[:own], rng)
         )
-        sides = [of.draws[:, [at[f"{name}_{i}"] for i in range(own)]] for name in ("first", "second")]
-        effects.append({"outcome": outcome} | alike(*sides, strength[:own], rng))
     return {
         "samples": len(texts.test),
         "groups": len(weights),
@@ -308,11 +360,11 @@ def compared(
 
 
 def _share(ablated: np.ndarray, substituted: np.ndarray) -> dict[str, float | None]:
-    """What is recovered of the cost of ablating, with its interval; None where ablating costs nothing."""
+    """What is recovered of the cost of ablating, with its interval; None where that cost may be none, a share of noise."""
+    if interval(ablated)["low"] <= 0:
+        return dict.fromkeys(("value", "low", "high"))
     share = recovered(ablated, substituted, np.zeros_like(ablated))
-    known = bool(np.isfinite(share).all())
-    found = interval(share) if known else dict.fromkeys(("value", "low", "high"))
-    return found if known or not np.isfinite(share[0]) else {**found, "value": float(share[0])}
+    return interval(share[np.isfinite(share)])
 
 
 def alike(

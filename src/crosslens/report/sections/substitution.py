@@ -23,7 +23,11 @@ TERMS = {
         "of like strength, as strong features cost more than weak ones whatever they stand for; p: the larger of both.",
     ),
 }
-OUTCOMES = {"ce": "all tokens", "label_words": "gendered words"}
+OUTCOMES = {
+    "ce": "all tokens",
+    "label_words": "gendered words",
+    "agreement": "agreement with the gender read",
+}
 
 
 def section(results: Results) -> Section | None:
@@ -73,19 +77,26 @@ def compared(row: Record) -> str:
     }[row["role"]]
 
 
+def _recovered_column(title: str, name: str) -> Column:
+    """Empty where ablating costs nothing for sure: there is nothing to recover."""
+    shown = bounded(title, name)
+    return Column(title, lambda row: "" if row[name] is None else shown.show(row), shown.style)
+
+
 COLUMNS = [
     site(),
     Column("features", compared),
     value("together", "n"),
     value("of", "pairs"),
     bounded("cost of ablating", "ablated"),
-    bounded(term("substituted", "recovered"), "substituted_recovered"),
-    bounded("partners shuffled", "shuffled_recovered"),
+    _recovered_column(term("substituted", "recovered"), "substituted_recovered"),
+    _recovered_column("partners shuffled", "shuffled_recovered"),
 ]
 EFFECTS = [
     site(),
     Column("features", compared),
     Column("cost in", lambda row: OUTCOMES[row["outcome"]]),
+    value("units", "groups"),
     value("pairs", "features"),
     bounded(term("effects_alike", "Spearman"), "spearman"),
     value("Pearson", "pearson"),
@@ -136,12 +147,15 @@ def _recovered(row: Record, substituted: list[Record]) -> str:
     ]
     most = {(point["role"], point["first"], point["second"]): point for point in here}.values()
     own = next(point for point in most if (point["first"], point["second"]) == (row["first"], row["second"]))
+    start = f"{site_name(row['site'])}, {compared(row)}, {plain(own['n'])} features together"
+    if own["substituted_recovered"] is None:
+        return f"{start}: ablating them costs nothing for sure, so there is nothing to recover"
     beside = [f"{compared(point)} {_share(point)}" for point in most if not _of_languages(point)]
-    return (
-        f"{site_name(row['site'])}, {compared(row)}, {plain(own['n'])} features together recover {_share(own)} of what ablating "
-        f"them costs ({'; '.join([*beside, 'partners shuffled ' + plain(own['shuffled_recovered'], 2)])})"
-    )
+    beside.append(f"partners shuffled {plain(own['shuffled_recovered'], 2)}")
+    return f"{start} recover {_share(own)} of what ablating them costs ({'; '.join(beside)})"
 
 
 def _share(point: Record) -> str:
+    if point["substituted_recovered"] is None:
+        return "nothing to recover"
     return f"{plain(point['substituted_recovered'], 2)}{bracketed(point, 'substituted_recovered', 2)}"

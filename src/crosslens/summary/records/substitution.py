@@ -44,7 +44,10 @@ def _effects(effect: dict[str, Any], role: str) -> Record:
     p = None if None in both else max(both)
     own = role == "languages" and effect["outcome"] == "ce"
     return (
-        {name: effect[name] for name in ("outcome", "features", "tested", "because", "pearson", "null")}
+        {
+            name: effect[name]
+            for name in ("outcome", "groups", "features", "tested", "because", "pearson", "null")
+        }
         | bounds("spearman", effect["spearman"])
         | {"p": p, "q_family": "effects" if own and p is not None else None}
     )
