@@ -69,4 +69,4 @@ def _panel(axes: Axes, pair: dict[str, Any]) -> None:
         getattr(axes, f"set_{which}scale")("symlog", linthresh=LINEAR)
         axes.set(**{f"{which}lim": (1.3 * low, 1.3 * high)})
     axes.set(xlabel=f"{first}: nats a token more", ylabel=f"{second}: nats a token more")
-    axes.legend(loc="upper left", fontsize=7.5, frameon=True, framealpha=0.75, edgecolor="none")
+    axes.legend(loc="best", fontsize=7.5, frameon=True, framealpha=0.75, edgecolor="none")

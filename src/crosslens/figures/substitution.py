@@ -11,6 +11,9 @@ from crosslens.figures.style import GREY, colour, heading, nothing, save, style
 from crosslens.summary.names import short_name, site_name
 from crosslens.summary.reading import Document
 
+MARKERS = "osv^"
+"""Of the languages of the captions."""
+
 
 def draw_substitution_figure(*, substitution: Path, out: Path) -> None:
     """Write substitution.png to the folder `out`; substitution: JSON of that kind. Raises InputError where a field is missing."""
@@ -29,7 +32,7 @@ def substitution_figure(comparisons: list[dict[str, Any]], languages: list[str],
         figure = Figure(figsize=(12.5, 5.2))
         curves, effects = figure.subplots(1, 2)
         for of in comparisons:
-            _curve(curves, of)
+            _curve(curves, of, MARKERS[languages.index(of["language"]) % len(MARKERS)])
         curves.axhline(0, color="#333333", linewidth=0.6)
         curves.axhline(1, color="#333333", linewidth=0.6)
         curves.set(
@@ -70,7 +73,7 @@ def label(of: dict[str, Any]) -> str:
     }[of["role"]]
 
 
-def _curve(axes: Axes, of: dict[str, Any]) -> None:
+def _curve(axes: Axes, of: dict[str, Any], marker: str) -> None:
     shade, line, width = LOOKS[of["role"]]
     known = [point for point in of["curve"] if point["recovered"]["substituted"]["value"] is not None]
     axes.plot(
@@ -79,8 +82,8 @@ def _curve(axes: Axes, of: dict[str, Any]) -> None:
         line,
         color=shade,
         linewidth=width,
-        marker="o" if of["language"] == of["first"].split("/")[0] else "s",
-        markersize=3,
+        marker=marker,
+        markersize=4,
         label=label(of),
     )
     for point in known:
