@@ -204,7 +204,8 @@ class Texts:
             divergence=False,
             labels=True,
         )
-        check_edits(found.largest["identity"], max(found.largest.values()))
+        if len(edits) > 1:
+            check_edits(found.largest["identity"], max(found.largest.values()))
         return found.losses
 
     def outcomes(self, edits: dict[str, Replacement], losses: pd.DataFrame) -> dict[str, pd.DataFrame]:
