@@ -1,7 +1,7 @@
 """Do matched features do the same?"""
 
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import bracketed, level_words, plain
+from crosslens.report.numbers import bracketed, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, bounded, site, table, value
 from crosslens.summary.claims import costs_alike
@@ -103,7 +103,8 @@ EFFECTS = [
     value("shuffled, 95 %", "q95", within=("null", "pairing")),
     value("of like strength, 95 %", "q95", within=("null", "strength")),
     value("p", "p"),
-    value("q", "q"),
+    # ceiling, floor and other outcomes are no tests of the study
+    Column("q", lambda row: "" if row["q"] is None else number(row["q"]), "n"),
 ]
 
 
