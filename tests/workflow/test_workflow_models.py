@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from checkouts import ANSWERS, ANSWERS_PAGE, MINI, REPOSITORY, TOY, write_tiny_gguf
 
+from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
 from crosslens.sources.plan import DEBIAN_FONT
 from crosslens.store.digests import FileDigests
@@ -186,9 +187,11 @@ def test_studies_of_the_repository_plan_or_say_what_is_missing(fresh, monkeypatc
 
     def missing(study: str) -> str:
         """What its reader says; that Snakemake says that and no more, tests/test_wrong_settings.py asks."""
-        schema = fresh.folder / "workflow/schemas/study.schema.yaml"
+        digests = FileDigests(fresh.folder / "files.json")
+        schema = Path("workflow/schemas/study.schema.yaml")
+        table = Table(Studies(lambda name: Study(name, Path("config/studies"), schema, digests)))
         with pytest.raises(InputError) as told:
-            Study(study, Path("config/studies"), schema, FileDigests(fresh.folder / "files.json"))
+            [table.params(*need) for need in table.everything(study)]
         return str(told.value)
 
     for study in ("captions", "gemma3_4b"):
