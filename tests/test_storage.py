@@ -589,6 +589,31 @@ def test_the_nearest_decoder_row_by_hand(study):
             assert told["decoder"]["alike_share"] == (nearest > told["alike_above"]).mean()
 
 
+def test_promoted_tokens_by_hand(study):
+    """By the model's file: Gemma's norm divides by the root mean square and multiplies by 1 + weight; the head is tied."""
+    with safe_open(study.parents[1] / "resources/planted/model.safetensors", "numpy") as file:
+        names = ("language_model.model.norm.weight", "language_model.model.embed_tokens.weight")
+        norm, head = (file.get_tensor(name).astype(np.float64) for name in names)
+    found = places(study, "promoted")
+    assert len(found) == 2
+    for folder in found:
+        told = json.loads((folder / "promoted.json").read_text())
+        sae = next(f for f in saes(study) if sha256(f / "sae_weights.safetensors") == told["sae"])
+        W = weights(sae)["W_dec"].astype(np.float64)
+        assert (told["d_sae"], told["features"], told["tokens"]) == (len(W), len(W), len(head))
+        logits = (W / np.sqrt(np.square(W).mean(axis=1, keepdims=True)) * (1 + norm)) @ head.T
+        table = pq.read_table(folder / "tokens.parquet").to_pandas().sort_values(["feature", "rank"])
+        for side, sign in (("promoted", -1), ("suppressed", 1)):
+            of = table[table["side"] == side]
+            assert of["rank"].tolist() == [*range(1, 1 + told["count"])] * len(W)
+            ids = of["token_id"].to_numpy().reshape(len(W), -1)
+            assert np.take_along_axis(logits, ids, 1) == pytest.approx(
+                of["logit"].to_numpy().reshape(ids.shape), abs=1e-3
+            )
+            best = sign * np.sort(sign * logits, axis=1)[:, : told["count"]]
+            assert best == pytest.approx(np.take_along_axis(logits, ids, 1), abs=1e-3)
+
+
 def test_the_sweep_is_the_means_of_its_quality_documents(study):
     sweep = json.loads((study / "sweep/joint/layer_1.json").read_text())
     assert {setting["name"] for setting in sweep["settings"]} == {"study", *VARIANTS}

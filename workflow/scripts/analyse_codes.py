@@ -69,6 +69,7 @@ Job(snakemake).each(
         datasets=own.one_by("dataset", "language"),
         tokens=own.by("tokens", "language"),
         codes=own.one_by("codes", "language"),
+        pairs=own.params["pairs"],
         conditions=own.params["conditions"],
         bootstraps=own.params["bootstraps"],
         permutations=own.params["permutations"],

@@ -94,11 +94,6 @@ def codes_of(at: At) -> list[Need]:
     ]
 
 
-def several_languages(at: At) -> bool:
-    """Whether there are languages to compare."""
-    return len(at.study.languages) > 1
-
-
 # The wildcards of what a study has: `every` of many kinds.
 
 
@@ -112,6 +107,13 @@ def each_site(at: At) -> list[Wildcards]:
 
 def each_sae_site(at: At) -> list[Wildcards]:
     return [{"site": site} for site in at.study.sae_sites]
+
+
+def each_sae(at: At) -> list[Wildcards]:
+    """Every SAE that is analysed."""
+    return [
+        {"corpus": corpus, "site": site} for site in at.study.sites for corpus in at.study.corpora_at(site)
+    ]
 
 
 def each_pair(at: At) -> list[Wildcards]:

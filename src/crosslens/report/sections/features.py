@@ -7,10 +7,12 @@ from typing import Any
 from markupsafe import Markup
 
 from crosslens.errors import InputError
+from crosslens.features.promoted import Promoted
 from crosslens.report.highlight import Piece, pieces
 from crosslens.report.html import details, missing, tag, term
 from crosslens.report.labels import Labels, labelled, told_labels
 from crosslens.report.numbers import interval, number, plain
+from crosslens.report.promoted import TERM, Tokens, promoted_line, read_promoted
 from crosslens.report.robust import readings_words, seeds_words
 from crosslens.report.sections.base import Results, Section
 from crosslens.report.terms import D, Q
@@ -20,6 +22,7 @@ from crosslens.summary.records.gender_robustness import place_of
 
 ORDER = 80
 TERMS = {"d": D, "q": Q}
+PROMOTED = {"promoted": TERM}
 
 PER_SIDE = 3
 """Features shown a side, condition, dictionary and layer."""
@@ -46,16 +49,17 @@ def section(results: Results) -> Section | None:
         "largest activation shown); hold the pointer on it for the value."
     )
     nothing = "No feature was significant on select." if gender else "No feature is ranked."
-    labels = told_labels(results)
+    labels, promoted = told_labels(results), read_promoted(results)
     heading = f"{'Gendered features' if gender else 'Features'} and what they fire on"
     body = [
         tag("p", words + colour),
         *(
-            details(group["title"], _shown_cards(group, nothing, labels), is_open=group["open"])
+            details(group["title"], _shown_cards(group, nothing, labels, promoted), is_open=group["open"])
             for group in shown
         ),
     ]
-    return Section("features", "Features", heading, body, terms=TERMS if gender else {})
+    terms = (TERMS if gender else {}) | (PROMOTED if promoted else {})
+    return Section("features", "Features", heading, body, terms=terms)
 
 
 def _sources(rankings: dict[str, Path], examples: dict[str, Path]) -> "dict[str, list[Examples]]":
@@ -67,17 +71,21 @@ def _sources(rankings: dict[str, Path], examples: dict[str, Path]) -> "dict[str,
     return sources
 
 
-def _shown_cards(group: dict[str, Any], nothing: str, labels: Labels) -> Markup:
+def _shown_cards(group: dict[str, Any], nothing: str, labels: Labels, promoted: Tokens) -> Markup:
     if not group["cards"]:
         return missing(nothing)
-    cards = Markup("\n").join(_card(card, group, labels) for card in group["cards"])
+    if tokens := promoted.get((group["corpus"], group["site"])):
+        tokens.check(group["sae"])
+    cards = Markup("\n").join(_card(card, group, labels, tokens) for card in group["cards"])
     return tag("div", cards, class_="features")
 
 
-def _card(card: dict[str, Any], group: dict[str, Any], labels: Labels) -> Markup:
+def _card(card: dict[str, Any], group: dict[str, Any], labels: Labels, tokens: Promoted | None) -> Markup:
     place = (*(group[name] for name in ("site", "corpus", "language")), card["feature"])
     called = labelled(Markup("#{}").format(card["feature"]), labels.get(place))
     words = [_effect(line) for line in card["effects"]]
+    if tokens:
+        words.append(promoted_line(tokens, card["feature"]))
     if card["max"] is not None:
         words.append(Markup("Largest activation shown: {}.").format(number(card["max"], 2)))
     examples = [_shown_example(example, group) for example in card["examples"]]
@@ -158,7 +166,7 @@ def groups(
                     mend="rebuild the analyses of this layer from one SAE",
                 )
         cards = _cards(records, stored, robust, f"f-{site}-{corpus}-{language}")
-        result.append(_group(site, corpus, language, cards, first=not result))
+        result.append(_group(site, corpus, language, records[0]["sae"], cards, first=not result))
     return result
 
 
@@ -206,18 +214,19 @@ def ranked_groups(rankings: dict[str, Path]) -> list[dict[str, Any]]:
             | _examples(feature, [source], gendered=False)
             for feature, names in named.items()
         ]
-        result.append(_group(site, corpus, language, cards, first=not result))
+        result.append(_group(site, corpus, language, source.sae, cards, first=not result))
     return result
 
 
 def _group(
-    site: str, corpus: str, language: str, cards: list[dict[str, Any]], *, first: bool
+    site: str, corpus: str, language: str, sae: str, cards: list[dict[str, Any]], *, first: bool
 ) -> dict[str, Any]:
     return {
         "title": f"{site_name(site)}, {corpus_name(corpus)} on {language_name(language)}",
         "site": site,
         "corpus": corpus,
         "language": language,
+        "sae": sae,
         "dir": direction(language),
         "open": first,
         "cards": cards,
