@@ -178,7 +178,8 @@ def test_a_gguf_file_is_converted_once_and_an_edit_that_gives_the_same_bytes_is_
 
 def test_studies_of_the_repository_plan_or_say_what_is_missing(fresh, monkeypatch):
     """The user's own table is not there, nor, without its package or download, what names and messages need."""
-    (fresh.folder / "resources/planted_control").symlink_to(REPOSITORY / "resources/planted_control")
+    for shipped in ("planted_control", "texts"):
+        (fresh.folder / "resources" / shipped).symlink_to(REPOSITORY / "resources" / shipped)
     pages = {}
     for file in sorted((REPOSITORY / "config/studies").glob("*.yaml")):
         shutil.copy(file, fresh.folder / "config/studies")
