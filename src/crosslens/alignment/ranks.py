@@ -6,11 +6,10 @@ import numpy as np
 from scipy.stats import rankdata
 
 from crosslens.stats.shares import share_interval
+from crosslens.stats.shuffles import RETRIEVAL as PAIRINGS
 from crosslens.stats.sign_flips import sign_flip_p
 
 CUTOFFS = (1, 5)
-PAIRINGS = 1999
-"""Random pairings, and flips of signs, behind a p."""
 FEWEST = 8
 """Units below which nothing is tested: the signs of seven differences give no p below .016, orders of few no finer ones."""
 DIGITS = 12

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from crosslens.stats.fdr import benjamini_hochberg
+from crosslens.stats.shuffles import SPECIALISTS
 
 MINIMUM_CATEGORIES = 2
 
@@ -34,7 +35,7 @@ def find_specialists(
     seed: int,
     quantile: float = 0.5,
     threshold: float | None = None,
-    permutations: int = 999,
+    permutations: int = SPECIALISTS,
 ) -> dict[str, Any]:
     """The best feature of every category, and how many categories would have one by chance (methods 5).
 

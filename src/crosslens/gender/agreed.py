@@ -8,6 +8,7 @@ import pandas as pd
 
 from crosslens.stats.resampling import bootstrap_weights, stream, units
 from crosslens.stats.shares import share_interval
+from crosslens.stats.shuffles import AGREEMENT
 from crosslens.stats.sign_flips import sign_flip_p
 from crosslens.stats.tested import tested
 
@@ -99,7 +100,7 @@ def _by_sentence(targets: pd.DataFrame) -> tuple[float | None, np.ndarray]:
 
 
 def _p(targets: pd.DataFrame, rng: np.random.Generator) -> float:
-    return sign_flip_p(_by_sentence(targets)[1], rng)
+    return sign_flip_p(_by_sentence(targets)[1], rng, AGREEMENT)
 
 
 def _strata(targets: pd.DataFrame, bootstraps: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
