@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crosslens.stats.means import resampled_interval
 from crosslens.stats.resampling import bootstrap_weights, stream, units
 from crosslens.stats.shares import share_interval
 from crosslens.stats.shuffles import AGREEMENT
@@ -86,7 +87,7 @@ def _mean(
     low = high = None
     if len(set(sentences)) > 1 and bootstraps:
         weights = bootstrap_weights(np.zeros(len(values), dtype=np.int64), bootstraps, rng, sentences)
-        low, high = map(float, np.quantile(values @ weights / weights.sum(axis=0), [0.025, 0.975]))
+        low, high = resampled_interval(values @ weights / weights.sum(axis=0), len(set(sentences)))
     return {"value": float(values.mean()), "low": low, "high": high}
 
 
