@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from checkouts import START, Checkout
 from study_folder import GOOD, changed, read, write_files, write_study
 
 from crosslens.errors import InputError, InputErrors
@@ -151,6 +152,10 @@ WRONG = [
     ("sae.pretrained", {"s" * 61: {"0": "hf:a/b"}}, ["key sae.pretrained: found 'sss", "at most 60"]),
     ("tokens", {"sites": ["2"]}, ["key tokens.sites: found ['2']"]),
     ("tokens", {"texts": [{"language": "English", "text": "x"}]}, ["key tokens.texts.0.language"]),
+    ("pairs", [["en", "fr"]], ["key pairs: found 'fr'; expected two of ['en', 'ar']"]),
+    ("pairs", [["en", "ar"], ["ar", "en"]], ["key pairs: found ['ar', 'en'] a second time"]),
+    ("pairs", [["en", "en"]], ["key pairs.0: found ['en', 'en']; expected each entry once"]),
+    ("pairs", [["en"]], ["key pairs.0: found ['en']; expected a list of at least 2"]),
     ("prompts", {"en": "x"}, ["key prompts: found no prompt for 'ar'"]),
     ("prompts", {"en": "x", "ar": "x", "fr": "x"}, ["key prompts: found 'fr'", "['en', 'ar']"]),
     ("prompts", {"en": "x", "ar": 1}, ["key prompts.ar: found 1"]),
@@ -450,7 +455,7 @@ def planned(folder: Path, *args: str) -> subprocess.CompletedProcess:
     """`snakemake -n` of the study `mine` in `folder`."""
     clean = {name: value for name, value in os.environ.items() if name != "CROSSLENS_STORE"}
     return subprocess.run(
-        [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-n", *args],
+        [Checkout.python, START, sys.executable, "-s", ROOT / "Snakefile", "-n", *args],
         cwd=folder,
         env=clean,
         stdout=subprocess.PIPE,
@@ -477,6 +482,7 @@ def through_snakemake(folder: Path, place, value, words) -> None:
 
 
 @pytest.mark.workflow
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize(
     ("place", "value", "words"), [WRONG[11], WRONG[-6]], ids=map(names, [WRONG[11], WRONG[-6]])
 )
@@ -486,12 +492,14 @@ def test_snakemake_says_it_and_no_more(folder, place, value, words):
 
 @pytest.mark.long
 @pytest.mark.workflow
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize(("place", "value", "words"), WRONG, ids=map(names, WRONG))
 def test_snakemake_says_each_and_no_more(folder, place, value, words):
     through_snakemake(folder, place, value, words)
 
 
 @pytest.mark.workflow
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize(
     ("config", "words"),
     [

@@ -268,6 +268,9 @@ def test_hub_ids():
     assert "cfg.json" in parse_hub_id("hf:org/sae").patterns
     one = parse_hub_id("hf:org/saes/trainer_0/checkpoints/ae_9.pt")
     assert "trainer_0/config.json" in one.patterns and "trainer_0/checkpoints/ae_9.pt" in one.patterns
+    # OpenAI's TopK SAEs of GPT-2
+    folder = parse_hub_id("hf:someone/attn-out/v5_32k_layer_8.pt").patterns
+    assert {"v5_32k_layer_8.pt/sae_weights.safetensors", "v5_32k_layer_8.pt/cfg.json"} <= set(folder)
 
 
 @pytest.mark.parametrize(

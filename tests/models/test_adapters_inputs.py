@@ -412,6 +412,24 @@ def test_a_text_without_prompt_and_image_stands_alone(family, text):
     assert encoded.char_start[before] == 0 and encoded.char_end.max() == len(text)
 
 
+@pytest.mark.parametrize(
+    ("name", "prompt"),
+    [("gpt2", ""), ("gpt2", "Say it:"), ("pythia", "Say it:"), ("gemma2", ""), ("llama", "")],
+)
+def test_bos_stands_before_a_text_where_it_is_asked_for(load_family, name, prompt):
+    """Once, also where the tokenizer would put one; the text behind it is as it is without."""
+    loaded = load_family(name)
+    own = loaded.tokenizer(prompt + "\nA nurse" if prompt else "A nurse", add_special_tokens=False)[
+        "input_ids"
+    ]
+    (begun,) = encode(
+        dataclasses.replace(loaded, prepend_bos=True), [Sample("a", "A nurse", prompt)], with_caption=True
+    )
+    assert begun.token_id.tolist() == [loaded.tokenizer.bos_token_id, *own]
+    assert [ROLES[role] for role in begun.role].count("bos") == 1 and begun.role[0] == ROLES.index("bos")
+    assert begun.char_end.max() == len("A nurse")
+
+
 def test_texts_with_and_without_prompt_mix(family):
     """Each is what it is by itself, in the order given."""
     samples = [Sample("a", "A cat.", ""), Sample("b", "A cat.", "Describe it."), Sample("c", "A dog.", "")]

@@ -82,8 +82,8 @@ def test_the_sentence_names_the_layers_with_their_uncertainty(tmp_path):
     assert "farthest apart at block 10 and nearest at block 14" in finding.title
     assert "cosine of the gender directions, caption, label words masked" in finding.title
     assert "the smallest in 100 % of halves; the largest in 100 % of halves" in finding.title
-    assert finding.lines[0].startswith(
-        "Unbiased CKA of the same captions (English and Arabic; whole caption)"
+    assert finding.lines[0] == (
+        "Smallest at block 10 and largest at block 14, q ≤ .05: unbiased CKA of the same captions (1 of 1)."
     )
     points = document["series"][0]["points"]
     assert [point["null_high"] for point in points] == [0.05] * 3

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from crosslens.stats.auroc import auroc, auroc_interval
+from crosslens.stats.auroc import auroc, auroc_interval, permuted_auroc_p
 from crosslens.stats.effect_size import cohen_d_interval
 from crosslens.stats.means import paired_difference_interval, resampled_interval
 from crosslens.stats.rank_test import design_of
@@ -208,3 +208,15 @@ def test_the_interval_of_a_share_covers_over_the_grid(groups, size, share, corre
     print(f"{groups} of {size}, share {share}, correlation {correlation}: {covered.round(3)}")
     # wider than need be where few groups can tell how wide it must be
     assert covered.min() >= 0.93 - 0.013
+
+
+def test_the_p_of_several_scores_is_that_of_each_alone():
+    rng = np.random.default_rng(0)
+    y = rng.random(40) < 0.5
+    scores = rng.normal(size=(40, 3)) + np.outer(y, [0.0, 0.5, 2.0])
+    groups = np.arange(40) // 2
+    for of in (None, groups):
+        alone = [permuted_auroc_p(score, y, of, 499, np.random.default_rng(1)) for score in scores.T]
+        together = permuted_auroc_p(scores, y, of, 499, np.random.default_rng(1))
+        assert together.tolist() == alone and isinstance(alone[0], float)
+    assert alone[2] < 0.01 < alone[0]

@@ -136,8 +136,9 @@ def encode(
         _Kind(bool(sample.image), with_caption and not sample.prompt and not sample.image)
         for sample in samples
     ]
+    begin = loaded.tokenizer.bos_token if loaded.prepend_bos else ""
     around = {
-        kind: ("", "", "") if kind.bare else frame(loaded, image=kind.image, with_caption=with_caption)
+        kind: (begin, "", "") if kind.bare else frame(loaded, image=kind.image, with_caption=with_caption)
         for kind in set(kinds)
     }
     sizes = _image_sizes(samples, images) if adapter.sized_images else dict.fromkeys(samples)
@@ -161,7 +162,7 @@ def encode(
         ):
             tokens = loaded.tokenizer(
                 ["".join(texts[row]) for row in rows],
-                add_special_tokens=bare or _lacks_special_tokens(loaded, framed),
+                add_special_tokens=bare and not begin or _lacks_special_tokens(loaded, framed),
                 return_offsets_mapping=True,
             )
         for row, *found in zip(rows, tokens["input_ids"], tokens["offset_mapping"], strict=True):
@@ -198,7 +199,8 @@ def frame(loaded: LoadedModel, *, image: bool, with_caption: bool) -> tuple[str,
             mend="choose a vision-language model, or a dataset whose image column is empty",
         )
     if (template := adapter.chat_template) is None:
-        return adapter.plain_frame(image=image, with_caption=with_caption)
+        head, middle, tail = adapter.plain_frame(image=image, with_caption=with_caption)
+        return (tokenizer.bos_token if loaded.prepend_bos else "") + head, middle, tail
 
     def turn(role: str, text: str, image: bool) -> dict[str, Any]:
         if not adapter.is_vision:

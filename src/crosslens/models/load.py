@@ -55,6 +55,8 @@ class LoadedModel:
     """What artifacts call it, where that is neither hub id nor folder."""
     batch_tokens: int | None = None
     """Tokens of one forward pass at most, so also of a sample; None where nobody has said."""
+    prepend_bos: bool = False
+    """Whether texts without a chat template begin with BOS though the tokenizer puts none there."""
 
     @property
     def name(self) -> str:
@@ -85,6 +87,7 @@ def load_model(
     name: str | None = None,
     batch_tokens: int | None = None,
     random_init: int | None = None,
+    prepend_bos: bool = False,
 ) -> LoadedModel:
     """Load a hub model (by id and revision) or a local folder.
 
@@ -93,7 +96,8 @@ def load_model(
     that is larger than one GPU: "auto" or {part: device}, as accelerate takes it. adapter: a Python file that declares
     the model's family (see crosslens.models.adapters). name: what artifacts call it, in the place of hub id or folder.
     batch_tokens: of one forward pass at most; longer samples are refused (see crosslens.models.lengths). random_init: a
-    seed, for the model as it would be without training (see crosslens.models.random_init).
+    seed, for the model as it would be without training (see crosslens.models.random_init). prepend_bos: begin texts that
+    have no chat template with the tokenizer's BOS, which GPT-2's does not, and TransformerLens does.
     A folder with a SHA256SUMS is checked against it. Raises InputError for a missing model, an edited file, an unknown
     family and bad settings.
     """
@@ -137,6 +141,13 @@ def load_model(
     check_parts(parts)
     _check_whole(id, parts, info)
     _check_tokenizer(id, tokenizer)
+    if prepend_bos and tokenizer.bos_token is None:
+        raise InputError(
+            "model.prepend_bos",
+            found=f"a tokenizer of {id} without BOS",
+            expected="one that has it",
+            mend="leave prepend_bos out",
+        )
     if random_init is not None:
         randomise(model, random_init)
     if device_map is None:
@@ -151,7 +162,7 @@ def load_model(
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
     model = model.eval().requires_grad_(False)
-    loaded = LoadedModel(id, model, processor, tokenizer, parts, target, name, batch_tokens)
+    loaded = LoadedModel(id, model, processor, tokenizer, parts, target, name, batch_tokens, prepend_bos)
     log.info(
         "loaded %s (%s, %d blocks, d_model %d) as %s on %s",
         id,

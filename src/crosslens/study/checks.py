@@ -148,6 +148,15 @@ def _languages(settings: StudySettings, source: Source) -> Faults:
             yield settings.fault(
                 "prompts", f"no prompt for {language!r}", "one per language", f"add `{language}: …`"
             )
+    seen: set[frozenset[str]] = set()
+    for pair in settings["pairs"] or ():
+        if strange := sorted({*pair} - {*languages}):
+            yield settings.fault(
+                "pairs", ", ".join(map(repr, strange)), f"two of {languages}", "remove it or add the language"
+            )
+        elif frozenset(pair) in seen:
+            yield settings.fault("pairs", f"{pair} a second time", "each two languages once", "remove it")
+        seen.add(frozenset(pair))
     for key in ("prompts", "lexicons"):
         for language in sorted(settings[key].keys() - set(languages)):
             yield settings.fault(key, f"{language!r}", f"one of {languages}", "remove it or add the language")
@@ -215,11 +224,11 @@ def number_of_claims(settings: StudySettings, source: Source) -> int:
     what is shared and what specific, and in those of two languages what matches and what effects agree; of pictures that
     the model captions tilt and differences; labels.
     """
-    several, pictures = len(settings["languages"]) > 1, source.has_pictures
+    several, pictures = bool(settings.pairs), source.has_pictures
     chosen = settings["sae"]
-    own = {*chosen["corpora"]} & {*settings["languages"]}
+    own = any({*pair} <= {*chosen["corpora"]} for pair in settings.pairs)
     of_all = "joint" in chosen["corpora"] or bool(chosen["pretrained"])
-    across = 5 + pictures + 2 * of_all + 2 * (len(own) > 1)
+    across = 5 + pictures + 2 * of_all + 2 * own
     alone = 3 + (source.tagged is not None) + (settings["describe"] is not None)
     return alone + several * across + 2 * (pictures and bool(settings["lexicons"]))
 

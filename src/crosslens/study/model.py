@@ -240,6 +240,8 @@ class Model:
         identity = {"label": self.label, "dtype": model["dtype"], "attention": model["attention"]}
         if model["random_init"] is not None:
             identity["random_init"] = model["random_init"]
+        if model["prepend_bos"]:
+            identity["prepend_bos"] = True
         if model["adapter"] is not None:
             folder = Path(model["adapter"]).resolve().parent
             identity["adapter"] = {

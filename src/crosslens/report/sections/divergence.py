@@ -12,7 +12,7 @@ from crosslens.summary.reading import Document
 ORDER = 48
 MEASURES = {
     "cosine": "cosine of the gender directions",
-    "transfer": "AUROC of gender learned in the other language",
+    "transfer": "AUROC of gender learned in another language",
     "cka": "unbiased CKA of the same captions",
     "retrieval": "R@1 of the translation",
 }
@@ -189,7 +189,7 @@ def finding(series: list[Row], pair: tuple[str, ...], level: float) -> Finding:
     if not tested:
         return Finding("warning", f"{names}: not tested over depth, because one layer alone was measured.")
     head = min(tested, key=_rank)
-    lines = [_line(of, level) for of in tested if of is not head]
+    lines = _others([of for of in tested if of is not head], level)
     low, high = (_at(head, name) for name in ("lowest", "highest"))
     told = f"{MEASURES[head['measure']]}, {_of(head)}"
     if head["differs"]["q"] > level:
@@ -234,13 +234,29 @@ def _certainty(of: Row) -> str:
     )
 
 
-def _line(of: Row, level: float) -> str:
-    measure = MEASURES[of["measure"]]
-    told = f"{measure[0].upper()}{measure[1:]} ({_pair(of)}; {_of(of)})"
-    if of["differs"]["q"] > level:
-        return f"{told}: does not differ between the layers (q = {plain(of['differs']['q'])})."
-    low, high = (_at(of, name) for name in ("lowest", "highest"))
-    return (
-        f"{told}: smallest at {site_name(low['site'])}, {plain(low['value'], 2)}, and largest at {site_name(high['site'])}, "
-        f"{plain(high['value'], 2)} (q = {plain(of['differs']['q'])}; {_certainty(of)})."
+def _others(series: list[Row], level: float) -> list[str]:
+    """Where the other series are smallest and largest: those of one answer in one line, most of them first."""
+    same: dict[str, list[Row]] = {}
+    for of in series:
+        low, high = (site_name(of[name]["site"]) for name in ("lowest", "highest"))
+        differs = of["differs"]["q"] <= level
+        answer = (
+            f"smallest at {low} and largest at {high}" if differs else "does not differ between the layers"
+        )
+        same.setdefault(answer, []).append(of)
+    return [
+        f"{answer[0].upper()}{answer[1:]}, q ≤ {level_words(level)}: {_counted(of, series)}."
+        if of[0]["differs"]["q"] <= level
+        else f"As far as these images tell, {answer}: {_counted(of, series)}."
+        for answer, of in sorted(same.items(), key=lambda pair: -len(pair[1]))
+    ]
+
+
+def _counted(of: list[Row], series: list[Row]) -> str:
+    """Each measure with how many of its series (directions, conditions) are meant."""
+    return "; ".join(
+        f"{name} ({sum(row['measure'] == measure for row in of)} of {total})"
+        for measure, name in MEASURES.items()
+        if any(row["measure"] == measure for row in of)
+        for total in [sum(row["measure"] == measure for row in series)]
     )

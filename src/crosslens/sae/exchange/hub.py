@@ -20,11 +20,12 @@ class HubId(NamedTuple):
     @property
     def patterns(self) -> list[str]:
         """The files to fetch: those of this SAE, and the configuration of the run it is of."""
+        weights, folders = [str(self.path / name) for name in WEIGHT_FILES], [self.path]
         if self.path.suffix in (".safetensors", ".npz", ".pt"):
-            folder, weights = self.path.parent, [str(self.path)]
-        else:
-            folder, weights = self.path, [str(self.path / name) for name in WEIGHT_FILES]
-        above = {folder, folder.parent}
+            # a file, unless it is a folder that is called like one: v5_32k_layer_8.pt
+            weights.append(str(self.path))
+            folders.append(self.path.parent)
+        above = {*folders, *(folder.parent for folder in folders)}
         return weights + sorted(str(place / name) for place in above for name in CONFIG_FILES)
 
 
