@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from world import Corpus, World, tokens_of, write_corpus, write_dense_codes
+from world import Corpus, World, tokens_of, write_corpus, write_dense_codes, write_promoted
 
 from crosslens.alignment.dictionaries import digest_of
 from crosslens.alignment.matching import match_features
@@ -242,6 +242,9 @@ def _analysed(
         **coded,
         statistics=of_all("features", "features.parquet", joint),
         gender=of_all("gender", "gender.json", joint),
+        promoted=write_promoted(
+            folder / "promoted", {0: {"promoted": ["word"]}}, sae=digest_of(saes["joint"])
+        ),
         corpus="joint",
         features=FEATURES,
         examples=3,
