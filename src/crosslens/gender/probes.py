@@ -17,6 +17,7 @@ from crosslens.stats.auroc import auroc, auroc_interval, permuted_auroc_p
 from crosslens.stats.folds import grouped_folds
 from crosslens.stats.resampling import shuffled_labels, stream
 from crosslens.stats.shares import share_interval
+from crosslens.stats.shuffles import PROBES as PERMUTATIONS
 from crosslens.stats.tested import tested, too_few_units
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
@@ -32,8 +33,6 @@ SHUFFLES = 8
 CONTROLS = 3
 TEST_UNITS = 2
 """Independent test images of each gender, without which an AUROC has no interval."""
-PERMUTATIONS = 9999
-"""Of the test images' labels, so that a family of hundreds of probes can still be corrected for."""
 SIZES = (1, 2, 5, 20)
 """Columns that a sparse probe reads (Gurnee et al. 2023): how many features, or channels, hold what the whole input holds."""
 _DENSE_CELLS = 20_000_000

@@ -17,14 +17,15 @@ from crosslens.artifacts.needs import (
     site_of,
 )
 from crosslens.artifacts.stages.report import level
+from crosslens.stats.shuffles import CKA, PAIRS
 
-DRAWS = 1000
+DRAWS = 1 + CKA
 """The retrieval itself and the shuffles of its null."""
 READ = 4
 """Comparisons in a study with pictures: captions with and without theirs, and the prompt in each language."""
 IMAGES = 5000
 """At most."""
-PERMUTATIONS = 2000
+PERMUTATIONS = 1 + PAIRS
 """Of pairs, and of the languages within them."""
 
 
