@@ -2,8 +2,7 @@
 
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import bracketed, level_words, plain
-from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.sections.sharing import by_languages
+from crosslens.report.sections.base import Finding, Record, Results, Section, by_languages
 from crosslens.report.table import Column, bounded, sae, site, table, value
 from crosslens.summary.claims import harms_its_own
 from crosslens.summary.names import corpus_name, short_name, site_name
@@ -56,7 +55,7 @@ def section(results: Results) -> Section | None:
             *dict.fromkeys(f"{row['corpus']}/{row['site']}/ablation" for row in ablated),
         ),
     ]
-    findings = [finding(of_pair, results) for of_pair in by_languages(ablated)]
+    findings = [finding(of_pair, results) for (of_pair,) in by_languages(ablated)]
     heading = "Does a language need its features more than the other one does?"
     return Section("ablation", "Ablated features", heading, body, findings, terms=TERMS)
 
