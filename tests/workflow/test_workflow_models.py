@@ -201,6 +201,7 @@ def test_studies_of_the_repository_plan_or_say_what_is_missing(fresh, monkeypatc
     for study, mend in (
         ("categories", "correct the path"),
         ("mt_geneval_gemma", "clone github.com/amazon-science"),
+        ("mt_geneval_controls", "clone github.com/amazon-science"),
     ):
         assert pages.pop(study) and f"To mend: {mend}" in missing(study)
     of_names = [study for study in pages if study.startswith("emoji_")]
