@@ -14,6 +14,7 @@ from checkouts import MINI, TOY
 from crosslens.artifacts import recipes
 from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
+from crosslens.store import fingerprint
 from crosslens.store.digests import FileDigests
 from crosslens.store.fingerprint import closure
 from crosslens.study.study import Study
@@ -72,6 +73,15 @@ class Change:
             if self.keys[study].get((need[0], *sorted(need[1].items()))) != table.key(*need)
         ]
         return table.jobs([need for need in changed if not kinds or need[0] in kinds])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def remembered(tmp_path_factory):
+    """What a module says is read once: a test edits one of hundreds."""
+    with pytest.MonkeyPatch.context() as patch:
+        memory = fingerprint.CodeMemory(tmp_path_factory.mktemp("code") / "code.json")
+        patch.setattr(fingerprint, "_memory", memory)
+        yield
 
 
 @pytest.fixture

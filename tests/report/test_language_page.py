@@ -254,8 +254,8 @@ def test_transfer_of_another_layer_is_refused(tmp_path):
 def test_a_study_with_gender_has_all_sections(told):
     page = told[2]
     assert sections(page) == [
-        *("findings", "data", "quality", "sweep", "gender", "stereotype", "transfer", "retrieval"),
-        *("cross-lingual", "features", "rankings"),
+        *("findings", "data", "quality", "sweep", "gender", "robustness", "stereotype", "transfer"),
+        *("retrieval", "cross-lingual", "features", "rankings"),
     ]
     links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
     assert all(link[1:] in page.ids for link in links)

@@ -29,7 +29,7 @@ def test_it_is_well_formed_and_its_anchors_exist(told_study):
     assert links and all(link.startswith("#") and link[1:] in page.ids for link in links)
     assert len(page.ids) == len(set(page.ids))
     alts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
-    assert len(alts) == 15 and all(len(alt) > 20 for alt in alts)
+    assert len(alts) == 17 and all(len(alt) > 20 for alt in alts)
 
 
 def test_it_needs_nothing_from_outside_and_runs_its_own_script_alone(told_study):

@@ -17,6 +17,7 @@ from crosslens.pooling.languages import Pairs, described, open_languages, pairs_
 from crosslens.pooling.pool import pool_activations
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import bootstrap_weights, stream
+from crosslens.stats.shuffles import CKA as SHUFFLES
 from crosslens.stats.tested import tested
 from crosslens.tables.activations import Activations
 from crosslens.tables.alone import read_alone
@@ -26,8 +27,6 @@ from crosslens.tables.tokens import TokenTable, read_tokens
 log = logging.getLogger(__name__)
 
 BOOTSTRAPS = 1000
-SHUFFLES = 999
-"""Of the pairs, behind the null of CKA: so many that a claim can still be corrected for all others of a study."""
 READ = {
     "caption": "the caption, behind its picture where the study has pictures",
     "alone": "the caption without its picture: what its words alone are",

@@ -12,6 +12,7 @@ from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
 from crosslens.sae.settings import Settings
+from crosslens.stats.shuffles import LEAST_P
 from crosslens.study.descriptions import description_faults
 from crosslens.study.model import Model
 from crosslens.study.pretrained import pretrained_faults
@@ -188,6 +189,14 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
                 f"{chosen['alpha']:g}, as each of the {claims} claims of the page is corrected for the others",
                 "shuffle more often, or raise gender.alpha",
             )
+    if claims * LEAST_P > chosen["alpha"] + 1e-12:
+        yield settings.fault(
+            "gender.alpha",
+            f"{chosen['alpha']:g}",
+            f"at least {claims * LEAST_P:.3g}: the shuffles whose number is no setting give no p below {LEAST_P:g}, and each of "
+            f"the {claims} claims of the page is corrected for the others",
+            "raise gender.alpha",
+        )
     silent = [name for name in settings["languages"] if settings["prompts"].get(name) == ""]
     if "prompt" in chosen["conditions"] and silent:
         yield settings.fault(
@@ -219,7 +228,8 @@ def number_of_claims(settings: StudySettings, source: Source) -> int:
     chosen = settings["sae"]
     own = any({*pair} <= {*chosen["corpora"]} for pair in settings.pairs)
     of_all = "joint" in chosen["corpora"] or bool(chosen["pretrained"])
-    across = 5 + pictures + 2 * of_all + 2 * own
+    each = 2 + (settings["causal"] is not None)
+    across = 5 + pictures + each * (of_all + own)
     alone = 3 + (source.tagged is not None) + (settings["describe"] is not None)
     return alone + several * across + 2 * (pictures and bool(settings["lexicons"]))
 

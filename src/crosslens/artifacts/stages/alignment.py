@@ -9,19 +9,23 @@ from crosslens.artifacts.needs import (
     each_site,
     features_of,
     first_sae,
+    gendered_pairs,
     languages_of,
+    other_architectures,
+    other_seeds,
     parts_of,
     site_of,
 )
 from crosslens.artifacts.stages.report import level
+from crosslens.stats.shuffles import CKA, PAIRS
 
-DRAWS = 1000
+DRAWS = 1 + CKA
 """The retrieval itself and the shuffles of its null."""
 READ = 4
 """Comparisons in a study with pictures: captions with and without theirs, and the prompt in each language."""
 IMAGES = 5000
 """At most."""
-PERMUTATIONS = 2000
+PERMUTATIONS = 1 + PAIRS
 """Of pairs, and of the languages within them."""
 
 
@@ -61,6 +65,22 @@ def own_corpora(at: At) -> list[str]:
     """The languages of these pairs."""
     paired = {language for pair in own_pairs(at) for language in pair}
     return [corpus for corpus in at.study.corpora if corpus in paired]
+
+
+def retrained(at: At) -> list[Wildcards]:
+    """SAEs beside which others were trained on the same activations, where gender is asked for, which is followed there."""
+    saes = [{name: pair[name] for name in ("corpus", "site")} for pair in gendered_pairs(at)]
+    unique = [sae for i, sae in enumerate(saes) if sae not in saes[:i]]
+    return [sae for sae in unique if other_seeds(at.moved(**sae)) or other_architectures(at.moved(**sae))]
+
+
+def retrained_needs(at: At) -> Iterator[Need]:
+    """The SAE that the analyses read, and those others."""
+    yield first_sae(at)
+    yield from (at.need("sae", "corpus", "site", seed=seed) for seed in other_seeds(at))
+    yield from (
+        at.need("swept_sae", "corpus", "site", variant=variant) for variant in other_architectures(at)
+    )
 
 
 def frozen_variant(at: At) -> str | None:
@@ -189,6 +209,20 @@ KINDS = [
             "sharing.png": "Each feature: how alike captions of the same {units} make it fire in two languages, against how "
             "much more often it fires in one."
         },
+    ),
+    Kind(
+        "counterparts",
+        "results/{study}/alignment/counterparts/{corpus}/layer_{site}.parquet",
+        by="analyse_codes",
+        function="find_counterparts",
+        module="crosslens.alignment.counterparts",
+        params=lambda at: {
+            "first": at.study.seeds[0],
+            "seeds": other_seeds(at),
+            "architectures": other_architectures(at),
+        },
+        needs=retrained_needs,
+        every=retrained,
     ),
     Kind(
         "matching",

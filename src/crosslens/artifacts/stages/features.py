@@ -12,11 +12,14 @@ from crosslens.artifacts.needs import (
     encoded,
     features_of,
     first_sae,
+    gendered_pairs,
     languages_of,
     model_files,
     model_mb,
     model_of,
     model_place,
+    other_architectures,
+    other_seeds,
     samples_of,
     source_of,
 )
@@ -153,17 +156,39 @@ SPLICED = Kind(
     into=("layer",),
     amount=splicing,
 )
+CODES = Kind(
+    "codes",
+    "results/{study}/codes/{corpus}/{language}/layer_{site}.zarr",
+    by="apply_saes",
+    function="encode",
+    module="crosslens.features.encode",
+    params=lambda at: {"roles": at.settings["sae"]["roles"], "site": at["site"]},
+    needs=encoded,
+    every=each_pair,
+    amount=encoding,
+)
 KINDS = [
-    Kind(
-        "codes",
-        "results/{study}/codes/{corpus}/{language}/layer_{site}.zarr",
-        by="apply_saes",
-        function="encode",
-        module="crosslens.features.encode",
-        params=lambda at: {"roles": at.settings["sae"]["roles"], "site": at["site"]},
-        needs=encoded,
-        every=each_pair,
-        amount=encoding,
+    CODES,
+    # Of other trainings on the same activations: what is said of gendered features is looked for in them too.
+    replace(
+        CODES,
+        name="seed_codes",
+        path="results/{study}/codes/{corpus}/{language}/layer_{site}/seed_{seed}.zarr",
+        every=lambda at: [
+            pair | {"seed": seed} for pair in gendered_pairs(at) for seed in other_seeds(at.moved(**pair))
+        ],
+    ),
+    replace(
+        CODES,
+        name="swept_codes",
+        path="results/{study}/sweep/{corpus}/layer_{site}/{variant}/codes_{language}.zarr",
+        by="apply_swept_sae",
+        script="apply_saes",
+        every=lambda at: [
+            pair | {"variant": variant}
+            for pair in gendered_pairs(at)
+            for variant in other_architectures(at.moved(**pair))
+        ],
     ),
     QUALITY,
     # Of an SAE of the sweep: made as that of the study's own, elsewhere.

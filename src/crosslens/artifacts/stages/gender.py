@@ -2,18 +2,20 @@
 
 from typing import Any
 
-from crosslens.artifacts.kinds import Amount, At, Kind, Wildcards, Work
+from crosslens.artifacts.kinds import Amount, At, Kind, Need, Wildcards, Work
 from crosslens.artifacts.needs import (
     codes_of,
     data_place,
     each_language,
-    each_pair,
     each_site,
+    gendered_pairs,
     languages_of,
     model_files,
     model_mb,
     model_of,
     model_place,
+    other_architectures,
+    other_seeds,
     samples_of,
     site_of,
     source_of,
@@ -59,16 +61,23 @@ def transfer_params(at: At) -> dict[str, Any]:
     }
 
 
-def gendered_pairs(at: At) -> list[Wildcards]:
-    """Every SAE in every language that it is read in, where gender is asked for."""
-    return each_pair(at) if at.study.has_gender else []
-
-
 def grammatical_pairs(at: At) -> list[Wildcards]:
     """Those in languages whose words' grammatical gender can be told, where captions are read."""
     captions = at.study.has_gender and "caption" in at.settings["gender"]["conditions"]
     adapter = at.settings["gender"]["morphology"] if captions else None
     return [w for w in gendered_pairs(at) if captions and morphology_of(w["language"], adapter)]
+
+
+def robustness_needs(at: At) -> list[Need]:
+    """The codes, what is said of their features, and the codes and partners in other trainings where there are any."""
+    seeds, others = other_seeds(at), other_architectures(at)
+    return [
+        *codes_of(at),
+        at.need("gender", "corpus", "language", "site"),
+        *(at.need("seed_codes", "corpus", "language", "site", seed=seed) for seed in seeds),
+        *(at.need("swept_codes", "corpus", "language", "site", variant=variant) for variant in others),
+        *([at.need("counterparts", "corpus", "site")] if seeds or others else []),
+    ]
 
 
 def first_pairs(at: At) -> list[Wildcards]:
@@ -170,6 +179,20 @@ KINDS = [
         into=("layer",),
         files={"effects.parquet": "", "gender.json": ""},
         amount=permuting,
+    ),
+    Kind(
+        "gender_robustness",
+        "results/{study}/gender/{corpus}/{language}/robustness/layer_{site}.json",
+        by="analyse_codes",
+        module="crosslens.gender.robustness",
+        function="gender_robustness",
+        params=lambda at: (
+            {name: at.settings["gender"][name] for name in ("conditions", "alpha", "seed")}
+            | {"language": at["language"]}
+        ),
+        needs=robustness_needs,
+        every=gendered_pairs,
+        into=("layer",),
     ),
     Kind(
         "grammar",
