@@ -1,9 +1,13 @@
 # Every helper that the rules use. Nothing here or below may import torch: each cluster job reads this file.
 import atexit
+import gc
 import os
 import shlex
 import sys
 from pathlib import Path
+
+# What Snakemake has loaded stays: no collection need look at all of it again.
+gc.freeze()
 
 # Jobs and this file read the library of this checkout, whatever is installed.
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
@@ -26,7 +30,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
-_LINKER = shlex.join([sys.executable, "-I", f"{workflow.basedir}/workflow/scripts/link.py"])
+_LINKER = shlex.join([sys.executable, "-IS", f"{workflow.basedir}/workflow/scripts/link.py"])
 LINK = _LINKER.replace("{", "{{").replace("}", "}}") + " {params.to:q} {output:q} 2> {log:q}"
 
 
@@ -128,8 +132,8 @@ def made(kind):
         mark = Path(done(table.kinds[kind].by).format(**w))
         left = mark.exists()
         if store.has(told(lambda: table.key(kind, w))):
-            needs = [need for need in table.needs(kind, w) if store.has(table.key(*need))]
-            return [path for k, v in needs for path in table.kinds[k].paths(v)]
+            # One path of each: the others of an artifact are made with it.
+            return [table.kinds[k].paths(v)[0] for k, v in table.needs(kind, w) if store.has(table.key(k, v))]
         # A job publishes before its mark is set: this one is what a killed run left of other work.
         if left:
             mark.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 
 rule apply_saes:
-    """sae, tokens, activations, texts, dataset -> codes/{corpus}/{language}/layer_{site}.zarr and quality/{corpus}/{language}/layer_{site}.json"""
+    """sae, tokens, activations, texts, dataset -> codes/{corpus}/{language}/layer_{site}.zarr and codes/{corpus}/{language}/layer_{site}/seed_{seed}.zarr and quality/{corpus}/{language}/layer_{site}.json"""
     input:
         needed("apply_saes"),
     output:
@@ -46,8 +46,31 @@ rule splice_saes:
         "../workflow/scripts/splice_saes.py"
 
 
+rule promote_tokens:
+    """sae, model -> lens/promoted/{corpus}/layer_{site}"""
+    input:
+        needed("promote_tokens"),
+    output:
+        temp(touch(done("promote_tokens"))),
+    log:
+        logged("promote_tokens"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("promote_tokens"),
+        runtime=120,
+        gpu=1,
+    params:
+        job=job("promote_tokens"),
+    message:
+        "{wildcards.study}: tokens that the features of layer {wildcards.site} promote [{resources.gpu} GPU, {resources.mem_mb} MB]"
+    script:
+        "../workflow/scripts/promote_tokens.py"
+
+
 rule analyse_codes:
-    """texts, codes, tokens, gender, dataset -> features/{corpus}/{language}/layer_{site} and features/{corpus}/{language}/concepts/layer_{site}.json and gender/{corpus}/{language}/layer_{site} and gender/{corpus}/{language}/grammar/layer_{site} and gender/{corpus}/{language}/examples/layer_{site}.json and gender/{corpus}/{language}/probe/layer_{site}.json and gender/{corpus}/cross_lingual/layer_{site}.json"""
+    """texts, codes, tokens, gender, dataset, sae, swept_sae -> features/{corpus}/{language}/layer_{site} and features/{corpus}/{language}/concepts/layer_{site}.json and alignment/counterparts/{corpus}/layer_{site}.parquet and gender/{corpus}/{language}/layer_{site} and gender/{corpus}/{language}/robustness/layer_{site}.json and gender/{corpus}/{language}/grammar/layer_{site} and gender/{corpus}/{language}/examples/layer_{site}.json and gender/{corpus}/{language}/probe/layer_{site}.json and gender/{corpus}/cross_lingual/layer_{site}.json"""
     input:
         needed("analyse_codes"),
     output:

@@ -1,6 +1,7 @@
 """What all tests share: the one study that is built in a session, and which tests are chosen."""
 
 import fcntl
+import gc
 import os
 import sys
 from pathlib import Path
@@ -21,18 +22,56 @@ from crosslens.warm.start import ANALYSIS, TORCH, serving
 
 STARTS_SNAKEMAKE = {"made_once", "project"}
 """Fixtures whose tests do, beside those of tests/workflow."""
+TAKE_SECONDS = {
+    # files whose tests train, or run stages, again and again
+    "test_extraction_resume",
+    "test_null_studies",
+    "test_recipe",
+    "test_recovery",
+    "test_sae_resume",
+    "test_subsets",
+    # tests that take more than three seconds each
+    "test_a_first_token_of_huge_norm_is_no_likeness_of_two_models",
+    "test_a_site_of_zeros_is_written_and_drawn",
+    "test_all_saes_of_a_job_share_one_reading_of_every_row",
+    "test_an_sae_is_the_same_whatever_is_trained_beside_it",
+    "test_arabic_captions_leak_unless_what_agrees_is_masked",
+    "test_band_and_interval_of_scores",
+    "test_bfloat16_candidates_train_an_sae_as_good",
+    "test_hub_models_come_from_the_cache_by_revision",
+    "test_only_the_file_of_the_models_family_is_imported",
+    "test_planted_features_are_recovered",
+    "test_rules_of_the_small_environment_do_without_torch",
+    "test_stage_is_deterministic_and_says_what_is_missing",
+    "test_stage_writes_the_same_bytes_twice",
+    "test_strong_but_unrelated_directions_are_no_transfer",
+    "test_ten_thousand_rows_take_seconds",
+    "test_texts_that_tell_nothing_are_called_leaking_no_more_often_than_the_level",
+    "test_the_harness_finds_tracebacks_hangs_memory_and_accepted_damage",
+    "test_trained_dictionaries_stand_between_ceiling_and_floor",
+    "test_without_a_selection_all_text_tokens_are_inspected",
+    "test_without_bias_rejections_are_at_their_level",
+}
+"""Names of files and tests that the inner loop leaves out, too."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Mark what starts Snakemake as `workflow`; leave `long` and `fuzz` tests out unless -m names them."""
+    """Mark what starts Snakemake, or takes seconds, as `workflow`; leave `long` and `fuzz` tests out unless -m names them."""
     for item in items:
-        if item.path.parent.name == "workflow" or STARTS_SNAKEMAKE & set(item.fixturenames):
+        starts = item.path.parent.name == "workflow" or STARTS_SNAKEMAKE & set(item.fixturenames)
+        if starts or TAKE_SECONDS & {item.path.stem, item.originalname}:
             item.add_marker("workflow")
     for mark in ("long", "fuzz"):
         if mark not in config.option.markexpr:
             config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(mark)])
             items[:] = [item for item in items if not item.get_closest_marker(mark)]
+
+
+def pytest_collection_finish():
+    """What is imported by now stays: garbage need not be looked for in it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_xdist_auto_num_workers():
@@ -67,8 +106,12 @@ def source(made_once):
 
     Their jobs, and Snakemake where it is waited for, are forks of one process.
     """
-    with serving(["snakemake.cli", *TORCH, *ANALYSIS]) as Checkout.python:
-        yield made_once("snapshot", snapshot) / "source"
+    with pytest.MonkeyPatch.context() as patch:
+        # A checkout's modules are compiled once, and not by every job.
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        with serving(["snakemake.cli", *TORCH, *ANALYSIS]) as Checkout.python:
+            patch.undo()
+            yield made_once("snapshot", snapshot) / "source"
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 import zarr
+from checkouts import START, Checkout
 from PIL import Image
 from scipy.sparse import csr_array
 
@@ -65,7 +66,16 @@ class Project:
             csv.writer(file).writerows([self.header, *self.rows])
         known = {name: value for name, value in os.environ.items() if name != "CROSSLENS_STORE"}
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", "-s", TESTS.parent / "Snakefile", "--cores", "1", *args],
+            [
+                Checkout.python,
+                START,
+                Checkout.python,
+                "-s",
+                TESTS.parent / "Snakefile",
+                "--cores",
+                "1",
+                *args,
+            ],
             cwd=self.folder,
             env=known | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             stdout=subprocess.PIPE,
@@ -75,7 +85,7 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(source, tmp_path):
     return Project(tmp_path)
 
 

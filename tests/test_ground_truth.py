@@ -108,6 +108,30 @@ def test_the_agreement_with_the_object_is_arabic_alone(studies, site):
         assert table.loc[feature, "specific"] == "ar" and not table.loc[feature, "shared"]
 
 
+def test_features_of_a_gender_promote_its_words_where_the_model_is_about_to_say_them(studies):
+    """Of the last site's gendered features, most of those that name a gendered word promote their own or suppress the other's."""
+    words = {
+        "female": {"woman", "female", "her", "she", "امرأة", "إنها", "هي"},
+        "male": {"man", "male", "his", "he", "رجل", "إنه", "هو"},
+    }
+    table = read_table(
+        studies / "results/planted/lens/promoted/joint/layer_6/tokens.parquet", "promoted_tokens"
+    )
+    token = table["token"].str.strip()
+    named = token.isin(words["female"]).astype(int) - token.isin(words["male"]).astype(int)
+    towards = (named * np.where(table["side"] == "promoted", 1, -1)).groupby(table["feature"]).sum()
+    for language in ("en", "ar"):
+        effects = pd.read_parquet(
+            studies / f"results/planted/gender/joint/{language}/layer_6/effects.parquet"
+        )
+        for condition in ("prompt", "caption"):
+            rows = effects[(effects["condition"] == condition) & (effects["split"] == "test")]
+            gendered = rows[rows["significant"]].set_index("feature")["d"]
+            sign = np.sign(gendered) * np.sign(towards.reindex(gendered.index))
+            agree, against = int((sign > 0).sum()), int((sign < 0).sum())
+            assert agree >= 0.75 * (agree + against) and binom.sf(agree - 1, agree + against, 0.5) < 1e-3
+
+
 def test_without_the_agreement_with_the_object_arabic_pays_and_english_does_not(studies):
     """The feature that tells it best on select is ablated, beside random ones that fire as often in Arabic."""
     results, site = studies / "results/planted", "4"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from checkouts import START, Checkout
 
 from crosslens import cli
 from crosslens.activations.extract import extract
@@ -315,11 +316,12 @@ def table(folder: Path, *, data_needed: bool = True) -> Table:
 
 
 @pytest.mark.workflow
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize("name", ["odd", "answers"])
 def test_jobs_are_those_of_a_dry_run(nothing_built, monkeypatch, name):
     monkeypatch.chdir(nothing_built)
     said = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "-n", "--config", f"run={name}"],
+        [Checkout.python, START, sys.executable, "-s", ROOT / "Snakefile", "-n", "--config", f"run={name}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -282,3 +282,16 @@ def test_the_code_is_formatted_and_clean(command):
         pytest.skip(f"{command[0]} is not installed")
     ended = subprocess.run([program, *command[1:]], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_what_the_inner_loop_leaves_out_is_there():
+    """The names of files and tests in tests/conftest.py."""
+    tree = ast.parse((ROOT / "tests/conftest.py").read_text(encoding="utf-8"))
+    (named,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "TAKE_SECONDS"
+    )
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    assert named <= {file.stem for file in files} | {*re.findall(r"^def (test_\w+)", text, re.MULTILINE)}

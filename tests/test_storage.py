@@ -19,7 +19,7 @@ from chat_server import by_words, serving_chat
 from checkouts import TOY, Checkout, lay_sentences, write_tiny_gguf
 from safetensors import safe_open
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import false_discovery_control, spearmanr
+from scipy.stats import f_oneway, false_discovery_control, rankdata, spearmanr
 from storage_page import PAGE, Document, columns, expand, fields, read_page
 
 PAGES = read_page()
@@ -43,6 +43,7 @@ NEEDS = {"collection": "emoji", "model": "gguf"}
 MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None}
 LARGE = {
     *("controls", "control_figure", "matching", "matching_figure", "divergence", "divergence_figure"),
+    "seed_codes",
     *("ablation", "ablation_figure", "substitution", "substitution_figure"),
     *("sample_map", "decoder_map", "map_figures"),
     *("dimensions", "information", "dictionary", "circuits", "geometry_figures"),
@@ -94,6 +95,7 @@ def build(checkout: Checkout, *, large: bool) -> None:
             f"results/twins/figures/{place}.png"
             for place in ("divergence", "layer_1/matching", "layer_1/substitution")
         ]
+        targets.append("results/twins/gender/en/en/robustness/layer_1.json")
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
@@ -165,6 +167,13 @@ def group(path: Path) -> dict:
     return {"": dict(opened.attrs), **{name: array[:] for name, array in opened.arrays()}}
 
 
+def dense_of(codes: dict) -> np.ndarray:
+    """(M, F) of a group of codes."""
+    z = np.zeros((len(codes["token"]), codes[""]["d_sae"]))
+    z[np.repeat(np.arange(len(z)), np.diff(codes["indptr"])), codes["indices"]] = codes["values"]
+    return z
+
+
 def float32(stored: np.ndarray) -> np.ndarray:
     return (stored.astype(np.uint32) << 16).view(np.float32) if stored.dtype == np.uint16 else stored
 
@@ -227,10 +236,7 @@ class Language:
 
     def z(self) -> np.ndarray:
         """(M, F) the codes, dense."""
-        codes = self.codes
-        z = np.zeros((len(codes["token"]), codes[""]["d_sae"]))
-        z[np.repeat(np.arange(len(z)), np.diff(codes["indptr"])), codes["indices"]] = codes["values"]
-        return z
+        return dense_of(self.codes)
 
 
 @pytest.fixture(scope="module", params=["en", "ar"])
@@ -589,6 +595,31 @@ def test_the_nearest_decoder_row_by_hand(study):
             assert told["decoder"]["alike_share"] == (nearest > told["alike_above"]).mean()
 
 
+def test_promoted_tokens_by_hand(study):
+    """By the model's file: Gemma's norm divides by the root mean square and multiplies by 1 + weight; the head is tied."""
+    with safe_open(study.parents[1] / "resources/planted/model.safetensors", "numpy") as file:
+        names = ("language_model.model.norm.weight", "language_model.model.embed_tokens.weight")
+        norm, head = (file.get_tensor(name).astype(np.float64) for name in names)
+    found = places(study, "promoted")
+    assert len(found) == 2
+    for folder in found:
+        told = json.loads((folder / "promoted.json").read_text())
+        sae = next(f for f in saes(study) if sha256(f / "sae_weights.safetensors") == told["sae"])
+        W = weights(sae)["W_dec"].astype(np.float64)
+        assert (told["d_sae"], told["features"], told["tokens"]) == (len(W), len(W), len(head))
+        logits = (W / np.sqrt(np.square(W).mean(axis=1, keepdims=True)) * (1 + norm)) @ head.T
+        table = pq.read_table(folder / "tokens.parquet").to_pandas().sort_values(["feature", "rank"])
+        for side, sign in (("promoted", -1), ("suppressed", 1)):
+            of = table[table["side"] == side]
+            assert of["rank"].tolist() == [*range(1, 1 + told["count"])] * len(W)
+            ids = of["token_id"].to_numpy().reshape(len(W), -1)
+            assert np.take_along_axis(logits, ids, 1) == pytest.approx(
+                of["logit"].to_numpy().reshape(ids.shape), abs=1e-3
+            )
+            best = sign * np.sort(sign * logits, axis=1)[:, : told["count"]]
+            assert best == pytest.approx(np.take_along_axis(logits, ids, 1), abs=1e-3)
+
+
 def test_the_sweep_is_the_means_of_its_quality_documents(study):
     sweep = json.loads((study / "sweep/joint/layer_1.json").read_text())
     assert {setting["name"] for setting in sweep["settings"]} == {"study", *VARIANTS}
@@ -640,6 +671,86 @@ def test_group_means_of_the_gender_effects_by_hand(study, language):
         found = table[(table["condition"] == "prompt") & (table["split"] == "test")].sort_values("feature")
         assert (found[f"n_{gender}"] == len(samples)).all()
         np.testing.assert_allclose(found[f"mean_{gender}"], np.mean(means, axis=0), rtol=1e-4, atol=1e-6)
+
+
+def test_robustness_by_hand(study, language):
+    """What is live in each view of the prompt, and how a named feature, or its partner, tells the genders there."""
+    name = language.codes[""]["language"]
+    place = study / f"gender/joint/{name}"
+    document = json.loads((place / "robustness/layer_1.json").read_text())
+    least = json.loads((place / "layer_1/gender.json").read_text())["live_units"]
+    assert [(view["view"], view["kind"]) for view in document["views"]] == [
+        *(("max", "reading"), ("last", "reading")),
+        *((variant, "architecture") for variant in VARIANTS),
+    ]
+    table = pq.read_table(study / "alignment/counterparts/joint/layer_1.parquet").to_pandas()
+    told = document["conditions"]["prompt"]
+    rows = language.codes["token"]
+    inside = (language.role == language.roles.index("prompt"))[rows]
+    inside &= (language.of_sample("split") == "test")[rows]
+    inside &= np.isin(language.of_sample("gender"), GENDERS[:2])[rows]
+    samples = sorted(set(language.sample_id[rows][inside]))
+    female = np.array([language.dataset["gender"][sample] == "female" for sample in samples])
+    pooled = {"max": lambda z: z.max(axis=0), "last": lambda z: z[-1]}
+    for i, view in enumerate(told["views"]):
+        variant = view["view"] if view["kind"] == "architecture" else None
+        path = f"sweep/joint/layer_1/{variant}/codes_{name}.zarr"
+        codes = group(study / path) if variant else language.codes
+        assert codes["token"].tolist() == rows.tolist() and codes[""]["sae"] == document["views"][i]["sae"]
+        z, pool = dense_of(codes), pooled.get(view["view"], lambda z: z.mean(axis=0))
+        values = np.array([pool(z[inside & (language.sample_id[rows] == sample)]) for sample in samples])
+        fires = (values > 0).sum(axis=0)
+        assert view["live"] == (fires >= least).sum()
+        pairs = table[table["other"] == variant].set_index("feature")
+        for feature in told["named"]:
+            found = feature["views"][i]
+            of = pairs["partner"][feature["feature"]] if variant else feature["feature"]
+            assert found["partner"] == of
+            if variant:
+                assert found["cosine"] == pytest.approx(pairs["decoder_cosine"][feature["feature"]])
+            if fires[of] >= least:
+                ranks = rankdata(values[:, of].astype(np.float32))
+                spread = np.sqrt(female.mean() * (~female).mean() * ranks.var(ddof=1) * len(ranks))
+                z_by_hand = (ranks[female].sum() - female.sum() * ranks.mean()) / spread
+                assert found["z"] == pytest.approx(z_by_hand, abs=1e-6)
+            significant = found["q"] is not None and found["q"] <= document["alpha"]
+            assert found["gendered"] == (significant and (found["z"] > 0) == (feature["side"] == "female"))
+        gendered = sum(told["gendered"].values())
+        assert view["share"] == (view["kept"] / gendered if gendered else None)
+
+
+def test_counterparts_by_hand(study):
+    table = pq.read_table(study / "alignment/counterparts/joint/layer_1.parquet").to_pandas()
+    first = weights(study / SAE)
+    for variant in VARIANTS:
+        folder = study / f"sweep/joint/layer_1/{variant}"
+        other, rows = weights(folder), table[table["other"] == variant]
+        assert set(rows["sae"]) == {sha256(study / SAE / "sae_weights.safetensors")}
+        assert set(rows["other_sae"]) == {sha256(folder / "sae_weights.safetensors")}
+        for side, of in (("decoder", lambda w: w["W_dec"]), ("encoder", lambda w: w["W_enc"].T)):
+            units = [of(w) / np.linalg.norm(of(w), axis=1, keepdims=True) for w in (first, other)]
+            cosine = units[0] @ units[1].T
+            found = rows[f"{side}_cosine"].to_numpy()
+            assert found == pytest.approx(cosine[rows["feature"], rows["partner"]], abs=1e-5)
+            if side == "decoder":
+                best = cosine[linear_sum_assignment(cosine, maximize=True)].sum()
+                assert found.sum() == pytest.approx(best, abs=1e-4)
+        assert sorted(rows["feature"]) == sorted(rows["partner"]) == list(range(len(first["W_dec"])))
+
+
+def test_sparse_probes_choose_on_train_what_they_are_scored_by_on_test(study, language):
+    name = language.codes[""]["language"]
+    document = json.loads((study / f"gender/activations/{name}/probe/layer_1.json").read_text())
+    told = document["conditions"]["prompt"]["sparse"]
+    train, test = (
+        [language.pooled("prompt", split, gender) for gender in GENDERS[:2]] for split in ("train", "test")
+    )
+    f = f_oneway(*train).statistic
+    for of, size in zip(told, (1, 2, 5, 20), strict=True):
+        assert of["columns"] == size and of["chosen"] == np.argsort(-f)[:size].tolist()
+    (best,) = told[0]["chosen"]
+    sign = np.sign(train[0][:, best].mean() - train[1][:, best].mean())
+    assert told[0]["auroc"]["value"] == pytest.approx(auroc(*(sign * part[:, best] for part in test)))
 
 
 def test_examples_are_the_codes_of_their_sample(study, language):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from checkouts import START, Checkout
 from study_folder import GOOD, changed, read, write_files, write_study
 
 from crosslens.errors import InputError, InputErrors
@@ -151,6 +152,10 @@ WRONG = [
     ("sae.pretrained", {"s" * 61: {"0": "hf:a/b"}}, ["key sae.pretrained: found 'sss", "at most 60"]),
     ("tokens", {"sites": ["2"]}, ["key tokens.sites: found ['2']"]),
     ("tokens", {"texts": [{"language": "English", "text": "x"}]}, ["key tokens.texts.0.language"]),
+    ("pairs", [["en", "fr"]], ["key pairs: found 'fr'; expected two of ['en', 'ar']"]),
+    ("pairs", [["en", "ar"], ["ar", "en"]], ["key pairs: found ['ar', 'en'] a second time"]),
+    ("pairs", [["en", "en"]], ["key pairs.0: found ['en', 'en']; expected each entry once"]),
+    ("pairs", [["en"]], ["key pairs.0: found ['en']; expected a list of at least 2"]),
     ("prompts", {"en": "x"}, ["key prompts: found no prompt for 'ar'"]),
     ("prompts", {"en": "x", "ar": "x", "fr": "x"}, ["key prompts: found 'fr'", "['en', 'ar']"]),
     ("prompts", {"en": "x", "ar": 1}, ["key prompts.ar: found 1"]),
@@ -224,11 +229,12 @@ WRONG = [
     ("gender", {"alpha": 0.0005}, ["key gender.permutations: found 1000, whose", "expected at least 51999"]),
     (
         "gender",
-        {"alpha": 0.01, "transfer_permutations": 998},
+        {"alpha": 0.02, "transfer_permutations": 998},
         [
-            "key gender.transfer_permutations: found 998, whose smallest two-sided p is 2/999; expected at least 2599"
+            "key gender.transfer_permutations: found 998, whose smallest two-sided p is 2/999; expected at least 1299"
         ],
     ),
+    ("gender.alpha", 0.0129, ["key gender.alpha: found 0.0129; expected at least 0.013", "13 claims"]),
     ("gender.conditions", ["image"], ["key gender.conditions.0: found 'image'"]),
     ("gender.alpha", 1, ["key gender.alpha: found 1; expected a number less than 1"]),
     ("sae.roles", ["caption"], ["key gender.conditions: found prompt", "sae.roles"]),
@@ -365,7 +371,7 @@ def test_a_wrong_setting_is_told(folder, place, value, words):
         generated(generation={"samples": 2, "temperature": 0.5}),
         changed("sae.k", 128),
         changed("gender.permutations", 519),
-        changed("gender", {"alpha": 0.01, "permutations": 2599, "transfer_permutations": 2599}),
+        changed("gender", {"alpha": 0.013, "permutations": 1999, "transfer_permutations": 1999}),
         changed("model", {"id": "google/gemma-3-4b-it", "revision": "0" * 40}),
         # the folder of that name has nothing to do with the hub's, as the commit says
         changed("model", {"id": "resources/planted", "revision": "0" * 40}),
@@ -449,7 +455,7 @@ def planned(folder: Path, *args: str) -> subprocess.CompletedProcess:
     """`snakemake -n` of the study `mine` in `folder`."""
     clean = {name: value for name, value in os.environ.items() if name != "CROSSLENS_STORE"}
     return subprocess.run(
-        [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-n", *args],
+        [Checkout.python, START, sys.executable, "-s", ROOT / "Snakefile", "-n", *args],
         cwd=folder,
         env=clean,
         stdout=subprocess.PIPE,
@@ -476,6 +482,7 @@ def through_snakemake(folder: Path, place, value, words) -> None:
 
 
 @pytest.mark.workflow
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize(
     ("place", "value", "words"), [WRONG[11], WRONG[-6]], ids=map(names, [WRONG[11], WRONG[-6]])
 )
@@ -485,12 +492,14 @@ def test_snakemake_says_it_and_no_more(folder, place, value, words):
 
 @pytest.mark.long
 @pytest.mark.workflow
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize(("place", "value", "words"), WRONG, ids=map(names, WRONG))
 def test_snakemake_says_each_and_no_more(folder, place, value, words):
     through_snakemake(folder, place, value, words)
 
 
 @pytest.mark.workflow
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize(
     ("config", "words"),
     [

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from crosslens.tables.activations import create_activations, pack
 from crosslens.tables.codes import write_codes
-from crosslens.tables.documents import write_table
+from crosslens.tables.documents import write_json, write_table
 from crosslens.tables.tokens import ROLES, TokenTable, write_tokens
 
 
@@ -132,3 +132,24 @@ class World(dict[str, Corpus]):
     def inputs(self) -> dict[str, dict]:
         """The arguments of a stage that reads activations of all languages."""
         return {"datasets": self.datasets, "tokens": self.tokens, "activations": self.activations}
+
+
+def write_promoted(folder: Path, tokens: dict[int, dict[str, list[str]]], *, sae: str) -> Path:
+    """An artifact `promoted`: feature -> side -> its tokens, the strongest first; in no order on disk."""
+    folder.mkdir(parents=True)
+    rows = [
+        {
+            "feature": feature,
+            "side": side,
+            "rank": rank,
+            "token_id": rank,
+            "logit": 1.0 / rank,
+            "token": token,
+        }
+        for feature, sides in tokens.items()
+        for side, some in sides.items()
+        for rank, token in enumerate(some, 1)
+    ]
+    write_table(folder / "tokens.parquet", "promoted_tokens", pd.DataFrame(rows)[::-1])
+    write_json(folder / "promoted.json", "promoted", {"sae": sae})
+    return folder

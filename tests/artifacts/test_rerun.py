@@ -14,6 +14,7 @@ from checkouts import MINI, TOY
 from crosslens.artifacts import recipes
 from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
+from crosslens.store import fingerprint
 from crosslens.store.digests import FileDigests
 from crosslens.store.fingerprint import closure
 from crosslens.study.study import Study
@@ -72,6 +73,15 @@ class Change:
             if self.keys[study].get((need[0], *sorted(need[1].items()))) != table.key(*need)
         ]
         return table.jobs([need for need in changed if not kinds or need[0] in kinds])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def remembered(tmp_path_factory):
+    """What a module says is read once: a test edits one of hundreds."""
+    with pytest.MonkeyPatch.context() as patch:
+        memory = fingerprint.CodeMemory(tmp_path_factory.mktemp("code") / "code.json")
+        patch.setattr(fingerprint, "_memory", memory)
+        yield
 
 
 @pytest.fixture
@@ -254,7 +264,7 @@ def test_every_file_whose_digest_a_key_holds_is_checked_by_the_jobs_that_read_it
         "build_dataset": {Path("captions.csv"), *data, *lexicons},
         "measure_stereotype": lexicons,
         "adopt_sae": {Path("sae/checkpoints/ae_9.pt"), Path("sae/config.json")},
-        **dict.fromkeys(("extract", "splice_saes", "generate_captions"), model),
+        **dict.fromkeys(("extract", "splice_saes", "promote_tokens", "generate_captions"), model),
     }
     known = {
         str((ROOT if file in lexicons or str(file).startswith("resources") else owned.folder) / file)

@@ -118,24 +118,32 @@ def world(tmp_path_factory):
     patch.undo()
 
 
+def halves(outputs: list[str]) -> list[tuple[str, ...]]:
+    """Every second, and the others."""
+    return [tuple(outputs[::2]), tuple(outputs[1::2])]
+
+
 def subsets(outputs: list[str]) -> list[tuple[str, ...]]:
-    """All but the whole; of many, each alone and every second."""
+    """All but the whole; of many, each alone and the halves."""
     if len(outputs) < 5:
         return [chosen for size in range(1, len(outputs)) for chosen in combinations(outputs, size)]
-    return [*((name,) for name in outputs), tuple(outputs[::2]), tuple(outputs[1::2])]
+    return [*((name,) for name in outputs), *halves(outputs)]
 
 
 @pytest.mark.parametrize(
-    "rule",
-    [pytest.param(rule, marks=pytest.mark.long if rule in SLOW else ()) for rule in SEVERAL],
+    ("rule", "forgetting"),
+    [
+        *(pytest.param(rule, halves, id=rule) for rule in SEVERAL if rule not in SLOW),
+        *(pytest.param(rule, subsets, id=f"{rule}-each", marks=pytest.mark.long) for rule in SEVERAL),
+    ],
 )
-def test_any_of_its_artifacts_forgotten_come_back_with_the_same_bytes(world, rule):
+def test_any_of_its_artifacts_forgotten_come_back_with_the_same_bytes(world, rule, forgetting):
     place = max(world.jobs(rule), key=lambda place: len(world.table.makes(rule, place)))
     keys = {name: world.table.key(*need) for name, need in world.make(rule, place).items()}
     assert len(keys) > 1, f"no study here has a job of {rule} that makes several artifacts"
     whole = {name: world.store.object(key).name for name, key in keys.items()}
-    for number, forgotten in enumerate(subsets(sorted(keys))):
-        kept = world.without({keys[name] for name in forgotten}, f"{rule}_{number}")
+    for number, forgotten in enumerate(forgetting(sorted(keys))):
+        kept = world.without({keys[name] for name in forgotten}, f"{rule}_{forgetting.__name__}_{number}")
         own = Store(f"{kept}_own:{kept}")
         world.run(rule, place, ":".join(str(root) for root in own.roots))
         found = {name: own.object(keys[name]).name for name in forgotten}

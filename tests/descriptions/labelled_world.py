@@ -19,6 +19,8 @@ CAT, RED_HOUSE, RANDOM, EVERYWHERE, ENGLISH, PROMPT, RARE = range(7)
 """Features: on "cat", behind "red house", on a word at random in 4 of 10 texts, on the first word of each text, on "dog" in
 English alone, on the prompt, in three texts."""
 SPLITS = ("train", "select", "test", "select")
+PROMOTED = {CAT: {"promoted": [" kitten", "kitten", "قطة", "\n"], "suppressed": ["dog"]}}
+"""Tokens of features; all others have none. One is there twice but for a space, and one nobody sees."""
 
 
 def write_world(folder: Path, *, n: int = 240, seed: int = 0, role: str = "caption") -> World:

@@ -207,6 +207,17 @@ def test_a_model_that_reads_marks_labels_planted_features_and_tells_where_they_f
     assert document["endpoint"]["unanswered"] == 0
 
 
+def test_a_label_is_asked_for_beside_the_tokens_that_the_feature_promotes(
+    labelled, server, endpoint, tmp_path
+):
+    ask(labelled, tmp_path, endpoint)
+    asked = read_json(tmp_path / "labels/object.json", "asked_labels")["features"]
+    prompts = {entry["feature"]: entry["prompt"] for entry in asked}
+    assert 'likelier to come next, by its direction alone, the most first: ["kitten", "قطة"' in prompts[CAT]
+    assert 'less likely to come next, by its direction alone, the most first: ["dog"]' in prompts[CAT]
+    assert "kitten" not in prompts[RANDOM]
+
+
 def test_no_more_is_asked_than_a_stopped_job_left(labelled, server, endpoint, tmp_path):
     """The server ends after some answers: what came is not asked for again."""
     server.replies = [Reply(completion('{"label": "x"}'))] * 2 + [Reply("", 400)]

@@ -8,10 +8,12 @@ from labelled_world import (
     CAT,
     ENGLISH,
     EVERYWHERE,
+    PROMOTED,
     PROMPT,
     RANDOM,
     RARE,
     RED_HOUSE,
+    SAE,
     WORDS,
     write_gender,
     write_statistics,
@@ -19,6 +21,7 @@ from labelled_world import (
 )
 from scipy.sparse import csr_array
 from scipy.stats import fisher_exact
+from world import write_promoted
 
 from crosslens.descriptions.examples import choose_examples
 from crosslens.descriptions.ngrams import log_odds, ngrams_of
@@ -59,6 +62,16 @@ def test_examples_are_of_select_and_pairs_of_test(labelled, described):
             assert len({example["caption"] for example in shown}) == len(shown)
             assert len({text["caption"] for text in of["held_out"]}) == len(of["held_out"])
             assert all(example["max"] > 0 for kind in ("top", "middle") for example in of["examples"][kind])
+
+
+def test_promoted_tokens_are_those_of_the_features_of_this_sae(labelled, described, tmp_path):
+    assert described[CAT]["promoted"] == ["kitten", "قطة", "'\\n'"] and described[CAT]["suppressed"] == [
+        "dog"
+    ]
+    assert described[RANDOM]["promoted"] == described[RANDOM]["suppressed"] == []
+    given = labelled[1] | {"promoted": write_promoted(tmp_path / "others", PROMOTED, sae="e" * 64)}
+    with pytest.raises(InputError, match="tokens of the SAE eee"):
+        choose_examples(**given, out=tmp_path / "described.json")
 
 
 def test_marks_are_where_the_feature_fires_and_halves_are_equal(described):
@@ -132,6 +145,7 @@ def test_texts_that_the_model_writes_are_described(tmp_path):
         codes=world.codes,
         statistics=write_statistics(tmp_path, world),
         gender={},
+        promoted=write_promoted(tmp_path / "promoted", PROMOTED, sae=SAE),
         corpus="en",
         features=9,
         examples=1,

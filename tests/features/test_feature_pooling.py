@@ -33,7 +33,7 @@ def by_hand(world, rows, values, condition, mask_labels, how):
     return grouped.loc[[s for s in world.frame["sample_id"] if s in grouped.index]]
 
 
-@pytest.mark.parametrize("how", ["mean", "max"])
+@pytest.mark.parametrize("how", ["mean", "max", "last"])
 @pytest.mark.parametrize("mask_labels", [True, False])
 @pytest.mark.parametrize("condition", ["prompt", "caption", "text"])
 def test_codes_pool_as_pandas_does(world, coded, condition, mask_labels, how):

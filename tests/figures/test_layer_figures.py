@@ -14,12 +14,14 @@ from crosslens.figures.gender_features import gender_features_figure
 from crosslens.figures.gender_layer import SHOWN, effect_frames, gender_frame, gender_layer_figures
 from crosslens.figures.layer import decoder_frames, density_frames, layer_figures, training_frame
 from crosslens.figures.training import training_figure
+from crosslens.summary.names import ONE_SEED
+from crosslens.summary.records.gender_robustness import named_records
 from crosslens.tables.documents import read_json, read_table
 
 NAMES = ["decoder.png", "density.png", "effect_sizes.png", "gender_features.png", "training.png"]
 STAGES = {
     layer_figures: ("training", "quality"),
-    gender_layer_figures: ("effects", "gender", "cross_lingual", "words"),
+    gender_layer_figures: ("effects", "gender", "robustness", "cross_lingual", "words"),
 }
 
 
@@ -51,8 +53,8 @@ def test_pretrained_saes_have_no_curve_and_the_figure_says_so(drawn_study, tmp_p
     assert words(alone).count("no SAE was trained here") == 4 and "gemmascope" in words(alone)
     own = {key: path for key, path in drawn_study.quality["2"].items() if key.startswith(OTHERS)}
     layer_figures(site="2", training={}, quality=own, out=tmp_path)
-    arguments = drawn_study.figures("2", "effects", "gender")
-    for name in ("effects", "gender"):
+    arguments = drawn_study.figures("2", "effects", "gender", "robustness")
+    for name in ("effects", "gender", "robustness"):
         arguments[name] = {key: path for key, path in arguments[name].items() if key.startswith(OTHERS)}
     gender_layer_figures(**arguments, cross_lingual={}, words=drawn_study.words, out=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == NAMES
@@ -104,7 +106,8 @@ def test_a_histogram_that_does_not_add_up_is_refused(drawn_study, tmp_path):
 
 
 def test_gender_features_are_those_chosen_with_their_interval(drawn_study):
-    figure = gender_features_figure(gender_frame(drawn_study.gender["2"]), site="2")
+    named = named_records(drawn_study.robustness["2"])
+    figure = gender_features_figure(gender_frame(drawn_study.gender["2"], named), site="2")
     chosen = read_json(drawn_study.gender["2"]["joint/ar"], "gender")["conditions"]["prompt"]
     axes = next(
         a
@@ -112,9 +115,14 @@ def test_gender_features_are_those_chosen_with_their_interval(drawn_study):
         if "Arabic" in a.get_title(loc="left") and "before the caption" in a.get_title(loc="left")
     )
     expected = chosen["top_female"][:SHOWN] + chosen["top_male"][:SHOWN]
+    again = [1, 0] * (SHOWN // 2) * 2  # of one other seed, in every other feature of a side
     assert [label.get_text() for label in axes.get_yticklabels()] == [
-        f"#{entry['feature']}" for entry in expected
+        f"#{entry['feature']} ({kept}/1)" for entry, kept in zip(expected, again, strict=True)
     ]
+    assert "other seeds" in words(figure) and ONE_SEED not in words(figure)
+    alone = gender_features_figure(gender_frame(drawn_study.gender["2"]), site="2")
+    assert ONE_SEED in words(alone).replace("\n", " ")
+    assert f"#{expected[0]['feature']}" in [label.get_text() for label in alone.axes[0].get_yticklabels()]
     bars = [line for line in axes.lines if line.get_gid() == "ci"]
     np.testing.assert_allclose(
         [bar.get_xdata() for bar in bars], [[e["d_low"], e["d_high"]] for e in expected]

@@ -7,9 +7,17 @@ from result_files import LANGUAGES, OTHERS
 from test_layer_figures import words
 
 from crosslens.errors import InputError
-from crosslens.figures.gender_study import gender_figures, probes_frame, stereotype_frames
+from crosslens.figures.gender_study import (
+    gender_figures,
+    probes_frame,
+    robustness_frame,
+    sparse_frame,
+    stereotype_frames,
+)
 from crosslens.figures.probes import probes_figure
 from crosslens.figures.quality import quality_figure
+from crosslens.figures.robustness import robustness_figure
+from crosslens.figures.sparse_probes import sparse_probes_figure
 from crosslens.figures.specialists import specialists_figure
 from crosslens.figures.stereotype import stereotype_figure
 from crosslens.figures.study import quality_frame, study_figures
@@ -105,6 +113,43 @@ def test_probe_lines_are_the_numbers_of_the_files(drawn_study, layers):
     )
     assert set(lines["chance"]) == {0.5} and "majority" not in words(figure)
     assert "n = 122 test pictures or texts" in axes.get_title(loc="left")
+
+
+def test_sparse_probes_have_a_line_a_site_and_their_median(layers):
+    summaries = [Document(path, "layer") for path in layers.values()]
+    figure = sparse_probes_figure(sparse_frame(summaries))
+    axes = next(
+        a
+        for a in figure.axes
+        if a.get_title(loc="left").startswith("Arabic") and "before the caption" in a.get_title(loc="left")
+    )
+    found = {
+        record["site"]: [*(of["auroc"] for of in record["sparse"]), record["auroc"]]
+        for summary in summaries
+        for record in summary("probes")
+        if (record["corpus"], record["language"], record["condition"]) == ("joint", "ar", "prompt")
+    }
+    lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+    np.testing.assert_allclose(lines["SAE features"], np.median(list(found.values()), axis=0))
+    thin = [line.get_ydata().tolist() for line in axes.lines if line.get_gid() == "site"]
+    assert all(auroc in thin for auroc in found.values()) and len(thin) == 4
+    assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == ["1", "2", "5", "20", "all"]
+
+
+def test_robustness_has_the_shares_of_each_view_beside_chance(layers):
+    figure = robustness_figure(robustness_frame([Document(path, "layer") for path in layers.values()]))
+    assert len(figure.axes) == 4
+    for axes in figure.axes:
+        marks = {
+            line.get_label(): line.get_ydata() for line in axes.lines if not line.get_label().startswith("_")
+        }
+        assert {name: set(y) for name, y in marks.items()} == {
+            "strongest token": {0.9},
+            "last token": {0.0},
+            "other seeds": {0.5},
+        }
+        assert {tuple(line.get_ydata()) for line in axes.lines if line.get_linestyle() == ":"} == {(0.1, 0.1)}
+    assert "no gendered feature" in words(robustness_figure(robustness_frame([])))
 
 
 def test_stereotype_points_are_the_shares_beside_the_planted_ones(drawn_study):

@@ -1,5 +1,6 @@
 """What a model is read from: its folder's files, and GGUF files."""
 
+import hashlib
 import json
 import shutil
 import sys
@@ -57,7 +58,7 @@ def model_file(
 ) -> Target:
     torch.set_num_threads(1)
     model = save(folder / "model")
-    file = model / name
+    file = (model / name).resolve()  # of a link what it leads to
     Image.new("RGB", (48, 32), "red").save(folder / "a.png")
     if name == "special_tokens_map.json":
         file.write_text(
@@ -76,6 +77,24 @@ def model_file(
         runs(model)
 
     return Target(file, mutate, read, beside=size(model))
+
+
+def older_vlm(folder: Path) -> Path:
+    """As models were saved before transformers 5: what prepares pictures in a file of its own."""
+    whole = json.loads((save_tiny_vlm(folder) / "processor_config.json").read_text())
+    (folder / "preprocessor_config.json").write_text(json.dumps(whole.pop("image_processor")))
+    (folder / "processor_config.json").write_text(json.dumps(whole))
+    return folder
+
+
+def cached(folder: Path) -> Path:
+    """A snapshot in the hub's cache: links to files that are called by their digests."""
+    for file in [*save_tiny_text(folder / "blobs").iterdir()]:
+        blob = file.rename(file.with_name(hashlib.sha256(file.read_bytes()).hexdigest()))
+        snapshot = folder / "models--someone--tiny/snapshots" / ("3f" * 20)
+        snapshot.mkdir(parents=True, exist_ok=True)
+        (snapshot / file.name).symlink_to(blob)
+    return snapshot
 
 
 def gguf_file(folder: Path) -> Target:
@@ -102,6 +121,9 @@ MODELS = {"gguf_whole": gguf_file} | {
         ("special_tokens", "special_tokens_map.json", json_too, save_tiny_text),
         ("template", "chat_template.jinja", text_too, save_tiny_text),
         ("processor", "processor_config.json", json_too, save_tiny_vlm),
+        ("preprocessor", "preprocessor_config.json", json_too, older_vlm),
+        ("cached_config", "config.json", json_too, cached),
+        ("cached_weights", "model.safetensors", safetensors_too, cached),
         ("weights", "model.safetensors", safetensors_too, save_tiny_text),
         ("index", "model.safetensors.index.json", json_too, save_tiny_text),
     )

@@ -17,7 +17,7 @@ from mutations import bytes_alone, csv_too, json_too, safetensors_too, yaml_too
 from PIL import Image
 from source_targets import SOURCES
 from target import AcceptedDamage, Target
-from world import table_of, tokens_of, write_site
+from world import table_of, tokens_of, write_dense_codes, write_site
 
 from crosslens.data.captions import read_rows
 from crosslens.data.images import verify_images
@@ -32,12 +32,13 @@ from crosslens.sae.state import load_checkpoint, save_checkpoint
 from crosslens.sae.step import fresh_state, normalisations
 from crosslens.store.digests import FileDigests
 from crosslens.store.durable import read_sealed, write_sealed
-from crosslens.store.lease import is_gone
+from crosslens.store.lease import _place, is_gone
 from crosslens.store.maintenance import record_of
 from crosslens.store.seals import is_sealed
 from crosslens.store.store import Store
 from crosslens.study.study import Study
 from crosslens.tables.activations import Activations
+from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_json, read_table, write_json, write_table
 from crosslens.tables.tokens import read_tokens, write_tokens
 
@@ -92,6 +93,8 @@ def sae_state_dict(folder: Path) -> Target:
     names = ("encoder.weight", "encoder.bias", "decoder.weight", "bias")
     values = (torch.ones(16, 8), torch.zeros(16), torch.ones(8, 16), torch.zeros(8))
     torch.save(dict(zip(names, values, strict=True)), file)
+    trainer = {"dict_class": "AutoEncoder", "activation_dim": 8, "dict_size": 16}
+    (folder / "sae/config.json").write_text(json.dumps({"trainer": trainer}))
     return Target(file, bytes_alone, lambda: read_sae(file))
 
 
@@ -132,7 +135,7 @@ def webp(folder: Path) -> Target:
 
 def lease(folder: Path) -> Target:
     file = folder / "lease.json"
-    file.write_text(json.dumps({"place": "host boot ns", "pid": 12, "start": "345"}))
+    file.write_text(json.dumps({"place": _place(), "pid": 12, "start": "345"}))
     return Target(file, json_too, lambda: is_gone(folder))
 
 
@@ -242,6 +245,16 @@ def raw_array_metadata(folder: Path) -> Target:
     return Target(group / "values/zarr.json", json_too, read)
 
 
+def raw_codes_metadata(folder: Path) -> Target:
+    codes = np.eye(8, dtype=np.float32).repeat(5, axis=0)
+    group = write_dense_codes(folder / "codes.zarr", codes, sae="a", roles=["caption"])
+
+    def read() -> None:
+        Codes(group).rows(0, 8)
+
+    return Target(group / "zarr.json", json_too, read)
+
+
 def raw_activations(folder: Path) -> Target:
     values = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
     group = write_site(folder / "site.zarr", values)
@@ -255,7 +268,8 @@ TARGETS = (
         for target in (
             study, lexicon, captions, sae_weights, sae_config, sparsify_config, sae_state_dict, sae_npz, gguf, png, jpeg,
             webp, lease, record, memory, checkpoint, zarr_chunk, zarr_metadata, parquet, raw_parquet, raw_document,
-            raw_tokens, raw_zarr_metadata, raw_array_metadata, raw_activations,
+            raw_tokens, raw_zarr_metadata, raw_array_metadata, raw_codes_metadata,
+            raw_activations,
         )
     }
     | SOURCES

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from model_targets import MODELS
 from target import AcceptedDamage, Target
 from targets import TARGETS
 
@@ -124,6 +125,12 @@ def test_a_reader_answers_whatever_the_file_has_become(name, tmp_path):
     for seed, fault in found.items():
         kinds.setdefault(fault.rsplit("(", 1)[-1], (seed, fault))
     assert not found, "\n".join(f"{seed}: {fault}" for seed, fault in kinds.values())
+
+
+@pytest.mark.parametrize("name", [name for name in TARGETS if name not in MODELS])
+def test_what_is_whole_is_read(name, tmp_path):
+    with suppress(AcceptedDamage):
+        TARGETS[name](tmp_path).read()
 
 
 def test_the_harness_finds_tracebacks_hangs_memory_and_accepted_damage(tmp_path, monkeypatch):

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from gender_study import ENGLISH_ONLY, FEMALE, MALE
 from scipy.sparse import csr_array
-from scipy.stats import norm
+from scipy.stats import f_oneway, norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from crosslens.gender import probes
 from crosslens.gender.probes import (
     PENALTIES,
     accuracy,
@@ -17,6 +19,7 @@ from crosslens.gender.probes import (
     probe,
     probe_activations,
     probe_codes,
+    strongest_columns,
 )
 from crosslens.pooling.images import ImageTable
 from crosslens.tables.documents import read_json
@@ -79,10 +82,96 @@ def test_sparse_inputs_give_the_same_model_as_dense_ones():
     assert np.corrcoef(dense, plain.decision_function(x[200:]))[0, 1] > 0.999
 
 
+@pytest.fixture
+def alone(monkeypatch):
+    """Probes with hardly any baselines beside them."""
+    for name, number in {"PERMUTATIONS": 199, "SHUFFLES": 1, "CONTROLS": 1}.items():
+        monkeypatch.setattr(probes, name, number)
+
+
+def sparse_of(told):
+    """columns -> what a sparse probe says."""
+    return {of["columns"]: of for of in told["sparse"]}
+
+
+@pytest.mark.parametrize("pack", [np.asarray, csr_array])
+def test_a_planted_feature_alone_tells_all_that_the_rest_does(pack):
+    """Chosen on train: a feature that tells the gender on test alone, where nobody looks, is not."""
+    rng = np.random.default_rng(0)
+    tables = [drawn(n, 0.0, rng, width=40) for n in (300, 300)]
+    for split, table in enumerate(tables):
+        female = table.gender == "female"
+        x = np.where(rng.random((300, 40)) < 0.4, rng.exponential(size=(300, 40)), 0.0)
+        x[:, 7] = np.where(female, 1 + rng.random(300), 0.0)
+        x[:, 9] = female * split
+        object.__setattr__(table, "values", pack(x))
+    found = sparse_of(probe(*tables, seed=0, stream_name="x", sizes=(1, 2, 5, 20)))
+    assert list(found) == [1, 2, 5, 20] and found[1]["chosen"] == [7]
+    assert found[1]["auroc"]["value"] == 1 and found[1]["p"] == pytest.approx(1e-4)
+    assert all(of["chosen"][0] == 7 and of["auroc"]["value"] > 0.99 for of in found.values())
+    assert all(9 not in of["chosen"][:2] for of in found.values())
+
+
+def test_two_features_that_hold_half_each_are_worth_what_two_are(alone):
+    """Gender moves the first two of forty axes by 1: AUROC Φ(1/√2) of the best one, Φ(√2/√2) of both, and no more of five."""
+    rng = np.random.default_rng(1)
+    tables = [drawn(n, 1.0, rng, width=40) for n in (3000, 6000)]
+    for table in tables:
+        table.values[:, 1] += table.gender == "female"
+    told = probe(*tables, seed=0, stream_name="x", sizes=(1, 2, 5))
+    found = {size: of["auroc"]["value"] for size, of in sparse_of(told).items()}
+    assert set(sparse_of(told)[2]["chosen"]) == {0, 1}
+    assert found[1] == pytest.approx(norm.cdf(1 / np.sqrt(2)), abs=0.015)
+    assert found[2] == pytest.approx(norm.cdf(1), abs=0.015)
+    assert found[5] == pytest.approx(found[2], abs=0.01)
+
+
+def test_columns_are_chosen_by_the_f_of_an_analysis_of_variance():
+    rng = np.random.default_rng(2)
+    y = rng.random(90) < 0.4
+    x = rng.normal(size=(90, 12)) * 10.0 ** rng.integers(-3, 4, size=12) + y[:, None] * rng.normal(size=12)
+    x[:, 3] = 5.0
+    f = np.array([-np.inf if i == 3 else f_oneway(x[y, i], x[~y, i]).statistic for i in range(12)])
+    chosen = strongest_columns(x, y, (1, 5, 11, 12))
+    assert [some.tolist() for some in chosen] == [np.argsort(-f)[:size].tolist() for size in (1, 5, 11)]
+    sparse = strongest_columns(csr_array(np.maximum(x, 0)), y, (4,))
+    assert sparse[0].tolist() == strongest_columns(np.maximum(x, 0), y, (4,))[0].tolist()
+
+
+def noise(seeds):
+    """For each seed and size: whether the interval holds .5, and p, of sparse probes of features that tell nothing."""
+    inside, p = [], []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        told = probe(
+            *(drawn(150, 0.0, rng, width=60) for _ in "ab"), seed=seed, stream_name="x", sizes=(1, 5)
+        )
+        inside.append([of["auroc"]["low"] <= 0.5 <= of["auroc"]["high"] for of in told["sparse"]])
+        p.append([of["p"] for of in told["sparse"]])
+    return np.array(inside), np.array(p)
+
+
+def test_sparse_probes_of_noise_stay_at_chance_though_the_best_are_chosen(alone):
+    inside, p = noise(range(12))
+    assert (inside.mean(axis=0) >= 9 / 12).all() and (np.median(p, axis=0) > 0.1).all()
+
+
+@pytest.mark.long
+def test_sparse_probes_of_noise_over_many_seeds(alone):
+    """95 % intervals and p of 200 draws: within three standard errors of the level."""
+    inside, p = noise(range(200))
+    error = 3 * np.sqrt(0.05 * 0.95 / 200)
+    assert (inside.mean(axis=0) >= 0.95 - error).all()
+    assert ((p <= 0.05).mean(axis=0) <= 0.05 + error).all()
+
+
 def test_too_few_labels_are_said_not_scored():
     rng = np.random.default_rng(0)
     told = probe(drawn(9, 1.0, rng), drawn(9, 1.0, rng), seed=0, stream_name="x")
     assert told["auroc"] is None and told["n_train"] == {"female": 3, "male": 3}
+    assert "sparse" not in told
+    told = probe(drawn(9, 1.0, rng), drawn(9, 1.0, rng), seed=0, stream_name="x", sizes=(1,))
+    assert told["sparse"] is None
 
 
 def test_stages(study, tmp_path):
@@ -96,4 +185,9 @@ def test_stages(study, tmp_path):
     assert document["conditions"]["prompt"]["n_test"] == {"female": 40, "male": 40}
     probe_codes(codes=study.codes["en"], out=tmp_path / "codes.json", **settings)
     document = read_json(tmp_path / "codes.json", "probe")
+    for told in document["conditions"].values():
+        assert [of["columns"] for of in told["sparse"]] == [1, 2, 5, 20]
+        assert {*told["sparse"][2]["chosen"]} < {*FEMALE, *MALE, *ENGLISH_ONLY}, (
+            "the planted features are the best"
+        )
     assert document["sae"] == "a" * 64 and document["conditions"]["caption"]["auroc"]["value"] > 0.9

@@ -21,20 +21,28 @@ def write_transfer(
     conditions=("caption",),
     images: int = 120,
     tested: int | None = None,
+    french: float | None = None,
 ) -> Path:
     """kind gender_transfer; the directions of the two languages have cosine `shared`, gender the length `size`.
-    tested: test images, else as many as train images."""
+    tested: test images, else as many as train images. french: the cosine of a third language's with the first, which alone
+    it is compared with."""
     rng = np.random.default_rng(int(site.partition(".")[0]))
-    arabic = np.eye(WIDTH)[0] * shared + np.eye(WIDTH)[1] * np.sqrt(1 - shared**2)
+    english = np.eye(WIDTH)[0]
+    directions = {"en": english} | {
+        language: english * cosine + np.eye(WIDTH)[place] * np.sqrt(1 - cosine**2)
+        for place, (language, cosine) in enumerate({"ar": shared, "fr": french}.items(), 1)
+        if cosine is not None
+    }
+    pairs = [("en", language) for language in directions if language != "en"]
     found = {}
     for condition in conditions:
         gendered = 3 * size if condition == "caption_whole" else size
         pooled = {}
-        for language, direction in (("en", np.eye(WIDTH)[0]), ("ar", arabic)):
+        for language, direction in directions.items():
             sizes = {"train": images, "test": tested or images}
             tables = [_images(split, gendered * direction, n, rng) for split, n in sizes.items()]
             pooled[language] = Language(*tables, dropped={"train": 3, "test": 1 if language == "ar" else 0})
-        told = transfer(pooled, permutations=999, seed=0, name=condition)
+        told = transfer(pooled, pairs=pairs, permutations=999, seed=0, name=condition)
         found[condition] = {"lexical": condition == "caption_whole"} | told
     write_json(path, "gender_transfer", {"site": site, "methods": METHODS, "conditions": found})
     return path
@@ -48,11 +56,31 @@ def _images(split: str, direction: np.ndarray, images: int, rng: np.random.Gener
 
 
 def write_retrieval(
-    path: Path, *, site: str, shared: float, images: int = 80, alone: float | None = None
+    path: Path,
+    *,
+    site: str,
+    shared: float,
+    images: int = 80,
+    alone: float | None = None,
+    french: float | None = None,
 ) -> Path:
     """kind retrieval; `shared` is the size of what the captions of an image share. alone: of a study with pictures, the size
-    of what captions share without them; behind them the prompt has what the captions share."""
+    of what captions share without them; behind them the prompt has what the captions share. french: the size of what a
+    third language shares with the first."""
     rng = np.random.default_rng(int(site.partition(".")[0]))
+    sizes = {"ar": shared, "fr": french}
+    pairs = [
+        _pair(("en", language), size, images, alone, rng)
+        for language, size in sizes.items()
+        if size is not None
+    ]
+    write_json(path, "retrieval", {"site": site, "pairs": pairs})
+    return path
+
+
+def _pair(
+    languages: tuple[str, str], shared: float, images: int, alone: float | None, rng: np.random.Generator
+) -> dict:
     common = shared * rng.normal(size=(images, WIDTH))
     sizes = {"caption": shared} | ({} if alone is None else {"alone": alone, "prompt": shared})
     ids = np.arange(images).astype(str).astype(object)
@@ -69,15 +97,14 @@ def write_retrieval(
             )
             for read, size in sizes.items()
         }
-        for language in ("en", "ar")
+        for language in languages
     }
     told = retrieval.compare(sides, rng=rng)
     pair = {
-        "languages": ["en", "ar"],
+        "languages": list(languages),
         "images": images,
         "units": images,
         "same_text": [0, 2],
         "dropped_samples": [0, 0],
     }
-    write_json(path, "retrieval", {"site": site, "pairs": [pair | told]})
-    return path
+    return pair | told

@@ -50,6 +50,7 @@ class Files:
     spliced: dict[str, dict[str, Path]] = field(default_factory=dict)
     rankings: dict[str, dict[str, Path]] = field(default_factory=dict)
     gender: dict[str, dict[str, Path]] = field(default_factory=dict)
+    robustness: dict[str, dict[str, Path]] = field(default_factory=dict)
     effects: dict[str, dict[str, Path]] = field(default_factory=dict)
     probes: dict[str, dict[str, Path]] = field(default_factory=dict)
     words: dict[str, Path] = field(default_factory=dict)
@@ -69,6 +70,7 @@ class Files:
                 "quality": self.quality[site],
                 "spliced": self.spliced[site],
                 "gender": folders(self.gender[site]),
+                "gender_robustness": self.robustness[site],
                 "probe_words": self.words,
                 "probe_codes": {key: path for key, path in probes if not key.startswith("activations")},
                 "probe_activations": {
@@ -106,7 +108,16 @@ def write_study(folder: Path, *, sites: tuple[str, ...] = ("2", "4"), null: bool
     for site in sites:
         place = folder / site
         place.mkdir(parents=True)
-        for name in ("training", "quality", "spliced", "rankings", "gender", "effects", "probes"):
+        for name in (
+            "training",
+            "quality",
+            "spliced",
+            "rankings",
+            "gender",
+            "robustness",
+            "effects",
+            "probes",
+        ):
             getattr(files, name)[site] = {}
         for corpus in ("joint", *LANGUAGES):  # training.json: the pretrained SAE has none
             files.training[site][corpus] = _training(place / f"sae_{corpus}/training.json", corpus, site, rng)
@@ -123,6 +134,7 @@ def write_study(folder: Path, *, sites: tuple[str, ...] = ("2", "4"), null: bool
             table, document = gender / "effects.parquet", gender / "gender.json"
             _gender(table, document, site, language, sae, rng, null)
             files.effects[site][key], files.gender[site][key] = table, document
+            files.robustness[site][key] = _robustness(place / f"robustness_{stem}.json", corpus, document)
             files.probes[site][key] = _probe(place / f"probe_{stem}.json", site, language, sae, rng, null)
         for language in LANGUAGES:
             files.words[language] = _probe_words(folder / f"words_{language}.json", language)
@@ -445,6 +457,48 @@ def _gender(
     )
 
 
+def _robustness(path: Path, corpus: str, gender: Path) -> Path:
+    """The joint SAE has another seed, in which every other named feature is gendered; by the last token none is."""
+    told = read_json(gender, "gender")
+    seeds = [("seed_1", "seed")] if corpus == "joint" else []
+    views = [("max", "reading"), ("last", "reading"), *seeds]
+    conditions = {}
+    for condition, of in told["conditions"].items():
+        shares = {"max": 0.9, "last": 0.0, "seed_1": 0.5} if of["significant"] else dict.fromkeys(dict(views))
+        conditions[condition] = {
+            "gendered": {"female": of["significant"], "male": 0},
+            "views": [
+                {
+                    "view": view,
+                    "kind": kind,
+                    "live": 50,
+                    "gendered": {"female": 20, "male": 4},
+                    "testable": of["significant"] // 2,
+                    "kept": round((shares[view] or 0) * of["significant"]),
+                    "share": shares[view],
+                    "chance": {"mean": 0.1, "q95": 0.2} if of["significant"] else {"mean": None, "q95": None},
+                    "cosine": 0.8 if kind == "seed" else None,
+                }
+                for view, kind in views
+            ],
+            "named": [
+                {"feature": entry["feature"], "side": side, "confirmed": entry["confirmed"]}
+                | {
+                    "views": [
+                        {"view": view, "kind": kind, "partner": 3, "cosine": 0.8 if kind == "seed" else None}
+                        | {"z": 2.0, "q": 0.01, "gendered": view == "max" or (kind == "seed" and i % 2 == 0)}
+                        for view, kind in views
+                    ]
+                }
+                for side in ("female", "male")
+                for i, entry in enumerate(of[f"top_{side}"])
+            ],
+        }
+    document = {name: told[name] for name in ("language", "site", "sae", "alpha")}
+    write_json(path, "gender_robustness", document | {"conditions": conditions})
+    return path
+
+
 def _score(value: float, spread: float = 0.04) -> dict[str, float]:
     return {"value": value, "low": value - spread, "high": value + spread}
 
@@ -468,9 +522,19 @@ def _probe(
             "because": None,
             "shuffled": both,
             "control": None if sae else both,
+            "sparse": [
+                {"columns": k, "chosen": list(range(k)), "accuracy": _score(near), "p": 0.01, "C": 0.1}
+                | {"auroc": _score(0.5 + (auroc - 0.5) * k / 24)}
+                for k in (1, 2, 5, 20)
+            ],
         }
 
-    document = {"input": "codes" if sae else "activations", "site": site, "language": language}
+    document = {
+        "input": "codes" if sae else "activations",
+        "site": site,
+        "language": language,
+        "width": D_SAE,
+    }
     document |= {"sae": sae} if sae else {}
     write_json(path, "probe", document | {"conditions": {condition: result() for condition in CONDITIONS}})
     return path
@@ -649,7 +713,7 @@ def arguments(files: Files, folder: Path, **changed: Any) -> dict[str, Any]:
         for name in ("training", "density", "decoder", "gender_features", "effect_sizes"):
             figures[f"{site}/{name}"] = picture
         figures |= {f"{corpus}/{site}/pareto": picture for corpus in files.sweeps[site]}
-    figures |= dict.fromkeys(("quality", "probes", "stereotype"), picture)
+    figures |= dict.fromkeys(("quality", "probes", "sparse_probes", "robustness", "stereotype"), picture)
     return {
         "study": "small",
         "settings": {

@@ -15,8 +15,9 @@ from crosslens.tables.documents import write_json
 LEFT_OUT = {"not of both genders": 0, "no gendered word behind another": 7}
 
 
-def told(folder, female, male):
-    """The section of one language: sentences of one word each, with these log-odds behind either gender."""
+def told(folder, female, male, beside=()):
+    """The section of one language: sentences of one word each, with these log-odds behind either gender, in a study whose
+    other claims have these p."""
     count = len(female)
     table = pd.DataFrame(
         {
@@ -32,6 +33,8 @@ def told(folder, female, male):
     document = {"language": "en", "sentences": count, "left_out": LEFT_OUT, "of": {"all": of, "test": of}}
     write_json(folder / "agreement.json", "agreement", document)
     records = {"agreement": agreement_records({"en": folder / "agreement.json"})}
+    others = zip(("sharing", "specific"), beside, strict=False)
+    records |= {name: [{"p": p, "q_family": "features"}] for name, p in others}
     claims = claimed(records, 0.05)
     results = SimpleNamespace(
         files={"agreement": {"en": folder}},
@@ -39,6 +42,7 @@ def told(folder, female, male):
         level=0.05,
         shown=lambda *names: " ".join(names),
         corrected=lambda *of: f"{len(claims)} claims",
+        could_claim=lambda *of: claims[-1]["reachable"],
     )
     return agreement.section(results)
 
@@ -67,6 +71,14 @@ def test_against_what_was_read_by_chance_and_not_tested_are_three_things(tmp_pat
     assert null.kind == "null" and "does not follow the gender that it has read beyond chance" in null.title
     (few,) = told(tmp_path, [1] * 5, [0] * 5).findings
     assert few.kind == "warning" and "was not tested, because of 5 sentences" in few.title
+
+
+def test_what_six_sentences_could_not_show_beside_other_claims_is_no_null(tmp_path):
+    """All six alike have p = 2 / 2⁶ = .031, which times three is above the level."""
+    (few,) = told(tmp_path, [1] * 6, [0] * 6, beside=(0.5, 0.6)).findings
+    assert few.kind == "warning" and "of so few sentences no result could be claimed" in few.title
+    (alone,) = told(tmp_path, [1] * 6, [0] * 6).findings
+    assert alone.kind == "found"
 
 
 @pytest.mark.parametrize("files", [{}, {"agreement": {}}])

@@ -32,6 +32,7 @@ def made(folder, significant, p, because=None):
         document = {
             "site": site,
             "sae": "d",
+            "morphology": "crosslens",
             "semantic": {"tested": True, "because": None},
             "grammatical": grammatical,
             "classes": {"all": None if because else part, "gendered": None if because else part},
@@ -64,6 +65,12 @@ def told(found) -> str:
 def test_more_than_chance_and_no_more(tmp_path, significant, p, words):
     body = told(made(tmp_path, significant, p))
     assert words in body and body.count("<tr>") == 5 and "not tested" not in body
+    assert "is from a word list and from endings" in body
+
+
+def test_the_page_says_whose_genders_they_are(tmp_path):
+    found = [record | {"morphology": "camel_tools"} for record in made(tmp_path, 6, 0.005)]
+    assert "is from the lexicon of CAMeL Tools" in told(found)
 
 
 def test_too_few_nouns_are_no_null(tmp_path):

@@ -11,7 +11,7 @@ from result_files import arguments, change, summarised, with_files, write_study
 from crosslens.errors import InputError
 from crosslens.report.build import build_report
 from crosslens.report.sections import retrieval, transfer
-from crosslens.report.sections.base import Results
+from crosslens.report.sections.base import Results, by_languages
 from crosslens.report.words import PICTURES
 from crosslens.summary.claims import claimed
 from crosslens.summary.layer import layer_summary
@@ -68,7 +68,8 @@ def transfer_finding(folder, *paths, masked=(7, 7)):
         {"language": language, "condition": "caption", "masked": count}
         for language, count in zip(("en", "ar"), masked, strict=True)
     ]
-    return records, transfer.finding(records["transfer"], records["directions"], words, results)
+    (of_pair,) = by_languages(records["transfer"], records["directions"])
+    return records, transfer.finding(*of_pair, records["transfer"], words, results)
 
 
 def retrieval_finding(results):
@@ -154,9 +155,11 @@ def test_findings_read_the_numbers_and_keep_the_lexical_apart(told, tmp_path):
         f"AUROC {best['auroc']:.3f} [{best['auroc_low']:.3f}, {best['auroc_high']:.3f}]" in finding.lines[0]
     )
     assert "lexical" not in finding.lines[0] and "lexical matter" in finding.lines[1]
-    assert finding.title.startswith("Label words masked: the gender direction")
+    assert finding.title.startswith("English and Arabic, label words masked: the gender direction")
     _, bare = transfer_finding(tmp_path, *(folder / f"t{site}.json" for site in SITES), masked=(0, 0))
-    assert bare.title.startswith("No label words found, so nothing is masked: the gender direction")
+    assert bare.title.startswith(
+        "English and Arabic, no label words found, so nothing is masked: the gender direction"
+    )
     assert "(caption read, no label words found, so nothing is masked;" in bare.lines[0]
     assert not any("lexical" in line for line in bare.lines)
     assert "the model has read them" in finding.lines[-2] and "the same pictures" in finding.lines[-1]
@@ -183,12 +186,36 @@ def test_the_picture_is_not_what_the_captions_say(tmp_path):
     results = summary_of(tmp_path, "retrieval", *paths)
     assert min(row["r1"] for row in results.records("retrieval") if row["read"] == "caption") > 0.7
     finding = retrieval_finding(results)
-    assert finding.kind == "null" and finding.title.startswith("Captions read without pictures do not")
+    assert finding.kind == "null" and finding.title.startswith(
+        "English and Arabic: captions read without pictures do not"
+    )
     finding = retrieval.above_finding(results.records("above_prompt"), results)
     assert finding.kind == "null" and "no more often than the constant prompt does" in finding.title
     told = write_retrieval(tmp_path / "w.json", site="2", shared=3.0, alone=3.0)
     finding = retrieval_finding(summary_of(tmp_path, "retrieval", told))
     assert finding.kind == "found" and "in 2 of 2 cases" in finding.title
+
+
+def test_each_pair_of_three_languages_has_its_finding(tmp_path):
+    """What English shares with Arabic says nothing of French."""
+    path = write_transfer(tmp_path / "t.json", site="2", shared=0.9, french=0.0)
+    results = summary_of(tmp_path, "gender_transfer", path)
+    pairs = {(row["source"], row["target"]) for row in results.records("transfer")}
+    assert ("fr", "fr") in pairs and not pairs & {("ar", "fr"), ("fr", "ar")}
+    arabic, french = transfer.section(results).findings
+    assert arabic.kind == "found" and arabic.title.startswith("English and Arabic: the gender direction")
+    assert re.search("in [1-4] of 4 cases", arabic.title)
+    assert french.kind == "null" and french.title.startswith("English and fr: the gender direction")
+    assert "fr → English peaks" in french.lines[0] and "Arabic" not in " ".join(french.lines)
+
+    path = write_retrieval(tmp_path / "r.json", site="2", shared=2.0, french=0.0)
+    results = summary_of(tmp_path, "retrieval", path)
+    found = by_languages(results.records("retrieval"), results.records("cka"))
+    arabic, french = (retrieval.finding(*of_pair, results) for of_pair in found)
+    assert arabic.kind == "found" and arabic.title.startswith("English and Arabic: captions find")
+    assert french.kind == "null" and french.title.startswith("English and fr: captions do not find")
+    assert "above shuffled pairs in 1 of 1 cases" in arabic.lines[2]
+    assert "above shuffled pairs in 0 of 1 cases" in french.lines[2]
 
 
 def test_a_lexical_effect_alone_is_no_transfer(tmp_path):
@@ -227,8 +254,8 @@ def test_transfer_of_another_layer_is_refused(tmp_path):
 def test_a_study_with_gender_has_all_sections(told):
     page = told[2]
     assert sections(page) == [
-        *("findings", "data", "quality", "sweep", "gender", "stereotype", "transfer", "retrieval"),
-        *("cross-lingual", "features", "rankings"),
+        *("findings", "data", "quality", "sweep", "gender", "robustness", "stereotype", "transfer"),
+        *("retrieval", "cross-lingual", "features", "rankings"),
     ]
     links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
     assert all(link[1:] in page.ids for link in links)
@@ -343,7 +370,7 @@ def test_a_page_of_texts_counts_texts_and_speaks_of_no_picture(told, tmp_path):
         "From the constant prompt alone: more gendered features than chance",
         "female + male texts",
         "the same answer for 180 of 192 texts",
-        "Captions find their translation among all texts",
+        "English and Arabic: captions find their translation among all texts",
         "resampling texts; tokens or variants of one",
     ):
         assert says in page.text, says
@@ -364,7 +391,7 @@ def test_a_page_with_pictures_keeps_their_words(told):
         "Probes on test pictures;",
         "Gender written for pictures that hide it",
         "Pictures whose caption another one has word for word",
-        "Captions read without pictures find their translation among all pictures",
+        "English and Arabic: captions read without pictures find their translation among all pictures",
         "Pictures or prompts are divided once",
         "prompt = the picture and a constant prompt;",
         "resampling pictures or prompts; tokens or texts of one never count twice",

@@ -45,6 +45,27 @@ def results(tmp_path_factory):
     return folder
 
 
+def test_the_cosines_and_ckas_of_several_pairs_stand_beside_each_other(results):
+    def layer(*languages):
+        directions = [
+            {"condition": "caption", "languages": of, "cosine": 0.1 * i, "p": 0.5}
+            for i, of in enumerate(languages, 1)
+        ]
+        cka = [{"read": "caption", "languages": of, "unbiased": 0.2 * i} for i, of in enumerate(languages, 1)]
+        empty = dict.fromkeys(("transfer", "retrieval", "words", "probes", "saes", "gender"), [])
+        return empty | {"site": "2", "directions": directions, "cka": cka}
+
+    dataset = {"counts": [], "masked": {}}
+    document = {"level": 0.05, "dataset": dataset, "layers": [layer(["en", "ar"], ["en", "fr"])]}
+    shown = tables(document)
+    assert "| site | masked, English and Arabic | masked, English and fr |" in shown
+    assert "| 2 | .10 (p = .500) | .20 (p = .500) |" in shown
+    assert (
+        "| site | CKA, English and Arabic | CKA, English and fr |" in shown and "| 2 | 0.20 | 0.40 |" in shown
+    )
+    assert "| site | CKA |" in tables(document | {"layers": [layer(["en", "ar"])]})
+
+
 def test_numbers_are_those_of_the_layers(results, tmp_path):
     shown = write_overview(results, tmp_path / "overview.json")
     document = read_json(tmp_path / "overview.json", "overview")

@@ -11,6 +11,7 @@ import pytest
 from page_reader import Page
 from result_files import CAPTIONS, HOSTILE, arguments, change, example, summarised, with_files, write_study
 from scipy.stats import false_discovery_control
+from world import write_promoted
 
 from crosslens import report
 from crosslens.errors import InputError
@@ -28,7 +29,7 @@ def test_it_is_well_formed_and_its_anchors_exist(told_study):
     assert links and all(link.startswith("#") and link[1:] in page.ids for link in links)
     assert len(page.ids) == len(set(page.ids))
     alts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
-    assert len(alts) == 15 and all(len(alt) > 20 for alt in alts)
+    assert len(alts) == 17 and all(len(alt) > 20 for alt in alts)
 
 
 def test_it_needs_nothing_from_outside_and_runs_its_own_script_alone(told_study):
@@ -234,9 +235,19 @@ def test_gendered_examples_come_before_those_of_the_rankings(told_study, tmp_pat
     }
     write_json(tmp_path / "examples.json", "gendered_examples", document)
     given = with_files(given, gendered_examples={"joint/en/2": tmp_path / "examples.json"})
+    tokens = {top: {"promoted": [" she", "she", HOSTILE, "\n", "هي"], "suppressed": [" he"]}}
+    folder = write_promoted(tmp_path / "promoted", tokens, sae="digest-joint-2")
+    given = with_files(given, promoted={"joint/2": folder})
     build_report(**given, out=tmp_path / "index.html")
-    text = Page((tmp_path / "index.html").read_text(encoding="utf-8")).text
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    text = Page(html).text
     assert "only in the gendered examples" in text
+    assert (
+        text.count(f"Promotes she, {HOSTILE}, '\\n', هي; suppresses he.") == html.count("<bdi>هي</bdi>") >= 1
+    )
+    other = write_promoted(tmp_path / "others", tokens, sae="another")
+    with pytest.raises(InputError, match="tokens of the SAE another"):
+        build_report(**with_files(given, promoted={"joint/2": other}), out=tmp_path / "other.html")
     write_json(tmp_path / "examples.json", "gendered_examples", document | {"sae": "another"})
     with pytest.raises(InputError, match="examples of the SAE another"):
         build_report(**given, out=tmp_path / "other.html")

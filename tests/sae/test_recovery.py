@@ -207,7 +207,9 @@ def test_exported_tied_sae_gives_the_codes_of_the_trained_model():
     assert_same_code(trained_on_world("topk", 3, tied=True), world(3).held_out)
 
 
-@pytest.mark.parametrize("architecture", ["topk", "batchtopk", "gated"])
+@pytest.mark.parametrize(
+    "architecture", ["topk", *(pytest.param(name, marks=pytest.mark.long) for name in ("batchtopk", "gated"))]
+)
 def test_transcoder_writes_the_images_of_the_features_that_it_reads(architecture):
     given, d_out = world(3), 48
     # every feature is written in a direction of its own, which says nothing of the one that it is read from

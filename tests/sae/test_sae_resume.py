@@ -30,6 +30,8 @@ SMALL |= {"block_tokens": 32, "buffer_mb": 2 * 256 * 16 * 2 / 2**20}
 FILES = {"sae_weights.safetensors", "cfg.json", "training.json"}
 VARIANTS = {name: {"architecture": name} for name in ARCHITECTURES}
 VARIANTS |= {"tied": {"tied": True}, "transcoder": {"target": "4.mlp_out"}}
+OFTEN = ("topk", "batchtopk", "gated", "transcoder")
+"""Of more than the others' tensors; that a checkpoint brings back every tensor of each is tested below."""
 
 
 def checkpoint_step(path) -> int:
@@ -205,7 +207,9 @@ def send_sigterm() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in OFTEN else pytest.mark.long) for name in VARIANTS]
+)
 def test_an_interrupted_sae_of_any_kind_ends_with_the_same_bytes(store, tmp_path, monkeypatch, name):
     settings = SMALL | {"epochs": 1.5, "checkpoint_tokens": 64 * 7} | VARIANTS[name]
     whole, halted = (sae_in(tmp_path / folder, **settings) for folder in ("whole", "halted"))
@@ -233,7 +237,10 @@ def test_an_interrupted_sae_of_any_kind_ends_with_the_same_bytes(store, tmp_path
     assert files_of(halted) == files_of(whole)
 
 
-@pytest.mark.parametrize("architecture", ["topk", "batchtopk", "jumprelu"])
+@pytest.mark.parametrize(
+    "architecture",
+    ["topk", *(pytest.param(name, marks=pytest.mark.long) for name in ("batchtopk", "jumprelu"))],
+)
 def test_a_run_ends_with_the_products_that_it_began_with(store, tmp_path, monkeypatch, architecture):
     """Another machine, or the same one on another day, may take float32 products for quicker."""
     monkeypatch.setattr("crosslens.sae.step.FAST_FROM", 1)
@@ -271,7 +278,7 @@ def whole_job(store, tmp_path_factory):
     return [files_of(sae) for sae in saes]
 
 
-@pytest.mark.parametrize("saves", [1, 2, 3, 9, 14])
+@pytest.mark.parametrize("saves", [1, 14, *(pytest.param(n, marks=pytest.mark.long) for n in (2, 3, 9))])
 def test_a_job_killed_between_two_saves_ends_with_the_same_bytes(
     store, whole_job, tmp_path, monkeypatch, saves
 ):

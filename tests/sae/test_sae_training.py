@@ -145,7 +145,7 @@ def job(folder, **changes) -> list[dict]:
         "ar": {"corpus": "ar", "languages": ("ar",), "architecture": "jumprelu"},
     }
     return [
-        sae_in(folder / name, **(SMALL | STREAM | {"epochs": 2} | variant | changes))
+        sae_in(folder / name, **(SMALL | STREAM | {"epochs": 1} | variant | changes))
         for name, variant in variants.items()
     ]
 

@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from crosslens.stats.auroc import auroc, auroc_interval
+from crosslens.stats.auroc import auroc, auroc_interval, permuted_auroc_p
 from crosslens.stats.effect_size import cohen_d_interval
+from crosslens.stats.means import paired_difference_interval, resampled_interval
 from crosslens.stats.rank_test import design_of
 from crosslens.stats.shares import mean_share_interval, share_interval
 
@@ -150,6 +151,31 @@ def test_the_interval_of_a_share_is_wilsons_and_groups_count_once():
     assert share_interval(np.empty(0)) == (None, None)
 
 
+def test_the_interval_of_a_mean_of_few_covers():
+    """Percentiles of resamples of ten hold the mean in .91 of the studies."""
+    rng, n, hit = np.random.default_rng(0), 10, np.zeros(2)
+    weights = rng.multinomial(n, np.full(n, 1 / n), size=999) / n
+    for values in rng.normal(size=(1500, n)):
+        means = weights @ values
+        for i, (low, high) in enumerate((resampled_interval(means, n), np.quantile(means, [0.025, 0.975]))):
+            hit[i] += low <= 0 <= high
+    assert 0.93 <= hit[0] / 1500 <= 0.97 and hit[1] / 1500 < 0.93
+
+
+@pytest.mark.parametrize(
+    ("n", "more", "less"), [(10, 0.1, 0.1), (20, 0.6, 0.05), (60, 0.05, 0.0), (200, 0.1, 0.1)]
+)
+def test_the_interval_of_a_difference_of_paired_shares_covers(n, more, less):
+    """Where hardly a unit differs it is wider than need be; a resample of units that are all alike would have no width."""
+    rng, hit, studies = np.random.default_rng(n), 0, 3000
+    for differences in rng.choice([1, -1, 0], p=[more, less, 1 - more - less], size=(studies, n)):
+        low, high = paired_difference_interval(differences)
+        hit += low <= more - less <= high
+    assert 0.93 <= hit / studies
+    low, high = paired_difference_interval(np.zeros(n))
+    assert low == -high < 0
+
+
 def share_coverage(groups, size, share, correlation, *, studies):
     """Share of the intervals that hold the share: of rows in groups, and of the groups' mean shares."""
     rng = np.random.default_rng([groups, size, int(100 * share), int(10 * correlation)])
@@ -168,6 +194,8 @@ def test_the_interval_of_a_rare_share_in_strong_clusters_covers():
     """30 groups of five, of whose rows .05 hit: what trusts the spread of three groups that have any held .90."""
     assert share_coverage(30, 5, 0.05, 0.5, studies=500).min() >= 0.93
     assert share_coverage(16, 5, 0.2, 0.5, studies=500).min() >= 0.92
+    # a normal quantile, or t of all 60 groups, of which one in six has a hit: .927
+    assert share_coverage(60, 16, 0.05, 0.5, studies=1500)[0] >= 0.945
 
 
 @pytest.mark.long
@@ -180,3 +208,15 @@ def test_the_interval_of_a_share_covers_over_the_grid(groups, size, share, corre
     print(f"{groups} of {size}, share {share}, correlation {correlation}: {covered.round(3)}")
     # wider than need be where few groups can tell how wide it must be
     assert covered.min() >= 0.93 - 0.013
+
+
+def test_the_p_of_several_scores_is_that_of_each_alone():
+    rng = np.random.default_rng(0)
+    y = rng.random(40) < 0.5
+    scores = rng.normal(size=(40, 3)) + np.outer(y, [0.0, 0.5, 2.0])
+    groups = np.arange(40) // 2
+    for of in (None, groups):
+        alone = [permuted_auroc_p(score, y, of, 499, np.random.default_rng(1)) for score in scores.T]
+        together = permuted_auroc_p(scores, y, of, 499, np.random.default_rng(1))
+        assert together.tolist() == alone and isinstance(alone[0], float)
+    assert alone[2] < 0.01 < alone[0]

@@ -132,6 +132,14 @@ def test_a_heartbeat_of_a_clock_that_is_off_is_a_heartbeat(tmp_path, quick, cloc
     lease.release()
 
 
+@pytest.mark.parametrize(
+    "pid", [float("inf"), float("nan"), 1.5, "7", True, 0, -1, 2**40, 10**30, None, []], ids=range(11)
+)
+def test_what_is_no_number_of_a_process_is_told_by_the_heartbeat(tmp_path, pid):
+    (tmp_path / "lease.json").write_text(json.dumps({"place": module._place(), "pid": pid, "start": "1"}))
+    assert is_gone(tmp_path) is None
+
+
 @pytest.mark.parametrize("text", ['{"host"', "[]", '{"place": 1, "pid": "x"}', "\x00", "null", "{}"])
 def test_a_damaged_lease_is_told_by_its_heartbeat(tmp_path, quick, text):
     folder = tmp_path / "theirs"

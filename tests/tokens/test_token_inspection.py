@@ -119,7 +119,9 @@ def test_without_a_selection_all_text_tokens_are_inspected(text_folder, tmp_path
     assert len(document["tokens"]) == document["reference"]["tokens"]
 
 
-@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(
+    "scale", [pytest.param(scale, marks=pytest.mark.long if scale == "raw" else ()) for scale in SCALES]
+)
 def test_a_site_of_zeros_is_written_and_drawn(text_folder, tmp_path, monkeypatch, scale):
     loaded = load_model(str(text_folder), device="cpu")
     for name, module in loaded.model.named_modules():

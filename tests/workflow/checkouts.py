@@ -18,6 +18,7 @@ from mt_geneval_files import lay, planted_sentences
 from crosslens.store.digests import content_digest
 
 REPOSITORY = Path(__file__).parents[2]
+START = str(REPOSITORY / "tests/workflow/start_snakemake.py")
 COPIED = (
     "src",
     "rules",
@@ -122,7 +123,7 @@ class Checkout:
         self.environment = {
             name: value
             for name, value in os.environ.items()
-            if name not in ("CROSSLENS_STORE", "SNAKEMAKE_PROFILE", "PYTHONPATH")
+            if name not in ("CROSSLENS_STORE", "SNAKEMAKE_PROFILE", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
         }
         self.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         # A fork has one thread.
@@ -166,7 +167,7 @@ class Checkout:
 
     def command(self, *args: str, by: str = sys.executable) -> list[str]:
         """The command line of snakemake, run `by` that interpreter."""
-        return [by, str(REPOSITORY / "tests/workflow/start_snakemake.py"), self.python, "--cores", "2", *args]
+        return [by, START, self.python, "--cores", "2", *args]
 
     def snakemake(self, *args: str, fails: bool = False) -> str:
         """Everything that snakemake says; it must end with success, or `fails`."""

@@ -50,23 +50,26 @@ def _words(line: str) -> str:
     return re.sub(r"\d[\d.,]*", "0", _said(line))
 
 
-def in_new_checkout(folder: Path) -> Callable[[str], str]:
-    """Runs commands where the studies are and nothing was built."""
+def in_new_checkout(
+    folder: Path, snakemake: tuple[str, ...] = (sys.executable, "-m", "snakemake")
+) -> Callable[[str], str]:
+    """Runs commands where the studies are and nothing was built. snakemake: how that is started."""
     for name in ("config", "resources", "profiles", "slurm", "workflow"):
         (folder / name).symlink_to(ROOT / name)
-    return partial(_run, folder)
+    return partial(_run, folder, snakemake)
 
 
-def _run(folder: Path, command: str) -> str:
+def _run(folder: Path, snakemake: tuple[str, ...], command: str) -> str:
     program, *words = command.split("#")[0].split()
-    module = {"snakemake": ["snakemake", "-s", str(ROOT / "Snakefile")], "crosslens": ["crosslens.cli"]}[
-        program
-    ]
+    started = {
+        "snakemake": [*snakemake, "-s", str(ROOT / "Snakefile")],
+        "crosslens": [sys.executable, "-m", "crosslens.cli"],
+    }
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("CROSSLENS", "SNAKEMAKE"))
     }
     ended = subprocess.run(
-        [sys.executable, "-m", *module, *words],
+        [*started[program], *words],
         cwd=folder,
         env=clean | {"PYTHONPATH": str(ROOT / "src"), "HF_HUB_OFFLINE": "1"},
         stdout=subprocess.PIPE,

@@ -46,6 +46,12 @@ def test_a_value_switched_and_back_relinks_only(built):
     assert built.digests() == before
 
 
+def test_a_model_folder_by_another_name_makes_the_page_alone(built):
+    shutil.copytree(built.folder / "resources/planted", built.folder / "mine")
+    built.configure("toy", without(TOY, model={"id": "mine"}))
+    assert built.work() == {"build_report": 1}
+
+
 def test_without_snakemakes_records_old_results_are_not_up_to_date(built):
     before = built.digests()
     kept = built.copy(built.folder.with_name("kept"))

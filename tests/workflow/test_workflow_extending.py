@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -17,9 +16,17 @@ PAGE = (REPOSITORY / "docs/extending.md").read_text(encoding="utf-8")
 BLOCK = re.compile(
     r'^```\w+ title="(\S+)(?: \((append|above (.+?))\))?"\n(.*?)^```$', re.MULTILINE | re.DOTALL
 )
-TINY_MODEL = (
-    "import sys; from pathlib import Path; from tiny_families import TEXT_FAMILIES; {}(Path(sys.argv[1]))"
-)
+MODEL_AND_TESTS = """\
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_families import TEXT_FAMILIES
+
+TEXT_FAMILIES["olmo2"](Path("models/tiny"))
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+"""To load the families takes longer than either."""
 
 
 def lay(checkout: Checkout) -> None:
@@ -34,19 +41,6 @@ def lay(checkout: Checkout) -> None:
             checkout.append(file, text)
         else:
             checkout.edit(file, f"\n{line}", f"\n{text}{line}")
-
-
-def python(checkout: Checkout, *args: str) -> None:
-    """Run Python with the library and the tests of the checkout."""
-    paths = ":".join(str(checkout.folder / name) for name in ("src", "tests", "tests/models"))
-    ended = subprocess.run(
-        [sys.executable, *args],
-        cwd=checkout.folder,
-        env=checkout.environment | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 @pytest.fixture(scope="module")
@@ -65,20 +59,36 @@ def extended(built_once, tmp_path_factory):
     return checkout
 
 
+@pytest.fixture(scope="module")
+def tested(extended):
+    """How the tests of the page ended; models/tiny, a model of its family, is there."""
+    script = extended.folder / "model_and_tests.py"
+    script.write_text(MODEL_AND_TESTS)
+    chosen = ("tests/alignment/test_participation.py", "tests/models/test_adapters.py")
+    paths = ":".join(str(extended.folder / name) for name in ("src", "tests", "tests/models"))
+    return subprocess.run(
+        [extended.python, script, "-q", "-k", "olmo2 or participation", *chosen],
+        cwd=extended.folder,
+        env=extended.environment | {"PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 def test_what_is_added_reruns_nothing_that_was_there(extended):
     """Of the built study: the new analysis, its figure, and the page that takes them in."""
     new = {"measure_participation": 1, "participation": 1, "participation_figure": 1}
     assert extended.planned() == Counter({**new, "build_report": 1, "page": 1})
 
 
-def test_the_tests_of_the_page_pass(extended):
-    chosen = ("tests/alignment/test_participation.py", "tests/models/test_adapters.py")
-    python(extended, "-m", "pytest", "-q", "-k", "olmo2 or participation", *chosen)
+def test_the_tests_of_the_page_pass(tested):
+    assert tested.returncode == 0, tested.stdout
 
 
+@pytest.mark.usefixtures("tested")
 def test_a_study_that_uses_all_of_it_runs_to_its_page(extended, monkeypatch):
     folder = extended.folder
-    python(extended, "-c", TINY_MODEL.format('TEXT_FAMILIES["olmo2"]'), "models/tiny")
     settings = yaml.safe_load((folder / "config/studies/persian.yaml").read_text(encoding="utf-8"))
     table = (folder / settings["source"]["captions"]).read_text(encoding="utf-8").splitlines()[1:]
     for column, language in enumerate(settings["languages"], 1):

@@ -1,14 +1,18 @@
 """What README.md shows of dry runs and plans."""
 
+import sys
+
 import pytest
 import readme
+from checkouts import START, Checkout
 
 
+@pytest.mark.usefixtures("source")
 def test_sample_outputs_are_what_the_commands_say(tmp_path):
     """`python tests/workflow/readme.py` brings them up to date."""
     text = readme.README.read_text(encoding="utf-8")
     asked = []
-    run = readme.in_new_checkout(tmp_path)
+    run = readme.in_new_checkout(tmp_path, (Checkout.python, START, sys.executable))
     assert readme.renewed(text, lambda command: asked.append(command) or run(command)) == text
     assert {command.split()[0] for command in asked} == {"snakemake", "crosslens"} and len(asked) >= 4
 

@@ -1,3 +1,4 @@
+from crosslens.alignment.counterparts import find_counterparts
 from crosslens.features.concepts import search_concepts
 from crosslens.features.statistics import feature_statistics
 from crosslens.gender.cross_lingual import cross_lingual_bias
@@ -5,12 +6,19 @@ from crosslens.gender.effects import gender_effects
 from crosslens.gender.examples import gendered_examples
 from crosslens.gender.grammar import measure_grammar
 from crosslens.gender.probes import probe_codes
+from crosslens.gender.robustness import gender_robustness
 from crosslens.store.job import Job
 
 
 def read(own):
     """What every analysis of one SAE's codes in one language reads."""
     return {"dataset": own.path("dataset"), "tokens": own.paths("tokens"), "codes": own.path("codes")}
+
+
+def retrained(own):
+    """The SAEs beside the one that the analyses read: of other seeds and architectures, by name."""
+    seeds = {f"seed_{seed}": own.path("sae", seed=seed) for seed in own.params["seeds"]}
+    return seeds | {variant: own.path("sae", variant=variant) for variant in own.params["architectures"]}
 
 
 def folder(out):
@@ -30,6 +38,19 @@ Job(snakemake).each(
     gender=lambda own, out: gender_effects(
         **read(own), **own.params, out_table=folder(out) / "effects.parquet", out=out / "gender.json"
     ),
+    counterparts=lambda own, out: find_counterparts(
+        sae=own.path("sae", seed=own.params["first"]), others=retrained(own), out=out
+    ),
+    gender_robustness=lambda own, out: gender_robustness(
+        **read(own),
+        effects=own.path("gender") / "effects.parquet",
+        gender=own.path("gender") / "gender.json",
+        seeds={f"seed_{seed}": codes for seed, codes in own.one_by("seed_codes", "seed").items()},
+        architectures=own.one_by("swept_codes", "variant"),
+        counterparts=next(iter(own.paths("counterparts")), None),
+        **{name: own.params[name] for name in ("conditions", "alpha", "seed", "language")},
+        out=out,
+    ),
     grammar=lambda own, out: measure_grammar(
         **read(own),
         effects=own.path("gender") / "effects.parquet",
@@ -48,6 +69,7 @@ Job(snakemake).each(
         datasets=own.one_by("dataset", "language"),
         tokens=own.by("tokens", "language"),
         codes=own.one_by("codes", "language"),
+        pairs=own.params["pairs"],
         conditions=own.params["conditions"],
         bootstraps=own.params["bootstraps"],
         permutations=own.params["permutations"],

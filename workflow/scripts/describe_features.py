@@ -17,6 +17,7 @@ Job(snakemake).each(
         **read(own),
         statistics=own.file_by("features", "features.parquet", "language"),
         gender=own.file_by("gender", "gender.json", "language"),
+        promoted=own.path("promoted"),
         **own.params,
         out=out,
     ),

@@ -13,6 +13,7 @@ Job(snakemake).each(
         site=own.params["site"],
         effects=own.file_by("gender", "effects.parquet", "corpus", "language"),
         gender=own.file_by("gender", "gender.json", "corpus", "language"),
+        robustness=own.one_by("gender_robustness", "corpus", "language"),
         cross_lingual=own.one_by("cross_lingual", "corpus"),
         words=own.one_by("probe_words", "language"),
         out=out,

@@ -13,6 +13,7 @@ def make(out):
         codes=job.one_by("codes", "language"),
         activations=job.by("activations", "language"),
         sae=job.path("sae"),
+        pairs=job.params["pairs"],
         alpha=job.params["alpha"],
         seed=job.params["seed"],
         out_table=folder / "features.parquet",

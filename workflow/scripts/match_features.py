@@ -22,6 +22,7 @@ job.run(
         tokens=job.by("tokens", "language"),
         codes=job.one_by("codes", "language"),
         effects=job.file_by("gender", "effects.parquet", "language"),
+        pairs=job.params["pairs"],
         alpha=job.params["alpha"],
         seed=job.params["seed"],
         out_table=folder(out["matching"]) / "pairs.parquet",

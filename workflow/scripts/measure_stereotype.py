@@ -9,6 +9,7 @@ job.run(
         generated=job.one_by("generated", "language"),
         lexicons={language: Path(path) for language, path in job.local["lexicons"].items()},
         truth=next((source / "truth.json" for source in job.paths("source")), None),
+        pairs=job.params["pairs"],
         bootstraps=job.params["bootstraps"],
         alpha=job.params["alpha"],
         seed=job.params["seed"],

@@ -1,7 +1,6 @@
 """Do the SAEs of two languages find the same features? Matched one to one, beside what two seeds and chance give."""
 
 import logging
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from crosslens.alignment.dictionaries import Dictionary, check_one_site, read_di
 from crosslens.alignment.pairs import PERMUTATIONS, beyond_chance, shared_p
 from crosslens.alignment.sharing import LEAST_GROUPS, Side, open_side, paired
 from crosslens.alignment.transport import EPSILON, transport
+from crosslens.pooling.languages import Pairs, pairs_among
 from crosslens.stats.resampling import stream
 from crosslens.stats.tested import tested
 from crosslens.tables.documents import read_table, write_json, write_table
@@ -44,8 +44,9 @@ def match_features(
     seed: int,
     out_table: Path,
     out: Path,
+    pairs: Pairs | None = None,
 ) -> None:
-    """Match the SAEs of every two languages at one site by the cosines of their directions.
+    """Match the SAEs of `pairs` of languages (None: of every two) at one site by the cosines of their directions.
 
     saes: language -> seed -> folder, the first seed the one that the analyses read. frozen: language -> folder of an SAE
     whose decoder was not trained, where the study has them. features: language -> its table of kind features, which says
@@ -73,7 +74,7 @@ def match_features(
         language: images_of_test(effects[language], codes[language], tokens[language], datasets[language])
         for language in effects
     }
-    for pair in combinations(saes, 2):
+    for pair in pairs_among(saes, pairs):
         rng = stream(seed, "matching", *pair)
         dictionaries = [read[first_of[language]].rows(live[language]) for language in pair]
         table, own = compare("languages", *dictionaries)

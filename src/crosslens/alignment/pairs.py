@@ -10,9 +10,8 @@ from crosslens.stats.correlation import pearson
 from crosslens.stats.fdr import benjamini_hochberg
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import units
+from crosslens.stats.shuffles import PAIRS as PERMUTATIONS
 
-PERMUTATIONS = 1999
-"""Shuffles of the pairs behind a p."""
 CELLS = 1 << 24
 """Draws × features held at once (128 MiB of float64)."""
 _DIGITS = 10

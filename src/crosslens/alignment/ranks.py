@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from crosslens.stats.means import paired_difference_interval, resampled_interval
 from crosslens.stats.shares import share_interval
+from crosslens.stats.shuffles import RETRIEVAL as PAIRINGS
 from crosslens.stats.sign_flips import sign_flip_p
 
 CUTOFFS = (1, 5)
-PAIRINGS = 1999
-"""Random pairings, and flips of signs, behind a p."""
 FEWEST = 8
 """Units below which nothing is tested: the signs of seven differences give no p below .016, orders of few no finer ones."""
 DIGITS = 12
@@ -45,7 +45,8 @@ def scores(rank: np.ndarray) -> dict[str, np.ndarray]:
 def found(ranks: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> dict[str, dict[str, float]]:
     """Mean scores of ranks (n, n), whose row i looks for candidate i: `value`, `low`, `high` and `p` of each.
 
-    CI: 95 %, Wilson's of a share and of `mrr` queries resampled by `weights` (n, draws, sum 1) against all candidates.
+    CI: 95 %, Wilson's of a share and of `mrr` (None of one query) queries resampled by `weights` (n, draws, sum 1) against
+    all candidates.
     p: one-sided, of as many right ones where queries and candidates are paired at random; None below FEWEST units.
     """
     n = len(ranks)
@@ -66,7 +67,8 @@ def above(
 ) -> dict[str, dict[str, float]]:
     """What `ranks` scores more than `others`, both (n, n), unit by unit: `value`, `low`, `high` and two-sided `p`.
 
-    p: permutation of the signs of the units' differences; None below FEWEST units.
+    CI: Bonett and Price's of shares, units resampled of `mrr`. p: permutation of the signs of the units' differences; None
+    below FEWEST units.
     """
     mine, theirs = scores(np.diag(ranks)), scores(np.diag(others))
     told = {}
@@ -74,17 +76,24 @@ def above(
         differences = mine[name] - theirs[name]
         moved = differences[differences != 0]
         p = sign_flip_p(moved, rng, PAIRINGS) if len(moved) else 1.0
-        told[name] = with_interval(differences, weights) | {"p": p if len(ranks) >= FEWEST else None}
+        told[name] = (
+            with_interval(differences, weights)
+            if name == "mrr"
+            else _told(differences, *paired_difference_interval(differences))
+        ) | {"p": p if len(ranks) >= FEWEST else None}
     return told
 
 
 def _share(hits: np.ndarray) -> dict[str, float]:
     """Mean of `hits` (n), each 0 or 1; of none or all of them too there is an interval, which no resample would give."""
-    low, high = share_interval(hits)
-    return {"value": float(hits.mean()), "low": low, "high": high}
+    return _told(hits, *share_interval(hits))
 
 
 def with_interval(score: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
-    """Mean of `score` (n) and its 95 % interval."""
-    low, high = np.quantile(score @ weights, [0.025, 0.975])
-    return {"value": float(score.mean()), "low": float(low), "high": float(high)}
+    """Mean of `score` (n) and its 95 % interval, from resamples by `weights` (n, B)."""
+    bounds = resampled_interval(score @ weights, len(score)) if len(score) > 1 else (None, None)
+    return _told(score, *bounds)
+
+
+def _told(score: np.ndarray, low: float | None, high: float | None) -> dict[str, float | None]:
+    return {"value": float(score.mean()), "low": low, "high": high}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from crosslens.alignment.likeness import SUBSPACE, decomposed, likeness, princip
 from crosslens.alignment.pairs import shuffled_pairs
 from crosslens.alignment.ranks import rank_all
 from crosslens.pooling.images import ImageTable, by_image
-from crosslens.pooling.languages import described, open_languages
+from crosslens.pooling.languages import Pairs, described, open_languages, pairs_among
 from crosslens.pooling.pool import pool_activations
 from crosslens.stats.auroc import auroc
 from crosslens.stats.nulls import null_band
@@ -74,12 +74,14 @@ def representations(
     seed: int,
     out: Path,
     alone: dict[str, list[Path]] | None = None,
+    pairs: Pairs | None = None,
 ) -> None:
-    """Compare mean activations of the same images' captions in every two languages at one site; see `alike` and `gendered`.
+    """Compare mean activations of the same images' captions in two languages at one site; see `alike` and `gendered`.
 
     Keys of the mappings are the languages. Whole captions of test, label words kept, sinks left out; alone: of a study with
     pictures, the captions read without them. conditions: of gender, empty where it is not asked for; directions are learned
-    on train. Writes JSON of kind representations. Raises InputError for activations of different sites or models.
+    on train. pairs: of languages; None is every two. Writes JSON of kind
+    representations. Raises InputError for activations of different sites or models.
     """
     stored = open_languages(datasets, tokens, activations)
     languages = list(stored)
@@ -111,10 +113,10 @@ def representations(
         }
         for condition in conditions
     }
-    pairs = []
-    for pair in combinations(languages, 2):
+    results = []
+    for pair in pairs_among(languages, pairs):
         rng = stream(seed, "representations", *pair)
-        pairs.append(
+        results.append(
             {
                 "languages": list(pair),
                 "reads": [
@@ -136,7 +138,7 @@ def representations(
         "shuffles": SHUFFLES,
         "max_images": IMAGES,
         "subspace": SUBSPACE,
-        "pairs": pairs,
+        "pairs": results,
     }
     write_json(out, "representations", document)
 

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from crosslens.alignment.cka import cka_difference, cka_with_null
 from crosslens.alignment.ranks import FEWEST, PAIRINGS, above, found, rank_all, scores
 from crosslens.errors import InputError
 from crosslens.pooling.images import ImageTable, by_split
-from crosslens.pooling.languages import described, open_languages
+from crosslens.pooling.languages import Pairs, described, open_languages, pairs_among
 from crosslens.pooling.pool import pool_activations
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import bootstrap_weights, stream
+from crosslens.stats.shuffles import CKA as SHUFFLES
 from crosslens.stats.tested import tested
 from crosslens.tables.activations import Activations
 from crosslens.tables.alone import read_alone
@@ -26,8 +27,6 @@ from crosslens.tables.tokens import TokenTable, read_tokens
 log = logging.getLogger(__name__)
 
 BOOTSTRAPS = 1000
-SHUFFLES = 999
-"""Of the pairs, behind the null of CKA: so many that a claim can still be corrected for all others of a study."""
 READ = {
     "caption": "the caption, behind its picture where the study has pictures",
     "alone": "the caption without its picture: what its words alone are",
@@ -53,6 +52,7 @@ def caption_retrieval(
     out: Path,
     alone: dict[str, list[Path]] | None = None,
     max_images: int = 5000,
+    pairs: Pairs | None = None,
 ) -> None:
     """Find each test image's caption in the other language by the cosine of mean-pooled caption activations.
 
@@ -61,8 +61,8 @@ def caption_retrieval(
     nearly says the same is no distractor and no second witness. Of more than `max_images` units a seeded sample is taken.
     alone: of a study with pictures, the captions read without them (kind text_alone); that, and what the constant prompt
     behind the picture finds, is compared too.
-    Writes JSON of kind retrieval, for every pair of languages: see `compare`. Raises InputError for activations of
-    different sites or models and for languages without test images in common.
+    Writes JSON of kind retrieval, for each of `pairs` of languages (None: every two): see `compare`. Raises InputError for
+    activations of different sites or models and for languages without test images in common.
     """
     stored = open_languages(datasets, tokens, activations)
     languages = list(stored)
@@ -79,7 +79,7 @@ def caption_retrieval(
                 sides[language]["prompt"] = _sides(prompts, samples, stored[language].paths[0])
         texts[language] = samples.groupby("image_id")["caption"].agg("\n".join)
     results = []
-    for pair in combinations(languages, 2):
+    for pair in pairs_among(languages, pairs):
         rng = stream(seed, "retrieval", *pair)
         chosen, common = _common([sides[language] for language in pair], max_images, rng)
         group = common.loc[common.isin(next(iter(chosen[0].values())).test.group)]

@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from crosslens.alignment.pairs import CELLS, PERMUTATIONS, beyond_chance, permut
 from crosslens.alignment.scaling import linear_decoder, pooled_captions, scaled
 from crosslens.errors import InputError
 from crosslens.pooling.images import ImageTable, by_image
-from crosslens.pooling.languages import open_codes
+from crosslens.pooling.languages import Pairs, open_codes, pairs_among
 from crosslens.pooling.pool import pool_codes, pooled_tokens
 from crosslens.stats.resampling import stream, units
 from crosslens.stats.tested import tested
@@ -85,13 +84,15 @@ def feature_sharing(
     seed: int,
     out_table: Path,
     out: Path,
+    pairs: Pairs | None = None,
 ) -> None:
-    """Each feature of one joint SAE, for every pair of languages: do captions of the same images make it fire alike?
+    """Each feature of one joint SAE, for pairs of languages: do captions of the same images make it fire alike?
 
-    Keys of the mappings are the languages. Whole captions of split test, label words kept, sinks left out; a unit is an
-    image, or the images of one group and gender; see `compare` for what is tested, and `scaling.scaled` of what is
-    specific; sae: the folder of the SAE, which one that normalises tokens is not scaled with. Writes `out_table` (kind
-    feature_sharing: a row a pair and feature) and `out` (kind sharing). Raises InputError if the codes are not of this SAE.
+    Keys of the mappings are the languages; pairs: of these, None is every two. Whole captions of split test, label words
+    kept, sinks left out; a unit is an image, or the images of one group and gender; see `compare` for what is tested, and
+    `scaling.scaled` of what is specific. sae: the folder of the SAE, which one that normalises tokens is not scaled with.
+    Writes `out_table` (kind feature_sharing: a row a pair and feature) and `out` (kind sharing). Raises InputError if the
+    codes are not of this SAE.
     """
     stored = open_codes(codes)
     first = next(iter(stored.values()))
@@ -108,8 +109,8 @@ def feature_sharing(
         sides[language] = open_side(codes[language], tokens[language], datasets[language])
         raw[language] = pooled_captions(activations[language], tokens[language], datasets[language])
         lengths[language] = _tokens_per_caption(tokens[language], datasets[language])
-    tables, pairs = [], []
-    for pair in combinations(stored, 2):
+    tables, results = [], []
+    for pair in pairs_among(stored, pairs):
         rng = stream(seed, "sharing", *pair)
         own = {language: sides[language] for language in pair}
         table, told = compare(own, alpha=alpha, rng=rng)
@@ -126,7 +127,7 @@ def feature_sharing(
             groups = next(iter(paired(own).values())).strength.group
             table, told["scaling"] = scaled(table, codes_of, x_of, decoder, groups, alpha, rng)
         tables.append(table.assign(**over_languages(sides, pair)))
-        pairs.append(told)
+        results.append(told)
         log.info("%s: %s shared, %s specific", pair, told["shared"]["found"], told["specific"]["found"])
     write_table(out_table, "feature_sharing", pd.concat(tables, ignore_index=True)[list(COLUMNS)])
     document = {
@@ -142,7 +143,7 @@ def feature_sharing(
         "alpha": alpha,
         "live_units": LIVE_UNITS,
         "exclusive": EXCLUSIVE,
-        "pairs": pairs,
+        "pairs": results,
     }
     write_json(out, "sharing", document)
 

@@ -1,6 +1,8 @@
 """Which members of open packages (see crosslens.registry) are in use at a place: no other is part of its keys."""
 
 from crosslens.artifacts.kinds import At
+from crosslens.data.morphology import PACKAGE as MORPHOLOGY
+from crosslens.data.morphology import layer_name
 from crosslens.models.families import family_of
 
 ARCHITECTURES = "crosslens.sae.architectures"
@@ -19,9 +21,11 @@ def members_of(at: At) -> tuple[str, ...]:
         *study.languages,
         *(text["language"] for text in (at.settings["tokens"] or {}).get("texts", [])),
     }
+    adapter = (study.settings["gender"] or {}).get("morphology")
     return (
         f"{ARCHITECTURES}.{settings['architecture']}",
         *(f"{LANGUAGES}.{language}" for language in sorted(spoken)),
+        *(f"{MORPHOLOGY}.{layer_name(language, adapter)}" for language in sorted(spoken)),
         *(f"{RECORDS}.{kind}" for kind in at.table.recorded(at["study"])),
         *([family] if family else []),
     )

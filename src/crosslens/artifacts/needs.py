@@ -47,12 +47,33 @@ def site_of(at: At, languages: list[str]) -> Iterator[Need]:
 
 
 def first_sae(at: At) -> Need:
-    """The SAE that the analyses read: a sweep's, a pretrained one, or the one of the first seed."""
+    """The SAE that the analyses read: a sweep's, that of a seed, a pretrained one, or the one of the first seed."""
+    if "seed" in at:
+        return at.need("sae", "corpus", "site", "seed")
     if "variant" in at:
         return at.need("swept_sae", "corpus", "site", "variant")
     if at["corpus"] in at.study.pretrained:
         return at.need("pretrained", "corpus", "site")
     return at.need("sae", "corpus", "site", seed=at.study.seeds[0])
+
+
+def other_seeds(at: At) -> list[str]:
+    """The seeds of which there are SAEs beside the one that the analyses read; none of pretrained ones."""
+    trained = at["corpus"] in at.study.corpora and at["site"] in at.study.sae_sites
+    return at.study.seeds[1:] if trained else []
+
+
+def other_architectures(at: At) -> list[str]:
+    """Of each architecture of the sweep but that of the SAE that the analyses read, the variant with most of its settings."""
+    trained = at["corpus"] in at.study.corpora and at["site"] in at.study.sae_sites
+    own, variants = at.settings["sae"], at.study.variants if trained else {}
+    of = {name: chosen.get("architecture", own["architecture"]) for name, chosen in variants.items()}
+
+    def shared(name: str) -> int:
+        return sum(own.get(setting) == value for setting, value in variants[name].items())
+
+    others = dict.fromkeys(kind for kind in of.values() if kind != own["architecture"])
+    return [max((name for name in of if of[name] == kind), key=shared) for kind in others]
 
 
 def encoded(at: At) -> list[Need]:
@@ -73,11 +94,6 @@ def codes_of(at: At) -> list[Need]:
     ]
 
 
-def several_languages(at: At) -> bool:
-    """Whether there are languages to compare."""
-    return len(at.study.languages) > 1
-
-
 # The wildcards of what a study has: `every` of many kinds.
 
 
@@ -93,6 +109,13 @@ def each_sae_site(at: At) -> list[Wildcards]:
     return [{"site": site} for site in at.study.sae_sites]
 
 
+def each_sae(at: At) -> list[Wildcards]:
+    """Every SAE that is analysed."""
+    return [
+        {"corpus": corpus, "site": site} for site in at.study.sites for corpus in at.study.corpora_at(site)
+    ]
+
+
 def each_pair(at: At) -> list[Wildcards]:
     """Every SAE that is analysed, in every language that it is read in: a language's own in that language."""
     return [
@@ -101,6 +124,11 @@ def each_pair(at: At) -> list[Wildcards]:
         for corpus in at.study.corpora_at(site)
         for language in languages_of(at.moved(corpus=corpus))
     ]
+
+
+def gendered_pairs(at: At) -> list[Wildcards]:
+    """Every SAE in every language that it is read in, where gender is asked for."""
+    return each_pair(at) if at.study.has_gender else []
 
 
 def each_variant(at: At) -> list[Wildcards]:

@@ -6,7 +6,8 @@ A group has `female` and `male` words and, where the language has clitics, the `
 may carry. `before_a_name: true` says that they count with a capital letter and in front of another capital only (Miss
 Brown), `in_questions: false` that bare, in a question or between two words alike, they are something else (أم is "or").
 `phrases` has `female`, `male` and `neutral` lists of words that together are one: the wife of the father is one woman,
-and the Isle of Man is no man.
+and the Isle of Man is no man. Where a language leaves its vowels out, a word that is listed with them is not the one
+that a text writes with others (رَجُل is a man, and رِجل a leg).
 """
 
 from collections.abc import Mapping
@@ -35,14 +36,16 @@ class Entry:
     suffixes: frozenset[str]
     before_a_name: bool = False
     in_questions: bool = True
+    written: str = ""
+    """As listed, with the vowels that it is told by."""
 
-    def allows(self, candidate: Candidate, language: Language) -> bool:
+    def allows(self, word: str, candidate: Candidate, language: Language) -> bool:
         """Whether this reading of a written word is this entry."""
         if not self.prefixes.issuperset(candidate.prefixes):
             return False
         if candidate.suffix and candidate.suffix not in self.suffixes:
             return False
-        return language.fits(candidate, self.letters)
+        return language.fits(candidate, self.letters) and language.sounds(word, candidate, self.written)
 
 
 class Phrase(NamedTuple):
@@ -83,7 +86,7 @@ class Lexicon:
         language = language_of(self.language)
         for candidate in language.candidates(word):
             for entry in self.entries.get(language.normalise(candidate.stem), ()):
-                if entry.allows(candidate, language):
+                if entry.allows(word, candidate, language):
                     return entry
         return None
 
@@ -162,7 +165,7 @@ def _group_entries(path: Path, group: Any, language: Language) -> list[Entry]:
         if not isinstance(value, bool):
             raise _lexicon_error(path, f"{key}: {value!r} in group {name}", "true or false")
     return [
-        Entry(language.letters(written), gender, **clitics, **where)
+        Entry(language.letters(written), gender, **clitics, **where, written=written)
         for gender in ("female", "male")
         for written in _written(path, group, gender, name)
     ]

@@ -11,12 +11,15 @@ from crosslens.data.languages import language_of
 from crosslens.descriptions.texts import Texts, read_texts
 from crosslens.errors import InputError
 from crosslens.features.examples import COLUMNS, codes_of_features, example_of
+from crosslens.features.promoted import Promoted
 from crosslens.features.rankings import SAMPLES_AT_LEAST, UBIQUITOUS, scores, top_features
 from crosslens.stats.resampling import stream
 from crosslens.tables.documents import read_json, read_table, write_json
 
 GENDERED = 5
 """Features of each side and condition, the first of `top_female` and `top_male`."""
+TOKENS = 10
+"""Promoted and suppressed, of each feature."""
 PAIRS_AT_LEAST = 5
 """Of a text in which a feature fires and one in which it does not: with fewer no label can be told from chance."""
 
@@ -28,6 +31,7 @@ def choose_examples(
     codes: dict[str, Path],
     statistics: dict[str, Path],
     gender: dict[str, Path],
+    promoted: Path,
     corpus: str,
     features: int,
     examples: int,
@@ -37,7 +41,8 @@ def choose_examples(
 ) -> None:
     """Write JSON of kind `described`: the features of one SAE that get a label, and for each and language its texts.
 
-    All by language; statistics: tables of `feature_statistics`; gender: documents of `gender_effects`, {} without gender.
+    All by language; statistics: tables of `feature_statistics`; gender: documents of `gender_effects`, {} without gender;
+    promoted: the folder of the tokens that the features promote.
     Described are the `features` best of the ranking `composite` that fire in some texts of select and not in nearly all,
     and the first GENDERED of each side. Labels are made from select: `examples` each of the strongest texts, of those in
     the middle of what fires, and of any. They are tried on test: up to `held_out` pairs of a text in which it fires and
@@ -46,13 +51,18 @@ def choose_examples(
     """
     read = {language: read_texts(datasets[language], tokens[language], codes[language]) for language in codes}
     attributes = _one_sae(read, gender)
+    lens = Promoted(promoted)
+    lens.check(attributes["sae"])
     named: dict[int, list[str]] = {}
     for language, texts in read.items():
         for feature, by in _named(language, texts, statistics[language], gender.get(language), features):
             named.setdefault(feature, []).append(by)
     ids = np.array(list(named), dtype=np.int64)
     described: list[dict[str, Any]] = [
-        {"feature": feature, "named": by, "languages": {}} for feature, by in named.items()
+        {"feature": feature, "named": by}
+        | {side: lens.tokens(feature, side, TOKENS) for side in ("promoted", "suppressed")}
+        | {"languages": {}}
+        for feature, by in named.items()
     ]
     for language, texts in read.items():
         values, token = token_codes(texts, ids)

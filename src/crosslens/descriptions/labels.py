@@ -18,7 +18,7 @@ the feature fires stand in << >>. A piece may be a part of a word, and what the 
 the piece.
 
 {examples}
-
+{tokens}
 What do the texts in which it fires have in common that the others lack? Answer with JSON alone, the label in English and at \
 most 15 words that would tell which other texts, in any language, the feature fires in:
 {{"label": "..."}}"""
@@ -57,7 +57,19 @@ def label_prompt(entry: dict[str, Any]) -> str:
             if of["examples"][kind]:
                 lines = [json.dumps(marked(example), ensure_ascii=False) for example in of["examples"][kind]]
                 blocks.append("\n".join([f"Language {language}, {words}:", *lines]))
-    return LABEL.format(examples="\n\n".join(blocks))
+    return LABEL.format(examples="\n\n".join(blocks), tokens=_tokens(entry))
+
+
+def _tokens(entry: dict[str, Any]) -> str:
+    """What the feature does to the next piece of text, by its logit lens; that it fires on these is not said."""
+    words = {"promoted": "likelier", "suppressed": "less likely"}
+    lines = [
+        f"Pieces of text that it makes {word} to come next, by its direction alone, the most first: "
+        f"{json.dumps(entry[side], ensure_ascii=False)}\n"
+        for side, word in words.items()
+        if entry[side]
+    ]
+    return "".join(["\n", *lines] if lines else [])
 
 
 def marked(example: dict[str, Any]) -> str:

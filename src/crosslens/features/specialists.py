@@ -7,8 +7,11 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from crosslens.stats.fdr import benjamini_hochberg
+from crosslens.stats.shuffles import SPECIALISTS
 
 MINIMUM_CATEGORIES = 2
+CELLS = 1 << 21
+"""Permutations × categories × features at once."""
 
 
 def image_means(values: csr_array, image_ids: np.ndarray) -> tuple[csr_array, np.ndarray]:
@@ -34,7 +37,7 @@ def find_specialists(
     seed: int,
     quantile: float = 0.5,
     threshold: float | None = None,
-    permutations: int = 999,
+    permutations: int = SPECIALISTS,
 ) -> dict[str, Any]:
     """The best feature of every category, and how many categories would have one by chance (methods 5).
 
@@ -68,15 +71,20 @@ def find_specialists(
         "select": pd.Categorical(select_category, categories=categories).codes,
         "test": pd.Categorical(test_category, categories=categories).codes,
     }
-    chosen, select_score = _choose(fires["select"], select, labels["select"], len(categories))
-    score, inside, outside = _score(fires["test"], labels["test"], chosen)
 
+    def found(select_codes: np.ndarray, test_codes: np.ndarray) -> tuple[np.ndarray, ...]:
+        features, best = _choose(fires["select"], select, select_codes, len(categories))
+        return features, best, *_score(fires["test"], test_codes, features)
+
+    chosen, select_score, score, inside, outside = (
+        of[0] for of in found(*(codes[None] for codes in labels.values()))
+    )
     rng = np.random.default_rng(seed)
     null = np.empty((permutations, len(categories)), dtype=np.int64)
-    for i in range(permutations):
-        permuted = {half: rng.permutation(code) for half, code in labels.items()}
-        lucky, _ = _choose(fires["select"], select, permuted["select"], len(categories))
-        null[i] = _score(fires["test"], permuted["test"], lucky)[0]
+    step = max(1, CELLS // (len(categories) * select.shape[1]))
+    for start in range(0, permutations, step):
+        draws = [[rng.permutation(codes) for codes in labels.values()] for _ in null[start : start + step]]
+        null[start : start + step] = found(*map(np.array, zip(*draws, strict=True)))[2]
     p = (1 + (null >= score).sum(axis=0)) / (1 + permutations)
     count, by_chance = int((score > 0).sum()), (null > 0).sum(axis=1)
     return {
@@ -119,37 +127,39 @@ def _above(values: csr_array, tau: float) -> csr_array:
 
 
 def _inside(fires: csr_array, codes: np.ndarray, categories: int) -> np.ndarray:
-    """(categories, F) int: images of each category in which each feature fires."""
-    rows = np.flatnonzero(codes >= 0)
-    one_hot = csr_array(
-        (np.ones(len(rows), dtype=np.int32), (codes[rows], rows)), shape=(categories, len(codes))
-    )
-    return (one_hot @ fires).toarray()
+    """(B, categories, F): sums over the images of each category, in B drawings of the codes (B, n); -1 is no category."""
+    draws, n = codes.shape
+    draw, image = np.nonzero(codes >= 0)
+    rows = draw * categories + codes[draw, image]
+    ones = np.ones(len(rows), dtype=np.int32)
+    one_hot = csr_array((ones, (rows, image)), shape=(draws * categories, n))
+    return (one_hot @ fires).toarray().reshape(draws, categories, -1)
 
 
 def _choose(
     fires: csr_array, values: csr_array, codes: np.ndarray, categories: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The feature with the best score of each category, and that score."""
+    """(B, categories) of codes (B, n): the feature with the best score of each category, and that score."""
     score = 2 * _inside(fires, codes, categories) - fires.sum(axis=0)
-    best = score.max(axis=1)
+    best = score.max(axis=2)
     strength = _mean_difference(values, codes, categories)
-    return np.where(score == best[:, None], strength, -np.inf).argmax(axis=1), best
+    return np.where(score == best[:, :, None], strength, -np.inf).argmax(axis=2), best
 
 
 def _score(
     fires: csr_array, codes: np.ndarray, chosen: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Score, hits inside and hits outside of the feature chosen for each category."""
-    hits = fires[:, chosen].toarray()
-    inside = (hits * (codes[:, None] == np.arange(len(chosen)))).sum(axis=0)
+    """(B, categories) each: score, hits inside and hits outside of the features chosen for each category."""
+    draws, categories = chosen.shape
+    hits = fires[:, chosen.ravel()].toarray().reshape(-1, draws, categories)
+    inside = (hits * (codes.T[:, :, None] == np.arange(categories))).sum(axis=0)
     outside = hits.sum(axis=0) - inside
     return inside - outside, inside, outside
 
 
 def _mean_difference(values: csr_array, codes: np.ndarray, categories: int) -> np.ndarray:
-    """(categories, F): mean activation inside minus mean outside."""
+    """(B, categories, F): mean activation inside minus mean outside."""
     sums = _inside(values, codes, categories)
-    sizes = np.bincount(codes[codes >= 0], minlength=categories)[:, None]
+    sizes = (codes[:, :, None] == np.arange(categories)).sum(axis=1)[:, :, None]
     outside = values.sum(axis=0) - sums
-    return sums / np.maximum(sizes, 1) - outside / np.maximum(len(codes) - sizes, 1)
+    return sums / np.maximum(sizes, 1) - outside / np.maximum(codes.shape[1] - sizes, 1)

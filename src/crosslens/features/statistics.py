@@ -16,6 +16,7 @@ from crosslens.features.rankings import coactivation, rank, scores
 from crosslens.features.specialists import find_specialists, image_means
 from crosslens.pooling.pool import averaging, sample_blocks, without_sinks
 from crosslens.pooling.rows import aligned
+from crosslens.stats.shuffles import SPECIALISTS
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json, write_table
 from crosslens.tables.tokens import TokenTable, read_tokens
@@ -37,7 +38,7 @@ def feature_statistics(
     out: Path,
     seed: int = 0,
     tau_quantile: float = 0.5,
-    permutations: int = 999,
+    permutations: int = SPECIALISTS,
 ) -> None:
     """Statistics of every feature over the encoded tokens of one language.
 

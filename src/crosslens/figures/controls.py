@@ -6,15 +6,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crosslens.figures.sites import runs, site_ticks
-from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, heading, labelled, save, style
+from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, WINE, heading, labelled, save, style
 from crosslens.summary.control_names import CONTROLS, MEASURES, by_line, told_of
 from crosslens.summary.names import site_order
 from crosslens.summary.reading import Document
 
-SHADES = dict(zip(CONTROLS, (BLUE, GREY, "#882255", ORANGE, GREEN), strict=True))
-MARKS = (("o", "-", "full"), ("s", "--", "none"), ("^", ":", "full"), ("D", "-.", "none"))
+SHADES = dict(zip(CONTROLS, (BLUE, GREY, WINE, ORANGE, GREEN), strict=True))
+MARKS = (
+    *(("o", "-", "full"), ("s", "--", "none"), ("^", ":", "full"), ("D", "-.", "none")),
+    *(("s", "-", "full"), ("o", "--", "none"), ("D", ":", "full"), ("^", "-.", "none")),
+)
 """Of a language or a pair: marker, line and filling."""
-SIGNS = {("o", "full"): "●", ("s", "none"): "□", ("^", "full"): "▲", ("D", "none"): "◇"}
+SIGNS = dict(zip(((mark, fill) for mark, _, fill in MARKS), "●□▲◇■○◆△", strict=True))
+SIGNS_IN_A_LINE = 2
 APART = 0.07
 """Between two controls at one site."""
 AUROCS = ("probe", "transfer")
@@ -76,8 +80,9 @@ def panel(
     else:
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, 0), max(high, 0.1))
-    signs = zip(kinds, MARKS, strict=False)
-    axes.set_xlabel(
-        "    ".join(f"{SIGNS[mark, fill]} {told_of(list(of), measure)}" for of, (mark, _, fill) in signs),
-        fontsize=8,
-    )
+    signs = [
+        f"{SIGNS[mark, fill]} {told_of(list(of), measure)}"
+        for of, (mark, _, fill) in zip(kinds, MARKS, strict=False)
+    ]
+    lines = [signs[i : i + SIGNS_IN_A_LINE] for i in range(0, len(signs), SIGNS_IN_A_LINE)]
+    axes.set_xlabel("\n".join(map("    ".join, lines)), fontsize=8)

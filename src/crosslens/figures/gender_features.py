@@ -7,15 +7,16 @@ from matplotlib.figure import Figure
 
 from crosslens.figures.style import FEMALE, MALE, heading, nothing, style
 from crosslens.summary.conditions import Record, condition_name
-from crosslens.summary.names import corpus_name, language_name, site_name
+from crosslens.summary.names import ONE_SEED, corpus_name, language_name, site_name
 
 
 def gender_features_figure(effects: pd.DataFrame, *, site: str, words: Sequence[Record] = ()) -> Figure:
     """Cohen's d on test, with its CI, of the features chosen on select; a column per language.
 
-    effects: rows (corpus, language, condition, side, rank, feature, d, d_low, d_high, auroc, n_female, n_male, confirmed),
-    side "female" or "male"; a positive d is stronger for female. A row without a feature: nothing was chosen. No d is an
-    infinite one: nothing varies within the genders, and auroc says which is higher. words: records of kind words.
+    effects: rows (corpus, language, condition, side, rank, feature, d, d_low, d_high, auroc, n_female, n_male, confirmed,
+    seeds, seeds_kept), side "female" or "male"; a positive d is stronger for female. A row without a feature: nothing was
+    chosen. No d is an infinite one: nothing varies within the genders, and auroc says which is higher. words: records of kind
+    words.
     """
     languages = list(dict.fromkeys(effects["language"]))
     conditions = list(dict.fromkeys(effects["condition"]))
@@ -39,7 +40,12 @@ def gender_features_figure(effects: pd.DataFrame, *, site: str, words: Sequence[
             f"Top gendered features, {site_name(site)}",
             "Chosen on the select split (significant there, largest d), shown on the test split. "
             "Bars: 95 % CI over pictures or texts, where enough fire for one.\nFilled: significant on test too, in the same "
-            "direction (rank test, BH over testable features); hollow: not. Pink: chosen as female, green: as male.",
+            "direction (rank test, BH over testable features); hollow: not. Pink: chosen as female, green: as male.\n"
+            + (
+                "Behind a feature: in how many of the other seeds its counterpart is gendered in the same direction."
+                if (effects["seeds"] > 0).any()
+                else ONE_SEED
+            ),
         )
     return figure
 
@@ -71,6 +77,11 @@ def _panel(axes, effects: pd.DataFrame, title: str) -> None:
         elif pd.notna(row.auroc):
             axes.text(0, y, f"d infinite, AUROC {row.auroc:.2f}", color=shade, fontsize=7, va="center")
     axes.axvline(0, color="#333333", linewidth=0.8)
-    axes.set_yticks(range(len(effects)), [f"#{int(feature)}" for feature in effects["feature"]], fontsize=8)
+    axes.set_yticks(range(len(effects)), [_called(row) for row in effects.itertuples()], fontsize=8)
     axes.set_ylim(len(effects) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
+
+
+def _called(row) -> str:
+    """A feature, and in how many of the other seeds it was found again, where there are any."""
+    return f"#{int(row.feature)}" + (f" ({int(row.seeds_kept)}/{int(row.seeds)})" if row.seeds else "")

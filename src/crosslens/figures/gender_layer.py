@@ -1,5 +1,6 @@
 """The figures of one layer on gender, from its result files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +11,10 @@ from crosslens.figures.gender_features import gender_features_figure
 from crosslens.figures.style import save
 from crosslens.summary.names import main_corpora
 from crosslens.summary.reading import Document, read_parquet
+from crosslens.summary.records.base import Record
 from crosslens.summary.records.cross_lingual import cross_lingual_records
 from crosslens.summary.records.gender import gender_records
+from crosslens.summary.records.gender_robustness import named_records, place_of
 from crosslens.summary.records.probe_words import words_records
 
 SHOWN = 6
@@ -23,6 +26,7 @@ def gender_layer_figures(
     site: str,
     effects: dict[str, Path],
     gender: dict[str, Path],
+    robustness: dict[str, Path],
     cross_lingual: dict[str, Path],
     words: dict[str, Path],
     out: Path,
@@ -37,20 +41,24 @@ def gender_layer_figures(
     corpus = next(iter(cross_lingual), "joint")
     out.mkdir(parents=True, exist_ok=True)
     figures = {
-        "gender_features": gender_features_figure(gender_frame(gender), site=site, words=masked),
+        "gender_features": gender_features_figure(
+            gender_frame(gender, named_records(robustness)), site=site, words=masked
+        ),
         "effect_sizes": effect_sizes_figure(points, agreement, site=site, corpus=corpus, words=masked),
     }
     for name, figure in figures.items():
         save(figure, out / f"{name}.png")
 
 
-def gender_frame(gender: dict[str, Path], shown: int = SHOWN) -> pd.DataFrame:
+def gender_frame(gender: dict[str, Path], named: Sequence[Record] = (), shown: int = SHOWN) -> pd.DataFrame:
     """The top features of each language, condition and side, of the SAE that `main_corpora` names.
 
-    Rows (corpus, language, condition, side, rank, feature, d, d_low, d_high, n_female, n_male, auroc, confirmed).
-    A condition in which nothing was chosen has one row without a feature.
+    Rows (corpus, language, condition, side, rank, feature, d, d_low, d_high, n_female, n_male, auroc, confirmed, seeds,
+    seeds_kept). A condition in which nothing was chosen has one row without a feature. named: records of what the features
+    are in other views; without them no other seed is known.
     """
-    records = gender_records(gender)
+    records, seeds = gender_records(gender), ("seeds", "seeds_kept")
+    found_again = {place_of(record): record for record in named}
     shown_corpus = main_corpora(records)
     rows = []
     for record in records:
@@ -63,10 +71,14 @@ def gender_frame(gender: dict[str, Path], shown: int = SHOWN) -> pd.DataFrame:
         names = ("feature", "d", "d_low", "d_high", "auroc", "confirmed")
         found = [
             {**of, "side": side, "rank": rank, **{name: feature[name] for name in names}}
+            | {
+                name: found_again.get(place_of({**record, **feature, "side": side}), {}).get(name, 0)
+                for name in seeds
+            }
             for side in ("female", "male")
             for rank, feature in enumerate(record[f"top_{side}"][:shown])
         ]
-        rows += found or [{**of, "side": None, "rank": 0, **dict.fromkeys(names)}]
+        rows += found or [{**of, "side": None, "rank": 0, **dict.fromkeys((*names, *seeds))}]
     return pd.DataFrame(rows)
 
 

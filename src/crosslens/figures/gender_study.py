@@ -5,6 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from crosslens.figures.probes import probes_figure
+from crosslens.figures.robustness import VIEWS, robustness_figure
+from crosslens.figures.sparse_probes import ALL, sparse_probes_figure
 from crosslens.figures.stereotype import stereotype_figure
 from crosslens.figures.style import numeric, save
 from crosslens.figures.transfer import transfer_figure, transfer_frame
@@ -31,7 +33,7 @@ _PROBES = ["site", "corpus", "language", "condition", "probe", "auroc", "low", "
 
 
 def gender_figures(*, layers: dict[str, Path], stereotype: Path | None, out: Path) -> None:
-    """Write {probes, transfer, stereotype}.png to the folder `out`.
+    """Write {probes, sparse_probes, robustness, transfer, stereotype}.png to the folder `out`.
 
     layers: site -> its summary. Without a stereotype result its figure says so in words. Raises InputError where a
     file or field is missing.
@@ -40,6 +42,8 @@ def gender_figures(*, layers: dict[str, Path], stereotype: Path | None, out: Pat
     summaries = [Document(path, "layer") for path in layers.values()]
     words = [record for summary in summaries for record in summary.records("words")]
     save(probes_figure(probes_frame(summaries), words), out / "probes.png")
+    save(sparse_probes_figure(sparse_frame(summaries), words), out / "sparse_probes.png")
+    save(robustness_figure(robustness_frame(summaries), words), out / "robustness.png")
     save(transfer_figure(transfer_frame(summaries), words), out / "transfer.png")
     save(stereotype_figure(*stereotype_frames(stereotype)), out / "stereotype.png")
 
@@ -82,3 +86,37 @@ def probes_frame(summaries: list[Document]) -> pd.DataFrame:
             elif corpus == shown[language]:
                 rows.append({**of, **bounds, "probe": "codes", "auroc": record["auroc"]})
     return numeric(rows, _PROBES).dropna(subset=["auroc"])
+
+
+def sparse_frame(summaries: list[Document]) -> pd.DataFrame:
+    """Rows of sparse_probes_figure: raw activations, and codes of `main_corpora`'s SAE."""
+    rows = []
+    for summary in summaries:
+        records = summary.records("probes")
+        shown = main_corpora([record for record in records if record["corpus"] != "activations"])
+        for record in records:
+            corpus = record["corpus"]
+            if record["sparse"] and corpus in ("activations", shown.get(record["language"])):
+                of = {"site": summary("site")} | {name: record[name] for name in ("language", "condition")}
+                of["probe"] = "activations" if corpus == "activations" else "codes"
+                rows += [
+                    of | {"columns": str(one["columns"]), "auroc": one["auroc"]} for one in record["sparse"]
+                ]
+                rows.append(of | {"columns": ALL, "auroc": record["auroc"]})
+    return pd.DataFrame(rows, columns=["site", "language", "condition", "probe", "columns", "auroc"])
+
+
+def robustness_frame(summaries: list[Document]) -> pd.DataFrame:
+    """Rows of robustness_figure, of `main_corpora`'s SAE, where there are gendered features."""
+    rows = []
+    for summary in summaries:
+        records = summary.records("robustness")
+        shown = main_corpora(records)
+        for record in records:
+            if record["gendered"] and record["corpus"] == shown[record["language"]]:
+                of = {name: record[name] for name in ("language", "condition", "gendered", "share", "chance")}
+                view = record["view"] if record["view"] in VIEWS else record["kind"]
+                rows.append({"site": summary("site"), "view": view} | of)
+    return pd.DataFrame(
+        rows, columns=["site", "language", "condition", "view", "gendered", "share", "chance"]
+    )

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, heading, save, style
+from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, heading, in_rows, save, style
 from crosslens.summary.names import short_name, site_name
 from crosslens.summary.reading import Document
 
@@ -34,8 +34,8 @@ def matching_figure(
 ) -> Figure:
     """A panel per pair of languages; pairs, thresholds, shared_from: as in the document of kind matching."""
     with style():
-        figure = Figure(figsize=(6.4 * len(pairs), 5.0))
-        for axes, pair in zip(figure.subplots(1, len(pairs), squeeze=False)[0], pairs, strict=True):
+        figure, panels = in_rows(len(pairs), width=6.4, height=5.0)
+        for axes, pair in zip(panels, pairs, strict=True):
             _panel(axes, pair, thresholds, shared_from)
         ceiling = (
             ""

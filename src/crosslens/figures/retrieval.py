@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crosslens.figures.sites import runs, site_ticks
-from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, heading, nothing, style
+from crosslens.figures.style import GREEN, GREY, colour, heading, nothing, style
 from crosslens.summary.names import language_name, site_order
 from crosslens.summary.reading import Document
 
@@ -38,17 +38,19 @@ def retrieval_figure(retrieval: pd.DataFrame, cka: pd.DataFrame) -> Figure:
     source, target, unbiased, unbiased_q95, images).
     """
     sites = sorted(set(retrieval["site"]), key=site_order)
-    pairs = list(
-        dict.fromkeys(tuple(sorted(pair)) for pair in zip(cka["source"], cka["target"], strict=True))
-    )
+    # a prompt looks for captions both ways
+    captions = cka[cka["read"] != "prompt"]
+    pairs = list(dict.fromkeys(zip(captions["source"], captions["target"], strict=True)))
     pictured = set(retrieval["read"]) - {"caption"}
+    languages = list(dict.fromkeys(retrieval["source"]))
+    shades = {language: colour(language, languages) for language in languages}
     with style():
         figure = Figure(figsize=(12, 1.4 + 3.4 * max(len(pairs), 1)))
         grid = figure.subplots(max(len(pairs), 1), 2, squeeze=False)
         for row, pair in zip(grid, pairs, strict=False):
             of_pair = [frame["source"].isin(pair) & frame["target"].isin(pair) for frame in (retrieval, cka)]
             first, second = (language_name(language).split(" ")[0] for language in pair)
-            _retrieval_panel(row[0], retrieval[of_pair[0]], sites, bool(pictured))
+            _retrieval_panel(row[0], retrieval[of_pair[0]], sites, shades, bool(pictured))
             row[0].set_title(f"{first} and {second}: the caption's translation comes first (R@1)")
             _cka_panel(row[1], cka[of_pair[1]], sites, bool(pictured))
             row[1].set_title(f"{first} and {second}: unbiased CKA of the same captions")
@@ -93,8 +95,9 @@ def _line(axes: Axes, rows: pd.DataFrame, sites: list[str], value: str, mark: st
         label = "_nolegend_"
 
 
-def _retrieval_panel(axes: Axes, rows: pd.DataFrame, sites: list[str], pictured: bool) -> None:
-    shades = dict(zip(sorted(set(rows["source"]), reverse=True), (BLUE, ORANGE), strict=False))
+def _retrieval_panel(
+    axes: Axes, rows: pd.DataFrame, sites: list[str], shades: dict[str, str], pictured: bool
+) -> None:
     for (source, target, read), line in rows.groupby(["source", "target", "read"], sort=False):
         name = " → ".join(language_name(language).split(" ")[0] for language in (source, target))
         look = {

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crosslens.figures.style import GREY, colour, heading, nothing, save, style
+from crosslens.figures.style import GREY, colour, heading, in_rows, nothing, save, style
 from crosslens.summary.names import short_name, site_name
 from crosslens.summary.reading import Document, read_parquet
 
@@ -31,12 +31,12 @@ def sharing_figure(features: pd.DataFrame, pairs: dict[tuple[str, str], dict], s
     counts, as in the document.
     """
     with style():
-        figure = Figure(figsize=(6.4 * len(pairs), 5.6))
-        for axes, (languages, told) in zip(
-            figure.subplots(1, len(pairs), squeeze=False)[0], pairs.items(), strict=True
-        ):
+        every = list(dict.fromkeys(language for languages in pairs for language in languages))
+        shades = {language: colour(language, every) for language in every} | {"": GREY}
+        figure, panels = in_rows(len(pairs), width=6.4, height=5.6)
+        for axes, (languages, told) in zip(panels, pairs.items(), strict=True):
             some = features[(features[["first", "second"]] == list(languages)).all(axis=1)]
-            _panel(axes, some[some["live_first"] & some["live_second"]], languages, told)
+            _panel(axes, some[some["live_first"] & some["live_second"]], languages, told, shades)
         heading(
             figure,
             f"Shared and specific features, {site_name(site)}",
@@ -47,7 +47,9 @@ def sharing_figure(features: pd.DataFrame, pairs: dict[tuple[str, str], dict], s
     return figure
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, languages: tuple[str, str], told: dict) -> None:
+def _panel(
+    axes: Axes, rows: pd.DataFrame, languages: tuple[str, str], told: dict, shades: dict[str, str]
+) -> None:
     first, second = map(short_name, languages)
     axes.set_title(
         f"{first} and {second}: {told['shared']['found']:,} of {told['shared']['features']:,} live in both are shared; "
@@ -58,9 +60,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, languages: tuple[str, str], told: dic
     if rows["r"].dropna().empty:
         nothing(axes)
         return
-    shades = {language: colour(language, list(languages)) for language in languages} | {"": GREY}
-    for language, shade in shades.items():
-        some = rows[rows["specific"] == language]
+    for language in (*languages, ""):
+        shade, some = shades[language], rows[rows["specific"] == language]
         label = f"more often in {short_name(language)}" if language else "neither more often"
         axes.scatter(
             some["token_selectivity"],

@@ -29,7 +29,10 @@ BLUE, ORANGE, GREEN, RED, PINK, BROWN, GREY, SKY = (
 )
 """Of seaborn's `colorblind` palette, copied so that drawing need not import seaborn (a test compares the two)."""
 FEMALE, MALE = PINK, GREEN
-SPARE = (RED, BROWN, SKY, GREY)
+WINE = "#882255"
+"""Of Paul Tol's muted palette: far from all of those above."""
+SPARE = (WINE, SKY, BROWN, RED)
+"""Of languages that have no colour of their own: the first is none that a neighbour of English and Arabic is taken for."""
 
 _STYLE = {
     "font.family": "DejaVu Sans",
@@ -67,6 +70,8 @@ def _own_colour(key: str) -> str:
     return GREEN if key == "joint" else language_of(key).colour
 
 
+ACROSS = 2
+"""Panels of a size to be read by themselves, on a page's width."""
 NOTE_CHARACTERS = 17
 """Of a note in an inch."""
 WORDS = {"site", "corpus", "language", "category", "condition", "metric", "baseline", "probe"}
@@ -85,6 +90,17 @@ def heading(figure: Figure, title: str, note: str) -> None:
     note = "\n".join(textwrap.fill(line, width) for line in note.splitlines())
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color="#444444")
+
+
+def in_rows(panels: int, *, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels of that size in inches, at most ACROSS side by side."""
+    across = min(panels, ACROSS)
+    down = -(-panels // across)
+    figure = Figure(figsize=(width * across, height * down))
+    grid = list(figure.subplots(down, across, squeeze=False).flat)
+    for axes in grid[panels:]:
+        axes.set_visible(False)
+    return figure, grid[:panels]
 
 
 def auroc_axis(axes: Axes, scores: pd.DataFrame) -> None:

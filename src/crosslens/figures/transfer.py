@@ -56,9 +56,9 @@ def transfer_figure(transfer: pd.DataFrame, words: Sequence[Record] = ()) -> Fig
         heading(
             figure,
             "Gender direction learned in one language, tested in another",
-            "Learned on train, scored on test pictures or texts; colour: the language it is learned in; dashed: tested in "
-            "another.\nBands: 95 % CI over test pictures or texts. Grey: 95 % of random directions in the "
-            "place of the learned one (widest of the lines): inside it a line is no finding.",
+            "Learned on train, scored on test pictures or texts; colour: the language it is learned in; dashed, and "
+            "filled with another's colour: tested in that.\nBands: 95 % CI over test pictures or texts. Grey: 95 % of random "
+            "directions in the place of the learned one (widest of the lines): inside it a line is no finding.",
         )
     return figure
 
@@ -94,7 +94,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, sites: list[str]) -> None:
                 color=shade,
                 markersize=4,
                 linewidth=1.3,
-                markerfacecolor=shade if own else "white",
+                markerfacecolor=colour(target, languages),
                 label=" → ".join(language_name(language).split(" ")[0] for language in (source, target)),
             )
     axes.axhline(0.5, color="#333333", linewidth=0.9, linestyle=":", label="chance")

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crosslens.stats.means import resampled_interval
 from crosslens.stats.resampling import bootstrap_weights, stream, units
 from crosslens.stats.shares import share_interval
+from crosslens.stats.shuffles import AGREEMENT
 from crosslens.stats.sign_flips import sign_flip_p
 from crosslens.stats.tested import tested
 
@@ -85,7 +87,7 @@ def _mean(
     low = high = None
     if len(set(sentences)) > 1 and bootstraps:
         weights = bootstrap_weights(np.zeros(len(values), dtype=np.int64), bootstraps, rng, sentences)
-        low, high = map(float, np.quantile(values @ weights / weights.sum(axis=0), [0.025, 0.975]))
+        low, high = resampled_interval(values @ weights / weights.sum(axis=0), len(set(sentences)))
     return {"value": float(values.mean()), "low": low, "high": high}
 
 
@@ -99,7 +101,7 @@ def _by_sentence(targets: pd.DataFrame) -> tuple[float | None, np.ndarray]:
 
 
 def _p(targets: pd.DataFrame, rng: np.random.Generator) -> float:
-    return sign_flip_p(_by_sentence(targets)[1], rng)
+    return sign_flip_p(_by_sentence(targets)[1], rng, AGREEMENT)
 
 
 def _strata(targets: pd.DataFrame, bootstraps: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:

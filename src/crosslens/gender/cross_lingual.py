@@ -1,6 +1,5 @@
 """Do the same features carry gender in both languages? The correlation of the per-feature effect sizes."""
 
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import pandas as pd
 
 from crosslens.errors import InputError
 from crosslens.pooling.images import ImageTable, by_image, shared_units
-from crosslens.pooling.languages import open_codes
+from crosslens.pooling.languages import Pairs, open_codes, pairs_among
 from crosslens.pooling.pool import pool_codes
 from crosslens.stats.correlation import fisher_interval
 from crosslens.stats.effect_correlation import METHODS, correlations, resampled, with_partners_shuffled
@@ -37,11 +36,12 @@ def cross_lingual_bias(
     permutations: int,
     seed: int,
     out: Path,
+    pairs: Pairs | None = None,
 ) -> None:
     """Correlate the d of each feature in one language with its d in the other, on `test` images.
 
-    Only for codes of one joint SAE. Keys of the four mappings are the languages; `effects` are the tables of
-    `gender_effects`, which say which features are live and which were significant on `select`.
+    Only for codes of one joint SAE, of `pairs` of languages (None: every two). Keys of the four mappings are the languages;
+    `effects` are the tables of `gender_effects`, which say which features are live and which were significant on `select`.
     Two families: `live` (live on test in both languages) and `chosen` (of these, significant on select in at
     least one language). CI: units (images, or the images of one group and gender) resampled within gender, the same draw
     in both languages. Two nulls: `pairing` shuffles which feature of the one language stands against which of the other;
@@ -68,7 +68,7 @@ def cross_lingual_bias(
         for language in languages:
             pooled = pool_codes(stored[language], tables[language], samples[language], condition=condition)
             images[language] = by_image(pooled.values, pooled.sample_ids, samples[language])
-        for pair in combinations(languages, 2):
+        for pair in pairs_among(languages, pairs):
             live, chosen = families([found[language] for language in pair], condition)
             rng = stream(seed, "cross_lingual", condition, *pair)
             results.append(

@@ -62,6 +62,7 @@ def measure_grammar(
     seed: int,
     out_table: Path,
     out: Path,
+    morphology: str | None = None,
 ) -> None:
     """Call each feature semantic, grammatical, both or neither, on test.
 
@@ -72,11 +73,13 @@ def measure_grammar(
     grammar_features, a row a feature) and `out` (kind grammar). effects: the table of gender_effects, whose features that
     are significant on select, with the caption pooled, are the gender features.
 
-    Raises InputError where the codes lack the caption's tokens.
+    morphology: the adapter that tells words' grammatical gender in the place of our rules and lists.
+
+    Raises InputError where the codes lack the caption's tokens, and where an adapter's package is not installed.
     """
     samples = read_table(dataset, "dataset")
     stored = Codes(codes)
-    words = read_words(samples[samples["split"] == "test"], read_tokens(tokens), stored, language)
+    words = read_words(samples[samples["split"] == "test"], read_tokens(tokens), stored, language, morphology)
     effect = read_table(effects, "gender_effects").query("condition == 'caption' and split == 'select'")
     gendered = np.zeros(stored.d_sae, dtype=bool)
     gendered[effect.loc[effect["significant"], "feature"].to_numpy(dtype=int)] = True
@@ -95,6 +98,7 @@ def measure_grammar(
     both = of_people["tested"] and of_nouns["tested"]
     document: dict[str, Any] = {
         "language": language,
+        "morphology": morphology or "crosslens",
         "site": stored.attributes.get("site"),
         "sae": stored.attributes.get("sae"),
         "d_sae": stored.d_sae,
@@ -113,9 +117,15 @@ def measure_grammar(
     write_json(out, "grammar", document)
 
 
-def read_words(samples: pd.DataFrame, tokens: TokenTable, codes: Codes, language: str) -> Words:
+def read_words(
+    samples: pd.DataFrame,
+    tokens: TokenTable,
+    codes: Codes,
+    language: str,
+    adapter: str | None = None,
+) -> Words:
     """The words of captions whose grammatical gender a list or an ending tells; masked words and sinks are left out."""
-    layer, spoken = morphology_of(language), language_of(language)
+    layer, spoken = morphology_of(language, adapter), language_of(language)
     declared = pooled_tokens(tokens, samples, condition="caption")[codes.token]
     keep = without_sinks(codes.norm, tokens.role[codes.token], declared)
     row_of = np.full(len(tokens), -1, dtype=np.int64)

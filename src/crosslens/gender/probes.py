@@ -1,7 +1,8 @@
 """Can gender be read off linearly? Logistic probes on raw activations and on feature codes, with their baselines."""
 
 import logging
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from crosslens.stats.auroc import auroc, auroc_interval, permuted_auroc_p
 from crosslens.stats.folds import grouped_folds
 from crosslens.stats.resampling import shuffled_labels, stream
 from crosslens.stats.shares import share_interval
+from crosslens.stats.shuffles import PROBES as PERMUTATIONS
 from crosslens.stats.tested import tested, too_few_units
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
@@ -31,8 +33,8 @@ SHUFFLES = 8
 CONTROLS = 3
 TEST_UNITS = 2
 """Independent test images of each gender, without which an AUROC has no interval."""
-PERMUTATIONS = 9999
-"""Of the test images' labels, so that a family of hundreds of probes can still be corrected for."""
+SIZES = (1, 2, 5, 20)
+"""Columns that a sparse probe reads (Gurnee et al. 2023): how many features, or channels, hold what the whole input holds."""
 _DENSE_CELLS = 20_000_000
 
 
@@ -54,7 +56,7 @@ def probe_activations(
         return by_image(pooled.values, pooled.sample_ids, part)
 
     identity = {key: stored.attributes.get(key) for key in ("site", "language")}
-    found = probe_conditions(pool, dataset, conditions, seed=seed, language=identity["language"])
+    found = probe_conditions(pool, dataset, conditions, seed=seed, language=identity["language"], sizes=SIZES)
     write_probe(out, {"input": "activations", "width": stored.d_model} | identity, seed, found)
 
 
@@ -70,7 +72,7 @@ def probe_codes(
         return by_image(pooled.values, pooled.sample_ids, part)
 
     identity = {key: stored.attributes.get(key) for key in ("site", "language", "sae")}
-    found = probe_conditions(pool, dataset, conditions, seed=seed, language=identity["language"])
+    found = probe_conditions(pool, dataset, conditions, seed=seed, language=identity["language"], sizes=SIZES)
     write_probe(out, {"input": "codes", "width": stored.d_sae} | identity, seed, found)
 
 
@@ -81,6 +83,7 @@ def probe_conditions(
     *,
     seed: int,
     language: str,
+    sizes: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Probe what `pool` makes of the rows of a split: condition -> `probe`.
 
@@ -90,9 +93,9 @@ def probe_conditions(
     results = {}
     for condition in conditions:
         train, test = (pool(samples[samples["split"] == split], condition) for split in ("train", "test"))
-        results[condition] = probe(train, test, seed=seed, stream_name=f"{language}/{condition}") | {
-            "unlabelled": {"train": _unlabelled(train), "test": _unlabelled(test)}
-        }
+        results[condition] = probe(
+            train, test, seed=seed, stream_name=f"{language}/{condition}", sizes=sizes
+        ) | {"unlabelled": {"train": _unlabelled(train), "test": _unlabelled(test)}}
         log.info("%s: AUROC %s", condition, results[condition]["auroc"])
     return results
 
@@ -114,7 +117,9 @@ def _unlabelled(images: ImageTable) -> int:
     return len(images) - len(images.labelled())
 
 
-def probe(train: ImageTable, test: ImageTable, *, seed: int, stream_name: str) -> dict[str, Any]:
+def probe(
+    train: ImageTable, test: ImageTable, *, seed: int, stream_name: str, sizes: Sequence[int] = ()
+) -> dict[str, Any]:
     """Fit on the labelled images of `train`, score on those of `test`; positive class female.
 
     One row an image, so folds are by image. L2 logistic regression on inputs standardised inside each fold; C by
@@ -125,6 +130,8 @@ def probe(train: ImageTable, test: ImageTable, *, seed: int, stream_name: str) -
     allows any grouping of its categories to be read, so that the score alone does not single gender out.
     p: share of PERMUTATIONS of the test images' labels that give as high an AUROC; images of one `group` stay in one fold
     and are one witness. CI: 95 %, of `auroc_interval` and `share_interval`; for shuffled and control the range.
+    `sparse`, of each of `sizes`: the same probe of so many columns, chosen on train (see `strongest_columns`), no control
+    beside it.
     """
     train, test = train.labelled(), test.labelled()
     y_train, y_test = train.gender == "female", test.gender == "female"
@@ -137,16 +144,31 @@ def probe(train: ImageTable, test: ImageTable, *, seed: int, stream_name: str) -
     because = too_few(train, FOLDS, "train") or too_few(test, TEST_UNITS, "test") or _alike(train.values)
     document |= tested(because)
     if because:
-        return document | dict.fromkeys(("accuracy", "auroc", "p", "C", "shuffled", "control"))
+        names = ("accuracy", "auroc", "p", "C", "shuffled", "control", *(["sparse"] if sizes else []))
+        return document | dict.fromkeys(names)
     x_train, x_test = _inputs(train.values, test.values)
     fold_seed = int(rng.integers(2**31))
     score, penalty = fit_and_score(x_train, y_train, x_test, fold_seed, train.group)
-    document["C"] = penalty
-    document["accuracy"] = _with_interval(
-        accuracy(score, y_test), share_interval((score > 0) == y_test, test.group)
-    )
-    document["auroc"] = _with_interval(auroc(score, y_test), auroc_interval(score, y_test, test.group))
-    document["p"] = permuted_auroc_p(score, y_test, test.group, PERMUTATIONS, rng)
+    sparse = [
+        (
+            chosen,
+            *fit_and_score(
+                _dense(x_train[:, chosen]), y_train, _dense(x_test[:, chosen]), fold_seed, train.group
+            ),
+        )
+        for chosen in strongest_columns(x_train, y_train, sizes)
+    ]
+    # one set of permutations for all of them
+    scores = np.column_stack([score, *(found for _, found, _ in sparse)])
+    p = permuted_auroc_p(scores, y_test, test.group, PERMUTATIONS, rng).tolist()
+    document |= _scored(score, y_test, test.group) | {"p": p[0], "C": penalty}
+    if sizes:
+        document["sparse"] = [
+            {"columns": len(chosen), "chosen": chosen.tolist()}
+            | _scored(found, y_test, test.group)
+            | {"p": own, "C": c}
+            for (chosen, found, c), own in zip(sparse, p[1:], strict=True)
+        ]
     shuffled = []
     for _ in range(SHUFFLES):
         labels = shuffled_labels(y_train, 1, rng, train.group)[:, 0]
@@ -172,6 +194,25 @@ def _alike(values: csr_array | np.ndarray) -> str | None:
         for bound in (values.min(axis=0), values.max(axis=0))
     )
     return None if (low < high).any() else "what is read is the same for all train images"
+
+
+def strongest_columns(x: csr_array | np.ndarray, y: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
+    """Of each of `sizes` so many columns of x (n, F), those with the largest F of an analysis of variance by y (n) bool.
+
+    Of two classes that is their difference of means over the spread within them, squared: the scale of a column plays no
+    part. Sizes beyond the columns that vary are left out.
+    """
+    from sklearn.feature_selection import f_classif
+
+    with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # columns that are constant: they have no F
+        strength = f_classif(x, y)[0] if len(sizes) else np.empty(0)
+    order = np.argsort(-strength, kind="stable")[: np.isfinite(strength).sum() + np.isposinf(strength).sum()]
+    return [order[:size] for size in sizes if size <= len(order)]
+
+
+def _dense(values: csr_array | np.ndarray) -> np.ndarray:
+    return values.toarray() if issparse(values) else values
 
 
 def _inputs(train: Any, test: Any) -> tuple[Any, Any]:
@@ -217,6 +258,14 @@ def _path(x_train: Any, y_train: np.ndarray, x_test: Any, penalties: tuple[float
 
     scaler = StandardScaler(with_mean=not issparse(x_train))
     return logistic.path(scaler.fit_transform(x_train), y_train, scaler.transform(x_test), penalties)
+
+
+def _scored(score: np.ndarray, y: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    """Accuracy and AUROC with their intervals."""
+    return {
+        "accuracy": _with_interval(accuracy(score, y), share_interval((score > 0) == y, groups)),
+        "auroc": _with_interval(auroc(score, y), auroc_interval(score, y, groups)),
+    }
 
 
 def accuracy(score: np.ndarray, y: np.ndarray) -> float:

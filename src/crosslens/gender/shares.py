@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
+from crosslens.stats.shuffles import SHARES as PERMUTATIONS
 from crosslens.stats.sign_flips import EXACT_SIGN_FLIPS, sign_flip_p
 
-PERMUTATIONS = 9999
 _AT_ONCE = 1000
 FEWEST = 5
 """Pictures of a category, and of the others, below which the spread within it is hardly known: with three that have a

@@ -1,6 +1,5 @@
 """What gender the model writes of a person whose gender the picture does not show, per occupation and language."""
 
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from crosslens.data.labels import gender_counts, majority
 from crosslens.data.lexicons import Lexicon, load_lexicon
 from crosslens.errors import InputError
 from crosslens.gender.shares import Tested, against_half, between, difference_interval
+from crosslens.pooling.languages import Pairs, pairs_among
 from crosslens.stats.correlation import fisher_interval, pearson, spearman
 from crosslens.stats.fdr import benjamini_hochberg
 from crosslens.stats.resampling import bootstrap_weights, stream
@@ -30,6 +30,7 @@ def measure_stereotype(
     alpha: float,
     seed: int,
     out: Path,
+    pairs: Pairs | None = None,
 ) -> None:
     """Share of female among the gendered captions of each category and language.
 
@@ -43,6 +44,7 @@ def measure_stereotype(
     no differences. BH over the categories of a language; what cannot have a p as small as `alpha` is in no family and has no
     q. What is said of all categories together is corrected with the other claims of the study (see crosslens.summary).
     Intervals of correlations: percentile bootstrap of the groups, the same draw in all languages.
+    pairs: of languages whose shares are correlated; None is every two.
     With `truth` (kind planted_truth) the measured shares are compared with the planted ones.
     Writes JSON of kind stereotype. Raises InputError for a language without lexicon or planted values.
     """
@@ -95,7 +97,7 @@ def measure_stereotype(
             [resampled[language] for language in pair],
             stream(seed, "stereotype", "agreement", *pair),
         )
-        for pair in combinations(languages, 2)
+        for pair in pairs_among(languages, pairs)
     ]
     write_json(out, "stereotype", document)
 

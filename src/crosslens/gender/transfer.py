@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 from crosslens.errors import InputError
 from crosslens.gender.probes import FOLDS, fit_and_score
 from crosslens.pooling.images import ImageTable, by_split
-from crosslens.pooling.languages import described, open_languages
+from crosslens.pooling.languages import Pairs, described, open_languages, pairs_among
 from crosslens.pooling.pool import CONDITIONS as POOLED
 from crosslens.pooling.pool import pool_activations
 from crosslens.stats.auroc import auroc, auroc_interval
@@ -56,11 +55,13 @@ def gender_transfer(
     permutations: int,
     seed: int,
     out: Path,
+    pairs: Pairs | None = None,
 ) -> None:
     """Learn gender on `train` of each language and score it on `test` of each; see `transfer`.
 
-    Keys of the three mappings are the languages; `conditions` are names of CONDITIONS. Writes JSON of kind
-    gender_transfer. Raises InputError for an unknown condition and for activations of different sites or models.
+    Keys of the three mappings are the languages; `conditions` are names of CONDITIONS; pairs: of languages,
+    None is every two. Writes JSON of kind gender_transfer. Raises InputError for an unknown condition and for activations of
+    different sites or models.
     """
     stored = open_languages(datasets, tokens, activations)
     languages = list(stored)
@@ -75,7 +76,7 @@ def gender_transfer(
             for language in languages
         }
         results[condition] = _reading(condition) | transfer(
-            pooled, permutations=permutations, seed=seed, name=condition
+            pooled, pairs=pairs, permutations=permutations, seed=seed, name=condition
         )
     document = {
         **described(stored),
@@ -120,8 +121,15 @@ def _pool(stored: Activations, table: TokenTable, dataset: Path, condition: str)
     return Language(**tables, dropped={split: dropped.count(split) for split in tables})
 
 
-def transfer(pooled: dict[str, Language], *, permutations: int, seed: int, name: str) -> dict[str, Any]:
-    """AUROC of every ordered pair of languages and method, cosines of the directions, and their lengths.
+def transfer(
+    pooled: dict[str, Language],
+    *,
+    permutations: int,
+    seed: int,
+    name: str,
+    pairs: Pairs | None = None,
+) -> dict[str, Any]:
+    """AUROC of every language in itself and of `pairs` both ways, by method; cosines of the directions, and their lengths.
 
     Only images of known gender take part, those of one group and gender as one; a language with fewer than FOLDS train
     units of a gender teaches nothing and one whose test images lack a gender scores nothing (None). CI: 95 %,
@@ -144,9 +152,17 @@ def transfer(pooled: dict[str, Language], *, permutations: int, seed: int, name:
     for source in learnable:
         rng = stream(seed, "gender_transfer", name, source)
         scores |= _scores(source, train[source], directions[source], pooled, permutations, rng)
+    compared = pairs_among(pooled, pairs)
+    scorable = {
+        *compared,
+        *((second, first) for first, second in compared),
+        *zip(pooled, pooled, strict=True),
+    }
     results = []
     for source in pooled:
         for target in pooled:
+            if (source, target) not in scorable:
+                continue
             female = test[target].gender == "female"
             counts = {"female": int(female.sum()), "male": int((~female).sum())}
             for method in METHODS:
@@ -168,7 +184,7 @@ def transfer(pooled: dict[str, Language], *, permutations: int, seed: int, name:
                 if set(pair) <= set(learnable)
                 else {"value": None, "null": null_band(np.empty(0), None)}
             )
-            for pair in combinations(pooled, 2)
+            for pair in compared
         ],
     }
 

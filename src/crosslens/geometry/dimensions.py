@@ -1,6 +1,5 @@
 """Of how many directions does each language make use at a site, and do two languages use as many?"""
 
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from crosslens.geometry.spectrum import spread
-from crosslens.pooling.languages import described, open_languages
+from crosslens.pooling.languages import Pairs, described, open_languages, pairs_among
 from crosslens.pooling.pool import pooled_tokens, without_sinks
 from crosslens.pooling.rows import aligned, blocks
 from crosslens.stats.resampling import stream
@@ -30,14 +29,15 @@ def measure_dimensions(
     condition: str,
     seed: int,
     out: Path,
+    pairs: Pairs | None = None,
 ) -> None:
     """Write JSON of kind `dimensions`: how the variance of each language's tokens is spread over directions, at one site.
 
     Tokens of `condition`, sinks left out, label words kept, all splits; shares of the eigenvalues of their covariance. Intervals
     and the test of two languages against each other are of the jackknife's pseudo-values over FOLDS folds of groups of images,
     the same in every language: t with FOLDS − 1 degrees of freedom. What it compares is bits, the logarithm of the effective
-    rank, freed of the bias that few tokens bring. Memory: FOLDS + 1 matrices (d, d) a language. Raises InputError for
-    activations of different sites.
+    rank, freed of the bias that few tokens bring. pairs: of languages; None is every two. Memory: FOLDS + 1 matrices (d, d) a
+    language. Raises InputError for activations of different sites.
     """
     stored = open_languages(datasets, tokens, activations)
     frames = {language: read_table(path, "dataset") for language, path in datasets.items()}
@@ -70,7 +70,7 @@ def measure_dimensions(
         "of": languages,
         "differences": [
             {"languages": list(pair), **difference(*(pseudo[language] for language in pair))}
-            for pair in combinations(stored, 2)
+            for pair in pairs_among(stored, pairs)
         ],
     }
     write_json(out, "dimensions", document)

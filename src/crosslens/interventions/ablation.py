@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +26,7 @@ from crosslens.features.splice import (
 from crosslens.interventions.costs import BOOTSTRAPS, Costs, costs, interval, resamples
 from crosslens.memory import memory_kept
 from crosslens.models.load import LoadedModel, load_model
+from crosslens.pooling.languages import Pairs, pairs_among
 from crosslens.sae.io import check_site, check_width, load_sae
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import stream
@@ -59,15 +59,17 @@ def ablate_features(
     batch: int,
     seed: int,
     out: Path,
+    pairs: Pairs | None = None,
 ) -> None:
     """Write JSON of kind ablation: what it costs each language, in cross-entropy, to lose directions of one SAE's features.
 
-    Keys of the mappings are the languages. Features are called specific and shared, as in `alignment.sharing.compare`, on
-    split select, and of each kind the `features` that write most are taken (see `chosen_of`); what they cost is told of
-    captions of at most `max_samples` samples of test that every language has. Ablated is the direction,
-    x ← x − (x·d̂) d̂ with d̂ the feature's unit decoder row, at all positions of `roles` that are no sinks. model: keyword
-    arguments of load_model. Raises InputError where SAE, codes, site or model do not belong together, and RuntimeError
-    where ablating nothing changes a logit, or ablating all changes none.
+    Keys of the mappings are the languages; pairs: of them, those that are compared (None: every two). Features are called
+    specific and shared, as in `alignment.sharing.compare`, on split select, and of each kind the `features` that write
+    most are taken (see `chosen_of`); what they cost is told of captions of at most `max_samples` samples of test that
+    every language has. Ablated is the direction, x ← x − (x·d̂) d̂ with d̂ the feature's unit decoder row, at all
+    positions of `roles` that are no sinks. model: keyword arguments of load_model. Raises InputError where SAE, codes,
+    site or model do not belong together, and RuntimeError where ablating nothing changes a logit, or ablating all
+    changes none.
     """
     stored = Codes(next(iter(codes.values())))
     if stored.attributes["sae"] != digest_of(sae):
@@ -82,13 +84,13 @@ def ablate_features(
     check_model(sae, loaded.name, model.get("revision"))
     autoencoder = load_sae(sae)
     check_width(autoencoder, loaded.d_model, sae)
-    pairs = {}
-    for pair in combinations(datasets, 2):
+    compared = {}
+    for pair in pairs_among(datasets, pairs):
         rng = stream(seed, "ablation", *pair)
         sides = {name: open_side(codes[name], tokens[name], datasets[name], "select") for name in pair}
         table, _ = compare(sides, alpha=alpha, rng=rng)
-        pairs[pair] = chosen_of(table, pair, features, rng)
-    ablated = sorted({feature for chosen in pairs.values() for feature in chosen.all})
+        compared[pair] = chosen_of(table, pair, features, rng)
+    ablated = sorted({feature for chosen in compared.values() for feature in chosen.all})
     frames = shared_samples(datasets, max_samples, seed)
     with memory_kept():
         losses = {
@@ -120,7 +122,7 @@ def ablate_features(
         "seed": seed,
         "pairs": [
             told(pair, chosen, change, place, stream(seed, "ablation null", *pair))
-            for pair, chosen in pairs.items()
+            for pair, chosen in compared.items()
         ],
     }
     write_json(out, "ablation", document)

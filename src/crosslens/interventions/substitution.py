@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +32,7 @@ from crosslens.interventions.costs import BOOTSTRAPS, costs, interval, resamples
 from crosslens.memory import memory_kept
 from crosslens.models.hooks import capture, edit
 from crosslens.models.load import LoadedModel, load_model
+from crosslens.pooling.languages import Pairs, pairs_among
 from crosslens.sae.io import check_site, check_width, load_sae
 from crosslens.sae.model import SAE
 from crosslens.stats.correlation import fisher_interval, pearson, spearman
@@ -63,16 +63,24 @@ class Comparison(NamedTuple):
     second: str
 
 
-def comparisons(seeds: dict[str, Sequence[str]], frozen: Sequence[str]) -> Iterator[Comparison]:
-    """Every two languages, both ways; two seeds of each; every two frozen decoders. seeds: of each language, the first read."""
-    for language, other in permutations(seeds, 2):
+def comparisons(
+    seeds: dict[str, Sequence[str]], frozen: Sequence[str], pairs: Pairs | None = None
+) -> Iterator[Comparison]:
+    """Each pair of languages, both ways; two seeds of each language; the frozen decoders of each pair.
+
+    seeds: of each language, the first read. pairs: None for every two languages.
+    """
+    both_ways = [
+        way for first, second in pairs_among(seeds, pairs) for way in ((first, second), (second, first))
+    ]
+    for language, other in both_ways:
         yield Comparison(
             "languages", language, f"{language}/{seeds[language][0]}", f"{other}/{seeds[other][0]}"
         )
     for language, (first, *others) in seeds.items():
         if others:
             yield Comparison("seeds", language, f"{language}/{first}", f"{language}/{others[0]}")
-    for language, other in permutations(frozen, 2):
+    for language, other in (way for way in both_ways if {*way} <= {*frozen}):
         yield Comparison("frozen", language, f"{language}/frozen", f"{other}/frozen")
 
 
@@ -92,14 +100,16 @@ def substitute_features(
     batch: int,
     seed: int,
     out: Path,
+    pairs: Pairs | None = None,
 ) -> None:
     """Write JSON of kind substitution: features of one SAE put in the place of those of another that they are matched with.
 
     saes: language -> seed -> folder, the first seed the one that the analyses read; frozen: language -> SAE whose decoder
-    was not trained, where there are; features: language -> its table of kind features, which says what is live. Of each of
-    `comparisons`, on captions of one language: see `compared`. Of at most `max_samples` samples of select, on which pairs
-    are ordered and scaled, and of test, of which all else is told. model: keyword arguments of load_model. Raises
-    InputError for SAEs of other sites or models, and RuntimeError where ablating nothing changes a logit.
+    was not trained, where there are; features: language -> its table of kind features, which says what is live. pairs:
+    of the languages, those that are compared. Of each of `comparisons`, on captions of one language: see `compared`. Of
+    at most `max_samples` samples of select, on which pairs are ordered and scaled, and of test, of which all else is
+    told. model: keyword arguments of load_model. Raises InputError for SAEs of other sites or models, and RuntimeError
+    where ablating nothing changes a logit.
     """
     folders = {f"{language}/{name}": path for language, of in saes.items() for name, path in of.items()}
     folders |= {f"{language}/frozen": path for language, path in frozen.items()}
@@ -121,18 +131,21 @@ def substitute_features(
     }  # fmt: skip
     found = []
     with memory_kept():
-        for comparison in comparisons({language: [*of] for language, of in saes.items()}, [*frozen]):
+        seeds = {language: [*of] for language, of in saes.items()}
+        for comparison in comparisons(seeds, [*frozen], pairs):
             own = [folders[name] for name in comparison[2:]]
-            pairs = matched(*(read_dictionary(folder, "") for folder in own), *map(live.get, comparison[2:]))
+            partners = matched(
+                *(read_dictionary(folder, "") for folder in own), *map(live.get, comparison[2:])
+            )
             told = compared(
                 texts[comparison.language],
                 [load_sae(folder).to(loaded.device) for folder in own],
-                pairs,
+                partners,
                 count,
                 stream(seed, "substitution", *comparison),
             )
             found.append(
-                {**comparison._asdict(), "saes": [digest_of(folder) for folder in own], "matched": len(pairs)} | told
+                {**comparison._asdict(), "saes": [digest_of(folder) for folder in own], "matched": len(partners)} | told
             )  # fmt: skip
             log.info("%s: %s", comparison, [point["recovered"] for point in told["curve"]])
     document = {

@@ -19,6 +19,10 @@ class Head:
         """(…, vocabulary) float32 logits of `resid_post` (…, d_model) of the last block; see Adapter.logits."""
         return self.adapter.logits(residual.float(), norm=self.norm, unembed=self.unembed)
 
+    def uncapped(self, residual: Tensor) -> Tensor:
+        """The same without the softcap, where the family has one: linear in what the norm gives."""
+        return self.unembed(self.norm(residual.float())) * self.adapter.logit_scale
+
 
 def _exact(part: nn.Module) -> nn.Module:
     if all(parameter.dtype == torch.float32 for parameter in part.parameters()):

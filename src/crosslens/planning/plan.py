@@ -14,6 +14,7 @@ from crosslens.planning.rates import Rates
 from crosslens.planning.reading import Reading, read_study
 from crosslens.planning.samples import known_warnings
 from crosslens.planning.stored import (
+    CODES,
     Stored,
     stored_activations,
     stored_codes,
@@ -106,7 +107,9 @@ def make_plan(
         )
     settings = reading.sae_settings({})
     stored += stored_saes(reading, own, settings)
-    stored.append(stored_codes(reading, rates, table.at({"study": study.name}).every("codes")))
+    at = table.at({"study": study.name})
+    codes = [need for kind in CODES for need in at.every(kind)]
+    stored.append(stored_codes(reading, rates, codes))
     stored += stored_results(own, table.kinds, rates, settings.d_sae)
     return Plan(
         study.name,

@@ -18,6 +18,8 @@ BESIDE = 12
 """Inodes of an artifact beside its files: links, records, folders and logs, as counted in the embedded study."""
 MODEL_FILES = 6
 """Of a model that a rule makes: weights in bfloat16, configuration, tokenizer."""
+CODES = ("codes", "seed_codes", "swept_codes")
+"""Kinds that are the codes of an SAE."""
 TABLES = ("features", "gender")
 """Kinds that are a row a feature, and a document."""
 SIZED = {
@@ -31,7 +33,7 @@ SIZED = {
         "texts_metadata",
         "texts_summary",
     ),
-    *("tokens", "activations", "sae", "swept_sae", "pretrained", "codes", *TABLES),
+    *("tokens", "activations", "sae", "swept_sae", "pretrained", *CODES, *TABLES),
 }
 """Kinds that have a line of their own; the others are small."""
 

@@ -1,5 +1,7 @@
 """The activations or codes of several languages at one site, for stages that compare them."""
 
+from collections.abc import Iterable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,19 @@ def open_languages(
                     mend="compare languages at one site of one model",
                 )
     return stored
+
+
+Pairs = Iterable[tuple[str, str]]
+
+
+def pairs_among(languages: Iterable[str], pairs: Pairs | None) -> list[tuple[str, str]]:
+    """The pairs to compare: those named, or every two of the languages. Raises InputError for one that is not there."""
+    known = list(languages)
+    found = [(first, second) for first, second in combinations(known, 2) if pairs is None]
+    found += [(first, second) for first, second in pairs or ()]
+    if strange := sorted({language for pair in found for language in pair} - {*known}):
+        raise InputError("pairs", found=strange, expected=f"some of {known}", mend="correct the pairs")
+    return found
 
 
 def described(stored: dict[str, Activations]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,8 @@ CONDITIONS = {
 }
 """Condition -> token roles pooled over. In "caption" and "text" the caption's label words are left out."""
 
-How = Literal["mean", "max"]
+How = Literal["mean", "max", "last"]
+"""Over a sample's tokens: their mean, the largest value of each feature, or the last of them alone."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,14 @@ def averaging(sample: np.ndarray, keep: np.ndarray, counts: np.ndarray) -> tuple
     return csr_array((weights, (local, columns)), shape=(len(seen), len(sample))), seen
 
 
+def _last(sample: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """(M) bool: the last of the kept rows of each sample; `sample` (M) does not decrease."""
+    kept = np.flatnonzero(keep)
+    last = np.zeros_like(keep)
+    last[kept[np.diff(sample[kept], append=-1) != 0]] = True
+    return last
+
+
 def _maximum(block: csr_array, sample: np.ndarray, keep: np.ndarray) -> tuple[csr_array, np.ndarray]:
     """(s, F) float32 maximum of each feature over the kept rows of each sample seen, and their indices."""
     seen, local = np.unique(sample[keep], return_inverse=True)
@@ -163,7 +172,8 @@ def pool_codes(
 ) -> PooledCodes:
     """Feature activations pooled over each sample's tokens; `dataset` says which samples, and their order.
 
-    The mean counts a token in which a feature is silent as 0; sinks are left out, as from activations.
+    The mean counts a token in which a feature is silent as 0; sinks are left out, as from activations. The last token is the
+    last that is left: after it nothing of the sample is read.
     Memory: one block of about `rows` rows of codes and the result. Raises InputError where the codes do not cover
     the condition's roles.
     """
@@ -175,17 +185,19 @@ def pool_codes(
             expected=sorted(roles),
             mend="add the roles to the study's encoding, or pool over another condition",
         )
-    if how not in ("mean", "max"):
-        raise InputError("how", found=how, expected=["mean", "max"], mend="name one of these")
+    if how not in get_args(How):
+        raise InputError("how", found=how, expected=list(get_args(How)), mend="name one of these")
     declared = pooled_tokens(tokens, dataset, condition=condition, mask_labels=mask_labels)[codes.token]
     keep = without_sinks(codes.norm, tokens.role[codes.token], declared)
     left_out = int(declared.sum() - keep.sum())
     sample = tokens.sample[codes.token]
+    if how == "last":
+        keep = _last(sample, keep)
     counts = np.bincount(sample[keep], minlength=len(tokens.sample_ids))
     parts, seen = [], []
     for start, stop in sample_blocks(sample, rows):
         block, inside = codes.rows(start, stop), keep[start:stop]
-        if how == "mean":
+        if how != "max":
             average, indices = averaging(sample[start:stop], inside, counts)
             pooled = (average @ block).astype(np.float32)
         else:

@@ -12,7 +12,7 @@ PICTURES = {
     "clean": "Nothing was quarantined: every picture opened.",
     "alone": "the picture alone",
     "before": "the picture and a constant prompt",
-    "shared": "Both languages see the same pictures: what is shared may be what a picture shows, before any word of a language.",
+    "shared": "The languages see the same pictures: what is shared may be what a picture shows, before any word of a language.",
 }
 TEXTS = {
     "unit": "text",

@@ -88,16 +88,19 @@ def _delong(score: np.ndarray, y: np.ndarray, group: np.ndarray, estimate: float
 
 def permuted_auroc_p(
     score: np.ndarray, y: np.ndarray, groups: np.ndarray | None, permutations: int, rng: np.random.Generator
-) -> float:
+) -> np.ndarray | float:
     """One-sided p of the AUROC of scores (n) and classes (n) bool: (1 + permutations that reach it) / (1 + permutations).
 
-    The classes are shuffled, by group (see `shuffled_labels`), and the score stays: valid for any score that the classes
-    had no part in, as that of a probe of other images. Permutations that leave one class only reach nothing.
+    (K) of scores (n, K), by the same permutations. The classes are shuffled, by group (see `shuffled_labels`), and the score
+    stays: valid for any score that the classes had no part in, as that of a probe of other images. Permutations that leave
+    one class only reach nothing.
     """
     score, y = np.asarray(score), np.asarray(y, dtype=bool)
     observed, reached, left = auroc(score, y), 0, permutations
     while left:
         draws = min(left, max(1, _CELLS // len(y)))
-        reached += int((auroc(score, shuffled_labels(y, draws, rng, groups)) >= observed - 1e-12).sum())
+        shuffled = auroc(score, shuffled_labels(y, draws, rng, groups))
+        reached = reached + (shuffled.T >= observed - 1e-12).sum(axis=0)
         left -= draws
-    return (1 + reached) / (1 + permutations)
+    p = (1 + reached) / (1 + permutations)
+    return p if np.ndim(p) else float(p)

@@ -16,9 +16,10 @@ def share_interval(
     """Wilson's (1927) interval of the mean of `hits` (n), each 0 or 1; (None, None) for none.
 
     groups: (n) rows that are one witness. What counts then is n / deff, deff ≥ 1 the ratio of the variance of the mean
-    over groups to that of n independent rows, less what t of so few groups is beyond t of the rows (Korn & Graubard 1998);
-    but a group counts at most once where fewer than FEW have a hit, or a miss, as so few tell no variance. Covers .93 at
-    the least.
+    over groups to that of n independent rows, less what t of so few groups is beyond t of the rows (Korn & Graubard 1998),
+    these few being the groups that have a hit, or a miss, whichever are fewer, as the others are all alike; no less than the
+    groups if each were of one mind. But a group counts at most once where fewer than FEW have a hit, or a miss, as so few
+    tell no variance. Covers .93 at the least, and more where so few tell it.
     """
     hits = np.asarray(hits, dtype=np.float64)
     n = len(hits)
@@ -30,9 +31,13 @@ def share_interval(
     if 1 < number < n and 0 < share < 1:
         residual = np.bincount(group, hits - share)
         variance = number / (number - 1) * np.square(residual).sum() / n**2
-        size = _worth(max(variance, share * (1 - share) / n), share, n, number, level)
-        if min(len(np.unique(group[hits == kind])) for kind in (0, 1)) < FEW:
-            size = min(size, number)
+        telling = min(len(np.unique(group[hits == kind])) for kind in (0, 1))
+        variance = max(variance, share * (1 - share) / n)
+        if telling < FEW:
+            size = min(_worth(variance, share, n, number, level), number)
+        else:
+            alone = n**2 / float(np.square(np.bincount(group)).sum())
+            size = max(_worth(variance, share, n, telling, level), alone)
     z = float(ndtri((1 + level) / 2))
     centre = (share + z**2 / (2 * size)) / (1 + z**2 / size)
     half = z / (1 + z**2 / size) * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
@@ -48,7 +53,7 @@ def mean_share_interval(
 
     Korn and Graubard (1998): Clopper-Pearson's, of as many captions as would be worth the pictures if they were
     independent. Where all pictures agree they are worth one each, and no more where fewer than FEW differ from the others'
-    0 or 1. Covers .93 at the least.
+    0 or 1. Covers .93 at the least, and more where few differ.
     """
     n = len(shares)
     if n < 2:
@@ -59,16 +64,18 @@ def mean_share_interval(
     elif variance == 0:
         worth = max(captions, n)
     else:
-        worth = _worth(variance, mean, captions, n, level)
-        if min(np.sum(shares > 0), np.sum(shares < 1)) < FEW:
-            worth = min(worth, n)
+        telling = int(min(np.sum(shares > 0), np.sum(shares < 1)))
+        if telling < FEW:
+            worth = min(_worth(variance, mean, captions, n, level), n)
+        else:
+            worth = max(_worth(variance, mean, captions, telling, level), n)
     x, tail = worth * mean, (1 - level) / 2
     low = betaincinv(x, worth - x + 1, tail) if x > 0 else 0.0
     high = betaincinv(x + 1, worth - x, 1 - tail) if x < worth else 1.0
     return float(low), float(high)
 
 
-def _worth(variance: float, share: float, rows: float, groups: int, level: float) -> float:
-    """Of how many independent rows, at most `rows`, a share has that variance as well as so few groups tell it."""
-    ratio = stdtrit(rows - 1, (1 + level) / 2) / stdtrit(groups - 1, (1 + level) / 2)
+def _worth(variance: float, share: float, rows: float, telling: int, level: float) -> float:
+    """Of how many independent rows, at most `rows`, a share has that variance, as well as so many groups tell it."""
+    ratio = stdtrit(rows - 1, (1 + level) / 2) / stdtrit(telling - 1, (1 + level) / 2)
     return min(share * (1 - share) / variance * ratio**2, rows)

@@ -64,10 +64,12 @@ def is_gone(folder: Path) -> bool | None:
     """Whether the writer of `folder` has ended or given it back; None where only its heartbeat can tell (see `abandoned`)."""
     try:
         holder = json.loads((folder / "lease.json").read_text())
-        place, pid, start = holder["place"], int(holder["pid"]), holder["start"]
+        place, pid, start = holder["place"], holder["pid"], holder["start"]
     except (FileNotFoundError, NotADirectoryError):
         return True
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if type(pid) is not int or not 0 < pid < 1 << 31:  # Linux has no other
         return None
     if place is None or place != _place() or _hidden(pid):
         return None

@@ -12,6 +12,7 @@ from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
 from crosslens.sae.settings import Settings
+from crosslens.stats.shuffles import LEAST_P
 from crosslens.study.descriptions import description_faults
 from crosslens.study.model import Model
 from crosslens.study.pretrained import pretrained_faults
@@ -147,6 +148,15 @@ def _languages(settings: StudySettings, source: Source) -> Faults:
             yield settings.fault(
                 "prompts", f"no prompt for {language!r}", "one per language", f"add `{language}: …`"
             )
+    seen: set[frozenset[str]] = set()
+    for pair in settings["pairs"] or ():
+        if strange := sorted({*pair} - {*languages}):
+            yield settings.fault(
+                "pairs", ", ".join(map(repr, strange)), f"two of {languages}", "remove it or add the language"
+            )
+        elif frozenset(pair) in seen:
+            yield settings.fault("pairs", f"{pair} a second time", "each two languages once", "remove it")
+        seen.add(frozenset(pair))
     for key in ("prompts", "lexicons"):
         for language in sorted(settings[key].keys() - set(languages)):
             yield settings.fault(key, f"{language!r}", f"one of {languages}", "remove it or add the language")
@@ -179,6 +189,14 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
                 f"{chosen['alpha']:g}, as each of the {claims} claims of the page is corrected for the others",
                 "shuffle more often, or raise gender.alpha",
             )
+    if claims * LEAST_P > chosen["alpha"] + 1e-12:
+        yield settings.fault(
+            "gender.alpha",
+            f"{chosen['alpha']:g}",
+            f"at least {claims * LEAST_P:.3g}: the shuffles whose number is no setting give no p below {LEAST_P:g}, and each of "
+            f"the {claims} claims of the page is corrected for the others",
+            "raise gender.alpha",
+        )
     silent = [name for name in settings["languages"] if settings["prompts"].get(name) == ""]
     if "prompt" in chosen["conditions"] and silent:
         yield settings.fault(
@@ -206,12 +224,12 @@ def number_of_claims(settings: StudySettings, source: Source) -> int:
     what is shared and what specific, and in those of two languages what matches and what effects agree; of pictures that
     the model captions tilt and differences; labels.
     """
-    several, pictures = len(settings["languages"]) > 1, source.has_pictures
+    several, pictures = bool(settings.pairs), source.has_pictures
     chosen = settings["sae"]
-    own = {*chosen["corpora"]} & {*settings["languages"]}
+    own = any({*pair} <= {*chosen["corpora"]} for pair in settings.pairs)
     of_all = "joint" in chosen["corpora"] or bool(chosen["pretrained"])
     each = 2 + (settings["causal"] is not None)
-    across = 5 + pictures + each * (of_all + (len(own) > 1))
+    across = 5 + pictures + each * (of_all + own)
     alone = 3 + (source.tagged is not None) + (settings["describe"] is not None)
     return alone + several * across + 2 * (pictures and bool(settings["lexicons"]))
 

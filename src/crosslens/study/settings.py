@@ -60,6 +60,12 @@ class StudySettings(dict[str, Any]):
         validate(document, path, study_schema(schema, document))
         super().__init__(document)
 
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The languages that are compared, two by two: as named, or each with the first; none where there is one alone."""
+        first, *others = self["languages"]
+        return [(one, other) for one, other in self["pairs"] or ((first, other) for other in others)]
+
     def fault(self, key: str, found: object, expected: object, mend: str) -> InputError:
         """What is wrong with one key of the study's file."""
         return InputError(f"{self.path}, key {key}", found=found, expected=expected, mend=mend)

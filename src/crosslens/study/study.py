@@ -62,6 +62,7 @@ class Study:
         self.name, self.digests = name, digests
         self.settings = StudySettings(path, schema, self.control)
         self.languages: list[str] = self.settings["languages"]
+        self.pairs = self.settings.pairs
         self.sites: list[str] = self.settings["sites"]
         self.corpora: list[str] = self.settings["sae"]["corpora"]
         self.seeds: list[str] = [str(seed) for seed in self.settings["sae"]["seeds"]]

@@ -8,8 +8,8 @@ MEASURES = {
     "explained_variance": "explained variance",
     "gendered": "share of features that are gendered",
     "probe": "probe of gender (AUROC)",
-    "transfer": "gender direction in the other language (AUROC)",
-    "effects": "effects in both languages (r)",
+    "transfer": "gender direction in another language (AUROC)",
+    "effects": "effects in two languages (r)",
     "retrieval": "translation found first (R@1)",
     "cka": "unbiased CKA",
 }

@@ -149,7 +149,9 @@ def _directions(document: dict[str, Any]) -> Iterator[dict[str, str]]:
     words = {MASKED: "masked", WHOLE: "whole caption"}
     for layer in document["layers"]:
         yield {"site": layer["site"]} | {
-            words.get(row["condition"], row["condition"]): f"{_short(row['cosine'])} (p = {_p(row['p'])})"
+            _of_pair(
+                words.get(row["condition"], row["condition"]), row, layer["directions"]
+            ): f"{_short(row['cosine'])} (p = {_p(row['p'])})"
             for row in layer["directions"]
         }
 
@@ -161,8 +163,15 @@ def _alignment(document: dict[str, Any]) -> Iterator[dict[str, str]]:
             for row in layer["retrieval"]
             if row["centred"] and _by_words(row, layer)
         }
-        cka = ", ".join(f"{row['unbiased']:.2f}" for row in layer["cka"] if _by_words(row, layer))
-        yield {"site": layer["site"]} | found | {"CKA": cka}
+        alike = [row for row in layer["cka"] if _by_words(row, layer)]
+        cka = {_of_pair("CKA", row, alike): f"{row['unbiased']:.2f}" for row in alike}
+        yield {"site": layer["site"]} | found | cka
+
+
+def _of_pair(name: str, row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """`name`, and which two languages it is of where `rows` are of several pairs."""
+    several = any(other["languages"] != row["languages"] for other in rows)
+    return f"{name}, {' and '.join(map(short_name, row['languages']))}" if several else name
 
 
 def _by_words(row: dict[str, Any], layer: dict[str, Any]) -> bool:

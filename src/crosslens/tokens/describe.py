@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from crosslens.models.inputs import PADDING, Batch, Sample
+from crosslens.models.vocabulary import token_text
 from crosslens.tables.roles import ROLES
 from crosslens.tokens.text_map import TextMap, display, map_text
 
@@ -67,6 +68,5 @@ def describe(
 
 
 def _alone(tokenizer: Any, piece: str) -> str:
-    """A vocabulary entry as text, where alone it is one: half a character is not."""
-    text = tokenizer.convert_tokens_to_string([piece])
-    return display(text, 0, len(text)) if text and "\ufffd" not in text else piece
+    text = token_text(tokenizer, piece)
+    return display(text, 0, len(text))

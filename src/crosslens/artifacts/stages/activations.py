@@ -11,7 +11,6 @@ from crosslens.artifacts.needs import (
     model_of,
     model_place,
     samples_of,
-    several_languages,
     source_of,
 )
 from crosslens.data.languages import language_of
@@ -87,7 +86,7 @@ def read_alone(at: At) -> list[dict[str, str]]:
 
 def compares_captions(at: At) -> bool:
     """Whether captions with pictures are compared between languages."""
-    return at.study.source.has_pictures and several_languages(at)
+    return at.study.source.has_pictures and bool(at.study.pairs)
 
 
 def passed(at: At, reading: Any) -> Amount:

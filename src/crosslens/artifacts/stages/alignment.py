@@ -1,6 +1,5 @@
 """What the languages have in common: where pairs are found again, and which features are shared."""
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,20 +9,23 @@ from crosslens.artifacts.needs import (
     each_site,
     features_of,
     first_sae,
+    gendered_pairs,
     languages_of,
+    other_architectures,
+    other_seeds,
     parts_of,
-    several_languages,
     site_of,
 )
 from crosslens.artifacts.stages.report import level
+from crosslens.stats.shuffles import CKA, PAIRS
 
-DRAWS = 1000
+DRAWS = 1 + CKA
 """The retrieval itself and the shuffles of its null."""
 READ = 4
 """Comparisons in a study with pictures: captions with and without theirs, and the prompt in each language."""
 IMAGES = 5000
 """At most."""
-PERMUTATIONS = 2000
+PERMUTATIONS = 1 + PAIRS
 """Of pairs, and of the languages within them."""
 
 
@@ -32,7 +34,7 @@ def retrieving(at: At, reading: Any) -> Amount:
     most = max(counts.images for counts in reading.counts.values())
     images = min(IMAGES, at.study.shares["test"] * most)
     read = READ if at.study.source.has_pictures else 1
-    return Amount("pairing", math.comb(len(at.study.languages), 2) * read * DRAWS * images**2)
+    return Amount("pairing", len(at.study.pairs) * read * DRAWS * images**2)
 
 
 def shared_saes(at: At) -> list[Wildcards]:
@@ -53,10 +55,32 @@ def sharing_needs(at: At) -> Iterator[Need]:
         yield from parts_of(at, "activations", language, "site")
 
 
-def own_corpora(at: At) -> list[str]:
-    """The languages that have an SAE of their own, which reads captions."""
+def own_pairs(at: At) -> list[tuple[str, str]]:
+    """The pairs of languages that have SAEs of their own, which read captions."""
     captioned = "caption" in at.settings["sae"]["roles"]
-    return [corpus for corpus in at.study.corpora if corpus in at.study.languages and captioned]
+    return [pair for pair in at.study.pairs if {*pair} <= {*at.study.corpora} and captioned]
+
+
+def own_corpora(at: At) -> list[str]:
+    """The languages of these pairs."""
+    paired = {language for pair in own_pairs(at) for language in pair}
+    return [corpus for corpus in at.study.corpora if corpus in paired]
+
+
+def retrained(at: At) -> list[Wildcards]:
+    """SAEs beside which others were trained on the same activations, where gender is asked for, which is followed there."""
+    saes = [{name: pair[name] for name in ("corpus", "site")} for pair in gendered_pairs(at)]
+    unique = [sae for i, sae in enumerate(saes) if sae not in saes[:i]]
+    return [sae for sae in unique if other_seeds(at.moved(**sae)) or other_architectures(at.moved(**sae))]
+
+
+def retrained_needs(at: At) -> Iterator[Need]:
+    """The SAE that the analyses read, and those others."""
+    yield first_sae(at)
+    yield from (at.need("sae", "corpus", "site", seed=seed) for seed in other_seeds(at))
+    yield from (
+        at.need("swept_sae", "corpus", "site", variant=variant) for variant in other_architectures(at)
+    )
 
 
 def frozen_variant(at: At) -> str | None:
@@ -66,8 +90,8 @@ def frozen_variant(at: At) -> str | None:
 
 
 def matched_saes(at: At) -> list[Wildcards]:
-    """Sites where two languages have SAEs of their own."""
-    return [{"site": site} for site in (at.study.sae_sites if len(own_corpora(at)) > 1 else [])]
+    """Sites where two languages that are compared have SAEs of their own."""
+    return [{"site": site} for site in (at.study.sae_sites if own_pairs(at) else [])]
 
 
 def matching_needs(at: At):
@@ -87,7 +111,7 @@ def matching_needs(at: At):
 def assigning(at: At, reading: Any) -> Amount:
     """Cosines of all features, of decoders and encoders, and of the ceilings and floors beside them."""
     languages, chosen = len(own_corpora(at)), reading.sae_settings({})
-    compared = math.comb(languages, 2) * 3 + languages * (len(at.study.seeds) - 1)
+    compared = len(own_pairs(at)) * 3 + languages * (len(at.study.seeds) - 1)
     return Amount("encoding", 2 * compared * chosen.d_sae**2 * reading.model.d_model)
 
 
@@ -99,8 +123,7 @@ def matching_mb(at: At, threads: int) -> int:
 
 def shuffling(at: At, reading: Any) -> Amount:
     """Features × draws, of every pair of languages."""
-    pairs = math.comb(len(at.study.languages), 2)
-    return Amount("resampling", pairs * 2 * PERMUTATIONS * reading.sae_settings({}).d_sae)
+    return Amount("resampling", len(at.study.pairs) * 2 * PERMUTATIONS * reading.sae_settings({}).d_sae)
 
 
 def measured_conditions(at: At) -> list[str]:
@@ -114,7 +137,7 @@ def halving(at: At, reading: Any) -> Amount:
     most = max(counts.images for counts in reading.counts.values())
     images = min(1000, at.study.shares["test"] * most)
     reads = 2 if at.study.source.has_pictures else 1
-    return Amount("pairing", math.comb(len(at.study.languages), 2) * reads * 2 * DRAWS * images**2)
+    return Amount("pairing", len(at.study.pairs) * reads * 2 * DRAWS * images**2)
 
 
 KINDS = [
@@ -124,9 +147,13 @@ KINDS = [
         by="analyse_activations",
         function="representations",
         module="crosslens.alignment.representations",
-        params=lambda at: {"conditions": measured_conditions(at), "seed": at.settings["splits"]["seed"]},
+        params=lambda at: {
+            "conditions": measured_conditions(at),
+            "pairs": at.study.pairs,
+            "seed": at.settings["splits"]["seed"],
+        },
         needs=lambda at: [*site_of(at, at.study.languages), *at.every("text_alone", site=at["site"])],
-        every=lambda at: each_site(at) if several_languages(at) else [],
+        every=lambda at: each_site(at) if at.study.pairs else [],
         into=("page",),
         amount=halving,
     ),
@@ -136,7 +163,7 @@ KINDS = [
         by="compare_layers",
         module="crosslens.summary.divergence",
         needs=lambda at: [*at.every("layer"), *at.every("representations")],
-        every=lambda at: [{}] if several_languages(at) and len(at.study.sites) > 1 else [],
+        every=lambda at: [{}] if at.study.pairs and len(at.study.sites) > 1 else [],
         into=("page",),
     ),
     Kind(
@@ -145,7 +172,7 @@ KINDS = [
         by="draw_divergence_figure",
         module="crosslens.figures.divergence",
         needs=lambda at: at.every("divergence"),
-        every=lambda at: [{}] if several_languages(at) and len(at.study.sites) > 1 else [],
+        every=lambda at: [{}] if at.study.pairs and len(at.study.sites) > 1 else [],
         into=("page",),
         files={
             "divergence.png": "How alike the languages are at each layer: gender across languages, captions of the same "
@@ -160,6 +187,7 @@ KINDS = [
         module="crosslens.alignment.sharing",
         params=lambda at: {
             "languages": at.study.languages,
+            "pairs": at.study.pairs,
             "alpha": level(at),
             "seed": at.settings["splits"]["seed"],
         },
@@ -183,12 +211,27 @@ KINDS = [
         },
     ),
     Kind(
+        "counterparts",
+        "results/{study}/alignment/counterparts/{corpus}/layer_{site}.parquet",
+        by="analyse_codes",
+        function="find_counterparts",
+        module="crosslens.alignment.counterparts",
+        params=lambda at: {
+            "first": at.study.seeds[0],
+            "seeds": other_seeds(at),
+            "architectures": other_architectures(at),
+        },
+        needs=retrained_needs,
+        every=retrained,
+    ),
+    Kind(
         "matching",
         "results/{study}/alignment/matching/layer_{site}",
         by="match_features",
         module="crosslens.alignment.matching",
         params=lambda at: {
             "languages": own_corpora(at),
+            "pairs": own_pairs(at),
             "seeds": at.study.seeds,
             "frozen": frozen_variant(at),
             "alpha": level(at),
@@ -218,9 +261,9 @@ KINDS = [
         by="analyse_activations",
         function="caption_retrieval",
         module="crosslens.alignment.retrieval",
-        params=lambda at: {"seed": at.settings["splits"]["seed"]},
+        params=lambda at: {"pairs": at.study.pairs, "seed": at.settings["splits"]["seed"]},
         needs=lambda at: [*site_of(at, at.study.languages), *at.every("text_alone", site=at["site"])],
-        every=lambda at: each_site(at) if several_languages(at) else [],
+        every=lambda at: each_site(at) if at.study.pairs else [],
         into=("layer",),
         amount=retrieving,
     ),

@@ -4,16 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from crosslens.artifacts.kinds import At, Kind, Need, Wildcards, Work
-from crosslens.artifacts.needs import codes_of, languages_of
+from crosslens.artifacts.needs import codes_of, each_sae, languages_of
 
 
 def described_saes(at: At) -> list[Wildcards]:
     """Every SAE that is analysed, where labels are asked for."""
-    return [
-        {"corpus": corpus, "site": site}
-        for site in (at.study.sites if at.settings["describe"] else [])
-        for corpus in at.study.corpora_at(site)
-    ]
+    return each_sae(at) if at.settings["describe"] else []
 
 
 def asked_saes(at: At) -> list[Wildcards]:
@@ -28,8 +24,9 @@ def all_codes(at: At) -> Iterator[Need]:
 
 
 def example_needs(at: At) -> Iterator[Need]:
-    """The same, and the rankings and gender effects that name features."""
+    """The same, the rankings and gender effects that name features, and the tokens that these promote."""
     yield from all_codes(at)
+    yield at.need("promoted", "corpus", "site")
     for kind in ("features", "gender"):
         yield from at.every(kind, corpus=at["corpus"], site=at["site"])
 

@@ -7,15 +7,19 @@ from crosslens.artifacts.kinds import Amount, At, Kind, Need, Work
 from crosslens.artifacts.needs import (
     codes_of,
     each_pair,
+    each_sae,
     each_swept_pair,
     encoded,
     features_of,
     first_sae,
+    gendered_pairs,
     languages_of,
     model_files,
     model_mb,
     model_of,
     model_place,
+    other_architectures,
+    other_seeds,
     samples_of,
     source_of,
 )
@@ -121,6 +125,11 @@ def splice_mb(at: At, threads: int) -> int:
     return model_mb(at) + 2000 + saes * 8 * features_of(at) * at.study.model.d_model // 2**20
 
 
+def promoting_mb(at: At, threads: int) -> int:
+    """The model, its head in float32 and an SAE."""
+    return model_mb(at) + 2500 + 8 * features_of(at) * at.study.model.d_model // 2**20
+
+
 QUALITY = Kind(
     "quality",
     "results/{study}/quality/{corpus}/{language}/layer_{site}.json",
@@ -147,17 +156,39 @@ SPLICED = Kind(
     into=("layer",),
     amount=splicing,
 )
+CODES = Kind(
+    "codes",
+    "results/{study}/codes/{corpus}/{language}/layer_{site}.zarr",
+    by="apply_saes",
+    function="encode",
+    module="crosslens.features.encode",
+    params=lambda at: {"roles": at.settings["sae"]["roles"], "site": at["site"]},
+    needs=encoded,
+    every=each_pair,
+    amount=encoding,
+)
 KINDS = [
-    Kind(
-        "codes",
-        "results/{study}/codes/{corpus}/{language}/layer_{site}.zarr",
-        by="apply_saes",
-        function="encode",
-        module="crosslens.features.encode",
-        params=lambda at: {"roles": at.settings["sae"]["roles"], "site": at["site"]},
-        needs=encoded,
-        every=each_pair,
-        amount=encoding,
+    CODES,
+    # Of other trainings on the same activations: what is said of gendered features is looked for in them too.
+    replace(
+        CODES,
+        name="seed_codes",
+        path="results/{study}/codes/{corpus}/{language}/layer_{site}/seed_{seed}.zarr",
+        every=lambda at: [
+            pair | {"seed": seed} for pair in gendered_pairs(at) for seed in other_seeds(at.moved(**pair))
+        ],
+    ),
+    replace(
+        CODES,
+        name="swept_codes",
+        path="results/{study}/sweep/{corpus}/layer_{site}/{variant}/codes_{language}.zarr",
+        by="apply_swept_sae",
+        script="apply_saes",
+        every=lambda at: [
+            pair | {"variant": variant}
+            for pair in gendered_pairs(at)
+            for variant in other_architectures(at.moved(**pair))
+        ],
     ),
     QUALITY,
     # Of an SAE of the sweep: made as that of the study's own, elsewhere.
@@ -205,6 +236,18 @@ KINDS = [
         },
     ),
     Kind(
+        "promoted",
+        "results/{study}/lens/promoted/{corpus}/layer_{site}",
+        by="promote_tokens",
+        module="crosslens.features.promote",
+        params=lambda at: {"model": at.study.model.identity, "site": at["site"]},
+        needs=lambda at: [first_sae(at), *model_of(at)],
+        files_read=model_files,
+        every=each_sae,
+        into=("page",),
+        files={"tokens.parquet": "", "promoted.json": ""},
+    ),
+    Kind(
         "features",
         "results/{study}/features/{corpus}/{language}/layer_{site}",
         by="analyse_codes",
@@ -239,6 +282,7 @@ WORK = [
     # Variants of a sweep stay apart where only their languages have something in common.
     Work("apply_swept_sae", memory=codes_mb, per=("corpus", "site", "variant")),
     Work("splice_swept_saes", memory=splice_mb, per=("corpus", "site"), gpu=True, local=model_place),
+    Work("promote_tokens", memory=promoting_mb, per=("site",), gpu=True, local=model_place),
     Work("analyse_codes", memory=3500, per=("corpus", "site")),
     Work("compare_settings", memory=1000),
     Work("draw_sweep_figure", memory=1000),

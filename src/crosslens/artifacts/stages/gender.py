@@ -1,22 +1,22 @@
 """Gender: effect sizes, probes, the languages compared, and the model's own captions of ambiguous pictures."""
 
-import math
 from typing import Any
 
-from crosslens.artifacts.kinds import Amount, At, Kind, Wildcards, Work
+from crosslens.artifacts.kinds import Amount, At, Kind, Need, Wildcards, Work
 from crosslens.artifacts.needs import (
     codes_of,
     data_place,
     each_language,
-    each_pair,
     each_site,
+    gendered_pairs,
     languages_of,
     model_files,
     model_mb,
     model_of,
     model_place,
+    other_architectures,
+    other_seeds,
     samples_of,
-    several_languages,
     site_of,
     source_of,
 )
@@ -55,20 +55,29 @@ def transfer_params(at: At) -> dict[str, Any]:
     lexical = ["caption_whole"] if "caption" in chosen["conditions"] else []
     return {
         "conditions": [*chosen["conditions"], *lexical],
+        "pairs": at.study.pairs,
         "permutations": chosen["transfer_permutations"],
         "seed": chosen["seed"],
     }
 
 
-def gendered_pairs(at: At) -> list[Wildcards]:
-    """Every SAE in every language that it is read in, where gender is asked for."""
-    return each_pair(at) if at.study.has_gender else []
-
-
 def grammatical_pairs(at: At) -> list[Wildcards]:
     """Those in languages whose words' grammatical gender can be told, where captions are read."""
     captions = at.study.has_gender and "caption" in at.settings["gender"]["conditions"]
-    return [w for w in gendered_pairs(at) if captions and morphology_of(w["language"])]
+    adapter = at.settings["gender"]["morphology"] if captions else None
+    return [w for w in gendered_pairs(at) if captions and morphology_of(w["language"], adapter)]
+
+
+def robustness_needs(at: At) -> list[Need]:
+    """The codes, what is said of their features, and the codes and partners in other trainings where there are any."""
+    seeds, others = other_seeds(at), other_architectures(at)
+    return [
+        *codes_of(at),
+        at.need("gender", "corpus", "language", "site"),
+        *(at.need("seed_codes", "corpus", "language", "site", seed=seed) for seed in seeds),
+        *(at.need("swept_codes", "corpus", "language", "site", variant=variant) for variant in others),
+        *([at.need("counterparts", "corpus", "site")] if seeds or others else []),
+    ]
 
 
 def first_pairs(at: At) -> list[Wildcards]:
@@ -125,9 +134,9 @@ def exchanging(at: At, reading: Any) -> Amount:
 
 def resampling(at: At, reading: Any) -> Amount:
     """Features of both languages × draws, shuffles and halves, in all conditions and pairs."""
-    chosen, languages = at.settings["gender"], len(at.study.languages)
+    chosen = at.settings["gender"]
     draws = chosen["bootstraps"] + chosen["permutations"] + HALVES
-    return _resampled(at, reading, 2 * math.comb(languages, 2) * draws)
+    return _resampled(at, reading, 2 * len(at.study.pairs) * draws)
 
 
 def _resampled(at: At, reading: Any, draws: int) -> Amount:
@@ -172,6 +181,20 @@ KINDS = [
         amount=permuting,
     ),
     Kind(
+        "gender_robustness",
+        "results/{study}/gender/{corpus}/{language}/robustness/layer_{site}.json",
+        by="analyse_codes",
+        module="crosslens.gender.robustness",
+        function="gender_robustness",
+        params=lambda at: (
+            {name: at.settings["gender"][name] for name in ("conditions", "alpha", "seed")}
+            | {"language": at["language"]}
+        ),
+        needs=robustness_needs,
+        every=gendered_pairs,
+        into=("layer",),
+    ),
+    Kind(
         "grammar",
         "results/{study}/gender/{corpus}/{language}/grammar/layer_{site}",
         by="analyse_codes",
@@ -180,6 +203,7 @@ KINDS = [
         params=lambda at: {
             "language": at["language"],
             "alpha": at.settings["gender"]["alpha"],
+            "morphology": at.settings["gender"]["morphology"],
             "permutations": at.settings["gender"]["grammar_permutations"],
             "seed": at.settings["gender"]["seed"],
         },
@@ -297,7 +321,8 @@ KINDS = [
         module="crosslens.gender.cross_lingual",
         params=lambda at: (
             effect_params(at)
-            | {"bootstraps": at.settings["gender"]["bootstraps"], "languages": at.study.languages}
+            | {"bootstraps": at.settings["gender"]["bootstraps"]}
+            | {"languages": at.study.languages, "pairs": at.study.pairs}
         ),
         needs=lambda at: [
             need
@@ -319,7 +344,7 @@ KINDS = [
         module="crosslens.gender.transfer",
         params=transfer_params,
         needs=lambda at: site_of(at, at.study.languages),
-        every=lambda at: each_site(at) if at.study.has_gender and several_languages(at) else [],
+        every=lambda at: each_site(at) if at.study.has_gender and at.study.pairs else [],
         into=("layer",),
         amount=shuffling,
     ),
@@ -348,6 +373,7 @@ KINDS = [
         params=lambda at: {
             "lexicons": lexicons_of(at),
             "languages": at.study.languages,
+            "pairs": at.study.pairs,
             **{name: at.settings["gender"][name] for name in ("bootstraps", "alpha", "seed")},
         },
         # A drawn source has the planted shares to compare with.

@@ -7,6 +7,7 @@ from crosslens.artifacts.kinds import At, Kind, Need, Wildcards, Work
 from crosslens.artifacts.needs import (
     codes_of,
     each_pair,
+    each_sae,
     each_sae_site,
     each_site,
     features_of,
@@ -49,13 +50,6 @@ def condition_of(at: At) -> str:
 def measured(at: At, each: Callable[[At], list[Wildcards]], *, gender: bool = False) -> list[Wildcards]:
     """`each`, where geometry is asked for (and gender, where that is measured)."""
     return each(at) if at.settings["geometry"] and (at.study.has_gender or not gender) else []
-
-
-def analysed(at: At) -> list[Wildcards]:
-    """Every SAE that is analysed."""
-    return [
-        {"corpus": corpus, "site": site} for site in at.study.sites for corpus in at.study.corpora_at(site)
-    ]
 
 
 def seed_of(at: At) -> dict[str, Any]:
@@ -116,7 +110,7 @@ KINDS = [
         by="measure_geometry",
         function="measure_dimensions",
         module="crosslens.geometry.dimensions",
-        params=lambda at: seed_of(at) | {"condition": condition_of(at)},
+        params=lambda at: seed_of(at) | {"condition": condition_of(at), "pairs": at.study.pairs},
         needs=lambda at: site_of(at, at.study.languages),
         every=lambda at: measured(at, each_site),
         into=("layer",),
@@ -144,7 +138,7 @@ KINDS = [
         module="crosslens.geometry.dictionary",
         params=lambda at: seed_of(at) | {"site": at["site"]},
         needs=dictionary_needs,
-        every=lambda at: measured(at, analysed),
+        every=lambda at: measured(at, each_sae),
         into=("layer", "page"),
     ),
     Kind(

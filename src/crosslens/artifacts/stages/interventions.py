@@ -1,6 +1,5 @@
 """What changes when the model runs without a feature, or with another SAE's in its place."""
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,13 @@ from crosslens.artifacts.needs import (
     samples_of,
     source_of,
 )
-from crosslens.artifacts.stages.alignment import frozen_variant, matched_saes, own_corpora, shared_saes
+from crosslens.artifacts.stages.alignment import (
+    frozen_variant,
+    matched_saes,
+    own_corpora,
+    own_pairs,
+    shared_saes,
+)
 from crosslens.artifacts.stages.report import level
 
 SIZES = 6
@@ -79,14 +84,15 @@ def reading_again(at: At, reading: Any, passes: float) -> Amount:
 
 def ablating(at: At, reading: Any) -> Amount:
     """A pass a feature: of each language and at least 20 beside them, and those that are shared."""
-    count, pairs = at.settings["causal"]["features"], math.comb(len(at.study.languages), 2)
+    count, pairs = at.settings["causal"]["features"], len(at.study.pairs)
     return reading_again(at, reading, 2 + pairs * (2 * (count + max(20, 2 * count)) + count))
 
 
 def substituting(at: At, reading: Any) -> Amount:
-    """Passes for each number of features, and two for each pair; every two languages both ways, seeds, frozen decoders."""
+    """Passes for each number of features, and two for each pair; each pair of languages both ways, seeds, frozen decoders."""
     languages, each = len(own_corpora(at)), 2 + 3 * SIZES + 2 * at.settings["causal"]["pairs"]
-    of_one = (languages - 1) * (2 if frozen_variant(at) else 1) + (len(at.study.seeds) > 1)
+    others = 2 * len(own_pairs(at)) / languages
+    of_one = others * (2 if frozen_variant(at) else 1) + (len(at.study.seeds) > 1)
     return reading_again(at, reading, of_one * each)
 
 
@@ -109,7 +115,7 @@ KINDS = [
         params=lambda at: (
             passes(at)
             | {"alpha": level(at), "features": at.settings["causal"]["features"]}
-            | {"languages": at.study.languages}
+            | {"languages": at.study.languages, "pairs": at.study.pairs}
         ),
         needs=ablation_needs,
         files_read=model_files,
@@ -135,7 +141,7 @@ KINDS = [
         module="crosslens.interventions.substitution",
         params=lambda at: (
             passes(at)
-            | {"count": at.settings["causal"]["pairs"]}
+            | {"count": at.settings["causal"]["pairs"], "pairs": own_pairs(at)}
             | {"languages": own_corpora(at), "seeds": at.study.seeds[:2], "frozen": frozen_variant(at)}
         ),
         needs=substitution_needs,

@@ -90,7 +90,11 @@ KINDS = [
         module="crosslens.figures.gender_layer",
         params=site_params,
         needs=lambda at: [
-            *(need for kind in ("gender", "cross_lingual") for need in at.every(kind, site=at["site"])),
+            *(
+                need
+                for kind in ("gender", "gender_robustness", "cross_lingual")
+                for need in at.every(kind, site=at["site"])
+            ),
             *at.every("probe_words"),
         ],
         every=lambda at: each_sae_site(at) if at.study.has_gender else [],
@@ -128,6 +132,9 @@ KINDS = [
         into=("page",),
         files={
             "probes.png": "AUROC of linear gender probes per layer, beside the bag of words, shuffled labels and a control task.",
+            "sparse_probes.png": "AUROC of probes that read the best 1, 2, 5 or 20 features, or channels, and all of them.",
+            "robustness.png": "Share of the gendered features that are gendered in the same direction by other tokens and, where "
+            "they were trained, in other seeds and architectures, beside features as frequent drawn at random.",
             "transfer.png": "AUROC of the gender direction of each language in each language, per layer and condition.",
             "stereotype.png": "Share of captions that say woman for {units} that hide the gender, measured and planted.",
         },

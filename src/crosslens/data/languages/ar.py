@@ -78,6 +78,8 @@ _VERB = re.compile(r"[تي]\w{2,}(?<!ة)(?<!ا)(?<!ات)(?<!ين)|\w{3,}(?<!ا)�
 """Normalised: the imperfect of the third person, and the perfect of the feminine one."""
 _DEFINITE = re.compile(r"[وفبك]?ال\w{3,}|لل\w{2,}")
 _CARRIERS = ("ؤ", "ئ")
+_SHORT_VOWELS = frozenset("\u064e\u064f\u0650\u0652")
+"""Fatha, damma, kasra, sukun."""
 _SHORT = 2
 _LEAST_BEHIND = {"ب": 3, "ل": 3, "ك": 3, "ف": 4, "س": 4}
 """Letters of a stem behind a proclitic that stands next to it: no lexicon tells بنت, كلب and سيد from ب + نت, ك + لب and
@@ -145,6 +147,16 @@ class Arabic(Language):
             return True
         return not candidate.suffix and candidate.prefixes[-1:] in ((), (ARTICLE,))
 
+    def sounds(self, word: str, candidate: Candidate, listed: str) -> bool:
+        """No letter but the last, whose vowel is a case, has another short vowel than in the listed word: رِجل is a leg and no
+        رَجُل, ذُكِر "mentioned" and no ذَكَر."""
+        written, own = _vowels(word), _vowels(listed)
+        start = len(written) - len(candidate.suffix) - len(candidate.stem)
+        stem = written[max(start, 0) :][: len(own)]
+        return len(stem) < len(own) or not any(
+            mine and its and mine != its for mine, its in zip(stem[:-1], own[:-1], strict=True)
+        )
+
     def joinable(self, before: str, after: str) -> bool:
         """Two nouns, both with an article or both without (سيارة أم شاحنة): neither speaks of a mother, as in صورة أم,
         تجلس أم and أم تحمل, أم مع, أم وابنها."""
@@ -165,6 +177,17 @@ class Arabic(Language):
             and self.fits(reading, letters)
             for reading in _with_article(self.candidates(written))
         )
+
+
+def _vowels(word: str) -> list[str]:
+    """Of each of its letters the short vowel or sukun that is written, else nothing."""
+    found: list[str] = []
+    for char in unicodedata.normalize("NFKC", visible(word)):
+        if char in _SHORT_VOWELS:
+            found[-1:] = [char] if found else []
+        elif char != TATWEEL and unicodedata.category(char) != "Mn":
+            found.append("")
+    return found
 
 
 def _with_article(readings: Iterable[Candidate]) -> Iterator[Candidate]:

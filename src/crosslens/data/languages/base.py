@@ -175,6 +175,10 @@ class Language:
         """Whether a reading may be the word of these letters, which has the same normalised form as its stem."""
         return True
 
+    def sounds(self, word: str, candidate: Candidate, listed: str) -> bool:
+        """Whether the vowels that are written in a word, of which this is a reading, may be those of a listed word."""
+        return True
+
     def joinable(self, before: str, after: str) -> bool:
         """Whether a word between these two may be an "or" that joins them, and no noun beside them."""
         return False

@@ -1,6 +1,7 @@
 """Grammatical gender of words, by language: a file each, named for the code, which defines `MORPHOLOGY`.
 
-A language without a file has no layer: where nouns have no gender (English) there is nothing to ask.
+A language without a file has no layer: where nouns have no gender (English) there is nothing to ask. An analyser of others,
+in the place of ours where a study names it, is a file `{code}_{adapter}.py`.
 """
 
 from functools import cache
@@ -11,7 +12,13 @@ from crosslens.registry import member, names
 PACKAGE = "crosslens.data.morphology"
 
 
+def layer_name(code: str, adapter: str | None = None) -> str:
+    """The file of a language's layer, ours or that of an adapter, which need not be there."""
+    return f"{code}_{adapter}" if adapter else code
+
+
 @cache
-def morphology_of(code: str) -> Morphology | None:
-    """The morphological layer of a language; None where it has none."""
-    return member(PACKAGE, code).MORPHOLOGY if len(code) <= 3 and code in names(PACKAGE) else None
+def morphology_of(code: str, adapter: str | None = None) -> Morphology | None:
+    """The morphological layer of a language, ours or that of an adapter; None where it has none. Imports no adapter's package."""
+    name = layer_name(code, adapter)
+    return member(PACKAGE, name).MORPHOLOGY if name in names(PACKAGE) else None

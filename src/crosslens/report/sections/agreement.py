@@ -149,6 +149,13 @@ def _finding(record: Record, results: Results) -> Finding:
         results.corrected("agreement", "agreement"),
     ]
     if not significant(record, level):
+        if not results.could_claim("agreement", "agreement"):
+            return Finding(
+                "warning",
+                f"{name}: whether the model goes on as gender asks was not tested: of so few sentences no result could be "
+                "claimed beside the study's other claims.",
+                lines,
+            )
         title = (
             f"{name}: what the model goes on with does not follow the gender that it has read beyond chance."
         )

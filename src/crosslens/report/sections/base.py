@@ -1,6 +1,6 @@
 """What a section is made from, and what it is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from markupsafe import Markup
 from crosslens.report.html import picture
 from crosslens.report.numbers import level_words, plain
 from crosslens.report.pictures import Picture
+from crosslens.summary.names import short_name
 from crosslens.summary.reading import Document
 
 Record = dict[str, Any]
@@ -21,6 +22,23 @@ def by_pair(records: list[Record]) -> dict[tuple[str, str], list[Record]]:
     for record in records:
         pairs.setdefault((record["source"], record["target"]), []).append(record)
     return pairs
+
+
+def languages_of(record: Record) -> tuple[str, ...]:
+    """The two languages that a record is of."""
+    return tuple(record["languages"] if "languages" in record else (record["source"], record["target"]))
+
+
+def by_languages(*lists: list[Record]) -> Iterator[tuple[list[Record], ...]]:
+    """The records of each two languages out of each list, in the order of the first; what is of one language is left out."""
+    for pair in dict.fromkeys(frozenset(languages_of(record)) for record in lists[0]):
+        if len(pair) > 1:
+            yield tuple([record for record in some if pair == {*languages_of(record)}] for some in lists)
+
+
+def both_names(record: Record) -> str:
+    """`English and Arabic`."""
+    return " and ".join(map(short_name, languages_of(record)))
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,18 @@ from markupsafe import Markup
 
 from crosslens.report.html import missing, tag, term
 from crosslens.report.numbers import bracketed, number, plain
-from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.sections.base import Finding, Record, Results, Section, both_names, by_languages
 from crosslens.report.table import Column, sae, site, table, text, value
 from crosslens.report.terms import D
 from crosslens.summary.claims import agrees
-from crosslens.summary.names import corpus_name, short_name, site_name
+from crosslens.summary.names import corpus_name, site_name
 
 ORDER = 70
 NULLS = {"pairing": "pairs shuffled", "labels": "labels shuffled"}
 TERMS = {
     "cross": (
         "Agreement of effects",
-        "Correlation over features live in both languages of d in one language with d in the other, in an SAE of both; "
+        "Correlation over features live in both languages of d in one language with d in the other, in an SAE of all languages; "
         "null: the same with the pairing of features shuffled.",
     ),
     "noise": (
@@ -36,9 +36,8 @@ def section(results: Results) -> Section | None:
     records = results.records("cross_lingual")
     measured = [*results.records("gender"), *results.records("probes")]
     if records:
-        pairs = list(dict.fromkeys(_pair(record) for record in records))
-        of_pairs = [[record for record in records if _pair(record) == pair] for pair in pairs]
-        body, findings = _body(records, results), [finding(of_pair, results) for of_pair in of_pairs]
+        body = _body(records, results)
+        findings = [finding(of_pair, results) for (of_pair,) in by_languages(records)]
     elif len({record["language"] for record in measured}) > 1:
         body, findings = [missing("Not measured.")], []
     else:
@@ -51,7 +50,7 @@ def _body(records: list[Record], results: Results) -> list[Any]:
     columns = [
         site(),
         sae(),
-        Column("languages", _pair),
+        Column("languages", both_names),
         text("condition", "condition"),
         Column("features", lambda row: "all live" if row["family"] == "live" else row["family"]),
         value("n", "features"),
@@ -76,11 +75,6 @@ def _body(records: list[Record], results: Results) -> list[Any]:
     ]
 
 
-def _pair(record: Record) -> str:
-    """The two languages by name."""
-    return " and ".join(map(short_name, record["languages"]))
-
-
 def _both(reliability: list[float | None]) -> Any:
     return Markup(" · ").join(number(value, 2) for value in reliability)
 
@@ -95,7 +89,7 @@ def _null(name: str, words: str) -> list[Column]:
 
 def finding(records: list[Record], results: Results) -> Finding:
     """Of one pair of languages: in how many cases their effects agree beyond both nulls."""
-    pair = _pair(records[0])
+    pair = both_names(records[0])
     rows = [
         row
         for row in records

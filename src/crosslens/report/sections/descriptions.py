@@ -152,6 +152,12 @@ def finding(method: str, records: list[Record], results: Results) -> Finding:
         f"{bracketed(best, 'accuracy')} in {best['pairs']} pairs of texts (q = {plain(best['q'])}).",
         results.corrected("descriptions", "descriptions"),
     ]
+    if not yes and not results.could_claim("descriptions", "descriptions"):
+        return Finding(
+            "warning",
+            f"{called} were not tested: of so few texts no result could be claimed beside the study's other claims.",
+            lines,
+        )
     if not yes:
         return Finding("null", f"{called}: none tells where its own feature fires.", lines)
     title = (

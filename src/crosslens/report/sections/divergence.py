@@ -12,7 +12,7 @@ from crosslens.summary.reading import Document
 ORDER = 48
 MEASURES = {
     "cosine": "cosine of the gender directions",
-    "transfer": "AUROC of gender learned in the other language",
+    "transfer": "AUROC of gender learned in another language",
     "cka": "unbiased CKA of the same captions",
     "retrieval": "R@1 of the translation",
 }

@@ -1,22 +1,28 @@
 """The gendered features of each layer and dictionary, or the first of each ranking, with what they fire on."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from crosslens.errors import InputError
+from crosslens.features.promoted import Promoted
 from crosslens.report.highlight import Piece, pieces
 from crosslens.report.html import details, missing, tag, term
 from crosslens.report.labels import Labels, labelled, told_labels
 from crosslens.report.numbers import interval, number, plain
+from crosslens.report.promoted import TERM, Tokens, promoted_line, read_promoted
+from crosslens.report.robust import readings_words, seeds_words
 from crosslens.report.sections.base import Results, Section
 from crosslens.report.terms import D, Q
 from crosslens.summary.names import corpus_name, direction, language_name, site_name
 from crosslens.summary.reading import Document
+from crosslens.summary.records.gender_robustness import place_of
 
 ORDER = 80
 TERMS = {"d": D, "q": Q}
+PROMOTED = {"promoted": TERM}
 
 PER_SIDE = 3
 """Features shown a side, condition, dictionary and layer."""
@@ -28,7 +34,8 @@ def section(results: Results) -> Section | None:
     """Where there are gendered features, or rankings of those of a study without gender."""
     gender = results.records("gender")
     rankings = {key: folder / "rankings.json" for key, folder in results.files.get("features", {}).items()}
-    made = groups(gender, _sources(rankings, results.files.get("gendered_examples", {}))) if gender else []
+    sources = _sources(rankings, results.files.get("gendered_examples", {}))
+    made = groups(gender, sources, results.records("named")) if gender else []
     shown = made or ranked_groups(rankings)
     if not shown:
         return None
@@ -42,16 +49,17 @@ def section(results: Results) -> Section | None:
         "largest activation shown); hold the pointer on it for the value."
     )
     nothing = "No feature was significant on select." if gender else "No feature is ranked."
-    labels = told_labels(results)
+    labels, promoted = told_labels(results), read_promoted(results)
     heading = f"{'Gendered features' if gender else 'Features'} and what they fire on"
     body = [
         tag("p", words + colour),
         *(
-            details(group["title"], _shown_cards(group, nothing, labels), is_open=group["open"])
+            details(group["title"], _shown_cards(group, nothing, labels, promoted), is_open=group["open"])
             for group in shown
         ),
     ]
-    return Section("features", "Features", heading, body, terms=TERMS if gender else {})
+    terms = (TERMS if gender else {}) | (PROMOTED if promoted else {})
+    return Section("features", "Features", heading, body, terms=terms)
 
 
 def _sources(rankings: dict[str, Path], examples: dict[str, Path]) -> "dict[str, list[Examples]]":
@@ -63,17 +71,21 @@ def _sources(rankings: dict[str, Path], examples: dict[str, Path]) -> "dict[str,
     return sources
 
 
-def _shown_cards(group: dict[str, Any], nothing: str, labels: Labels) -> Markup:
+def _shown_cards(group: dict[str, Any], nothing: str, labels: Labels, promoted: Tokens) -> Markup:
     if not group["cards"]:
         return missing(nothing)
-    cards = Markup("\n").join(_card(card, group, labels) for card in group["cards"])
+    if tokens := promoted.get((group["corpus"], group["site"])):
+        tokens.check(group["sae"])
+    cards = Markup("\n").join(_card(card, group, labels, tokens) for card in group["cards"])
     return tag("div", cards, class_="features")
 
 
-def _card(card: dict[str, Any], group: dict[str, Any], labels: Labels) -> Markup:
+def _card(card: dict[str, Any], group: dict[str, Any], labels: Labels, tokens: Promoted | None) -> Markup:
     place = (*(group[name] for name in ("site", "corpus", "language")), card["feature"])
     called = labelled(Markup("#{}").format(card["feature"]), labels.get(place))
     words = [_effect(line) for line in card["effects"]]
+    if tokens:
+        words.append(promoted_line(tokens, card["feature"]))
     if card["max"] is not None:
         words.append(Markup("Largest activation shown: {}.").format(number(card["max"], 2)))
     examples = [_shown_example(example, group) for example in card["examples"]]
@@ -98,7 +110,8 @@ def _effect(line: dict[str, Any]) -> Markup:
         interval(line["d_low"], line["d_high"], 2) or " (no CI: too few fire)",
         term("q", "q"),
         number(line["q"]),
-        "" if line["confirmed"] else " (not confirmed on test)",
+        ("" if line["confirmed"] else " (not confirmed on test)")
+        + (f"; {readings_words(line['named'])}, {seeds_words(line['named'])}" if line["named"] else ""),
     )
 
 
@@ -131,12 +144,15 @@ class Examples:
         self.features = {entry["feature"]: entry["examples"] for entry in doc("examples", "features")}
 
 
-def groups(gender: list[dict[str, Any]], sources: dict[str, list[Examples]]) -> list[dict[str, Any]]:
+def groups(
+    gender: list[dict[str, Any]], sources: dict[str, list[Examples]], named: Sequence[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
     """One group per layer, dictionary and language of `gender` (records with `site`), with a card a feature.
 
-    sources: `{corpus}/{language}/{site}` -> where to look for examples, in this order. Raises InputError where their
-    SAE is not the one that the features belong to.
+    sources: `{corpus}/{language}/{site}` -> where to look for examples, in this order. named: records of what the features
+    are in other views. Raises InputError where the examples' SAE is not the one that the features belong to.
     """
+    robust = {place_of(record): record for record in named}
     result = []
     for site, corpus, language in dict.fromkeys((r["site"], r["corpus"], r["language"]) for r in gender):
         records = [r for r in gender if (r["site"], r["corpus"], r["language"]) == (site, corpus, language)]
@@ -149,12 +165,17 @@ def groups(gender: list[dict[str, Any]], sources: dict[str, list[Examples]]) -> 
                     expected=f"those of {records[0]['sae']}, to which the gendered features belong",
                     mend="rebuild the analyses of this layer from one SAE",
                 )
-        cards = _cards(records, stored, f"f-{site}-{corpus}-{language}")
-        result.append(_group(site, corpus, language, cards, first=not result))
+        cards = _cards(records, stored, robust, f"f-{site}-{corpus}-{language}")
+        result.append(_group(site, corpus, language, records[0]["sae"], cards, first=not result))
     return result
 
 
-def _cards(records: list[dict[str, Any]], sources: list[Examples], prefix: str) -> list[dict[str, Any]]:
+def _cards(
+    records: list[dict[str, Any]],
+    sources: list[Examples],
+    robust: dict[tuple, dict[str, Any]],
+    prefix: str,
+) -> list[dict[str, Any]]:
     cards: dict[tuple[int, str], dict[str, Any]] = {}
     for record in records:
         for side in ("female", "male"):
@@ -168,7 +189,8 @@ def _cards(records: list[dict[str, Any]], sources: list[Examples], prefix: str) 
                         "effects": [],
                     } | _examples(entry["feature"], sources)
                 names = ("d", "d_low", "d_high", "auroc", "confirmed")
-                line = {"condition": record["condition"], "q": entry["q"]}
+                place = place_of({**record, "feature": entry["feature"], "side": side})
+                line = {"condition": record["condition"], "q": entry["q"], "named": robust.get(place)}
                 cards[key]["effects"].append(line | {name: entry[name] for name in names})
     for card in cards.values():
         conditions = " and ".join(line["condition"] for line in card["effects"])
@@ -192,18 +214,19 @@ def ranked_groups(rankings: dict[str, Path]) -> list[dict[str, Any]]:
             | _examples(feature, [source], gendered=False)
             for feature, names in named.items()
         ]
-        result.append(_group(site, corpus, language, cards, first=not result))
+        result.append(_group(site, corpus, language, source.sae, cards, first=not result))
     return result
 
 
 def _group(
-    site: str, corpus: str, language: str, cards: list[dict[str, Any]], *, first: bool
+    site: str, corpus: str, language: str, sae: str, cards: list[dict[str, Any]], *, first: bool
 ) -> dict[str, Any]:
     return {
         "title": f"{site_name(site)}, {corpus_name(corpus)} on {language_name(language)}",
         "site": site,
         "corpus": corpus,
         "language": language,
+        "sae": sae,
         "dir": direction(language),
         "open": first,
         "cards": cards,

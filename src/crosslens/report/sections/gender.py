@@ -6,6 +6,7 @@ from crosslens.report.html import missing, tag, term
 from crosslens.report.leaks import leaks_finding, words_shown
 from crosslens.report.numbers import bracketed, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.sparse import probed, sparse_shown
 from crosslens.report.table import Column, bounded, language, sae, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION, READ_ALL_THE_SAME, D, Q
 from crosslens.summary.beyond import READINGS, reading, words_beside
@@ -31,6 +32,11 @@ TERMS = {
         "category, learned in the same way) and the bag of words. p: the labels of the test {units} permuted; q: corrected "
         "over all probes and all claims of the study. It is said to read gender beyond the words only if its interval lies "
         "above the bag of words' and above the control task's; where there is no bag of words, that is unknown.",
+    ),
+    "sparse": (
+        "Sparse probe",
+        "The same regression on the 1, 2, 5 or 20 features (of raw activations: channels) in which the genders differ most on "
+        "train, by the F of an analysis of variance: how many hold what the whole input holds.",
     ),
     "words": (
         "Bag of words, leaking",
@@ -118,7 +124,7 @@ def _probes(probes: list[Record], results: Results) -> list[Any]:
         site(),
         language(),
         text("condition", "condition"),
-        Column("probe on", lambda row: _probed(row["corpus"])),
+        Column("probe on", lambda row: probed(row["corpus"])),
         value(units, "n"),
         bounded(term("auroc", "AUROC"), "auroc"),
         bounded("accuracy", "accuracy"),
@@ -136,11 +142,9 @@ def _probes(probes: list[Record], results: Results) -> list[Any]:
     return [
         table("probes", columns, probes, label="Probes", caption=tag("span", *words)),
         results.shown("probes"),
+        *sparse_shown(probes),
+        results.shown("sparse_probes"),
     ]
-
-
-def _probed(corpus: str) -> str:
-    return "raw activations" if corpus == "activations" else f"codes, {corpus_name(corpus)}"
 
 
 def beyond_chance(record: Record, level: float) -> bool | None:
@@ -221,7 +225,7 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
     control = "there is none" if best["control"] is None else f"{plain(best['control'])}"
     lines = [
         f"{'Best of them' if read['beyond'] else 'Best'}: AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')} on "
-        f"{_probed(best['corpus'])}, {site_name(best['site'])}, {language_name(best['language'])}, {best['condition']} "
+        f"{probed(best['corpus'])}, {site_name(best['site'])}, {language_name(best['language'])}, {best['condition']} "
         f"condition, n = {plain(best['n'])} test {units} (q = {plain(best['q'])}); bag of words: {words_shown(beside)}; "
         f"control task: {control}; shuffled labels: {plain(best['shuffled'])}."
     ]

@@ -8,6 +8,11 @@ from crosslens.summary.claims import significant
 from crosslens.summary.names import corpus_name, short_name, site_name
 
 ORDER = 52
+SOURCES = {
+    "crosslens": "a word list and from endings (its sources and how often they are right: crosslens.data.morphology)",
+    "camel_tools": "the lexicon of CAMeL Tools, the likeliest reading of each word out of its sentence",
+}
+"""Morphological layer -> where it has genders from."""
 TERMS = {
     "semantic": (
         "Semantic",
@@ -46,8 +51,7 @@ def section(results: Results) -> Section | None:
         tag(
             "p",
             "Gender features: significant on select, with the caption pooled. The grammatical gender of "
-            "words is from a word list and from endings (its sources and how often they are right: "
-            "crosslens.data.morphology). Languages without grammatical gender of nouns "
+            f"words is from {SOURCES[records[0]['morphology']]}. Languages without grammatical gender of nouns "
             "(English) and those without a morphological layer are not in this table.",
         ),
         table("grammar", COLUMNS, rows, label="Semantic and grammatical gender of features") if rows else "",

@@ -2,7 +2,7 @@
 
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import interval, level_words, percent, plain
-from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.sections.base import Finding, Record, Results, Section, both_names, by_languages
 from crosslens.report.table import Column, site, table, text, value
 from crosslens.summary.claims import agrees_matched, found
 from crosslens.summary.names import short_name, site_name
@@ -76,9 +76,10 @@ def section(results: Results) -> Section | None:
     ]
     if clbas:
         body.append(table("clbas", CLBAS, clbas, label="CLBAS per layer and condition"))
-    findings = [finding(of_pair, matched, results) for of_pair in by_languages(matching)]
-    if tested := [row for row in clbas if row["q"] is not None]:
-        findings.append(clbas_finding(tested, results.level, results.corrected("clbas", "matched")))
+    findings = [finding(*of_pair, results) for of_pair in by_languages(matching, matched)]
+    tested = [row for row in clbas if row["q"] is not None]
+    corrected = results.corrected("clbas", "matched")
+    findings += [clbas_finding(of_pair, results.level, corrected) for (of_pair,) in by_languages(tested)]
     heading = "Do the SAEs of two languages find the same features?"
     return Section("matching", "Matched features", heading, body, findings, terms=TERMS)
 
@@ -90,18 +91,8 @@ def no_ceiling(matching: list[Record]) -> str:
     return "There is no ceiling: each language has an SAE of one seed alone (two in `sae.seeds` give one)."
 
 
-def by_languages(records: list[Record]) -> list[list[Record]]:
-    """The records of each pair of languages."""
-    pairs = dict.fromkeys(tuple(record["languages"]) for record in records)
-    return [[record for record in records if tuple(record["languages"]) == pair] for pair in pairs]
-
-
 def _compared(row: Record) -> str:
     return ROLES[row["role"]].format(language=short_name(row["names"][0].split("/")[0]))
-
-
-def _languages(row: Record) -> str:
-    return " and ".join(map(short_name, row["languages"]))
 
 
 def _both(name: str) -> Column:
@@ -111,7 +102,7 @@ def _both(name: str) -> Column:
 
 COLUMNS = [
     site(),
-    Column("languages", _languages),
+    Column("languages", both_names),
     Column("compared", _compared),
     value("matched", "matched"),
     value("same feature", "shared"),
@@ -131,7 +122,7 @@ COLUMNS = [
 ]
 MATCHED = [
     site(),
-    Column("languages", _languages),
+    Column("languages", both_names),
     value("units", "groups"),
     value("matched", "matched"),
     value("fire alike", "found"),
@@ -144,7 +135,7 @@ MATCHED = [
 NULLS = {"pairing": "partners shuffled", "labels": "labels shuffled"}
 CLBAS = [
     site(),
-    Column("languages", _languages),
+    Column("languages", both_names),
     text("condition", "condition"),
     Column("features", lambda row: "all matched" if row["family"] == "matched" else "the same"),
     value("n", "features"),
@@ -163,13 +154,12 @@ CLBAS = [
 def finding(matching: list[Record], matched: list[Record], results: Results) -> Finding:
     """How many features two languages' SAEs share, between floor and ceiling; no test stands behind the counts."""
     level, units = results.level, results.words["units"]
-    languages = matching[0]["languages"]
     own = [row for row in matching if row["role"] == "languages"]
     lines = [
         "; ".join(_between(row, matching) for row in own) + ".",
         "Softly matched: " + "; ".join(_softly(row, matching) for row in own) + ".",
     ]
-    tests = [row for row in matched if row["languages"] == languages and row["q"] is not None]
+    tests = [row for row in matched if row["q"] is not None]
     if tests:
         yes = sum(found(row, level) for row in tests)
         lines.append(
@@ -184,7 +174,7 @@ def finding(matching: list[Record], matched: list[Record], results: Results) -> 
         )
         if yes and (same := results.words["shared"]):
             lines.append(same)
-    return _told(" and ".join(map(short_name, languages)), own, matching, lines)
+    return _told(both_names(own[0]), own, matching, lines)
 
 
 def _told(pair: str, own: list[Record], matching: list[Record], lines: list[str]) -> Finding:
@@ -246,7 +236,7 @@ def _soft(row: Record) -> str:
 
 
 def clbas_finding(rows: list[Record], level: float, corrected: str) -> Finding:
-    """Do matched features have effects of the same sign and order in both languages?"""
+    """Do matched features of two languages have effects of the same sign and order in both?"""
     yes = [row for row in rows if agrees_matched(row, level)]
     best = max(rows, key=lambda row: row["value"])
     nulls = ", ".join(
@@ -257,15 +247,16 @@ def clbas_finding(rows: list[Record], level: float, corrected: str) -> Finding:
         f"CLBAS is largest at {site_name(best['site'])} ({best['condition']}): {plain(best['value'], 2)}, n = "
         f"{plain(best['features'])} matched features, {nulls}, q = {plain(best['q'])}."
     )
-    cases = f"{len(yes)} of {len(rows)} cases (layers, pairs of languages and conditions; q ≤ {level_words(level)})"
+    cases = f"{len(yes)} of {len(rows)} cases (layers and conditions; q ≤ {level_words(level)})"
+    effects = f"Gender effects of matched features of {both_names(rows[0])}"
     if yes:
         return Finding(
             "found",
-            f"Gender effects of matched features agree between the languages beyond both nulls in {cases}.",
+            f"{effects} agree beyond both nulls in {cases}.",
             [line, corrected],
         )
     return Finding(
         "null",
-        f"Gender effects of matched features do not agree between the languages beyond both nulls: in {cases}.",
+        f"{effects} do not agree beyond both nulls: in {cases}.",
         [line, corrected],
     )

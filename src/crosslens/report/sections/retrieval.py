@@ -6,7 +6,15 @@ from markupsafe import Markup
 
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import bracketed, level_words, number, plain
-from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
+from crosslens.report.sections.base import (
+    Finding,
+    Record,
+    Results,
+    Section,
+    both_names,
+    by_languages,
+    by_pair,
+)
 from crosslens.report.table import Column, bounded, site, table, value
 from crosslens.report.terms import CI
 from crosslens.summary.claims import found, more_found
@@ -80,9 +88,8 @@ def section(results: Results) -> Section | None:
             "span", title, term("ci", "95 % CI"), " in brackets; q: of R@1, over all rows and claims"
         )
         body.append(table("above-prompt", ABOVE, above, label="Beyond the picture", caption=caption))
-    findings = [finding(retrieval, cka, results)]
-    if above:
-        findings.append(above_finding(above, results))
+    findings = [finding(*of_pair, results) for of_pair in by_languages(retrieval, cka)]
+    findings += [above_finding(of_pair, results) for (of_pair,) in by_languages(above)]
     return Section(
         "retrieval",
         "Translations",
@@ -170,14 +177,14 @@ def same_text(cka: list[Record], units: str) -> str:
 
 def finding(retrieval: list[Record], cka: list[Record], results: Results) -> Finding:
     """Are translations found by their words? In how many layers and directions, where R@1 is largest, and CKA."""
-    units, level = results.words["units"], results.level
+    units, level, pair = results.words["units"], results.level, both_names(retrieval[0])
     words = [record for record in retrieval if record["q"] is not None]
     if not words:
         because = next(record["because"] for record in retrieval)
         return Finding(
-            "warning", f"Whether captions find their translation was not tested, because {because}."
+            "warning", f"{pair}: whether captions find their translation was not tested, because {because}."
         )
-    captions = "Captions read without pictures" if words[0]["read"] == "alone" else "Captions"
+    captions = f"{pair}: captions" + (" read without pictures" if words[0]["read"] == "alone" else "")
     beyond = [record for record in words if found(record, level)]
     lines = []
     for (source, target), layers in by_pair(words).items():
@@ -209,11 +216,11 @@ def _of(row: Record, units: str) -> str:
 
 
 def above_finding(above: list[Record], results: Results) -> Finding:
-    """Does a caption with its picture find its translation better than the picture alone does?"""
-    level = results.level
+    """Does a caption with its picture find its translation in the other of two languages better than the picture alone does?"""
+    level, pair = results.level, both_names(above[0])
     if all(row["q"] is None for row in above):
         because = above[0]["because"]
-        title = "Whether a caption finds its translation beyond its picture was not tested, because"
+        title = f"{pair}: whether a caption finds its translation beyond its picture was not tested, because"
         return Finding("warning", f"{title} {because}.")
     above = [row for row in above if row["q"] is not None]
     more = [row for row in above if more_found(row, level)]
@@ -231,7 +238,7 @@ def above_finding(above: list[Record], results: Results) -> Finding:
             f"The prompt behind the picture finds more than the caption does in {len(less)} {cases}."
         )
     lines.append(results.corrected("above_prompt", "above_prompt"))
-    title = "Behind its picture, a caption finds its translation "
+    title = f"{pair}: behind its picture, a caption finds its translation "
     if more:
         return Finding(
             "found", f"{title}more often than the constant prompt does in {len(more)} {cases}.", lines

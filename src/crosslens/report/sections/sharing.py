@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import level_words, plain
-from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.sections.base import Finding, Record, Results, Section, both_names, by_languages
 from crosslens.report.table import Column, sae, site, table, value
 from crosslens.summary.claims import found
 from crosslens.summary.names import corpus_name, short_name, site_name
@@ -67,16 +67,10 @@ def section(results: Results) -> Section | None:
                 results.corrected("specific", "features"),
             ),
         )
-        for of_pair in by_languages(records)
+        for (of_pair,) in by_languages(records)
     ]
     heading = "Which features do the languages share?"
     return Section("sharing", "Shared features", heading, body, findings, terms=TERMS)
-
-
-def by_languages(records: list[Record]) -> list[list[Record]]:
-    """The records of each pair of languages."""
-    pairs = dict.fromkeys(tuple(record["languages"]) for record in records)
-    return [[record for record in records if tuple(record["languages"]) == pair] for pair in pairs]
 
 
 def _of_language(title: str, i: int) -> list[Column]:
@@ -110,7 +104,7 @@ COLUMNS = [
 
 def finding(records: list[Record], lines: Lines, what: str, results: Results, corrected: str) -> Finding:
     """Do more features than by chance do so, in how many cases, and how many are they? corrected: over what, in words."""
-    pair = " and ".join(map(short_name, records[0]["languages"]))
+    pair = both_names(records[0])
     tested = [record for record in records if record["q"] is not None]
     if not tested:
         because = records[0]["because"]

@@ -205,6 +205,9 @@ def _differences(records: Stereotype, results: Results) -> Finding:
     for row in records["differences"]:
         name = short_name(row["language"])
         shares = [each for each in records["shares"] if each["language"] == row["language"]]
+        if not any(each["captions_gendered"] for each in shares):
+            lines.append(f"{name}: no gendered caption.")
+            continue
         tested = [each for each in shares if each["difference_q"] is not None]
         off = [each for each in tested if each["difference_q"] <= level]
         if row["q"] is None:

@@ -7,7 +7,16 @@ from markupsafe import Markup
 from crosslens.report.html import details, tag, term
 from crosslens.report.leaks import leaks_finding, words_shown
 from crosslens.report.numbers import bracketed, interval, level_words, number, plain
-from crosslens.report.sections.base import Finding, Record, Results, Section, by_pair
+from crosslens.report.sections.base import (
+    Finding,
+    Record,
+    Results,
+    Section,
+    both_names,
+    by_languages,
+    by_pair,
+    languages_of,
+)
 from crosslens.report.table import Column, Row, bounded, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION, READ_ALL_THE_SAME
 from crosslens.summary.beyond import words_beside
@@ -60,10 +69,10 @@ def section(results: Results) -> Section | None:
         )
         told = _words(bags, condition, rows)
         body.append(_group(condition_name(condition, bags), rows, angles, told, is_open=i == 0))
-    findings = [finding(transfer, directions, bags, results)]
+    findings = [finding(*of_pair, transfer, bags, results) for of_pair in by_languages(transfer, directions)]
     masked = list(dict.fromkeys(record["condition"] for record in transfer if not record["lexical"]))
     leaks = leaks_finding(bags, masked)
-    if leaks and findings[0].kind == "found":
+    if leaks and any(of_pair.kind == "found" for of_pair in findings):
         findings.append(leaks)
     return Section(
         "transfer",
@@ -176,17 +185,23 @@ def dropped_words(directions: list[Record]) -> str:
 
 
 def finding(
-    transfer: list[Record], directions: list[Record], bags: list[Record], results: Results
+    across: list[Record],
+    directions: list[Record],
+    transfer: list[Record],
+    bags: list[Record],
+    results: Results,
 ) -> Finding:
-    """Does gender transfer? The lexical condition has a line of its own; families of tests are those of the summary.
+    """Does gender transfer between two languages? The lexical condition has a line of its own; families of tests are those
+    of the summary.
 
-    bags: the bag of words, which tells whether there was anything to mask.
+    across, directions: of the two; transfer: all, each language in itself among them. bags: the bag of words, which tells
+    whether there was anything to mask.
     """
-    units, level = results.words["units"], results.level
-    across = [record for record in transfer if record["source"] != record["target"]]
+    units, level, pair = results.words["units"], results.level, both_names(across[0])
     masked = [record for record in across if not record["lexical"]]
     lexical = [record for record in across if record["lexical"]]
-    masks = next(filter(None, (masking(record["condition"], bags) for record in masked)), "")
+    languages = languages_of(across[0])
+    masks = next(filter(None, (masking(record["condition"], bags, languages) for record in masked)), "")
     lines = [
         line
         for line in (
@@ -203,7 +218,7 @@ def finding(
     if not [record for record in across if record["auroc"] is not None]:
         return Finding(
             "warning",
-            f"Transfer of {family}: not tested, because there are too few {units} of known gender with a word left to "
+            f"{pair}: transfer of {family} was not tested, because there are too few {units} of known gender with a word left to "
             "pool over.",
         )
     yes, tested = _beyond(masked, level)
@@ -211,9 +226,8 @@ def finding(
         because = f"there are too few {units} of known gender with a word left to pool over"
         because += "" if masks == NOTHING else " once label words are masked"
         because = next((row["because"] for row in masked if row["auroc"] is not None), because)
-        return Finding("warning", f"Transfer of {family}: not tested, because {because}.", lines)
-    said = f"{masks}: {family}" if masks else family
-    said = said[0].upper() + said[1:]
+        return Finding("warning", f"{pair}: transfer of {family} was not tested, because {because}.", lines)
+    said = f"{pair}, {masks}: {family}" if masks else f"{pair}: {family}"
     if not yes:
         return Finding("null", f"{said} does not tell gender in the other beyond chance.", lines)
     title = (
@@ -270,7 +284,7 @@ def _best(records: list[Record], transfer: list[Record], words: list[Record]) ->
             if (row["source"], row["target"]) == (target, target)
             and all(row[name] == best[name] for name in ("site", "condition", "method"))
         )
-        condition = condition_name(best["condition"], words)
+        condition = condition_name(best["condition"], words, (source, target))
         lines.append(
             f"{pair_name(source, target)} peaks at {site_name(best['site'])} ({condition}; "
             f"{METHODS[best['method']]}): AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')}, "

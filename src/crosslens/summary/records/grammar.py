@@ -16,7 +16,10 @@ def records(files: Files) -> dict[str, list[Record]]:
         p = grammatical["null"]["p"] if grammatical["tested"] else None
         found.append(
             {"corpus": corpus, "language": language}
-            | {name: doc(name) for name in ("site", "sae", "semantic", "grammatical", "classes")}
+            | {
+                name: doc(name)
+                for name in ("site", "sae", "morphology", "semantic", "grammatical", "classes")
+            }
             | {"p": p, "q_family": None if p is None else "grammar"}
         )
     return {"grammar": found}

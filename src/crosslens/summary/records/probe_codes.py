@@ -22,7 +22,7 @@ def probe_records(probes: dict[str, Path]) -> list[dict[str, Any]]:
 
     Keys: `{corpus}/{language}`, with `activations` for the corpus of raw activations. `accuracy` and `auroc` come with
     `_low` and `_high` (95 % CI), `shuffled` and `control` are AUROCs with the range over repeats. `p` is one of a family,
-    all probes of the study; `because` says why there is none.
+    all probes of the study; `because` says why there is none. `sparse`: AUROC and p by `columns`, in no family.
     """
     records = []
     for key, path in probes.items():
@@ -39,6 +39,11 @@ def probe_records(probes: dict[str, Path]) -> list[dict[str, Any]]:
             for name in ("shuffled", "control"):
                 scores = doc("conditions", condition, name)
                 record |= bounds(name, scores and scores["auroc"])
+            record["width"] = doc("width")
+            record["sparse"] = [
+                {"columns": of["columns"], "p": of["p"]} | bounds("auroc", of["auroc"])
+                for of in doc("conditions", condition, "sparse") or []
+            ]
             p = doc("conditions", condition, "p")
             record |= {"p": p, "because": doc("conditions", condition, "because")}
             records.append(record | {"q_family": None if p is None else "probes"})
