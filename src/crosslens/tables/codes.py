@@ -61,7 +61,7 @@ def write_codes(
 
 
 class Codes:
-    """The codes of one corpus, language and site, read in blocks of rows. InputError where they do not say of how many features."""
+    """The codes of one corpus, language and site, read in blocks of rows; InputError where they do not say how many features."""
 
     def __init__(self, path: Path):
         self.path = Path(path)
