@@ -154,3 +154,13 @@ def test_sinks_leave_codes_where_they_leave_activations(tmp_path):
     raw = pool_activations(Activations(world.activations), world.table, world.frame, condition="caption")
     assert pooled.values.toarray()[:, 0].tolist() == [1.0] * 20 and (raw.values == 1).all()
     assert pooled.sinks == raw.sinks == 20
+
+
+@pytest.mark.parametrize("d_sae", [None, "a", [8], 2**40, 10**30, 0, -1, 1.5], ids=range(8))
+def test_codes_that_do_not_say_of_how_many_features_are_refused(tmp_path, d_sae):
+    group = write_dense_codes(tmp_path / "codes.zarr", np.eye(8), sae="a", roles=["caption"])
+    told = json.loads((group / "zarr.json").read_text())
+    told["attributes"]["d_sae"] = d_sae
+    (group / "zarr.json").write_text(json.dumps(told))
+    with pytest.raises(InputError, match="the number of features"):
+        Codes(group)

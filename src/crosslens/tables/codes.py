@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
+from crosslens.errors import InputError
 from crosslens.tables.arrays import create_group, create_rows, open_array, open_group, read_rows, write_column
 
 
@@ -60,13 +61,17 @@ def write_codes(
 
 
 class Codes:
-    """The codes of one corpus, language and site, read in blocks of rows."""
+    """The codes of one corpus, language and site, read in blocks of rows; InputError where they do not say how many features."""
 
     def __init__(self, path: Path):
         self.path = Path(path)
         group = open_group(path, "codes")
         self.attributes = dict(group.attrs)
-        self.d_sae = int(self.attributes["d_sae"])
+        self.d_sae = self.attributes.get("d_sae")
+        if type(self.d_sae) is not int or not 0 < self.d_sae < 1 << 31:
+            raise InputError(
+                path, found=f"d_sae {self.d_sae!r}", expected="the number of features", mend="encode again"
+            )
         self.token = read_rows(open_array(group, "token"))
         self.norm = read_rows(open_array(group, "norm"))
         self.indptr = read_rows(open_array(group, "indptr"))
