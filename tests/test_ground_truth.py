@@ -13,7 +13,10 @@ import pytest
 from checkouts import REPOSITORY, Checkout
 from scipy.stats import binom
 
+from crosslens.interventions.ablation import measure, shared_samples
+from crosslens.models.load import load_model
 from crosslens.pooling.pool import pool_codes
+from crosslens.sae.io import load_sae
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table
 from crosslens.tables.tokens import read_tokens
@@ -73,11 +76,11 @@ def test_the_planted_model_finds_pictures_and_hardly_any_words(studies):
                 assert row["r1"]["value"] < 0.1, path
 
 
-def pooled(studies, language, site):
-    """(test images, F) each feature's mean activation over a caption, and the images' rows of the source."""
+def pooled(studies, language, site, split="test"):
+    """(images of a split, F) each feature's mean activation over a caption, and the images' rows of the source."""
     results = studies / "results/planted"
     dataset = read_table(results / f"dataset/{language}.parquet", "dataset")
-    dataset = dataset[dataset["split"] == "test"]
+    dataset = dataset[dataset["split"] == split]
     tokens = read_tokens(sorted((results / f"activations/{language}/tokens").iterdir()))
     codes = Codes(results / f"codes/joint/{language}/layer_{site}.zarr")
     found = pool_codes(codes, tokens, dataset, condition="caption", mask_labels=False)
@@ -85,18 +88,23 @@ def pooled(studies, language, site):
     return found.values.toarray(), source.loc[[sample.split("#")[0] for sample in found.sample_ids]]
 
 
-@pytest.mark.parametrize("site", ["4", "6"])
-def test_the_agreement_with_the_object_is_arabic_alone(studies, site):
-    """An Arabic adjective agrees with its noun's gender, of which English has none: what tells it best is not shared."""
-    z, source = pooled(studies, "ar", site)
+def telling_objects(studies, site, split="test"):
+    """Features of Arabic captions, those first that tell the grammatical gender of the object best."""
+    z, source = pooled(studies, "ar", site, split)
     feminine = (source["object_gender"] == "feminine").to_numpy()
     spread = z.std(axis=0)
     r = np.where(
         spread > 0, (z[feminine].mean(axis=0) - z[~feminine].mean(axis=0)) / np.maximum(spread, 1e-9), 0
     )
+    return np.argsort(-np.abs(r))
+
+
+@pytest.mark.parametrize("site", ["4", "6"])
+def test_the_agreement_with_the_object_is_arabic_alone(studies, site):
+    """An Arabic adjective agrees with its noun's gender, of which English has none: what tells it best is not shared."""
     folder = studies / f"results/planted/alignment/sharing/joint/layer_{site}"
     table = read_table(folder / "features.parquet", "feature_sharing").set_index("feature")
-    for feature in np.argsort(-np.abs(r))[:2]:
+    for feature in telling_objects(studies, site)[:2]:
         assert table.loc[feature, "specific"] == "ar" and not table.loc[feature, "shared"]
 
 
@@ -122,6 +130,30 @@ def test_features_of_a_gender_promote_its_words_where_the_model_is_about_to_say_
             sign = np.sign(gendered) * np.sign(towards.reindex(gendered.index))
             agree, against = int((sign > 0).sum()), int((sign < 0).sum())
             assert agree >= 0.75 * (agree + against) and binom.sf(agree - 1, agree + against, 0.5) < 1e-3
+
+
+def test_without_the_agreement_with_the_object_arabic_pays_and_english_does_not(studies):
+    """The feature that tells it best on select is ablated, beside random ones that fire as often in Arabic."""
+    results, site = studies / "results/planted", "4"
+    feature = int(telling_objects(studies, site, "select")[0])
+    folder = results / f"alignment/sharing/joint/layer_{site}"
+    rate = read_table(folder / "features.parquet", "feature_sharing").set_index("feature")[
+        "token_rate_second"
+    ]
+    near = rate.index[(rate >= rate[feature] / 2) & (rate <= rate[feature] * 2)].drop(feature)
+    beside = np.random.default_rng(0).choice(near, 20, replace=False).tolist()
+    frames = shared_samples({name: results / f"dataset/{name}.parquet" for name in ("en", "ar")}, 60, 0)
+    loaded = load_model(str(REPOSITORY / "resources/planted"), device="cpu")
+    decoder = load_sae(results / f"sae/joint/layer_{site}/seed_0").W_dec
+    cost = {}
+    for language, frame in frames.items():
+        asked = (loaded, site, frame, results / "source/images", 20, ["prompt", "caption"], decoder)
+        losses = measure(*asked, [feature, *beside])
+        more = losses.filter(regex=r"^ce_\d+$").sub(losses["ce_clean"], axis=0)
+        cost[language] = more.sum() / losses["tokens"].sum()
+    own, other = (cost[language][f"ce_{feature}"] for language in ("ar", "en"))
+    assert own > 0.002 and abs(other) < own / 5
+    assert own > cost["ar"].drop(f"ce_{feature}").quantile(0.75)
 
 
 def test_what_the_picture_decides_is_shared_the_more_the_deeper(studies):

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from collections import Counter
 from importlib.util import find_spec
-from itertools import permutations
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +37,14 @@ INSPECTED = {
     "samples": ["scene_000000#0"],
     "select": {"words": ["ممرضة", "كتاب"], "positions": [0, -1], "roles": ["prompt"]},
 }
+CAUSAL = {"features": 3, "pairs": 10, "samples": 15}
 NEEDS = {"collection": "emoji", "model": "gguf"}
 """Artifact to the optional package without which it is not here."""
 MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None}
 LARGE = {
     *("controls", "control_figure", "matching", "matching_figure", "divergence", "divergence_figure"),
     "seed_codes",
+    *("ablation", "ablation_figure", "substitution", "substitution_figure"),
     *("sample_map", "decoder_map", "map_figures"),
     *("dimensions", "information", "dictionary", "circuits", "geometry_figures"),
 }
@@ -76,19 +78,23 @@ def build(checkout: Checkout, *, large: bool) -> None:
     }
     if large:
         more |= {"controls": ["shuffled"], "embeddings": {"permutations": 10}}
-        more |= {"geometry": {"permutations": 19}}
+        more |= {"geometry": {"permutations": 19}, "causal": CAUSAL}
     one_part = {**TOY["activations"], "part_rows": 60}
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
     seeds = {"corpora": ["en", "ar"], "seeds": [0, 1], "sites": ["1"]}
     frozen = {"sites": ["1", "2"], "sweep": {"architecture": ["frozen_decoder"]}}
-    checkout.configure("twins", {**TOY, "sae": {**TOY["sae"], **seeds}, **frozen})
+    causal = {"causal": CAUSAL} if large else {}
+    checkout.configure("twins", {**TOY, "sae": {**TOY["sae"], **seeds}, **frozen, **causal})
     lay_sentences(checkout)
     targets = [
         "all",
         *(f"results/sentences/{place}" for place in ("figures/agreement.png", "dataset/summary.json")),
     ]
     if large:
-        targets += [f"results/twins/figures/{place}.png" for place in ("divergence", "layer_1/matching")]
+        targets += [
+            f"results/twins/figures/{place}.png"
+            for place in ("divergence", "layer_1/matching", "layer_1/substitution")
+        ]
         targets.append("results/twins/gender/en/en/robustness/layer_1.json")
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
@@ -1167,8 +1173,119 @@ def test_layers_compared_by_hand(study):
     assert [s["differs"]["q"] for s in document["series"]] == pytest.approx(corrected.tolist())
 
 
+def bounded(of: dict) -> bool:
+    return of["low"] <= of["value"] <= of["high"]
+
+
+@pytest.mark.long
+def test_ablated_features_by_hand(study):
+    """Who is ablated, by the codes of select; the means and their place among those of one from each row of features."""
+    told = json.loads((study / "alignment/ablation/joint/layer_1.json").read_text())
+    (pair,) = told["pairs"]
+    rates, means = {}, {}
+    for name in TOY["languages"]:
+        each = Language(study, name)
+        rows, z = each.codes["token"], each.z()
+        of_caption = each.role[rows] == each.roles.index("caption")
+        select = sorted(each.dataset.index[each.dataset["split"] == "select"])
+        here = [of_caption & (each.sample_id[rows] == sample) for sample in select]
+        rates[name] = np.mean([(z[mask] > 0).mean(axis=0) for mask in here], axis=0)
+        means[name] = np.mean([z[mask].mean(axis=0) for mask in here], axis=0)
+    features = pair["features"]
+    for row in features:
+        for name in TOY["languages"]:
+            assert row["token_rate"][name] == pytest.approx(rates[name][row["feature"]], abs=1e-6)
+            assert bounded(row["cost"][name])
+        if row["role"] == "control":
+            ratio = rates[row["language"]][row["feature"]] / rates[row["language"]][row["beside"]]
+            assert 1 / told["as_frequent"] - 1e-9 <= ratio <= told["as_frequent"] + 1e-9
+    for of, (name, other) in zip(pair["specific"], permutations(TOY["languages"], 2), strict=True):
+        assert of["language"] == name
+        own = [row for row in features if (row["role"], row["language"]) == ("specific", name)]
+        beside = [
+            [r for r in features if r["role"] == "control" and r["beside"] == row["feature"]] for row in own
+        ]
+        assert (of["features"], of["controls"]) == (len(own), sum(map(len, beside)))
+        nu = [means[name][row["feature"]] - means[other][row["feature"]] for row in own]
+        assert nu == sorted(nu, reverse=True) and of["tested"] == (of["controls"] >= told["controls"])
+        if not own:
+            continue
+        strata = [[row, *controls] for row, controls in zip(own, beside, strict=True)]
+        costs = {
+            key: np.array([[row["cost"][language]["value"] for row in rows] for rows in strata])
+            for key, language in (("own", name), ("other", other))
+        }
+        costs["difference"] = costs["own"] - costs["other"]
+        for key, values in costs.items():
+            assert of["of"][key]["value"] == pytest.approx(values[:, 0].mean(), abs=1e-9)
+            assert of["beside"][key]["value"] == pytest.approx(values[:, 1:].mean(), abs=1e-9)
+            if of["tested"] and key != "other":
+                every = np.array([np.mean(one) for one in product(*values)])
+                exact = np.mean(every >= values[:, 0].mean() - 1e-12)
+                assert of["null"][key]["p"] == pytest.approx(exact, abs=0.02)
+    shared = [row["cost"] for row in features if row["role"] == "shared"]
+    assert pair["shared"]["features"] == len(shared)
+    if shared:
+        mean = np.mean([cost["en"]["value"] - cost["ar"]["value"] for cost in shared])
+        assert pair["shared"]["of"]["difference"]["value"] == pytest.approx(mean, abs=1e-9)
+
+
+@pytest.mark.long
+def test_substituted_features_by_hand(study):
+    """Order and scale, by both SAEs on the activations of select; shares by the costs; and who is matched with whom."""
+    twins = study.with_name("twins")
+    told = json.loads((twins / "alignment/substitution/layer_1.json").read_text())
+    table = pq.read_table(twins / "alignment/matching/layer_1/pairs.parquet").to_pandas()
+    places = [(of["role"], of["language"], of["first"], of["second"]) for of in told["comparisons"]]
+    assert places == [
+        *(("languages", a, f"{a}/0", f"{b}/0") for a, b in permutations(TOY["languages"], 2)),
+        *(("seeds", a, f"{a}/0", f"{a}/1") for a in TOY["languages"]),
+        *(("frozen", a, f"{a}/frozen", f"{b}/frozen") for a, b in permutations(TOY["languages"], 2)),
+    ]
+    for of in told["comparisons"]:
+        for point in of["curve"]:
+            ablated = point["cost"]["ablated"]["value"]
+            for name, share in point["recovered"].items():
+                assert (share["value"] is None) == (point["cost"]["ablated"]["low"] <= 0)
+                if share["value"] is not None:
+                    by_hand = (ablated - point["cost"][name]["value"]) / ablated
+                    assert share["value"] == pytest.approx(by_hand, abs=1e-6)
+        assert [point["n"] for point in of["curve"]][-1] == of["pairs"] <= of["matched"]
+    for of in told["comparisons"][:2]:
+        each = Language(twins, of["language"])
+        folders = [twins / f"sae/{name.split('/')[0]}/layer_1/seed_0" for name in (of["first"], of["second"])]
+        pairs = table[["feature", "partner"]].to_numpy()[:, :: 1 if of["language"] == "en" else -1]
+        read = np.isin(each.role, [each.roles.index(role) for role in ("prompt", "caption")])
+        read &= each.of_sample("split") == "select"
+        x = each.x[read][each.norm[read] <= 10 * np.median(each.norm[read])]
+        z, other = (encoded(folder, x)[:, pairs[:, side]] for side, folder in enumerate(folders))
+        # the activations that are stored are rounded
+        strength = dict(zip(pairs[:, 0], np.square(z).mean(axis=0), strict=True))
+        strongest = sorted(strength.values(), reverse=True)[: len(of["features"])]
+        assert [strength[row["feature"]] for row in of["features"]] == pytest.approx(strongest, rel=0.05)
+        place = {feature: i for i, (feature, _) in enumerate(pairs)}
+        own = [place[row["feature"]] for row in of["features"]]
+        assert [row["partner"] for row in of["features"]] == pairs[own, 1].tolist()
+        scale = (z * other).sum(axis=0) / np.maximum(np.square(other).sum(axis=0), 1e-30)
+        # of two features about as strong on a prompt's token, the rounding decides which of them is among the k
+        near = np.isclose([row["scale"] for row in of["features"]], scale[own], rtol=0.02, atol=0.01)
+        assert near.mean() >= 0.9
+        costs = [[row["cost"][side]["value"] for row in of["features"]] for side in ("first", "second")]
+        (effect,) = [e for e in of["effects"] if e["outcome"] == "ce"]
+        assert effect["spearman"]["value"] == pytest.approx(spearmanr(*costs)[0], abs=1e-6)
+        assert effect["pearson"] == pytest.approx(np.corrcoef(*costs)[0, 1], abs=1e-6)
+
+
 def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def sinkhorn(kernel: np.ndarray) -> np.ndarray:
+    """The plan of this kernel between uniform masses."""
+    for _ in range(2000):
+        kernel = kernel / kernel.sum(axis=1, keepdims=True) / len(kernel)
+        kernel = kernel / kernel.sum(axis=0) / kernel.shape[1]
+    return kernel
 
 
 @pytest.mark.long
@@ -1197,6 +1314,12 @@ def test_matched_features_by_hand(study):
         assert pair["mmcs"][side] == pytest.approx(
             [cosine.max(axis=1).mean(), cosine.max(axis=0).mean()], abs=1e-5
         )
+        if side == "decoder":
+            soft, plan = pair["transport"], sinkhorn(np.exp((cosine - 1) / told["epsilon"]))
+            assert soft["cost"] == pytest.approx((plan * (1 - cosine)).sum(), rel=1e-2)
+            entropy = -(plan * np.log(np.maximum(plan, 1e-300))).sum()
+            assert soft["partners"] == pytest.approx(np.exp(entropy - np.log(len(first))), rel=2e-2)
+            assert soft["on_matched"] == pytest.approx(plan[matched].sum(), rel=2e-2)
         by_id = cosine[np.searchsorted(first, table["feature"]), np.searchsorted(second, table["partner"])]
         assert table[f"{side}_cosine"].to_numpy() == pytest.approx(by_id, abs=1e-5)
     assert dict(zip(table["feature"], table["partner"], strict=True)) == partners["decoder"]

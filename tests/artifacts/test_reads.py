@@ -175,6 +175,8 @@ class World:
         }
         answers = {**ANSWERS, "model": model, "sites": ["1"]}
         drawn = {**TOY, "model": model, "source": {"planted": {"images": 12}}, "geometry": {}}
+        drawn |= {"sae": {**TOY["sae"], "corpora": ["joint", "en", "ar"]}}
+        drawn |= {"causal": {"features": 1, "pairs": 1, "samples": 4}}
         beside = {name: own[name] for name in (*TOY, "source", "model", "lexicons")} | {"sae": TOY["sae"]}
         given = {"own": own, "beside": beside, "texts": texts, "answers": answers}
         return given | {"drawn": drawn, "sentences": sentences}

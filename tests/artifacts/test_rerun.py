@@ -264,7 +264,7 @@ def test_every_file_whose_digest_a_key_holds_is_checked_by_the_jobs_that_read_it
         "build_dataset": {Path("captions.csv"), *data, *lexicons},
         "measure_stereotype": lexicons,
         "adopt_sae": {Path("sae/checkpoints/ae_9.pt"), Path("sae/config.json")},
-        **dict.fromkeys(("extract", "splice_saes", "generate_captions"), model),
+        **dict.fromkeys(("extract", "splice_saes", "promote_tokens", "generate_captions"), model),
     }
     known = {
         str((ROOT if file in lexicons or str(file).startswith("resources") else owned.folder) / file)

@@ -10,6 +10,7 @@ import yaml
 from crosslens.artifacts.kinds import wildcards_of
 from crosslens.artifacts.table import Studies, Table
 from crosslens.store.digests import FileDigests
+from crosslens.study.controls import CONTROLS
 from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,8 @@ def table(monkeypatch):
             data_needed=False,
         )
 
-    return Table(Studies(read, dict.fromkeys(STUDIES, 2)))
+    controls = [f"{study}__{control}" for study in STUDIES for control in CONTROLS]
+    return Table(Studies(read, dict.fromkeys([*STUDIES, *controls], 2)))
 
 
 def test_every_kind_has_a_rule_and_every_rule_makes_something(table):

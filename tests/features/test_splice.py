@@ -149,9 +149,9 @@ def test_a_sink_stays_as_it_is(study, tmp_path, monkeypatch):
 
 def test_broken_edits_are_errors():
     with pytest.raises(RuntimeError, match="by themselves"):
-        splice.check_edits({"identity": 1e-7, "zero": 1.0})
+        splice.check_edits(1e-7, 1.0)
     with pytest.raises(RuntimeError, match="does not reach"):
-        splice.check_edits({"identity": 0.0, "zero": 0.0})
+        splice.check_edits(0.0, 0.0)
 
 
 def test_an_sae_of_another_site_or_model_is_refused(study, tmp_path):

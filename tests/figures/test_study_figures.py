@@ -133,7 +133,7 @@ def test_sparse_probes_have_a_line_a_site_and_their_median(layers):
     np.testing.assert_allclose(lines["SAE features"], np.median(list(found.values()), axis=0))
     thin = [line.get_ydata().tolist() for line in axes.lines if line.get_gid() == "site"]
     assert all(auroc in thin for auroc in found.values()) and len(thin) == 4
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "5", "20", "all"]
+    assert [tick.get_text() for tick in figure.axes[-1].get_xticklabels()] == ["1", "2", "5", "20", "all"]
 
 
 def test_robustness_has_the_shares_of_each_view_beside_chance(layers):

@@ -22,6 +22,7 @@ def comparison(role, names, shared, mcc):
         "shared": shared,
         "mmcs": {"decoder": [mcc, mcc + 0.01], "encoder": [mcc, mcc]},
         "mcc": {"decoder": mcc, "encoder": mcc},
+        "transport": {"cost": 1 - mcc, "partners": 10 * (1 - mcc), "on_matched": mcc},
     }
 
 
@@ -71,8 +72,12 @@ def test_features_in_common_stand_between_floor_and_ceiling(tmp_path):
         "block 4: 30 of 100 (30.0 %, MCC 0.50); two seeds of English (ceiling) 60.0 % (MCC 0.80)"
         in finding.lines[0]
     )
-    assert "50 % of the way in MCC" in finding.lines[0] and "9 of 100 (by chance 0.5)" in finding.lines[1]
-    assert finding.lines[2] == PICTURES["shared"]
+    assert "50 % of the way in MCC" in finding.lines[0] and "9 of 100 (by chance 0.5)" in finding.lines[2]
+    assert (
+        "block 4: a feature has 5.0 partners in effect (cost 0.50); two seeds of English (ceiling) a"
+        in finding.lines[1]
+    )
+    assert finding.lines[3] == PICTURES["shared"]
 
 
 @pytest.mark.parametrize(

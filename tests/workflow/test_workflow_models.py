@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from checkouts import ANSWERS, ANSWERS_PAGE, MINI, REPOSITORY, TOY, write_tiny_gguf
 
+from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
 from crosslens.sources.plan import DEBIAN_FONT
 from crosslens.store.digests import FileDigests
@@ -177,7 +178,8 @@ def test_a_gguf_file_is_converted_once_and_an_edit_that_gives_the_same_bytes_is_
 
 def test_studies_of_the_repository_plan_or_say_what_is_missing(fresh, monkeypatch):
     """The user's own table is not there, nor, without its package or download, what names and messages need."""
-    (fresh.folder / "resources/planted_control").symlink_to(REPOSITORY / "resources/planted_control")
+    for shipped in ("planted_control", "texts"):
+        (fresh.folder / "resources" / shipped).symlink_to(REPOSITORY / "resources" / shipped)
     pages = {}
     for file in sorted((REPOSITORY / "config/studies").glob("*.yaml")):
         shutil.copy(file, fresh.folder / "config/studies")
@@ -186,9 +188,11 @@ def test_studies_of_the_repository_plan_or_say_what_is_missing(fresh, monkeypatc
 
     def missing(study: str) -> str:
         """What its reader says; that Snakemake says that and no more, tests/test_wrong_settings.py asks."""
-        schema = fresh.folder / "workflow/schemas/study.schema.yaml"
+        digests = FileDigests(fresh.folder / "files.json")
+        schema = Path("workflow/schemas/study.schema.yaml")
+        table = Table(Studies(lambda name: Study(name, Path("config/studies"), schema, digests)))
         with pytest.raises(InputError) as told:
-            Study(study, Path("config/studies"), schema, FileDigests(fresh.folder / "files.json"))
+            [table.params(*need) for need in table.everything(study)]
         return str(told.value)
 
     for study in ("captions", "gemma3_4b"):
@@ -197,6 +201,7 @@ def test_studies_of_the_repository_plan_or_say_what_is_missing(fresh, monkeypatc
     for study, mend in (
         ("categories", "correct the path"),
         ("mt_geneval_gemma", "clone github.com/amazon-science"),
+        ("mt_geneval_controls", "clone github.com/amazon-science"),
     ):
         assert pages.pop(study) and f"To mend: {mend}" in missing(study)
     of_names = [study for study in pages if study.startswith("emoji_")]

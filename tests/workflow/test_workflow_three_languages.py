@@ -13,10 +13,6 @@ pytestmark = pytest.mark.long
 
 NAMES = ["English and Arabic", f"Arabic and {BACKWARDS}"]
 BOTH_WAYS = {tuple(pair) for pair in PAIRS} | {tuple(pair[::-1]) for pair in PAIRS}
-EVERY = {
-    *("representations", "retrieval", "sharing", "matching"),
-    *("cross_lingual", "gender_transfer", "dimensions"),
-}
 
 
 @pytest.fixture(scope="module")

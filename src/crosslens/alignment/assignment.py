@@ -102,15 +102,20 @@ def one_to_one(first: np.ndarray, second: np.ndarray, near: tuple[Nearest, Neare
     return Matched(rows.astype(np.int64), columns.astype(np.int64), cosines(first, second, rows, columns))
 
 
+def candidates(near: tuple[Nearest, Nearest]) -> tuple[np.ndarray, np.ndarray]:
+    """(k) int64 row of the first and of the second of each pair of which one is among the nearest of the other, each once."""
+    forth, back = near
+    m = len(back.index)
+    rows = np.concatenate([np.repeat(np.arange(len(forth.index)), forth.index.shape[1]), back.index.ravel()])
+    columns = np.concatenate([forth.index.ravel(), np.repeat(np.arange(m), back.index.shape[1])])
+    return np.divmod(np.unique(rows * m + columns), m)
+
+
 def _graph(first: np.ndarray, second: np.ndarray, near: tuple[Nearest, Nearest]) -> csr_array:
     """(n, m) the candidates' cosines plus 2: an edge must not weigh 0."""
-    forth, back = near
+    rows, columns = candidates(near)
     both = np.arange(min(len(first), len(second)))
-    rows = np.concatenate([np.repeat(np.arange(len(first)), forth.index.shape[1]), back.index.ravel(), both])
-    columns = np.concatenate(
-        [forth.index.ravel(), np.repeat(np.arange(len(second)), back.index.shape[1]), both]
-    )
-    kept = np.unique(rows * len(second) + columns)
+    kept = np.unique(np.concatenate([rows * len(second) + columns, both * (len(second) + 1)]))
     rows, columns = np.divmod(kept, len(second))
     weights = 2 + cosines(first, second, rows, columns)
     return csr_array(coo_array((weights, (rows, columns)), shape=(len(first), len(second))))

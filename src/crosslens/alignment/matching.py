@@ -12,6 +12,7 @@ from crosslens.alignment.clbas import agreement, images_of_test
 from crosslens.alignment.dictionaries import Dictionary, check_one_site, read_dictionary, turned
 from crosslens.alignment.pairs import PERMUTATIONS, beyond_chance, shared_p
 from crosslens.alignment.sharing import LEAST_GROUPS, Side, open_side, paired
+from crosslens.alignment.transport import EPSILON, transport
 from crosslens.pooling.languages import Pairs, pairs_among
 from crosslens.stats.resampling import stream
 from crosslens.stats.tested import tested
@@ -102,6 +103,7 @@ def match_features(
         "seeds": {language: list(of) for language, of in saes.items()},
         "shared_from": SHARED_FROM,
         "thresholds": THRESHOLDS,
+        "epsilon": EPSILON,
         "roles": ROLES,
         "permutations": PERMUTATIONS,
         "alpha": alpha,
@@ -123,14 +125,14 @@ def compare(role: str, first: Dictionary, second: Dictionary) -> tuple[pd.DataFr
 
     mmcs: mean over features of the largest cosine with any of the other, both ways; mcc: mean cosine of the matched. shared:
     pairs with both cosines at SHARED_FROM or above whom the encoders' matching pairs as well; `curve`: their share of the
-    matched at each of THRESHOLDS.
+    matched at each of THRESHOLDS. transport: of the decoders, as of `transport.transport`.
     """
-    matched, mmcs = {}, {}
+    matched, mmcs, near = {}, {}, {}
     for name in ("decoder", "encoder"):
         rows = getattr(first, name), getattr(second, name)
-        near = nearest(*rows)
-        matched[name] = one_to_one(*rows, near)
-        mmcs[name] = [float(side.cosine[:, 0].mean(dtype=np.float64)) for side in near]
+        near[name] = nearest(*rows)
+        matched[name] = one_to_one(*rows, near[name])
+        mmcs[name] = [float(side.cosine[:, 0].mean(dtype=np.float64)) for side in near[name]]
     table = _table(first, second, **matched)
     agreed = table.loc[table["same_partner"], ["decoder_cosine", "encoder_cosine"]].min(axis=1).to_numpy()
     told = {
@@ -143,6 +145,7 @@ def compare(role: str, first: Dictionary, second: Dictionary) -> tuple[pd.DataFr
         "shared": int(table["shared"].sum()),
         "mmcs": mmcs,
         "mcc": {name: float(of.cosine.mean()) for name, of in matched.items()},
+        "transport": transport(first.decoder, second.decoder, near["decoder"], matched["decoder"]),
         "curve": [float(np.sum(agreed >= threshold) / len(table)) for threshold in THRESHOLDS],
     }
     return table, told

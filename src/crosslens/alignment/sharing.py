@@ -55,7 +55,7 @@ class Firing(Codes):
 
 
 class Side(NamedTuple):
-    """One language's images of split test, three tables of the same rows."""
+    """One language's images of a split, three tables of the same rows."""
 
     strength: ImageTable
     """Mean activation over the tokens."""
@@ -148,10 +148,10 @@ def feature_sharing(
     write_json(out, "sharing", document)
 
 
-def open_side(codes: Path, tokens: list[Path], dataset: Path) -> Side:
-    """One language's test images, by the codes of one SAE over whole captions."""
+def open_side(codes: Path, tokens: list[Path], dataset: Path, split: str = "test") -> Side:
+    """One language's images of a split, by the codes of one SAE over whole captions."""
     samples, table = read_table(dataset, "dataset"), read_tokens(tokens)
-    samples = samples[samples["split"] == "test"]
+    samples = samples[samples["split"] == split]
     strength, firing = (
         pool_codes(of(codes), table, samples, condition="caption", mask_labels=False)
         for of in (Codes, Firing)

@@ -1,10 +1,11 @@
 """What the model loses when an SAE's reconstruction takes the place of the activations (methods 4)."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -104,17 +105,17 @@ def _splice(
     }
     # Logits over a large vocabulary are freed and asked for again by the gigabyte.
     with memory_kept():
-        losses, largest, replaced, spared = _run(loaded, site, test, images, batch, roles, edits, limit)
+        losses, largest, replaced, spared = run_edits(loaded, site, test, images, batch, roles, edits, limit)
         # settings are compared by these; the identity was proven above
         chosen = {name: fn for name, fn in edits.items() if name != "identity"}
-        others, *_ = _run(loaded, site, select, images, batch, roles, chosen, limit)
+        others, *_ = run_edits(loaded, site, select, images, batch, roles, chosen, limit)
     for out, sae in saes.items():
         own, by_select = (
             table.rename(columns=lambda name, out=out: name.replace(f"_{out.as_posix()}", "_spliced"))
             for table in (losses, others)
         )
         moved = largest | {"spliced": largest[out.as_posix()]}
-        check_edits(moved)
+        check_edits(moved["identity"], moved["zero"])
         write_json(
             out,
             "spliced",
@@ -219,7 +220,22 @@ def mean_activation(
     return kept.sum(dim=0) / max(len(kept), 1), len(kept), limit
 
 
-def _run(
+class Edited(NamedTuple):
+    """What edits of one site cost."""
+
+    losses: pd.DataFrame
+    """A row a sample: its `group`, `tokens` that are predicted, and sums over them in nats: `ce_clean`, of each edit but
+    `identity` `ce_{edit}` and, where it was asked for, `kl_{edit}`; of those in label words `label_tokens`, `label_ce_clean`
+    and `label_ce_{edit}`."""
+    largest: dict[str, float]
+    """Of each edit: the largest difference that it makes to a logit."""
+    replaced: int
+    """Positions."""
+    sinks: int
+    """Positions of the roles that were spared."""
+
+
+def run_edits(
     loaded: LoadedModel,
     site: str,
     frame: pd.DataFrame,
@@ -228,10 +244,17 @@ def _run(
     roles: Sequence[str],
     edits: dict[str, Replacement],
     limit: float,
-) -> tuple[pd.DataFrame, dict[str, float], int, int]:
-    """Sums of losses per sample, the largest logit difference of every edit, positions replaced, and sinks among `roles`."""
+    *,
+    divergence: bool = True,
+    labels: bool = False,
+) -> Edited:
+    """Each of the edits at the positions of `roles` that are no sinks (norm at most `limit`), a pass each beside the clean one.
+
+    frame: the samples, captions teacher-forced, `size` at a time. divergence: whether to tell KL(clean ‖ edited) as well.
+    labels: whether to tell the losses of label words apart as well.
+    """
     parts, largest, positions, replaced = [], dict.fromkeys(edits, 0.0), 0, 0
-    progress = Progress(f"splice site {site}", len(frame), "samples")
+    progress = Progress(f"{len(edits)} edits at site {site}", len(frame), "samples")
     for rows, batch in batches(loaded, frame, images, size):
         predicts = batch.has_role(COUNTED)[:, 1:]
         target = batch.inputs["input_ids"][:, 1:][predicts]
@@ -252,19 +275,36 @@ def _run(
         measured = {
             "group": rows["group" if "group" in rows else "image_id"].to_numpy(),
             "tokens": np.bincount(sample, minlength=len(rows)),
-            "ce_clean": per_sample(cross_entropy(clean, target)),
+            "ce_clean": per_sample(loss := cross_entropy(clean, target)),
         }
+        if labels:
+            in_label = label_tokens(rows, batch)[:, 1:].to(predicts.device)[predicts]
+            measured["label_tokens"] = per_sample(in_label)
+            measured["label_ce_clean"] = per_sample(loss * in_label)
         for name, replacement in edits.items():
             with edit(loaded, site, replace_at(mask, replacement, limit)):
                 changed = logits()
             largest[name] = max(largest[name], float((changed - raw).abs().max()))
             if name != "identity":
                 edited = changed.log_softmax(dim=-1)
-                measured[f"ce_{name}"] = per_sample(cross_entropy(edited, target))
-                measured[f"kl_{name}"] = per_sample(kl_divergence(clean, edited))
+                measured[f"ce_{name}"] = per_sample(loss := cross_entropy(edited, target))
+                if labels:
+                    measured[f"label_ce_{name}"] = per_sample(loss * in_label)
+                if divergence:
+                    measured[f"kl_{name}"] = per_sample(kl_divergence(clean, edited))
         parts.append(pd.DataFrame(measured))
         progress.update(len(rows))
-    return pd.concat(parts, ignore_index=True), largest, replaced, positions - replaced
+    return Edited(pd.concat(parts, ignore_index=True), largest, replaced, positions - replaced)
+
+
+def label_tokens(rows: pd.DataFrame, batch: Batch) -> Tensor:
+    """(B, T) bool on the CPU: the caption's tokens with a character in one of the row's `label_spans`."""
+    start, end = batch.char_start.cpu(), batch.char_end.cpu()
+    inside = torch.zeros(start.shape, dtype=torch.bool)
+    for row, spans in enumerate(rows["label_spans"]):
+        for first, last in json.loads(spans):
+            inside[row] |= (start[row] < last) & (end[row] > first)
+    return inside & batch.has_role(COUNTED).cpu()
 
 
 def cross_entropy(log_p: Tensor, target: Tensor) -> Tensor:
@@ -277,17 +317,15 @@ def kl_divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
 
 
-def check_edits(largest: dict[str, float]) -> None:
-    """Raise RuntimeError unless the identity edit changed no logit and the zero ablation changed some."""
-    if largest["identity"] != 0:
+def check_edits(identity: float, ablation: float) -> None:
+    """Raise RuntimeError unless the identity edit changed no logit and an ablation some; each: the largest difference."""
+    if identity != 0:
         raise RuntimeError(
-            f"replacing the activations by themselves moved a logit by {largest['identity']}: "
+            f"replacing the activations by themselves moved a logit by {identity}: "
             "the forward pass does not repeat itself exactly, or the edit is applied wrongly"
         )
-    if not largest["zero"] > 0:
-        raise RuntimeError(
-            "setting the activations to zero moved no logit: the edit does not reach the model"
-        )
+    if not ablation > 0:
+        raise RuntimeError("ablating moved no logit: the edit does not reach the model")
 
 
 def recovered(ablated: np.ndarray, spliced: np.ndarray, clean: np.ndarray) -> np.ndarray:

@@ -12,7 +12,8 @@ pieces of one form begin the other's, the end of the word counts too. Prefix and
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from crosslens.gender.targets import GENDERS, Target, targets_of
 from crosslens.generation.continuation import encode_samples
 from crosslens.models.head import Head
 from crosslens.models.hooks import capture
-from crosslens.models.inputs import Encoded, Sample, collate, special_ids
+from crosslens.models.inputs import Batch, Encoded, Sample, collate, special_ids
 from crosslens.models.lengths import check_lengths
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.progress import Progress
@@ -144,8 +145,14 @@ class _Text(NamedTuple):
     word_end: bool
 
 
-def log_odds(loaded: LoadedModel, places: Sequence[Place], *, batch: int) -> list[Scored]:
-    """Of each place; texts of like length run together, `batch` at a time."""
+Editing = Callable[[Batch], AbstractContextManager]
+"""What is done to the model while it reads a batch."""
+
+
+def log_odds(
+    loaded: LoadedModel, places: Sequence[Place], *, batch: int, editing: Editing = nullcontext
+) -> list[Scored]:
+    """Of each place; texts of like length run together, `batch` at a time, each inside `editing`."""
     samples = [
         Sample(f"target {number}, {form}", place.prefix + form, place.prompt)
         for number, place in enumerate(places)
@@ -160,7 +167,7 @@ def log_odds(loaded: LoadedModel, places: Sequence[Place], *, batch: int) -> lis
     progress = Progress("agreement", len(order), "texts")
     for first in range(0, len(order), batch):
         rows = order[first : first + batch]
-        values[rows] = _log_p(loaded, head, [texts[i] for i in rows], ends)
+        values[rows] = _log_p(loaded, head, [texts[i] for i in rows], ends, editing)
         progress.update(len(rows))
     return [
         Scored(
@@ -181,11 +188,13 @@ def _compared(*pair: Encoded) -> Iterator[_Text]:
 
 
 @torch.inference_mode()
-def _log_p(loaded: LoadedModel, head: Head, texts: Sequence[_Text], ends: Tensor) -> np.ndarray:
+def _log_p(
+    loaded: LoadedModel, head: Head, texts: Sequence[_Text], ends: Tensor, editing: Editing
+) -> np.ndarray:
     """(B) float64: log-probability of each text's tokens from start to stop, and of the word's end where it counts."""
     last = str(len(loaded.adapter.blocks) - 1)
     batch = collate(loaded, [text.tokens for text in texts], [])
-    with capture(loaded, [last], stop=True) as captured:
+    with editing(batch), capture(loaded, [last], stop=True) as captured:
         loaded.model(**batch.inputs, use_cache=False)
     residual = captured[last]
     # The token at i is told by the state at i - 1.

@@ -162,12 +162,10 @@ def _robustness(
         "gendered": {side: int((direction == sign).sum()) for side, sign in SIDES.items()},
         "views": [],
     }
-    in_seeds = []
     for view, effects, fires in tested:
         there, partner = directions(effects), view.partner[chosen]
         cosine, has = view.cosine[chosen], partner >= 0
         kept = has & (there[partner] == direction[chosen])
-        in_seeds += [kept] if view.kind == "seed" else []
         document["views"].append(
             {
                 "view": view.view,
@@ -181,8 +179,6 @@ def _robustness(
                 "cosine": float(np.nanmedian(cosine)) if np.isfinite(cosine).any() else None,
             }
         )
-    numbers = np.sum(in_seeds, axis=0, dtype=np.int64) if in_seeds else []
-    document["in_seeds"] = np.bincount(numbers, minlength=len(in_seeds) + 1).tolist() if in_seeds else []
     document["named"] = [
         {"feature": entry["feature"], "side": side, "confirmed": entry["confirmed"]}
         | {"views": [_named(entry["feature"], sign, *of) for of in tested]}

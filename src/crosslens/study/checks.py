@@ -228,7 +228,8 @@ def number_of_claims(settings: StudySettings, source: Source) -> int:
     chosen = settings["sae"]
     own = any({*pair} <= {*chosen["corpora"]} for pair in settings.pairs)
     of_all = "joint" in chosen["corpora"] or bool(chosen["pretrained"])
-    across = 5 + pictures + 2 * of_all + 2 * own
+    each = 2 + (settings["causal"] is not None)
+    across = 5 + pictures + each * (of_all + own)
     alone = 3 + (source.tagged is not None) + (settings["describe"] is not None)
     return alone + several * across + 2 * (pictures and bool(settings["lexicons"]))
 

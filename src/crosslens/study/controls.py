@@ -22,6 +22,7 @@ APART: dict[str, Any] = {
     "embeddings": None,
     "geometry": None,
     "describe": None,
+    "causal": None,
 }
 """What a control has none of."""
 

@@ -88,6 +88,16 @@ def agrees_matched(record: Record, level: float, records: Records | None = None)
     )
 
 
+def harms_its_own(record: Record, level: float, records: Records | None = None) -> bool:
+    """The features of a language cost it more than they cost the other one, and beyond random features as frequent."""
+    return significant(record, level) and record["difference_low"] > 0
+
+
+def costs_alike(record: Record, level: float, records: Records | None = None) -> bool:
+    """Matched features that cost much cost much in the other SAE too, beyond both shuffles of partners."""
+    return significant(record, level) and record["spearman"] > 0
+
+
 def goes_on(record: Record, level: float, records: Records | None = None) -> bool:
     """The model prefers the form that agrees with what it has read in more than half of a sentence, on average: what p is of."""
     return significant(record, level) and record["by_sentence"] > 0.5
@@ -133,6 +143,20 @@ CLAIMS = (
         "features",
         "layers, dictionaries and pairs of languages",
         found,
+    ),
+    Claim(
+        "features of a language matter to it more",
+        "ablated",
+        "ablation",
+        "layers, dictionaries and languages",
+        harms_its_own,
+    ),
+    Claim(
+        "matched features cost alike",
+        "effects_alike",
+        "effects",
+        "layers and languages",
+        costs_alike,
     ),
     Claim("matched features fire alike", "matched", "activations", "layers and pairs of languages", found),
     Claim(

@@ -26,6 +26,13 @@ TERMS = {
         "Mean over features of the largest cosine with any of the other SAE, in both directions; mean cosine of the "
         "matched. Of decoder rows. Random directions have some too, the more the fewer dimensions: the floor is beside it.",
     ),
+    "transport": (
+        "Soft matching",
+        "Optimal transport between the decoder rows, in which a feature may have several partners: mass spread evenly over the "
+        "features of one SAE goes to those of the other so that Σ P (1 − cosine) − ε H(P) is least, ε = .05 (Sinkhorn). Cost: "
+        "Σ P (1 − cosine), 0 for the same directions. Partners: how many a feature has in effect, the exponential of the mean "
+        "entropy. On the matched: the share of the mass on the pairs of the one-to-one matching.",
+    ),
     "ceiling": (
         "Ceiling, floor",
         "Ceiling: two SAEs of one language that differ in their seed alone, the most that two languages can be asked for. "
@@ -104,6 +111,9 @@ COLUMNS = [
     _both(term("mmcs", "MMCS")),
     value("MCC", "mcc_decoder"),
     value("MCC, encoder", "mcc_encoder"),
+    value(term("transport", "transport cost"), "transport_cost"),
+    value("partners", "transport_partners", 1),
+    Column("on the matched", lambda row: percent(row["transport_on_matched"]), "n"),
     Column(
         "from floor to ceiling",
         lambda row: percent(row["between"]) if row["between"] is not None else "",
@@ -145,7 +155,10 @@ def finding(matching: list[Record], matched: list[Record], results: Results) -> 
     """How many features two languages' SAEs share, between floor and ceiling; no test stands behind the counts."""
     level, units = results.level, results.words["units"]
     own = [row for row in matching if row["role"] == "languages"]
-    lines = ["; ".join(_between(row, matching) for row in own) + "."]
+    lines = [
+        "; ".join(_between(row, matching) for row in own) + ".",
+        "Softly matched: " + "; ".join(_softly(row, matching) for row in own) + ".",
+    ]
     tests = [row for row in matched if row["q"] is not None]
     if tests:
         yes = sum(found(row, level) for row in tests)
@@ -208,6 +221,18 @@ def _between(row: Record, matching: list[Record]) -> str:
         f"{site_name(row['site'])}: {plain(row['shared'])} of {plain(row['matched'])} "
         f"({plain(100 * row['share'], 1)} %, MCC {plain(row['mcc_decoder'], 2)}); {beside}{way}"
     )
+
+
+def _softly(row: Record, matching: list[Record]) -> str:
+    """One layer: partners and cost of the soft matching, beside those of ceiling and floors there."""
+    here = [other for other in matching if other["site"] == row["site"] and other["role"] != "languages"]
+    beside = [f"{_compared(other)} {_soft(other)}" for other in here]
+    return f"{site_name(row['site'])}: " + "; ".join([_soft(row), *beside])
+
+
+def _soft(row: Record) -> str:
+    partners = plain(row["transport_partners"], 1)
+    return f"a feature has {partners} partners in effect (cost {plain(row['transport_cost'], 2)})"
 
 
 def clbas_finding(rows: list[Record], level: float, corrected: str) -> Finding:

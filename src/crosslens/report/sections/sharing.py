@@ -9,7 +9,7 @@ from crosslens.report.table import Column, sae, site, table, value
 from crosslens.summary.claims import found
 from crosslens.summary.names import corpus_name, short_name, site_name
 
-ORDER = 65
+ORDER = 64
 Lines = Callable[[list[Record], Results], list[str]]
 TERMS = {
     "shared": (

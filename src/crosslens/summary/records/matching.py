@@ -40,6 +40,7 @@ def matching_records(doc: Document) -> list[Record]:
         | {"share": of["shared"] / of["matched"]}
         | {f"mmcs_{side}": of["mmcs"][side] for side in ("decoder", "encoder")}
         | {f"mcc_{side}": of["mcc"][side] for side in ("decoder", "encoder")}
+        | {f"transport_{name}": of["transport"][name] for name in ("cost", "partners", "on_matched")}
         | {"between": _between(pair) if of is pair else None}
         for pair in doc("pairs")
         for of in (pair, *pair["ceilings"], *pair["floors"])

@@ -1,0 +1,1 @@
+"""What changes when a model runs with a feature taken away or put in another's place."""

@@ -1,0 +1,18 @@
+from pathlib import Path
+
+from crosslens.interventions.ablation import ablate_features
+from crosslens.store.job import Job
+
+job = Job(snakemake)
+job.run(
+    lambda out: ablate_features(
+        model=job.local["model"],
+        images=Path(job.local["images"]) if job.local["images"] else None,
+        datasets=job.one_by("dataset", "language"),
+        tokens=job.by("tokens", "language"),
+        codes=job.one_by("codes", "language"),
+        sae=job.path("sae"),
+        out=out["ablation"],
+        **{name: value for name, value in job.params.items() if name not in ("model", "languages")},
+    )
+)
