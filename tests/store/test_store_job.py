@@ -232,6 +232,25 @@ def test_a_flipped_bit_of_an_input_ends_the_job_that_reads_it(bench, part):
     build(bench.job("c", inputs=inputs), Make())
 
 
+@pytest.mark.parametrize("part", ["", "part"])
+def test_damaged_bytes_are_not_taken_for_those_that_are_made_anew(bench, part):
+    """Of another key, after a change of code or settings: they would be sealed, and no reader would see the damage."""
+
+    def make(out):
+        for path in out.values():
+            if part:
+                path.mkdir()
+            (path / part).write_text("text")
+
+    build(bench.job("a"), make)
+    flip(bench.store.object("k-a") / part)
+    build(bench.job("a", key="other"), make)
+    target = bench.store.object("other-a")
+    assert (target / part).read_text() == "text" and target == bench.store.object("k-a")
+    assert seals.is_sealed(bench.store, target)
+    build(bench.job("c", inputs=(("other-a", bench.link("other-a", "source")),)), Make())
+
+
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
 @pytest.mark.parametrize("change", ["edit", "remove"])
 def test_a_file_that_is_not_what_the_key_holds_ends_the_job(bench, tmp_path, when, change):
@@ -257,6 +276,24 @@ def test_a_file_that_is_not_what_the_key_holds_ends_the_job(bench, tmp_path, whe
     file.write_text("one")
     build(job, Make())
     assert bench.store.has("k-a")
+
+
+def test_an_edit_that_is_taken_back_while_a_job_reads_ends_it(bench, tmp_path):
+    """As a branch that is checked out and left again: under the key of the one content stood what was made of the other."""
+    file = tmp_path / "captions.csv"
+    file.write_text("one")
+    job = bench.job("a", files={str(file): content_digest(file)})
+
+    def read(out):
+        file.write_text("two")
+        out["a"].write_text(file.read_text())
+        file.write_text("one")
+
+    with pytest.raises(InputError, match=r"captions.csv: found it was written .*nothing was stored"):
+        build(job, read)
+    assert not bench.store.has("k-a") and not list(bench.store.own.glob("partial/*/*"))
+    build(job, lambda out: out["a"].write_text(file.read_text()))
+    assert bench.store.object("k-a").read_text() == "one"
 
 
 def test_a_file_that_was_not_there_and_would_be_read_instead_ends_the_job(bench, tmp_path):

@@ -268,6 +268,18 @@ def _became(held: str | None, found: str | None) -> str:
     return "it was changed since the run began" if found else "no file any more"
 
 
+def _check_unwritten(seen: dict[str, str]) -> None:
+    """Raise InputError where a file was written since it looked so: an edit that was taken back may have been read."""
+    for file, looked in seen.items():
+        if looks([file]) != looked:
+            raise InputError(
+                file,
+                found="it was written since the job began, though it says the same again",
+                expected="a file that is left alone while it is read; nothing was stored",
+                mend="run snakemake again",
+            )
+
+
 def _value(entry: dict[str, Any], names: tuple[str, ...]) -> str:
     return "/".join(entry["wildcards"][name] for name in names)
 
@@ -275,15 +287,16 @@ def _value(entry: dict[str, Any], names: tuple[str, ...]) -> str:
 @contextlib.contextmanager
 def _files_kept(job: Job, leases: Iterable[Lease]) -> Iterator[None]:
     """Files of the user's are what the keys hold before and after; from work that saw others nobody resumes."""
+    seen = {file: looks([file]) for file in job.files if Path(file).exists()}
     job.check_files()
-    seen = looks(job.files)
     for lease in leases:
-        lease.begin(seen)
+        lease.begin(digest(seen))
     try:
         yield
     finally:
         try:
             job.check_files()
+            _check_unwritten(seen)
         except InputError:
             for lease in leases:
                 lease.clear()

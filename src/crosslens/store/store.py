@@ -141,9 +141,11 @@ class Store:
                 sync(file)
                 if file.is_file():
                     file.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
-            name = content_digest(path) + path.suffix
-            target = self.own / "objects" / name[:2] / name
+            sha256 = content_digest(path)
+            target = self.own / "objects" / sha256[:2] / f"{sha256}{path.suffix}"
             make_folder(target.parent)
+            if target.exists() and content_digest(target) != sha256:
+                remove(target)  # it was damaged: what was made anew takes its place
             if target.exists():
                 os.utime(target)  # young again: no gc takes it before it is published
             else:
