@@ -215,7 +215,11 @@ WRONG = [
         {"id": "models/bloom", "adapter": "family.py"},
         ["key model.id: found a model of the family 'bloom'", "olmo9"],
     ),
-    ("model.id", "models/peft", ["key model.id: found an adapter of PEFT in models/peft", "merge_and_unload"]),
+    (
+        "model.id",
+        "models/peft",
+        ["key model.id: found an adapter of PEFT in models/peft", "merge_and_unload"],
+    ),
     ("model.id", "models/text", ["key source.images: found pictures, and text, which reads text alone"]),
     ("gender.bootstraps", 3, ["key gender.bootstraps: found 3", "at least 10"]),
     (

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
+from crosslens.store.changed import changed_code
 from crosslens.store.digests import FileDigests, digest
 from crosslens.store.lease import Lease
 from crosslens.store.seals import is_sealed, looks, seal
@@ -76,6 +77,10 @@ class Job:
         self.threads = int(snakemake.threads)
         self.store = store or Store()
         self._log_to(snakemake.log[0] if snakemake.log else None)
+        # Now, when it is loaded: an edit from here on is none of what this job runs.
+        recipes = [artifact["recipe"] for artifact in self.artifacts.values()]
+        held = {name: sha256 for recipe in recipes for name, sha256 in recipe.get("modules", {}).items()}
+        self._changed_code = changed_code(held, self.store.roots) if held else []
         # A process that imported torch before would use every core, whatever the rule's `threads` say.
         os.environ["OMP_NUM_THREADS"] = str(self.threads)
         if "torch" in sys.modules:
@@ -143,6 +148,16 @@ class Job:
     def files(self) -> list[str]:
         """The user's own that the script reads."""
         return [file for file, held in self._files.items() if held]
+
+    def check_code(self) -> None:
+        """Raise InputError where the code that was loaded is not what the keys hold."""
+        if self._changed_code:
+            raise InputError(
+                self._changed_code[0],
+                found="it was changed since the run began",
+                expected="the code that the run began with; nothing was stored",
+                mend="run snakemake again: it makes what the code decides now",
+            )
 
     def check_files(self) -> None:
         """Raise InputError where a file of the user's is no longer what the keys hold: nor is what was made of it."""
@@ -332,6 +347,7 @@ def build(job: Job, make: Make) -> None:
         }
         worked = time.monotonic()
         if outputs:
+            job.check_code()
             with writable(store.own), _files_kept(job, leases.values()):
                 make(outputs)
         record = {
