@@ -374,6 +374,14 @@ def test_what_a_new_key_points_at_is_young_however_old_it_is(world, looked):
     assert world.store.object("other").read_text() == "loose"
 
 
+def test_what_is_about_to_be_linked_is_young(world):
+    age(world.store)
+    for key in ("k-loose", "not there"):
+        world.store.renew(key)
+    collect(world)
+    assert world.store.object("k-loose").read_text() == "loose"
+
+
 @pytest.mark.parametrize("care", ["forget", "gc"])
 def test_no_link_out_of_the_store_is_followed(world, tmp_path, care):
     name = "a" if care == "forget" else "loose"

@@ -130,6 +130,11 @@ class Store:
         """The object that `key` names."""
         return self.action(key).resolve(strict=True)
 
+    def renew(self, key: str) -> None:
+        """Make the link of `key` young, so that no gc takes what it names before it is shown; not where it may not be written."""
+        with contextlib.suppress(OSError):
+            os.utime(self.action(key), follow_symlinks=False)
+
     def scratch(self, key: str) -> Path:
         """The folder of the writers of `key`, one numbered folder each (see lease.py)."""
         return self.own / "partial" / key
