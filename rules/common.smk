@@ -188,6 +188,11 @@ def collected(*kinds):
             at = table.at({"study": study})
             return [need for kind in kinds for need in at.every(kind)]
         kept, lost = kept_and_lost(table, study, store.has)
+        for kind, w in lost if workflow.is_main_process else ():
+            # One of its name, of other settings, would pass for it.
+            for path in filter(os.path.islink, table.kinds[kind].paths(w)):
+                if astray(path, table.key(kind, w)):
+                    os.unlink(path)
         if lost:
             some = ", ".join(table.kinds[kind].paths(w)[0] for kind, w in lost[:3])
             logger.warning(

@@ -52,6 +52,19 @@ def test_a_value_switched_and_back_relinks_only(built):
     assert built.digests() == before
 
 
+def test_a_lost_artifact_is_not_shown_by_another_of_its_name(built):
+    """Of other settings: it would lie beside the codes and analyses of the lost one."""
+    before, target = built.digests(), "results/toy/sae/joint/layer_1/seed_0/training.json"
+    assert built.crosslens("forget", target).returncode == 0
+    built.configure("toy", without(TOY, sae={"k": 7}))
+    built.snakemake(target)
+    built.configure("toy", TOY)
+    assert "lost or forgotten" in built.snakemake()
+    assert built.digests().items() <= before.items() and target not in built.digests()
+    assert built.run(target)["train_saes"] == 1
+    assert built.digests() == before
+
+
 def test_a_model_folder_by_another_name_makes_the_page_alone(built):
     shutil.copytree(built.folder / "resources/planted", built.folder / "mine")
     built.configure("toy", without(TOY, model={"id": "mine"}))
