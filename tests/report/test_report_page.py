@@ -269,6 +269,22 @@ def test_null_results_and_what_is_missing_are_said_plainly(tmp_path):
     assert {row[11][0] for row in page.tables["quality"][1:]} == {"undefined"}
 
 
+def test_what_so_few_pictures_could_not_show_is_no_null(tmp_path):
+    """Four women and four men: 70 arrangements of their labels, and beside other claims p of 1/70 is not enough."""
+    files = write_study(tmp_path / "in", sites=("2",), null=True)
+    for path in files.gender["2"].values():
+        few = {"female": 4, "male": 4, "pairs": 0}
+        change(path, "gender", lambda d: [c["units"].update(test=few) for c in d["conditions"].values()])
+    for path in files.probes["2"].values():
+        change(path, "probe", lambda d: [c.update(least_p=1 / 70) for c in d["conditions"].values()])
+    build_report(**arguments(files, tmp_path, figures={}), out=tmp_path / "index.html")
+    text = Page((tmp_path / "index.html").read_text(encoding="utf-8")).text
+    assert "no more gendered features than chance gives." not in text and "No linear probe" not in text
+    said = "not tested: of so few test pictures no result could be claimed beside the study's other claims."
+    assert f"From the picture alone: gendered features were {said}" in text
+    assert f"Probes were {said}" in text
+
+
 def test_a_study_without_captions_of_its_own_says_so(told_study, tmp_path):
     build_report(**with_files(told_study[1], stereotype=None), out=tmp_path / "index.html")
     assert "Not measured: this study generates no captions." in (tmp_path / "index.html").read_text(

@@ -146,7 +146,7 @@ def _in_groups(row: Record) -> str:
 def findings_of(records: Stereotype, results: Results) -> Iterator[Finding]:
     """Two results: one default for all pictures, and what hangs on the category."""
     if not records["shares"]:
-        yield Finding("null", "No test picture hides its gender: stereotypes were not measured.")
+        yield Finding("warning", "No test picture hides its gender: stereotypes were not measured.")
         return
     yield _tilt(records, results)
     yield _differences(records, results)
