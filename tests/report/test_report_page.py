@@ -272,8 +272,8 @@ def test_null_results_and_what_is_missing_are_said_plainly(tmp_path):
 def test_what_so_few_pictures_could_not_show_is_no_null(tmp_path):
     """Four women and four men: 70 arrangements of their labels, and beside other claims p of 1/70 is not enough."""
     files = write_study(tmp_path / "in", sites=("2",), null=True)
+    few = {"female": 4, "male": 4, "pairs": 0}
     for path in files.gender["2"].values():
-        few = {"female": 4, "male": 4, "pairs": 0}
         change(path, "gender", lambda d: [c["units"].update(test=few) for c in d["conditions"].values()])
     for path in files.probes["2"].values():
         change(path, "probe", lambda d: [c.update(least_p=1 / 70) for c in d["conditions"].values()])
