@@ -285,6 +285,22 @@ def test_what_so_few_pictures_could_not_show_is_no_null(tmp_path):
     assert f"Probes were {said}" in text
 
 
+def test_a_picture_whose_captions_name_no_gender_is_not_said_to_hide_it(told_study, tmp_path):
+    told = "The table says no gender: here a picture hides it where the words of its captions name none"
+    assert told not in Page(told_study[2]).text
+    given = told_study[1]
+    document = read_json(given["files"]["dataset_summary"][""], "dataset_summary") | {
+        "gender_source": "caption"
+    }
+    fields = {name: value for name, value in document.items() if name not in ("schema", "kind")}
+    write_json(tmp_path / "dataset.json", "dataset_summary", fields)
+    build_report(
+        **with_files(given, dataset_summary={"": tmp_path / "dataset.json"}), out=tmp_path / "index.html"
+    )
+    text = Page((tmp_path / "index.html").read_text(encoding="utf-8")).text
+    assert text.count(told) == 3, "beside the table, and under either finding"
+
+
 def test_a_study_without_captions_of_its_own_says_so(told_study, tmp_path):
     build_report(**with_files(told_study[1], stereotype=None), out=tmp_path / "index.html")
     assert "Not measured: this study generates no captions." in (tmp_path / "index.html").read_text(
