@@ -43,13 +43,15 @@ def against_half(shares: np.ndarray, rng: np.random.Generator) -> Tested:
 
 
 def between(
-    shares: np.ndarray, code: np.ndarray, categories: int, rng: np.random.Generator
+    shares: np.ndarray, captions: np.ndarray, code: np.ndarray, categories: int, rng: np.random.Generator
 ) -> tuple[Tested, list[Tested]]:
     """Do the shares (n) of pictures hang on their category? All categories together, and each against the others.
 
-    code: (n) int category from 0. Pictures change places between categories. Of one category the statistic is Welch's |t|
-    of its pictures and all others, since few captions make shares uneven; of all, Fisher's sum of log p of the categories,
-    whose null are the same permutations. A category with fewer than FEWEST pictures, or beside fewer, is not tested.
+    captions: (n) int behind each share, at least 1; code: (n) int category from 0. Pictures change places between categories,
+    and bring no more captions than there were in the place (see `_moved`): a share of one caption is 0 or 1, whatever the
+    picture, and five such that agree are no wonder. Of one category the statistic is how far the mean of its pictures is from
+    that of all, as measured; of all, Fisher's sum of log p of the categories, whose null are the same permutations. A
+    category with fewer than FEWEST pictures, or beside fewer, is not tested.
     """
     sizes, n = np.bincount(code, minlength=categories), len(shares)
     tested = np.flatnonzero((sizes >= FEWEST) & (n - sizes >= FEWEST))
@@ -57,13 +59,14 @@ def between(
     if not len(tested):
         return Tested(None, None), nothing
     inside = (code == tested[:, None]).astype(np.float64)
-    found = [_welch(inside, shares[:, None])]
+    found = [inside @ shares[:, None]]
     for start in range(0, PERMUTATIONS, _AT_ONCE):
-        orders = np.repeat(shares[:, None], min(_AT_ONCE, PERMUTATIONS - start), axis=1)
-        found.append(_welch(inside, rng.permuted(orders, axis=0)))
-    t = np.round(np.concatenate(found, axis=1), 9)
+        orders = np.repeat(np.arange(n)[:, None], min(_AT_ONCE, PERMUTATIONS - start), axis=1)
+        found.append(inside @ _moved(shares, captions, rng.permuted(orders, axis=0), rng))
+    means = np.concatenate(found, axis=1) / inside.sum(axis=1, keepdims=True)
+    apart = np.round(np.abs(means - shares.mean()), 9)
     # Of each draw, the observed one first: the share of all draws that are at least as large.
-    p = rankdata(-t, method="max", axis=1) / t.shape[1]
+    p = rankdata(-apart, method="max", axis=1) / apart.shape[1]
     together = -np.log(p).sum(axis=0)
     least = 1 / (1 + PERMUTATIONS)
     for i, number in enumerate(tested):
@@ -77,17 +80,13 @@ def between(
     return whole, nothing
 
 
-def _welch(inside: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """(C, B) |t| of each category against all others: inside (C, n) 0 or 1, shares (n, B). Infinite without any spread."""
-    n = inside.sum(axis=1)[:, None]
-    m = inside.shape[1] - n
-    total, squares = shares.sum(axis=0), np.square(shares).sum(axis=0)
-    mine, mine_squared = inside @ shares, inside @ np.square(shares)
-    spread = sum(
-        np.maximum(squared - np.square(whole) / count, 0) / (count - 1) / count
-        for whole, squared, count in ((mine, mine_squared, n), (total - mine, squares - mine_squared, m))
-    )
-    apart = np.abs(mine / n - (total - mine) / m)
-    spread = np.where(spread < 1e-14, 0, spread)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(apart < 1e-12, 0.0, apart / np.sqrt(spread))
+def _moved(
+    shares: np.ndarray, captions: np.ndarray, orders: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """(n, B) shares of the pictures `orders` in the places of others, of as many of their captions as the place had at most."""
+    places, theirs = np.broadcast_arrays(captions[:, None], captions[orders])
+    moved = shares[orders].astype(np.float64)
+    more = theirs > places
+    female = np.rint(moved[more] * theirs[more]).astype(np.int64)
+    moved[more] = rng.hypergeometric(female, theirs[more] - female, places[more]) / places[more]
+    return moved
