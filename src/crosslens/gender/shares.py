@@ -49,9 +49,10 @@ def between(
 
     captions: (n) int behind each share, at least 1; code: (n) int category from 0. Pictures change places between categories,
     and bring no more captions than there were in the place (see `_moved`): a share of one caption is 0 or 1, whatever the
-    picture, and five such that agree are no wonder. Of one category the statistic is how far the mean of its pictures is from
-    that of all, as measured; of all, Fisher's sum of log p of the categories, whose null are the same permutations. A
-    category with fewer than FEWEST pictures, or beside fewer, is not tested.
+    picture, and five such that agree are no wonder. Of one category p is the larger of two: of how far the mean of its
+    pictures is from that of all as measured, and of Welch's |t| of them and all others, since pictures of one category may
+    be the more uneven. Of all it is that of Fisher's sum of log p of the categories, whose null are the same permutations.
+    A category with fewer than FEWEST pictures, or beside fewer, is not tested.
     """
     sizes, n = np.bincount(code, minlength=categories), len(shares)
     tested = np.flatnonzero((sizes >= FEWEST) & (n - sizes >= FEWEST))
@@ -59,14 +60,14 @@ def between(
     if not len(tested):
         return Tested(None, None), nothing
     inside = (code == tested[:, None]).astype(np.float64)
-    found = [inside @ shares[:, None]]
+    found = [_apart(inside, shares[:, None], shares.mean())]
     for start in range(0, PERMUTATIONS, _AT_ONCE):
         orders = np.repeat(np.arange(n)[:, None], min(_AT_ONCE, PERMUTATIONS - start), axis=1)
-        found.append(inside @ _moved(shares, captions, rng.permuted(orders, axis=0), rng))
-    means = np.concatenate(found, axis=1) / inside.sum(axis=1, keepdims=True)
-    apart = np.round(np.abs(means - shares.mean()), 9)
+        moved = _moved(shares, captions, rng.permuted(orders, axis=0), rng)
+        found.append(_apart(inside, moved, shares.mean()))
     # Of each draw, the observed one first: the share of all draws that are at least as large.
-    p = rankdata(-apart, method="max", axis=1) / apart.shape[1]
+    apart = -np.concatenate(found, axis=2)
+    p = (rankdata(apart, method="max", axis=2) / apart.shape[2]).max(axis=0)
     together = -np.log(p).sum(axis=0)
     least = 1 / (1 + PERMUTATIONS)
     for i, number in enumerate(tested):
@@ -90,3 +91,25 @@ def _moved(
     female = np.rint(moved[more] * theirs[more]).astype(np.int64)
     moved[more] = rng.hypergeometric(female, theirs[more] - female, places[more]) / places[more]
     return moved
+
+
+def _apart(inside: np.ndarray, shares: np.ndarray, whole: float) -> np.ndarray:
+    """(2, C, B) of each category: how far its mean is from `whole`, and Welch's |t|."""
+    mean = inside @ shares / inside.sum(axis=1, keepdims=True)
+    return np.round([np.abs(mean - whole), _welch(inside, shares)], 9)
+
+
+def _welch(inside: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """(C, B) |t| of each category against all others: inside (C, n) 0 or 1, shares (n, B). Infinite without any spread."""
+    n = inside.sum(axis=1)[:, None]
+    m = inside.shape[1] - n
+    total, squares = shares.sum(axis=0), np.square(shares).sum(axis=0)
+    mine, mine_squared = inside @ shares, inside @ np.square(shares)
+    spread = sum(
+        np.maximum(squared - np.square(whole) / count, 0) / (count - 1) / count
+        for whole, squared, count in ((mine, mine_squared, n), (total - mine, squares - mine_squared, m))
+    )
+    apart = np.abs(mine / n - (total - mine) / m)
+    spread = np.where(spread < 1e-14, 0, spread)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(apart < 1e-12, 0.0, apart / np.sqrt(spread))
