@@ -48,11 +48,11 @@ def between(
     """Do the shares (n) of pictures hang on their category? All categories together, and each against the others.
 
     captions: (n) int behind each share, at least 1; code: (n) int category from 0. Pictures change places between categories,
-    and bring no more captions than there were in the place (see `_moved`): a share of one caption is 0 or 1, whatever the
-    picture, and five such that agree are no wonder. Of one category p is the larger of two: of how far the mean of its
-    pictures is from that of all as measured, and of Welch's |t| of them and all others, since pictures of one category may
-    be the more uneven. Of all it is that of Fisher's sum of log p of the categories, whose null are the same permutations.
-    A category with fewer than FEWEST pictures, or beside fewer, is not tested.
+    and bring no more captions than there were in the place (see `_moved`). Of one category the statistic is Welch's |t| of
+    its pictures and all others. A share of one caption is 0 or 1, whatever the picture, and five such that agree have a large
+    t: so where a category has fewer than half as many captions a picture as the others have, p is that of how far its mean
+    is from that of all, where it is the larger. Of all, Fisher's sum of log p of the categories, whose null are the same
+    permutations. A category with fewer than FEWEST pictures, or beside fewer, is not tested.
     """
     sizes, n = np.bincount(code, minlength=categories), len(shares)
     tested = np.flatnonzero((sizes >= FEWEST) & (n - sizes >= FEWEST))
@@ -67,7 +67,8 @@ def between(
         found.append(_apart(inside, moved, shares.mean()))
     # Of each draw, the observed one first: the share of all draws that are at least as large.
     apart = -np.concatenate(found, axis=2)
-    p = (rankdata(apart, method="max", axis=2) / apart.shape[2]).max(axis=0)
+    of_t, of_mean = rankdata(apart, method="max", axis=2) / apart.shape[2]
+    p = np.where(_few(inside, captions), np.maximum(of_t, of_mean), of_t)
     together = -np.log(p).sum(axis=0)
     least = 1 / (1 + PERMUTATIONS)
     for i, number in enumerate(tested):
@@ -93,10 +94,16 @@ def _moved(
     return moved
 
 
+def _few(inside: np.ndarray, captions: np.ndarray) -> np.ndarray:
+    """(C, 1) whether the pictures of a category have fewer than half the captions of the others, by the harmonic mean."""
+    of_one, of_others = (rows @ (1 / captions) / rows.sum(axis=1) for rows in (inside, 1 - inside))
+    return (of_one > 2 * of_others)[:, None]
+
+
 def _apart(inside: np.ndarray, shares: np.ndarray, whole: float) -> np.ndarray:
-    """(2, C, B) of each category: how far its mean is from `whole`, and Welch's |t|."""
+    """(2, C, B) of each category: Welch's |t|, and how far its mean is from `whole`."""
     mean = inside @ shares / inside.sum(axis=1, keepdims=True)
-    return np.round([np.abs(mean - whole), _welch(inside, shares)], 9)
+    return np.round([_welch(inside, shares), np.abs(mean - whole)], 9)
 
 
 def _welch(inside: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -80,8 +80,9 @@ def measure_stereotype(
         "share": "female among gendered captions, mean over the images of a group, then over groups",
         "tests": {
             "tilt": "sign-flip permutation of the groups' shares about .5, two-sided",
-            "differences": "groups permuted between the categories, with as many captions as the place had at most; the larger "
-            "p of how far the mean of a category is from that of all and of Welch's |t|; of all categories the sum of log p",
+            "differences": "groups permuted between the categories, with as many captions as the place had at most; Welch's |t| "
+            "of a category against all others, two-sided, of one with few captions the larger p of that and of its mean; of all "
+            "categories the sum of log p",
         },
         "families": "categories of one language",
         "languages": {},
