@@ -1,5 +1,7 @@
 """Probes reach the AUROC that the data allow, and their baselines stay at chance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gender_study import ENGLISH_ONLY, FEMALE, MALE
@@ -57,6 +59,18 @@ def test_known_separation_is_reached_and_shuffled_labels_are_not_read():
     assert told["majority"]["accuracy"] == pytest.approx(0.5, abs=0.02)
     assert told["n_train"] == {"female": 300, "male": 300}, "unknown is nobody's class"
     assert told == probe(train, test, seed=0, stream_name="x")
+
+
+def test_of_few_images_the_plainest_scores_have_the_least_p():
+    """Three of each gender: the labels have 20 arrangements, and no score has a p far below 1/20."""
+    rng = np.random.default_rng(0)
+    train, test = drawn(90, 50.0, rng), drawn(9, 50.0, rng)
+    told = probe(train, test, seed=0, stream_name="x")
+    assert told["auroc"]["value"] == 1 and told["least_p"] == 1 / 20
+    assert told["p"] == pytest.approx(told["least_p"], abs=0.01)
+    groups = np.array([f"g{i // 3}" for i in range(9)], dtype=object)  # a woman and a man in each
+    told = probe(train, replace(test, group=groups), seed=0, stream_name="x")
+    assert told["least_p"] == 1 / 8 and told["p"] == pytest.approx(1 / 8, abs=0.02)
 
 
 def test_control_task_reads_categories_where_they_are():

@@ -15,10 +15,10 @@ from crosslens.pooling.pool import pool_activations, pool_codes
 from crosslens.stats import logistic
 from crosslens.stats.auroc import auroc, auroc_interval, permuted_auroc_p
 from crosslens.stats.folds import grouped_folds
-from crosslens.stats.resampling import shuffled_labels, stream
+from crosslens.stats.resampling import arrangements, shuffled_labels, stream
 from crosslens.stats.shares import share_interval
 from crosslens.stats.shuffles import PROBES as PERMUTATIONS
-from crosslens.stats.tested import tested, too_few_units
+from crosslens.stats.tested import permutation_floor, tested, too_few_units
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json
@@ -144,7 +144,16 @@ def probe(
     because = too_few(train, FOLDS, "train") or too_few(test, TEST_UNITS, "test") or _alike(train.values)
     document |= tested(because)
     if because:
-        names = ("accuracy", "auroc", "p", "C", "shuffled", "control", *(["sparse"] if sizes else []))
+        names = (
+            "accuracy",
+            "auroc",
+            "p",
+            "least_p",
+            "C",
+            "shuffled",
+            "control",
+            *(["sparse"] if sizes else []),
+        )
         return document | dict.fromkeys(names)
     x_train, x_test = _inputs(train.values, test.values)
     fold_seed = int(rng.integers(2**31))
@@ -162,6 +171,7 @@ def probe(
     scores = np.column_stack([score, *(found for _, found, _ in sparse)])
     p = permuted_auroc_p(scores, y_test, test.group, PERMUTATIONS, rng).tolist()
     document |= _scored(score, y_test, test.group) | {"p": p[0], "C": penalty}
+    document["least_p"] = permutation_floor(PERMUTATIONS, arrangements=arrangements(y_test, test.group))
     if sizes:
         document["sparse"] = [
             {"columns": len(chosen), "chosen": chosen.tolist()}
