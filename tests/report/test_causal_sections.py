@@ -23,20 +23,21 @@ def band(p):
 
 
 def results(made):
-    claimed(made, 0.05)
+    reachable = {claim["records"]: claim["reachable"] for claim in claimed(made, 0.05)}
     return SimpleNamespace(
         records=made.__getitem__,
         words={"units": "pictures"} | PICTURES,
         level=0.05,
         shown=lambda *names: " ".join(names),
         corrected=lambda name, family: f"Corrected {name} {family}.",
+        could_claim=lambda name, family: reachable[name],
     )
 
 
-def ablated(folder, *, p=0.0001, own=0.02, because=None, draw=False):
+def ablated(folder, *, p=0.0001, own=0.02, because=None, features=10, draw=False):
     """The section of one layer of one SAE, whose features of either language cost it so much, and the other .001."""
     measures = {"own": score(own), "other": score(0.001), "difference": score(own - 0.001)}
-    of = {"tested": because is None, "because": because, "found": 40, "features": 10, "controls": 20}
+    of = {"tested": because is None, "because": because, "found": 40, "features": features, "controls": 20}
     of |= {"of": measures, "beside": {name: score(0.002) for name in measures}}
     of["null"] = {name: band(None if because else p) for name in ("own", "difference")}
     shared = {
@@ -57,7 +58,7 @@ def ablated(folder, *, p=0.0001, own=0.02, because=None, draw=False):
     ]
     pair = {"languages": ["en", "ar"], "shared": shared, "features": rows}
     pair["specific"] = [of | {"language": name} for name in ("en", "ar")]
-    document = {"site": "4", "sae": "d", "groups": 60, "pairs": [pair]}
+    document = {"site": "4", "sae": "d", "groups": 60, "permutations": 19999, "pairs": [pair]}
     write_json(folder / "ablation.json", "ablation", document)
     if draw:
         draw_ablation_figure(ablation=folder / "ablation.json", out=folder / "figures")
@@ -70,6 +71,8 @@ def test_a_language_that_needs_its_features_is_found_with_what_the_other_pays(tm
     section = ablated(tmp_path, draw=True)
     (finding,) = section.findings
     assert finding.kind == "found" and "in 2 of 2 cases" in finding.title
+    # p is of the difference: whether the cost alone is more than that of random ones is not claimed
+    assert "costs it more than the other, by more than random ones do" in finding.title
     assert (
         "10 features of Arabic: 0.020 [0.019, 0.021] nats a token in Arabic (as frequent 0.002)"
         in finding.lines[0]
@@ -94,6 +97,14 @@ def test_a_language_that_needs_its_features_is_found_with_what_the_other_pays(tm
 def test_a_null_and_what_was_not_tested_are_two_things(tmp_path, given, kind, words):
     (finding,) = ablated(tmp_path, **given).findings
     assert finding.kind == kind and words in finding.title
+
+
+def test_one_feature_that_costs_more_than_twenty_is_no_null(tmp_path):
+    """It is the first of 21, a p that no correction can leave below the level."""
+    (finding,) = ablated(tmp_path, p=0.0476, features=1).findings
+    assert finding.kind == "warning" and "not tested: of so few features" in finding.title
+    (finding,) = ablated(tmp_path, p=0.4, features=2).findings
+    assert finding.kind == "null", "2 of 11 each have a p of 1/121"
 
 
 def substituted(folder, *, p=0.0001, because=None, ablation_costs=True, draw=False):
