@@ -22,19 +22,19 @@ def band(p):
     return {"mean": 0.0, "q025": -0.1, "q95": 0.1, "q975": 0.2, "p": p}
 
 
-def results(made):
-    reachable = {claim["records"]: claim["reachable"] for claim in claimed(made, 0.05)}
+def results(made, level=0.05):
+    reachable = {claim["records"]: claim["reachable"] for claim in claimed(made, level)}
     return SimpleNamespace(
         records=made.__getitem__,
         words={"units": "pictures"} | PICTURES,
-        level=0.05,
+        level=level,
         shown=lambda *names: " ".join(names),
         corrected=lambda name, family: f"Corrected {name} {family}.",
         could_claim=lambda name, family: reachable[name],
     )
 
 
-def ablated(folder, *, p=0.0001, own=0.02, because=None, features=10, draw=False):
+def ablated(folder, *, p=0.0001, own=0.02, because=None, features=10, level=0.05, draw=False):
     """The section of one layer of one SAE, whose features of either language cost it so much, and the other .001."""
     measures = {"own": score(own), "other": score(0.001), "difference": score(own - 0.001)}
     of = {"tested": because is None, "because": because, "found": 40, "features": features, "controls": 20}
@@ -63,7 +63,7 @@ def ablated(folder, *, p=0.0001, own=0.02, because=None, features=10, draw=False
     if draw:
         draw_ablation_figure(ablation=folder / "ablation.json", out=folder / "figures")
     return ablation.section(
-        results(ablation_records.records({"ablation": {"joint": folder / "ablation.json"}}))
+        results(ablation_records.records({"ablation": {"joint": folder / "ablation.json"}}), level)
     )
 
 
@@ -100,11 +100,11 @@ def test_a_null_and_what_was_not_tested_are_two_things(tmp_path, given, kind, wo
 
 
 def test_one_feature_that_costs_more_than_twenty_is_no_null(tmp_path):
-    """It is the first of 21, a p that no correction can leave below the level."""
-    (finding,) = ablated(tmp_path, p=0.0476, features=1).findings
+    """It is the first of 21, a p that could not be below the level."""
+    (finding,) = ablated(tmp_path, p=0.0476, features=1, level=0.02).findings
     assert finding.kind == "warning" and "not tested: of so few features" in finding.title
-    (finding,) = ablated(tmp_path, p=0.4, features=2).findings
-    assert finding.kind == "null", "2 of 11 each have a p of 1/121"
+    (finding,) = ablated(tmp_path, p=0.4, features=2, level=0.02).findings
+    assert finding.kind == "null", "the first of 11 twice is a p of 1/121"
 
 
 def substituted(folder, *, p=0.0001, because=None, ablation_costs=True, draw=False):
