@@ -146,7 +146,10 @@ def test_a_massive_channel_is_no_better_than_what_it_tells():
     x += 10.0 ** rng.integers(3, 6, size=30) * (np.arange(30) != 4)
     x[:, 9] = 0.1
     x = x.astype(np.float32)
-    f = [f_oneway(*(x[of, i].astype(np.float64) for of in (y, ~y))).statistic if i != 9 else -1 for i in range(30)]
+    f = [
+        f_oneway(*(x[of, i].astype(np.float64) for of in (y, ~y))).statistic if i != 9 else -1
+        for i in range(30)
+    ]
     assert [some.tolist() for some in strongest_columns(x, y, (5, 29, 30))] == [
         np.argsort(-np.array(f))[:size].tolist() for size in (5, 29)
     ]

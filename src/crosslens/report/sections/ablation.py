@@ -19,9 +19,9 @@ TERMS = {
     "as_frequent": (
         "As frequent",
         "Random features that fire in that language at most twice as often, and at least half as often, as the one beside which "
-        "they stand, and are specific to neither language. They are as frequent, not as strong: the specific ones are the strongest, "
-        "so that a larger cost alone may be that, and what is claimed is the difference between the languages. p: one of each "
-        "such group taken at random, how often their mean is as large as that of the specific ones.",
+        "they stand, and are specific to neither language. They are as frequent, not as strong: of the specific ones the strongest "
+        "are taken, and a larger cost alone may be that; what is claimed is the difference between the languages. p: one of "
+        "each such group taken at random, how often their mean is as large as that of the specific ones.",
     ),
 }
 
@@ -121,9 +121,7 @@ def finding(records: list[Record], results: Results) -> Finding:
     if not yes:
         title = f"{pair}: ablating features of one language costs it no more, against the other, than random ones do: in {cases}."
         return Finding("null", title, lines)
-    title = (
-        f"{pair}: ablating features of one language costs it more than the other, by more than random ones do, in {cases}."
-    )
+    title = f"{pair}: ablating features of one language costs it more than the other, by more than random ones do, in {cases}."
     return Finding("found", title, lines)
 
 
