@@ -107,7 +107,7 @@ def test_one_feature_that_costs_more_than_twenty_is_no_null(tmp_path):
     assert finding.kind == "null", "the first of 11 twice is a p of 1/121"
 
 
-def substituted(folder, *, p=0.0001, because=None, ablation_costs=True, draw=False):
+def substituted(folder, *, p=0.0001, because=None, ablation_costs=True, sizes=(10, 900), draw=False):
     """The section of one layer: partners of the other language recover .5, two seeds .8, frozen decoders .1."""
     comparisons = []
     for role, first, second, share in (
@@ -140,7 +140,7 @@ def substituted(folder, *, p=0.0001, because=None, ablation_costs=True, draw=Fal
                 "groups": 60,
                 "pairs": 900,
             }
-            | {"curve": [{"n": n} | point for n in (10, 900)]}
+            | {"curve": [{"n": n} | point for n in sizes]}
             | {"effects": [{"outcome": name} | effect for name in ("ce", "label_words")]}
             | {"features": [{"cost": {"first": score(0.1 * i), "second": score(0.2 * i)}} for i in range(3)]}
         )
@@ -181,3 +181,9 @@ def test_where_ablating_costs_nothing_no_share_is_told(tmp_path):
     section, _ = substituted(tmp_path, ablation_costs=False)
     assert "ablating them costs nothing for sure" in section.findings[0].lines[1]
     assert "not measured" not in "".join(map(str, section.body))
+
+
+def test_saes_of_which_nothing_fires_on_select_are_told_as_that(tmp_path):
+    section, _ = substituted(tmp_path, because="0 pairs fire, and it takes 10", sizes=())
+    assert section.findings[0].kind == "warning"
+    assert "Arabic for English: no matched feature fires on select" in section.findings[0].lines[0]

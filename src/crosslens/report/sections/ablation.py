@@ -19,9 +19,9 @@ TERMS = {
     "as_frequent": (
         "As frequent",
         "Random features that fire in that language at most twice as often, and at least half as often, as the one beside which "
-        "they stand, and are specific to neither language. They are as frequent, not as strong: of the specific ones the strongest "
-        "are taken, and a larger cost alone may be that; what is claimed is the difference between the languages. p: one of "
-        "each such group taken at random, how often their mean is as large as that of the specific ones.",
+        "they stand, and are specific to neither language. They are as frequent, not as strong: of the specific ones the "
+        "strongest are taken, and a larger cost alone may be that; what is claimed is the difference between the languages. p: "
+        "one of each such group taken at random, how often their mean is as large as that of the specific ones.",
     ),
 }
 
