@@ -79,7 +79,6 @@ COLUMNS = [
     *_with_controls("cost to it", "own"),
     *_with_controls("to the other", "other"),
     *_with_controls("difference", "difference"),
-    value("p of cost", "own_p"),
     value("p of difference", "p"),
     value("q", "q"),
 ]

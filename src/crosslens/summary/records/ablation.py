@@ -45,7 +45,7 @@ def _ablated(of: dict[str, Any], permutations: int) -> Record:
         rows = 1 + of["controls"] // of["features"]
         least = max(float(rows) ** -of["features"], 1 / (1 + permutations))
     family = None if p is None else "ablation"
-    return record | {"own_p": of["null"]["own"]["p"], "p": p, "least_p": least, "q_family": family}
+    return record | {"p": p, "least_p": least, "q_family": family}
 
 
 def _shared(of: dict[str, Any]) -> Record:
