@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -745,6 +746,8 @@ def test_sparse_probes_choose_on_train_what_they_are_scored_by_on_test(study, la
     train, test = (
         [language.pooled("prompt", split, gender) for gender in GENDERS[:2]] for split in ("train", "test")
     )
+    orders = math.comb(len(test[0]) + len(test[1]), len(test[0]))
+    assert document["conditions"]["prompt"]["least_p"] == max(1 / orders, 1 / (1 + document["permutations"]))
     f = f_oneway(*train).statistic
     for of, size in zip(told, (1, 2, 5, 20), strict=True):
         assert of["columns"] == size and of["chosen"] == np.argsort(-f)[:size].tolist()

@@ -79,6 +79,7 @@ REFUSED = {
     "an id with a mark before": (HEADER + "\u200eimg,x,y\n", [r"row 1, column 'image_id': found '\u200eimg'"]),
     "an id with a BOM": (HEADER + "a,x,y\n\ufeffb,x,y\n", [r"row 2, column 'image_id': found '\ufeffb'"]),
     "an id with a soft hyphen": (HEADER + "im\xadg,x,y\n", [r"'im\xadg'", "SOFT HYPHEN"]),
+    "a caption of a braille blank": (HEADER + "a,x,y\nb,\u2800,y\n", ["row 2", "an empty caption"]),
     "an id with a filler": (HEADER + "im\u3164g,x,y\n", ["HANGUL FILLER"]),
     "an id that is a folder": (HEADER + "./,x,y\n", ["'./'", "the name of an image"]),
     "a name with a mark inside": ("image_\u200bid,english_prompt,arabic_prompt\na,x,y\n", [r"image_\u200bid,"]),

@@ -1,5 +1,7 @@
 """Probes reach the AUROC that the data allow, and their baselines stay at chance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gender_study import ENGLISH_ONLY, FEMALE, MALE
@@ -57,6 +59,18 @@ def test_known_separation_is_reached_and_shuffled_labels_are_not_read():
     assert told["majority"]["accuracy"] == pytest.approx(0.5, abs=0.02)
     assert told["n_train"] == {"female": 300, "male": 300}, "unknown is nobody's class"
     assert told == probe(train, test, seed=0, stream_name="x")
+
+
+def test_of_few_images_the_plainest_scores_have_the_least_p():
+    """Three of each gender: the labels have 20 arrangements, and no score has a p far below 1/20."""
+    rng = np.random.default_rng(0)
+    train, test = drawn(90, 50.0, rng), drawn(9, 50.0, rng)
+    told = probe(train, test, seed=0, stream_name="x")
+    assert told["auroc"]["value"] == 1 and told["least_p"] == 1 / 20
+    assert told["p"] == pytest.approx(told["least_p"], abs=0.01)
+    groups = np.array([f"g{i // 3}" for i in range(9)], dtype=object)  # a woman and a man in each
+    told = probe(train, replace(test, group=groups), seed=0, stream_name="x")
+    assert told["least_p"] == 1 / 8 and told["p"] == pytest.approx(1 / 8, abs=0.02)
 
 
 def test_control_task_reads_categories_where_they_are():
@@ -136,6 +150,23 @@ def test_columns_are_chosen_by_the_f_of_an_analysis_of_variance():
     assert [some.tolist() for some in chosen] == [np.argsort(-f)[:size].tolist() for size in (1, 5, 11)]
     sparse = strongest_columns(csr_array(np.maximum(x, 0)), y, (4,))
     assert sparse[0].tolist() == strongest_columns(np.maximum(x, 0), y, (4,))[0].tolist()
+
+
+def test_a_massive_channel_is_no_better_than_what_it_tells():
+    """As activations are stored: of float32 far from 0, whose sums of squares would be rounding alone, or constant."""
+    rng = np.random.default_rng(3)
+    y = np.arange(200) < 100
+    x = rng.normal(size=(200, 30)) + 0.3 * y[:, None] * (np.arange(30) == 4)
+    x += 10.0 ** rng.integers(3, 6, size=30) * (np.arange(30) != 4)
+    x[:, 9] = 0.1
+    x = x.astype(np.float32)
+    f = [
+        f_oneway(*(x[of, i].astype(np.float64) for of in (y, ~y))).statistic if i != 9 else -1
+        for i in range(30)
+    ]
+    assert [some.tolist() for some in strongest_columns(x, y, (5, 29, 30))] == [
+        np.argsort(-np.array(f))[:size].tolist() for size in (5, 29)
+    ]
 
 
 def noise(seeds):

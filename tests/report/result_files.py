@@ -452,6 +452,7 @@ def _gender(
             "sae": sae,
             "d_sae": D_SAE,
             "alpha": 0.05,
+            "permutations": 1000,
             "conditions": conditions,
         },
     )
@@ -518,6 +519,7 @@ def _probe(
             "accuracy": _score(auroc - 0.1),
             "auroc": _score(auroc),
             "p": float(rng.uniform(0.06, 1)) if null else 0.0001,
+            "least_p": 0.0001,
             "tested": True,
             "because": None,
             "shuffled": both,

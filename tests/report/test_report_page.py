@@ -269,6 +269,38 @@ def test_null_results_and_what_is_missing_are_said_plainly(tmp_path):
     assert {row[11][0] for row in page.tables["quality"][1:]} == {"undefined"}
 
 
+def test_what_so_few_pictures_could_not_show_is_no_null(tmp_path):
+    """Four women and four men: 70 arrangements of their labels, and beside other claims p of 1/70 is not enough."""
+    files = write_study(tmp_path / "in", sites=("2",), null=True)
+    few = {"female": 4, "male": 4, "pairs": 0}
+    for path in files.gender["2"].values():
+        change(path, "gender", lambda d: [c["units"].update(test=few) for c in d["conditions"].values()])
+    for path in files.probes["2"].values():
+        change(path, "probe", lambda d: [c.update(least_p=1 / 70) for c in d["conditions"].values()])
+    build_report(**arguments(files, tmp_path, figures={}), out=tmp_path / "index.html")
+    text = Page((tmp_path / "index.html").read_text(encoding="utf-8")).text
+    assert "no more gendered features than chance gives." not in text and "No linear probe" not in text
+    said = "not tested: of so few test pictures no result could be claimed beside the study's other claims."
+    assert f"From the picture alone: gendered features were {said}" in text
+    assert f"Probes were {said}" in text
+
+
+def test_a_picture_whose_captions_name_no_gender_is_not_said_to_hide_it(told_study, tmp_path):
+    told = "The table says no gender: here a picture hides it where the words of its captions name none"
+    assert told not in Page(told_study[2]).text
+    given = told_study[1]
+    document = read_json(given["files"]["dataset_summary"][""], "dataset_summary") | {
+        "gender_source": "caption"
+    }
+    fields = {name: value for name, value in document.items() if name not in ("schema", "kind")}
+    write_json(tmp_path / "dataset.json", "dataset_summary", fields)
+    build_report(
+        **with_files(given, dataset_summary={"": tmp_path / "dataset.json"}), out=tmp_path / "index.html"
+    )
+    text = Page((tmp_path / "index.html").read_text(encoding="utf-8")).text
+    assert text.count(told) == 3, "beside the table, and under either finding"
+
+
 def test_a_study_without_captions_of_its_own_says_so(told_study, tmp_path):
     build_report(**with_files(told_study[1], stereotype=None), out=tmp_path / "index.html")
     assert "Not measured: this study generates no captions." in (tmp_path / "index.html").read_text(

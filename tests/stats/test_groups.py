@@ -7,7 +7,8 @@ from scipy.sparse import csr_array
 from crosslens.gender.effects import feature_effects, null_summary
 from crosslens.pooling.images import ImageTable
 from crosslens.stats.folds import grouped_folds
-from crosslens.stats.resampling import bootstrap_weights, halves, shuffled_labels
+from crosslens.stats.resampling import arrangements, bootstrap_weights, halves, shuffled_labels
+from crosslens.stats.tested import permutation_floor
 
 GROUPS = np.array([0, 0, 0, 1, 1, 2, 3, 3, 4, 4, 5])
 LABELS = np.array([1, 1, 1, 0, 0, 1, 0, 1, 1, 0, 0], dtype=bool)
@@ -28,6 +29,16 @@ def test_shuffled_labels_keep_groups_whole_and_pairs_pairs():
     single = shuffled_labels(LABELS, 300, np.random.default_rng(1), np.arange(11))
     assert (without.sum(axis=0) == 6).all() and (single.sum(axis=0) == 6).all()
     assert np.allclose(single.mean(axis=1), 6 / 11, atol=0.1)
+
+
+@pytest.mark.parametrize("groups", [GROUPS, np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 4]), None])
+def test_the_arrangements_are_those_that_are_dealt(groups):
+    labels, groups = (LABELS, groups) if groups is not None else (LABELS[:6], None)
+    dealt = shuffled_labels(labels, 8000, np.random.default_rng(0), groups)
+    ways = arrangements(labels, groups)
+    assert ways == len(np.unique(dealt, axis=1).T)
+    assert permutation_floor(99, arrangements=ways) == max(1 / ways, 0.01)
+    assert permutation_floor(99_999, tails=2, arrangements=ways) == 2 / ways
 
 
 def test_a_group_is_drawn_and_halved_as_one():

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from crosslens.errors import InputError
 
 _NOT_SEEN = ("Cc", "Cf", "Zl", "Zp")
-_NOT_SEEN_LETTERS = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
+_NOT_SEEN_LETTERS = "\u034f\u2800\u115f\u1160\u17b4\u17b5\u3164\uffa0"
 _JOINERS = "\u200c\u200d"
 """Part of how words of Persian and emoji of several people are written, between others."""
 _FLAG_TAGS = range(0xE0020, 0xE0080)

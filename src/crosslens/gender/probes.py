@@ -15,10 +15,10 @@ from crosslens.pooling.pool import pool_activations, pool_codes
 from crosslens.stats import logistic
 from crosslens.stats.auroc import auroc, auroc_interval, permuted_auroc_p
 from crosslens.stats.folds import grouped_folds
-from crosslens.stats.resampling import shuffled_labels, stream
+from crosslens.stats.resampling import arrangements, shuffled_labels, stream
 from crosslens.stats.shares import share_interval
 from crosslens.stats.shuffles import PROBES as PERMUTATIONS
-from crosslens.stats.tested import tested, too_few_units
+from crosslens.stats.tested import permutation_floor, tested, too_few_units
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json
@@ -144,7 +144,16 @@ def probe(
     because = too_few(train, FOLDS, "train") or too_few(test, TEST_UNITS, "test") or _alike(train.values)
     document |= tested(because)
     if because:
-        names = ("accuracy", "auroc", "p", "C", "shuffled", "control", *(["sparse"] if sizes else []))
+        names = (
+            "accuracy",
+            "auroc",
+            "p",
+            "least_p",
+            "C",
+            "shuffled",
+            "control",
+            *(["sparse"] if sizes else []),
+        )
         return document | dict.fromkeys(names)
     x_train, x_test = _inputs(train.values, test.values)
     fold_seed = int(rng.integers(2**31))
@@ -162,6 +171,7 @@ def probe(
     scores = np.column_stack([score, *(found for _, found, _ in sparse)])
     p = permuted_auroc_p(scores, y_test, test.group, PERMUTATIONS, rng).tolist()
     document |= _scored(score, y_test, test.group) | {"p": p[0], "C": penalty}
+    document["least_p"] = permutation_floor(PERMUTATIONS, arrangements=arrangements(y_test, test.group))
     if sizes:
         document["sparse"] = [
             {"columns": len(chosen), "chosen": chosen.tolist()}
@@ -189,11 +199,16 @@ def too_few(images: ImageTable, least: int, split: str) -> str | None:
 
 def _alike(values: csr_array | np.ndarray) -> str | None:
     """Why nothing can be learned where all rows are the same; None where they differ."""
+    return None if _varies(values).any() else "what is read is the same for all train images"
+
+
+def _varies(values: csr_array | np.ndarray) -> np.ndarray:
+    """(F) bool: the columns that are not the same in all rows."""
     low, high = (
-        np.asarray(bound.todense() if issparse(bound) else bound)
+        np.ravel(bound.todense() if issparse(bound) else bound)
         for bound in (values.min(axis=0), values.max(axis=0))
     )
-    return None if (low < high).any() else "what is read is the same for all train images"
+    return low < high
 
 
 def strongest_columns(x: csr_array | np.ndarray, y: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
@@ -206,7 +221,10 @@ def strongest_columns(x: csr_array | np.ndarray, y: np.ndarray, sizes: Sequence[
 
     with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # columns that are constant: they have no F
-        strength = f_classif(x, y)[0] if len(sizes) else np.empty(0)
+        # the F is of sums of squares: in float32 those of a massive channel, far from 0, are rounding alone
+        strength = f_classif(x.astype(np.float64), y)[0] if len(sizes) else np.empty(0)
+    if len(sizes):
+        strength = np.where(_varies(x), strength, np.nan)
     order = np.argsort(-strength, kind="stable")[: np.isfinite(strength).sum() + np.isposinf(strength).sum()]
     return [order[:size] for size in sizes if size <= len(order)]
 

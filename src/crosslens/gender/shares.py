@@ -43,13 +43,16 @@ def against_half(shares: np.ndarray, rng: np.random.Generator) -> Tested:
 
 
 def between(
-    shares: np.ndarray, code: np.ndarray, categories: int, rng: np.random.Generator
+    shares: np.ndarray, captions: np.ndarray, code: np.ndarray, categories: int, rng: np.random.Generator
 ) -> tuple[Tested, list[Tested]]:
     """Do the shares (n) of pictures hang on their category? All categories together, and each against the others.
 
-    code: (n) int category from 0. Pictures change places between categories. Of one category the statistic is Welch's |t|
-    of its pictures and all others, since few captions make shares uneven; of all, Fisher's sum of log p of the categories,
-    whose null are the same permutations. A category with fewer than FEWEST pictures, or beside fewer, is not tested.
+    captions: (n) int behind each share, at least 1; code: (n) int category from 0. Pictures change places between categories,
+    and bring no more captions than there were in the place (see `_moved`). Of one category the statistic is Welch's |t| of
+    its pictures and all others. A share of one caption is 0 or 1, whatever the picture, and five such that agree have a large
+    t: so where a category has fewer than half as many captions a picture as the others have, p is that of how far its mean
+    is from that of all, where it is the larger. Of all, Fisher's sum of log p of the categories, whose null are the same
+    permutations. A category with fewer than FEWEST pictures, or beside fewer, is not tested.
     """
     sizes, n = np.bincount(code, minlength=categories), len(shares)
     tested = np.flatnonzero((sizes >= FEWEST) & (n - sizes >= FEWEST))
@@ -57,13 +60,15 @@ def between(
     if not len(tested):
         return Tested(None, None), nothing
     inside = (code == tested[:, None]).astype(np.float64)
-    found = [_welch(inside, shares[:, None])]
+    found = [_apart(inside, shares[:, None], shares.mean())]
     for start in range(0, PERMUTATIONS, _AT_ONCE):
-        orders = np.repeat(shares[:, None], min(_AT_ONCE, PERMUTATIONS - start), axis=1)
-        found.append(_welch(inside, rng.permuted(orders, axis=0)))
-    t = np.round(np.concatenate(found, axis=1), 9)
+        orders = np.repeat(np.arange(n)[:, None], min(_AT_ONCE, PERMUTATIONS - start), axis=1)
+        moved = _moved(shares, captions, rng.permuted(orders, axis=0), rng)
+        found.append(_apart(inside, moved, shares.mean()))
     # Of each draw, the observed one first: the share of all draws that are at least as large.
-    p = rankdata(-t, method="max", axis=1) / t.shape[1]
+    apart = -np.concatenate(found, axis=2)
+    of_t, of_mean = rankdata(apart, method="max", axis=2) / apart.shape[2]
+    p = np.where(_few(inside, captions), np.maximum(of_t, of_mean), of_t)
     together = -np.log(p).sum(axis=0)
     least = 1 / (1 + PERMUTATIONS)
     for i, number in enumerate(tested):
@@ -75,6 +80,30 @@ def between(
         float(max(least, min(1.0, prod(factorial(int(k)) for k in alike) / ways))),
     )
     return whole, nothing
+
+
+def _moved(
+    shares: np.ndarray, captions: np.ndarray, orders: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """(n, B) shares of the pictures `orders` in the places of others, of as many of their captions as the place had at most."""
+    places, theirs = np.broadcast_arrays(captions[:, None], captions[orders])
+    moved = shares[orders].astype(np.float64)
+    more = theirs > places
+    female = np.rint(moved[more] * theirs[more]).astype(np.int64)
+    moved[more] = rng.hypergeometric(female, theirs[more] - female, places[more]) / places[more]
+    return moved
+
+
+def _few(inside: np.ndarray, captions: np.ndarray) -> np.ndarray:
+    """(C, 1) whether the pictures of a category have fewer than half the captions of the others, by the harmonic mean."""
+    of_one, of_others = (rows @ (1 / captions) / rows.sum(axis=1) for rows in (inside, 1 - inside))
+    return (of_one > 2 * of_others)[:, None]
+
+
+def _apart(inside: np.ndarray, shares: np.ndarray, whole: float) -> np.ndarray:
+    """(2, C, B) of each category: Welch's |t|, and how far its mean is from `whole`."""
+    mean = inside @ shares / inside.sum(axis=1, keepdims=True)
+    return np.round([_welch(inside, shares), np.abs(mean - whole)], 9)
 
 
 def _welch(inside: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -80,8 +80,9 @@ def measure_stereotype(
         "share": "female among gendered captions, mean over the images of a group, then over groups",
         "tests": {
             "tilt": "sign-flip permutation of the groups' shares about .5, two-sided",
-            "differences": "groups permuted between the categories; Welch's |t| of a category against all others, "
-            "two-sided, and of all categories the sum of log p",
+            "differences": "groups permuted between the categories, with as many captions as the place had at most; Welch's |t| "
+            "of a category against all others, two-sided, of one with few captions the larger p of that and of its mean; of all "
+            "categories the sum of log p",
         },
         "families": "categories of one language",
         "languages": {},
@@ -168,7 +169,8 @@ def _language(table: pd.DataFrame, alpha: float, rng: np.random.Generator) -> di
     usable = table[np.isfinite(table["share"])]
     names, code = np.unique(table["category"], return_inverse=True)
     shares, of_share = usable["share"].to_numpy(), code[np.isfinite(table["share"])]
-    whole, each = between(shares, of_share, len(names), rng)
+    captions = (usable["female"] + usable["male"]).to_numpy(dtype=np.int64)
+    whole, each = between(shares, captions, of_share, len(names), rng)
     categories = {}
     for i, name in enumerate(names):
         inside, others = (table[table["category"].eq(name) == mine] for mine in (True, False))

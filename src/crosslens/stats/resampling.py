@@ -1,5 +1,7 @@
 """Seeded resampling of units, and labels shuffled over units; a unit is an image, or the images of one group."""
 
+from math import comb
+
 import numpy as np
 
 
@@ -55,6 +57,17 @@ def shuffled_labels(
         inside = np.flatnonzero(group == mixed)
         shuffled[inside] = rng.permuted(shuffled[inside], axis=0)
     return shuffled
+
+
+def arrangements(first: np.ndarray, groups: np.ndarray | None = None) -> int:
+    """How many orders `shuffled_labels` deals of two labels, those of `first` (n) bool and the others."""
+    group, stratum = _strata(np.asarray(first, dtype=bool), groups)
+    alone = [name[0] for name in stratum if len(name) == 1]
+    ways = comb(len(alone), sum(alone))
+    for mixed in np.flatnonzero([len(name) > 1 for name in stratum]):
+        inside = group == mixed
+        ways *= comb(int(inside.sum()), int(first[inside].sum()))
+    return ways
 
 
 def halves(

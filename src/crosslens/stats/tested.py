@@ -1,5 +1,6 @@
 """What was not tested, and why: no p there is no null result."""
 
+from math import inf
 from typing import Any
 
 
@@ -8,9 +9,12 @@ def tested(because: str | None = None) -> dict[str, Any]:
     return {"tested": because is None, "because": because}
 
 
-def permutation_floor(permutations: int, *, tails: int = 1) -> float:
-    """The least p that so many permutations can give: (1 + 0) / (1 + permutations), of one tail or twice it."""
-    return min(1.0, tails / (1 + permutations))
+def permutation_floor(permutations: int, *, tails: int = 1, arrangements: float = inf) -> float:
+    """The least p that so many permutations can give: (1 + 0) / (1 + permutations), of one tail or twice it.
+
+    arrangements: how many there are of what is permuted; where they are few, even the plainest one is that share of all.
+    """
+    return min(1.0, max(tails / (1 + permutations), tails / arrangements))
 
 
 def too_few_permutations(permutations: int, alpha: float, *, tails: int = 1) -> str | None:

@@ -180,6 +180,9 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
             "significant features exceed that under shuffled labels."
         )
         lines = [line, _corrected(results), *untested]
+        if not results.could_claim("gender", "gendered_features"):
+            title = f"{seen}: gendered features were not tested: {_unreachable(results)}."
+            return Finding("warning", title, lines)
         return Finding("null", f"{seen}: no more gendered features than chance gives.", lines)
     best = max(yes, key=lambda record: record["significant"] / max(record["testable"], 1))
     test = best["images"]["test"]
@@ -207,6 +210,13 @@ def _corrected(results: Results) -> str:
     return results.corrected("gender", "gendered_features").removesuffix(".") + f"{more}."
 
 
+def _unreachable(results: Results) -> str:
+    """Why tests that were made say nothing where they find nothing."""
+    return (
+        f"of so few test {results.words['units']} no result could be claimed beside the study's other claims"
+    )
+
+
 def _where(record: Record) -> str:
     of = f"{corpus_name(record['corpus'])} on {language_name(record['language'])}"
     return f"{site_name(record['site'])}, {of}"
@@ -218,7 +228,7 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
     tested = [probe for probe in probes if probe["q"] is not None]
     if not tested:
         reasons = dict.fromkeys(probe["because"] for probe in probes)
-        return Finding("null", f"Probes were not tested, because {'; '.join(filter(None, reasons))}.")
+        return Finding("warning", f"Probes were not tested, because {'; '.join(filter(None, reasons))}.")
     read = {name: [probe for probe in tested if _reading(probe, words, level) == name] for name in READINGS}
     best = max(read["beyond"] or tested, key=lambda probe: probe["auroc"])
     beside = words_beside(words, best["language"], best["condition"])
@@ -240,6 +250,8 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
             f"{len(read['beyond'])} of {len(tested)} cases."
         )
         return Finding("found", title, lines)
+    if not results.could_claim("probes", "probes"):
+        return Finding("warning", f"Probes were not tested: {_unreachable(results)}.", lines)
     some, unknown = sum(len(read[name]) for name in ("words", "control", "unknown")), len(read["unknown"])
     if some:
         beyond = "in none of them beyond both the bag of words and a control task"

@@ -238,6 +238,12 @@ def above_finding(above: list[Record], results: Results) -> Finding:
             f"The prompt behind the picture finds more than the caption does in {len(less)} {cases}."
         )
     lines.append(results.corrected("above_prompt", "above_prompt"))
+    if not more and not results.could_claim("above_prompt", "above_prompt"):
+        title = (
+            f"{pair}: whether a caption finds its translation beyond its picture was not tested: of so few "
+            f"{results.words['units']} no result could be claimed beside the study's other claims."
+        )
+        return Finding("warning", title, lines)
     title = f"{pair}: behind its picture, a caption finds its translation "
     if more:
         return Finding(

@@ -39,6 +39,11 @@ TERMS = {
         "categories. Only the embedded study has it.",
     ),
 }
+UNTOLD = (
+    "The table says no gender: here a {unit} hides it where the words of its captions name none, or both as often, though the "
+    "{unit} itself may show one."
+)
+"""Where captions decide, what no caption tells need not be hidden."""
 Stereotype = dict[str, list[Record]]
 
 
@@ -57,8 +62,9 @@ def section(results: Results) -> Section | None:
 
 
 def _body(records: Stereotype, results: Results) -> list[Any]:
+    told = tag("p", " ".join([in_words(records), *_untold(results)]))
     if not records["shares"]:
-        return [tag("p", in_words(records))]
+        return [told]
     units = results.words["units"]
     fits = [language("row"), bounded("r", "r"), value("MAE", "mae"), value("categories", "categories")]
     shares = [
@@ -87,7 +93,7 @@ def _body(records: Stereotype, results: Results) -> list[Any]:
         Column("q of differences between categories", _tested("difference_q"), "n"),
     ]
     return [
-        tag("p", in_words(records)),
+        told,
         table("tilt", whole, overall, label="All categories together", caption="All categories together"),
         table(
             "fits",
@@ -109,6 +115,11 @@ def _body(records: Stereotype, results: Results) -> list[Any]:
     ]
 
 
+def _untold(results: Results) -> list[str]:
+    """What hiding the gender means where no column of the table says it."""
+    return [UNTOLD.format(**results.words)] if results.dataset("gender_source") == "caption" else []
+
+
 def in_words(records: Stereotype) -> str:
     """A sentence on what was counted."""
     counts = []
@@ -122,7 +133,7 @@ def in_words(records: Stereotype) -> str:
         )
     if not counts:
         return "Not measured: every test picture has a gender, and stereotypes are what is written where it is unknown."
-    return "The model captioned test pictures in which no gender is visible. " + "; ".join(counts) + "."
+    return "The model captioned test pictures whose gender is unknown. " + "; ".join(counts) + "."
 
 
 def _tested(field: str) -> Callable[[Record], Any]:
@@ -146,7 +157,7 @@ def _in_groups(row: Record) -> str:
 def findings_of(records: Stereotype, results: Results) -> Iterator[Finding]:
     """Two results: one default for all pictures, and what hangs on the category."""
     if not records["shares"]:
-        yield Finding("null", "No test picture hides its gender: stereotypes were not measured.")
+        yield Finding("warning", "No test picture hides its gender: stereotypes were not measured.")
         return
     yield _tilt(records, results)
     yield _differences(records, results)
@@ -170,7 +181,7 @@ def _tilt(records: Stereotype, results: Results) -> Finding:
         )
         if row["q"] is not None and row["q"] <= level:
             leaning.setdefault("woman" if row["share"] > 0.5 else "man", []).append(name)
-    lines.append(results.corrected("tilt", "tilt"))
+    lines += [results.corrected("tilt", "tilt"), *_untold(results)]
     if leaning:
         found = "; ".join(
             f"{gender} more often in {' and '.join(names)}" for gender, names in leaning.items()
@@ -219,7 +230,7 @@ def _differences(records: Stereotype, results: Results) -> Finding:
         if len(tested) < len(shares):
             some = ", ".join(each["category"] for each in shares if each["difference_q"] is None)
             lines.append(f"Not tested, because of too few {words['units']}: {some}.")
-    lines.append(results.corrected("differences", "differences"))
+    lines += [results.corrected("differences", "differences"), *_untold(results)]
     for fit in records["fits"]:
         if fit["r"] is not None:
             lines.append(

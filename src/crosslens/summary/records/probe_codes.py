@@ -22,7 +22,8 @@ def probe_records(probes: dict[str, Path]) -> list[dict[str, Any]]:
 
     Keys: `{corpus}/{language}`, with `activations` for the corpus of raw activations. `accuracy` and `auroc` come with
     `_low` and `_high` (95 % CI), `shuffled` and `control` are AUROCs with the range over repeats. `p` is one of a family,
-    all probes of the study; `because` says why there is none. `sparse`: AUROC and p by `columns`, in no family.
+    all probes of the study, `least_p` what it would be of the plainest scores; `because` says why there is none. `sparse`:
+    AUROC and p by `columns`, in no family.
     """
     records = []
     for key, path in probes.items():
@@ -45,6 +46,6 @@ def probe_records(probes: dict[str, Path]) -> list[dict[str, Any]]:
                 for of in doc("conditions", condition, "sparse") or []
             ]
             p = doc("conditions", condition, "p")
-            record |= {"p": p, "because": doc("conditions", condition, "because")}
+            record |= {"p": p} | {name: doc("conditions", condition, name) for name in ("least_p", "because")}
             records.append(record | {"q_family": None if p is None else "probes"})
     return records

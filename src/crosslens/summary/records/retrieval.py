@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from crosslens.stats.shuffles import RETRIEVAL
+from crosslens.stats.tested import permutation_floor
 from crosslens.summary.reading import Document
 from crosslens.summary.records.base import Files, Record, bounds, check_pairs
 
@@ -67,7 +69,8 @@ def cka_records(path: Path) -> list[dict[str, Any]]:
 
 def above_prompt_records(path: Path) -> list[dict[str, Any]]:
     """One record per source and target of a study with pictures: what captions score more than the prompt behind the
-    picture alone, centred, with CI. `p`, of R@1, is two-sided and corrected over all of them.
+    picture alone, centred, with CI. `p`, of R@1, is two-sided and corrected over all of them; `least_p`
+    is what it would be if every unit moved the same way.
     """
     doc = Document(path, "retrieval")
     records = []
@@ -77,6 +80,7 @@ def above_prompt_records(path: Path) -> list[dict[str, Any]]:
             record |= {name: row[name] for name in ("source", "target")}
             for name in (*pair["chance"], "cka"):
                 record |= bounds(name, row[name]) | {f"{name}_p": row[name]["p"]}
+            record["least_p"] = max(2.0 ** (1 - pair["units"]), permutation_floor(RETRIEVAL))
             records.append(
                 record | {"p": row["r1"]["p"], "q_family": "above_prompt" if pair["tested"] else None}
             )
