@@ -129,6 +129,8 @@ def made(kind):
                 if path.is_symlink() and not path.exists():
                     path.unlink(missing_ok=True)
             workflow.dag.forcefiles.update(path for path in paths if astray(path, key))
+            if not all(os.path.lexists(path) and not astray(path, key) for path in paths):
+                store.renew(key)
         mark = Path(done(table.kinds[kind].by).format(**w))
         left = mark.exists()
         if store.has(told(lambda: table.key(kind, w))):

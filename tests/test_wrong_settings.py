@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from checkouts import START, Checkout
-from study_folder import GOOD, changed, read, write_files, write_study
+from study_folder import CONFIG, GOOD, changed, read, write_files, write_study
 
 from crosslens.errors import InputError, InputErrors
 from crosslens.store.digests import FileDigests
@@ -216,6 +216,11 @@ WRONG = [
         {"id": "models/bloom", "adapter": "family.py"},
         ["key model.id: found a model of the family 'bloom'", "olmo9"],
     ),
+    (
+        "model.id",
+        "models/peft",
+        ["key model.id: found an adapter of PEFT in models/peft", "merge_and_unload"],
+    ),
     ("model.id", "models/text", ["key source.images: found pictures, and text, which reads text alone"]),
     ("gender.bootstraps", 3, ["key gender.bootstraps: found 3", "at least 10"]),
     (
@@ -340,6 +345,9 @@ BESIDE = {
     "models/bloom/model.safetensors": "weights",
     "models/text/config.json": '{"model_type": "llama", "num_hidden_layers": 4, "hidden_size": 16}',
     "models/text/model.safetensors": "weights",
+    "models/peft/config.json": CONFIG,
+    "models/peft/model.safetensors": "weights",
+    "models/peft/adapter_config.json": "{}",
     "data/captions.gguf": "no model",
     "family.py": '@register("olmo9")\nclass Olmo9(Adapter):\n    pass\n',
 }

@@ -92,6 +92,17 @@ def test_a_turned_dictionary_keeps_its_own_geometry_and_has_no_partner():
     assert matching.compare("turned", own, other)[1]["shared"] == 0
 
 
+def test_dead_features_of_a_second_seed_are_nobodys_partners():
+    """Two seeds that learned the same forty features, one of them with eighty dead ones beside: a ceiling has no more partners
+    than there are."""
+    rng = np.random.default_rng(9)
+    same = drawn(rng, 40, 128)
+    again = np.concatenate([same[rng.permutation(40)], drawn(rng, 80, 128)])
+    told = matching.compare("seeds", dictionary(same), dictionary(again))[1]["transport"]
+    assert told["partners"] == pytest.approx(1, abs=0.02) and told["cost"] == pytest.approx(0, abs=0.01)
+    assert told["on_matched"] > 0.99
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """name -> folder of an SAE: two seeds on one set of planted features, another language that has half of them, and two

@@ -7,6 +7,7 @@ import yaml
 from checkouts import TOY
 
 from crosslens.artifacts.table import Studies, Table
+from crosslens.data.languages import language_of
 from crosslens.errors import InputError
 from crosslens.store.digests import FileDigests
 from crosslens.study.controls import CONTROLS
@@ -50,6 +51,16 @@ def test_a_control_shares_what_it_leaves_as_it_is(tmp_path, monkeypatch):
         assert keys(made, f"mine__{control}", "source") == keys(made, "mine", "source")
         assert keys(made, f"mine__{control}", "dataset").keys() == keys(made, "mine", "dataset").keys()
     assert keys(made, "mine__random_init", "dataset") == keys(made, "mine", "dataset")
+
+
+def test_another_table_of_latin_letters_reads_the_texts_anew(tmp_path, monkeypatch):
+    """The tables of the dataset follow the language's code, activations what it makes of their texts."""
+    studies = {"mine": None, "mine__romanised": "ar"}
+    before = {study: keys(table(tmp_path, monkeypatch), study, "activations") for study in studies}
+    monkeypatch.setitem(language_of("ar").romanisation, "ص", "x")
+    for study, language in studies.items():
+        old, new = before[study], keys(table(tmp_path, monkeypatch), study, "activations")
+        assert {place for place in old if old[place] != new[place]} == {p for p in old if language in p}
 
 
 def test_the_page_needs_the_controls_and_a_control_has_none_of_its_own(tmp_path, monkeypatch):

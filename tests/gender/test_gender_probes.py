@@ -152,6 +152,23 @@ def test_columns_are_chosen_by_the_f_of_an_analysis_of_variance():
     assert sparse[0].tolist() == strongest_columns(np.maximum(x, 0), y, (4,))[0].tolist()
 
 
+def test_a_massive_channel_is_no_better_than_what_it_tells():
+    """As activations are stored: of float32 far from 0, whose sums of squares would be rounding alone, or constant."""
+    rng = np.random.default_rng(3)
+    y = np.arange(200) < 100
+    x = rng.normal(size=(200, 30)) + 0.3 * y[:, None] * (np.arange(30) == 4)
+    x += 10.0 ** rng.integers(3, 6, size=30) * (np.arange(30) != 4)
+    x[:, 9] = 0.1
+    x = x.astype(np.float32)
+    f = [
+        f_oneway(*(x[of, i].astype(np.float64) for of in (y, ~y))).statistic if i != 9 else -1
+        for i in range(30)
+    ]
+    assert [some.tolist() for some in strongest_columns(x, y, (5, 29, 30))] == [
+        np.argsort(-np.array(f))[:size].tolist() for size in (5, 29)
+    ]
+
+
 def noise(seeds):
     """For each seed and size: whether the interval holds .5, and p, of sparse probes of features that tell nothing."""
     inside, p = [], []

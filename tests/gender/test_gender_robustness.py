@@ -1,5 +1,7 @@
 """Gendered features are found again where another training has them, and not where it has not."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from gender_study import ENGLISH_ONLY, FEATURES, FEMALE, MALE
 from test_gender_effects import run
 from world import write_dense_codes
 
+from crosslens.artifacts.needs import other_architectures
 from crosslens.errors import InputError
 from crosslens.gender import robustness
 from crosslens.gender.robustness import by_chance, gender_robustness
@@ -173,3 +176,21 @@ def test_features_of_another_sae_are_refused(given, tmp_path):
     for changed in ({"seeds": {"seed_1": given["seeds"]["seed_2"]}}, {"codes": given["seeds"]["seed_1"]}):
         with pytest.raises(InputError, match="features of the SAE"):
             gender_robustness(**given | changed, out=tmp_path / "out.json")
+
+
+def test_a_frozen_decoder_is_no_other_training():
+    """It has the directions that the others start from, without having found any: a floor, and no witness."""
+
+    class Joint(dict):
+        study = SimpleNamespace(
+            corpora=["joint"],
+            sae_sites=["4"],
+            variants={
+                "k_64": {"k": 64},
+                "frozen": {"architecture": "frozen_decoder"},
+                "relu": {"architecture": "relu"},
+            },
+        )
+        settings = {"sae": {"architecture": "topk", "k": 32}}
+
+    assert other_architectures(Joint(corpus="joint", site="4")) == ["relu"]

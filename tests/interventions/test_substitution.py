@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -128,6 +129,19 @@ def test_the_strongest_come_first_and_label_words_are_told_apart(told):
     costs = [point["cost"]["ablated"]["value"] for point in of["curve"]]
     assert costs[-1] > costs[0] and [point["n"] for point in of["curve"]] == [30, of["pairs"]]
     assert of["effects"][0]["pearson"] != of["effects"][1]["pearson"]
+
+
+def test_captions_without_a_label_word_are_no_units_of_it():
+    losses = pd.DataFrame({"group": ["a", "b", "c"], "tokens": 5, "label_tokens": [2, 0, 1]})
+    losses = losses.assign(ce_clean=1.0, ce_x=2.0, label_ce_clean=[1.0, 0, 1], label_ce_x=[2.0, 0, 3])
+    found = substitution.Texts.outcomes(SimpleNamespace(targets=[]), {}, losses)
+    assert [*found] == ["ce", "label_words"] and len(found["ce"]) == 3
+    assert found["label_words"].to_dict("list") == {
+        "group": ["a", "c"],
+        "tokens": [2, 1],
+        "ce_clean": [1, 1],
+        "ce_x": [2, 3],
+    }
 
 
 def in_two_genders() -> pd.DataFrame:

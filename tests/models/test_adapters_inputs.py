@@ -430,6 +430,18 @@ def test_bos_stands_before_a_text_where_it_is_asked_for(load_family, name, promp
     assert begun.char_end.max() == len("A nurse")
 
 
+@pytest.mark.parametrize("prompt", ["", "Say it:"])
+def test_bos_that_a_base_models_tokenizer_adds_is_not_put_there_again(load_family, monkeypatch, prompt):
+    """Asked for or not, it is there once."""
+    loaded = load_family("llama")
+    monkeypatch.setattr(loaded.tokenizer, "chat_template", None)
+    samples = [Sample("a", "A nurse", prompt)]
+    asked = encode(dataclasses.replace(loaded, prepend_bos=True), samples, with_caption=True)[0]
+    added = encode(loaded, samples, with_caption=True)[0]
+    assert asked.token_id.tolist() == added.token_id.tolist()
+    assert [ROLES[role] for role in asked.role].count("bos") == 1
+
+
 def test_texts_with_and_without_prompt_mix(family):
     """Each is what it is by itself, in the order given."""
     samples = [Sample("a", "A cat.", ""), Sample("b", "A cat.", "Describe it."), Sample("c", "A dog.", "")]

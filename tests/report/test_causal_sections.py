@@ -22,21 +22,22 @@ def band(p):
     return {"mean": 0.0, "q025": -0.1, "q95": 0.1, "q975": 0.2, "p": p}
 
 
-def results(made):
-    claimed(made, 0.05)
+def results(made, level=0.05):
+    reachable = {claim["records"]: claim["reachable"] for claim in claimed(made, level)}
     return SimpleNamespace(
         records=made.__getitem__,
         words={"units": "pictures"} | PICTURES,
-        level=0.05,
+        level=level,
         shown=lambda *names: " ".join(names),
         corrected=lambda name, family: f"Corrected {name} {family}.",
+        could_claim=lambda name, family: reachable[name],
     )
 
 
-def ablated(folder, *, p=0.0001, own=0.02, because=None, draw=False):
+def ablated(folder, *, p=0.0001, own=0.02, because=None, features=10, level=0.05, draw=False):
     """The section of one layer of one SAE, whose features of either language cost it so much, and the other .001."""
     measures = {"own": score(own), "other": score(0.001), "difference": score(own - 0.001)}
-    of = {"tested": because is None, "because": because, "found": 40, "features": 10, "controls": 20}
+    of = {"tested": because is None, "because": because, "found": 40, "features": features, "controls": 20}
     of |= {"of": measures, "beside": {name: score(0.002) for name in measures}}
     of["null"] = {name: band(None if because else p) for name in ("own", "difference")}
     shared = {
@@ -57,12 +58,12 @@ def ablated(folder, *, p=0.0001, own=0.02, because=None, draw=False):
     ]
     pair = {"languages": ["en", "ar"], "shared": shared, "features": rows}
     pair["specific"] = [of | {"language": name} for name in ("en", "ar")]
-    document = {"site": "4", "sae": "d", "groups": 60, "pairs": [pair]}
+    document = {"site": "4", "sae": "d", "groups": 60, "permutations": 19999, "pairs": [pair]}
     write_json(folder / "ablation.json", "ablation", document)
     if draw:
         draw_ablation_figure(ablation=folder / "ablation.json", out=folder / "figures")
     return ablation.section(
-        results(ablation_records.records({"ablation": {"joint": folder / "ablation.json"}}))
+        results(ablation_records.records({"ablation": {"joint": folder / "ablation.json"}}), level)
     )
 
 
@@ -70,6 +71,8 @@ def test_a_language_that_needs_its_features_is_found_with_what_the_other_pays(tm
     section = ablated(tmp_path, draw=True)
     (finding,) = section.findings
     assert finding.kind == "found" and "in 2 of 2 cases" in finding.title
+    # p is of the difference: whether the cost alone is more than that of random ones is not claimed
+    assert "costs it more than the other, by more than random ones do" in finding.title
     assert (
         "10 features of Arabic: 0.020 [0.019, 0.021] nats a token in Arabic (as frequent 0.002)"
         in finding.lines[0]
@@ -96,7 +99,15 @@ def test_a_null_and_what_was_not_tested_are_two_things(tmp_path, given, kind, wo
     assert finding.kind == kind and words in finding.title
 
 
-def substituted(folder, *, p=0.0001, because=None, ablation_costs=True, draw=False):
+def test_one_feature_that_costs_more_than_twenty_is_no_null(tmp_path):
+    """It is the first of 21, a p that could not be below the level."""
+    (finding,) = ablated(tmp_path, p=0.0476, features=1, level=0.02).findings
+    assert finding.kind == "warning" and "not tested: of so few features" in finding.title
+    (finding,) = ablated(tmp_path, p=0.4, features=2, level=0.02).findings
+    assert finding.kind == "null", "the first of 11 twice is a p of 1/121"
+
+
+def substituted(folder, *, p=0.0001, because=None, ablation_costs=True, sizes=(10, 900), draw=False):
     """The section of one layer: partners of the other language recover .5, two seeds .8, frozen decoders .1."""
     comparisons = []
     for role, first, second, share in (
@@ -129,7 +140,7 @@ def substituted(folder, *, p=0.0001, because=None, ablation_costs=True, draw=Fal
                 "groups": 60,
                 "pairs": 900,
             }
-            | {"curve": [{"n": n} | point for n in (10, 900)]}
+            | {"curve": [{"n": n} | point for n in sizes]}
             | {"effects": [{"outcome": name} | effect for name in ("ce", "label_words")]}
             | {"features": [{"cost": {"first": score(0.1 * i), "second": score(0.2 * i)}} for i in range(3)]}
         )
@@ -170,3 +181,9 @@ def test_where_ablating_costs_nothing_no_share_is_told(tmp_path):
     section, _ = substituted(tmp_path, ablation_costs=False)
     assert "ablating them costs nothing for sure" in section.findings[0].lines[1]
     assert "not measured" not in "".join(map(str, section.body))
+
+
+def test_saes_of_which_nothing_fires_on_select_are_told_as_that(tmp_path):
+    section, _ = substituted(tmp_path, because="0 pairs fire, and it takes 10", sizes=())
+    assert section.findings[0].kind == "warning"
+    assert "Arabic for English: no matched feature fires on select" in section.findings[0].lines[0]

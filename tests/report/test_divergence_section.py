@@ -47,7 +47,7 @@ def test_layers_that_are_the_same_differ_as_often_as_the_level():
     assert np.mean(np.array(p) <= 0.1) == pytest.approx(0.1, abs=0.05)
 
 
-def write(folder, cosines, *, noise=0.02, null=0.3):
+def write(folder, cosines, *, noise=0.02, null=0.3, cka_null=0.05):
     """representations and layer of three sites, with a cosine of gender directions and a CKA of captions."""
     layers, documents = {}, {}
     rng = np.random.default_rng(0)
@@ -64,7 +64,7 @@ def write(folder, cosines, *, noise=0.02, null=0.3):
         directions = [
             {"condition": "caption", "languages": ["en", "ar"], "null_low": -0.1, "null_high": null}
         ]
-        cka = [{"read": "caption", "languages": ["en", "ar"], "unbiased_q95": 0.05}]
+        cka = [{"read": "caption", "languages": ["en", "ar"], "unbiased_q95": cka_null}]
         write_json(layers[site], "layer", {"site": site, "directions": directions, "cka": cka})
     compare_layers(layers=layers, representations=documents, out=folder / "out.json")
     results = SimpleNamespace(
@@ -99,6 +99,13 @@ def test_the_same_everywhere_and_chance_everywhere_are_null(tmp_path):
 def test_without_gender_the_captions_speak(tmp_path):
     _, section = write(tmp_path, [0.4, 0.1, 0.9], null=None)
     assert "by the unbiased CKA of the same captions, whole caption" in section.findings[0].title
+
+
+def test_where_no_null_is_known_chance_is_not_said_to_give_it(tmp_path):
+    _, section = write(tmp_path, [0.4, 0.1, 0.9], null=None, cka_null=None)
+    (finding,) = section.findings
+    assert finding.kind == "description" and "chance" not in finding.title
+    assert "What chance gives is not known at any of these layers." in finding.lines
 
 
 def test_files_of_another_site_are_refused(tmp_path):

@@ -187,7 +187,7 @@ def test_one_log_line_tells_of_progress_and_of_waiting_for_data(store, tmp_path,
     caplog.set_level(logging.INFO)
     train_saes(**store, saes=job(tmp_path)[:2])
     (last,) = [message for message in caplog.messages if "100 %" in message]
-    assert last.startswith("2 SAEs of layer 4: 12,032 of 12,032 tokens") and "data_wait 0." in last
+    assert last.startswith("2 SAEs of layer 4: 6,016 of 6,016 tokens") and "data_wait 0." in last
 
 
 @pytest.mark.parametrize(

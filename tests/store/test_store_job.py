@@ -14,7 +14,9 @@ import torch
 from crosslens.errors import InputError
 from crosslens.store import job as module
 from crosslens.store import seals
+from crosslens.store.changed import changed_code
 from crosslens.store.digests import FileDigests, content_digest
+from crosslens.store.fingerprint import closure
 from crosslens.store.job import build
 from crosslens.store.store import Store
 
@@ -232,6 +234,25 @@ def test_a_flipped_bit_of_an_input_ends_the_job_that_reads_it(bench, part):
     build(bench.job("c", inputs=inputs), Make())
 
 
+@pytest.mark.parametrize("part", ["", "part"])
+def test_damaged_bytes_are_not_taken_for_those_that_are_made_anew(bench, part):
+    """Of another key, after a change of code or settings: they would be sealed, and no reader would see the damage."""
+
+    def make(out):
+        for path in out.values():
+            if part:
+                path.mkdir()
+            (path / part).write_text("text")
+
+    build(bench.job("a"), make)
+    flip(bench.store.object("k-a") / part)
+    build(bench.job("a", key="other"), make)
+    target = bench.store.object("other-a")
+    assert (target / part).read_text() == "text" and target == bench.store.object("k-a")
+    assert seals.is_sealed(bench.store, target)
+    build(bench.job("c", inputs=(("other-a", bench.link("other-a", "source")),)), Make())
+
+
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
 @pytest.mark.parametrize("change", ["edit", "remove"])
 def test_a_file_that_is_not_what_the_key_holds_ends_the_job(bench, tmp_path, when, change):
@@ -257,6 +278,51 @@ def test_a_file_that_is_not_what_the_key_holds_ends_the_job(bench, tmp_path, whe
     file.write_text("one")
     build(job, Make())
     assert bench.store.has("k-a")
+
+
+def test_an_edit_that_is_taken_back_while_a_job_reads_ends_it(bench, tmp_path):
+    """As a branch that is checked out and left again: under the key of the one content stood what was made of the other."""
+    file = tmp_path / "captions.csv"
+    file.write_text("one")
+    job = bench.job("a", files={str(file): content_digest(file)})
+
+    def read(out):
+        file.write_text("two")
+        out["a"].write_text(file.read_text())
+        file.write_text("one")
+
+    with pytest.raises(InputError, match=r"captions.csv: found it was written .*nothing was stored"):
+        build(job, read)
+    assert not bench.store.has("k-a") and not list(bench.store.own.glob("partial/*/*"))
+    build(job, lambda out: out["a"].write_text(file.read_text()))
+    assert bench.store.object("k-a").read_text() == "one"
+
+
+@pytest.mark.parametrize("changed", [None, "crosslens.data.splits", "workflow/scripts/build_dataset.py"])
+def test_code_that_is_not_what_the_key_holds_ends_the_job(bench, changed):
+    held = closure("crosslens.data.dataset", script="build_dataset").modules
+    assert changed is None or changed in held
+    (artifact,) = bench.job("a").artifacts.values()
+    artifact["recipe"]["modules"] = {name: "0" if name == changed else held[name] for name in held}
+    job, make = bench.job("a", artifacts={"a": artifact}), Make()
+    if changed is None:
+        build(job, make)
+    else:
+        with pytest.raises(InputError, match=f"^{changed}: found it was changed .*nothing was stored"):
+            build(job, make)
+    assert bench.store.has("k-a") == bool(make.calls) == (changed is None)
+
+
+@pytest.mark.parametrize("edit", ["EDITED = 1\n", "def half(", None])
+def test_an_edit_is_seen_and_a_comment_is_none(tmp_path, edit):
+    module = tmp_path / "src/mine/stage.py"
+    module.parent.mkdir(parents=True)
+    module.write_text("VALUE = 1\n")
+    held = closure("mine.stage", src=tmp_path / "src").modules
+    module.write_text("VALUE = 1  # one\n")
+    assert changed_code(held, [tmp_path], tmp_path / "src") == []
+    module.write_text(edit) if edit else module.unlink()
+    assert changed_code(held, [tmp_path], tmp_path / "src") == ["mine.stage"]
 
 
 def test_a_file_that_was_not_there_and_would_be_read_instead_ends_the_job(bench, tmp_path):

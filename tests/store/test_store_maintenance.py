@@ -374,6 +374,14 @@ def test_what_a_new_key_points_at_is_young_however_old_it_is(world, looked):
     assert world.store.object("other").read_text() == "loose"
 
 
+def test_what_is_about_to_be_linked_is_young(world):
+    age(world.store)
+    for key in ("k-loose", "not there"):
+        world.store.renew(key)
+    collect(world)
+    assert world.store.object("k-loose").read_text() == "loose"
+
+
 @pytest.mark.parametrize("care", ["forget", "gc"])
 def test_no_link_out_of_the_store_is_followed(world, tmp_path, care):
     name = "a" if care == "forget" else "loose"
@@ -501,3 +509,38 @@ def test_commands_on_a_read_only_store_say_so_in_one_line(read_only, monkeypatch
     (line,) = capsys.readouterr().err.splitlines()
     assert "the store cannot be written (Read-only file system" in line
     assert run_cli(monkeypatch, read_only, "verify") == 0
+
+
+def test_what_a_checkout_links_between_the_look_and_the_removal_is_kept(world):
+    """It begins while gc counts what is there, and takes an artifact that nobody used."""
+    found = find_garbage(world.store, grace_seconds=0)
+    key, target = world.store.action("k-loose"), world.store.object("k-loose")
+    assert {key, target} <= {place if place == key else place.resolve() for place in found.places}
+    results = world.folder / "second/results"
+    results.mkdir(parents=True)
+    register_checkout(world.store, results)
+    (results / "loose").symlink_to(key)
+    collect_garbage(found)
+    assert (results / "loose").read_text() == "loose" and key.with_suffix(".json").exists()
+
+
+def test_a_checkout_that_goes_between_the_look_and_the_removal_keeps_everything(world):
+    found = find_garbage(world.store, grace_seconds=0)
+    (world.folder / "results").rename(world.folder / "moved")
+    found.root = world.folder / "moved/.store"
+    with pytest.raises(InputError, match="cannot be read any more .* nothing was removed"):
+        collect_garbage(found)
+    assert (found.root / "actions/k-/k-loose").exists()
+
+
+def test_a_store_below_results_is_none_of_its_links(bench):
+    """Under any name: an action whose object is gone would keep everything, as a checkout that cannot be read."""
+    bench.store = Store(str(bench.folder / "results/mine"))
+    build(bench.job("a", "loose"), lambda out: [path.write_text(name) for name, path in out.items()])
+    bench.link("k-a", "toy/a")
+    register_checkout(bench.store, bench.folder / "results")
+    bench.store.object("k-loose").unlink()
+    found = find_garbage(bench.store, grace_seconds=0)
+    assert found.unreadable == [] and found.places
+    collect_garbage(found)
+    assert bench.store.has("k-a") and not bench.store.action("k-loose").is_symlink()

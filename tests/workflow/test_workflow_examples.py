@@ -72,13 +72,15 @@ def test_texts_with_categories_have_specialists_and_no_prompt(examples):
     assert {ROLES[role] for role in set(tokens.role.tolist())} <= {"bos", "caption"}
     told = page(examples, "topics")
     assert {"rankings", "specialists", "specialist"} <= told.tables.keys()
-    assert not {"gender", "probes", "transfer"} & told.tables.keys() and "female" not in told.text
+    assert not {"gender", "probes", "transfer"} & told.tables.keys()
+    # a feature may promote the word
+    assert "female" not in re.sub(r"Promotes .*?Largest activation", "", told.text, flags=re.DOTALL)
 
 
-def test_a_third_language_is_compared_with_both(examples):
+def test_a_third_language_is_compared_with_the_first(examples):
     told = page(examples, "french")
     assert "fr" in told.text
     layer = read_json(examples.folder / "results/french/layers/4.json", "layer")
     assert {frozenset(record["languages"]) for record in layer["cka"]} == {
-        frozenset(pair) for pair in (("en", "ar"), ("en", "fr"), ("ar", "fr"))
+        frozenset(pair) for pair in (("en", "ar"), ("en", "fr"))
     }

@@ -10,6 +10,8 @@ import time
 import pytest
 from checkouts import MINI_SAE, Checkout, counted, kill_group, wait_for
 
+from crosslens.tables.documents import read_json
+
 # Progress is no part of any key (fingerprint.NEUTRAL): jobs can be slowed and held there without changing what they make.
 PROGRESS = "src/crosslens/progress.py"
 
@@ -200,6 +202,26 @@ def test_a_lexicon_that_is_edited_while_it_is_read_ends_the_job(fresh):
     assert "planted_en.yaml: found it was changed since the run began" in said and "Traceback" not in said
     assert {record["recipe"]["kind"] for record in fresh.records()} == {"source"}
     assert fresh.run(target)["build_dataset"] == 1
+
+
+def test_code_that_is_edited_before_a_job_loads_it_ends_the_job(fresh):
+    """The key holds what it was when the run began: what an experiment makes would stand under it once that is taken back."""
+    wait = 'import pathlib, time\npathlib.Path("waiting").touch()\n'
+    wait += 'while not pathlib.Path("go").exists():\n    time.sleep(0.05)\n'
+    fresh.edit("workflow/scripts/draw_source.py", "job.run(", f"{wait}job.run(")
+    target, edit = "results/mini/dataset/summary.json", ('"rows": len(rows)', '"rows": 7')
+    process = fresh.start(target)
+    assert wait_for((fresh.folder / "waiting").exists, process)
+    fresh.edit("src/crosslens/data/dataset.py", *edit)
+    (fresh.folder / "go").touch()
+    assert process.wait() != 0
+    said = (fresh.folder / "logs/mini/build_dataset.log").read_text()
+    assert "crosslens.data.dataset: found it was changed since the run began" in said
+    assert "Traceback" not in said
+    assert {record["recipe"]["kind"] for record in fresh.records()} == {"source"}
+    fresh.edit("src/crosslens/data/dataset.py", *reversed(edit))
+    assert fresh.run(target)["build_dataset"] == 1
+    assert read_json(fresh.folder / target, "dataset_summary")["rows"] == 30
 
 
 def test_a_failed_stage_never_leaves_stale_results_called_up_to_date(built):

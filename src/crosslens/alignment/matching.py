@@ -125,7 +125,8 @@ def compare(role: str, first: Dictionary, second: Dictionary) -> tuple[pd.DataFr
 
     mmcs: mean over features of the largest cosine with any of the other, both ways; mcc: mean cosine of the matched. shared:
     pairs with both cosines at SHARED_FROM or above whom the encoders' matching pairs as well; `curve`: their share of the
-    matched at each of THRESHOLDS. transport: of the decoders, as of `transport.transport`.
+    matched at each of THRESHOLDS. transport: of the decoders, as of `transport.transport`; of two seeds, of the second of
+    which nobody knows what is live, between the matched alone: its dead features would have to be partners as well.
     """
     matched, mmcs, near = {}, {}, {}
     for name in ("decoder", "encoder"):
@@ -134,6 +135,11 @@ def compare(role: str, first: Dictionary, second: Dictionary) -> tuple[pd.DataFr
         matched[name] = one_to_one(*rows, near[name])
         mmcs[name] = [float(side.cosine[:, 0].mean(dtype=np.float64)) for side in near[name]]
     table = _table(first, second, **matched)
+    soft = first.decoder, second.decoder, near["decoder"], matched["decoder"]
+    if role == "seeds":
+        rows, columns, cosine = matched["decoder"]
+        both, pairs = (first.decoder[rows], second.decoder[columns]), np.arange(len(rows))
+        soft = *both, nearest(*both), Matched(pairs, pairs, cosine)
     agreed = table.loc[table["same_partner"], ["decoder_cosine", "encoder_cosine"]].min(axis=1).to_numpy()
     told = {
         "role": role,
@@ -145,7 +151,7 @@ def compare(role: str, first: Dictionary, second: Dictionary) -> tuple[pd.DataFr
         "shared": int(table["shared"].sum()),
         "mmcs": mmcs,
         "mcc": {name: float(of.cosine.mean()) for name, of in matched.items()},
-        "transport": transport(first.decoder, second.decoder, near["decoder"], matched["decoder"]),
+        "transport": transport(*soft),
         "curve": [float(np.sum(agreed >= threshold) / len(table)) for threshold in THRESHOLDS],
     }
     return table, told

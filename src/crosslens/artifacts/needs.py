@@ -64,7 +64,10 @@ def other_seeds(at: At) -> list[str]:
 
 
 def other_architectures(at: At) -> list[str]:
-    """Of each architecture of the sweep but that of the SAE that the analyses read, the variant with most of its settings."""
+    """Of each architecture of the sweep but that of the SAE that the analyses read, the variant with most of its settings.
+
+    Not of the frozen decoder: its directions were found by nobody, and are those that others start from.
+    """
     trained = at["corpus"] in at.study.corpora and at["site"] in at.study.sae_sites
     own, variants = at.settings["sae"], at.study.variants if trained else {}
     of = {name: chosen.get("architecture", own["architecture"]) for name, chosen in variants.items()}
@@ -72,7 +75,9 @@ def other_architectures(at: At) -> list[str]:
     def shared(name: str) -> int:
         return sum(own.get(setting) == value for setting, value in variants[name].items())
 
-    others = dict.fromkeys(kind for kind in of.values() if kind != own["architecture"])
+    others = dict.fromkeys(
+        kind for kind in of.values() if kind not in (own["architecture"], "frozen_decoder")
+    )
     return [max((name for name in of if of[name] == kind), key=shared) for kind in others]
 
 

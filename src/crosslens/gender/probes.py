@@ -199,11 +199,16 @@ def too_few(images: ImageTable, least: int, split: str) -> str | None:
 
 def _alike(values: csr_array | np.ndarray) -> str | None:
     """Why nothing can be learned where all rows are the same; None where they differ."""
+    return None if _varies(values).any() else "what is read is the same for all train images"
+
+
+def _varies(values: csr_array | np.ndarray) -> np.ndarray:
+    """(F) bool: the columns that are not the same in all rows."""
     low, high = (
-        np.asarray(bound.todense() if issparse(bound) else bound)
+        np.ravel(bound.todense() if issparse(bound) else bound)
         for bound in (values.min(axis=0), values.max(axis=0))
     )
-    return None if (low < high).any() else "what is read is the same for all train images"
+    return low < high
 
 
 def strongest_columns(x: csr_array | np.ndarray, y: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
@@ -216,7 +221,10 @@ def strongest_columns(x: csr_array | np.ndarray, y: np.ndarray, sizes: Sequence[
 
     with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # columns that are constant: they have no F
-        strength = f_classif(x, y)[0] if len(sizes) else np.empty(0)
+        # the F is of sums of squares: in float32 those of a massive channel, far from 0, are rounding alone
+        strength = f_classif(x.astype(np.float64), y)[0] if len(sizes) else np.empty(0)
+    if len(sizes):
+        strength = np.where(_varies(x), strength, np.nan)
     order = np.argsort(-strength, kind="stable")[: np.isfinite(strength).sum() + np.isposinf(strength).sum()]
     return [order[:size] for size in sizes if size <= len(order)]
 

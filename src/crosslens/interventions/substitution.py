@@ -227,7 +227,10 @@ class Texts:
         gendered word (see crosslens.gender.agreement)."""
         found = {"ce": losses}
         if losses["label_tokens"].sum():
-            of_labels = losses[["group", *(name for name in losses if name.startswith("label_"))]]
+            # captions without such a word are no units of this outcome
+            of_labels = losses.loc[
+                losses["label_tokens"] > 0, ["group", *(name for name in losses if name.startswith("label_"))]
+            ]
             found["label_words"] = of_labels.rename(columns=lambda name: name.removeprefix("label_"))
         if self.targets:
             found["agreement"] = self._agreement(edits)

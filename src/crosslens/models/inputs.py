@@ -162,7 +162,7 @@ def encode(
         ):
             tokens = loaded.tokenizer(
                 ["".join(texts[row]) for row in rows],
-                add_special_tokens=bare and not begin or _lacks_special_tokens(loaded, framed),
+                add_special_tokens=not begin if bare else _lacks_special_tokens(loaded, framed),
                 return_offsets_mapping=True,
             )
         for row, *found in zip(rows, tokens["input_ids"], tokens["offset_mapping"], strict=True):

@@ -100,7 +100,8 @@ def used(checkout: Checkout, root: Path) -> set[str]:
         raise OSError("the registration is damaged")
     if results.stat().st_ino != checkout.inode:
         raise OSError("another folder is in its place")
-    return {name for link in _links(results, set()) for name in _reached(link, root)}
+    links = _links(results, {os.path.realpath(root)})  # but for the store itself, which may lie there
+    return {name for link in links for name in _reached(link, root)}
 
 
 def _links(folder: Path, seen: set[str]) -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """Garbage collection: what no registered checkout reaches, and work that its writer abandoned."""
 
 import contextlib
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,8 @@ def find_garbage(
     """
     root, now, kept = store.own, time.time(), set()
     garbage = Garbage(root, grace_seconds)
+    # First, as it may look for a minute: a checkout that begins meanwhile is among the registered.
+    left = abandoned(root.glob("partial/*/*"))
     for checkout in registered(root):
         try:
             kept |= used(checkout, root)
@@ -60,7 +63,7 @@ def find_garbage(
             garbage.places.append(place)
             garbage.bytes += _size(place)
 
-    for writer in abandoned(root.glob("partial/*/*")):
+    for writer in filter(os.path.lexists, left):
         collect(writer)
     if garbage.unreadable:
         return garbage
@@ -86,17 +89,37 @@ def _young(root: Path, grace_seconds: float) -> set[str]:
 
 
 def collect_garbage(garbage: Garbage) -> None:
-    """Remove what find_garbage found and nobody touched since: links before objects, so that none dangles after a kill."""
-    with writable(garbage.root):
+    """Remove what find_garbage found and nobody touched or linked since: links before objects, so that none dangles after a kill.
+
+    Raises InputError where a checkout can no longer be read; nothing is removed then.
+    """
+    root = garbage.root
+    with writable(root):
         for entry in garbage.forgotten:
             entry.unlink(missing_ok=True)
-        young = _young(garbage.root, garbage.grace_seconds)
+        young, linked = _young(root, garbage.grace_seconds), set()
+        for checkout in registered(root) if not garbage.unreadable else ():
+            try:
+                linked |= used(checkout, root)
+            except OSError as error:
+                raise InputError(
+                    checkout.results,
+                    found=f"a registered checkout that cannot be read any more ({error})",
+                    expected="what could be read a moment ago; nothing was removed",
+                    mend="run gc again",
+                ) from error
         for place in garbage.places:
-            if place.name in young:
+            if place.name in young or _object_of(place) in linked:
                 continue
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - place.lstat().st_mtime >= garbage.grace_seconds:
                     discard(place, garbage.root)
+
+
+def _object_of(place: Path) -> str:
+    """Name of the object that an action, or the one that a record is of, points at; of anything else its own."""
+    action = place.with_suffix("") if place.suffix == ".json" else place
+    return object_name(action) if action.is_symlink() else place.name
 
 
 def discard(place: Path, root: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
+from crosslens.store.changed import changed_code
 from crosslens.store.digests import FileDigests, digest
 from crosslens.store.lease import Lease
 from crosslens.store.seals import is_sealed, looks, seal
@@ -76,6 +77,10 @@ class Job:
         self.threads = int(snakemake.threads)
         self.store = store or Store()
         self._log_to(snakemake.log[0] if snakemake.log else None)
+        # Now, when it is loaded: an edit from here on is none of what this job runs.
+        recipes = [artifact["recipe"] for artifact in self.artifacts.values()]
+        held = {name: sha256 for recipe in recipes for name, sha256 in recipe.get("modules", {}).items()}
+        self._changed_code = changed_code(held, self.store.roots) if held else []
         # A process that imported torch before would use every core, whatever the rule's `threads` say.
         os.environ["OMP_NUM_THREADS"] = str(self.threads)
         if "torch" in sys.modules:
@@ -143,6 +148,16 @@ class Job:
     def files(self) -> list[str]:
         """The user's own that the script reads."""
         return [file for file, held in self._files.items() if held]
+
+    def check_code(self) -> None:
+        """Raise InputError where the code that was loaded is not what the keys hold."""
+        if self._changed_code:
+            raise InputError(
+                self._changed_code[0],
+                found="it was changed since the run began",
+                expected="the code that the run began with; nothing was stored",
+                mend="run snakemake again: it makes what the code decides now",
+            )
 
     def check_files(self) -> None:
         """Raise InputError where a file of the user's is no longer what the keys hold: nor is what was made of it."""
@@ -268,6 +283,18 @@ def _became(held: str | None, found: str | None) -> str:
     return "it was changed since the run began" if found else "no file any more"
 
 
+def _check_unwritten(seen: dict[str, str]) -> None:
+    """Raise InputError where a file was written since it looked so: an edit that was taken back may have been read."""
+    for file, looked in seen.items():
+        if looks([file]) != looked:
+            raise InputError(
+                file,
+                found="it was written since the job began, though it says the same again",
+                expected="a file that is left alone while it is read; nothing was stored",
+                mend="run snakemake again",
+            )
+
+
 def _value(entry: dict[str, Any], names: tuple[str, ...]) -> str:
     return "/".join(entry["wildcards"][name] for name in names)
 
@@ -275,15 +302,16 @@ def _value(entry: dict[str, Any], names: tuple[str, ...]) -> str:
 @contextlib.contextmanager
 def _files_kept(job: Job, leases: Iterable[Lease]) -> Iterator[None]:
     """Files of the user's are what the keys hold before and after; from work that saw others nobody resumes."""
+    seen = {file: looks([file]) for file in job.files if Path(file).exists()}
     job.check_files()
-    seen = looks(job.files)
     for lease in leases:
-        lease.begin(seen)
+        lease.begin(digest(seen))
     try:
         yield
     finally:
         try:
             job.check_files()
+            _check_unwritten(seen)
         except InputError:
             for lease in leases:
                 lease.clear()
@@ -319,6 +347,7 @@ def build(job: Job, make: Make) -> None:
         }
         worked = time.monotonic()
         if outputs:
+            job.check_code()
             with writable(store.own), _files_kept(job, leases.values()):
                 make(outputs)
         record = {

@@ -130,6 +130,11 @@ class Store:
         """The object that `key` names."""
         return self.action(key).resolve(strict=True)
 
+    def renew(self, key: str) -> None:
+        """Make the link of `key` young, so that no gc takes what it names before it is shown; not where it may not be written."""
+        with contextlib.suppress(OSError):
+            os.utime(self.action(key), follow_symlinks=False)
+
     def scratch(self, key: str) -> Path:
         """The folder of the writers of `key`, one numbered folder each (see lease.py)."""
         return self.own / "partial" / key
@@ -141,9 +146,11 @@ class Store:
                 sync(file)
                 if file.is_file():
                     file.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
-            name = content_digest(path) + path.suffix
-            target = self.own / "objects" / name[:2] / name
+            sha256 = content_digest(path)
+            target = self.own / "objects" / sha256[:2] / f"{sha256}{path.suffix}"
             make_folder(target.parent)
+            if target.exists() and content_digest(target) != sha256:
+                remove(target)  # it was damaged: what was made anew takes its place
             if target.exists():
                 os.utime(target)  # young again: no gc takes it before it is published
             else:

@@ -21,7 +21,7 @@ HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 # What transformers reads of a model folder; cards and other words do not decide numbers.
 MODEL_FILES = re.compile(
     r".*\.(safetensors|model(\.v\d+)?|jinja|tiktoken)|(config|generation_config|tokenizer.*|.*processor_config|special_tokens_map"
-    r"|added_tokens|vocab|adapter_config|tekken|chat_template|.*\.safetensors\.index)\.json|(merges|vocab)\.txt"
+    r"|added_tokens|vocab|tekken|chat_template|.*\.safetensors\.index)\.json|(merges|vocab)\.txt"
 )
 ARCHITECTURES = Path("resources/architectures")
 """Sizes of models that are not on this machine, `owner--name.json`."""
@@ -89,7 +89,15 @@ class Model:
         return ARCHITECTURES / f"{self.id.split(':')[-1].replace('/', '--')}.json"
 
     def id_faults(self) -> Iterator[InputError]:
-        """What is wrong with the id of a model that is neither a folder nor a GGUF file here."""
+        """What is wrong with the id: of a folder that it holds no whole model, else that there is no such model."""
+        if self.folder and (self.folder / "adapter_config.json").is_file():
+            yield self.settings.fault(
+                "model.id",
+                f"an adapter of PEFT in {self.folder} (adapter_config.json)",
+                "a whole model: transformers adds the adapter where peft is installed and leaves it out elsewhere, and "
+                "no key says which",
+                "merge it into its model (`merge_and_unload`, `save_pretrained`) in a folder of its own",
+            )
         if self.is_packaged:
             if self.name not in PACKAGED:
                 known = [f"package:{name}" for name in PACKAGED]

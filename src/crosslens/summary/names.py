@@ -7,7 +7,7 @@ from crosslens.data.languages import language_of
 
 LANGUAGE = re.compile("[a-z]{2,3}")
 """The code of a language; the schema of studies gives no SAE of others such a name."""
-ONE_SEED = "One seed was trained: how far these features hang on one training is not known."
+ONE_SEED = "Each SAE is known from one training alone: how far these features hang on it is not known."
 _KINDS = {
     "resid_post": "",
     "resid_pre": " (input)",

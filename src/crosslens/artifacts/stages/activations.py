@@ -47,10 +47,16 @@ def text_of(at: At) -> str | None:
     return None if text == "romanised" and not language_of(at["language"]).romanisation else text
 
 
+def letters_of(at: At) -> dict[str, str]:
+    """Of a control in Latin letters, its table: all that the texts follow of the language's module."""
+    return language_of(at["language"]).romanisation if text_of(at) == "romanised" else {}
+
+
 def block_params(at: At) -> dict[str, Any]:
     """What decides the tokens of one part: the model, the samples of the part, how they are batched and stored."""
     stored = at.settings["activations"]
     return {
+        **({"letters": letters} if (letters := letters_of(at)) else {}),
         "model": at.study.model.identity,
         "language": at["language"],
         "prompt": at.settings["prompts"].get(at["language"]),

@@ -19,8 +19,9 @@ TERMS = {
     "as_frequent": (
         "As frequent",
         "Random features that fire in that language at most twice as often, and at least half as often, as the one beside which "
-        "they stand, and are specific to neither language. p: one of each such group taken at random, how often their "
-        "mean is as large as that of the specific ones.",
+        "they stand, and are specific to neither language. They are as frequent, not as strong: of the specific ones the "
+        "strongest are taken, and a larger cost alone may be that; what is claimed is the difference between the languages. p: "
+        "one of each such group taken at random, how often their mean is as large as that of the specific ones.",
     ),
 }
 
@@ -111,10 +112,16 @@ def finding(records: list[Record], results: Results) -> Finding:
         "; ".join(map(_told, tested)) + ".",
         results.corrected("ablated", "ablation"),
     ]
+    if not yes and not results.could_claim("ablated", "ablation"):
+        title = (
+            f"{pair}: whether a language needs its features was not tested: of so few features no result could be claimed "
+            "beside the study's other claims."
+        )
+        return Finding("warning", title, lines)
     if not yes:
         title = f"{pair}: ablating features of one language costs it no more, against the other, than random ones do: in {cases}."
         return Finding("null", title, lines)
-    title = f"{pair}: ablating features of one language costs it more than the other, and than random ones do, in {cases}."
+    title = f"{pair}: ablating features of one language costs it more than the other, by more than random ones do, in {cases}."
     return Finding("found", title, lines)
 
 

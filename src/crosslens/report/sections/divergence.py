@@ -195,13 +195,19 @@ def finding(series: list[Row], pair: tuple[str, ...], level: float) -> Finding:
     if head["differs"]["q"] > level:
         title = f"{names}: the {told}, is the same at all layers as far as these images tell (q = {plain(head['differs']['q'])})."
         return Finding("null", title, lines)
-    if not any(beyond(point) for point in head["points"]):
-        return Finding("null", f"{names}: the {told}, is beyond what chance gives at no layer.", lines)
+    known = [point for point in head["points"] if point["null_high"] is not None]
+    if known and not any(beyond(point) for point in known):
+        everywhere = "" if len(known) == len(head["points"]) else " where that is known"
+        return Finding(
+            "null", f"{names}: the {told}, is beyond what chance gives at no layer{everywhere}.", lines
+        )
     title = (
         f"{names} are farthest apart at {site_name(low['site'])} and nearest at {site_name(high['site'])} by the {told}: "
         f"{plain(low['value'], 2)} [{plain(low['low'], 2)}, {plain(low['high'], 2)}] and {plain(high['value'], 2)} "
         f"[{plain(high['low'], 2)}, {plain(high['high'], 2)}] (q ≤ {level_words(level)}; {_certainty(head)})."
     )
+    if not known:
+        lines.append("What chance gives is not known at any of these layers.")
     lines.append(
         "This describes the layers and claims nothing: q is corrected over the measures of this section alone, a layer's band "
         "of chance over nothing."
@@ -210,8 +216,8 @@ def finding(series: list[Row], pair: tuple[str, ...], level: float) -> Finding:
 
 
 def beyond(point: Row) -> bool:
-    """Whether the value is above all that its null gives; where there is no null, nobody knows."""
-    return point["null_high"] is not None and point["value"] > point["null_high"]
+    """Whether the value is above all that its null, which is known, gives."""
+    return point["value"] > point["null_high"]
 
 
 def _rank(of: Row) -> tuple[int, int]:

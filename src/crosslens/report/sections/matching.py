@@ -31,7 +31,8 @@ TERMS = {
         "Optimal transport between the decoder rows, in which a feature may have several partners: mass spread evenly over the "
         "features of one SAE goes to those of the other so that Σ P (1 − cosine) − ε H(P) is least, ε = .05 (Sinkhorn). Cost: "
         "Σ P (1 − cosine), 0 for the same directions. Partners: how many a feature has in effect, the exponential of the mean "
-        "entropy. On the matched: the share of the mass on the pairs of the one-to-one matching.",
+        "entropy. On the matched: the share of the mass on the pairs of the one-to-one matching. Live features take part, of "
+        "two seeds those that are matched.",
     ),
     "ceiling": (
         "Ceiling, floor",

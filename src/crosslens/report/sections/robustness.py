@@ -93,8 +93,8 @@ def robustness_finding(records: list[Record]) -> Finding:
     if not kept:
         return Finding("null", "There is no gendered feature to look for again.", one_seed)
     lines.append(
-        "Counted over features of all layers, dictionaries, languages and conditions, on the same test images or texts: "
-        "described, not tested."
+        "Counted over features of all layers, dictionaries, languages and conditions, once in each other training, on the same "
+        "test images or texts: described, not tested."
     )
     title = f"Of the gendered features, so many are gendered in the same direction: {'; '.join(kept)}."
     return Finding("description", title, [*lines, *one_seed])

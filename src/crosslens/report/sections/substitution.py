@@ -147,7 +147,11 @@ def _recovered(row: Record, substituted: list[Record]) -> str:
         if point["site"] == row["site"] and point["language"] == row["language"]
     ]
     most = {(point["role"], point["first"], point["second"]): point for point in here}.values()
-    own = next(point for point in most if (point["first"], point["second"]) == (row["first"], row["second"]))
+    own = next(
+        (point for point in most if (point["first"], point["second"]) == (row["first"], row["second"])), None
+    )
+    if own is None:
+        return f"{site_name(row['site'])}, {compared(row)}: no matched feature fires on select"
     start = f"{site_name(row['site'])}, {compared(row)}, {plain(own['n'])} features together"
     if own["substituted_recovered"] is None:
         return f"{start}: ablating them costs nothing for sure, so there is nothing to recover"

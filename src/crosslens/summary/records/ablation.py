@@ -11,7 +11,8 @@ LISTS = ("ablated", "ablated_shared")
 def records(files: Files) -> dict[str, list[Record]]:
     """`ablated`: one record per SAE, pair of languages and language of the two; `ablated_shared`: per SAE and pair.
 
-    `p`, of how much more the features of a language cost it than the other one, is corrected in the family `ablation`.
+    `p`, of how much more the features of a language cost it than the other one, is corrected in the family `ablation`;
+    `least_p`: what it would be if each cost more than all of its controls, which of one or two features is not little.
     """
     found: dict[str, list[Record]] = {name: [] for name in LISTS}
     for corpus, path in files["ablation"].items():
@@ -19,7 +20,7 @@ def records(files: Files) -> dict[str, list[Record]]:
         base = {"corpus": corpus, **{name: doc(name) for name in ("site", "sae", "groups")}}
         for pair in doc("pairs"):
             here = base | {"languages": pair["languages"]}
-            found["ablated"] += [here | _ablated(of) for of in pair["specific"]]
+            found["ablated"] += [here | _ablated(of, doc("permutations")) for of in pair["specific"]]
             found["ablated_shared"].append(here | _shared(pair["shared"]))
     return found
 
@@ -34,13 +35,17 @@ def check(summary: dict[str, Any]) -> None:
             expect(where, "the SAE's digest", record["sae"], saes.get(record["corpus"], record["sae"]))
 
 
-def _ablated(of: dict[str, Any]) -> Record:
+def _ablated(of: dict[str, Any], permutations: int) -> Record:
     names = ("own", "other", "difference")
     record = {name: of[name] for name in ("language", "tested", "because", "found", "features", "controls")}
     for name in names:
         record |= bounds(name, of["of"][name]) | {f"{name}_beside": of["beside"][name]["value"]}
-    p = of["null"]["difference"]["p"]
-    return record | {"own_p": of["null"]["own"]["p"], "p": p, "q_family": None if p is None else "ablation"}
+    p, least = of["null"]["difference"]["p"], None
+    if p is not None:
+        rows = 1 + of["controls"] // of["features"]
+        least = max(float(rows) ** -of["features"], 1 / (1 + permutations))
+    family = None if p is None else "ablation"
+    return record | {"own_p": of["null"]["own"]["p"], "p": p, "least_p": least, "q_family": family}
 
 
 def _shared(of: dict[str, Any]) -> Record:
