@@ -179,6 +179,7 @@ WRONG = [
     ("splits.seed", -1, ["key splits.seed: found -1", "at least 0"]),
     ("source.captions", "nowhere.csv", ["key source.captions: found nothing at nowhere.csv"]),
     ("source.captions", "data", ["key source.captions: found a folder, data"]),
+    ("source.images", "", ["key source.images: found ''; expected some text"]),
     ("source.images", "nowhere", ["key source.images: found nothing at nowhere"]),
     ("source.images", "data/captions.csv", ["key source.images: found a file, data/captions.csv"]),
     ("source.columns", {"fr": "x"}, ["key source.columns: found fr; expected one of en, ar, image_id"]),

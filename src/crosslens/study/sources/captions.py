@@ -19,6 +19,7 @@ SETTINGS = {
     "images": {
         "description": "The folder of the pictures that `image_id` names; null where there are none.",
         "type": ["string", "null"],
+        "minLength": 1,
         "default": None,
     },
     "columns": {
