@@ -74,7 +74,6 @@ def build(checkout: Checkout, *, large: bool) -> None:
         "sweep": {"architecture": list(VARIANTS)},
         "tokens": INSPECTED,
         "compare": {"with": ["sibling"], "draws": 9},
-        "gender": {**TOY["gender"], "permutations": 699},  # labels are one claim more
         "concepts": {"first": [f"scene_{i:06d}" for i in range(20)]},
     }
     if large:

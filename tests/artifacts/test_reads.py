@@ -155,7 +155,6 @@ class World:
                 "method": "endpoint",
                 "endpoint": {"url": self.url, "model": "words"},
             },
-            "gender": {**TOY["gender"], "permutations": 699},
         }
         lay(self.user / "sentences", {"dev": planted_sentences(30)[:20], "test": planted_sentences(30)[20:]})
         sentences = {
