@@ -95,7 +95,7 @@ def build(checkout: Checkout, *, large: bool) -> None:
             f"results/twins/figures/{place}.png"
             for place in ("divergence", "layer_1/matching", "layer_1/substitution")
         ]
-        targets.append("results/twins/gender/en/en/robustness/layer_1.json")
+        targets += ["results/twins/gender/en/en/robustness/layer_1.json", "results/sentences/summary.json"]
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]

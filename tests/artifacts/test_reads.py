@@ -88,7 +88,7 @@ class World:
         "own": (),
         "texts": ("activations",),
         "answers": ("texts_summary",),
-        "drawn": ("dataset", "circuits"),
+        "drawn": ("dataset", "circuits", "ablation_figure", "substitution_figure"),
         "sentences": ("agreement_figure",),
     }
     """What is made of each, and all that it is made from; (): everything."""
