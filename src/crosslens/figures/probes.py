@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
+from crosslens.figures.panels import grid_of, panels
 from crosslens.figures.sites import runs, site_ticks
 from crosslens.figures.style import (
     BLUE,
@@ -18,8 +19,8 @@ from crosslens.figures.style import (
     nothing,
     style,
 )
-from crosslens.summary.conditions import Record, condition_name
-from crosslens.summary.names import language_name, site_order
+from crosslens.summary.conditions import Record
+from crosslens.summary.names import site_order
 
 _PROBES = {
     "activations": ("raw activations", BLUE, "o-"),
@@ -37,19 +38,12 @@ def probes_figure(probes: pd.DataFrame, words: Sequence[Record] = ()) -> Figure:
     words: records of kind words.
     """
     sites = sorted(set(probes["site"]), key=site_order)
-    languages, conditions = (list(dict.fromkeys(probes[key])) for key in ("language", "condition"))
     with style():
-        figure = Figure(figsize=(4.6 * max(len(languages), 2), 1.3 + 2.7 * max(len(conditions), 1)))
-        grid = figure.subplots(
-            max(len(conditions), 1), max(len(languages), 1), sharex=True, sharey=True, squeeze=False
-        )
+        figure, grid = grid_of(probes)
         if probes.empty:
             nothing(grid[0][0])
-        for i, condition in enumerate(conditions):
-            for j, language in enumerate(languages):
-                at = (probes["language"] == language) & (probes["condition"] == condition)
-                title = f"{language_name(language)} · {condition_name(condition, words, [language])}"
-                _panel(grid[i][j], probes[at], sites, title)
+        for axes, part, title in panels(probes, grid, words):
+            _panel(axes, part, sites, title)
         for row in grid:
             row[0].set_ylabel("AUROC on test")
         if not probes.empty:

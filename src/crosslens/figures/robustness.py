@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
+from crosslens.figures.panels import grid_of, panels
 from crosslens.figures.sites import runs, site_ticks
 from crosslens.figures.style import BLUE, BROWN, GREEN, ORANGE, heading, labelled, nothing, style
-from crosslens.summary.conditions import Record, condition_name
-from crosslens.summary.names import language_name, site_order
+from crosslens.summary.conditions import Record
+from crosslens.summary.names import site_order
 
 VIEWS = {
     "max": ("strongest token", ORANGE, "^"),
@@ -26,19 +27,11 @@ def robustness_figure(kept: pd.DataFrame, words: Sequence[Record] = ()) -> Figur
     several trainings: each is a mark, the line their mean. words: records of kind words.
     """
     sites = sorted(set(kept["site"]), key=site_order)
-    languages, conditions = (list(dict.fromkeys(kept[key])) for key in ("language", "condition"))
     with style():
-        figure = Figure(figsize=(4.6 * max(len(languages), 2), 1.3 + 2.7 * max(len(conditions), 1)))
-        grid = figure.subplots(
-            max(len(conditions), 1), max(len(languages), 1), sharex=True, sharey=True, squeeze=False
-        )
-        for i, condition in enumerate(conditions):
-            for j, language in enumerate(languages):
-                at = (kept["language"] == language) & (kept["condition"] == condition)
-                grid[i][j].set_title(
-                    f"{language_name(language)} · {condition_name(condition, words, [language])}"
-                )
-                _panel(grid[i][j], kept[at], sites)
+        figure, grid = grid_of(kept)
+        for axes, part, title in panels(kept, grid, words):
+            axes.set_title(title)
+            _panel(axes, part, sites)
         for row in grid:
             row[0].set_ylabel("share kept")
         if kept.empty:

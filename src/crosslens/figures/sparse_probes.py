@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
+from crosslens.figures.panels import grid_of, panels
 from crosslens.figures.style import BLUE, GREEN, auroc_axis, heading, labelled, nothing, style
-from crosslens.summary.conditions import Record, condition_name
-from crosslens.summary.names import language_name
+from crosslens.summary.conditions import Record
 
 _INPUTS = {"codes": ("SAE features", GREEN, "s-"), "activations": ("raw channels", BLUE, "o-")}
 ALL = "all"
@@ -19,20 +19,12 @@ def sparse_probes_figure(probes: pd.DataFrame, words: Sequence[Record] = ()) -> 
     probes: rows (site, language, condition, probe, columns, auroc): probe in codes/activations, columns a number in words or
     ALL. A thin line a site, the thick one their median. words: records of kind words.
     """
-    languages, conditions = (list(dict.fromkeys(probes[key])) for key in ("language", "condition"))
     sizes = [*sorted({int(size) for size in probes["columns"] if size != ALL}), ALL]
     with style():
-        figure = Figure(figsize=(4.6 * max(len(languages), 2), 1.3 + 2.7 * max(len(conditions), 1)))
-        grid = figure.subplots(
-            max(len(conditions), 1), max(len(languages), 1), sharex=True, sharey=True, squeeze=False
-        )
-        for i, condition in enumerate(conditions):
-            for j, language in enumerate(languages):
-                at = (probes["language"] == language) & (probes["condition"] == condition)
-                grid[i][j].set_title(
-                    f"{language_name(language)} · {condition_name(condition, words, [language])}"
-                )
-                _panel(grid[i][j], probes[at], [str(size) for size in sizes])
+        figure, grid = grid_of(probes)
+        for axes, part, title in panels(probes, grid, words):
+            axes.set_title(title)
+            _panel(axes, part, [str(size) for size in sizes])
         for row in grid:
             row[0].set_ylabel("AUROC on test")
         for axes in grid[-1]:
