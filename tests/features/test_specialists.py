@@ -56,8 +56,8 @@ def test_of_two_pictures_a_category_no_number_of_specialists_is_more_than_chance
     """Six orders in each half; two of the 36 pairs of orders are the true one but for the names: no p below 1/18."""
     category, values = NAMES[[0, 0, 1, 1]], csr_array(np.repeat(np.eye(2), 2, axis=0))
     result = find_specialists(values, category, values, category, seed=0, threshold=0.5)
-    assert result["found"] == 2 and result["found_p"] == pytest.approx(1 / 18, abs=0.03)
-    assert 1 / 18 <= result["least_p"] <= result["found_p"]
+    assert result["found"] == 2 and result["found_p"] > 0.04
+    assert result["least_p"] == max(result["found_p"], 1 / 18)
 
 
 def test_score_and_choice_against_a_loop():
