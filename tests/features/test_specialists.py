@@ -58,6 +58,9 @@ def test_of_two_pictures_a_category_no_number_of_specialists_is_more_than_chance
     result = find_specialists(values, category, values, category, seed=0, threshold=0.5)
     assert result["found"] == 2 and result["found_p"] > 0.04
     assert result["least_p"] == max(result["found_p"], 1 / 18)
+    more = np.append(category, "of select alone")
+    result = find_specialists(csr_array(np.eye(5)[:, :2]), more, values, category, seed=0, threshold=0.5)
+    assert result["least_p"] >= 2 / (30 * 6), "five in select, of which one is of no other half"
 
 
 def test_score_and_choice_against_a_loop():

@@ -123,9 +123,11 @@ def find_specialists(
 def least_p(by_chance: np.ndarray, labels: dict[str, np.ndarray], categories: int) -> float:
     """The least p of `found`: every category has a specialist, which draws `by_chance` (B) have as well, or equal orders alone.
 
-    labels: half -> (n) category from 0. Categories of the same sizes can change names, which changes nothing.
+    labels: half -> (n) category from 0, −1 for one that is not in both. Categories of the same sizes can change names, which changes nothing.
     """
-    sizes = np.stack([np.bincount(codes, minlength=categories) for codes in labels.values()], axis=1)
+    sizes = np.stack(
+        [np.bincount(codes[codes >= 0], minlength=categories) for codes in labels.values()], axis=1
+    )
     alike = math.prod(map(math.factorial, np.unique(sizes, axis=0, return_counts=True)[1].tolist()))
     ways = math.prod(arrangements(codes) for codes in labels.values())
     every = (1 + int((by_chance >= categories).sum())) / (1 + len(by_chance))
