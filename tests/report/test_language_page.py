@@ -190,7 +190,7 @@ def test_the_picture_is_not_what_the_captions_say(tmp_path):
         "English and Arabic: captions read without pictures do not"
     )
     finding = retrieval.above_finding(results.records("above_prompt"), results)
-    assert finding.kind == "null" and "no more often than the constant prompt does" in finding.title
+    assert finding.kind == "null" and "than the constant prompt does in none" in finding.title
     told = write_retrieval(tmp_path / "w.json", site="2", shared=3.0, alone=3.0)
     finding = retrieval_finding(summary_of(tmp_path, "retrieval", told))
     assert finding.kind == "found" and "in 2 of 2 cases" in finding.title

@@ -123,7 +123,8 @@ def find_specialists(
 def least_p(by_chance: np.ndarray, labels: dict[str, np.ndarray], categories: int) -> float:
     """The least p of `found`: every category has a specialist, which draws `by_chance` (B) have as well, or equal orders alone.
 
-    labels: half -> (n) category from 0, −1 for one that is not in both. Categories of the same sizes can change names, which changes nothing.
+    labels: half -> (n) category from 0, −1 for one that is not in both. Categories of the same sizes can change names, which
+    changes nothing.
     """
     sizes = np.stack(
         [np.bincount(codes[codes >= 0], minlength=categories) for codes in labels.values()], axis=1

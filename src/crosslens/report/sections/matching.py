@@ -73,7 +73,12 @@ def section(results: Results) -> Section | None:
             label="Matched features per layer",
             chosen=lambda row: row["role"] == "languages",
         ),
-        table("matched", MATCHED, matched, label="Matched features on captions of the same images"),
+        table(
+            "matched",
+            MATCHED,
+            matched,
+            label=f"Matched features on captions of the same {results.words['units']}",
+        ),
     ]
     if clbas:
         body.append(table("clbas", CLBAS, clbas, label="CLBAS per layer and condition"))

@@ -233,14 +233,10 @@ def above_finding(above: list[Record], results: Results) -> Finding:
             f"{site_name(best['site'])}: {plain(best['r1'])}{bracketed(best, 'r1')}, q = {plain(best['q'])}."
         )
     cases = f"of {len(above)} cases (layers and directions; q ≤ {level_words(level)})"
-    if less:
-        lines.append(
-            f"The prompt behind the picture finds more than the caption does in {len(less)} {cases}."
-        )
     lines.append(results.corrected("above_prompt", "above_prompt"))
     title = f"{pair}: behind its picture, a caption finds its translation "
+    but = f", and less often in {len(less)}" if less else ""
     if more:
-        return Finding(
-            "found", f"{title}more often than the constant prompt does in {len(more)} {cases}.", lines
-        )
-    return Finding("null", f"{title}no more often than the constant prompt does.", lines)
+        said = f"{title}more often than the constant prompt does in {len(more)}{but} {cases}."
+        return Finding("found", said, lines)
+    return Finding("null", f"{title}more often than the constant prompt does in none{but} {cases}.", lines)

@@ -195,7 +195,9 @@ def _tilt(records: Stereotype, results: Results) -> Finding:
         title = f"Whether the model writes one gender more often was not tested, because {because}."
         return Finding("warning", title, lines)
     return Finding(
-        "null", "Over all categories the model writes neither gender more often beyond chance.", lines
+        "null",
+        f"Over all {words['units']} that hide the gender, the model writes neither one more often beyond chance.",
+        lines,
     )
 
 
@@ -233,18 +235,21 @@ def _differences(records: Stereotype, results: Results) -> Finding:
         if pair["pearson"]["r"] is not None:
             lines.append(
                 f"{pair_name(*pair['languages']).replace(' → ', ' and ')}: shares of {plain(pair['categories'])} categories "
-                f"correlate with r = {plain(pair['pearson']['r'])}, p = {plain(pair['pearson']['p'])}."
+                f"correlate with r = {plain(pair['pearson']['r'])}, p = {plain(pair['pearson']['p'])} (not corrected)."
             )
     if differing:
         where = " and ".join(differing)
-        title = f"Where the picture hides the gender, what the model writes hangs on the category: a stereotype in {where}"
+        title = f"Where the {words['unit']} hides the gender, what the model writes hangs on the category: a stereotype in "
+        title += where
         return Finding("found", f"{title} (q ≤ {level_words(level)}).", lines)
     if not results.tested(records["differences"]):
         because = results.reasons(records["differences"])
         title = f"Whether the gender written hangs on the category was not tested, because {because}."
         return Finding("warning", title, lines)
     return Finding(
-        "null", "The gender that the model writes does not hang on the category beyond chance.", lines
+        "null",
+        f"Where the {words['unit']} hides the gender, the one that the model writes does not hang on the category beyond chance.",
+        lines,
     )
 
 

@@ -220,7 +220,7 @@ def finding(
     lines = [
         line
         for line in (
-            _best(masked, transfer, bags),
+            _best(masked, transfer, bags, units),
             _lexical(lexical, results) if masks != NOTHING else "",
             _cosine(directions, results),
             _by_condition(masked, bags, results),
@@ -283,7 +283,7 @@ def _untested(records: list[Record], results: Results) -> str:
     return f"Not tested in {len(rows)} cases, because {results.reasons(rows)}." if rows else ""
 
 
-def _best(records: list[Record], transfer: list[Record], words: list[Record]) -> str:
+def _best(records: list[Record], transfer: list[Record], words: list[Record], units: str) -> str:
     """Where each direction peaks, beside what the target's own direction reads there."""
     lines = []
     for (source, target), rows in by_pair(records).items():
@@ -302,7 +302,8 @@ def _best(records: list[Record], transfer: list[Record], words: list[Record]) ->
         lines.append(
             f"{pair_name(source, target)} peaks at {site_name(best['site'])} ({condition}; "
             f"{METHODS[best['method']]}): AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')}, "
-            f"n = {plain(best['n'])}, 95 % of random directions {plain(best['null_low'])} to {plain(best['null_high'])}, "
+            f"n = {plain(best['n'])} test {units}, 95 % of random directions {plain(best['null_low'])} to "
+            f"{plain(best['null_high'])}, "
             f"{'not tested' if best['q'] is None else 'q = ' + plain(best['q'])}, the largest of {len(scored)}; "
             f"{short_name(target)}'s own direction reads {plain(own['auroc'])} there."
         )
