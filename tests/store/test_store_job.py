@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -349,9 +350,6 @@ def test_a_killed_job_is_resumed_only_where_it_read_what_is_there(bench, tmp_pat
     file.write_text("one")
     job = bench.job("a", files={str(file): content_digest(file)})
 
-    class Killed(BaseException):
-        pass
-
     def killed(out):
         (out["a"].parent / "part").write_text(file.read_text())
         raise Killed
@@ -367,6 +365,81 @@ def test_a_killed_job_is_resumed_only_where_it_read_what_is_there(bench, tmp_pat
         file.write_text("one")
     build(job, resumed)
     assert left == ([] if edited else ["part"])
+
+
+class Killed(BaseException):
+    """As by a signal."""
+
+
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("damage", [None, "no note", "a torn note"])
+def test_a_killed_job_is_resumed_only_on_inputs_of_the_same_bytes(bench, same, damage):
+    """An input that was forgotten and made anew, as on a machine of other arithmetic, has the key of the one before."""
+    build(bench.job("a"), Make())
+    inputs, left = (("k-a", bench.link("k-a", "source")),), []
+
+    def killed(out):
+        for path in out.values():
+            (path.parent / "half").write_text("of a text")
+        raise Killed
+
+    def resumed(out):
+        left.extend(name for name, path in out.items() if (path.parent / "half").exists())
+        Make()(out)
+
+    with pytest.raises(Killed):
+        build(bench.job("b", "c", inputs=inputs), killed)
+    bench.store.action("k-a").unlink()
+    build(bench.job("a"), Make("text" if same else "other"))
+    for note in bench.store.own.glob("partial/*/*/basis") if damage else ():
+        note.unlink() if damage == "no note" else note.write_bytes(note.read_bytes()[:7] + b"\xff")
+    build(bench.job("b", "c", inputs=inputs), resumed)
+    kept = same and not damage
+    assert left == (["b", "c"] if kept else [])
+    told = (bench.folder / "job.log").read_text()
+    assert [f"results/toy/{name}: begun anew; " in told for name in "bc"] == [not kept] * 2
+
+
+def test_an_artifact_is_resumed_where_another_of_its_job_is_begun_anew(bench):
+    """What each is made from decides it, and no input of the others."""
+    build(bench.job("a", "b"), Make())
+    inputs = tuple((f"k-{name}", bench.link(f"k-{name}", name)) for name in "ab")
+
+    def job():
+        two = bench.job("c", "d", inputs=inputs)
+        two.artifacts["c"]["inputs"], two.artifacts["d"]["inputs"] = ["k-a"], ["k-b"]
+        return two
+
+    def killed(out):
+        for path in out.values():
+            (path.parent / "half").write_text("of a text")
+        raise Killed
+
+    with pytest.raises(Killed):
+        build(job(), killed)
+    bench.store.action("k-a").unlink()
+    build(bench.job("a"), Make("other"))
+    left = []
+    build(job(), lambda out: [left.extend(path.parent.glob("half")) for path in out.values()] + [Make()(out)])
+    assert [path.parent.parent.name for path in left] == ["k-d"]
+
+
+@pytest.mark.parametrize(
+    ("held", "refused"), [(version("numpy"), False), ("0.1", True), ("not installed", True)]
+)
+def test_a_package_of_another_version_than_the_key_holds_ends_the_job(bench, held, refused):
+    """As of a conda environment, a node of a cluster, or an upgrade while a workflow runs."""
+    artifacts = bench.job("a").artifacts
+    artifacts["a"]["recipe"]["versions"] = {"numpy": held, "no-such-package": "1"}
+    job, make = bench.job("a", artifacts=artifacts), Make()
+    if refused:
+        with pytest.raises(
+            InputError, match=rf"^numpy: found version .* expected {held}.*nothing was stored"
+        ):
+            build(job, make)
+    else:
+        build(job, make)
+    assert bench.store.has("k-a") == bool(make.calls) != refused
 
 
 def test_files_that_look_the_same_are_not_read_again(bench, tmp_path, monkeypatch):
@@ -479,9 +552,6 @@ def test_a_killed_job_leaves_nothing_taken_for_complete_and_is_resumed(bench):
 
 
 def test_a_kill_between_storing_and_publishing_costs_only_the_work(bench, monkeypatch):
-    class Killed(BaseException):
-        pass
-
     def killed(*args):
         raise Killed
 

@@ -28,11 +28,17 @@ VERSIONED = {
     "camel_tools": "camel-tools",
     "gguf": "gguf",
     "jinja2": "jinja2",
+    "kiwisolver": "kiwisolver",
+    "markupsafe": "markupsafe",
     "matplotlib": "matplotlib",
+    "numba": "numba",
     "numpy": "numpy",
     "openTSNE": "openTSNE",
     "pandas": "pandas",
     "polib": "polib",
+    "pyarrow": "pyarrow",
+    "pynndescent": "pynndescent",
+    "pyparsing": "pyparsing",
     "regex": "regex",
     "scipy": "scipy",
     "seaborn": "seaborn",
@@ -41,10 +47,19 @@ VERSIONED = {
     "torch": "torch",
     "transformers": "transformers",
     "umap": "umap-learn",
+    "yaml": "pyyaml",
 }
 
-# What decides numbers inside of another package, whether or not it is imported here too.
-BROUGHT = {"sklearn": ("scipy",), "transformers": ("tokenizers", "jinja2")}
+# What decides numbers or pictures inside of another package, whether or not it is imported here too.
+BROUGHT = {
+    "jinja2": ("markupsafe",),
+    "matplotlib": ("PIL", "kiwisolver", "pyparsing"),  # compression of pictures, layout, formulae
+    "openTSNE": ("scipy", "sklearn"),
+    "pandas": ("pyarrow",),  # its strings, and the files of tables
+    "sklearn": ("scipy",),
+    "transformers": ("PIL", "jinja2", "tokenizers"),
+    "umap": ("numba", "pynndescent", "scipy", "sklearn"),
+}
 
 
 @dataclass(frozen=True)
@@ -194,15 +209,20 @@ def _members(package: str, chosen: tuple[str, ...], src: Path) -> list[str]:
 
 
 @cache
-def _version(name: str) -> str:
-    """Of an installed package; a job that needs one that is not there says so itself."""
+def installed_version(name: str) -> str | None:
+    """Of a package; None where it is not installed."""
     try:
         found = distribution(name)
     except PackageNotFoundError:
-        return "not installed"
+        return None
     # `found.version` parses all that is told, at every start; the README behind it is the longest part.
     told = re.search(r"^Version: *(\S+)$", found.read_text("METADATA") or "", re.MULTILINE)
     return told[1] if told else found.version
+
+
+def _brought(name: str) -> set[str]:
+    """What a package brings, itself or by what it brings."""
+    return {more for brought in BROUGHT.get(name, ()) for more in (brought, *_brought(brought))}
 
 
 @cache
@@ -246,6 +266,11 @@ def closure(
         todo += code.imports
         for package in code.opens:
             todo += _members(package, members, src)
-    outside |= {brought for name in outside for brought in BROUGHT.get(name, ())}
-    versions = {VERSIONED[name]: _version(VERSIONED[name]) for name in outside & VERSIONED.keys()}
+    for name in list(outside):
+        outside |= _brought(name)
+    # A job that needs one that is not there says so itself.
+    versions = {
+        VERSIONED[name]: installed_version(VERSIONED[name]) or "not installed"
+        for name in outside & VERSIONED.keys()
+    }
     return Closure(dict(sorted(modules.items())), dict(sorted(versions.items())))
