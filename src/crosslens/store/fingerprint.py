@@ -5,9 +5,10 @@ import ast
 import hashlib
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +42,6 @@ VERSIONED = {
     "pyparsing": "pyparsing",
     "regex": "regex",
     "scipy": "scipy",
-    "seaborn": "seaborn",
     "sklearn": "scikit-learn",
     "tokenizers": "tokenizers",
     "torch": "torch",
@@ -152,6 +152,21 @@ def imported_beside(file: Path) -> list[Path]:
             found[name] = path
             todo += _read(name, path.name, path.read_bytes()).imports
     return sorted(found.values())
+
+
+def packages_of(files: Iterable[Path]) -> dict[str, str]:
+    """Distribution to version, of the packages that Python files import beside Python's own and crosslens."""
+    names = {
+        name.split(".")[0]
+        for file in files
+        for name in _read(file.stem, file.name, file.read_bytes()).imports
+    }
+    names -= {"", "crosslens", *sys.stdlib_module_names}
+    # Known names first: what all that is installed brings takes a while to ask.
+    known = {name: [VERSIONED[name]] for name in names & VERSIONED.keys()}
+    brings = packages_distributions() if names - known.keys() else {}
+    found = {package for name in names for package in (known | brings).get(name, [])}
+    return {package: installed_version(package) or "not installed" for package in sorted(found)}
 
 
 def _read(module: str, file: str, source: bytes) -> Code:

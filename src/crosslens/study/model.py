@@ -13,7 +13,7 @@ from crosslens.models.packages import PACKAGED, PackagedModel
 from crosslens.models.refused import ADAPTER_CONFIG, adapter_of_peft
 from crosslens.sae.exchange.names import hub_id
 from crosslens.store.digests import FileDigests, digest
-from crosslens.store.fingerprint import imported_beside
+from crosslens.store.fingerprint import imported_beside, packages_of
 from crosslens.study.settings import StudySettings
 from crosslens.study.words import nearest
 
@@ -261,6 +261,7 @@ class Model:
             identity["adapter"] = {
                 file.relative_to(folder).as_posix(): self._digests(file) for file in self._adapter
             }
+            identity["packages"] = packages_of(self._adapter)
         if self.must_be_prepared:
             return {**identity, "gguf": self.prepared_from}
         if self.folder is None:
