@@ -299,6 +299,36 @@ def test_an_edit_that_is_taken_back_while_a_job_reads_ends_it(bench, tmp_path):
     assert bench.store.object("k-a").read_text() == "one"
 
 
+@pytest.mark.parametrize("turned", ["captions.csv", "data/captions.csv"])
+def test_a_link_that_is_turned_elsewhere_and_back_ends_the_job(bench, tmp_path, turned):
+    """To the file or to a folder above it: what it leads to was never written."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "captions.csv").write_text(name)
+    file, link = tmp_path / turned, tmp_path / Path(turned).parts[0]
+    inside = "" if link == file else "."
+
+    def turn(to):
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path(to, inside or "captions.csv"))
+
+    turn("one")
+    job = bench.job("a", files={str(file): content_digest(file)})
+
+    def read(out):
+        turn("two")
+        out["a"].write_text(file.read_text())
+        turn("one")
+
+    with pytest.raises(
+        InputError, match=rf"^the link .*{link.name}: found it was written .*nothing was stored"
+    ):
+        build(job, read)
+    assert not bench.store.has("k-a") and not list(bench.store.own.glob("partial/*/*"))
+    build(job, lambda out: out["a"].write_text(file.read_text()))
+    assert bench.store.object("k-a").read_text() == "one"
+
+
 @pytest.mark.parametrize("changed", [None, "crosslens.data.splits", "workflow/scripts/build_dataset.py"])
 def test_code_that_is_not_what_the_key_holds_ends_the_job(bench, changed):
     held = closure("crosslens.data.dataset", script="build_dataset").modules
@@ -476,6 +506,32 @@ def test_a_stage_that_writes_nothing_is_an_error(bench):
     with pytest.raises(RuntimeError, match=r"crosslens\.toy did not write a"):
         build(bench.job("a"), lambda out: None)
     assert not bench.store.has("k-a")
+
+
+def test_an_output_that_leads_out_of_the_store_is_an_error(bench, tmp_path):
+    """What it leads to can change, and was made read-only."""
+    file = tmp_path / "of the user"
+    file.write_text("text")
+
+    def linked(out):
+        out["a"].mkdir()
+        (out["a"] / "part").symlink_to(file)
+
+    with pytest.raises(RuntimeError, match="part is a link"):
+        build(bench.job("a"), linked)
+    assert not bench.store.has("k-a") and os.access(file, os.W_OK)
+
+
+def test_a_store_that_was_copied_with_its_links_followed_is_made_anew_and_told(bench, tmp_path):
+    """As by `scp -r`: what stands in the place of an action was taken for an artifact that no reader could use."""
+    build(bench.job("a", "b"), Make())
+    copy = shutil.copytree(bench.store.own, tmp_path / "copy")
+    bench.store = Store(str(copy))
+    assert not bench.store.has("k-a")
+    make = Make()
+    build(bench.job("a"), make)
+    build(bench.job("c", inputs=(("k-a", bench.link("k-a", "source")),)), Make())
+    assert make.calls and bench.store.action("k-a").is_symlink()
 
 
 def test_a_failure_publishes_nothing_and_is_told_in_the_log(bench, capsys):

@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -295,10 +295,19 @@ def _became(held: str | None, found: str | None) -> str:
     return "it was changed since the run began" if found else "no file any more"
 
 
-def _check_unwritten(seen: dict[str, str]) -> None:
+def _seen(files: Iterable[str]) -> dict[str, Any]:
+    """How files look, and the links on the way to them: one that is turned elsewhere and back leads to the same file."""
+    places = {place for file in files for place in (Path(file).absolute(), *Path(file).absolute().parents)}
+    links = {str(place): place.lstat() for place in places if place.is_symlink()}
+    turned = {f"the link {link}": [stat.st_ino, stat.st_ctime_ns] for link, stat in links.items()}
+    return turned | {file: looks([file]) for file in files if Path(file).exists()}
+
+
+def _check_unwritten(files: Iterable[str], seen: dict[str, Any]) -> None:
     """Raise InputError where a file was written since it looked so: an edit that was taken back may have been read."""
+    now = _seen(files)
     for file, looked in seen.items():
-        if looks([file]) != looked:
+        if now.get(file) != looked:
             raise InputError(
                 file,
                 found="it was written since the job began, though it says the same again",
@@ -318,7 +327,7 @@ def _files_kept(job: Job, leases: Mapping[str, Lease], contents: Mapping[str, li
     Nor from work on inputs of other bytes (`contents`: the objects that each artifact is made from): what is made anew
     under the same key may differ, as on a machine of other arithmetic.
     """
-    seen = {file: looks([file]) for file in job.files if Path(file).exists()}
+    seen = _seen(job.files)
     job.check_files()
     for name, lease in leases.items():
         if not lease.begin(digest([seen, contents[name]])):
@@ -329,7 +338,7 @@ def _files_kept(job: Job, leases: Mapping[str, Lease], contents: Mapping[str, li
     finally:
         try:
             job.check_files()
-            _check_unwritten(seen)
+            _check_unwritten(job.files, seen)
         except InputError:
             for lease in leases.values():
                 lease.clear()
@@ -396,7 +405,7 @@ def build(job: Job, make: Make) -> None:
             ]
             log.info("%s: computed, %s", recipe["path"], target.name[:12])
             for key in filter(None, (recipe["key"], cutoffs[name])):
-                store.publish(key, target, {"recipe": recipe, **record})
+                store.publish(key, target, {"recipe": recipe, "object": target.name, **record})
             seal(store, target)  # last: publishing makes it young again
     for name, artifact in job.artifacts.items():
         if cutoffs[name]:
