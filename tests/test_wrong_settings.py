@@ -221,6 +221,20 @@ WRONG = [
         "models/peft",
         ["key model.id: found an adapter of PEFT in models/peft", "merge_and_unload"],
     ),
+    (
+        "model",
+        {"id": "someone/peft", "revision": "3f" * 20},
+        [
+            "key model.id: found an adapter of PEFT in ",
+            "models--someone--peft/snapshots/3f",
+            "merge_and_unload",
+        ],
+    ),
+    (
+        "model.id",
+        "models/quantised",
+        ["key model.id: found quantised weights (gptq in config.json)", "in no key"],
+    ),
     ("model.id", "models/text", ["key source.images: found pictures, and text, which reads text alone"]),
     ("gender.bootstraps", 3, ["key gender.bootstraps: found 3", "at least 10"]),
     (
@@ -348,6 +362,9 @@ BESIDE = {
     "models/peft/config.json": CONFIG,
     "models/peft/model.safetensors": "weights",
     "models/peft/adapter_config.json": "{}",
+    "models/quantised/config.json": CONFIG[:-1] + ', "quantization_config": {"quant_method": "gptq"}}',
+    "models/quantised/model.safetensors": "weights",
+    f"hub/models--someone--peft/snapshots/{'3f' * 20}/adapter_config.json": "{}",
     "data/captions.gguf": "no model",
     "family.py": '@register("olmo9")\nclass Olmo9(Adapter):\n    pass\n',
 }
@@ -357,6 +374,7 @@ BESIDE = {
 def folder(tmp_path, monkeypatch):
     """A folder with a right study and what wrong ones name, where we are."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     write_files(tmp_path)
     write_files(tmp_path, BESIDE)
     return tmp_path

@@ -11,6 +11,7 @@ from crosslens.data.languages import language_of
 from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
+from crosslens.models.refused import quantised
 from crosslens.sae.settings import Settings
 from crosslens.stats.shuffles import LEAST_P
 from crosslens.study.descriptions import description_faults
@@ -100,6 +101,8 @@ def _family(settings: StudySettings, model: Model, source: Source) -> Faults:
             f"one of {', '.join(known)}{nearest(name, known)}",
             "name another model, or declare the family in a file of your own, model.adapter (see docs/extending.md)",
         )
+    if refusal := quantised(config):
+        yield settings.fault("model.id", *refusal)
     if settings["model"]["dtype"] == "float16" and (reason := overflow_of(config)):
         yield settings.fault(
             "model.dtype",
