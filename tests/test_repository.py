@@ -227,6 +227,18 @@ def test_the_library_knows_nothing_of_snakemake():
             assert not [name for name in names if name.split(".")[0].startswith("snakemake")], file
 
 
+def test_what_differs_between_languages_is_told_in_tables_of_them():
+    """A language is data (data/languages, the planted grammar): no code asks for one by its name."""
+    codes = {file.stem for file in (SOURCE / "data/languages").glob("*.py")}
+    for file in SOURCE.rglob("*.py"):
+        if file.parent == SOURCE / "data/languages":
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare | ast.MatchValue):
+                asked = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)} & codes
+                assert not asked, f"{file}:{node.lineno} asks for {asked}"
+
+
 def test_no_text_names_a_place_of_one_machine():
     # put together here, so that this file does not name them itself
     places = re.compile(

@@ -12,7 +12,7 @@ from crosslens.models.families import gguf_config
 from crosslens.models.packages import PACKAGED, PackagedModel
 from crosslens.sae.exchange.names import hub_id
 from crosslens.store.digests import FileDigests, digest
-from crosslens.store.fingerprint import imported_beside
+from crosslens.store.imports import imported_beside
 from crosslens.study.settings import StudySettings
 from crosslens.study.words import nearest
 
