@@ -6,6 +6,7 @@ import pytest
 
 from crosslens.figures import agreement
 from crosslens.gender.agreed import agreed
+from crosslens.summary.names import language_name
 from crosslens.tables.documents import write_json
 
 AGREES = {"en": 30, "ar": 12}
@@ -14,7 +15,7 @@ AGREES = {"en": 30, "ar": 12}
 
 @pytest.fixture
 def documents(tmp_path):
-    """language -> document of 40 sentences with a word each; half of the words stand one word away, half of them three."""
+    """language -> document of 40 sentences with a word each, half of them one word away and half three, that agree alike."""
     found = {}
     for language, agrees in AGREES.items():
         female = np.where(np.arange(40) < agrees, 1.0, -1.0)
@@ -37,11 +38,11 @@ def test_points_are_the_shares_of_the_documents(documents, tmp_path, monkeypatch
     agreement.agreement_figure(agreement=documents, out=tmp_path / "out")
     assert (tmp_path / "out/agreement.png").read_bytes()[1:4] == b"PNG"
     shares, distance, _ = drawn[0].axes
-    for axes, columns in ((shares, {0: 1.0}), (distance, {0: 1.0, 1: 1.0})):
+    for axes, columns in ((shares, (0,)), (distance, (0, 1))):
         lines = {line.get_label(): line for line in axes.lines}
-        for language, name in (("en", "English"), ("ar", "Arabic")):
-            y = lines[name].get_ydata()
-            assert [y[column] for column in columns] == pytest.approx([AGREES[language] / 40] * len(columns))
+        for language, agrees in AGREES.items():
+            y = lines[language_name(language)].get_ydata()
+            assert [y[column] for column in columns] == pytest.approx([agrees / 40] * len(columns))
     # of the own forms: those of a man are likelier behind every man, those of a woman where the two agree
     of_women, of_men = (
         [line.get_ydata()[column] for line in shares.lines if len(line.get_ydata()) == 5] for column in (2, 3)
