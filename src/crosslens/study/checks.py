@@ -211,7 +211,19 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
             "conditions whose tokens there are",
             "set gender.conditions to [caption], or give prompts",
         )
-    for name in chosen["conditions"]:
+    given = [name for name in chosen["conditions"] if name != "generated"]
+    if "generated" in chosen["conditions"] and not source.has_pictures:
+        yield settings.fault(
+            "gender.conditions",
+            "generated, and no pictures",
+            "pictures that the model captions: to a prompt alone it always answers the same",
+            "take the condition out",
+        )
+    if not given:
+        yield settings.fault(
+            "gender.conditions", "generated alone", "one of prompt and caption beside it", "name one"
+        )
+    for name in given:
         for key in ("activations", "sae"):
             if name not in (roles := settings[key]["roles"]):
                 yield settings.fault(
