@@ -257,6 +257,20 @@ WRONG = [
         "models/peft",
         ["key model.id: found an adapter of PEFT in models/peft", "merge_and_unload"],
     ),
+    (
+        "model",
+        {"id": "someone/peft", "revision": "3f" * 20},
+        [
+            "key model.id: found an adapter of PEFT in ",
+            "models--someone--peft/snapshots/3f",
+            "merge_and_unload",
+        ],
+    ),
+    (
+        "model.id",
+        "models/quantised",
+        ["key model.id: found quantised weights (gptq in config.json)", "in no key"],
+    ),
     ("model.id", "models/text", ["key source.images: found pictures, and text, which reads text alone"]),
     ("gender.bootstraps", 3, ["key gender.bootstraps: found 3", "at least 10"]),
     (
@@ -384,6 +398,9 @@ BESIDE = {
     "models/peft/config.json": CONFIG,
     "models/peft/model.safetensors": "weights",
     "models/peft/adapter_config.json": "{}",
+    "models/quantised/config.json": CONFIG[:-1] + ', "quantization_config": {"quant_method": "gptq"}}',
+    "models/quantised/model.safetensors": "weights",
+    f"hub/models--someone--peft/snapshots/{'3f' * 20}/adapter_config.json": "{}",
     "data/captions.gguf": "no model",
     "family.py": '@register("olmo9")\nclass Olmo9(Adapter):\n    pass\n',
 }
@@ -393,6 +410,7 @@ BESIDE = {
 def folder(tmp_path, monkeypatch):
     """A folder with a right study and what wrong ones name, where we are."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     write_files(tmp_path)
     write_files(tmp_path, BESIDE)
     return tmp_path
@@ -478,9 +496,13 @@ def test_what_may_hold_a_key_is_told_without_it(folder, endpoint, key):
     assert not any(value in str(told.value) for value in endpoint.values())
 
 
-@pytest.mark.parametrize("name", ["my-study", "étude", "two words", "../mine"])
-def test_a_name_that_no_path_takes_is_told(folder, name):
-    with pytest.raises(InputError, match="found a name with other signs; expected letters without accents"):
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("my-study", "my_study"), ("étude", "_tude"), ("two words", "two_words"), ("../mine", "___mine")],
+)
+def test_a_name_that_no_path_takes_is_told(folder, name, instead):
+    said = f"found a name with other signs; expected letters without accents.* to {instead}.yaml"
+    with pytest.raises(InputError, match=said):
         Study(name, Path("studies"), Path("unread"), FileDigests(Path("files.json")))
 
 
@@ -552,10 +574,9 @@ def test_snakemake_says_each_and_no_more(folder, place, value, words):
     ("config", "words"),
     [
         ("run: [mine]\nrun: [yours]\n", ["config/config.yaml, line 2", "the key run twice"]),
-        ("run: [my-study]\n", ["study 'my-study': found a name with other signs", "my_study.yaml"]),
         ("run: [mien]\n", ["study 'mien': found no file", "(did you mean mine?)"]),
     ],
-    ids=["twice", "name", "unknown"],
+    ids=["twice", "unknown"],
 )
 def test_a_wrong_main_config_is_told(folder, config, words):
     write_study(folder / "config/studies")

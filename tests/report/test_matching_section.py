@@ -16,6 +16,8 @@ def comparison(role, names, shared, mcc):
         "names": names,
         "saes": ["a", "b"],
         "features": [100, 100],
+        "tested": True,
+        "because": None,
         "matched": 100,
         "same_partner": 60,
         "shared": shared,

@@ -12,6 +12,7 @@ from crosslens.data.languages import language_of
 from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
+from crosslens.models.refused import quantised
 from crosslens.sae.settings import ARCHITECTURES, Settings, unread
 from crosslens.stats.shuffles import LEAST_P
 from crosslens.study.descriptions import description_faults
@@ -103,6 +104,8 @@ def _family(settings: StudySettings, model: Model, source: Source) -> Faults:
             f"one of {', '.join(known)}{nearest(name, known)}",
             "name another model, or declare the family in a file of your own, model.adapter (see docs/extending.md)",
         )
+    if refusal := quantised(config):
+        yield settings.fault("model.id", *refusal)
     if settings["model"]["dtype"] == "float16" and (reason := overflow_of(config)):
         yield settings.fault(
             "model.dtype",
@@ -208,7 +211,19 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
             "conditions whose tokens there are",
             "set gender.conditions to [caption], or give prompts",
         )
-    for name in chosen["conditions"]:
+    given = [name for name in chosen["conditions"] if name != "generated"]
+    if "generated" in chosen["conditions"] and not source.has_pictures:
+        yield settings.fault(
+            "gender.conditions",
+            "generated, and no pictures",
+            "pictures that the model captions: to a prompt alone it always answers the same",
+            "take the condition out",
+        )
+    if not given:
+        yield settings.fault(
+            "gender.conditions", "generated alone", "one of prompt and caption beside it", "name one"
+        )
+    for name in given:
         for key in ("activations", "sae"):
             if name not in (roles := settings[key]["roles"]):
                 yield settings.fault(

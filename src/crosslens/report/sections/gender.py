@@ -12,7 +12,7 @@ from crosslens.report.terms import AUROC, CI, CONDITION, READ_ALL_THE_SAME, D, Q
 from crosslens.summary.beyond import READINGS, reading, words_beside
 from crosslens.summary.claims import more_gendered
 from crosslens.summary.conditions import condition_name, masking
-from crosslens.summary.names import corpus_name, language_name, site_name
+from crosslens.summary.names import corpus_name, language_name, short_name, site_name
 
 ORDER = 30
 TERMS = {
@@ -93,7 +93,7 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
         Column("in words", lambda row: verdict(row, results), "words"),
     ]
     seen = condition_name("caption", bags).removeprefix("caption ")
-    words = f": prompt = {of['alone']}; caption = the caption is {seen}. "
+    words = f": prompt = {of['alone']}; caption = the caption is {seen}{_own_captions(gender, bags)}. "
     caption = tag(
         "span", "Test split; ", term("q", "significant"), " after correction over all testable features"
     )
@@ -109,6 +109,22 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
         table("gender", columns, gender, label="Gendered features per layer", caption=caption),
         results.shown(*(f"{site}/gender_features" for site in results.sites)),
     ]
+
+
+def _own_captions(gender: list[Record], bags: list[Record]) -> str:
+    """What the condition `generated` is, and what the words tell that it leaves out; empty where it is not there."""
+    languages = dict.fromkeys(row["language"] for row in gender if row["condition"] == "generated")
+    if not languages:
+        return ""
+    whole = [
+        f"{short_name(language)} {words_shown(words_beside(bags, language, 'generated_whole'))}"
+        for language in languages
+    ]
+    masked = masking("generated", bags, list(languages))
+    return (
+        f"; generated = the model writes its own caption, one an image{', ' + masked if masked else ''} (AUROC of the bag of "
+        f"words with all that it wrote: {'; '.join(whole)})"
+    )
 
 
 def _both(row: Record) -> Any:
@@ -162,6 +178,7 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
     seen = {
         "prompt": f"From {results.words['alone']}",
         "caption": ", ".join(filter(None, ("Reading the caption", masked))),
+        "generated": ", ".join(filter(None, ("Writing its own caption", masked))),
     }.get(condition, condition)
     untested = [
         f"{_where(record)}: not tested, because {because}."

@@ -1,5 +1,7 @@
 """Do the SAEs of two languages find the same features?"""
 
+from collections.abc import Callable
+
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import interval, level_words, percent, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, both_names, by_languages
@@ -102,7 +104,21 @@ def _compared(row: Record) -> str:
 
 def _both(name: str) -> Column:
     """MMCS forth and back."""
-    return Column(name, lambda row: f"{plain(row['mmcs_decoder'][0])} / {plain(row['mmcs_decoder'][1])}", "n")
+
+    def shown(row: Record) -> str:
+        return " / ".join(map(plain, row["mmcs_decoder"] or ()))
+
+    return Column(name, shown, "n")
+
+
+def _share(name: str) -> Callable[[Record], str]:
+    """A share in percent; nothing where there is none."""
+    return lambda row: "" if row[name] is None else percent(row[name])
+
+
+def _counted(row: Record) -> str:
+    """The share of the same features; why there is none."""
+    return percent(row["share"]) if row["tested"] else f"not tested, because {row['because']}"
 
 
 COLUMNS = [
@@ -111,19 +127,15 @@ COLUMNS = [
     Column("compared", _compared),
     value("matched", "matched"),
     value("same feature", "shared"),
-    Column("share", lambda row: percent(row["share"]), "n"),
+    Column("share", _counted, "n"),
     value("same partner", "same_partner"),
     _both(term("mmcs", "MMCS")),
     value("MCC", "mcc_decoder"),
     value("MCC, encoder", "mcc_encoder"),
     value(term("transport", "transport cost"), "transport_cost"),
     value("partners", "transport_partners", 1),
-    Column("on the matched", lambda row: percent(row["transport_on_matched"]), "n"),
-    Column(
-        "from floor to ceiling",
-        lambda row: percent(row["between"]) if row["between"] is not None else "",
-        "n",
-    ),
+    Column("on the matched", _share("transport_on_matched"), "n"),
+    Column("from floor to ceiling", _share("between"), "n"),
 ]
 MATCHED = [
     site(),
@@ -159,10 +171,18 @@ CLBAS = [
 def finding(matching: list[Record], matched: list[Record], results: Results) -> Finding:
     """How many features two languages' SAEs share, between floor and ceiling; no test stands behind the counts."""
     level, units = results.level, results.words["units"]
-    own = [row for row in matching if row["role"] == "languages"]
+    own, untested = (
+        [row for row in matching if row["role"] == "languages" and row["tested"] is known]
+        for known in (True, False)
+    )
+    silent = [f"{site_name(row['site'])}: not tested, because {row['because']}." for row in untested]
+    if not own:
+        return Finding("warning", f"The SAEs of {both_names(untested[0])} were not matched.", silent)
+    matching = [row for row in matching if row["tested"]]
     lines = [
         "; ".join(_between(row, matching) for row in own) + ".",
         "Softly matched: " + "; ".join(_softly(row, matching) for row in own) + ".",
+        *silent,
     ]
     tests = results.tested(matched)
     if not tests:

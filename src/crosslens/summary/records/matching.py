@@ -5,7 +5,7 @@ from typing import Any
 from crosslens.summary.reading import Document
 from crosslens.summary.records.base import Files, Record, expect, larger
 
-COUNTS = ("role", "names", "features", "matched", "same_partner", "shared")
+COUNTS = ("role", "names", "features", "tested", "because", "matched", "same_partner", "shared")
 
 LEAST_REACH = 0.02
 """Of the ceiling above the floor, in MCC: what is nearer to it has no place between them."""
@@ -37,7 +37,7 @@ def matching_records(doc: Document) -> list[Record]:
     return [
         {"site": doc("site"), "languages": pair["languages"]}
         | {name: of[name] for name in COUNTS}
-        | {"share": of["shared"] / of["matched"]}
+        | {"share": of["shared"] / of["matched"] if of["tested"] else None}
         | {f"mmcs_{side}": of["mmcs"][side] for side in ("decoder", "encoder")}
         | {f"mcc_{side}": of["mcc"][side] for side in ("decoder", "encoder")}
         | {f"transport_{name}": of["transport"][name] for name in ("cost", "partners", "on_matched")}
@@ -48,8 +48,10 @@ def matching_records(doc: Document) -> list[Record]:
 
 
 def _between(pair: dict[str, Any]) -> float | None:
+    if not pair["tested"]:
+        return None
     floor = next(of["mcc"]["decoder"] for of in pair["floors"] if of["role"] == "turned")
-    ceilings = [of["mcc"]["decoder"] for of in pair["ceilings"]]
+    ceilings = [of["mcc"]["decoder"] for of in pair["ceilings"] if of["tested"]]
     reach = sum(ceilings) / len(ceilings) - floor if ceilings else 0.0
     return (pair["mcc"]["decoder"] - floor) / reach if reach >= LEAST_REACH else None
 
