@@ -824,6 +824,11 @@ def test_q_and_claims_are_those_of_the_families(study):
         assert claim["tests"] == len(family)
         assert claim["q"] == pytest.approx(min(record["q"] for record in family))
         assert claim["holds"] <= sum(record["q"] <= summary["level"] for record in family)
+        assert claim["reachable"] == any(record["reachable"] for record in family)
+    for of, family in families.items():
+        for record in family:
+            # least_p counts orders, p draws of them
+            assert 0 <= 0.5 * record["least_p"] <= record["p"], of
 
 
 @pytest.mark.long

@@ -2,9 +2,11 @@
 comments and docstrings."""
 
 import re
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
 from crosslens.registry import SHARED
@@ -24,23 +26,37 @@ VERSIONED = {
     "camel_tools": "camel-tools",
     "gguf": "gguf",
     "jinja2": "jinja2",
+    "kiwisolver": "kiwisolver",
+    "markupsafe": "markupsafe",
     "matplotlib": "matplotlib",
+    "numba": "numba",
     "numpy": "numpy",
     "openTSNE": "openTSNE",
     "pandas": "pandas",
     "polib": "polib",
+    "pyarrow": "pyarrow",
+    "pynndescent": "pynndescent",
+    "pyparsing": "pyparsing",
     "regex": "regex",
     "scipy": "scipy",
-    "seaborn": "seaborn",
     "sklearn": "scikit-learn",
     "tokenizers": "tokenizers",
     "torch": "torch",
     "transformers": "transformers",
     "umap": "umap-learn",
+    "yaml": "pyyaml",
 }
 
-# What decides numbers inside of another package, whether or not it is imported here too.
-BROUGHT = {"sklearn": ("scipy",), "transformers": ("tokenizers", "jinja2")}
+# What decides numbers or pictures inside of another package, whether or not it is imported here too.
+BROUGHT = {
+    "jinja2": ("markupsafe",),
+    "matplotlib": ("PIL", "kiwisolver", "pyparsing"),  # compression of pictures, layout, formulae
+    "openTSNE": ("scipy", "sklearn"),
+    "pandas": ("pyarrow",),  # its strings, and the files of tables
+    "sklearn": ("scipy",),
+    "transformers": ("PIL", "jinja2", "tokenizers"),
+    "umap": ("numba", "pynndescent", "scipy", "sklearn"),
+}
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,17 @@ def _parsed(module: str, src: Path) -> Code:
     return read_code(module, path)
 
 
+def packages_of(files: Iterable[Path]) -> dict[str, str]:
+    """Distribution to version, of the packages that Python files import beside Python's own and crosslens."""
+    names = {name.split(".")[0] for file in files for name in read_code(file.stem, file).imports}
+    names -= {"", "crosslens", *sys.stdlib_module_names}
+    # Known names first: what all that is installed brings takes a while to ask.
+    known = {name: [VERSIONED[name]] for name in names & VERSIONED.keys()}
+    brings = packages_distributions() if names - known.keys() else {}
+    found = {package for name in names for package in (known | brings).get(name, [])}
+    return {package: installed_version(package) or "not installed" for package in sorted(found)}
+
+
 def _members(package: str, chosen: tuple[str, ...], src: Path) -> list[str]:
     """Those of an open package that are among the chosen; where none is, any may be used."""
     folder = src.joinpath(*package.split("."))
@@ -71,15 +98,20 @@ def _members(package: str, chosen: tuple[str, ...], src: Path) -> list[str]:
 
 
 @cache
-def _version(name: str) -> str:
-    """Of an installed package; a job that needs one that is not there says so itself."""
+def installed_version(name: str) -> str | None:
+    """Of a package; None where it is not installed."""
     try:
         found = distribution(name)
     except PackageNotFoundError:
-        return "not installed"
+        return None
     # `found.version` parses all that is told, at every start; the README behind it is the longest part.
     told = re.search(r"^Version: *(\S+)$", found.read_text("METADATA") or "", re.MULTILINE)
     return told[1] if told else found.version
+
+
+def _brought(name: str) -> set[str]:
+    """What a package brings, itself or by what it brings."""
+    return {more for brought in BROUGHT.get(name, ()) for more in (brought, *_brought(brought))}
 
 
 @cache
@@ -123,6 +155,11 @@ def closure(
         todo += code.imports
         for package in code.opens:
             todo += _members(package, members, src)
-    outside |= {brought for name in outside for brought in BROUGHT.get(name, ())}
-    versions = {VERSIONED[name]: _version(VERSIONED[name]) for name in outside & VERSIONED.keys()}
+    for name in list(outside):
+        outside |= _brought(name)
+    # A job that needs one that is not there says so itself.
+    versions = {
+        VERSIONED[name]: installed_version(VERSIONED[name]) or "not installed"
+        for name in outside & VERSIONED.keys()
+    }
     return Closure(dict(sorted(modules.items())), dict(sorted(versions.items())))

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from crosslens.store.durable import write_durably
 from crosslens.store.remove import remove
 
 HEARTBEAT_SECONDS = 5.0
@@ -135,12 +136,15 @@ class Lease:
         self._thread.join()
         self.file.unlink(missing_ok=True)
 
-    def begin(self, basis: str) -> None:
-        """Keep what an earlier writer left, but only if that worked on the same `basis`."""
+    def begin(self, basis: str) -> bool:
+        """Keep what an earlier writer left, but only if that worked on the same `basis`. False where it did not."""
         note = self.folder / "basis"
-        if not note.exists() or note.read_text() != basis:
-            self._empty()
-            note.write_text(basis)
+        if note.is_file() and note.read_bytes() == basis.encode():
+            return True
+        fresh = all(path == self.file for path in self.folder.iterdir())
+        self._empty()
+        write_durably(note, basis)
+        return fresh
 
     def _empty(self) -> None:
         for path in self.folder.iterdir() if self.held() else ():
