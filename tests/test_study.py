@@ -233,8 +233,12 @@ def test_settings_of_training_are_those_of_the_library_and_each_can_be_set(study
     assert TRAINING.keys() <= own.keys()
     assert not [name for name in TRAINING if "default" in own[name]], "typed twice"
     assert Settings.from_dict(study().training) == Settings()
-    chosen = {"l0_weight": 2.0, "betas": [0.8, 0.9], "matryoshka_fractions": [0.5, 1], "train_tokens": 64}
-    assert Settings.from_dict(study(changed("sae", chosen)).training) == Settings.from_dict(chosen)
+    for own in (
+        {"architecture": "jumprelu", "l0_weight": 2.0},
+        {"architecture": "matryoshka", "matryoshka_fractions": [0.5, 1]},
+    ):
+        chosen = own | {"betas": [0.8, 0.9], "train_tokens": 64}
+        assert Settings.from_dict(study(changed("sae", chosen)).training) == Settings.from_dict(chosen)
 
 
 SHELF = """

@@ -67,7 +67,7 @@ def test_a_kind_leads_to_its_rule_script_and_function_by_name(table):
         assert f"from {kind.module} import {function}\n" in script, (
             f"{kind.name}: {function} of {kind.module}"
         )
-        bound = f"{kind.role or kind.name}=lambda own, out: {function}("
+        bound = f"{kind.like or kind.role or kind.name}=lambda own, out: {function}("
         assert bound in script or function == rule, f"{rule} does not bind {kind.name} to {function}"
         assert callable(getattr(importlib.import_module(kind.module), function))
         for helper in ("done", "logged", "job"):

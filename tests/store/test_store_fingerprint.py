@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosslens.store import fingerprint
-from crosslens.store.fingerprint import NEUTRAL, SRC, closure
+from crosslens.store import code, fingerprint
+from crosslens.store.fingerprint import NEUTRAL, closure
+from crosslens.store.imports import SRC, module_file
 
 STAGE = '''"""Words."""
 import numpy as np
@@ -203,15 +204,15 @@ def memory(tmp_path, monkeypatch):
     """Remember in a folder, as a process that begins does."""
 
     def begin(*folders):
-        monkeypatch.setattr(fingerprint, "_memory", None)
-        return fingerprint.remember_in(*(tmp_path / folder for folder in folders))
+        monkeypatch.setattr(code, "_memory", None)
+        return code.remember_in(*(tmp_path / folder for folder in folders))
 
-    monkeypatch.setattr(fingerprint, "_memory", None)
+    monkeypatch.setattr(code, "_memory", None)
     return begin
 
 
 def unread(monkeypatch):
-    monkeypatch.setattr(fingerprint, "_read", lambda *given: pytest.fail(f"parsed again: {given[0]}"))
+    monkeypatch.setattr(code, "_parse", lambda *given: pytest.fail(f"parsed again: {given[0]}"))
 
 
 def test_what_was_parsed_in_one_checkout_is_known_in_another_and_on_another_machine(src, memory, monkeypatch):
@@ -235,13 +236,13 @@ def test_the_same_bytes_under_another_name_are_other_code(src, memory):
         (src / name).write_text(text)
     for module in ("crosslens.low", "crosslens.high.stage", "crosslens.high"):
         remembered = fresh(src, module)
-        fingerprint._memory, known = None, fingerprint._memory
+        code._memory, known = None, code._memory
         assert remembered == fresh(src, module)
-        fingerprint._memory = known
+        code._memory = known
 
 
 def test_a_memory_that_grows_keeps_what_is_still_there(src, memory, monkeypatch):
-    monkeypatch.setattr(fingerprint.CodeMemory, "limit", 8)
+    monkeypatch.setattr(code.CodeMemory, "limit", 8)
     for number in range(6):
         known = memory("own")
         (src / "crosslens/low.py").write_text(f"x = {number}\n")
@@ -297,7 +298,7 @@ def test_closures_of_the_stages_hold_only_what_lies_below():
 def test_neutral_modules_only_speak():
     """What they hold may decide no number: no arithmetic library, nothing of crosslens besides themselves."""
     for name in NEUTRAL:
-        file = fingerprint._file(name, SRC)
+        file = module_file(name, SRC)
         names = {
             alias.name
             for node in ast.walk(ast.parse(file.read_text()))
@@ -368,11 +369,11 @@ def test_nothing_imports_by_a_name_that_is_not_written_out():
 
 
 def test_the_fingerprint_imports_nothing_of_what_it_reads():
-    code = (
+    script = (
         "import sys; from crosslens.store.fingerprint import closure; closure('crosslens.sae.training');"
         "print([name for name in ('torch', 'numpy', 'zarr') if name in sys.modules])"
     )
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path("/")
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path("/")
     )
     assert found.stdout.strip() == "[]"

@@ -7,7 +7,6 @@ of several successors one alone succeeds, and the paths of a writer that wakes u
 import contextlib
 import json
 import os
-import shutil
 import socket
 import threading
 import time
@@ -17,17 +16,10 @@ from functools import cache
 from pathlib import Path
 
 from crosslens.store.durable import write_durably
+from crosslens.store.remove import remove
 
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
-
-
-def remove(path: Path) -> None:
-    """Remove a file, a link or a folder, whichever `path` is, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 @cache

@@ -15,7 +15,8 @@ from typing import Any
 from crosslens.errors import InputError
 from crosslens.store.digests import content_digest
 from crosslens.store.durable import make_folder, sync, write_durably
-from crosslens.store.lease import Lease, acquire, claim, is_gone, remove
+from crosslens.store.lease import Lease, acquire, claim, is_gone
+from crosslens.store.remove import remove
 
 log = logging.getLogger(__name__)
 

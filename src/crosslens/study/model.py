@@ -14,7 +14,8 @@ from crosslens.models.refused import ADAPTER_CONFIG, adapter_of_peft
 from crosslens.paths import is_path
 from crosslens.sae.exchange.names import hub_id
 from crosslens.store.digests import FileDigests, digest
-from crosslens.store.fingerprint import imported_beside, packages_of
+from crosslens.store.fingerprint import packages_of
+from crosslens.store.imports import imported_beside
 from crosslens.study.settings import StudySettings
 from crosslens.study.words import nearest
 
