@@ -266,6 +266,7 @@ WRONG = [
             "merge_and_unload",
         ],
     ),
+    ("source.captions", "d/" * 2100 + "x.csv", ["key source.captions: found 'd/d/", "and 3,000 in all"]),
     (
         "model.id",
         "models/quantised",
