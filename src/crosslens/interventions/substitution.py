@@ -314,8 +314,8 @@ def compared(
 
     Pairs stand in the order of their first feature's energy on select, those that do not fire there left out. `curve`: of
     the first n ΔCE when the first's features are ablated, when their partners' codes, scaled by least squares, take their
-    place, and when those of partners do that were shuffled, SHUFFLES times; recovered: (ablated − substituted) / ablated, 1 where the partners do
-    the same. `effects`: of the first `count` pairs the correlation of what each costs when ablated in its own SAE with what
+    place, and when those of partners do that were shuffled, SHUFFLES times; recovered: (ablated − substituted) / ablated, 1
+    where the partners do the same. `effects`: of the first `count` pairs the correlation of what each costs when ablated in its own SAE with what
     its partner costs when ablated in the other, on the same captions (see `alike`).
     """
     first, second = saes
