@@ -59,7 +59,7 @@ Job(snakemake).each(
     grammar=lambda own, out: measure_grammar(
         **read(own),
         effects=own.path("gender") / "effects.parquet",
-        **own.params,
+        **{name: own.params[name] for name in ("language", "alpha", "morphology", "permutations", "seed")},
         out_table=folder(out) / "features.parquet",
         out=out / "grammar.json",
     ),

@@ -25,7 +25,7 @@ from crosslens.models.inputs import Batch, Encoded, Sample, as_sample, collate, 
 from crosslens.models.load import DTYPES, LoadedModel, check_sites, load_model
 from crosslens.models.sites import parse_site
 from crosslens.progress import Progress
-from crosslens.store.lease import remove
+from crosslens.store.remove import remove
 from crosslens.tables.activations import STORED
 from crosslens.tables.documents import read_table
 from crosslens.tables.tokens import write_tokens

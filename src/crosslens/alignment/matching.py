@@ -10,7 +10,7 @@ import pandas as pd
 from crosslens.alignment.assignment import Matched, cosines, nearest, one_to_one
 from crosslens.alignment.clbas import agreement, images_of_test
 from crosslens.alignment.dictionaries import Dictionary, check_one_site, read_dictionary, turned
-from crosslens.alignment.pairs import PERMUTATIONS, beyond_chance, shared_p
+from crosslens.alignment.pairs import PERMUTATIONS, beyond_chance, orders_of, shared_p
 from crosslens.alignment.sharing import LEAST_GROUPS, Side, open_side, paired
 from crosslens.alignment.transport import EPSILON, transport
 from crosslens.pooling.languages import Pairs, pairs_among
@@ -212,9 +212,12 @@ def alike(
         for side, name in ((one, "feature"), (other, "partner"))
     )
     r, p = shared_p(*values, groups, rng)
-    table, told = table.assign(r=r, p=np.nan, q=np.nan), dict.fromkeys(("found", "mean", "q95", "p"))
+    table, told = (
+        table.assign(r=r, p=np.nan, q=np.nan),
+        dict.fromkeys(("found", "mean", "q95", "p", "least_p")),
+    )
     if because is None:
-        q, told = beyond_chance(p, alpha)
+        q, told = beyond_chance(p, alpha, orders_of(groups))
         table["p"], table["q"] = p[0].astype(np.float64), q
     found = (table["q"] <= alpha) & table["shared"]
     medians = {

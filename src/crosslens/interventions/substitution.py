@@ -1,6 +1,7 @@
 """The substitution test: does the feature of another SAE do what the feature does that it is matched with?"""
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -315,8 +316,8 @@ def compared(
     Pairs stand in the order of their first feature's energy on select, those that do not fire there left out. `curve`: of
     the first n ΔCE when the first's features are ablated, when their partners' codes, scaled by least squares, take their
     place, and when those of partners do that were shuffled, SHUFFLES times; recovered: (ablated − substituted) / ablated, 1
-    where the partners do the same. `effects`: of the first `count` pairs the correlation of what each costs when ablated in its own SAE with what
-    its partner costs when ablated in the other, on the same captions (see `alike`).
+    where the partners do the same. `effects`: of the first `count` pairs the correlation of what each costs when ablated in
+    its own SAE with what its partner costs when ablated in the other, on the same captions (see `alike`).
     """
     first, second = saes
     z, other = first.encode_dense(texts.x), second.encode_dense(texts.x)
@@ -410,10 +411,12 @@ def alike(
         because = "ablating them costs the same, whichever it is"
     value = float(spearman(first[0], second[0])) if known else None
     nulls = {"pairing": np.empty(0), "strength": np.empty(0)}
+    ways = {"pairing": math.factorial(n)}
     low = high = None
+    block = np.argsort(np.argsort(strength, kind="stable")) // ALIKE
+    block = np.minimum(block, max(n // ALIKE - 1, 0))
+    ways["strength"] = math.prod(map(math.factorial, np.bincount(block).tolist()))
     if known:
-        block = np.argsort(np.argsort(strength, kind="stable")) // ALIKE
-        block = np.minimum(block, n // ALIKE - 1)
         # the ranks of shuffled values are the shuffled ranks
         own, other = rankdata(first[0]), rankdata(second[0])
         nulls = {
@@ -428,7 +431,9 @@ def alike(
         "features": n,
         "spearman": {"value": value, "low": low, "high": high},
         "pearson": float(pearson(first[0], second[0])) if known else None,
-        "null": {name: null_band(null, value, tails=1) for name, null in nulls.items()},
+        "null": {
+            name: null_band(null, value, tails=1, arrangements=ways[name]) for name, null in nulls.items()
+        },
     }
 
 

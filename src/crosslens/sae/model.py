@@ -75,6 +75,11 @@ class SAE(nn.Module):
             x_hat = x_hat * scale + shift
         return x_hat
 
+    def write(self, change: Tensor, features: Tensor, x: Tensor) -> Tensor:
+        """(B, d_out) what changing the codes of `features` (K) int64 by `change` (B, K) does to x̂; x is what was encoded."""
+        written = change @ self.W_dec[features]
+        return written if self.normalize == "none" else written * self._normalised(x)[1]
+
     def forward(self, x: Tensor) -> Tensor:
         """x (B, d_in) to x̂ (B, d_out)."""
         return self.decode(*self.encode(x), x)

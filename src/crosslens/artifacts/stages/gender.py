@@ -1,5 +1,6 @@
 """Gender: effect sizes, probes, the languages compared, and the model's own captions of ambiguous pictures."""
 
+from pathlib import Path
 from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Need, Wildcards, Work
@@ -22,7 +23,7 @@ from crosslens.artifacts.needs import (
 )
 from crosslens.artifacts.stages.data import generation, lexicon_files, lexicons_of
 from crosslens.artifacts.written import conditions_of
-from crosslens.data.morphology import morphology_of
+from crosslens.data.morphology import data_files, morphology_of
 
 HALVES = 100
 """Of the images, in which the reliability of effects is measured."""
@@ -69,6 +70,11 @@ def grammatical_pairs(at: At) -> list[Wildcards]:
     captions = at.study.has_gender and "caption" in at.settings["gender"]["conditions"]
     adapter = at.settings["gender"]["morphology"] if captions else None
     return [w for w in gendered_pairs(at) if captions and morphology_of(w["language"], adapter)]
+
+
+def analyser_files(at: At) -> list[Path]:
+    """What tells words' grammatical gender beside the code and its packages."""
+    return data_files(at["language"], at.settings["gender"]["morphology"])
 
 
 def robustness_needs(at: At) -> list[Need]:
@@ -208,7 +214,9 @@ KINDS = [
             "morphology": at.settings["gender"]["morphology"],
             "permutations": at.settings["gender"]["grammar_permutations"],
             "seed": at.settings["gender"]["seed"],
+            "analyser": [at.study.digests.or_none(file) for file in analyser_files(at)],
         },
+        files_read=analyser_files,
         needs=lambda at: [*codes_of(at), at.need("gender", "corpus", "language", "site")],
         every=grammatical_pairs,
         into=("layer",),

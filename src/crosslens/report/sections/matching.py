@@ -75,14 +75,18 @@ def section(results: Results) -> Section | None:
             label="Matched features per layer",
             chosen=lambda row: row["role"] == "languages",
         ),
-        table("matched", MATCHED, matched, label="Matched features on captions of the same images"),
+        table(
+            "matched",
+            MATCHED,
+            matched,
+            label=f"Matched features on captions of the same {results.words['units']}",
+        ),
     ]
     if clbas:
         body.append(table("clbas", CLBAS, clbas, label="CLBAS per layer and condition"))
     findings = [finding(*of_pair, results) for of_pair in by_languages(matching, matched)]
-    tested = [row for row in clbas if row["q"] is not None]
-    corrected = results.corrected("clbas", "matched")
-    findings += [clbas_finding(of_pair, results.level, corrected) for (of_pair,) in by_languages(tested)]
+    claimed = [row for row in clbas if row["family"] == "matched"]
+    findings += [clbas_finding(of_pair, results) for (of_pair,) in by_languages(claimed)]
     heading = "Do the SAEs of two languages find the same features?"
     return Section("matching", "Matched features", heading, body, findings, terms=TERMS)
 
@@ -180,8 +184,11 @@ def finding(matching: list[Record], matched: list[Record], results: Results) -> 
         "Softly matched: " + "; ".join(_softly(row, matching) for row in own) + ".",
         *silent,
     ]
-    tests = [row for row in matched if row["q"] is not None]
-    if tests:
+    tests = results.tested(matched)
+    if not tests:
+        because = results.reasons(matched)
+        lines.append(f"Whether matched features fire alike was not tested, because {because}.")
+    else:
         yes = sum(found(row, level) for row in tests)
         lines.append(
             f"On captions of the same {units} more matched features fire alike than by chance in {yes} of {len(tests)} layers "
@@ -256,8 +263,13 @@ def _soft(row: Record) -> str:
     return f"a feature has {partners} partners in effect (cost {plain(row['transport_cost'], 2)})"
 
 
-def clbas_finding(rows: list[Record], level: float, corrected: str) -> Finding:
+def clbas_finding(rows: list[Record], results: Results) -> Finding:
     """Do matched features of two languages have effects of the same sign and order in both?"""
+    effects, level = f"Gender effects of matched features of {both_names(rows[0])}", results.level
+    because, rows = results.reasons(rows), results.tested(rows)
+    if not rows:
+        return Finding("warning", f"{effects}: not tested, because {because}.")
+    corrected = results.corrected("clbas", "matched")
     yes = [row for row in rows if agrees_matched(row, level)]
     best = max(rows, key=lambda row: row["value"])
     nulls = ", ".join(
@@ -269,7 +281,6 @@ def clbas_finding(rows: list[Record], level: float, corrected: str) -> Finding:
         f"{plain(best['features'])} matched features, {nulls}, q = {plain(best['q'])}."
     )
     cases = f"{len(yes)} of {len(rows)} cases (layers and conditions; q ≤ {level_words(level)})"
-    effects = f"Gender effects of matched features of {both_names(rows[0])}"
     if yes:
         return Finding(
             "found",

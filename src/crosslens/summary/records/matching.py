@@ -3,7 +3,7 @@
 from typing import Any
 
 from crosslens.summary.reading import Document
-from crosslens.summary.records.base import Files, Record, expect
+from crosslens.summary.records.base import Files, Record, expect, larger
 
 COUNTS = ("role", "names", "features", "tested", "because", "matched", "same_partner", "shared")
 
@@ -74,7 +74,8 @@ def matched_records(doc: Document) -> list[Record]:
                 "chance_q95": of["q95"],
             }
             | {"r_matched": of["median"]["matched"], "r_shared": of["median"]["shared"]}
-            | {"p": of["p"], "q_family": None if of["p"] is None else "activations"}
+            | {name: of[name] for name in ("p", "least_p")}
+            | {"q_family": None if of["p"] is None else "activations"}
         )
     return records
 
@@ -87,12 +88,12 @@ def clbas_records(doc: Document) -> list[Record]:
     records = []
     for pair in doc("pairs"):
         for of in pair["clbas"]:
-            both = [null["p"] for null in of["null"].values()]
-            p = None if None in both else max(both)
+            test = larger(of["null"])
             records.append(
                 {"site": doc("site"), "languages": pair["languages"]}
                 | {name: of[name] for name in ("condition", "family", "features", "tested", "because")}
-                | {"value": of["value"], "null": of["null"], "p": p}
-                | {"q_family": "matched" if of["family"] == "matched" and p is not None else None}
+                | {"value": of["value"], "null": of["null"]}
+                | test
+                | {"q_family": "matched" if of["family"] == "matched" and test["p"] is not None else None}
             )
     return records
