@@ -49,6 +49,7 @@ TAKE_SECONDS = {
     "test_keys_follow_no_process_seed_locale_or_memory",
     "test_labels_cover_neither_each_other_nor_a_point",
     "test_left_padded_generation_is_that_of_the_samples_alone",
+    "test_only_the_file_of_the_models_family_is_imported",
     "test_planted_features_are_recovered",
     "test_planted_shares_are_recovered_in_both_languages",
     "test_rules_of_the_small_environment_do_without_torch",
