@@ -9,10 +9,12 @@ from pathlib import Path
 
 from crosslens.data.csv_table import is_blank
 from crosslens.data.languages import language_of
+from crosslens.data.morphology import PACKAGE as MORPHOLOGY
 from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
 from crosslens.models.refused import quantised
+from crosslens.registry import names as members_of
 from crosslens.sae.settings import ARCHITECTURES, Settings, unread
 from crosslens.stats.shuffles import LEAST_P
 from crosslens.study.descriptions import description_faults
@@ -336,9 +338,16 @@ def _without_effect(settings: StudySettings) -> Faults:
             "causal", f"tests of what languages share, and {languages} alone", "two languages", "take it out"
         )
     of_words = (settings["gender"] or {}).get("morphology")
-    if of_words and "ar" not in settings["languages"]:
+    served = [
+        name.removesuffix(f"_{of_words}") for name in members_of(MORPHOLOGY) if name.endswith(f"_{of_words}")
+    ]
+    if of_words and not {*served} & {*settings["languages"]}:
+        spoken, known = ", ".join(settings["languages"]), ", ".join(served)
         yield settings.fault(
-            "gender.morphology", f"{of_words}, and no Arabic", "ar in languages", "take it out"
+            "gender.morphology",
+            f"{of_words}, which knows {known}, and {spoken}",
+            f"{known} in languages",
+            "take it out",
         )
 
 
