@@ -146,6 +146,7 @@ class World:
                 "pretrained": {"theirs": {"1": str(self.user / "sae/layers.1")}},
             },
             "sweep": {"k": [4]},
+            "gender": {**TOY["gender"], "conditions": ["prompt", "caption", "generated"]},
             "stereotype": {"samples_per_image": 1, "max_new_tokens": 2},
             "tokens": {"samples": [sample], "texts": [{"language": "en", "text": "a woman"}]},
             "compare": {"with": ["beside"], "max_samples": 10, "draws": 2},

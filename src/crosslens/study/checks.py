@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from crosslens import registry
 from crosslens.data.csv_table import is_blank
 from crosslens.data.languages import language_of
 from crosslens.data.morphology import PACKAGE as MORPHOLOGY
@@ -14,7 +15,6 @@ from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
 from crosslens.models.refused import quantised
-from crosslens.registry import names as members_of
 from crosslens.sae.settings import ARCHITECTURES, Settings, unread
 from crosslens.stats.shuffles import LEAST_P
 from crosslens.study.descriptions import description_faults
@@ -337,16 +337,18 @@ def _without_effect(settings: StudySettings) -> Faults:
         yield settings.fault(
             "causal", f"tests of what languages share, and {languages} alone", "two languages", "take it out"
         )
-    of_words = (settings["gender"] or {}).get("morphology")
-    served = [
-        name.removesuffix(f"_{of_words}") for name in members_of(MORPHOLOGY) if name.endswith(f"_{of_words}")
+    adapter = (settings["gender"] or {}).get("morphology")
+    known = [
+        name.removesuffix(f"_{adapter}")
+        for name in registry.names(MORPHOLOGY)
+        if name.endswith(f"_{adapter}")
     ]
-    if of_words and not {*served} & {*settings["languages"]}:
-        spoken, known = ", ".join(settings["languages"]), ", ".join(served)
+    if adapter and not {*known} & {*settings["languages"]}:
+        lacking = " or ".join(language_of(code).name for code in known)
         yield settings.fault(
             "gender.morphology",
-            f"{of_words}, which knows {known}, and {spoken}",
-            f"{known} in languages",
+            f"{adapter}, and no {lacking}",
+            f"{' or '.join(known)} in languages",
             "take it out",
         )
 
