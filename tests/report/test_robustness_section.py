@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 from page_reader import Page
 from result_files import arguments, change, write_study
+from stand_in import StandIn
 
 from crosslens.report.build import build_report
 from crosslens.report.robust import readings_words, seeds_words
@@ -46,6 +47,17 @@ def test_what_could_not_be_tested_there_is_not_called_lost():
     found = robustness_finding([record("max", "reading", 20, 18, 0.1), last], "texts")
     none = "by the last token instead of the mean not tested, because none of 20 fires often enough there"
     assert found.kind == "description" and none in found.title and " 0 %" not in str(found)
+    places = {
+        "site": "2",
+        "corpus": "joint",
+        "language": "en",
+        "condition": "prompt",
+        "gendered_there": 0,
+        "live": 40,
+    }
+    last |= places | {"chance_q95": 0.0, "cosine": None}
+    section = robustness.section(StandIn({"robustness": [last]}))
+    assert "not tested" in str(section.body[1]) and ">0 %" not in str(section.body[1]).split("not tested")[0]
     alone = robustness_finding([last], "texts")
     assert alone.kind == "warning" and none in alone.title
     named = {"seeds": 2, "seeds_tested": 1, "seeds_kept": 1, "max": True, "last": None}
