@@ -87,6 +87,9 @@ def test_interval_of_a_correlation_covers_the_truth_and_survives_perfect_ranks()
     assert 0.85 < low < 0.976 < high < 1
     low, high = fisher_interval(1.0, spearman(np.repeat(x[:, None], 300, axis=1), noisy))
     assert 0.7 < low < 1 and high == 1
+    assert fisher_interval(0.5, np.full(300, 0.5)) == (None, None), (
+        "one picture a category: nothing is resampled"
+    )
 
 
 def test_moments_of_a_constant_and_of_a_large_offset():
