@@ -27,18 +27,13 @@ log = logging.getLogger(__name__)
 
 MOST_CHECKED = 48
 """Places of the causal check, spread evenly over those that are read: each is a pass for every block and direction."""
-COLUMNS = (
-    "group",
-    "gender",
-    "pair",
-    "female",
-    "male",
-    "pieces_female",
-    "pieces_male",
-    "lens",
-    "layer",
-    "log_odds",
-)
+COLUMNS = {
+    **dict.fromkeys(("group", "gender", "pair", "female", "male"), "str"),
+    **dict.fromkeys(("pieces_female", "pieces_male"), "int64"),
+    "lens": "str",
+    "layer": "int64",
+    "log_odds": "float64",
+}
 
 
 def read_lenses(
@@ -136,7 +131,7 @@ def _gender(
         told[split] = [pair for pair in zip(chosen, found, strict=True) if pair[1].texts[0].start > 0]
     if not told["train"] or not told["test"]:
         none = torch.zeros(loaded.n_layers, loaded.d_model)
-        return None, pd.DataFrame(columns=[*COLUMNS]), none
+        return None, _table([], {}), none
     contrasts = {split: [one.contrast for _, one in of] for split, of in told.items()}
     found = directions(loaded, reader, contrasts["train"], images=images, batch=batch)
     by_row = rows_read(loaded, found, contrasts["test"], images=images, batch=batch)
@@ -215,4 +210,4 @@ def _table(told: list[tuple[GenderPlace, Told]], read: dict[str, np.ndarray]) ->
         known = (place.group, place.gender, place.pair, place.female, place.male, *_pieces(one))
         for lens, values in read.items():
             rows += [(*known, lens, layer, float(value)) for layer, value in enumerate(values[n])]
-    return pd.DataFrame(rows, columns=[*COLUMNS])
+    return pd.DataFrame(rows, columns=[*COLUMNS]).astype(COLUMNS)

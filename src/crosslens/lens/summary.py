@@ -1,6 +1,5 @@
 """What lenses read at places, per block: how far the genders part, from when on, and how like the model's own answer it is."""
 
-
 import numpy as np
 
 from crosslens.gender.targets import GENDERS
