@@ -18,7 +18,7 @@ class Readings:
 
     def __init__(self, values: np.ndarray, gender: np.ndarray, group: np.ndarray, pair: np.ndarray):
         """values: (n, L) log-odds of the female word. gender, group, pair: (n) as of GenderPlace."""
-        there = np.isfinite(values).all(axis=1)
+        self.there = there = np.isfinite(values).all(axis=1)
         self.values, self.gender = values[there], gender[there]
         self.group, self.pair = group[there], pair[there]
         if self.paired:
@@ -103,7 +103,7 @@ class Readings:
     def likeness(self, answer: np.ndarray, *, unknown: bool = False) -> list[float | None]:
         """Pearson r over places of what is read and `answer` (n), the model's own; unknown: over those of unknown gender."""
         rows = ~self.known() if unknown else np.ones(len(self.gender), dtype=bool)
-        r = [pearson(of, answer[rows]) for of in self.values[rows].T]
+        r = [pearson(of, answer[self.there][rows]) for of in self.values[rows].T]
         return [float(one) if np.isfinite(one) else None for one in r]
 
     def lean(self, bootstraps: int, rng: np.random.Generator) -> list[Bounded]:
