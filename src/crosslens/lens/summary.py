@@ -54,7 +54,7 @@ class Readings:
     def difference(self, bootstraps: int, rng: np.random.Generator) -> list[Bounded]:
         """Mean of female less mean of male, per block, with a 95 % interval over groups."""
         if self.paired:
-            return _means(self.change, self.of, bootstraps, rng)
+            return mean_columns(self.change, self.of, bootstraps, rng)
         known = self.known()
         female = self.gender[known] == "female"
         if min(female.sum(), (~female).sum()) < 1:
@@ -109,7 +109,7 @@ class Readings:
     def lean(self, bootstraps: int, rng: np.random.Generator) -> list[Bounded]:
         """Mean over places of unknown gender."""
         rows = ~self.known()
-        return _means(self.values[rows], self.group[rows], bootstraps, rng)
+        return mean_columns(self.values[rows], self.group[rows], bootstraps, rng)
 
     def spread(self) -> list[float | None]:
         """Standard deviation over places of unknown gender (ddof 1): how far the lens tells them apart."""
@@ -140,7 +140,7 @@ def against_null(difference: list[Bounded], null: np.ndarray | None) -> list[dic
 
 def mean_bits(values: np.ndarray, groups: list[str], bootstraps: int, rng: np.random.Generator) -> Bounded:
     """Mean over tokens (n), with a 95 % interval over their groups."""
-    return _means(values[:, None], np.array(groups), bootstraps, rng)[0]
+    return mean_columns(values[:, None], np.array(groups), bootstraps, rng)[0]
 
 
 def correlation(
@@ -169,10 +169,10 @@ def _of_weights(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return (values.T @ weights) / total
 
 
-def _means(
+def mean_columns(
     values: np.ndarray, groups: np.ndarray, bootstraps: int, rng: np.random.Generator
 ) -> list[Bounded]:
-    """Per column of values (n, L)."""
+    """Means of the columns of values (n, L) with 95 % intervals over groups (n)."""
     if not len(values):
         return [dict(UNKNOWN) for _ in range(values.shape[1])]
     group = units(len(values), groups)
