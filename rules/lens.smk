@@ -67,3 +67,48 @@ rule draw_lens_figure:
         "{wildcards.study}: figure of the lenses"
     script:
         "../workflow/scripts/draw_lens_figure.py"
+
+
+rule measure_attention:
+    """dataset, texts, model, collection, source -> attention/{language}"""
+    input:
+        needed("measure_attention"),
+    output:
+        temp(touch(done("measure_attention"))),
+    log:
+        logged("measure_attention"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("measure_attention"),
+        runtime=240,
+        gpu=1,
+    params:
+        job=job("measure_attention"),
+    message:
+        "{wildcards.study}: where heads look, {wildcards.language} [{resources.gpu} GPU, {resources.mem_mb} MB]"
+    script:
+        "../workflow/scripts/measure_attention.py"
+
+
+rule draw_attention_figure:
+    """attention, collection, source -> figures"""
+    input:
+        needed("draw_attention_figure"),
+    output:
+        temp(touch(done("draw_attention_figure"))),
+    log:
+        logged("draw_attention_figure"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("draw_attention_figure"),
+        runtime=10,
+    params:
+        job=job("draw_attention_figure"),
+    message:
+        "{wildcards.study}: figures of where heads look"
+    script:
+        "../workflow/scripts/draw_attention_figure.py"

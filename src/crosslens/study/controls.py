@@ -24,6 +24,7 @@ APART: dict[str, Any] = {
     "describe": None,
     "causal": None,
     "lenses": None,
+    "attention": None,
 }
 """What a control has none of."""
 
