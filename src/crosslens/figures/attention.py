@@ -52,7 +52,7 @@ def _maps(documents: dict[str, Document], heads: dict[str, pd.DataFrame]) -> Fig
     with style():
         figure = Figure(figsize=(2.1 * len(SCORES), 0.9 + 2.5 * len(documents)))
         grid = figure.subplots(len(documents), len(SCORES), squeeze=False, sharex=True, sharey=True)
-        for row, (language, doc) in zip(grid, documents.items(), strict=True):
+        for row, language in zip(grid, documents, strict=True):
             for axes, (score, title) in zip(row, SCORES.items(), strict=True):
                 own = heads[language][heads[language]["score"] == score]
                 axes.set_title(f"{short_name(language)}: {title}")
@@ -137,8 +137,8 @@ def _pictures(
         heading(
             figure,
             "Where the caption's tokens look in the picture",
-            "Heads with the most weight on image tokens, mean over the caption's tokens; dark: none, bright: the most of this head in "
-            "this picture. The number is the weight on the whole picture.",
+            "Heads with the most weight on image tokens, mean over the caption's tokens; dark: none, bright: the most of "
+            "this head in this picture. The number is the weight on the whole picture.",
         )
     return figure
 

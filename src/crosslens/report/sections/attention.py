@@ -34,8 +34,8 @@ TERMS = {
     "ci": CI,
     "head-scores": (
         "Scores of a head",
-        "Means over the text tokens of a sample but the first, then over samples: the weight that a token gives itself, the token "
-        "before it, the first token of all (BOS where there is one), all image tokens together; distance: mean of how many "
+        "Means over the text tokens of a sample but the first, then over samples: the weight that a token gives itself, the "
+        "token before it, the first token of all (BOS where there is one), all image tokens together; distance: mean of how many "
         "tokens away it looks. Weights of a token sum to 1.",
     ),
     "induction": (
