@@ -4,6 +4,7 @@ from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Wildcards, Work
 from crosslens.artifacts.needs import (
+    data_place,
     each_language,
     model_files,
     model_mb,
@@ -72,5 +73,5 @@ KINDS = [
 ]
 WORK = [
     Work("measure_attention", memory=lambda at, threads: model_mb(at) + 5000, gpu=True, local=model_place),
-    Work("draw_attention_figure", memory=1500, local=model_place),
+    Work("draw_attention_figure", memory=1500, local=data_place),
 ]

@@ -191,5 +191,6 @@ def _finding(doc: Document, heads: pd.DataFrame) -> Finding:
                 f"Most {SCORES[score]}: head {row['head']} of block {row['layer']}, {plain(row['value'], 2)}{bounds}."
             )
     first = heads[heads["score"] == "first"]["value"]
-    title = f"{name}: heads give {plain(100 * float(first.mean()), 0)} % of their weight to the first token, on average over all heads."
+    share = plain(100 * float(first.mean()), 0)
+    title = f"{name}: {share} % of the weight of all heads is on the first token, on average."
     return Finding("description", title, lines)
