@@ -176,6 +176,8 @@ class World:
         drawn = {**TOY, "model": model, "source": {"planted": {"images": 12}}, "geometry": {}}
         drawn |= {"sae": {**TOY["sae"], "corpora": ["joint", "en", "ar"]}}
         drawn |= {"causal": {"features": 1, "pairs": 1, "samples": 4}}
+        drawn |= {"lenses": {"samples": 2, "tokens": 8, "epochs": 0, "bootstraps": 10, "permutations": 19}}
+        drawn |= {"attention": {"samples": 2, "shown": 1, "bootstraps": 10}}
         beside = {name: own[name] for name in (*TOY, "source", "model", "lexicons")} | {"sae": TOY["sae"]}
         given = {"own": own, "beside": beside, "texts": texts, "answers": answers}
         return given | {"drawn": drawn, "sentences": sentences}

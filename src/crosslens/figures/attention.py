@@ -1,5 +1,6 @@
 """Where attention heads look: scores as heat maps, and weights on a picture laid over it."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from crosslens.errors import InputError
 from crosslens.figures.style import heading, nothing, save, style
 from crosslens.pictures import load_picture
 from crosslens.summary.names import language_name, short_name
@@ -125,7 +127,7 @@ def _pictures(
         figure = Figure(figsize=(2.4 * (1 + HEADS), 0.9 + 2.3 * len(rows)))
         grid = figure.subplots(len(rows), 1 + HEADS, squeeze=False)
         for line, (language, sample, weights, best) in zip(grid, rows, strict=True):
-            picture = np.asarray(load_picture((Path(images) / sample["image"]).read_bytes()))
+            picture = _picture(Path(images) / sample["image"], sample["image_sha256"])
             for axes in line:
                 axes.axis("off")
             line[0].imshow(picture)
@@ -141,6 +143,19 @@ def _pictures(
             "this head in this picture. The number is the weight on the whole picture.",
         )
     return figure
+
+
+def _picture(path: Path, sha256: str) -> np.ndarray:
+    """The picture as the model saw it; InputError where it is another by now."""
+    data = path.read_bytes() if path.is_file() else b""
+    if (found := hashlib.sha256(data).hexdigest()) != sha256:
+        raise InputError(
+            path,
+            found=f"sha256 {found}" if data else "no file",
+            expected=f"{sha256}, the picture whose patterns were stored",
+            mend="restore the picture, or rebuild the dataset",
+        )
+    return np.asarray(load_picture(data))
 
 
 def _overlay(axes: Axes, picture: np.ndarray, weights: np.ndarray) -> None:

@@ -247,7 +247,10 @@ def _shown(loaded: LoadedModel, rows: pd.DataFrame, images: Path | None) -> list
     encoded = encode_samples(loaded, [as_sample(row) for row in samples], images=images) if samples else []
     return [
         {
-            **{name: row.get(name) or "" for name in ("sample_id", "prompt", "caption", "image")},
+            **{
+                name: row.get(name) or ""
+                for name in ("sample_id", "prompt", "caption", "image", "image_sha256")
+            },
             "tokens": [
                 {"role": ROLES[role], "char_start": int(start), "char_end": int(end)}
                 for role, start, end in zip(one.role, one.char_start, one.char_end, strict=True)
