@@ -88,7 +88,10 @@ class World:
         "own": (),
         "texts": ("activations",),
         "answers": ("texts_summary",),
-        "drawn": ("dataset", "circuits", "ablation_figure", "substitution_figure"),
+        "drawn": (
+            *("dataset", "circuits", "ablation_figure", "substitution_figure"),
+            *("lens_figure", "attention_figure"),
+        ),
         "sentences": ("agreement_figure",),
     }
     """What is made of each, and all that it is made from; (): everything."""
