@@ -1,17 +1,23 @@
 """The embedded model, whose bias is known: gender comes with depth. Minutes: `pytest -m long`."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from crosslens.figures.attention import draw_attention_figure
+from crosslens.figures.lens import draw_lens_figure
 from crosslens.gender.agreement import Place
 from crosslens.gender.agreement import log_odds as last_odds
+from crosslens.lens.attention import measure_attention
 from crosslens.lens.reading import read_lenses
 from crosslens.lens.tuned import fit_lenses
 from crosslens.models.load import load_model
 from crosslens.planted.source import draw_source
+from crosslens.report.sections import attention as attention_section
+from crosslens.report.sections import lens as lens_section
 from crosslens.tables.documents import read_json, read_table, write_table
 
 WORDS = {"en": ("woman", "man"), "ar": ("امرأة", "رجل")}
@@ -105,12 +111,13 @@ def test_gender_comes_with_depth_and_is_the_models_own_in_the_end(tmp_path, requ
     assert loaded.n_layers == said["layers"]
 
 
-def test_of_sentences_in_two_genders_the_last_block_is_what_agreement_measures(tmp_path, request):
-    """A few sentences, in the model itself."""
-    model = {"id": str(request.config.rootpath / "resources/planted"), "device": "cpu"}
-    places = ["the nurse", "a guard", "this teacher", "the old cook"]
+PLACES = ["the nurse", "a guard", "this teacher", "the old cook"]
+
+
+def sentences() -> pd.DataFrame:
+    """A sentence of each place in two genders, whose second gendered word is a target."""
     rows = []
-    for number, who in enumerate(places):
+    for number, who in enumerate(PLACES):
         for gender, (first, second) in (("female", ("she", "her")), ("male", ("he", "his"))):
             caption = f"{who} says {first} is washing {second} cup."
             starts = [caption.index(f" {word} ") + 1 for word in (first, second)]
@@ -131,7 +138,13 @@ def test_of_sentences_in_two_genders_the_last_block_is_what_agreement_measures(t
                     "label_spans": str(spans),
                 }
             )
-    write_table(tmp_path / "en.parquet", "dataset", pd.DataFrame(rows))
+    return pd.DataFrame(rows)
+
+
+def test_of_sentences_in_two_genders_the_last_block_is_what_agreement_measures(tmp_path, request):
+    """A few sentences, in the model itself."""
+    model = {"id": str(request.config.rootpath / "resources/planted"), "device": "cpu"}
+    write_table(tmp_path / "en.parquet", "dataset", sentences())
     datasets = {"en": tmp_path / "en.parquet"}
     fit_lenses(
         model=model,
@@ -152,7 +165,7 @@ def test_of_sentences_in_two_genders_the_last_block_is_what_agreement_measures(t
             [
                 Place(
                     "",
-                    f"{places[int(row.group)]} says {'she' if row.gender == 'female' else 'he'} is washing ",
+                    f"{PLACES[int(row.group)]} says {'she' if row.gender == 'female' else 'he'} is washing ",
                     "her",
                     "his",
                 )
@@ -168,3 +181,67 @@ def test_of_sentences_in_two_genders_the_last_block_is_what_agreement_measures(t
     assert last == pytest.approx(np.mean(expected[::2]) - np.mean(expected[1::2]), abs=1e-4)
     check = gender["causal"]["of"]["logit"][-1]
     assert check["said"] == pytest.approx(check["moved"], rel=1e-3) and check["moved"] > 0
+    draw_lens_figure(readings={"en": tmp_path / "en/lens.json"}, out=tmp_path / "figures")
+    assert (tmp_path / "figures/lens.png").stat().st_size > 10_000
+    shown = lens_section.section(shown_of("lens_reading", tmp_path / "en"))
+    # two groups can be turned round in four ways: no p is below .25
+    (finding,) = shown.findings
+    assert finding.kind == "null" and "beyond chance" in finding.title
+    page = "".join(map(str, shown.body))
+    assert f'<data value="{last!r}">' in page and "2 places behind women, 2 behind men" in page
+
+
+def shown_of(kind, folder):
+    """What a section is asked with, as far as these read it."""
+    return SimpleNamespace(files={kind: {"en": folder}}, level=0.05, shown=lambda *names: "")
+
+
+def test_scores_of_heads_are_those_of_the_weights_that_are_stored(tmp_path, request):
+    """With nothing below the threshold the table of patterns has all of them."""
+    write_table(tmp_path / "en.parquet", "dataset", sentences())
+    measure_attention(
+        model={
+            "id": str(request.config.rootpath / "resources/planted"),
+            "device": "cpu",
+            "attention": "sdpa",
+        },
+        dataset=tmp_path / "en.parquet",
+        images=None,
+        language="en",
+        samples=4,
+        shown=4,
+        threshold=1e-12,
+        batch=3,
+        bootstraps=20,
+        seed=0,
+        out=tmp_path / "attention",
+    )
+    said = read_json(tmp_path / "attention/attention.json", "attention")
+    heads = read_table(tmp_path / "attention/heads.parquet", "attention_heads")
+    patterns = read_table(tmp_path / "attention/patterns.parquet", "attention_patterns")
+    assert said["samples"] == len(said["shown"]) == 4 and said["groups"] == 2
+    assert (said["layers"], said["heads"], said["not_available"]) == ([*range(8)], 4, [])
+    assert heads[heads["score"] == "image"]["value"].isna().all()
+    told = heads.set_index(["score", "layer", "head"])["value"]
+    cells = ["sample_id", "layer", "head", "query"]
+    apart = (patterns["query"] - patterns["key"]).abs()
+    for score, part in {
+        "kept": patterns["weight"],
+        "previous": patterns["weight"] * (apart == 1),
+        "itself": patterns["weight"] * (apart == 0),
+        "first": patterns["weight"] * (patterns["key"] == 0),
+        "distance": patterns["weight"] * apart,
+        "entropy": -patterns["weight"] * np.log2(patterns["weight"]),
+    }.items():
+        of_query = part.groupby([patterns[name] for name in cells]).sum()
+        of_head = of_query.groupby(["sample_id", "layer", "head"]).mean().groupby(["layer", "head"]).mean()
+        np.testing.assert_allclose(of_head, told[score].loc[of_head.index], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(told["kept"], 1, atol=1e-4)
+    assert told["induction"].between(0, 1).all() and told["induction"].max() > told["induction"].min()
+    draw_attention_figure(attention={"en": tmp_path / "attention"}, images=None, out=tmp_path / "figures")
+    assert (tmp_path / "figures/attention.png").stat().st_size > 10_000
+    shown = attention_section.section(shown_of("attention", tmp_path / "attention"))
+    page = "".join(map(str, shown.body))
+    assert f'<data value="{float(told["induction"].max())!r}">' in page
+    assert page.count('class="example" dir="ltr" lang="en"') == 4 * 3
+    assert shown.findings[0].kind == "description"
