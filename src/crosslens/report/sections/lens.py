@@ -36,9 +36,10 @@ TERMS = {
     "lens-causal": (
         "Causal check",
         "What the direction holds at the place, less its mean on train, is taken out of the residual stream, and the model goes "
-        "on. r: over places, between the change of the two words' logit difference that the lens says and the one that "
-        "the model makes. A lens can read what the model does not use: then r is small, and the model moves no more than when "
-        "as much is added along a random direction.",
+        "on. r: over places, between the change of the two words' logit difference that the lens says and the one that the "
+        "model makes; it is near 1 for every direction that acts in proportion to what is taken out, so the sizes stand beside "
+        "it (mean of absolute changes). A lens can read what the model does not use: then the model moves less than the lens "
+        "says, and no more than when as much as the tuned lens' direction holds is added along a random direction.",
     ),
 }
 NAMES = {"logit": "logit lens", "tuned": "tuned lens", "jacobian": "Jacobian lens"}
@@ -154,10 +155,12 @@ CAUSAL = [
         for lens, name in NAMES.items()
         for column in (
             _bounded(f"{name}: r", lambda row, lens=lens: row[lens]["correlation"]),
-            value("model moved", "moved", within=(lens,)),
+            # of the Jacobian lens the units are others
+            *([] if lens == "jacobian" else [value("lens says", "said", within=(lens,))]),
+            value("model moves", "moved", within=(lens,)),
         )
     ),
-    value("random direction: model moved", "moved", within=("random",)),
+    value("random direction: model moves", "moved", within=("random",)),
 ]
 
 
@@ -250,6 +253,7 @@ def _used(doc: Document) -> str:
     bounds = "" if r["low"] is None else f" [{plain(r['low'], 2)}, {plain(r['high'], 2)}]"
     return (
         f"Without the direction that the tuned lens reads behind block {middle}, at {plain(doc('gender', 'causal', 'places'))} "
-        f"places, the model's logit difference moves as the lens says with r = {plain(r['value'], 2)}{bounds}, by "
-        f"{plain(record['moved'], 2)} on average; along a random direction by {plain(other['moved'], 2)}."
+        f"places, the model's logit difference moves by {plain(record['moved'], 2)} on average, where the lens says "
+        f"{plain(record['said'], 2)} (r = {plain(r['value'], 2)}{bounds}), and by {plain(other['moved'], 2)} along a random "
+        "direction."
     )
