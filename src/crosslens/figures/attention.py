@@ -58,7 +58,7 @@ def _maps(documents: dict[str, Document], heads: dict[str, pd.DataFrame]) -> Fig
             for axes, (score, title) in zip(row, SCORES.items(), strict=True):
                 own = heads[language][heads[language]["score"] == score]
                 axes.set_title(f"{short_name(language)}: {title}")
-                _map(axes, own, figure, shares=score in SHARES)
+                _map(axes, own, figure, _limits(heads, score))
             row[0].set_ylabel("block")
         for axes in grid[-1]:
             axes.set_xlabel("head")
@@ -68,28 +68,40 @@ def _maps(documents: dict[str, Document], heads: dict[str, pd.DataFrame]) -> Fig
         heading(
             figure,
             "Where attention heads look",
-            f"Means over text tokens of test samples ({counts}). Shares of the weight from 0 (white) to 1 (black). Induction: "
-            "random tokens that are said twice.",
+            f"Means over text tokens of test samples ({counts}). Each score has a scale of its own, the same in all "
+            "languages; the first five are shares of the weight, from 0 (white). Induction: random tokens that are said twice.",
         )
     return figure
 
 
-def _map(axes: Axes, own: pd.DataFrame, figure: Figure, *, shares: bool) -> None:
+def _limits(heads: dict[str, pd.DataFrame], score: str) -> tuple[float, float]:
+    """The range of a score over all languages, from 0 for shares."""
+    values = pd.concat([of[of["score"] == score]["value"] for of in heads.values()])
+    return (0.0 if score in SHARES else values.min()), values.max()
+
+
+def _map(axes: Axes, own: pd.DataFrame, figure: Figure, limits: tuple[float, float]) -> None:
     table = own.pivot(index="layer", columns="head", values="value")
     if table.isna().all(axis=None):
         nothing(axes, "none")
         return
     edges = [-0.5, table.columns.max() + 0.5, table.index.min() - 0.5, table.index.max() + 0.5]
-    limits = {"vmin": 0, "vmax": 1} if shares else {}
+    low, high = limits
     every = table.reindex(range(table.index.min(), table.index.max() + 1)).to_numpy()
     image = axes.imshow(
-        every, origin="lower", aspect="auto", cmap="Greys", interpolation="nearest", extent=edges, **limits
+        every,
+        origin="lower",
+        aspect="auto",
+        cmap="Greys",
+        interpolation="nearest",
+        extent=edges,
+        vmin=low,
+        vmax=high,
     )
     axes.grid(visible=False)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
-    if not shares:
-        figure.colorbar(image, ax=axes, fraction=0.08)
+    figure.colorbar(image, ax=axes, fraction=0.08)
 
 
 def folded(weights: np.ndarray, height: int, width: int) -> np.ndarray:
