@@ -1,6 +1,7 @@
 """Where do the heads of a model look? Scores of every head over texts of a language, and the patterns of a few of these."""
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -228,7 +229,7 @@ def _heads(
     measured.append(("induction", repeated, np.arange(len(repeated)).astype(str)))
     for name, of, units in measured:
         there = np.isfinite(of).all(axis=(1, 2))
-        flat = of[there].reshape(int(there.sum()), -1)
+        flat = of[there].reshape(-1, math.prod(of.shape[1:]))
         means: list[Bounded] = mean_columns(flat, units[there], bootstraps, rng)
         places = np.ndindex(of.shape[1:])
         found += [
