@@ -12,6 +12,7 @@ from crosslens.figures.lens import draw_lens_figure
 from crosslens.gender.agreement import Place
 from crosslens.gender.agreement import log_odds as last_odds
 from crosslens.lens.attention import measure_attention
+from crosslens.lens.lenses import load_rows
 from crosslens.lens.reading import read_lenses
 from crosslens.lens.tuned import fit_lenses
 from crosslens.models.load import load_model
@@ -181,6 +182,8 @@ def test_of_sentences_in_two_genders_the_last_block_is_what_agreement_measures(t
     assert last == pytest.approx(np.mean(expected[::2]) - np.mean(expected[1::2]), abs=1e-4)
     check = gender["causal"]["of"]["logit"][-1]
     assert check["said"] == pytest.approx(check["moved"], rel=1e-3) and check["moved"] > 0
+    rows = load_rows(tmp_path / "en")
+    assert rows.shape == (loaded.n_layers, loaded.d_model) and rows.any(dim=1).all()
     draw_lens_figure(readings={"en": tmp_path / "en/lens.json"}, out=tmp_path / "figures")
     assert (tmp_path / "figures/lens.png").stat().st_size > 10_000
     shown = lens_section.section(shown_of("lens_reading", tmp_path / "en"))
