@@ -25,6 +25,8 @@ APART: dict[str, Any] = {
     "geometry": None,
     "describe": None,
     "causal": None,
+    "lenses": None,
+    "attention": None,
 }
 """What a control has none of."""
 
