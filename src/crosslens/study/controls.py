@@ -23,6 +23,7 @@ APART: dict[str, Any] = {
     "geometry": None,
     "describe": None,
     "causal": None,
+    "steering": None,
 }
 """What a control has none of."""
 
