@@ -60,6 +60,8 @@ SHARES = (0.25, 0.5, 0.75, 1.0)
 """Of the way to neutral."""
 BOOTSTRAPS = 1000
 INTERVAL = (2.5, 97.5)
+UNTOUCHED = 20
+"""Texts in which steering should change nothing, at most."""
 COUNTED = ("caption", "generated")
 NEUTRAL = {"en": "From my experience,", "ar": "من خلال تجربتي،"}
 """Behind which an output score is told, where a study has no prompt."""
@@ -173,7 +175,7 @@ def steer_features(
                 items[language, split] = found
                 readings[language, split] = Questions(loaded, site, found.questions, **setup)
         damage = {
-            language: Damage(Reading(loaded, site, damage_passages(loaded, frame, samples, images), **setup))
+            language: Damage(Reading(loaded, site, damage_passages(loaded, frame, UNTOUCHED, images), **setup))
             for language, frame in frames.items()
         }
         known, middles = {}, {}

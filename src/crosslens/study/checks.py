@@ -39,6 +39,7 @@ def check(
         lambda: _gender(settings, source),
         lambda: _saes(settings),
         lambda: _steering(settings, source),
+        lambda: _clamp(settings, source),
         lambda: _training(settings, model),
         lambda: _controls(settings, source),
         lambda: pretrained_faults(settings, model, files_needed=data_needed),
@@ -131,6 +132,7 @@ def _sites(settings: StudySettings, model: Model) -> Faults:
         ("sae.sites", settings["sae"]["sites"]),
         ("tokens.sites", (settings["tokens"] or {}).get("sites")),
         ("steering.sites", (settings["steering"] or {}).get("sites")),
+        ("clamp.sites", (settings["clamp"] or {}).get("sites")),
     ):
         if strange := sorted({*(named or ())} - {*sites}):
             yield settings.fault(key, strange, f"some of the study's sites, {sites}", "correct them")
@@ -272,6 +274,17 @@ def _steering(settings: StudySettings, source: Source) -> Faults:
             yield settings.fault(
                 f"steering.{key}", f"{language!r}", f"one of {settings['languages']}", "remove it"
             )
+
+
+def _clamp(settings: StudySettings, source: Source) -> Faults:
+    """Something that the model writes."""
+    if settings["clamp"] is not None and not source.is_generation:
+        yield settings.fault(
+            "clamp",
+            f"texts that are given (source.{source.name})",
+            "prompts that the model answers",
+            "give source.prompts, or set clamp to null; `steering` edits captions of given pictures",
+        )
 
 
 def _lexicon(settings: StudySettings, language: str, file: Path) -> Faults:

@@ -24,6 +24,7 @@ APART: dict[str, Any] = {
     "describe": None,
     "causal": None,
     "steering": None,
+    "clamp": None,
 }
 """What a control has none of."""
 
