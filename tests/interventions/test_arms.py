@@ -40,7 +40,9 @@ def test_levels_are_those_of_numpy(tmp_path):
     rng = np.random.default_rng(1)
     z = np.maximum(rng.normal(-0.5, 1, (300, F)), 0).astype(np.float32)
     z[:, 7] = 0
-    write_codes(tmp_path / "c.zarr", [csr_array(z)], token=np.arange(300), norm=np.ones(300), d_sae=F, sae="x")
+    write_codes(
+        tmp_path / "c.zarr", [csr_array(z)], token=np.arange(300), norm=np.ones(300), d_sae=F, sae="x"
+    )
     keep = rng.random(300) < 0.6
     found = arms.levels(Codes(tmp_path / "c.zarr"), keep)
     for feature in range(F):

@@ -53,7 +53,9 @@ def reading_of(loaded, samples, images, site="2"):
 def test_running_on_from_the_site_gives_every_bit_of_the_whole_pass(pictured, site):
     loaded, samples, images = pictured
     reading = reading_of(loaded, samples, images, site)
-    edits = [Edit(site, of_direction(torch.randn(loaded.d_model, generator=torch.Generator().manual_seed(0))))]
+    edits = [
+        Edit(site, of_direction(torch.randn(loaded.d_model, generator=torch.Generator().manual_seed(0))))
+    ]
     plain = reading.states(resume=False)
     assert all(torch.equal(*pair) for pair in zip(plain, reading.states(), strict=True))
     whole = reading.states(edits, 2.0, resume=False)

@@ -13,7 +13,8 @@ job.run(
         activations=job.by("activations", "language"),
         codes=job.one_by("codes", "language"),
         effects={
-            language: folder / "effects.parquet" for language, folder in job.one_by("gender", "language").items()
+            language: folder / "effects.parquet"
+            for language, folder in job.one_by("gender", "language").items()
         },
         lexicons={language: Path(file) for language, file in job.local["lexicons"].items()},
         sae=job.path("sae"),

@@ -7,7 +7,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crosslens.figures.style import BLUE, BROWN, GREEN, GREY, ORANGE, PINK, RED, SKY, heading, labelled, save, style
+from crosslens.figures.style import (
+    BLUE,
+    BROWN,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    RED,
+    SKY,
+    heading,
+    labelled,
+    save,
+    style,
+)
 from crosslens.summary.names import short_name, site_name
 from crosslens.summary.reading import Document
 from crosslens.tables.documents import read_table
@@ -88,16 +101,24 @@ def frontier(doses: pd.DataFrame, document: Document) -> Figure:
                     if len(line):
                         marker = "o" if source == language else "s" if source == "both" else "x"
                         axes.plot(
-                            _cost(line), line["left"], marker=marker, markersize=3.5, linewidth=0.8, color=shade, label=words
+                            _cost(line),
+                            line["left"],
+                            marker=marker,
+                            markersize=3.5,
+                            linewidth=0.8,
+                            color=shade,
+                            label=words,
                         )
-            axes.set(xscale="log", xlabel="KL on what should not change, nats a token", title=short_name(language))
+            axes.set(
+                xscale="log", xlabel="KL on what should not change, nats a token", title=short_name(language)
+            )
         grid[0][0].set_ylabel(left)
         figure.legend(*_legend(grid), loc="outside lower center", ncols=4)
         heading(
             figure,
             f"Bias left against quality lost, {site_name(document('site'))}",
-            f"{_items(document)} of test; a quarter, half, three quarters and all of the way to the mean of the class means. Dotted: "
-            "without an edit. Circles: found in the language itself, crosses: in another one, squares: in all together. KL below "
+            f"{_items(document)} of test; a quarter, half, three quarters and all of the way to the mean of the class means. "
+            "Dotted: without an edit. Circles: found in the language itself, crosses: in another one, squares: in all together. KL below "
             f"{LEAST:g} is drawn there.",
         )
     return figure
@@ -113,10 +134,13 @@ def _source(found_in: str) -> str:
 
 def _items(document: Document) -> str:
     words = "sentences" if document("outcome") == "pairs" else "pictures"
-    return " and ".join(
-        f"n = {document('of', language, 'items', 'test'):,} ({short_name(language)})"
-        for language in document("languages")
-    ) + f" {words}"
+    return (
+        " and ".join(
+            f"n = {document('of', language, 'items', 'test'):,} ({short_name(language)})"
+            for language in document("languages")
+        )
+        + f" {words}"
+    )
 
 
 def _band(axes: Axes, random: pd.DataFrame) -> None:

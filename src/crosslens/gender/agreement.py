@@ -184,7 +184,9 @@ def compared(*pair: Encoded) -> Iterator[Compared]:
     shortest = min(stops)
     same = np.equal(*(tokens.token_id[:shortest] for tokens in pair))
     start = shortest if same.all() else int(np.flatnonzero(~same)[0])
-    return (Compared(tokens, start, stop, start == shortest) for tokens, stop in zip(pair, stops, strict=True))
+    return (
+        Compared(tokens, start, stop, start == shortest) for tokens, stop in zip(pair, stops, strict=True)
+    )
 
 
 @torch.inference_mode()

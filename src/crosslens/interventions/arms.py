@@ -163,7 +163,9 @@ def direction_arms(x: np.ndarray, female: np.ndarray, language: np.ndarray, foun
     centred = x.astype(np.float64)
     for name in np.unique(language):
         inside = language == name
-        centred[inside] -= (centred[inside & female].mean(axis=0) + centred[inside & ~female].mean(axis=0)) / 2
+        centred[inside] -= (
+            centred[inside & female].mean(axis=0) + centred[inside & ~female].mean(axis=0)
+        ) / 2
     difference = centred[female].mean(axis=0) - centred[~female].mean(axis=0)
     spread = centred.std(axis=0)
     scaled = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)

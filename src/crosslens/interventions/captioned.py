@@ -133,9 +133,7 @@ def scores(
         for was, now in zip(before, after, strict=True)
         if was != (wanted or "unknown")
     ]
-    kept = [
-        _kept(was, now, language, lexicon) for was, now in zip(clean, texts, strict=True)
-    ]
+    kept = [_kept(was, now, language, lexicon) for was, now in zip(clean, texts, strict=True)]
     cause, isolation = _mean(changed), _mean([share for share in kept if share is not None])
     return {
         "captions": len(texts),

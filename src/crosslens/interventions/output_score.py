@@ -51,7 +51,9 @@ def output_scores(
         ):
             loaded.model(**inputs.inputs, use_cache=False)
         told = head(captured[last][:, -1]).softmax(-1)
-        promoted = added_logits(head, rows.to(loaded.device)).topk(min(PROMOTED, told.shape[1]), dim=1).indices
+        promoted = (
+            added_logits(head, rows.to(loaded.device)).topk(min(PROMOTED, told.shape[1]), dim=1).indices
+        )
         p = told.gather(1, promoted)
         best = p.max(dim=1).values
         rank = (told > best[:, None]).sum(dim=1)

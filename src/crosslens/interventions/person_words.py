@@ -21,15 +21,15 @@ class PersonWord(NamedTuple):
 
 
 def word_pairs(lexicon: Path, given: Iterable[tuple[str, str]] | None) -> list[tuple[str, str]]:
-    """(female, male) words: those given, or of a lexicon's groups that list as many female words as male ones, in their order."""
+    """(female, male) words: those given, or of a lexicon's groups: of one that lists as many female words as male ones each with
+    that at its place, of another the first of both."""
     if given is not None:
         return [tuple(pair) for pair in given]
     return [
         pair
         for group in yaml.safe_load(lexicon.read_text(encoding="utf-8"))["groups"]
         for words in [[group.get(gender) or [] for gender in ("female", "male")]]
-        if len(words[0]) == len(words[1])
-        for pair in zip(*words, strict=True)
+        for pair in list(zip(*words, strict=False))[: None if len(words[0]) == len(words[1]) else 1]
     ]
 
 

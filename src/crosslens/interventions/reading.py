@@ -194,9 +194,7 @@ class Questions:
                 places[key] = len(passages)
                 passages.append(Passage(sample, tokens, np.arange(text.start - 1, stop)))
         self.passage = [
-            places[
-                text.tokens.token_id[: text.stop - 1 + text.word_end].tobytes(), sample.image, text.start
-            ]
+            places[text.tokens.token_id[: text.stop - 1 + text.word_end].tobytes(), sample.image, text.start]
             for text, sample in zip(self.texts, samples, strict=True)
         ]
         self.reading = Reading(loaded, site, passages, roles=roles, images=images, batch=batch)
@@ -270,4 +268,3 @@ class Damage:
 
 READS = 256
 """Logits of so many positions at a time."""
-

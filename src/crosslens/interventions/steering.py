@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.special import expit
 
 from crosslens.data.lexicons import load_lexicon
@@ -152,7 +151,7 @@ def steer_features(
     check_width(autoencoder, loaded.d_model, sae)
     autoencoder = autoencoder.to(loaded.device)
     frames = {language: read_table(path, "dataset") for language, path in datasets.items()}
-    setup = dict(roles=tuple(roles), images=images, batch=batch)
+    setup: dict[str, Any] = {"roles": tuple(roles), "images": images, "batch": batch}
     with memory_kept():
         items, readings = {}, {}
         for language, frame in frames.items():
@@ -175,7 +174,9 @@ def steer_features(
                 items[language, split] = found
                 readings[language, split] = Questions(loaded, site, found.questions, **setup)
         damage = {
-            language: Damage(Reading(loaded, site, damage_passages(loaded, frame, UNTOUCHED, images), **setup))
+            language: Damage(
+                Reading(loaded, site, damage_passages(loaded, frame, UNTOUCHED, images), **setup)
+            )
             for language, frame in frames.items()
         }
         known, middles = {}, {}
@@ -209,7 +210,9 @@ def steer_features(
         level = known[reference.found_in].level
         rng = stream(seed, "steering", site)
         random = random_arms(reference, used, level, autoencoder, random_sets, rng)
-        doses = Doses(site, autoencoder, known | {"random": known[reference.found_in]}, reference.norm, strengths)
+        doses = Doses(
+            site, autoencoder, known | {"random": known[reference.found_in]}, reference.norm, strengths
+        )
         document = {
             "site": site,
             "sae": next(iter(stored.values())).attributes["sae"],
@@ -245,7 +248,9 @@ def steer_features(
                     limit=readings[language, "test"].reading.limit,
                 )
                 asked = ask.get(language, ASKED.get(language))
-                writing = Writing(writer, items[language, "test"], captions, language, lexicons[language], grammar, asked)
+                writing = Writing(
+                    writer, items[language, "test"], captions, language, lexicons[language], grammar, asked
+                )
             document["of"][language], table = own.told(arms, random, writing)
             tables.append(table)
     out.mkdir(parents=True, exist_ok=True)
@@ -556,13 +561,15 @@ class Language:
         size = self.doses.size
         return np.maximum(kl[:size], kl[size:]) <= self.max_kl
 
-    def _arm(
-        self, arm: Arm, own: Tried, beside: Sequence[Tried], writing: Writing | None
-    ) -> dict[str, Any]:
+    def _arm(self, arm: Arm, own: Tried, beside: Sequence[Tried], writing: Writing | None) -> dict[str, Any]:
         size, strengths = self.doses.size, self.doses.strengths[self.doses.size :]
         within = self._budget(own.kl)
         on_select = self.moved(own.select).mean(axis=1)
-        at = int(np.argmax(np.where(within, on_select, -np.inf))) if within.any() else int(np.argmin(strengths))
+        at = (
+            int(np.argmax(np.where(within, on_select, -np.inf)))
+            if within.any()
+            else int(np.argmin(strengths))
+        )
         strength, move = float(strengths[at]), self.mean(self.moved(own.test)[at])
         same_length = np.array([abs(self.moved(of.test)[at].mean()) for of in beside])
         allowed = [np.flatnonzero(self._budget(of.kl)) for of in beside]
@@ -578,7 +585,8 @@ class Language:
             "method": arm.method,
             "found_in": arm.found_in,
             "features": [
-                {"feature": feature, "sign": sign} for feature, sign in zip(arm.features, arm.signs, strict=True)
+                {"feature": feature, "sign": sign}
+                for feature, sign in zip(arm.features, arm.signs, strict=True)
             ],
             "norm": arm.norm,
             "largest_change": float(change),
@@ -640,7 +648,13 @@ class Language:
         ):
             p = self.mean(expit(y).mean(axis=2))
             low, high = np.percentile(p[:, 1:], INTERVAL, axis=1)
-            columns = {"how": how, "strength": np.asarray(at, float), "p_female": p[:, 0], "low": low, "high": high}
+            columns = {
+                "how": how,
+                "strength": np.asarray(at, float),
+                "p_female": p[:, 0],
+                "low": low,
+                "high": high,
+            }
             columns |= {"log_odds": y.mean(axis=(1, 2)), "left": self.left(y)[:, 0], "kl": kl}
             parts.append(pd.DataFrame(columns))
         table = pd.concat(parts, ignore_index=True)

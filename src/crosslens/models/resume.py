@@ -38,7 +38,9 @@ class Remembered:
         """Passes of the same batch inside the block begin with what was kept."""
         with ExitStack() as stack:
             for tower, seen in self.seen.items():
-                stack.enter_context(patch.object(tower, "get_image_features", lambda *_, seen=seen, **__: seen))
+                stack.enter_context(
+                    patch.object(tower, "get_image_features", lambda *_, seen=seen, **__: seen)
+                )
             for block in self.blocks[:-1]:
                 stack.enter_context(patch.object(block, "forward", self._passed_on))
             if self.blocks:

@@ -3,7 +3,15 @@
 from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Wildcards, Work
-from crosslens.artifacts.needs import codes_of, each_pair, first_sae, model_files, model_mb, model_of, model_place
+from crosslens.artifacts.needs import (
+    codes_of,
+    each_pair,
+    first_sae,
+    model_files,
+    model_mb,
+    model_of,
+    model_place,
+)
 from crosslens.artifacts.stages.data import generation
 
 PROMPTS = 12

@@ -98,12 +98,18 @@ KINDS = [
         every=steered_saes,
         into=("page",),
         files={
-            "dose_response.png": "How far each way of steering moves what the model says, by its strength, beside random features.",
+            "dose_response.png": "What each way of steering does to what the model says, by its strength, beside random "
+            "features.",
             "frontier.png": "What is left of the bias, by what the edit costs elsewhere.",
         },
     ),
 ]
 WORK = [
-    Work("steer_features", memory=steering_mb, gpu=True, local=lambda at: model_place(at) | {"lexicons": at.settings["lexicons"]}),
+    Work(
+        "steer_features",
+        memory=steering_mb,
+        gpu=True,
+        local=lambda at: model_place(at) | {"lexicons": at.settings["lexicons"]},
+    ),
     Work("draw_steering_figures", memory=1000),
 ]

@@ -47,7 +47,13 @@ def section(results: Results) -> Section | None:
         table("clamped", COLUMNS, rows, label="What a clamped feature changes"),
         table("clamped_texts", TEXTS, texts, label="Texts before and after"),
     ]
-    return Section("clamp", "Clamped feature", "What does the model write while a feature is held at a constant?", body, terms=TERMS)
+    return Section(
+        "clamp",
+        "Clamped feature",
+        "What does the model write while a feature is held at a constant?",
+        body,
+        terms=TERMS,
+    )
 
 
 def _channels(channels: list[dict[str, Any]]) -> str:
@@ -55,9 +61,7 @@ def _channels(channels: list[dict[str, Any]]) -> str:
 
 
 def _written(title: str, field: str) -> Column:
-    return Column(
-        title, lambda row: tag("span", row[field], dir=direction(row["language"])), "words"
-    )
+    return Column(title, lambda row: tag("span", row[field], dir=direction(row["language"])), "words")
 
 
 COLUMNS = [

@@ -20,10 +20,10 @@ METHODS = {
 TERMS = {
     "steered": (
         "Steering",
-        "x + strength × δ in the place of x at all text positions of the site but sinks, in the prompt and in what is written; of "
-        "features δ is the sum of their decoder rows, each times the 99th percentile of its activations, of directions the "
-        "direction, all as long as each other. P(female): of the female word against the male one in the place of the model's own "
-        "word for the person, or of a gendered word of a sentence. Moved: half the difference between both ways, at the strength "
+        "x + strength × δ in the place of x at all text positions of the site but sinks, in the prompt and in what is written; "
+        "of features δ is the sum of their decoder rows, each times the 99th percentile of its activations, of directions the "
+        "direction, all as long as each other. P(female): of the female word against the male one in the place of the model's "
+        "own word for the person, or of a gendered word of a sentence. Moved: half the difference between both ways, at the strength "
         "that was chosen on select among those that cost little enough elsewhere.",
     ),
     "random_sets": (
@@ -39,8 +39,8 @@ TERMS = {
     ),
     "neutralised": (
         "Neutralised",
-        "Features (or x along a direction) set to the mean of their means over female and male samples of select. Left: of pictures "
-        "the standard deviation of P(female) over categories, of sentences what the words before change, D.",
+        "Features (or x along a direction) set to the mean of their means over female and male samples of select. Left: of "
+        "pictures the standard deviation of P(female) over categories, of sentences what the words before change, D.",
     ),
     "disentanglement": (
         "Cause and isolation",
@@ -176,16 +176,18 @@ def finding(arms: list[Record], results: Results) -> Finding:
         return Finding("found", title, lines)
     if not results.could_claim("steered", "steering"):
         title = (
-            f"{name}: whether gender can be steered was not tested: beside {plain(best['random_sets'])} random sets no result could "
-            "be claimed among the study's other claims."
+            f"{name}: whether gender can be steered was not tested: beside {plain(best['random_sets'])} random sets no result "
+            "could be claimed among the study's other claims."
         )
         return Finding("warning", title, [*lines, "Set steering.random_sets higher."])
-    return Finding("null", f"{name}: no arm moves what the model says of gender further than random features do.", lines)
+    return Finding(
+        "null", f"{name}: no arm moves what the model says of gender further than random features do.", lines
+    )
 
 
 def _told(arm: Record) -> str:
     return (
         f"{site_name(arm['site'])}, {arm_name(arm)}, strength {plain(arm['strength'], 1)}: P(female) moves by "
         f"{plain(arm['moved'])}{bracketed(arm, 'moved')}, 95 % of random sets by at most {plain(arm['q95_random'])}; "
-        f"{plain(arm['anti_steerable'], 2)} of {plain(arm['items'])} go the other way; KL elsewhere {plain(arm['kl'])} nats a token."
+        f"{plain(arm['anti_steerable'], 2)} of {plain(arm['items'])} go the other way; KL elsewhere {plain(arm['kl'])} nats."
     )

@@ -6,7 +6,15 @@ from crosslens.summary.reading import Document
 from crosslens.summary.records.base import Files, Record, bounds, expect
 
 LISTS = ("steered", "steered_languages")
-_OF_CAPTIONS = ("valid", "cause", "isolation", "disentanglement", "words_per_caption", "repetition", "perplexity")
+_OF_CAPTIONS = (
+    "valid",
+    "cause",
+    "isolation",
+    "disentanglement",
+    "words_per_caption",
+    "repetition",
+    "perplexity",
+)
 
 
 def records(files: Files) -> dict[str, list[Record]]:
