@@ -44,7 +44,7 @@ NEEDS = {"collection": "emoji", "model": "gguf"}
 MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None}
 LARGE = {
     *("controls", "control_figure", "matching", "matching_figure", "divergence", "divergence_figure"),
-    "seed_codes",
+    *("seed_codes", "agreement_figure"),
     *("ablation", "ablation_figure", "substitution", "substitution_figure"),
     *("sample_map", "decoder_map", "map_figures"),
     *("dimensions", "information", "dictionary", "circuits", "geometry_figures"),
@@ -88,7 +88,8 @@ def build(checkout: Checkout, *, large: bool) -> None:
     lay_sentences(checkout)
     targets = [
         "all",
-        *(f"results/sentences/{place}" for place in ("figures/agreement.png", "dataset/summary.json")),
+        "results/sentences/dataset/summary.json",
+        *(f"results/sentences/gender/agreement/{language}/agreement.json" for language in TOY["languages"]),
     ]
     if large:
         targets += [
@@ -96,6 +97,7 @@ def build(checkout: Checkout, *, large: bool) -> None:
             for place in ("divergence", "layer_1/matching", "layer_1/substitution")
         ]
         targets += ["results/twins/gender/en/en/robustness/layer_1.json", "results/sentences/summary.json"]
+        targets += ["results/sentences/figures/agreement.png"]
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
@@ -822,6 +824,11 @@ def test_q_and_claims_are_those_of_the_families(study):
         assert claim["tests"] == len(family)
         assert claim["q"] == pytest.approx(min(record["q"] for record in family))
         assert claim["holds"] <= sum(record["q"] <= summary["level"] for record in family)
+        assert claim["reachable"] == any(record["reachable"] for record in family)
+    for of, family in families.items():
+        for record in family:
+            # least_p counts orders, p draws of them
+            assert 0 <= 0.5 * record["least_p"] <= record["p"], of
 
 
 @pytest.mark.long

@@ -257,3 +257,9 @@ def test_few_or_equal_costs_are_not_tested():
     assert (
         not equal["tested"] and equal["spearman"]["value"] is None and equal["null"]["pairing"]["p"] is None
     )
+
+
+def test_where_no_feature_of_one_fires_nothing_is_matched():
+    rows = SimpleNamespace(decoder=np.eye(4, 3, dtype=np.float32))
+    pairs = substitution.matched(rows, rows, np.arange(4), np.empty(0, dtype=np.int64))
+    assert pairs.shape == (0, 2) and pairs.dtype == np.int64

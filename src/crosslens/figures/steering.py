@@ -118,7 +118,8 @@ def frontier(doses: pd.DataFrame, document: Document) -> Figure:
             figure,
             f"Bias left against quality lost, {site_name(document('site'))}",
             f"{_items(document)} of test; a quarter, half, three quarters and all of the way to the mean of the class means. "
-            "Dotted: without an edit. Circles: found in the language itself, crosses: in another one, squares: in all together. KL below "
+            "Dotted: without an edit. Circles: found in the language itself, crosses: in another one, squares: in all "
+            "together. KL below "
             f"{LEAST:g} is drawn there.",
         )
     return figure

@@ -59,8 +59,8 @@ def clamp_features(
 
     A clamped feature is `value` times the 99th percentile of its positive activations on select, at every position of `roles`
     that is no sink and at every token that is written. features: ids of this SAE; none: that which writes most (percentile × norm
-    of its decoder row) of those that fire on FIRES of the tokens of select. The change at the site is decode(z′) − decode(z), never
-    the difference from the input. unrelated: prompts that have nothing to do with the feature; none: UNRELATED. Raises
+    of its decoder row) of those that fire on FIRES of the tokens of select. The change at the site is decode(z′) − decode(z),
+    never the difference from the input. unrelated: prompts that have nothing to do with the feature; none: UNRELATED. Raises
     InputError where SAE, codes, site or model do not belong together, and RuntimeError where an edit of nothing changes anything.
     """
     stored = Codes(codes)

@@ -1,6 +1,7 @@
 """The substitution test: does the feature of another SAE do what the feature does that it is matched with?"""
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -172,6 +173,8 @@ def matched(first: Any, second: Any, live: np.ndarray | None, others: np.ndarray
         for of, known in ((first, live), (second, others))
     ]  # fmt: skip
     rows = [of.decoder[own] for of, own in zip((first, second), ids, strict=True)]
+    if not all(map(len, rows)):
+        return np.empty((0, 2), dtype=np.int64)
     pairs = one_to_one(*rows, nearest(*rows))
     return np.stack([ids[0][pairs.first], ids[1][pairs.second]], axis=1)
 
@@ -196,8 +199,8 @@ class Texts:
         )
         self.targets = sentences_of(frame[frame["split"] == "test"], max_samples, seed)
         *_, self.limit = mean_activation(loaded, site, self._batches(select), roles)
-        self.x = torch.cat([*self._activations(select)])
-        """(P, d) float32 of select, sinks left out."""
+        self.x = torch.cat([*self._activations(select)]).to(loaded.device)
+        """(P, d) float32 of select, sinks left out; where SAEs are, whichever device the site is on."""
 
     def _batches(self, frame: pd.DataFrame):
         return batches(self.loaded, frame, self.images, self.batch)
@@ -289,11 +292,12 @@ def replaced(first: SAE, second: SAE, pairs: np.ndarray, scale: Tensor) -> Repla
     own, other = torch.from_numpy(pairs.T.copy())
 
     def fn(x: Tensor) -> Tensor:
-        exact = x.float()
+        # The site may be on another device than the SAEs, as where the blocks of a model are on several.
+        exact = x.float().to(first.W_dec.device)
         change = -first.encode_dense(exact)[:, own]
         if scale.any():
             change = change + scale * second.encode_dense(exact)[:, other]
-        return (exact + change @ first.W_dec[own]).to(x.dtype)
+        return (exact + change @ first.W_dec[own]).to(x)
 
     return fn
 
@@ -399,10 +403,12 @@ def alike(
         because = "ablating them costs the same, whichever it is"
     value = float(spearman(first[0], second[0])) if known else None
     nulls = {"pairing": np.empty(0), "strength": np.empty(0)}
+    ways = {"pairing": math.factorial(n)}
     low = high = None
+    block = np.argsort(np.argsort(strength, kind="stable")) // ALIKE
+    block = np.minimum(block, max(n // ALIKE - 1, 0))
+    ways["strength"] = math.prod(map(math.factorial, np.bincount(block).tolist()))
     if known:
-        block = np.argsort(np.argsort(strength, kind="stable")) // ALIKE
-        block = np.minimum(block, n // ALIKE - 1)
         # the ranks of shuffled values are the shuffled ranks
         own, other = rankdata(first[0]), rankdata(second[0])
         nulls = {
@@ -417,7 +423,9 @@ def alike(
         "features": n,
         "spearman": {"value": value, "low": low, "high": high},
         "pearson": float(pearson(first[0], second[0])) if known else None,
-        "null": {name: null_band(null, value, tails=1) for name, null in nulls.items()},
+        "null": {
+            name: null_band(null, value, tails=1, arrangements=ways[name]) for name, null in nulls.items()
+        },
     }
 
 

@@ -21,10 +21,10 @@ TERMS = {
     "steered": (
         "Steering",
         "x + strength × δ in the place of x at all text positions of the site but sinks, in the prompt and in what is written; "
-        "of features δ is the sum of their decoder rows, each times the 99th percentile of its activations, of directions the "
-        "direction, all as long as each other. P(female): of the female word against the male one in the place of the model's "
-        "own word for the person, or of a gendered word of a sentence. Moved: half the difference between both ways, at the strength "
-        "that was chosen on select among those that cost little enough elsewhere.",
+        "of features δ is the sum of their decoder rows, each times the 99th percentile of its activations, of directions "
+        "the direction, all as long as each other. P(female): of the female word against the male one in the place of the "
+        "model's own word for the person, or of a gendered word of a sentence. Moved: half the difference between both ways, "
+        "at the strength that was chosen on select among those that cost little enough elsewhere.",
     ),
     "random_sets": (
         "Random sets",
