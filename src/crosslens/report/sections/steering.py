@@ -159,14 +159,16 @@ CAPTIONS = [
 def finding(arms: list[Record], results: Results) -> Finding:
     """Which arms move the language further than random features do?"""
     name = short_name(arms[0]["language"])
-    tested = [arm for arm in arms if arm["q"] is not None]
-    idle = [arm for arm in arms if not arm["changes"]]
-    lines = [f"{arm_name(arm)}: changes no logit at all." for arm in idle]
+    idle = [f"{arm_name(arm)}: {arm['because']}." for arm in arms if arm["because"]]
+    tested = results.tested(arms, "random sets")
     if not tested:
-        return Finding("warning", f"{name}: no arm of steering changes a logit; nothing was tested.", lines)
+        because = results.reasons(arms, "random sets")
+        return Finding(
+            "warning", f"{name}: whether gender can be steered was not tested, because {because}.", idle
+        )
     yes = [arm for arm in tested if steers(arm, results.level)]
     best = max(yes or tested, key=lambda arm: arm["moved"])
-    lines += [_told(best), results.corrected("steered", "steering")]
+    lines = [_told(best), *idle, results.corrected("steered", "steering")]
     count = f"{len(yes)} of {len(tested)} arms (q ≤ {level_words(results.level)})"
     if yes:
         title = (
@@ -174,15 +176,8 @@ def finding(arms: list[Record], results: Results) -> Finding:
             f"{arm_name(best)}, which moves P(female) by {plain(best['moved'], 2)}."
         )
         return Finding("found", title, lines)
-    if not results.could_claim("steered", "steering"):
-        title = (
-            f"{name}: whether gender can be steered was not tested: beside {plain(best['random_sets'])} random sets no result "
-            "could be claimed among the study's other claims."
-        )
-        return Finding("warning", title, [*lines, "Set steering.random_sets higher."])
-    return Finding(
-        "null", f"{name}: no arm moves what the model says of gender further than random features do.", lines
-    )
+    title = f"{name}: no arm moves what the model says of gender further than random features do: in {count}."
+    return Finding("null", title, lines)
 
 
 def _told(arm: Record) -> str:

@@ -59,6 +59,7 @@ def _before(of: dict[str, Any]) -> Record:
 
 def _arm(arm: dict[str, Any]) -> Record:
     record = {name: arm[name] for name in ("method", "found_in", "changes", "strength", "within_budget")}
+    record["because"] = None if arm["changes"] else "it changes no logit at all"
     record |= {"features": len(arm["features"]), "anti_steerable": arm["anti_steerable"]}
     record |= bounds("moved", arm["moved"]) | bounds("slope", arm["slope"])
     record |= {"kl": max(arm["kl"].values())}
