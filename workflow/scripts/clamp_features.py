@@ -4,7 +4,7 @@ from crosslens.store.job import Job
 job = Job(snakemake)
 job.run(
     lambda out: clamp_features(
-        dataset=job.path("texts"),
+        dataset=job.path("dataset"),
         tokens=job.paths("tokens"),
         codes=job.path("codes"),
         sae=job.path("sae"),

@@ -280,11 +280,12 @@ def _steering(settings: StudySettings, source: Source) -> Faults:
             "add joint to sae.corpora, or set steering to null",
         )
     condition = chosen["condition"]
-    if condition is not None and condition not in settings["gender"]["conditions"]:
+    given = [name for name in settings["gender"]["conditions"] if name in ("prompt", "caption")]
+    if condition not in given if condition is not None else not given:
         yield settings.fault(
             "steering.condition",
-            condition,
-            f"one of gender.conditions, {settings['gender']['conditions']}",
+            condition or "none of what is given",
+            f"prompt or caption, and among gender.conditions, {settings['gender']['conditions']}",
             "correct it, or add the condition there",
         )
     for key in ("words", "ask"):

@@ -19,6 +19,8 @@ from crosslens.artifacts.stages.data import lexicon_files, lexicons_of
 from crosslens.artifacts.stages.gender import captioned, paired, shared_saes
 
 FEATURE_ARMS, DIRECTION_ARMS = 4, 3
+READ = ("prompt", "caption")
+"""Conditions of what is given: the model writes something else under each edit."""
 
 
 def steered_saes(at: At) -> list[Wildcards]:
@@ -50,7 +52,7 @@ def steering_params(at: At) -> dict[str, Any]:
         "languages": at.study.languages,
         "outcome": "pictures" if pictured else "pairs",
         "roles": at.settings["sae"]["roles"],
-        "condition": chosen["condition"] or at.settings["gender"]["conditions"][0],
+        "condition": chosen["condition"] or next(c for c in at.settings["gender"]["conditions"] if c in READ),
         "grammar": at.study.source.has_truth,
         **{name: value for name, value in chosen.items() if name not in ("sites", "condition")},
         **({"lexicons": lexicons_of(at)} if pictured else {}),
