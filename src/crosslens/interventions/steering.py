@@ -310,10 +310,8 @@ def pictures(
         )
         for i in kept
     ]
-    group, category = (
-        np.array([rows[i].get(name) or rows[i]["image_id"] for i in kept], dtype=object)
-        for name in ("group", "category")
-    )
+    group = np.array([rows[i].get("group") or rows[i]["image_id"] for i in kept], dtype=object)
+    category = np.array([rows[i].get("category") or "" for i in kept], dtype=object)
     return Items(questions, 1, group, category, len(rows) - len(kept), samples, texts)
 
 

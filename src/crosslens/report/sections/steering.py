@@ -75,15 +75,10 @@ def section(results: Results) -> Section | None:
         ),
         results.shown(
             *(
-                f"steering/{row['corpus']}/{row['site']}/{name}"
-                for row in {(r["corpus"], r["site"]): r for r in arms}.values()
+                f"{corpus}/{where}/{name}"
+                for corpus, where in dict.fromkeys((row["corpus"], row["site"]) for row in arms)
                 for name in ("dose_response", "frontier")
-            ),
-            *(
-                f"{row['corpus']}/{row['site']}/{name}"
-                for row in {(r["corpus"], r["site"]): r for r in arms}.values()
-                for name in ("dose_response", "frontier")
-            ),
+            )
         ),
     ]
     findings = [
