@@ -41,7 +41,7 @@ def check(
         lambda: _gender(settings, source),
         lambda: _saes(settings),
         lambda: _steering(settings, source),
-        lambda: _clamp(settings, source),
+        lambda: _clamp(settings, model, source),
         lambda: _training(settings, model),
         lambda: _without_effect(settings),
         lambda: _prompts(settings),
@@ -295,9 +295,21 @@ def _steering(settings: StudySettings, source: Source) -> Faults:
             )
 
 
-def _clamp(settings: StudySettings, source: Source) -> Faults:
-    """Something that the model writes."""
-    if settings["clamp"] is not None and not source.is_generation:
+def _clamp(settings: StudySettings, model: Model, source: Source) -> Faults:
+    """Something that the model writes, and features that its SAEs have, where these are trained here."""
+    chosen, sae = settings["clamp"], settings["sae"]
+    if chosen is None:
+        return
+    width = sae["d_sae"] or (model.known_width and round(sae["expansion"] * model.known_width))
+    beyond = [feature for feature in chosen["features"] if width and feature >= width]
+    if beyond and not sae["pretrained"]:
+        yield settings.fault(
+            "clamp.features",
+            f"feature {beyond[0]}",
+            f"0 to {width - 1}: the SAEs have {width} features",
+            "take ids from the rankings of the SAE that is clamped",
+        )
+    if not source.is_generation:
         yield settings.fault(
             "clamp",
             f"texts that are given (source.{source.name})",
