@@ -17,9 +17,6 @@ from scipy.special import expit
 from crosslens.data.lexicons import load_lexicon
 from crosslens.errors import InputError
 from crosslens.features.encode import check_model
-from crosslens.features.splice import label_tokens
-from crosslens.gender.targets import targets_of
-from crosslens.generation.continuation import encode_samples
 from crosslens.interventions.arms import (
     BOTH,
     Arm,
@@ -37,11 +34,10 @@ from crosslens.interventions.arms import (
 from crosslens.interventions.captioned import Writer, scores
 from crosslens.interventions.edits import Change, Edit
 from crosslens.interventions.output_score import output_scores
-from crosslens.interventions.person_words import person_word, word_pairs
-from crosslens.interventions.reading import Damage, Passage, Question, Questions, Reading, check_identity
+from crosslens.interventions.reading import Damage, Questions, Reading, check_identity
+from crosslens.interventions.steered import Items, damage_passages, neutral_of, pictures, sentences
 from crosslens.memory import memory_kept
-from crosslens.models.inputs import Sample, as_sample, collate
-from crosslens.models.load import LoadedModel, load_model
+from crosslens.models.load import load_model
 from crosslens.planted.captions import is_grammatical
 from crosslens.pooling.images import by_image
 from crosslens.pooling.languages import open_codes, open_languages
@@ -61,32 +57,13 @@ BOOTSTRAPS = 1000
 INTERVAL = (2.5, 97.5)
 UNTOUCHED = 20
 """Texts in which steering should change nothing, at most."""
-COUNTED = ("caption", "generated")
-NEUTRAL = {"en": "From my experience,", "ar": "من خلال تجربتي،"}
-"""Behind which an output score is told, where a study has no prompt."""
+ENOUGH = 0.9
+"""Of the furthest that P(female) moves on select: the smallest strength that reaches it is taken."""
 ASKED = {
     "en": "Describe the picture without saying whether anyone is a man or a woman.",
     "ar": "صف الصورة دون أن تذكر إن كان أحد رجلا أو امرأة.",
 }
 """Prompts that ask for captions without gender."""
-
-
-class Items(NamedTuple):
-    """What is asked of one language and split."""
-
-    questions: list[Question]
-    each: int
-    """Questions of one item: 1 of a picture, 2 (the female and the male prefix) of a sentence."""
-    group: np.ndarray
-    """(items) object: what is resampled together."""
-    category: np.ndarray
-    """(items) object."""
-    left_out: int
-    """Pictures whose caption has no person word with one of the other gender."""
-    samples: list[Sample]
-    """The pictures, of all that were captioned."""
-    written: list[str]
-    """What the model writes of them without an edit."""
 
 
 class Tried(NamedTuple):
@@ -136,8 +113,8 @@ def steer_features(
     """Write `steering.json` (kind steering) and `doses.parquet` (kind steering_doses, a row an arm and strength) to `out`.
 
     outcome: pictures or pairs. effects: language -> folder of kind gender. Arms are chosen on split select, as are their
-    strengths: the one that moves P(female) furthest (half the difference between both ways) among those at which the KL on
-    `damage_passages` is at most `max_kl` both ways. Everything else is told of test, of at most `samples` pictures or
+    strengths: see `chosen_strength`, by half the difference of P(female) between both ways, the KL on `damage_passages` at
+    most `max_kl` both ways. Everything else is told of test, of at most `samples` pictures or
     sentences of each split, and of captions of at most `captions` of the pictures. words: language -> pairs of a female and a
     male word, in the place of the lexicon's. ask: language -> prompt that asks for captions without gender. grammar: whether
     captions are those of the embedded model's grammar. Raises InputError where SAE, codes, site or model do not belong
@@ -256,100 +233,6 @@ def steer_features(
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "doses.parquet", "steering_doses", pd.concat(tables, ignore_index=True))
     write_json(out / "steering.json", "steering", document)
-
-
-def sentences(frame: pd.DataFrame, count: int, split: str) -> Items:
-    """The first target of each of at most `count` sentences in two genders, behind both prefixes."""
-    targets, left_out = targets_of(frame)
-    first = {target.group: target for target in reversed(targets)}
-    own = [first[group] for group in dict.fromkeys(target.group for target in targets)][:count]
-    questions = [
-        Question(f"{target.group}, {gender}", target.prompt, target.prefix[gender], *target.form.values())
-        for target in own
-        for gender in ("female", "male")
-    ]
-    groups = np.array([target.group for target in own], dtype=object)
-    return Items(questions, 2, groups, np.full(len(own), "", dtype=object), sum(left_out.values()), [], [])
-
-
-def pictures(
-    loaded: LoadedModel,
-    frame: pd.DataFrame,
-    count: int,
-    language: str,
-    lexicon: Path,
-    words: list[list[str]] | None,
-    max_new_tokens: int,
-    *,
-    roles: Sequence[str],
-    images: Path | None,
-    batch: int,
-) -> Items:
-    """At most `count` pictures that hide the gender (all, where none does), and the word for the person in each caption that the
-    model writes by itself."""
-    shown = frame.drop_duplicates("image_id")
-    hidden = shown[shown["gender"] == "unknown"]
-    rows = (hidden if len(hidden) else shown).head(count).to_dict("records")
-    samples = [as_sample(row)._replace(caption="") for row in rows]
-    writer = Writer(
-        loaded, roles=roles, images=images, max_new_tokens=max_new_tokens, batch=batch, limit=np.inf
-    )
-    texts = [writer.text(ids) for ids in writer.write(samples)]
-    known, pairs = load_lexicon(lexicon, language), word_pairs(lexicon, words)
-    found = [person_word(text, language, known, pairs) for text in texts]
-    kept = [i for i, word in enumerate(found) if word is not None]
-    questions = [
-        Question(
-            samples[i].sample_id,
-            samples[i].prompt,
-            texts[i][: found[i].start],
-            found[i].female,
-            found[i].male,
-            samples[i].image,
-            samples[i].image_sha256,
-        )
-        for i in kept
-    ]
-    group = np.array([rows[i].get("group") or rows[i]["image_id"] for i in kept], dtype=object)
-    category = np.array([rows[i].get("category") or "" for i in kept], dtype=object)
-    return Items(questions, 1, group, category, len(rows) - len(kept), samples, texts)
-
-
-def damage_passages(
-    loaded: LoadedModel, frame: pd.DataFrame, count: int, images: Path | None
-) -> list[Passage]:
-    """Texts of test that are not about what is steered, and where what follows tells no gender: read at every position that
-    predicts a token of the caption, but those of label words. Of sentences in two genders the samples without a gender, where
-    there are any, else every sample."""
-    own = frame[frame["split"] == "test"]
-    plain = own[(own["gender"] == "unknown") & (own["image"] == "")]
-    rows = (plain if len(plain) else own).head(count)
-    samples = [as_sample(row) for row in rows.to_dict("records")]
-    encoded = encode_samples(loaded, samples, images=images)
-    passages = []
-    for (_, row), sample, tokens in zip(rows.iterrows(), samples, encoded, strict=True):
-        batch = collate(loaded, [tokens], [])
-        told = batch.has_role(COUNTED)[0].cpu() & ~label_tokens(row.to_frame().T, batch)[0]
-        reads = np.flatnonzero(told.numpy()) - 1
-        if len(reads := reads[reads >= 0]):
-            passages.append(Passage(sample, tokens, reads))
-    if not passages:
-        raise InputError(
-            "the texts that steering must not change",
-            found="no token but those of gendered words",
-            expected="samples of test with other words",
-            mend="give the study more samples",
-        )
-    return passages
-
-
-def neutral_of(frame: pd.DataFrame, language: str) -> Sample:
-    """The prompt of a picture of select that hides the gender, or of the first sample; without a prompt a text of NEUTRAL."""
-    own = frame[frame["split"] == "select"]
-    row = as_sample((own[own["gender"] == "unknown"] if (own["gender"] == "unknown").any() else own).iloc[0])
-    if row.prompt or row.image:
-        return row._replace(caption="")
-    return Sample("neutral", NEUTRAL.get(language, NEUTRAL["en"]), "")
 
 
 Units = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -563,11 +446,7 @@ class Language:
         size, strengths = self.doses.size, self.doses.strengths[self.doses.size :]
         within = self._budget(own.kl)
         on_select = self.moved(own.select).mean(axis=1)
-        at = (
-            int(np.argmax(np.where(within, on_select, -np.inf)))
-            if within.any()
-            else int(np.argmin(strengths))
-        )
+        at = chosen_strength(strengths, on_select, within)
         strength, move = float(strengths[at]), self.mean(self.moved(own.test)[at])
         same_length = np.array([abs(self.moved(of.test)[at].mean()) for of in beside])
         allowed = [np.flatnonzero(self._budget(of.kl)) for of in beside]
@@ -661,6 +540,14 @@ class Language:
         ):
             table.insert(place, name, value)
         return table.sort_values(["how", "strength"], ignore_index=True)
+
+
+def chosen_strength(strengths: np.ndarray, moved: np.ndarray, within: np.ndarray) -> int:
+    """Which strength: of those within the budget the smallest that moves ENOUGH of what the best of them does; the smallest of
+    all, where none is within it or none moves the wanted way."""
+    best = moved[within].max(initial=0.0)
+    far = within & (moved >= ENOUGH * best) if best > 0 else np.ones(len(strengths), dtype=bool)
+    return int(np.argmin(np.where(far, strengths, np.inf)))
 
 
 def _beside(value: float, random: np.ndarray) -> dict[str, float]:
