@@ -24,6 +24,7 @@ from crosslens.tables.tokens import read_tokens
 pytestmark = pytest.mark.long
 
 STUDIES = ("planted", "planted_control")
+STEERING = "steering: {sites: ['4'], strengths: [0.25, 0.5, 1, 2], captions: 40, max_new_tokens: 28}\n"
 PAGES = [f"results/{study}/report/index.html" for study in STUDIES]
 
 
@@ -34,7 +35,8 @@ def studies(source, tmp_path_factory):
     checkout = Checkout.create(folder, source, store=f"results/.store:{REPOSITORY / 'results/.store'}")
     (folder / "resources/planted_control").symlink_to(REPOSITORY / "resources/planted_control")
     for study in STUDIES:
-        shutil.copy(REPOSITORY / f"config/studies/{study}.yaml", folder / "config/studies")
+        settings = (REPOSITORY / f"config/studies/{study}.yaml").read_text(encoding="utf-8")
+        (folder / f"config/studies/{study}.yaml").write_text(settings + STEERING, encoding="utf-8")
     checkout.snakemake(*PAGES)
     return folder
 
@@ -198,3 +200,37 @@ def test_two_jobs_at_a_time_stay_within_three_gigabytes(studies):
         for peak in re.findall(r'"peak_megabytes": (\d+)', record.read_text(encoding="utf-8"))
     ]
     assert peaks and sum(sorted(peaks)[-2:]) < 3000
+
+
+def steered(studies, study):
+    """Language -> what is told of steering it."""
+    ((_, document),) = documents(studies, f"{study}/interventions/steering/joint/layer_4/steering.json")
+    return document["of"]
+
+
+def test_gender_is_steered_on_pictures_that_hide_it_and_captions_stay_captions(studies):
+    """By the features that move it furthest on select: five times as far on test as 95 % of the random sets."""
+    for language, of in steered(studies, "planted").items():
+        arms = [arm for arm in of["arms"] if arm["features"] and arm["found_in"] in (language, "both")]
+        best = max(arms, key=lambda arm: arm["moved_on_select"])
+        assert best["random"]["same_length"]["ratio"] >= 5, language
+        assert best["random"]["same_length"]["p"] == best["random"]["same_length"]["least_p"]
+        assert best["moved"]["low"] > 0.2 and best["anti_steerable"] <= 0.05
+        for way in ("female", "male"):
+            assert best["captions"][way]["valid"] >= 0.95, (language, way)
+            assert best["captions"][way]["isolation"] >= 0.9, (language, way)
+        assert all(arm["changes"] for arm in of["arms"])
+
+
+def test_the_planted_spread_over_occupations_shrinks_and_the_control_has_none(studies):
+    planted, control = (steered(studies, study) for study in STUDIES)
+    for language, of in planted.items():
+        own = [arm for arm in of["arms"] if arm["found_in"] in (language, "both")]
+        most = min(own, key=lambda arm: arm["neutralised"]["left"]["value"])
+        assert most["neutralised"]["removed"]["low"] > 0, language
+        assert most["neutralised"]["left"]["value"] < most["neutralised"]["random_q05"], language
+        without = control[language]["left"]["value"]
+        assert without < of["left"]["value"] / 2, language
+        # nothing to remove: whatever is done to the control changes less than what the planted bias loses
+        changed = [abs(arm["neutralised"]["removed"]["value"]) for arm in control[language]["arms"]]
+        assert max(changed) < most["neutralised"]["removed"]["value"], language
