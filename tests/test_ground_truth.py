@@ -5,7 +5,6 @@ What this checkout has built already is read from its store, not built again.
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pandas as pd
