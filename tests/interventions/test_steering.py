@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crosslens.interventions.steering import between, chosen_strength
+from crosslens.interventions.doses import between, chosen_strength
 
 
 @pytest.mark.parametrize(

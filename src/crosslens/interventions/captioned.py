@@ -11,7 +11,7 @@ from torch import Tensor
 
 from crosslens.data.labels import find_gendered, majority
 from crosslens.data.languages import language_of
-from crosslens.data.lexicons import Lexicon
+from crosslens.data.lexicons import Lexicon, load_lexicon
 from crosslens.features.splice import cross_entropy
 from crosslens.generation.continuation import continuation_roles
 from crosslens.generation.decode import decode
@@ -21,6 +21,7 @@ from crosslens.interventions.reading import Passage, Reading
 from crosslens.models.head import Head
 from crosslens.models.inputs import Encoded, Sample, build_inputs, encode
 from crosslens.models.load import LoadedModel
+from crosslens.planted.captions import is_grammatical
 
 Written = list[list[int]]
 """Ids of each text, without the one that ended it."""
@@ -106,6 +107,48 @@ class Writer:
             told = head(states).log_softmax(-1)
             found[number] = float(cross_entropy(told, target.to(told.device)).double().mean())
         return found
+
+
+class Writing:
+    """Captions of the same pictures under one edit after the other; clean: those without an edit."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        samples: Sequence[Sample],
+        clean: Sequence[str],
+        language: str,
+        lexicon: Path,
+        grammar: bool,
+        asked: str | None,
+    ):
+        self.writer, self.language, self.asked = writer, language, asked
+        self.lexicon = load_lexicon(lexicon, language)
+        self.samples, self.clean = samples, clean
+        self.valid: Callable[[str], bool] | None = (
+            (lambda text: is_grammatical(text, language)) if grammar else None
+        )
+
+    def told(
+        self, wanted: str | None, edits: Sequence[Edit] = (), strength: float = 0.0, prompt: str | None = None
+    ) -> dict[str, Any]:
+        """See `scores`; `ended` and the perplexity under the clean model beside."""
+        shown = [s if prompt is None else s._replace(prompt=prompt) for s in self.samples]
+        ids = self.writer.write(shown, edits, strength)
+        nll = self.writer.nll(self.samples, ids)
+        found = scores(
+            [self.writer.text(own) for own in ids],
+            self.clean,
+            language=self.language,
+            lexicon=self.lexicon,
+            valid=self.valid,
+            wanted=wanted,
+        )
+        mean = float(np.nanmean(nll)) if np.isfinite(nll).any() else None
+        return found | {
+            "ended": float(np.mean([self.writer.ended(own) for own in ids])),
+            "perplexity": None if mean is None else float(np.exp(mean)),
+        }
 
 
 def scores(
