@@ -41,7 +41,7 @@ class Items(NamedTuple):
     """What the model writes of them without an edit."""
 
 
-def sentences(frame: pd.DataFrame, count: int, split: str) -> Items:
+def sentences(frame: pd.DataFrame, count: int) -> Items:
     """The first target of each of at most `count` sentences in two genders, behind both prefixes."""
     targets, left_out = targets_of(frame)
     first = {target.group: target for target in reversed(targets)}

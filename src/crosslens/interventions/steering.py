@@ -106,7 +106,7 @@ def steer_features(
             for split in ("select", "test"):
                 own = frame[frame["split"] == split]
                 if outcome == "pairs":
-                    found = sentences(own, samples, split)
+                    found = sentences(own, samples)
                 else:
                     lexicon = lexicons[language]
                     found = pictures(
