@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from crosslens.interventions.doses import between, chosen_strength
+from crosslens.interventions.steered import sentences
 
 
 @pytest.mark.parametrize(
