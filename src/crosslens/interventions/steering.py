@@ -217,7 +217,7 @@ def pooled_units(
     condition: str,
 ) -> tuple[dict[str, Units], dict[str, np.ndarray]]:
     """Language -> (mean activations (n, d), female (n), language (n)) of the units of select, and the mean of its class means."""
-    stored = open_languages({name: tokens[name][0] for name in tokens}, tokens, activations)
+    stored = open_languages(tokens, tokens, activations)
     units, centres = {}, {}
     for language, frame in frames.items():
         part = frame[frame["split"] == "select"]
