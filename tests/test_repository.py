@@ -21,7 +21,7 @@ FIRST = ("draw_source", "collect_source", "collect_mt_geneval", "prepare_model",
 LAYERS = [
     {"errors", "warm"},
     {"registry"},
-    {"devices", "pictures", "progress", "tables", "store", "memory", "stats"},
+    {"devices", "paths", "pictures", "progress", "tables", "store", "memory", "stats"},
     {"data", "models"},
     {"generation", "sources", "pooling"},
     {"planted", "activations"},

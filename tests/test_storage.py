@@ -45,7 +45,7 @@ NEEDS = {"collection": "emoji", "model": "gguf"}
 MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None}
 LARGE = {
     *("controls", "control_figure", "matching", "matching_figure", "divergence", "divergence_figure"),
-    *("seed_codes", "agreement_figure"),
+    *("seed_codes", "written_seed_codes", "agreement_figure"),
     *("ablation", "ablation_figure", "substitution", "substitution_figure"),
     *("steering", "steering_figures", "clamp"),
     *("sample_map", "decoder_map", "map_figures"),
@@ -71,7 +71,9 @@ def study(answered_once, made_once, request) -> Path:
 def build(checkout: Checkout, *, large: bool) -> None:
     """See `study`."""
     shutil.copytree(checkout.folder / "results/toy" / SAE, checkout.folder / "data/others")
+    gender = {**TOY["gender"], "conditions": ["prompt", "caption", "generated"]}
     more = {
+        "gender": gender,
         "sae": {**TOY["sae"], "pretrained": {OTHERS: {"1": "data/others"}}},
         "sweep": {"architecture": list(VARIANTS)},
         "tokens": INSPECTED,
@@ -85,8 +87,8 @@ def build(checkout: Checkout, *, large: bool) -> None:
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
     seeds = {"corpora": ["en", "ar"], "seeds": [0, 1], "sites": ["1"]}
     frozen = {"sites": ["1", "2"], "sweep": {"architecture": ["frozen_decoder"]}}
-    causal = {"causal": CAUSAL} if large else {}
-    checkout.configure("twins", {**TOY, "sae": {**TOY["sae"], **seeds}, **frozen, **causal})
+    further = {"causal": CAUSAL, "gender": gender} if large else {}
+    checkout.configure("twins", {**TOY, "sae": {**TOY["sae"], **seeds}, **frozen, **further})
     lay_sentences(checkout)
     targets = [
         "all",
@@ -100,7 +102,8 @@ def build(checkout: Checkout, *, large: bool) -> None:
         ]
         checkout.configure("answers", {**ANSWERS, "clamp": {"max_new_tokens": 6}})
         targets.append("results/answers/interventions/clamp/joint/layer_1.json")
-        targets += ["results/twins/gender/en/en/robustness/layer_1.json", "results/sentences/summary.json"]
+        targets += [f"results/twins/gender/en/en/{of}robustness/layer_1.json" for of in ("", "written/")]
+        targets += ["results/twins/codes/en/en/written/layer_1/seed_1.zarr", "results/sentences/summary.json"]
         targets += ["results/sentences/figures/agreement.png"]
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})

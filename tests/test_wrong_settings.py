@@ -275,6 +275,7 @@ WRONG = [
             "merge_and_unload",
         ],
     ),
+    ("source.captions", "d/" * 2100 + "x.csv", ["key source.captions: found 'd/d/", "and 3,000 in all"]),
     (
         "model.id",
         "models/quantised",
@@ -301,6 +302,17 @@ WRONG = [
     ),
     ("gender.alpha", 0.0129, ["key gender.alpha: found 0.0129; expected at least 0.013", "13 claims"]),
     ("gender.conditions", ["image"], ["key gender.conditions.0: found 'image'"]),
+    (
+        {
+            **GOOD,
+            "source": {"captions": "data/captions.csv"},
+            "gender": {"conditions": ["prompt", "generated"]},
+        },
+        None,
+        ["key gender.conditions: found generated, and no pictures"],
+    ),
+    ("gender.conditions", ["generated"], ["found generated alone", "one of prompt and caption beside it"]),
+    ("sae.centred", ["res_jb"], ["key sae.centred: found res_jb", "names of sae.pretrained"]),
     ("gender.alpha", 1, ["key gender.alpha: found 1; expected a number less than 1"]),
     ("sae.roles", ["caption"], ["key gender.conditions: found prompt", "sae.roles"]),
     (

@@ -290,6 +290,9 @@ def test_edited_and_missing_files_are_found_by_their_digests(vlm_folder, tmp_pat
     weights.unlink()
     with pytest.raises(InputError, match=r"model\.safetensors.*no file"):
         load_model(str(folder))
+    (folder / "SHA256SUMS").write_text(f"{'0' * 64}  {'a' * 300}\n")
+    with pytest.raises(InputError, match="aaa.*no file"):
+        load_model(str(folder))
 
 
 def test_missing_weights_are_not_made_up(vlm_folder, tmp_path):

@@ -28,6 +28,7 @@ from crosslens.models.random_init import randomise
 from crosslens.models.refused import adapter_of_peft, quantised
 from crosslens.models.sites import Site, parse_site
 from crosslens.models.unreadable import unreadable
+from crosslens.paths import is_path
 
 log = logging.getLogger(__name__)
 
@@ -208,8 +209,9 @@ def check_digests(folder: Path) -> None:
         if not line.strip():
             continue
         expected, _, name = line.partition(" ")
-        path = folder / name.strip().removeprefix("*").strip()
-        if not path.is_file():
+        name = name.strip().removeprefix("*").strip()
+        path = folder / name
+        if not is_path(name) or not path.is_file():
             raise InputError(
                 path, found="no file", expected=f"the file named in {sums}", mend="restore the folder"
             )

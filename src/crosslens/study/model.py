@@ -11,6 +11,7 @@ from crosslens.errors import InputError
 from crosslens.models.families import gguf_config
 from crosslens.models.packages import PACKAGED, PackagedModel
 from crosslens.models.refused import ADAPTER_CONFIG, adapter_of_peft
+from crosslens.paths import is_path
 from crosslens.sae.exchange.names import hub_id
 from crosslens.store.digests import FileDigests, digest
 from crosslens.store.fingerprint import packages_of
@@ -234,18 +235,14 @@ class Model:
             )
         for name in map(Path, map(str, names)):
             path = self.folder / name
-            try:
-                there = path.is_file()
-            except OSError:  # no name of a file
-                there = None
-            if name.is_absolute() or ".." in name.parts or there is None:
+            if name.is_absolute() or ".." in name.parts or not is_path(str(name)):
                 self.settings.fail(
                     "model.id",
                     f"{str(name)[:100]} in {index}",
                     "files of the folder itself",
                     "put the weights into the folder",
                 )
-            if there:
+            if path.is_file():
                 yield path
 
     @cached_property

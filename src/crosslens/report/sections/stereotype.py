@@ -18,7 +18,9 @@ TERMS = {
         "Share of women",
         "For {units} whose gender is not visible: of the captions that the model wrote and whose words name a gender, "
         "the share that says woman, first per {unit}, then the mean over the {units}; whole words only. A {unit} counts once, "
-        "however many captions were drawn of it, and so do several {units} of one group: intervals are Korn and Graubard's, p "
+        "however many captions were drawn of it, and so do several {units} of one group: intervals are Korn and "
+        "Graubard's, 95 % where the {units} differ by degrees (where one in ten is unlike all others, so few may hold none of "
+        "these, and .85 of such intervals hold the share), p "
         "is by flips of the signs of the {units}' distances from .5. q against .5 of single categories is corrected over "
         "those of their language, q of all together over the languages and all claims of the study.",
     ),
