@@ -41,7 +41,7 @@ def an_arm(method, found_in, moved, p, *, least_p=0.001, changes=True):
         "log_odds": {"female": 1.0, "male": -1.0},
         "slope": score(1.0),
         "anti_steerable": 0.1,
-        "random": {"same_length": beside, "same_damage": beside},
+        "random": {"same_length": beside, "same_damage": beside, "same_activations": None},
         "neutralised": {
             "left": score(0.1),
             "removed": score(0.2),

@@ -47,7 +47,7 @@ class Doses:
     ):
         """known: where the arms' 99th percentiles are from; strengths: above 0."""
         self.site, self.sae, self.known, self.length = site, sae, known, length
-        self.strengths = np.array([*(-s for s in strengths), *strengths])
+        self.strengths = np.array([*(-s for s in sorted(strengths)), *sorted(strengths)])
         self.size = len(strengths)
 
     def edit(self, change: Change) -> list[Edit]:
@@ -154,7 +154,7 @@ class Language:
         if writing is not None:
             head["captions"] = writing.told(None)
             head["asked"] = None if writing.asked is None else self._asked_for(writing)
-        told = [self._arm(arm, tried[arm.name], beside, writing) for arm in arms]
+        told = [self._arm(arm, tried[arm.name], random, beside, writing) for arm in arms]
         table = pd.concat([self._doses(arm, tried[arm.name]) for arm in [*arms, *random]], ignore_index=True)
         return head | {"arms": told}, table
 
@@ -169,7 +169,14 @@ class Language:
         size = self.doses.size
         return np.maximum(kl[:size], kl[size:]) <= self.max_kl
 
-    def _arm(self, arm: Arm, own: Tried, beside: Sequence[Tried], writing: Writing | None) -> dict[str, Any]:
+    def _arm(
+        self,
+        arm: Arm,
+        own: Tried,
+        random: Sequence[Arm],
+        beside: Sequence[Tried],
+        writing: Writing | None,
+    ) -> dict[str, Any]:
         size, strengths = self.doses.size, self.doses.strengths[self.doses.size :]
         within = self._budget(own.kl)
         on_select = self.moved(own.select).mean(axis=1)
@@ -182,6 +189,11 @@ class Language:
                 abs(self.moved(of.test)[fits[np.argmax(strengths[fits])] if len(fits) else 0].mean())
                 for of, fits in zip(beside, allowed, strict=True)
             ]
+        )
+        curves = [np.append(0, np.abs(self.moved(of.test).mean(axis=1))) for of in beside]
+        at_own = [strength * other.norm / arm.norm for other in random]
+        same_activations = np.array(
+            [np.interp(at, np.append(0, strengths), curve) for at, curve in zip(at_own, curves, strict=True)]
         )
         change = np.abs(own.test - self.clean["test"]).max()
         slopes = self._slopes(own.test, strength)
@@ -209,6 +221,7 @@ class Language:
             "random": {
                 "same_length": _beside(float(move[0]), same_length),
                 "same_damage": _beside(float(move[0]), same_damage),
+                "same_activations": _beside(float(move[0]), same_activations) if arm.features else None,
             },
             "neutralised": self._neutralised(own, beside),
         }

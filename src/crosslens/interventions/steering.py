@@ -175,7 +175,7 @@ def steer_features(
             "relative_length": {
                 language: reference.norm / readings[language, "test"].reading.median for language in frames
             },
-            "strengths": list(strengths),
+            "strengths": sorted(strengths),
             "random_sets": random_sets,
             "max_kl": max_kl,
             "bootstraps": BOOTSTRAPS,

@@ -29,8 +29,9 @@ TERMS = {
     "random_sets": (
         "Random sets",
         "As many live features, as frequent and as strong as those of largest effect and in no arm, with random signs, added at "
-        "the same length (or, at equal damage, at the largest strength that costs no more than is allowed). p: how many of them, "
-        "and the arm itself, move as far, either way.",
+        "the same length (at equal damage: at the largest strength that costs no more than is allowed; at equal activations: at "
+        "the same multiple of their features' own percentiles, which of features that point apart is a shorter vector). p: how "
+        "many of them, and the arm itself, move as far, either way.",
     ),
     "anti_steerable": (
         "Anti-steerable",
@@ -125,6 +126,7 @@ COLUMNS = [
     value("random, 95 %", "q95_random"),
     value("times", "ratio_random", 1),
     value("at equal damage", "ratio_same_damage", 1),
+    value("at equal activations", "ratio_same_activations", 1),
     value("p", "p"),
     value("q", "q"),
     bounded("slope, nats", "slope"),

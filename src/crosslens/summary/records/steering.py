@@ -64,7 +64,9 @@ def _arm(arm: dict[str, Any]) -> Record:
     record |= bounds("moved", arm["moved"]) | bounds("slope", arm["slope"])
     record |= {"kl": max(arm["kl"].values())}
     record |= {f"{name}_random": arm["random"]["same_length"][name] for name in ("q95", "ratio")}
-    record |= {f"{name}_same_damage": arm["random"]["same_damage"][name] for name in ("q95", "ratio", "p")}
+    for how in ("same_damage", "same_activations"):
+        beside = arm["random"][how]
+        record |= {f"{name}_{how}": beside and beside[name] for name in ("q95", "ratio", "p")}
     neutral = arm["neutralised"]
     record |= bounds("left", neutral["left"]) | bounds("removed", neutral["removed"])
     record |= {"left_random": neutral["random_q05"], "left_kl": neutral["kl"], "left_p": neutral["p"]}
