@@ -23,7 +23,9 @@ from crosslens.tables.tokens import read_tokens
 pytestmark = pytest.mark.long
 
 STUDIES = ("planted", "planted_control")
-STEERING = "steering: {sites: ['4'], strengths: [0.25, 0.5, 1, 2], captions: 40, max_new_tokens: 28}\n"
+STEERING = (
+    "steering: {sites: ['6'], strengths: [0.25, 0.5, 1], samples: 40, captions: 20, max_new_tokens: 28}\n"
+)
 PAGES = [f"results/{study}/report/index.html" for study in STUDIES]
 
 
@@ -203,33 +205,38 @@ def test_two_jobs_at_a_time_stay_within_three_gigabytes(studies):
 
 def steered(studies, study):
     """Language -> what is told of steering it."""
-    ((_, document),) = documents(studies, f"{study}/interventions/steering/joint/layer_4/steering.json")
+    ((_, document),) = documents(studies, f"{study}/interventions/steering/joint/layer_6/steering.json")
     return document["of"]
 
 
+def by_attribution(of, language):
+    """The arm of the features to which a language's own outcome is attributed."""
+    (arm,) = [arm for arm in of["arms"] if (arm["method"], arm["found_in"]) == ("attribution", language)]
+    return arm
+
+
 def test_gender_is_steered_on_pictures_that_hide_it_and_captions_stay_captions(studies):
-    """By the features that move it furthest on select: five times as far on test as 95 % of the random sets."""
+    """On test, beside 95 % of the random sets: five times as far where all get the same multiple of their features' percentiles,
+    twice as far where all are as long (random features of this model tell gender, too)."""
     for language, of in steered(studies, "planted").items():
-        arms = [arm for arm in of["arms"] if arm["features"] and arm["found_in"] in (language, "both")]
-        best = max(arms, key=lambda arm: arm["moved_on_select"])
-        assert best["random"]["same_length"]["ratio"] >= 5, language
-        assert best["random"]["same_length"]["p"] == best["random"]["same_length"]["least_p"]
-        assert best["moved"]["low"] > 0.2 and best["anti_steerable"] <= 0.05
+        arm = by_attribution(of, language)
+        random = arm["random"]
+        assert random["same_activations"]["ratio"] >= 5 and random["same_length"]["ratio"] >= 2, language
+        assert random["same_length"]["p"] == random["same_length"]["least_p"]
+        assert arm["moved"]["low"] > 0.2 and arm["anti_steerable"] <= 0.05
         for way in ("female", "male"):
-            assert best["captions"][way]["valid"] >= 0.95, (language, way)
-            assert best["captions"][way]["isolation"] >= 0.9, (language, way)
+            assert arm["captions"][way]["valid"] >= 0.95, (language, way)
+            assert arm["captions"][way]["isolation"] >= 0.8, (language, way)
         assert all(arm["changes"] for arm in of["arms"])
 
 
 def test_the_planted_spread_over_occupations_shrinks_and_the_control_has_none(studies):
     planted, control = (steered(studies, study) for study in STUDIES)
     for language, of in planted.items():
-        own = [arm for arm in of["arms"] if arm["found_in"] in (language, "both")]
-        most = min(own, key=lambda arm: arm["neutralised"]["left"]["value"])
-        assert most["neutralised"]["removed"]["low"] > 0, language
-        assert most["neutralised"]["left"]["value"] < most["neutralised"]["random_q05"], language
-        without = control[language]["left"]["value"]
-        assert without < of["left"]["value"] / 2, language
-        # nothing to remove: whatever is done to the control changes less than what the planted bias loses
-        changed = [abs(arm["neutralised"]["removed"]["value"]) for arm in control[language]["arms"]]
-        assert max(changed) < most["neutralised"]["removed"]["value"], language
+        neutral = by_attribution(of, language)["neutralised"]
+        assert neutral["removed"]["low"] > 0, language
+        assert neutral["left"]["value"] < min(neutral["random_q05"], 0.75 * of["left"]["value"]), language
+        assert control[language]["left"]["value"] < of["left"]["value"] / 4, language
+        # nothing to remove
+        removed = by_attribution(control[language], language)["neutralised"]["removed"]["value"]
+        assert abs(removed) < neutral["removed"]["value"] / 2, language
