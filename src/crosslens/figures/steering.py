@@ -70,7 +70,7 @@ def dose_response(doses: pd.DataFrame, document: Document) -> Figure:
             row[0].set_ylabel("P(female word)")
         for axes in grid[-1]:
             axes.set_xlabel("strength")
-        figure.legend(*_legend(grid), loc="outside lower center", ncols=4)
+        figure.legend(*_legend(grid), loc="outside right upper")
         heading(
             figure,
             f"What the model says of gender, steered at {site_name(document('site'))}",
@@ -113,7 +113,7 @@ def frontier(doses: pd.DataFrame, document: Document) -> Figure:
                 xscale="log", xlabel="KL on what should not change, nats a token", title=short_name(language)
             )
         grid[0][0].set_ylabel(left)
-        figure.legend(*_legend(grid), loc="outside lower center", ncols=4)
+        figure.legend(*_legend(grid), loc="outside right upper")
         heading(
             figure,
             f"Bias left against quality lost, {site_name(document('site'))}",
