@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from crosslens.features.splice import kl_divergence, norms
-from crosslens.gender.agreement import Compared, compared, word_ends
+from crosslens.gender.agreement import Text, compared, word_ends
 from crosslens.generation.continuation import encode_samples
 from crosslens.interventions.edits import Edit, Rows, check_finite, editing
 from crosslens.models.head import Head
@@ -178,7 +178,7 @@ class Questions:
         ]
         encoded = encode_samples(loaded, samples, images=images)
         pairs = zip(encoded[::2], encoded[1::2], strict=True)
-        self.texts: list[Compared] = [text for pair in pairs for text in compared(*pair)]
+        self.texts: list[Text] = [text for pair in pairs for text in compared(*pair)]
         self.n, self.head = len(questions), Head(loaded)
         self.ends = word_ends(loaded.tokenizer) if any(text.word_end for text in self.texts) else None
         # two words of one piece each are asked of one text
@@ -199,7 +199,7 @@ class Questions:
         ]
         self.reading = Reading(loaded, site, passages, roles=roles, images=images, batch=batch)
 
-    def _log_p(self, told: Tensor, text: Compared) -> Tensor:
+    def _log_p(self, told: Tensor, text: Text) -> Tensor:
         """Of a text's word; told: (r, vocabulary) log-probabilities where it is read."""
         target = torch.from_numpy(text.tokens.token_id[text.start : text.stop].astype(np.int64))
         value = told[: len(target)].gather(1, target.to(told.device)[:, None]).double().sum()

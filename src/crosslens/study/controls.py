@@ -27,6 +27,8 @@ APART: dict[str, Any] = {
     "causal": None,
     "steering": None,
     "clamp": None,
+    "lenses": None,
+    "attention": None,
 }
 """What a control has none of."""
 
