@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 from chat_server import by_words, serving_chat
-from checkouts import TOY, Checkout, lay_sentences, write_tiny_gguf
+from checkouts import ANSWERS, TOY, Checkout, lay_sentences, write_tiny_gguf
 from safetensors import safe_open
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import f_oneway, false_discovery_control, rankdata, spearmanr
@@ -38,6 +38,7 @@ INSPECTED = {
     "samples": ["scene_000000#0"],
     "select": {"words": ["ممرضة", "كتاب"], "positions": [0, -1], "roles": ["prompt"]},
 }
+STEERING = {"features": 2, "strengths": [0.5, 2], "samples": 6, "captions": 2, "max_new_tokens": 12}
 LENSES = {"samples": 8, "tokens": 60, "epochs": 1, "bootstraps": 20, "permutations": 99}
 CAUSAL = {"features": 3, "pairs": 10, "samples": 15}
 NEEDS = {"collection": "emoji", "model": "gguf"}
@@ -47,6 +48,7 @@ LARGE = {
     *("controls", "control_figure", "matching", "matching_figure", "divergence", "divergence_figure"),
     *("seed_codes", "written_seed_codes", "agreement_figure"),
     *("ablation", "ablation_figure", "substitution", "substitution_figure"),
+    *("steering", "steering_figures", "clamp"),
     *("lenses", "lens_reading", "lens_figure", "attention", "attention_figure"),
     *("sample_map", "decoder_map", "map_figures"),
     *("dimensions", "information", "dictionary", "circuits", "geometry_figures"),
@@ -82,7 +84,7 @@ def build(checkout: Checkout, *, large: bool) -> None:
     }
     if large:
         more |= {"controls": ["shuffled"], "embeddings": {"permutations": 10}}
-        more |= {"geometry": {"permutations": 19}, "causal": CAUSAL}
+        more |= {"geometry": {"permutations": 19}, "causal": CAUSAL, "steering": STEERING}
         more |= {"lenses": LENSES, "attention": {"samples": 6, "shown": 2, "bootstraps": 20}}
     one_part = {**TOY["activations"], "part_rows": 60}
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
@@ -101,6 +103,8 @@ def build(checkout: Checkout, *, large: bool) -> None:
             f"results/twins/figures/{place}.png"
             for place in ("divergence", "layer_1/matching", "layer_1/substitution")
         ]
+        checkout.configure("answers", {**ANSWERS, "clamp": {"max_new_tokens": 6}})
+        targets.append("results/answers/interventions/clamp/joint/layer_1.json")
         targets += [f"results/twins/gender/en/en/{of}robustness/layer_1.json" for of in ("", "written/")]
         targets += ["results/twins/codes/en/en/written/layer_1/seed_1.zarr", "results/sentences/summary.json"]
         targets += ["results/sentences/figures/agreement.png"]
@@ -1297,6 +1301,52 @@ def test_ablated_features_by_hand(study):
     if shared:
         mean = np.mean([cost["en"]["value"] - cost["ar"]["value"] for cost in shared])
         assert pair["shared"]["of"]["difference"]["value"] == pytest.approx(mean, abs=1e-9)
+
+
+@pytest.mark.long
+def test_steering_by_hand(study):
+    """The strength by the rule, how far it moves and beside what, from the doses alone; features by the effects."""
+    folder = study / "interventions/steering/joint/layer_1"
+    told = json.loads((folder / "steering.json").read_text())
+    doses = pq.read_table(folder / "doses.parquet").to_pandas()
+    steered = doses[doses["how"] == "steer"].set_index(["language", "method", "found_in", "strength"])
+    assert set(steered["kl"] >= 0) == {True} and np.isclose(told["strengths"], [0.5, 2]).all()
+    for language, of in told["of"].items():
+        sets = [str(number) for number in range(told["random_sets"])]
+
+        def moved(method, found_in, strength, language=language):
+            up, down = (
+                steered.loc[(language, method, found_in, s)]["p_female"] for s in (strength, -strength)
+            )
+            return (up - down) / 2
+
+        for arm in of["arms"]:
+            method, source, strength = arm["method"], arm["found_in"], arm["strength"]
+            assert arm["moved"]["value"] == pytest.approx(moved(method, source, strength), abs=1e-9)
+            random = np.abs([moved("random", number, strength) for number in sets])
+            beside = arm["random"]["same_length"]
+            assert beside["q95"] == pytest.approx(np.quantile(random, 0.95))
+            assert beside["p"] == pytest.approx(
+                (1 + np.sum(random >= arm["moved"]["value"])) / (1 + len(sets))
+            )
+            cost = {
+                s: max(steered.loc[(language, method, source, w)]["kl"] for w in (s, -s))
+                for s in told["strengths"]
+            }
+            within = [s for s in told["strengths"] if cost[s] <= told["max_kl"]]
+            assert strength in told["strengths"] and arm["within_budget"] == (strength in within)
+            if method == "effect" and source == language:
+                table = pq.read_table(study / f"gender/joint/{language}/layer_1/effects.parquet").to_pandas()
+                own = table[
+                    (table["condition"] == told["condition"]) & (table["split"] == "select") & table["live"]
+                ]
+                own = own[own["d"].abs() > 0].sort_values("d", key=lambda d: -d.abs(), kind="stable")
+                assert [f["feature"] for f in arm["features"]] == own["feature"].head(
+                    told["features"]
+                ).tolist()
+                assert [f["sign"] for f in arm["features"]] == np.sign(own["d"]).head(
+                    told["features"]
+                ).tolist()
 
 
 @pytest.mark.long

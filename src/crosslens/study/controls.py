@@ -25,6 +25,8 @@ APART: dict[str, Any] = {
     "geometry": None,
     "describe": None,
     "causal": None,
+    "steering": None,
+    "clamp": None,
     "lenses": None,
     "attention": None,
 }
