@@ -160,7 +160,7 @@ def log_odds(
     ]
     encoded = encode_samples(loaded, samples)
     check_lengths(loaded, [sample.sample_id for sample in samples], [len(tokens) for tokens in encoded])
-    texts = [text for pair in zip(encoded[::2], encoded[1::2], strict=True) for text in _compared(*pair)]
+    texts = [text for pair in zip(encoded[::2], encoded[1::2], strict=True) for text in compared(*pair)]
     ends, head = word_ends(loaded.tokenizer), Head(loaded)
     values = np.full(len(texts), np.nan)
     order = sorted((i for i, text in enumerate(texts) if text.start > 0), key=lambda i: len(texts[i].tokens))
@@ -177,7 +177,7 @@ def log_odds(
     ]
 
 
-def _compared(*pair: Encoded) -> Iterator[_Text]:
+def compared(*pair: Encoded) -> Iterator[_Text]:
     """The two texts of a place: both count from the first token in which they differ."""
     # A chat template may put tokens behind the text.
     stops = [int(np.flatnonzero(tokens.role == CAPTION)[-1]) + 1 for tokens in pair]
