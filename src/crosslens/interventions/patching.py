@@ -20,7 +20,7 @@ from crosslens.interventions.cases import (
     language_swaps,
     sentences,
 )
-from crosslens.interventions.nodes import KINDS, Place, Replay, at, places_of, read, slots, write
+from crosslens.interventions.nodes import KINDS, OF_HEADS, Place, Replay, at, places_of, read, slots, write
 from crosslens.interventions.outcomes import CLASSES, Case, Exchange, Laid, check_cases, encode_side
 from crosslens.interventions.recovery import METHODS, maps, recoveries, told
 from crosslens.memory import memory_kept
@@ -126,6 +126,16 @@ def cases_of(
     }
 
 
+def _made(place: Place, positions: str, whole: bool) -> bool:
+    """Whether a patch is made: controls and exchanges between languages of the residual stream, heads where controls are, and
+    everywhere at once of the residual stream where it begins."""
+    if positions == EVERYWHERE:
+        return place == Place("resid_post", 0)
+    if place.kind in OF_HEADS:
+        return whole and positions in CONTROLLED
+    return whole or place.kind == "resid_post"
+
+
 class Donation(NamedTuple):
     """Who gives to whom: a donor for each run of a batch, or none."""
 
@@ -204,13 +214,12 @@ class Patcher:
                 if exchange is None or (name not in CONTROLLED and not whole):
                     continue
                 for place in self.places:
-                    # controls and other languages are told of the residual stream, everywhere of where it begins
-                    if (not whole and place.kind != "resid_post") or (
-                        name == EVERYWHERE and place != Place("resid_post", 0)
-                    ):
+                    if not _made(place, name, whole):
                         continue
                     value = states[place]
-                    explained = attribution.of(place, exchange) if attribution and whole else {}
+                    explained = (
+                        attribution.of(place, exchange) if attribution and whole and name in CONTROLLED else {}
+                    )
                     for node, channels in enumerate(slots(self.loaded, place, value.shape[2])):
                         given = exchange.donated(value)[:, channels]
                         if donation.name == "random":
