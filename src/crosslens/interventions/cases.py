@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from crosslens.errors import InputError
+from crosslens.data.minimal_pairs import differing
 from crosslens.gender.targets import GENDERS, targets_of
 from crosslens.interventions.outcomes import Case, Side
 from crosslens.stats.resampling import stream
 
+PLACE = "patching.words"
 Words = Mapping[str, Mapping[str, str]]
 """Language -> gender -> a text; those of a language differ in gendered words alone."""
 
@@ -56,7 +57,7 @@ def caption_swaps(datasets: Mapping[str, pd.DataFrame], words: Words) -> list[Ca
 
     Of the languages whose texts have two such words or more.
     """
-    told = [language for language in datasets if len(differing(words[language])) > 1]
+    told = [language for language in datasets if len(differing(words[language], PLACE)) > 1]
     first = _pictures(next(iter(datasets.values())))
     hidden = first[~first["gender"].isin(GENDERS)]
     return [
@@ -106,7 +107,7 @@ def _shown(
     """A picture, and of the text of `gender` what stands before its first (0) or last (-1) gendered word."""
     row = frame[frame["image_id"] == image].iloc[0]
     spans = {of: _words(words[of]) for of in GENDERS}
-    places = differing(words)
+    places = differing(words, PLACE)
     place = places[which]
     start = spans[gender][place][0]
     text = words[gender]
@@ -119,20 +120,6 @@ def _shown(
 
 def _words(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in re.finditer(r"\S+", text)]
-
-
-def differing(words: Mapping[str, str]) -> list[int]:
-    """Which words of the two texts differ, by their number; InputError for texts of unequally many words or without a difference."""
-    female, male = (words[gender].split() for gender in GENDERS)
-    places = [k for k, pair in enumerate(zip(female, male, strict=False)) if pair[0] != pair[1]]
-    if len(female) != len(male) or not places:
-        raise InputError(
-            "patching.words",
-            found=f"{words['female']!r} and {words['male']!r}",
-            expected="two texts of equally many words that differ in some of them",
-            mend="write the same text of a woman and of a man",
-        )
-    return places
 
 
 def drawn(cases: Sequence[Case], count: int, seed: int) -> list[Case]:

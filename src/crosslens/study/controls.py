@@ -23,6 +23,7 @@ APART: dict[str, Any] = {
     "geometry": None,
     "describe": None,
     "causal": None,
+    "patching": None,
 }
 """What a control has none of."""
 
