@@ -78,11 +78,13 @@ def own(effects, donor="other", **where):
 
 
 def recovered(rows):
-    return ((rows["outcome_patched"] - rows["outcome"]) / (rows["outcome_other"] - rows["outcome"])).to_numpy()
+    return (
+        (rows["outcome_patched"] - rows["outcome"]) / (rows["outcome_other"] - rows["outcome"])
+    ).to_numpy()
 
 
 def test_what_must_be_recovered_is(patcher, effects):
-    """All of the other run; and its last state at the last position, where both forms are one piece. One's own states: nothing."""
+    """All of the other run; its last state at the last position, where both forms are one piece; one's own states: nothing."""
     assert patcher.identity == 0
     check_controls(effects, patcher.identity)
     pieces = [run for _, runs in runs_of(patcher, CASES) for run in runs]
@@ -99,7 +101,7 @@ def test_what_must_be_recovered_is(patcher, effects):
 
 
 def test_one_patch_by_hand(patcher, effects):
-    """With nothing but torch hooks on transformers' own modules, unpadded: the word's state behind block 1, and one head's output."""
+    """With torch hooks on transformers' own modules alone, unpadded: the word's state behind block 1, and one head's output."""
     loaded = patcher.loaded
     model, blocks = loaded.model, loaded.adapter.blocks
     runs = runs_of(patcher, CASES[:1])[0][1]
@@ -169,7 +171,10 @@ def test_integrated_gradients_are_complete(effects):
 
 
 def test_of_the_others_only_the_random_sample_is_attributed(effects):
-    assert effects[effects["case"] < 2]["atp"].notna().any() and effects[effects["case"] == 2]["atp"].isna().all()
+    assert (
+        effects[effects["case"] < 2]["atp"].notna().any()
+        and effects[effects["case"] == 2]["atp"].isna().all()
+    )
 
 
 def test_controls_are_as_far_and_elsewhere(effects):
@@ -181,7 +186,7 @@ def test_controls_are_as_far_and_elsewhere(effects):
 
 
 def straight(folder, *, queries: bool):
-    """The tiny model without norms and MLPs, so that all but the attention pattern is linear; without `queries` that is uniform."""
+    """The tiny model without norms and MLPs: all but the attention pattern is linear; without `queries` that is uniform."""
     loaded = load_model(id=str(folder), device="cpu")
     for block in loaded.adapter.blocks:
         for name, module in block.named_children():
@@ -279,7 +284,9 @@ def test_agreement_is_what_scipy_says():
     told = recovery.compared(true, said, np.arange(200), 500, rng)
     assert told["pearson"]["value"] == pytest.approx(pearsonr(true, said).statistic)
     interval = pearsonr(true, said).confidence_interval()
-    assert (told["pearson"]["low"], told["pearson"]["high"]) == pytest.approx((interval.low, interval.high), abs=0.03)
+    assert (told["pearson"]["low"], told["pearson"]["high"]) == pytest.approx(
+        (interval.low, interval.high), abs=0.03
+    )
     assert told["spearman"] == pytest.approx(spearmanr(true, said).statistic)
     assert told["none"] == 40 + (np.abs(true[40:]) <= recovery.ZERO).sum()
     assert recovery.compared(true, 2 * true, np.arange(200), 50, rng)["total_error"] == pytest.approx(1)
@@ -337,7 +344,9 @@ def test_pictures_of_one_category_are_paired_each_once():
     assert len({*shown}) == 4
     for case in found:
         female, male = case.sides
-        assert female.forms == male.forms == ("woman", "man") and female.prefix == "here a " and not female.read
+        assert (
+            female.forms == male.forms == ("woman", "man") and female.prefix == "here a " and not female.read
+        )
 
 
 def test_hidden_pictures_are_read_behind_words():

@@ -38,11 +38,16 @@ def draw_patching_figures(*, patching: Path, out: Path) -> None:
         [*EFFECTS, "outcome", "outcome_patched", *METHODS],
     )
     bound = Document(patching / "patching.json", "patching")("bound")
-    own = maps[(maps["donor"] == "other") & (maps["source"] == maps["language"]) & (maps["direction"] == "denoising")]
+    own = maps[
+        (maps["donor"] == "other") & (maps["source"] == maps["language"]) & (maps["direction"] == "denoising")
+    ]
     out.mkdir(parents=True, exist_ok=True)
     with style():
         save(_maps(own[own["kind"].isin(SITES)], bound), out / "patching.png")
-        save(_heads(own[(own["kind"] == "head") & (own["positions"] == "last")], bound), out / "patched_heads.png")
+        save(
+            _heads(own[(own["kind"] == "head") & (own["positions"] == "last")], bound),
+            out / "patched_heads.png",
+        )
         made = (effects["donor"] == "other") & (effects["source"] == effects["language"])
         save(_attribution(effects[made & effects["atp"].notna()]), out / "attribution.png")
 

@@ -56,15 +56,15 @@ class Attribution:
         self.relevant = self._gradients(outer=relevance(loaded)) if knows(loaded) else None
 
     def _gradients(
-        self, outer: AbstractContextManager = nullcontext(), inner: AbstractContextManager = nullcontext()
+        self, outer: AbstractContextManager | None = None, inner: AbstractContextManager | None = None
     ) -> Grads:
         """∇m at all places; outer, inner: what is done to a value before and after it is read."""
         with (
             torch.enable_grad(),
-            outer,
+            outer or nullcontext(),
             from_embedding(self.loaded),
             read(self.loaded, self.places) as values,
-            inner,
+            inner or nullcontext(),
         ):
             outcome = self.laid.outcome(self.head, self.call()).sum()
             # what is cut off from the outcome has no gradient

@@ -35,7 +35,7 @@ def sentences(datasets: Mapping[str, pd.DataFrame]) -> list[Case]:
 
 
 def image_swaps(datasets: Mapping[str, pd.DataFrame], words: Words, seed: int) -> list[Case]:
-    """Pictures of test that show a woman and a man, of one category each two, in every language: what is the first gendered word?"""
+    """Pictures of test that show a woman and a man, two of one category, in every language, up to the first gendered word."""
     first = _pictures(next(iter(datasets.values())))
     rng = stream(seed, "patched pictures")
     cases = []
@@ -113,9 +113,7 @@ def _shown(
     text = words[gender]
     forms = tuple(words[of][slice(*spans[of][place])] for of in GENDERS)
     read = [spans[gender][k] for k in places if k < place]
-    return Side(
-        language, gender, row["prompt"], text[:start], read, forms, row["image"], row["image_sha256"]
-    )
+    return Side(language, gender, row["prompt"], text[:start], read, forms, row["image"], row["image_sha256"])
 
 
 def _words(text: str) -> list[tuple[int, int]]:

@@ -84,7 +84,7 @@ def read(loaded: LoadedModel, places: Sequence[Place]) -> Iterator[dict[Place, T
 
 
 class Replay:
-    """What parts of the model gave in one pass over a batch, so that a pass that changes only what comes behind can leave them out.
+    """What parts of the model gave in one pass over a batch: a pass that changes only what comes behind can leave them out.
 
     Bit for bit what they would compute again: nothing before the edited block differs.
     """

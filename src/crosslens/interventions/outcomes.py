@@ -1,7 +1,7 @@
 """Runs of a model that are alike but for what they say of gender: their texts, the positions that go together, the outcome.
 
-The outcome m of a run is log P(first form | what stands before) - log P(second form | …), in nats: of the pieces of both forms from the
-first that differs, all of them, and of the word's end where the pieces of one begin the other's (as crosslens.gender.agreement).
+The outcome m of a run is log P(first form | what stands before) - log P(second form | …), in nats: of all pieces of both forms
+from the first that differs, and of the word's end where the pieces of one begin the other's (as crosslens.gender.agreement).
 """
 
 import re
@@ -120,9 +120,7 @@ class Laid:
     case, side: (S) of each run, whose index is what `donors` of the exchanges are.
     """
 
-    def __init__(
-        self, loaded: LoadedModel, cases: Sequence[tuple[Case, Sequence[Run]]], images: Path | None
-    ):
+    def __init__(self, loaded: LoadedModel, cases: Sequence[tuple[Case, Sequence[Run]]], images: Path | None):
         self.runs = [run for _, runs in cases for run in runs]
         self.sides = [side for case, _ in cases for side in case.sides]
         self.case = [number for number, (_, runs) in enumerate(cases) for _ in runs]
@@ -147,7 +145,9 @@ class Laid:
 
     def outcome(self, head: Head, residual: Tensor) -> Tensor:
         """(texts) what each text contributes to m, by the last block's residual (texts, T, d)."""
-        rows, positions = (torch.tensor(of, device=residual.device) for of in list(zip(*self.reads, strict=True))[:2])
+        rows, positions = (
+            torch.tensor(of, device=residual.device) for of in list(zip(*self.reads, strict=True))[:2]
+        )
         told = head(residual[rows, positions]).log_softmax(-1)
         values = [
             sign * (told[i, ids[0]] if len(ids) == 1 else told[i, ids].logsumexp(0))

@@ -70,7 +70,7 @@ def patch_activations(
 
     datasets: by language. words: of each language a text of a woman and one of a man, for pictures; None: sentences in two
     genders, whose gendered words are marked. pairs: cases of each swap, at most, drawn by `seed`; of the first `attributed`
-    of them attributions are computed too. bound: nats; pairs whose outcomes differ by less are left out of recoveries, and counted.
+    of them attributions are computed too. bound: nats; pairs whose outcomes differ by less are left out of recoveries.
     batch: texts of one forward pass. heads: whether single heads, their queries and keys are patched as well.
     model: keyword arguments of load_model. Raises InputError where no two runs can be compared, and RuntimeError
     where exchanging states between equal runs changes an outcome, or all states between others none.
@@ -159,7 +159,9 @@ class Patcher:
 
     def effects(self, cases: Sequence[Case], attributed: int, batch: int) -> tuple[pd.DataFrame, int]:
         """Rows of COLUMNS of all patches, and how many cases were left out because their forms differ in the first token."""
-        runs = [[encode_side(self.loaded, side, self.ends, self.images) for side in case.sides] for case in cases]
+        runs = [
+            [encode_side(self.loaded, side, self.ends, self.images) for side in case.sides] for case in cases
+        ]
         whole = [(case, own) for case, own in zip(cases, runs, strict=True) if all(own)]
         length = [max(len(run.texts[0][0]) for run in own) for _, own in whole]
         per = max(2, batch // (2 * max((len(case.sides) for case, _ in whole), default=1)))
@@ -175,7 +177,9 @@ class Patcher:
         return table.astype(COLUMNS), len(cases) - len(whole)
 
     @torch.no_grad()
-    def _batch(self, cases: Sequence[tuple[Case, Any]], numbers: Sequence[int], explain: bool) -> pd.DataFrame:
+    def _batch(
+        self, cases: Sequence[tuple[Case, Any]], numbers: Sequence[int], explain: bool
+    ) -> pd.DataFrame:
         laid = Laid(self.loaded, cases, self.images)
         replay = Replay(self.loaded)
 
@@ -189,9 +193,7 @@ class Patcher:
         outcome = laid.by_run(laid.outcome(self.head, final))
         donations = donors(laid, cases)
         other = torch.tensor([-1 if k is None else k for k in donations[Donation("other", "")]])
-        attribution = (
-            Attribution(self.loaded, self.head, laid, states, replay, call) if explain else None
-        )
+        attribution = Attribution(self.loaded, self.head, laid, states, replay, call) if explain else None
         about = pd.DataFrame(
             {
                 "swap": cases[0][0].swap,
@@ -218,7 +220,9 @@ class Patcher:
                         continue
                     value = states[place]
                     explained = (
-                        attribution.of(place, exchange) if attribution and whole and name in CONTROLLED else {}
+                        attribution.of(place, exchange)
+                        if attribution and whole and name in CONTROLLED
+                        else {}
                     )
                     for node, channels in enumerate(slots(self.loaded, place, value.shape[2])):
                         given = exchange.donated(value)[:, channels]
@@ -323,4 +327,6 @@ def check_controls(table: pd.DataFrame, identity: float) -> None:
         )
     whole = table[table["positions"] == EVERYWHERE]
     if len(whole) and not (whole["outcome_patched"] != whole["outcome"]).any():
-        raise RuntimeError("patching all states of another run moved no outcome: the patch does not reach the model")
+        raise RuntimeError(
+            "patching all states of another run moved no outcome: the patch does not reach the model"
+        )

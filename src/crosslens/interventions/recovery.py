@@ -1,6 +1,5 @@
 """Recoveries of patches and how attributions agree with them, with intervals by resampled groups."""
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,9 @@ def maps(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> pd.DataFrame:
     """Mean R of each cell (CELL), with its interval over groups; a row a cell."""
     parts = []
     for (swap, language), own in kept.groupby(["swap", "language"], sort=False):
-        table = own.pivot_table(index="group", columns=[*CELL[2:]], values="recovery", aggfunc="mean", sort=False)
+        table = own.pivot_table(
+            index="group", columns=[*CELL[2:]], values="recovery", aggfunc="mean", sort=False
+        )
         found = pd.DataFrame(
             means(table.to_numpy(), bootstraps, stream(seed, "patching", swap, language)),
             columns=["n", "recovery", "low", "high"],
@@ -74,10 +75,10 @@ def score(row: np.ndarray) -> dict[str, Any]:
 
 
 def interchange(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str, Any]]:
-    """Of each two languages, block and class: R by the other gender's state of the other language, by the own gender's, and other - same.
+    """Of each two languages, block and class: R by the state of the other gender and of the own one, and other - same.
 
-    What destroys information alone moves the outcome too, so that other - same is what the language of the donor says of gender. Of
-    the own language (source = language) `same` is the state that is there, whose R is 0.
+    What destroys information alone moves the outcome too: other - same is what the language of the donor says of gender. Of the
+    own language (source = language) `same` is the state that is there, whose R is 0.
     """
     sites = kept[(kept["kind"] == "resid_post") & kept["donor"].isin(["other", "same"])]
     found = []
@@ -85,7 +86,9 @@ def interchange(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[
     for (swap, language, source, positions, layer), own in sites.groupby(keys, sort=False):
         if positions == "all":
             continue
-        table = own.pivot_table(index=["group", "variant"], columns="donor", values="recovery", aggfunc="mean")
+        table = own.pivot_table(
+            index=["group", "variant"], columns="donor", values="recovery", aggfunc="mean"
+        )
         if source == language:
             table["same"] = 0.0
         if not {"other", "same"} <= {*table.columns}:
@@ -95,7 +98,13 @@ def interchange(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[
         rng = stream(seed, "interchange", swap, language, source, positions, str(layer))
         scores = map(score, means(by_group.to_numpy(), bootstraps, rng))
         found.append(
-            {"swap": swap, "language": language, "source": source, "positions": positions, "layer": int(layer)}
+            {
+                "swap": swap,
+                "language": language,
+                "source": source,
+                "positions": positions,
+                "layer": int(layer),
+            }
             | dict(zip(by_group.columns, scores, strict=True))
         )
     return found
@@ -104,14 +113,18 @@ def interchange(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[
 def controls(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str, Any]]:
     """R of patches of the residual stream that should do little, beside that of the other run; by block and class."""
     names = ["other", "same_elsewhere", "other_elsewhere", "random"]
-    sites = kept[(kept["kind"] == "resid_post") & (kept["source"] == kept["language"]) & kept["donor"].isin(names)]
+    sites = kept[
+        (kept["kind"] == "resid_post") & (kept["source"] == kept["language"]) & kept["donor"].isin(names)
+    ]
     found = []
     for (swap, language, positions, layer), own in sites.groupby(
         ["swap", "language", "positions", "layer"], sort=False
     ):
         if positions == "all":
             continue
-        table = own.pivot_table(index="group", columns="donor", values="recovery", aggfunc="mean").reindex(columns=names)
+        table = own.pivot_table(index="group", columns="donor", values="recovery", aggfunc="mean").reindex(
+            columns=names
+        )
         rng = stream(seed, "patching controls", swap, language, positions, str(layer))
         scores = map(score, means(table.to_numpy(), bootstraps, rng))
         found.append(
@@ -193,7 +206,9 @@ def counted(effects: pd.DataFrame, bound: float) -> list[dict[str, Any]]:
     """Of each swap and language: how many pairs of runs, how many of them differ by `bound` nats, and by how many on average."""
     found = []
     first = effects.drop_duplicates(["swap", "language", "case", "variant"])
-    for (swap, language), own in first[first["direction"] == "noising"].groupby(["swap", "language"], sort=False):
+    for (swap, language), own in first[first["direction"] == "noising"].groupby(
+        ["swap", "language"], sort=False
+    ):
         difference = (own["outcome"] - own["outcome_other"]).to_numpy()
         kept = np.abs(difference) >= bound
         found.append(

@@ -19,7 +19,8 @@ def knows(loaded: LoadedModel) -> bool:
     """Whether the family's blocks are built of parts that the rules are known of: RMS norms, gated MLPs, queries and keys."""
     adapter = loaded.adapter
     return all(
-        {"q", "k"} <= adapter.projections(block).keys() and _gated(block) is not None for block in adapter.blocks
+        {"q", "k"} <= adapter.projections(block).keys() and _gated(block) is not None
+        for block in adapter.blocks
     ) and all("RMSNorm" in type(norm).__name__ for norm in _norms(loaded))
 
 
@@ -66,7 +67,9 @@ def _on_output(rule: Callable[[Tensor, Tensor], Tensor]) -> Callable:
 
 def _ratio(x: Tensor, y: Tensor) -> Tensor:
     """The value y, as x times a constant."""
-    constant = torch.where(x == 0, torch.zeros_like(y), y / torch.where(x == 0, torch.ones_like(x), x)).detach()
+    constant = torch.where(
+        x == 0, torch.zeros_like(y), y / torch.where(x == 0, torch.ones_like(x), x)
+    ).detach()
     return _valued(x * constant, y)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crosslens.data.languages import language_of
-from crosslens.data.splits import assign_splits
 from crosslens.data.minimal_pairs import differing
+from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
 from crosslens.sae.settings import Settings

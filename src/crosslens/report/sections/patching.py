@@ -10,35 +10,40 @@ from crosslens.report.terms import CI
 from crosslens.summary.names import language_name
 from crosslens.summary.reading import Document
 
-ORDER = 66
+ORDER = 68
 TERMS = {
     "ci": CI,
     "patch": (
         "Patch, recovery R",
         "A state of one run of the model put in the place of that of another, which differs from it in what is swapped alone: "
-        "R = (m patched − m) / (m of the other run − m), m the log-odds of the two words that are asked for, a mean over pairs that "
-        "differ by a declared bound or more. 1: the patch brings all of the difference over, 0: nothing. Positions go "
+        "R = (m patched − m) / (m of the other run − m), m the log-odds of the two words that are asked for, a mean over pairs "
+        "that differ by a declared bound or more. 1: the patch brings all of the difference over, 0: nothing. Positions go "
         "together by words, never by interpolation.",
     ),
     "other_same": (
         "Other − same",
         "R by the state of the other gender less R by that of the own gender, both of the other language. A foreign state "
-        "destroys what stood there, which moves the outcome too: only this difference is what the language of the donor says of gender.",
+        "destroys what stood there, which moves the outcome too: only this difference is what that language says of gender.",
     ),
     "patch_controls": (
         "Patched as controls",
-        "The state of another pair's run of the same gender and of the other one, and a step in a random direction as long as the "
-        "one to the other run's state.",
+        "The state of another pair's run of the same gender and of the other one, and a step in a random direction as long as "
+        "the one to the other run's state.",
     ),
     "attribution": (
         "Attribution",
-        "What gradients say of a patch without making it. AtP: Δ · gradient. AtP*: with the softmax computed again for queries and "
-        "keys, and the mean size over blocks left out of the gradient. Integrated gradients: 10 midpoints between the two "
+        "What gradients say of a patch without making it. AtP: Δ · gradient. AtP*: with the softmax computed again for queries "
+        "and keys, and the mean size over blocks left out of the gradient. Integrated gradients: 10 midpoints between the two "
         "states. RelP: by rules that make norms, activations, gates and attention linear. Compared with patches that were made, "
         "of the same runs and places, over pairs drawn at random.",
     ),
 }
-SWAPS = {"gender": "gendered words", "image": "picture", "caption": "words before", "language": "language asked"}
+SWAPS = {
+    "gender": "gendered words",
+    "image": "picture",
+    "caption": "words before",
+    "language": "language asked",
+}
 POSITIONS = {"image": "picture", "word": "gendered words", "last": "last position"}
 METHODS = {"atp": "AtP", "atp_star": "AtP*", "ig": "integrated gradients", "relp": "RelP"}
 KINDS = {
@@ -113,7 +118,11 @@ def _unmeasured(doc: Document) -> str:
     error = doc("all_patched", "largest_error")
     words = (
         "Checked in this run: a run's own states in their place change nothing"
-        + ("" if error is None else f", and all states of the other run at once leave {number(error)} of R = 1 at most")
+        + (
+            ""
+            if error is None
+            else f", and all states of the other run at once leave {number(error)} of R = 1 at most"
+        )
         + "."
     )
     return words + (f" Not measured, for want of pairs: {', '.join(empty)}." if empty else "")
@@ -188,7 +197,8 @@ def _recovered(doc: Document) -> list[Finding]:
         own = [
             row
             for row in doc("controls")
-            if (row["swap"], row["language"]) == (pair["swap"], pair["language"]) and row["other"]["value"] is not None
+            if (row["swap"], row["language"]) == (pair["swap"], pair["language"])
+            and row["other"]["value"] is not None
         ]
         name = f"{_language(pair)}, {SWAPS[pair['swap']]} swapped"
         if not own:
@@ -201,12 +211,13 @@ def _recovered(doc: Document) -> list[Finding]:
             if rows:
                 most = max(rows, key=lambda row: row["other"]["value"])
                 lines.append(
-                    f"At the {words} a patch brings over most behind block {most['layer']}: R = {_told(most['other'])}; the same of "
-                    f"another pair's run of the same kind {_told(most['same_elsewhere'])}, a random step as long {_told(most['random'])}."
+                    f"At the {words} a patch brings over most behind block {most['layer']}: R = {_told(most['other'])}; "
+                    f"there the state of another pair's run of the same kind {_told(most['same_elsewhere'])}, and a random step as long "
+                    f"{_told(most['random'])}."
                 )
         title = (
-            f"{name}: of {plain(pair['pairs'])} pairs {plain(pair['kept'])} differ enough; where the difference is, block by block, in "
-            "the residual stream."
+            f"{name}: of {plain(pair['pairs'])} pairs {plain(pair['kept'])} differ enough; where the difference is, "
+            "block by block, in the residual stream."
         )
         found.append(Finding("description", title, lines))
     return found
@@ -215,7 +226,9 @@ def _recovered(doc: Document) -> list[Finding]:
 def _interchanged(across: list[Record]) -> list[Finding]:
     """One language's state in another: the largest difference between genders, with its interval."""
     found = []
-    for key in dict.fromkeys((row["swap"], row["source"], row["language"], row["positions"]) for row in across):
+    for key in dict.fromkeys(
+        (row["swap"], row["source"], row["language"], row["positions"]) for row in across
+    ):
         rows = [
             row
             for row in across
@@ -232,14 +245,14 @@ def _interchanged(across: list[Record]) -> list[Finding]:
         if above:
             blocks = ", ".join(str(row["layer"]) for row in above)
             title = (
-                f"{name}: the other language's state of the other gender moves the outcome further than that of the same gender behind "
-                f"blocks {blocks} (interval above 0, not corrected over blocks); {told}."
+                f"{name}: the other language's state of the other gender moves the outcome further than that of the same gender "
+                f"behind blocks {blocks} (interval above 0, not corrected over blocks); {told}."
             )
             found.append(Finding("description", title))
         else:
             title = (
-                f"{name}: behind no block does the other language's state of the other gender move the outcome beyond that of the same "
-                f"gender; {told}."
+                f"{name}: behind no block does the other language's state of the other gender move the outcome beyond that "
+                f"of the same gender; {told}."
             )
             found.append(Finding("null", title))
     return found
@@ -260,7 +273,13 @@ def _attributed(overall: list[Record]) -> list[Finding]:
         if rows:
             told = ", ".join(f"{METHODS[row['method']]} {_told(row['pearson'])}" for row in rows)
             lines.append(f"{_language(rows[0])}, {SWAPS[swap]} swapped, {KINDS[kind]}: {told}.")
-    return [Finding("description", "How far attributions tell the effects of patches: Pearson's r, nats against nats.", lines)]
+    return [
+        Finding(
+            "description",
+            "How far attributions tell the effects of patches: Pearson's r, nats against nats.",
+            lines,
+        )
+    ]
 
 
 def _told(score: dict[str, Any]) -> str:
