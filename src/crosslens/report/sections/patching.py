@@ -212,8 +212,8 @@ def _recovered(doc: Document) -> list[Finding]:
                 most = max(rows, key=lambda row: row["other"]["value"])
                 lines.append(
                     f"At the {words} a patch brings over most behind block {most['layer']}: R = {_told(most['other'])}; "
-                    f"there the state of another pair's run of the same kind {_told(most['same_elsewhere'])}, and a random step as long "
-                    f"{_told(most['random'])}."
+                    f"there the state of another pair's run of the same kind {_told(most['same_elsewhere'])}, and a random step "
+                    f"as long {_told(most['random'])}."
                 )
         title = (
             f"{name}: of {plain(pair['pairs'])} pairs {plain(pair['kept'])} differ enough; where the difference is, "
