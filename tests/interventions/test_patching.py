@@ -12,7 +12,7 @@ from torch import nn
 
 from crosslens.data.minimal_pairs import differing
 from crosslens.errors import InputError
-from crosslens.interventions import cases, recovery
+from crosslens.interventions import cases, circuits, recovery
 from crosslens.interventions.nodes import Place, Replay, at, read, slots
 from crosslens.interventions.outcomes import Case, Laid, Side, encode_side
 from crosslens.interventions.patching import Patcher, check_controls
@@ -89,7 +89,7 @@ def test_what_must_be_recovered_is(patcher, effects):
     check_controls(effects, patcher.identity)
     pieces = [run for _, runs in runs_of(patcher, CASES) for run in runs]
     assert all(len(run.texts) == 1 for run in pieces)
-    assert recovered(own(effects, positions="all")) == pytest.approx(1, abs=1e-3)
+    assert recovered(own(effects, kind="resid_post", positions="all")) == pytest.approx(1, abs=1e-3)
     last = own(effects, kind="resid_post", layer=LAST, positions="last")
     assert recovered(last) == pytest.approx(1, abs=1e-3)
     word = own(effects, kind="resid_post", layer=LAST, positions="word")
@@ -364,3 +364,31 @@ def test_texts_of_unequal_words_are_refused():
         with pytest.raises(InputError, match="of which some differ"):
             differing(texts, "patching.words.en")
     assert differing({"female": "this woman reads", "male": "this man reads"}, "x") == [1]
+
+
+def test_circuits_of_everything_and_nothing(loaded):
+    """All heads and MLPs kept is the run itself, f = 1; none is f = 0; areas are those of the curve."""
+    patcher = Patcher(loaded, None, heads=True, seed=0)
+    patcher.effects([*CASES, a_case("A driver")], 2, 16)
+    rows = pd.concat(patcher.kept, ignore_index=True)
+    assert {"effect", "atp", "atp_star", "relp", "random"} == {*rows["by"]}
+    total = rows["total"].iloc[0]
+    assert total == tiny.LAYERS * (loaded.adapter.text_config.num_attention_heads + 1)
+    whole = rows[rows["nodes"] == total]
+    assert whole["outcome_kept"].to_numpy() == pytest.approx(whole["outcome"].to_numpy(), abs=1e-5)
+    none = rows[rows["nodes"] == 0]
+    assert (none["outcome_kept"] == none["outcome_none"]).all()
+    assert (none["outcome_none"] - none["outcome"]).abs().max() > 1e-4
+    for found in circuits.curves(patcher.kept, bound=1e-6, bootstraps=20, seed=0):
+        first, *_, last = found["points"]
+        assert (first["f"]["value"], last["f"]["value"]) == (0, pytest.approx(1, abs=1e-2))
+
+
+def test_areas_by_hand():
+    """f of 0, 1 and 1 at no node, half of them and all: a triangle and a square."""
+    cpr, cmd = circuits.areas(np.array([[1.0, 1.0], [0.0, 2.0]]), np.array([0.5, 1.0]))
+    assert cpr.tolist() == [0.75, 0.5]
+    assert cmd[0] == 0.25
+    assert cmd[1] == pytest.approx(0.5 + 0.5)
+    flat, _ = circuits.areas(np.array([[0.25, 0.5, 1.0]]), np.array([0.25, 0.5, 1.0]))
+    assert flat.tolist() == [0.5]

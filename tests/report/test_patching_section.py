@@ -52,6 +52,17 @@ def planted(*, difference=4.0, across=0.5, language="en"):
     return pd.DataFrame(rows)[[*COLUMNS]].astype(COLUMNS)
 
 
+def a_circuit(by, cpr):
+    """Of 40 nodes, the ninth of which is the last that matters."""
+    points = [{"nodes": n, "f": of(min(1.0, n / 8))} for n in (0, 2, 8, 20, 40)]
+    about = {"swap": "gender", "language": "en", "by": by, "total": 40, "points": points}
+    return about | {"cpr": of(cpr), "cmd": of(1 - cpr)}
+
+
+def of(value):
+    return {"n": GROUPS, "value": value, "low": value - 0.1, "high": value + 0.1}
+
+
 def shown(folder, effects):
     """The section of these, and its document."""
     folder.mkdir(exist_ok=True)
@@ -64,6 +75,7 @@ def shown(folder, effects):
         },
         **BOUND,
         **told(effects, **BOUND, **DRAWS),
+        "circuits": [a_circuit("effect", 0.8), a_circuit("random", 0.4)],
     }
     write_json(folder / "patching.json", "patching", document)
     results = SimpleNamespace(files={"patching": {"": folder}}, shown=lambda *names: " ".join(names))
@@ -134,6 +146,7 @@ def test_attributions_are_compared_with_the_patches(known):
     )
     assert of["relp"]["total_error"] < 0.02 and of["atp"]["n"] == 6 * 2 * 6
     assert "Not measured, for want of pairs: words before." in "".join(map(str, section.body))
+    assert "effects of patches" in "".join(map(str, section.body))
     assert any("AtP 1.00" in line for finding in section.findings for line in finding.lines)
 
 

@@ -20,6 +20,15 @@ from crosslens.interventions.cases import (
     language_swaps,
     sentences,
 )
+from crosslens.interventions.circuits import (
+    IN_CIRCUITS,
+    Node,
+    curves,
+    kept_outcome,
+    nodes_of,
+    numbers_of,
+    ranked,
+)
 from crosslens.interventions.nodes import KINDS, OF_HEADS, Place, Replay, at, places_of, read, slots, write
 from crosslens.interventions.outcomes import CLASSES, Case, Exchange, Laid, check_cases, encode_side
 from crosslens.interventions.recovery import METHODS, maps, recoveries, told
@@ -105,6 +114,7 @@ def patch_activations(
         "layers": loaded.n_layers,
         "identity": patcher.identity,
         **told(table, bound=bound, bootstraps=bootstraps, seed=seed),
+        "circuits": curves(patcher.kept, bound=bound, bootstraps=bootstraps, seed=seed),
     }
     write_json(out / "patching.json", "patching", document)
     log.info("%d patches", len(table))
@@ -126,11 +136,11 @@ def cases_of(
     }
 
 
-def _made(place: Place, positions: str, whole: bool) -> bool:
+def _made(place: Place, positions: str, whole: bool, explain: bool) -> bool:
     """Whether a patch is made: controls and exchanges between languages of the residual stream, heads where controls are, and
-    everywhere at once of the residual stream where it begins."""
+    everywhere at once of the residual stream where it begins, and of what circuits are made of where they are ranked."""
     if positions == EVERYWHERE:
-        return place == Place("resid_post", 0)
+        return place == Place("resid_post", 0) or (explain and place.kind in IN_CIRCUITS)
     if place.kind in OF_HEADS:
         return whole and positions in CONTROLLED
     return whole or place.kind == "resid_post"
@@ -156,6 +166,7 @@ class Patcher:
         self.places = places_of(loaded, kinds, range(loaded.n_layers))
         self.last = str(loaded.n_layers - 1)
         self.seed, self.identity = seed, 0.0
+        self.kept: list[pd.DataFrame] = []
 
     def effects(self, cases: Sequence[Case], attributed: int, batch: int) -> tuple[pd.DataFrame, int]:
         """Rows of COLUMNS of all patches, and how many cases were left out because their forms differ in the first token."""
@@ -166,7 +177,10 @@ class Patcher:
         length = [max(len(run.texts[0][0]) for run in own) for _, own in whole]
         per = max(2, batch // (2 * max((len(case.sides) for case, _ in whole), default=1)))
         parts, progress = [], Progress("patching", len(whole), "pairs of runs")
+        self.rankings: dict[tuple[str, str], list[Node]] = {}
         for first, last, explain in ((0, attributed, True), (attributed, len(whole), False)):
+            if not explain and parts:
+                self.rankings = rankings(pd.concat(parts, ignore_index=True), self.seed)
             # texts of like length run together, the random sample by itself
             order = sorted(range(first, min(last, len(whole))), key=lambda k: length[k])
             for start in range(0, len(order), per):
@@ -216,14 +230,11 @@ class Patcher:
                 if exchange is None or (name not in CONTROLLED and not whole):
                     continue
                 for place in self.places:
-                    if not _made(place, name, whole):
+                    if not _made(place, name, whole, explain):
                         continue
                     value = states[place]
-                    explained = (
-                        attribution.of(place, exchange)
-                        if attribution and whole and name in CONTROLLED
-                        else {}
-                    )
+                    asked = name in CONTROLLED or (name == EVERYWHERE and place.kind in IN_CIRCUITS)
+                    explained = attribution.of(place, exchange) if attribution and whole and asked else {}
                     for node, channels in enumerate(slots(self.loaded, place, value.shape[2])):
                         given = exchange.donated(value)[:, channels]
                         if donation.name == "random":
@@ -243,7 +254,44 @@ class Patcher:
                             found = explained.get(method)
                             columns[method] = np.nan if found is None else found[:, node].cpu().numpy()
                         parts.append(about.assign(**columns)[took])
+        if self.rankings and (exchange := laid.exchange(EVERYWHERE, donations[Donation("other", "")])):
+            self.kept.append(self._kept(laid, replay, call, states, exchange, about))
         return pd.concat(parts, ignore_index=True)[[*COLUMNS]]
+
+    def _kept(
+        self,
+        laid: Laid,
+        replay: Replay,
+        call: Any,
+        states: dict[Place, Tensor],
+        exchange: Exchange,
+        about: pd.DataFrame,
+    ) -> pd.DataFrame:
+        """Outcomes with the values of the other run in all heads and MLPs but a few, by each ranking of a language."""
+
+        def outcome(kept: Sequence[Node]) -> np.ndarray:
+            with replay.up_to(0):
+                m = kept_outcome(
+                    self.loaded,
+                    laid,
+                    states,
+                    exchange,
+                    kept,
+                    lambda: laid.by_run(laid.outcome(self.head, call())),
+                )
+            return m.cpu().numpy()
+
+        total, none = len(nodes_of(self.loaded, states)), outcome([])
+        parts = []
+        for (language, by), nodes in self.rankings.items():
+            own = exchange.took.numpy() & (about["language"] == language).to_numpy()
+            if not own.any():
+                continue
+            for count in dict.fromkeys(numbers_of(total)):
+                m = none if not count else outcome(nodes[:count])
+                columns = {"by": by, "nodes": count, "total": total, "outcome_kept": m, "outcome_none": none}
+                parts.append(about.assign(**columns)[own])
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
     def _patched(
         self,
@@ -279,6 +327,22 @@ class Patcher:
         direction = torch.from_numpy(rng.standard_normal(own.shape)).to(own.device, torch.float32)
         length = (given - own).float().norm(dim=1, keepdim=True)
         return own.float() + length * direction / direction.norm(dim=1, keepdim=True)
+
+
+def rankings(effects: pd.DataFrame, seed: int) -> dict[tuple[str, str], list[Node]]:
+    """Language and what ranks -> heads and MLPs in that order, by patches at all positions of the cases with attributions;
+    `random` by chance."""
+    made = effects[(effects["positions"] == EVERYWHERE) & effects["kind"].isin(IN_CIRCUITS)]
+    made = made[(made["donor"] == "other") & (made["source"] == made["language"])]
+    found = {}
+    for language, own in made.groupby("language", sort=False):
+        for by in ("effect", *METHODS):
+            if by == "effect" or own[by].notna().all():
+                found[str(language), by] = ranked(own, by)
+        nodes = found[str(language), "effect"]
+        order = stream(seed, "random circuit", str(language)).permutation(len(nodes))
+        found[str(language), "random"] = [nodes[k] for k in order]
+    return found
 
 
 def donors(laid: Laid, cases: Sequence[tuple[Case, Any]]) -> dict[Donation, list[int | None]]:

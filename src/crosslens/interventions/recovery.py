@@ -228,7 +228,8 @@ def counted(effects: pd.DataFrame, bound: float) -> list[dict[str, Any]]:
 def told(effects: pd.DataFrame, *, bound: float, bootstraps: int, seed: int) -> dict[str, Any]:
     """What the document of kind patching says of a table of effects."""
     kept = recoveries(effects, bound)
-    whole = kept[(kept["positions"] == "all") & (kept["donor"] == "other")]["recovery"]
+    everywhere = (kept["positions"] == "all") & (kept["kind"] == "resid_post")
+    whole = kept[everywhere & (kept["donor"] == "other")]["recovery"]
     of = {"bootstraps": bootstraps, "seed": seed}
     return {
         "pairs": counted(effects, bound),

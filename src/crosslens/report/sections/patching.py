@@ -30,6 +30,12 @@ TERMS = {
         "The state of another pair's run of the same gender and of the other one, and a step in a random direction as long as "
         "the one to the other run's state.",
     ),
+    "circuit": (
+        "Circuit, CPR, CMD",
+        "All heads and MLPs but a few have the other run's values at all positions: f is the share of what is lost that these "
+        "few keep. CPR: the area under f over the share of nodes kept, larger is better; CMD: the area between f and 1, 0 is "
+        "best. The words themselves are not patched.",
+    ),
     "attribution": (
         "Attribution",
         "What gradients say of a patch without making it. AtP: Δ · gradient. AtP*: with the softmax computed again for queries "
@@ -45,7 +51,9 @@ SWAPS = {
     "language": "language asked",
 }
 POSITIONS = {"image": "picture", "word": "gendered words", "last": "last position"}
+RANKINGS = {"effect": "effects of patches", "random": "chance"}
 METHODS = {"atp": "AtP", "atp_star": "AtP*", "ig": "integrated gradients", "relp": "RelP"}
+RANKINGS |= METHODS
 KINDS = {
     "resid_post": "residual stream",
     "attn_out": "attention",
@@ -104,6 +112,16 @@ def section(results: Results) -> Section | None:
                 caption=_caption("All blocks together"),
             ),
         ]
+    if doc("circuits"):
+        body += [
+            table(
+                "circuits",
+                CIRCUITS,
+                doc("circuits"),
+                label="Circuits by ranking",
+                caption=_caption("Other pairs than those by which heads and MLPs are ranked"),
+            )
+        ]
     findings = [*_recovered(doc), *_interchanged(across), *_attributed(overall)]
     heading = "Through which places does the difference go?"
     return Section("patching", "Patched states", heading, body, findings, terms=TERMS)
@@ -134,6 +152,17 @@ def _score(title: Any, name: str) -> Column:
         return number(of["value"]) + interval(of["low"], of["high"])
 
     return Column(title, show, "n")
+
+
+def _point(share: float) -> Column:
+    """f of the circuit that is nearest to that share of the nodes."""
+
+    def show(row: Row) -> Any:
+        nearest = min(row["points"], key=lambda point: abs(point["nodes"] / row["total"] - share))
+        of = nearest["f"]
+        return f"{nearest['nodes']}: {number(of['value'])}" + interval(of["low"], of["high"])
+
+    return Column(f"f at {100 * share:g} %", show, "n")
 
 
 def _language(row: Row) -> str:
@@ -187,6 +216,16 @@ ATTRIBUTION = [
     value("missed", "missed"),
     value("false positives", "false_positives"),
     value("error, share of effect", "total_error"),
+]
+CIRCUITS = [
+    SWAP,
+    LANGUAGE,
+    Column("ranked by", lambda row: RANKINGS[row["by"]]),
+    value("heads and MLPs", "total"),
+    Column("groups", lambda row: str(row["cpr"]["n"]), "n"),
+    *(_point(share) for share in (0.05, 0.2, 0.5)),
+    _score(term("circuit", "CPR"), "cpr"),
+    _score("CMD", "cmd"),
 ]
 
 
