@@ -35,7 +35,7 @@ Grads = dict[Place, Tensor]
 
 
 class Attribution:
-    """Gradients of a batch of runs, and what the methods make of them for any exchange between these."""
+    """Gradients of a batch of runs, and what the methods make of them for some exchanges between these."""
 
     def __init__(
         self,
@@ -45,15 +45,56 @@ class Attribution:
         states: dict[Place, Tensor],
         replay: Replay,
         call: Callable[[], Tensor],
+        exchanges: dict[str, Exchange],
     ):
         """states: of all places. replay: what the batch's pass recorded. call: runs the model over the batch and returns the
         last block's residual."""
         self.loaded, self.head, self.laid, self.states = loaded, head, laid, states
-        self.replay, self.call, self.places = replay, call, list(states)
+        self.replay, self.call, self.exchanges = replay, call, exchanges
         self.plain = self._gradients()
-        layers = range(len(loaded.adapter.blocks))
-        self.without = [self._gradients(inner=dropped(loaded, layer)) for layer in layers]
         self.relevant = self._gradients(outer=relevance(loaded)) if knows(loaded) else None
+        self.changes = {
+            (place, name): self._change(place, exchange)
+            for name, exchange in exchanges.items()
+            for place in states
+        }
+        self.dropped = self._dropped()
+
+    def _change(self, place: Place, exchange: Exchange) -> tuple[Place, Tensor]:
+        """Δ (texts, T, width), and where: of a query or key, whose effect is not linear, the heads' outputs with it patched in.
+
+        A head reads its own query and key alone, so that those of all heads are patched at once.
+        """
+        value = self.states[place]
+        delta = torch.zeros_like(value)
+        delta[exchange.rows, exchange.positions] = exchange.donated(value) - exchange.own(value)
+        if place.kind not in ("query", "key"):
+            return place, delta
+        heads = Place("head", place.layer)
+        with (
+            torch.no_grad(),
+            self.replay.up_to(place.layer),
+            at(self.loaded, place, lambda value: value + delta.to(value)),
+            read(self.loaded, [heads]) as found,
+            capture(self.loaded, [f"{place.layer}.attn_out"], stop=True),
+        ):
+            self.loaded.model(**self.laid.batch.inputs, use_cache=False)
+        return heads, found[heads] - self.states[heads]
+
+    def _dropped(self) -> dict[tuple[Place, str], Tensor]:
+        """(S, nodes): the mean over blocks of |Δ · ∇m| without the gradient through that block; gradients of one at a time."""
+        layers = len(self.loaded.adapter.blocks)
+        total: dict[tuple[Place, str], Tensor] = {}
+        for layer in range(layers):
+            grads = self._gradients(inner=dropped(self.loaded, layer))
+            for (place, name), (where, change) in self.changes.items():
+                found = self._dot(place, change, grads[where], of=where).abs()
+                total[place, name] = total.get((place, name), 0) + found
+        # dropping its own block leaves a node that is inside of it nothing
+        return {
+            (place, name): found / max(layers - (place.kind != "resid_post"), 1)
+            for (place, name), found in total.items()
+        }
 
     def _gradients(
         self, outer: AbstractContextManager | None = None, inner: AbstractContextManager | None = None
@@ -63,12 +104,12 @@ class Attribution:
             torch.enable_grad(),
             outer or nullcontext(),
             from_embedding(self.loaded),
-            read(self.loaded, self.places) as values,
+            read(self.loaded, [*self.states]) as values,
             inner or nullcontext(),
         ):
             outcome = self.laid.outcome(self.head, self.call()).sum()
             # what is cut off from the outcome has no gradient
-            reached = [place for place in self.places if values[place].requires_grad]
+            reached = [place for place in self.states if values[place].requires_grad]
             found = torch.autograd.grad(outcome, [values[place] for place in reached], allow_unused=True)
         grads = dict(zip(reached, found, strict=True))
         return {
@@ -76,24 +117,23 @@ class Attribution:
             for place, value in self.states.items()
         }
 
-    def of(self, place: Place, exchange: Exchange) -> dict[str, Tensor | None]:
-        """(S, nodes) float64 of each method, by run and node of the place; None where a method does not apply to it."""
-        value = self.states[place]
+    def of(self, place: Place, name: str, *, integrate: bool) -> dict[str, Tensor | None]:
+        """(S, nodes) float64 of each method, by run and node of the place; None where a method does not apply to it.
+
+        name: of the exchange. integrate: whether integrated gradients are computed, which take STEPS passes back.
+        """
+        exchange, value = self.exchanges[name], self.states[place]
         own, given = exchange.own(value), exchange.donated(value)
         delta = torch.zeros_like(value)
         delta[exchange.rows, exchange.positions] = given - own
-        atp = self._dot(place, delta, self.plain[place])
-        # what a query or key does is not linear: Δ of what its head gives stands for it
-        at_place, change = self._recomputed(place, exchange, delta) or (place, delta)
-        sign = self._dot(place, change, self.plain[at_place], of=at_place)
-        drops = [self._dot(place, change, grads[at_place], of=at_place).abs() for grads in self.without]
-        # dropping its own block leaves a node that is inside of it nothing
-        dropped_mean = torch.stack(drops).sum(0) / max(len(drops) - (place.kind != "resid_post"), 1)
-        relevant = self.relevant and place.kind not in ("query", "key")
+        where, change = self.changes[place, name]
+        towards = self._dot(place, change, self.plain[where], of=where).sign()
+        relevant = self.relevant is not None and place.kind not in ("query", "key")
+        integrated = integrate and place.kind in SITES
         return {
-            "atp": atp,
-            "atp_star": sign.sign() * dropped_mean,
-            "ig": self._integrated(place, exchange, own, given) if place.kind in SITES else None,
+            "atp": self._dot(place, delta, self.plain[place]),
+            "atp_star": towards * self.dropped[place, name],
+            "ig": self._integrated(place, exchange, own, given) if integrated else None,
             "relp": self._dot(place, delta, self.relevant[place]) if relevant else None,
         }
 
@@ -107,24 +147,6 @@ class Attribution:
             keys = len(slots(self.loaded, place, self.states[place].shape[2]))
             found = found.view(len(found), keys, -1).sum(2)
         return self.laid.by_run(found)
-
-    def _recomputed(self, place: Place, exchange: Exchange, delta: Tensor) -> tuple[Place, Tensor] | None:
-        """The heads' outputs and what patching all queries, or all keys, of a block changes of them; None of other places.
-
-        A head reads its own query and key alone, so that all may be patched at once.
-        """
-        if place.kind not in ("query", "key"):
-            return None
-        heads = Place("head", place.layer)
-        with (
-            torch.no_grad(),
-            self.replay.up_to(place.layer),
-            at(self.loaded, place, lambda value: value + delta.to(value)),
-            read(self.loaded, [heads]) as found,
-            capture(self.loaded, [f"{place.layer}.attn_out"], stop=True),
-        ):
-            self.loaded.model(**self.laid.batch.inputs, use_cache=False)
-        return heads, found[heads] - self.states[heads]
 
     def _integrated(self, place: Place, exchange: Exchange, own: Tensor, given: Tensor) -> Tensor:
         """(S, 1): the sum is m patched less m but for what STEPS leave out."""

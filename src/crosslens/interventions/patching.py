@@ -207,7 +207,6 @@ class Patcher:
         outcome = laid.by_run(laid.outcome(self.head, final))
         donations = donors(laid, cases)
         other = torch.tensor([-1 if k is None else k for k in donations[Donation("other", "")]])
-        attribution = Attribution(self.loaded, self.head, laid, states, replay, call) if explain else None
         about = pd.DataFrame(
             {
                 "swap": cases[0][0].swap,
@@ -221,6 +220,12 @@ class Patcher:
             }
         )
         self._check_identity(laid, replay, call, states, outcome)
+        attribution = None
+        if explain:
+            of_runs = donations[Donation("other", "")]
+            named = {name: laid.exchange(name, of_runs) for name in (*CONTROLLED, EVERYWHERE)}
+            exchanges = {name: exchange for name, exchange in named.items() if exchange is not None}
+            attribution = Attribution(self.loaded, self.head, laid, states, replay, call, exchanges)
         rng = stream(self.seed, "random directions", *(str(number) for number in numbers))
         parts = []
         for donation, of_runs in donations.items():
@@ -234,11 +239,13 @@ class Patcher:
                         continue
                     value = states[place]
                     asked = name in CONTROLLED or (name == EVERYWHERE and place.kind in IN_CIRCUITS)
-                    explained = attribution.of(place, exchange) if attribution and whole and asked else {}
+                    explained = {}
+                    if attribution and whole and asked:
+                        explained = attribution.of(place, name, integrate=name in CONTROLLED)
                     for node, channels in enumerate(slots(self.loaded, place, value.shape[2])):
                         given = exchange.donated(value)[:, channels]
                         if donation.name == "random":
-                            given = self._random(exchange.own(value), given, rng)
+                            given = self._random(exchange, laid, exchange.own(value), given, rng)
                         m = self._patched(laid, replay, call, place, exchange, channels, given)
                         took = exchange.took.numpy()
                         columns = {
@@ -322,9 +329,15 @@ class Patcher:
             self.identity = max(self.identity, float((m - outcome).abs().max()))
 
     @staticmethod
-    def _random(own: Tensor, given: Tensor, rng: np.random.Generator) -> Tensor:
-        """(n, d): `own` and a step in a random direction, as long as that to `given`."""
-        direction = torch.from_numpy(rng.standard_normal(own.shape)).to(own.device, torch.float32)
+    def _random(
+        exchange: Exchange, laid: Laid, own: Tensor, given: Tensor, rng: np.random.Generator
+    ) -> Tensor:
+        """(n, d): `own` and a step in a random direction, as long as that to `given`; the same in all texts of a run."""
+        padding = torch.tensor(laid.padding, device=own.device)[exchange.rows]
+        at = torch.stack([laid.run_of_text[exchange.rows], exchange.positions - padding], 1)
+        drawn, which = np.unique(at.cpu().numpy(), axis=0, return_inverse=True)
+        directions = rng.standard_normal((len(drawn), own.shape[1]))[which.ravel()]
+        direction = torch.from_numpy(directions).to(own.device, torch.float32)
         length = (given - own).float().norm(dim=1, keepdim=True)
         return own.float() + length * direction / direction.norm(dim=1, keepdim=True)
 
