@@ -116,7 +116,7 @@ def test_between_languages_only_what_tells_gender_counts(known):
     (finding,) = [
         f
         for f in section.findings
-        if "Arabic into English" in f.title and "gendered words" in f.title and "words," not in f.title
+        if f.title.startswith("Arabic into English, gendered words swapped, gendered words:")
     ]
     assert finding.kind == "description" and "behind blocks 0, 1" in finding.title
 
@@ -132,9 +132,7 @@ def test_a_language_that_tells_nothing_is_a_null(tmp_path):
 def test_pairs_that_hardly_differ_are_no_null(tmp_path):
     section, document = shown(tmp_path / "alike", planted(difference=0.5))
     assert document["pairs"][0]["kept"] == 0 and document["controls"] == []
-    assert (
-        section.findings[0].kind == "warning" and "no pair differs by 1.0 nats" in section.findings[0].title
-    )
+    assert section.findings[0].kind == "warning" and "no pair differs by 1 nats" in section.findings[0].title
 
 
 def test_attributions_are_compared_with_the_patches(known):

@@ -7,7 +7,7 @@ from crosslens.report.numbers import interval, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, Row, table, value
 from crosslens.report.terms import CI
-from crosslens.summary.names import language_name
+from crosslens.summary.names import short_name
 from crosslens.summary.reading import Document
 
 ORDER = 68
@@ -166,7 +166,7 @@ def _point(share: float) -> Column:
 
 
 def _language(row: Row) -> str:
-    return " or ".join(map(language_name, row["language"].split("-")))
+    return " or ".join(map(short_name, row["language"].split("-")))
 
 
 SWAP = Column("swapped", lambda row: SWAPS[row["swap"]], "row")
@@ -195,7 +195,7 @@ CONTROLS = [
 ]
 INTERCHANGE = [
     SWAP,
-    Column("from", lambda row: language_name(row["source"])),
+    Column("from", lambda row: short_name(row["source"])),
     Column("into", _language),
     *PLACE,
     Column("groups", lambda row: str(row["difference"]["n"]), "n"),
@@ -279,7 +279,9 @@ def _interchanged(across: list[Record]) -> list[Finding]:
         above = [row for row in rows if (row["difference"]["low"] or 0) > 0]
         most = max(rows, key=lambda row: row["difference"]["value"])
         swap, source, language, positions = key
-        name = f"{language_name(source)} into {language_name(language)}, {SWAPS[swap]} swapped, {POSITIONS[positions]}"
+        name = (
+            f"{short_name(source)} into {short_name(language)}, {SWAPS[swap]} swapped, {POSITIONS[positions]}"
+        )
         told = f"the most behind block {most['layer']}, other − same = {_told(most['difference'])}"
         if above:
             blocks = ", ".join(str(row["layer"]) for row in above)
