@@ -30,7 +30,7 @@ LAST = LAYERS - 1
 
 
 def a_case(group: str, language: str = "en", tail: str = " holds a") -> Case:
-    """Two texts that differ in one word of as many pieces (a space and a byte: neither letter is in what the tokenizer learnt)."""
+    """Two texts that differ in one word of as many pieces: a space and a byte, as the tokenizer learnt neither letter."""
     sides = []
     for gender, word in (("female", "q"), ("male", "j")):
         prefix = f"{group} {word}{tail}"
