@@ -2,7 +2,7 @@
 
 
 rule analyse_activations:
-    """dataset, tokens, activations, text_alone -> alignment/retrieval/layer_{site}.json and gender/activations/{language}/probe/layer_{site}.json and gender/activations/transfer/layer_{site}.json and alignment/representations/layer_{site}.json"""
+    """dataset, tokens, activations, text_alone -> alignment/retrieval/layer_{site}.json and gender/activations/{language}/probe/layer_{site}.json and gender/activations/{language}/written/probe/layer_{site}.json and gender/activations/transfer/layer_{site}.json and alignment/representations/layer_{site}.json"""
     input:
         needed("analyse_activations"),
     output:

@@ -2,7 +2,7 @@
 
 
 rule measure_words:
-    """dataset, texts -> gender/words/{language}/probe.json"""
+    """dataset, texts -> gender/words/{language}/probe.json and gender/words/{language}/written/probe.json"""
     input:
         needed("measure_words"),
     output:
@@ -44,6 +44,64 @@ rule measure_agreement:
         "{wildcards.study}: does the model agree with the gender it has read, {wildcards.language} [{resources.gpu} GPU, {resources.mem_mb} MB]"
     script:
         "../workflow/scripts/measure_agreement.py"
+
+
+rule write_captions:
+    """dataset, source, collection -> written/{language}/part_{part}.parquet"""
+    input:
+        needed("write_captions"),
+    output:
+        temp(touch(done("write_captions"))),
+    log:
+        logged("write_captions"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("write_captions"),
+        runtime=480,
+        gpu=1,
+    params:
+        job=job("write_captions"),
+    message:
+        "{wildcards.study}: own captions of the pictures, {wildcards.language}, part {wildcards.part} [{resources.gpu} GPU, {resources.mem_mb} MB]"
+    script:
+        "../workflow/scripts/write_captions.py"
+
+
+rule mask_captions:
+    """dataset, written -> written/{language}.parquet"""
+    input:
+        needed("mask_captions"),
+    output:
+        temp(touch(done("mask_captions"))),
+    log:
+        logged("mask_captions"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("mask_captions"),
+        runtime=60,
+    params:
+        job=job("mask_captions"),
+    message:
+        "{wildcards.study}: words that tell a gender in own captions, {wildcards.language}"
+    script:
+        "../workflow/scripts/mask_captions.py"
+
+
+use rule extract as extract_written with:
+    input:
+        needed("extract_written"),
+    output:
+        temp(touch(done("extract_written"))),
+    log:
+        logged("extract_written"),
+    params:
+        job=job("extract_written"),
+    message:
+        "{wildcards.study}: activations of own captions, {wildcards.language}, part {wildcards.part} [{resources.gpu} GPU, {resources.mem_mb} MB]"
 
 
 rule generate_captions:

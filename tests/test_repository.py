@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -20,7 +21,7 @@ FIRST = ("draw_source", "collect_source", "collect_mt_geneval", "prepare_model",
 LAYERS = [
     {"errors", "warm"},
     {"registry"},
-    {"devices", "pictures", "progress", "tables", "store", "memory", "stats"},
+    {"devices", "paths", "pictures", "progress", "tables", "store", "memory", "stats"},
     {"data", "models"},
     {"generation", "sources", "pooling"},
     {"planted", "activations"},
@@ -170,10 +171,17 @@ def _module(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(file: Path) -> set[str]:
+@cache
+def nodes(file: Path) -> list[ast.AST]:
+    """All that is in the syntax tree of a file: several tests look through every one."""
+    return [*ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+
+
+@cache
+def imports(file: Path) -> frozenset[str]:
     """Modules of crosslens that a file imports, within functions too."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -184,7 +192,7 @@ def imports(file: Path) -> set[str]:
                 for alias in node.names
                 if _is_module(f"{node.module}.{alias.name}")
             }
-    return {name for name in found if name.split(".")[0] == "crosslens"}
+    return frozenset(name for name in found if name.split(".")[0] == "crosslens")
 
 
 def _is_module(name: str) -> bool:
@@ -216,7 +224,7 @@ def test_no_module_imports_itself_in_a_circle():
 
 def test_the_library_knows_nothing_of_snakemake():
     for file in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in nodes(file):
             names = (
                 [alias.name for alias in node.names]
                 if isinstance(node, ast.Import)
@@ -257,11 +265,7 @@ def test_no_output_is_printed_by_the_library():
     for file in SOURCE.rglob("*.py"):
         if file.name in ("cli.py", "__main__.py"):
             continue
-        calls = [
-            node
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-            if isinstance(node, ast.Call)
-        ]
+        calls = [node for node in nodes(file) if isinstance(node, ast.Call)]
         assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], (
             file
         )

@@ -49,7 +49,7 @@ NEEDS = {"collection": "emoji", "model": "gguf"}
 MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None}
 LARGE = {
     *("controls", "control_figure", "matching", "matching_figure", "divergence", "divergence_figure"),
-    "seed_codes",
+    *("seed_codes", "written_seed_codes", "agreement_figure"),
     *("ablation", "ablation_figure", "substitution", "substitution_figure"),
     *("patching", "patching_figures"),
     *("sample_map", "decoder_map", "map_figures"),
@@ -75,7 +75,9 @@ def study(answered_once, made_once, request) -> Path:
 def build(checkout: Checkout, *, large: bool) -> None:
     """See `study`."""
     shutil.copytree(checkout.folder / "results/toy" / SAE, checkout.folder / "data/others")
+    gender = {**TOY["gender"], "conditions": ["prompt", "caption", "generated"]}
     more = {
+        "gender": gender,
         "sae": {**TOY["sae"], "pretrained": {OTHERS: {"1": "data/others"}}},
         "sweep": {"architecture": list(VARIANTS)},
         "tokens": INSPECTED,
@@ -89,19 +91,22 @@ def build(checkout: Checkout, *, large: bool) -> None:
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
     seeds = {"corpora": ["en", "ar"], "seeds": [0, 1], "sites": ["1"]}
     frozen = {"sites": ["1", "2"], "sweep": {"architecture": ["frozen_decoder"]}}
-    causal = {"causal": CAUSAL} if large else {}
-    checkout.configure("twins", {**TOY, "sae": {**TOY["sae"], **seeds}, **frozen, **causal})
+    further = {"causal": CAUSAL, "gender": gender} if large else {}
+    checkout.configure("twins", {**TOY, "sae": {**TOY["sae"], **seeds}, **frozen, **further})
     lay_sentences(checkout)
     targets = [
         "all",
-        *(f"results/sentences/{place}" for place in ("figures/agreement.png", "dataset/summary.json")),
+        "results/sentences/dataset/summary.json",
+        *(f"results/sentences/gender/agreement/{language}/agreement.json" for language in TOY["languages"]),
     ]
     if large:
         targets += [
             f"results/twins/figures/{place}.png"
             for place in ("divergence", "layer_1/matching", "layer_1/substitution")
         ]
-        targets += ["results/twins/gender/en/en/robustness/layer_1.json", "results/sentences/summary.json"]
+        targets += [f"results/twins/gender/en/en/{of}robustness/layer_1.json" for of in ("", "written/")]
+        targets += ["results/twins/codes/en/en/written/layer_1/seed_1.zarr", "results/sentences/summary.json"]
+        targets += ["results/sentences/figures/agreement.png"]
     if "collection" not in MISSING:
         checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
@@ -828,6 +833,11 @@ def test_q_and_claims_are_those_of_the_families(study):
         assert claim["tests"] == len(family)
         assert claim["q"] == pytest.approx(min(record["q"] for record in family))
         assert claim["holds"] <= sum(record["q"] <= summary["level"] for record in family)
+        assert claim["reachable"] == any(record["reachable"] for record in family)
+    for of, family in families.items():
+        for record in family:
+            # least_p counts orders, p draws of them
+            assert 0 <= 0.5 * record["least_p"] <= record["p"], of
 
 
 @pytest.mark.long

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,19 @@ def test_of_an_adapter_that_is_a_link_the_key_holds_what_it_leads_to(study, tmp_
     assert model.identity["adapter"].keys() == {"adapter_v2.py", "beside.py"}
 
 
+def test_versions_of_the_packages_that_an_adapter_imports_decide_its_model(study, tmp_path, monkeypatch):
+    """With those of modules beside it, and of imports within functions."""
+    (tmp_path / "mine.py").write_text(
+        "import json\nimport torch.nn\nimport beside\nimport crosslens.errors\n"
+    )
+    (tmp_path / "beside.py").write_text("def late():\n    from _pytest.outcomes import skip\n")
+    settings = changed("model.adapter", str(tmp_path / "mine.py"))
+    before = study(settings).model.identity
+    assert before["packages"] == {name: version(name) for name in ("pytest", "torch")}
+    monkeypatch.setattr("crosslens.store.fingerprint.installed_version", lambda name: "0.1")
+    assert study(settings).model.identity != before
+
+
 def test_a_hub_model_is_known_by_name_and_revision(study):
     commits = ["0" * 40, "1" * 40]
     first, other = (
@@ -219,8 +233,12 @@ def test_settings_of_training_are_those_of_the_library_and_each_can_be_set(study
     assert TRAINING.keys() <= own.keys()
     assert not [name for name in TRAINING if "default" in own[name]], "typed twice"
     assert Settings.from_dict(study().training) == Settings()
-    chosen = {"l0_weight": 2.0, "betas": [0.8, 0.9], "matryoshka_fractions": [0.5, 1], "train_tokens": 64}
-    assert Settings.from_dict(study(changed("sae", chosen)).training) == Settings.from_dict(chosen)
+    for own in (
+        {"architecture": "jumprelu", "l0_weight": 2.0},
+        {"architecture": "matryoshka", "matryoshka_fractions": [0.5, 1]},
+    ):
+        chosen = own | {"betas": [0.8, 0.9], "train_tokens": 64}
+        assert Settings.from_dict(study(changed("sae", chosen)).training) == Settings.from_dict(chosen)
 
 
 SHELF = """

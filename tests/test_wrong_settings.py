@@ -31,6 +31,11 @@ def generated(**sections) -> dict:
     return {**GENERATED, **sections}
 
 
+ENGLISH = GOOD | {
+    "languages": ["en"],
+    **{name: {"en": GOOD[name]["en"]} for name in ("prompts", "lexicons")},
+}
+
 WRONG = [
     # place, value (or a whole study, or its text), words of the message
     ("sae.widht", 3, ["key sae: found unknown key widht", "one of architecture, ", "config/README.md"]),
@@ -56,6 +61,37 @@ WRONG = [
         {"architecture": "matryoshka", "matryoshka_fractions": [0.5, 0.25, 1]},
         ["key sae.matryoshka_fractions", "rising"],
     ),
+    ("sae", {"architecture": "relu", "k": 16}, ["key sae.k: found 16, which relu does not read", "topk"]),
+    ("sae.l1", 0.3, ["key sae.l1: found 0.3, which topk does not read; expected it with gated, relu alone"]),
+    ("sae.matryoshka_fractions", [0.5, 1], ["which topk does not read; expected it with matryoshka alone"]),
+    ("sweep.l1", [0.1, 0.3], ["key sweep.l1: found [0.1, 0.3], which topk does not read"]),
+    (
+        "sae",
+        {"d_sae": 64, "expansion": 4},
+        ["key sae.expansion: found 4 beside sae.d_sae 64, so that nothing"],
+    ),
+    ("sae", {"train_tokens": 900, "epochs": 3}, ["key sae.epochs: found 3 beside sae.train_tokens 900"]),
+    ("sae", {"exclude_sinks": False, "sink_factor": 5}, ["key sae.sink_factor", "sae.exclude_sinks False"]),
+    ("sae", {"aux_k": 0, "aux_alpha": 0.5}, ["key sae.aux_alpha", "sae.aux_k 0"]),
+    ("prompts.en", "  ", ["key prompts.en: found '  ', which is blank", "for none"]),
+    ("prompts.ar", "\u2800\u200f", ["key prompts.ar", "which is blank"]),
+    (
+        ENGLISH | {"causal": {}},
+        None,
+        ["key causal: found tests of what languages share, and en alone; expected two languages"],
+    ),
+    (
+        ENGLISH | {"gender": {"morphology": "camel_tools"}},
+        None,
+        ["key gender.morphology: found camel_tools, and no Arabic"],
+    ),
+    ("concepts", {"every": [f"i{n}" for n in range(5)]}, ["key concepts.every: found all 5 of the source"]),
+    (
+        "source.columns",
+        {"en": "english_prompt", "ar": "english_prompt"},
+        ["key source.columns: found one column, 'english_prompt', for ar and en"],
+    ),
+    ("source.columns", {"en": "image_id", "image_id": "image_id"}, ["for en and image_id"]),
     ("sae.batch_tokens", 0, ["key sae.batch_tokens: found 0; expected a number of at least 1"]),
     ("sae.epochs", 0, ["key sae.epochs: found 0; expected a number greater than 0"]),
     ("sae.betas", [0.9, 1], ["key sae.betas.1: found 1; expected a number less than 1"]),
@@ -221,6 +257,21 @@ WRONG = [
         "models/peft",
         ["key model.id: found an adapter of PEFT in models/peft", "merge_and_unload"],
     ),
+    (
+        "model",
+        {"id": "someone/peft", "revision": "3f" * 20},
+        [
+            "key model.id: found an adapter of PEFT in ",
+            "models--someone--peft/snapshots/3f",
+            "merge_and_unload",
+        ],
+    ),
+    ("source.captions", "d/" * 2100 + "x.csv", ["key source.captions: found 'd/d/", "and 3,000 in all"]),
+    (
+        "model.id",
+        "models/quantised",
+        ["key model.id: found quantised weights (gptq in config.json)", "in no key"],
+    ),
     ("model.id", "models/text", ["key source.images: found pictures, and text, which reads text alone"]),
     ("gender.bootstraps", 3, ["key gender.bootstraps: found 3", "at least 10"]),
     (
@@ -242,6 +293,17 @@ WRONG = [
     ),
     ("gender.alpha", 0.0129, ["key gender.alpha: found 0.0129; expected at least 0.013", "13 claims"]),
     ("gender.conditions", ["image"], ["key gender.conditions.0: found 'image'"]),
+    (
+        {
+            **GOOD,
+            "source": {"captions": "data/captions.csv"},
+            "gender": {"conditions": ["prompt", "generated"]},
+        },
+        None,
+        ["key gender.conditions: found generated, and no pictures"],
+    ),
+    ("gender.conditions", ["generated"], ["found generated alone", "one of prompt and caption beside it"]),
+    ("sae.centred", ["res_jb"], ["key sae.centred: found res_jb", "names of sae.pretrained"]),
     ("gender.alpha", 1, ["key gender.alpha: found 1; expected a number less than 1"]),
     ("sae.roles", ["caption"], ["key gender.conditions: found prompt", "sae.roles"]),
     (
@@ -348,6 +410,9 @@ BESIDE = {
     "models/peft/config.json": CONFIG,
     "models/peft/model.safetensors": "weights",
     "models/peft/adapter_config.json": "{}",
+    "models/quantised/config.json": CONFIG[:-1] + ', "quantization_config": {"quant_method": "gptq"}}',
+    "models/quantised/model.safetensors": "weights",
+    f"hub/models--someone--peft/snapshots/{'3f' * 20}/adapter_config.json": "{}",
     "data/captions.gguf": "no model",
     "family.py": '@register("olmo9")\nclass Olmo9(Adapter):\n    pass\n',
 }
@@ -357,6 +422,7 @@ BESIDE = {
 def folder(tmp_path, monkeypatch):
     """A folder with a right study and what wrong ones name, where we are."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     write_files(tmp_path)
     write_files(tmp_path, BESIDE)
     return tmp_path
@@ -380,6 +446,9 @@ def test_a_wrong_setting_is_told(folder, place, value, words):
         generated(generation={"samples": 2, "temperature": 0.5}),
         changed("sae.k", 128),
         changed("gender.permutations", 519),
+        # read by an SAE of the sweep; a control's decoder is drawn at random, whatever the study's own has
+        GOOD | {"sae": {"l1": 0.3}, "sweep": {"architecture": ["relu", "topk"]}},
+        GOOD | {"sae": {"architecture": "matryoshka", "matryoshka_fractions": [0.5, 1]}},
         changed("gender", {"alpha": 0.013, "permutations": 1999, "transfer_permutations": 1999}),
         changed("model", {"id": "google/gemma-3-4b-it", "revision": "0" * 40}),
         # the folder of that name has nothing to do with the hub's, as the commit says
@@ -389,7 +458,7 @@ def test_a_wrong_setting_is_told(folder, place, value, words):
         GOOD | {"prompts": {"en": "", "ar": ""}, "gender": {"conditions": ["caption"]}},
         GOOD | {"source": {"planted": {"images": 40}}},
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_what_is_at_the_edge_and_right_is_taken(folder, settings):
     assert read(settings).sites == GOOD["sites"]
@@ -439,9 +508,13 @@ def test_what_may_hold_a_key_is_told_without_it(folder, endpoint, key):
     assert not any(value in str(told.value) for value in endpoint.values())
 
 
-@pytest.mark.parametrize("name", ["my-study", "étude", "two words", "../mine"])
-def test_a_name_that_no_path_takes_is_told(folder, name):
-    with pytest.raises(InputError, match="found a name with other signs; expected letters without accents"):
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("my-study", "my_study"), ("étude", "_tude"), ("two words", "two_words"), ("../mine", "___mine")],
+)
+def test_a_name_that_no_path_takes_is_told(folder, name, instead):
+    said = f"found a name with other signs; expected letters without accents.* to {instead}.yaml"
+    with pytest.raises(InputError, match=said):
         Study(name, Path("studies"), Path("unread"), FileDigests(Path("files.json")))
 
 
@@ -513,10 +586,9 @@ def test_snakemake_says_each_and_no_more(folder, place, value, words):
     ("config", "words"),
     [
         ("run: [mine]\nrun: [yours]\n", ["config/config.yaml, line 2", "the key run twice"]),
-        ("run: [my-study]\n", ["study 'my-study': found a name with other signs", "my_study.yaml"]),
         ("run: [mien]\n", ["study 'mien': found no file", "(did you mean mine?)"]),
     ],
-    ids=["twice", "name", "unknown"],
+    ids=["twice", "unknown"],
 )
 def test_a_wrong_main_config_is_told(folder, config, words):
     write_study(folder / "config/studies")

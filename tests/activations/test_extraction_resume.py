@@ -120,7 +120,7 @@ class Killed(BaseException):
     """Stands for a kill inside this process, for many points in little time."""
 
 
-@pytest.mark.parametrize("after", [1, 5, 13])
+@pytest.mark.parametrize("after", [1, pytest.param(5, marks=pytest.mark.long), 13])
 @pytest.mark.parametrize("point", ["replace_durably", "sync", "checksum"])
 def test_any_point_of_the_writer_may_be_the_last(
     world, outputs, tmp_path, small_chunks, expected, monkeypatch, point, after

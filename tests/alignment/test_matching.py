@@ -1,20 +1,30 @@
 """Dictionaries matched: known partners are found, two seeds are near the ceiling, frozen and turned ones at the floor."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
 from scipy.stats import binom
 from test_sharing import side
 
 from crosslens.alignment import assignment, matching
 from crosslens.alignment.assignment import nearest, one_to_one, unit_rows
+from crosslens.alignment.clbas import Gendered, agreement
 from crosslens.alignment.dictionaries import Dictionary, check_one_site, read_dictionary, turned
 from crosslens.errors import InputError
+from crosslens.figures.matching import matching_figure
+from crosslens.pooling.images import ImageTable
+from crosslens.report.sections.matching import section as matching_section
 from crosslens.sae.io import save_sae
 from crosslens.sae.settings import Settings
 from crosslens.sae.step import fresh_state, normalisations, train_step
+from crosslens.summary.claims import claimed
+from crosslens.summary.records.matching import records
+from crosslens.tables.documents import write_json
 
 D, FEATURES = 32, 64
 IDENTITY = {"corpus": "en", "site": "4", "seed": "0", "model": "m", "revision": None}
@@ -183,3 +193,46 @@ def test_matched_features_of_unrelated_captions_fire_alike_as_often_as_the_level
         sides = {name: side(rng.random((40, 8)) * (rng.random((40, 8)) < 0.5)) for name in ("en", "ar")}
         claimed += matching.alike(sides, table, 0.05, rng)[1]["p"] <= 0.05
     assert claimed <= binom.ppf(0.99, studies, 0.05)
+
+
+def test_an_sae_in_which_nothing_fires_is_not_tested_and_says_why(tmp_path):
+    """What `compare` and its siblings write of it, through the records to section and figure."""
+
+    def by_gender(values):
+        ids = np.array([f"i{i:03d}" for i in range(len(values))], dtype=object)
+        return ImageTable(csr_array(values), ids, np.where(np.arange(len(ids)) % 2, "female", "male"), ids)
+
+    rows = np.eye(4, 3, dtype=np.float32)
+    alive, dead = (Dictionary(f"{name}/0", "d", rows[:n], rows[:n]) for name, n in (("en", 4), ("ar", 0)))
+    rng = np.random.default_rng(0)
+    table, pair = matching.compare("languages", alive, dead)
+    pair |= {"languages": ["en", "ar"], "shuffled": matching.shuffled(alive, dead, rng), "ceilings": []}
+    pair["floors"] = [matching.compare("turned", alive, turned(dead, rng))[1]]
+    sides = {name: side(rng.random((40, 4))) for name in pair["languages"]}
+    _, pair["activations"] = matching.alike(sides, table, 0.05, rng)
+    images = by_gender(rng.random((40, 4)))
+    pair["clbas"] = agreement(table, [{"caption": Gendered(np.ones(4, dtype=bool), images)}] * 2, rng)
+    assert [row["because"] for row in pair["clbas"]] == ["0 pairs are live in both, and it takes 10"] * 2
+    write_json(tmp_path / "matching.json", "matching", {"site": "4", "pairs": [pair]})
+    made = records({"matching": {"": tmp_path}})
+    assert [(row["tested"], row["share"], row["between"]) for row in made["matching"]] == [
+        (False, None, None)
+    ] * 2
+    claimed(made, 0.05)
+    assert made["matched"][0]["because"] == "no feature is matched" and made["matched"][0]["q"] is None
+    results = SimpleNamespace(
+        records=made.__getitem__,
+        words={"units": "pictures"},
+        level=0.05,
+        shown=lambda *names: "",
+        corrected=lambda *names: "",
+    )
+    section = matching_section(results)
+    (finding,) = section.findings
+    assert finding.kind == "warning" and "English and Arabic were not matched" in finding.title
+    assert finding.lines == ["block 4: not tested, because no feature of ar/0 fires."]
+    figure = matching_figure([pair], [0.0, 1.0], 0.7, "4")
+    assert (
+        "not tested, because no feature of ar/0 fires"
+        in figure.axes[0].get_title(loc="left") + figure.axes[0].get_title()
+    )

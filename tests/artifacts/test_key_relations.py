@@ -75,7 +75,7 @@ def first(tmp_path_factory):
 def test_keys_follow_no_process_seed_locale_or_memory(first):
     folder, found = first
     assert len(found) > 20 and len({*found.values()}) == len(found)
-    assert keys(folder, "1") == found == keys(folder, "2", LC_ALL="C", TZ="Asia/Tokyo")
+    assert keys(folder, "2", LC_ALL="C", TZ="Asia/Tokyo") == found
 
 
 def test_keys_follow_no_place_date_or_order_of_files_and_settings(first, tmp_path):

@@ -36,7 +36,7 @@ STUDIES = {
     },
     "answers": ANSWERS,
 }
-SLOW = ("draw_maps", "measure_geometry", "draw_study_figures", "describe_features")
+SLOW = ("draw_maps", "measure_geometry", "draw_layer_figures", "draw_study_figures", "describe_features")
 ASKING = "ask_endpoint"
 """Asks a server, which need not say the same twice."""
 SEVERAL = [

@@ -1,5 +1,6 @@
 """The table of artifacts against the rules, the scripts and the functions that its names lead to, for every study."""
 
+import ast
 import importlib
 import re
 from pathlib import Path
@@ -66,11 +67,26 @@ def test_a_kind_leads_to_its_rule_script_and_function_by_name(table):
         assert f"from {kind.module} import {function}\n" in script, (
             f"{kind.name}: {function} of {kind.module}"
         )
-        bound = f"{kind.role or kind.name}=lambda own, out: {function}("
+        bound = f"{kind.like or kind.role or kind.name}=lambda own, out: {function}("
         assert bound in script or function == rule, f"{rule} does not bind {kind.name} to {function}"
         assert callable(getattr(importlib.import_module(kind.module), function))
         for helper in ("done", "logged", "job"):
             assert f'{helper}("{kind.by}")' in RULES[kind.by]
+
+
+def test_what_a_script_imports_is_in_the_keys_of_what_it_makes(table):
+    """Of a script the key holds the text alone, and of what it imports the functions that make its artifacts."""
+    for kind in table.kinds.values():
+        script = ROOT / f"workflow/scripts/{kind.script or kind.by}.py"
+        lines = ast.walk(ast.parse(script.read_text(encoding="utf-8")))
+        imported = {line.module for line in lines if isinstance(line, ast.ImportFrom | ast.Import)}
+        of_others = {
+            other.module
+            for other in table.kinds.values()
+            if (other.script or other.by) == (kind.script or kind.by)
+        }
+        ours = {name for name in imported if name.startswith("crosslens.")} - {"crosslens.store.job"}
+        assert ours <= of_others, f"{kind.name}: {ours - of_others}"
 
 
 def test_a_rule_says_what_it_makes(table):

@@ -304,13 +304,13 @@ def test_the_planted_source(tmp_path):
     assert column["ar"]["table"]["female"] == {"female": 30, "male": 0, "unknown": 0}
 
 
-def test_ten_thousand_rows_take_seconds(tmp_path, table):
+def test_four_thousand_rows_take_seconds(tmp_path, table):
     """A step that compared rows or pictures with one another would take minutes."""
-    path = table(people(2000, captions=5))
+    path = table(people(800, captions=5))
     began = time.process_time()
     tables, _ = build(tmp_path / "out", path)
-    assert len(tables["ar"]) == 10_000
-    assert time.process_time() - began < 30
+    assert len(tables["ar"]) == 4_000
+    assert time.process_time() - began < 12
 
 
 def grouped(images, size):

@@ -40,7 +40,7 @@ def test_what_does_not_open_is_quarantined_with_a_reason_that_is_the_same_every_
     (tmp_path / "text.jpg").write_text("not an image")
     (tmp_path / "empty.png").touch()
     (tmp_path / "folder").mkdir()
-    ids = ["good", "cut", "text", "empty", "folder", "missing"]
+    ids = ["good", "cut", "text", "empty", "folder", "missing", "a" * 300, "d/" * 2100 + "x"]
     files, quarantine = verify_images(tmp_path, ids)
     assert list(files) == ["good"]
     reasons = dict(quarantine)

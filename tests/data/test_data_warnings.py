@@ -137,6 +137,20 @@ def test_captions_that_are_all_the_same(warned):
     assert found.keys() == {"equal_captions", "no_hits"} and found["equal_captions"]["languages"] == ["en"]
 
 
+def test_what_tables_write_where_there_is_no_text(warned):
+    """As it was written; whole captions alone, and a caption of three dots in the middle of a text is one."""
+    told = {3: "nan", 4: "NaN", 50: "N/A", 70: "...", 80: " null ", 90: "—", 91: "a woman ... and nan"}
+    rows = people(180)
+    for i, text in told.items():
+        rows[i][1] = text
+    found = warned(rows)["placeholders"]
+    assert found["languages"] == ["en"]
+    assert found["message"].startswith(
+        "6 texts in English are '...', 'N/A', 'NaN', 'nan', 'null', '—' (of the rows"
+    )
+    assert ": 4, 5, 51, 71, 81, …)" in found["message"]
+
+
 def test_where_no_gender_is_asked_for_only_the_size_of_test_counts(warned):
     rows = [[*row[:3], row[4]] for row in rows_of(["female"] * 20)]
     found = warned(rows, UNLABELLED, gender=False, lexicons={})

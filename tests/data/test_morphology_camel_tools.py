@@ -1,13 +1,34 @@
 """CAMeL Tools as the layer of Arabic: a stand-in of its documented interface, and what is said where it is not there."""
 
+import hashlib
+import json
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
+from crosslens.artifacts.table import Studies, Table
 from crosslens.data.morphology import ar_camel_tools, morphology_of
 from crosslens.data.morphology.base import CERTAIN, FEMININE, MASCULINE, UNKNOWN, Analysis
 from crosslens.errors import InputError
+from crosslens.store.digests import FileDigests
+from crosslens.study.study import Study
+
+ROOT = Path(__file__).parents[2]
+CATALOGUE = {
+    "components": {
+        "MorphologyDB": {
+            "default": "calima-msa-r13",
+            "datasets": {
+                "calima-msa-r13": {"path": "morphology_db/calima-msa-r13"},
+                "calima-egy-r13": {"path": "morphology_db/calima-egy-r13"},
+            },
+        }
+    }
+}
+"""As far as camel_tools.data.catalogue (1.5) reads of its own."""
 
 
 def reading(lex, gen, *, pos="noun", likely=-3.0, **more):
@@ -113,6 +134,40 @@ def test_a_missing_database_and_a_missing_package_are_told_with_what_installs_th
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(InputError, match="package camel-tools.*pip install camel-tools"):
         layer.analyse("باب")
+
+
+def test_its_database_is_part_of_the_keys_of_what_it_tells(installed, tmp_path, monkeypatch):
+    """Where the package looks for it: another one under the same version of the package tells other genders."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("CAMELTOOLS_DATA", str(tmp_path / "data of camel"))
+    database = tmp_path / "data of camel/data/morphology_db/calima-msa-r13/morphology.db"
+    schema = ROOT / "workflow/schemas/study.schema.yaml"
+    settings = yaml.safe_load((ROOT / "config/studies/planted.yaml").read_text(encoding="utf-8"))
+    settings["gender"] = {**(settings.get("gender") or {}), "morphology": "camel_tools"}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+
+    def told() -> tuple[dict[str, str], dict[str, str | None]]:
+        """The keys of what grammar is told of, by language, and the files that its jobs compare."""
+        digests = FileDigests(tmp_path / "files.json")
+        table = Table(Studies(lambda name: Study(name, tmp_path, schema, digests), {"own": 1}))
+        places = table.at({"study": "own"}).every("grammar")
+        keys = {place["language"]: table.key("grammar", place) for _, place in places}
+        (arabic,) = [place for _, place in places if place["language"] == "ar"][:1]
+        job = json.loads(
+            table.job("analyse_codes", {name: arabic[name] for name in table.per("analyse_codes")})
+        )
+        return keys, {file: held for file, held in job["files"].items() if "camel" in file}
+
+    missing = told()
+    database.parent.mkdir(parents=True)
+    (tmp_path / "data of camel/catalogue.json").write_text(json.dumps(CATALOGUE), encoding="utf-8")
+    database.write_text("one")
+    one = told()
+    database.write_text("two")
+    two = told()
+    assert len({keys["ar"] for keys, _ in (missing, one, two)}) == 3
+    assert [*one[1]] == [str(database.parents[3] / "catalogue.json"), str(database)]
+    assert one[1][str(database)] == hashlib.sha256(b"one").hexdigest() and [*missing[1].values()] == [None]
 
 
 def test_only_arabic_has_it_and_nothing_is_imported_before_a_word_is_asked_for():

@@ -1,15 +1,18 @@
 """SAELens: every architecture and normalisation, read and written, against SAELens and against its formulas in numpy."""
 
+import copy
 import json
 
 import numpy as np
 import pytest
 import torch
+import transformers as hf
 from foreign_files import D, F, K, agrees, jump, relu, tokens, topk, weights, write
 
 from crosslens.errors import InputError
+from crosslens.sae.exchange.adopt import adopt_sae
 from crosslens.sae.exchange.read import read_sae
-from crosslens.sae.io import save_sae
+from crosslens.sae.io import load_sae, save_sae
 from crosslens.sae.model import JumpReLUSAE, ReLUSAE, TopKSAE
 
 IDENTITY = {"corpus": "joint", "site": "4.mlp_out", "seed": 0, "model": "m", "revision": "1"}
@@ -373,3 +376,66 @@ def test_saelens_refuses_our_topk_transcoders(sae_lens, tmp_path):
     save_sae(tmp_path, sae, identity=IDENTITY, target="4.mlp_out")
     with pytest.raises(KeyError, match="topk_transcoder"):
         sae_lens.SAE.load_from_disk(tmp_path)
+
+
+def _centred_gpt2(raw: hf.GPT2Model) -> hf.GPT2Model:
+    """As TransformerLens' center_writing_weights: whatever writes to the stream, less its mean over channels."""
+    model = copy.deepcopy(raw)
+    writes = [model.wte.weight, model.wpe.weight]
+    for block in model.h:
+        for projection in (block.attn.c_proj, block.mlp.c_proj):
+            writes += [projection.weight, projection.bias]
+    with torch.no_grad():
+        for tensor in writes:
+            tensor -= tensor.mean(-1, keepdim=True)
+    return model
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_an_sae_of_centred_residuals_reads_those_of_the_model_as_it_is(tmp_path, said):
+    """Known of the files, or told by the study; against a GPT-2 whose weights are centred, which says the same."""
+    torch.manual_seed(0)
+    raw = hf.GPT2Model(hf.GPT2Config(n_embd=D, n_layer=3, n_head=2, vocab_size=50, n_positions=32)).eval()
+    with torch.no_grad():
+        for tensor in raw.parameters():  # far from centred
+            tensor += 0.3 * torch.randn(tensor.shape[-1]) + 0.2
+        ids = torch.randint(50, (4, 9))
+        seen = raw(ids, output_hidden_states=True)
+        theirs = _centred_gpt2(raw)(ids, output_hidden_states=True)
+    x, centred = (of.hidden_states[2].flatten(0, 1) for of in (seen, theirs))
+    mean = x.mean(-1, keepdim=True)
+    assert mean.abs().max() > 0.5
+    torch.testing.assert_close(x - mean, centred, rtol=1e-3, atol=1e-3)
+    # LayerNorm does not see the mean: what the model says is the same
+    torch.testing.assert_close(seen.last_hidden_state, theirs.last_hidden_state, rtol=1e-3, atol=1e-3)
+
+    w, cfg = weights(), config("standard")
+    cfg["metadata"] |= {"hook_name": "blocks.2.hook_resid_pre", "model_name": "gpt2"}
+    if said:
+        cfg["metadata"]["model_from_pretrained_kwargs"] = {"center_writing_weights": True}
+    identity = {"corpus": "others", "site": "2.resid_pre", "seed": 0, "model": "gpt2", "revision": ""}
+    adopt_sae(
+        str(saelens(tmp_path / "theirs", cfg, plain(w))),
+        tmp_path / "ours",
+        identity=identity,
+        centre=not said,
+    )
+    sae = load_sae(tmp_path / "ours")
+    y = centred.numpy()
+    z = relu((y - w["b_dec"]) @ w["W_enc"] + w["b_enc"])
+    np.testing.assert_allclose(sae.encode_dense(x), z, rtol=1e-3, atol=2e-3)
+    # what they reconstruct, and the mean that is in the model as it is
+    np.testing.assert_allclose(sae(x) - mean, z @ w["W_dec"] + w["b_dec"], rtol=1e-3, atol=5e-3)
+    whole = load_sae(tmp_path / "ours")
+    whole.normalize = "none"
+    assert (whole.encode_dense(x) - torch.from_numpy(z)).abs().max() > 0.1
+
+
+def test_a_norm_that_the_mean_is_part_of_is_not_centred(tmp_path):
+    cfg = config("standard", normalize_activations="constant_norm_rescale")
+    cfg["metadata"]["model_from_pretrained_kwargs"] = {"center_writing_weights": True}
+    with pytest.raises(InputError, match="constant_norm_rescale"):
+        read_sae(saelens(tmp_path, cfg, plain(weights())))
+    cfg = config("standard", normalize_activations="layer_norm")
+    cfg["metadata"]["model_from_pretrained_kwargs"] = {"center_writing_weights": True}
+    assert read_sae(saelens(tmp_path, cfg, plain(weights()))).sae.normalize == "layer_norm"

@@ -49,6 +49,18 @@ def test_without_specialists_the_count_is_what_chance_gives():
     assert 0.5 < np.mean(expected) < 1.1
     assert np.mean(found) == pytest.approx(np.mean(expected), abs=3 * np.std(found) / np.sqrt(30))
     assert np.mean(np.array(p) <= 0.2) < 0.45
+    assert result["least_p"] >= 0.1, "by chance both categories have one in so many shuffles"
+
+
+def test_of_two_pictures_a_category_no_number_of_specialists_is_more_than_chance():
+    """Six orders in each half; two of the 36 pairs of orders are the true one but for the names: no p below 1/18."""
+    category, values = NAMES[[0, 0, 1, 1]], csr_array(np.repeat(np.eye(2), 2, axis=0))
+    result = find_specialists(values, category, values, category, seed=0, threshold=0.5)
+    assert result["found"] == 2 and result["found_p"] > 0.04
+    assert result["least_p"] == max(result["found_p"], 1 / 18)
+    more = np.append(category, "of select alone")
+    result = find_specialists(csr_array(np.eye(5)[:, :2]), more, values, category, seed=0, threshold=0.5)
+    assert result["least_p"] >= 2 / (30 * 6), "five in select, of which one is of no other half"
 
 
 def test_score_and_choice_against_a_loop():

@@ -117,6 +117,7 @@ def test_what_was_not_measured_is_said(tmp_path):
     assert words(retrieval_figure(*retrieval_frames([]))).count("not measured") == 2
 
 
+@pytest.mark.long
 def test_the_same_numbers_give_the_same_bytes(files, tmp_path):
     for name in ("first", "second"):
         summaries = [told[2] for told in files.values()]

@@ -8,7 +8,7 @@ from target import Target
 
 from crosslens.models.adapters import declare
 from crosslens.sources.catalogues import read_catalogue, sample_messages
-from crosslens.store.fingerprint import imported_beside
+from crosslens.store.imports import imported_beside
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sources"))
 from catalogue_files import write_catalogues

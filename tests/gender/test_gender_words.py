@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
+import crosslens.gender.probes
 from crosslens.data.dataset import build_dataset
 from crosslens.gender.words import counted, measure_words, unmasked
 from crosslens.planted.source import draw_source
@@ -15,6 +16,13 @@ from crosslens.tables.documents import read_json, write_table
 
 LEXICONS = Path(__file__).parents[2] / "resources/lexicons"
 PROMPTS = {"en": "Describe the picture.", "ar": "صف الصورة."}
+
+
+@pytest.fixture(autouse=True)
+def fewer_shuffles(monkeypatch):
+    """Of train labels and of categories: they are shown beside a probe, and decide nothing of it."""
+    for name in ("SHUFFLES", "CONTROLS"):
+        monkeypatch.setattr(crosslens.gender.probes, name, 1)
 
 
 @pytest.fixture(scope="module")

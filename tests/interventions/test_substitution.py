@@ -211,10 +211,11 @@ def test_the_scale_is_that_of_least_squares():
 def test_codes_in_their_own_place_change_nothing_and_none_ablate():
     sae, x = drawn_sae(0), torch.randn(9, tiny.D_MODEL, generator=torch.Generator().manual_seed(5))
     pairs = np.array([[i, i] for i in range(0, FEATURES, 2)])
-    same = substitution.replaced(sae, sae, pairs, torch.ones(len(pairs)))
+    own, ones = pairs[:, 0], torch.ones(1, len(pairs))
+    same = substitution.replaced(sae, sae, own, own[None], ones)
     assert torch.equal(same(x), x)
     z = sae.encode_dense(x)
-    gone = substitution.replaced(sae, sae, pairs, torch.zeros(len(pairs)))(x)
+    gone = substitution.replaced(sae, sae, own, own[None], 0 * ones)(x)
     torch.testing.assert_close(gone, x - z[:, ::2] @ sae.W_dec[::2])
 
 
@@ -257,3 +258,26 @@ def test_few_or_equal_costs_are_not_tested():
     assert (
         not equal["tested"] and equal["spearman"]["value"] is None and equal["null"]["pairing"]["p"] is None
     )
+
+
+def test_where_no_feature_of_one_fires_nothing_is_matched():
+    rows = SimpleNamespace(decoder=np.eye(4, 3, dtype=np.float32))
+    pairs = substitution.matched(rows, rows, np.arange(4), np.empty(0, dtype=np.int64))
+    assert pairs.shape == (0, 2) and pairs.dtype == np.int64
+
+
+def test_shuffled_partners_are_dealt_to_the_tokens_in_turn():
+    """By a loop over tokens: token t has the partners and factors of order t modulo K."""
+    generator = torch.Generator().manual_seed(3)
+    first, second, x = drawn_sae(0), drawn_sae(1), torch.randn(7, tiny.D_MODEL, generator=generator)
+    own, partners = np.array([4, 1, 9]), np.array([[0, 2, 5], [5, 0, 2], [2, 5, 0]])
+    scale = torch.rand(3, 3, generator=generator)
+    found = substitution.replaced(first, second, own, partners, scale)(x)
+    z, other = first.encode_dense(x), second.encode_dense(x)
+    for t in range(len(x)):
+        expected = x[t].clone()
+        for i, feature in enumerate(own):
+            code = scale[t % 3, i] * other[t, partners[t % 3, i]]
+            expected += (code - z[t, feature]) * first.W_dec[feature]
+        torch.testing.assert_close(found[t], expected)
+    assert substitution.SHUFFLES >= 20

@@ -1,5 +1,6 @@
 """Loading: what is refused, and how it is told."""
 
+import copy
 import hashlib
 import http.server
 import importlib.util
@@ -10,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -18,11 +21,12 @@ from tiny import D_MODEL, LAYERS, save_tiny_text
 from tiny_families import TEXT_FAMILIES, VISION_FAMILIES
 
 from crosslens.errors import InputError
+from crosslens.models import load
 from crosslens.models.adapters.gemma import Gemma3Text
 from crosslens.models.inputs import build_inputs
 from crosslens.models.load import load_model
 
-MAIN, OLD, WITHOUT_WEIGHTS = "a" * 40, "b" * 40, "c" * 40
+MAIN, OLD, WITHOUT_WEIGHTS, ADAPTED = "a" * 40, "b" * 40, "c" * 40, "d" * 40
 
 
 def test_what_was_loaded(vlm, text_model):
@@ -114,9 +118,14 @@ def test_a_device_map_needs_accelerate_and_no_device(vlm_folder, monkeypatch):
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """A hub with one gated model, and one without the revision that is asked for."""
+    """A hub with one gated model, one without the revision that is asked for, and an adapter of PEFT."""
+
+    asked: ClassVar[list[str]] = []
+    """Paths of files of the adapter's."""
 
     def do_HEAD(self):
+        if "/resolve/" in self.path and "someone/adapter" in self.path:
+            return self.adapter(Path(self.path).name)
         gated = "someone/gated" in self.path
         code = "GatedRepo" if gated else "RevisionNotFound" if "someone/tiny" in self.path else "RepoNotFound"
         self.send_response(403 if gated else 404)
@@ -126,6 +135,20 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_HEAD
 
+    def adapter(self, name):
+        """A file of an adapter's repository, which has but a configuration of its own."""
+        self.asked.append(name)
+        there = name == "adapter_config.json"
+        self.send_response(200 if there else 404)
+        self.send_header("X-Repo-Commit", ADAPTED)
+        self.send_header("ETag", '"1"')
+        if not there:
+            self.send_header("X-Error-Code", "EntryNotFound")
+        self.send_header("Content-Length", "2" if there else "0")
+        self.end_headers()
+        if there and self.command == "GET":
+            self.wfile.write(b"{}")
+
     def log_message(self, *_):
         pass
 
@@ -134,10 +157,16 @@ ASKED = [
     ("someone/tiny", None),
     ("someone/tiny", OLD),
     ("someone/tiny", WITHOUT_WEIGHTS),
+    ("someone/tiny", ADAPTED),
     ("someone/tiny", "v9"),
     ("someone/other", "abc"),
 ]
-ASKED_ONLINE = [("someone/gated", None), ("someone/tiny", "v8"), ("someone/none", None)]
+ASKED_ONLINE = [
+    ("someone/gated", None),
+    ("someone/tiny", "v8"),
+    ("someone/none", None),
+    ("someone/adapter", ADAPTED),
+]
 ASKING = f"""
 import json
 from huggingface_hub import constants
@@ -167,13 +196,14 @@ def hub(tmp_path_factory):
     home = tmp_path_factory.mktemp("hub")
     repository = home / "hub" / "models--someone--tiny"
     sums = {}
-    for revision, factor in ((MAIN, 1), (OLD, 3), (WITHOUT_WEIGHTS, 1)):
+    for revision, factor in ((MAIN, 1), (OLD, 3), (WITHOUT_WEIGHTS, 1), (ADAPTED, 1)):
         folder = save_tiny_text(repository / "snapshots" / revision)
         tensors = load_file(folder / "model.safetensors")
         tensors["model.norm.weight"] *= factor
         sums[revision] = float(tensors["model.norm.weight"].sum())
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (repository / "snapshots" / WITHOUT_WEIGHTS / "model.safetensors").unlink()
+    (repository / "snapshots" / ADAPTED / "adapter_config.json").write_text("{}")
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(MAIN)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
@@ -198,7 +228,7 @@ def test_hub_models_come_from_the_cache_by_revision(hub):
 
 
 def test_what_the_cache_lacks_is_told_with_the_command(hub):
-    _, cache, (_, _, partial, unknown, other), _ = hub
+    _, cache, (_, _, partial, _, unknown, other), _ = hub
     assert (
         f"hf download someone/tiny --revision {WITHOUT_WEIGHTS}" in partial and "model.safetensors" in partial
     )
@@ -208,10 +238,35 @@ def test_what_the_cache_lacks_is_told_with_the_command(hub):
 
 
 def test_what_the_hub_refuses_is_told_apart(hub):
-    _, _, _, (gated, revision, none) = hub
+    _, _, _, (gated, revision, none, _) = hub
     assert "accept the terms" in gated and "hf auth login" in gated
     assert "no revision 'v8'" in revision and "model.revision" in revision
     assert "no such model on the hub" in none and "model.id" in none
+
+
+def test_an_adapter_of_peft_on_the_hub_is_refused_before_its_weights_are_fetched(hub):
+    """Beside a whole model in the cache, and alone on the hub: where peft is installed transformers would add it."""
+    _, _, (_, _, _, cached, *_), (*_, online) = hub
+    for told in (cached, online):
+        assert "an adapter of PEFT" in told and "merge_and_unload" in told
+    assert {*Hub.asked} == {"adapter_config.json"}
+
+
+def test_an_adapter_of_peft_in_a_folder_is_refused(text_model, tmp_path):
+    folder = shutil.copytree(text_model.id, tmp_path / "model")
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(InputError, match="an adapter of PEFT"):
+        load_model(str(folder), device="cpu")
+
+
+def test_quantised_weights_are_refused(text_model, tmp_path):
+    """The package that reads them decides the numbers, and no key holds its version."""
+    folder = shutil.copytree(text_model.id, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"quantised weights \(gptq in config.json\)"):
+        load_model(str(folder), device="cpu")
 
 
 def test_an_unknown_family(tmp_path):
@@ -235,6 +290,9 @@ def test_edited_and_missing_files_are_found_by_their_digests(vlm_folder, tmp_pat
     weights.unlink()
     with pytest.raises(InputError, match=r"model\.safetensors.*no file"):
         load_model(str(folder))
+    (folder / "SHA256SUMS").write_text(f"{'0' * 64}  {'a' * 300}\n")
+    with pytest.raises(InputError, match="aaa.*no file"):
+        load_model(str(folder))
 
 
 def test_missing_weights_are_not_made_up(vlm_folder, tmp_path):
@@ -253,6 +311,17 @@ def test_a_missing_tokenizer_is_not_replaced_by_an_empty_one(load_family, tmp_pa
     (folder / "tokenizer.json").unlink()
     with pytest.raises(InputError, match=r"tokenizer\.json"):
         load_model(str(folder), device="cpu")
+
+
+@pytest.mark.parametrize("file", ["tokenizer.model", "tokenizer.model.v3", "qwen.tiktoken", "tekken.json"])
+def test_a_tokenizer_that_other_packages_make_is_refused(text_model, tmp_path, file):
+    """Which of them is installed, and in which version, would decide the tokens under one key."""
+    made = copy.copy(text_model.tokenizer)
+    made.vocab_file = str(tmp_path / file)
+    with pytest.raises(InputError, match=rf"made of {file} .*expected tokenizer\.json"):
+        load._check_tokenizer("model", made)
+    (tmp_path / "tokenizer.json").touch()
+    load._check_tokenizer("model", made)
 
 
 @pytest.fixture

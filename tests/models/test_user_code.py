@@ -6,7 +6,7 @@ import pytest
 
 from crosslens.errors import InputError
 from crosslens.models.user_code import run_file
-from crosslens.store.fingerprint import imported_beside
+from crosslens.store.imports import imported_beside
 
 
 @pytest.fixture

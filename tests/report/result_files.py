@@ -364,6 +364,7 @@ def _rankings(path: Path, site: str, language: str, sae: str) -> Path:
                 "found": 2,
                 "expected_by_chance": 0.8,
                 "found_p": 0.01,
+                "least_p": 0.001,
                 "features": [specialist(name, 60 + i) for i, name in enumerate(("nurse", "guard"))],
             },
             "examples": {
@@ -415,6 +416,7 @@ def _gender(
                 "q95": 3.0,
                 "max": 9.0,
                 "p": 1.0 if null else 0.005,
+                "least_p": 1 / 1001,
             },
             "select": {"live": D_SAE, "testable": D_SAE, "significant": int(significant.sum())},
             "confirmed": int(significant.sum()),
@@ -577,7 +579,8 @@ def _cross_lingual(
             "reliability": [0.8, 0.7],
             "disattenuated": r,
             "null": {
-                name: {"mean": 0.0, "q025": -0.2, "q95": 0.15, "q975": 0.2, "p": 0.6 if null else 0.002}
+                name: {"mean": 0.0, "q025": -0.2, "q95": 0.15, "q975": 0.2}
+                | {"p": 0.6 if null else 0.002, "least_p": 0.001}
                 for name in ("pairing", "labels")
             },
         }

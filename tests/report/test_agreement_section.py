@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from stand_in import StandIn
 
 from crosslens.gender.agreed import agreed
 from crosslens.report.sections import agreement
@@ -34,17 +35,12 @@ def told(folder, female, male, beside=()):
     write_json(folder / "agreement.json", "agreement", document)
     records = {"agreement": agreement_records({"en": folder / "agreement.json"})}
     others = zip(("sharing", "specific"), beside, strict=False)
-    records |= {name: [{"p": p, "q_family": "features"}] for name, p in others}
+    records |= {name: [{"p": p, "least_p": 0.001, "q_family": "features"}] for name, p in others}
     claims = claimed(records, 0.05)
-    results = SimpleNamespace(
-        files={"agreement": {"en": folder}},
-        records=lambda name: records[name],
-        level=0.05,
-        shown=lambda *names: " ".join(names),
-        corrected=lambda *of: f"{len(claims)} claims",
-        could_claim=lambda *of: claims[-1]["reachable"],
+    corrected = f"{len(claims)} claims"
+    return agreement.section(
+        StandIn(records, files={"agreement": {"en": folder}}, corrected=lambda *of: corrected)
     )
-    return agreement.section(results)
 
 
 def test_a_model_that_agrees_and_leans_to_the_male_form(tmp_path):
@@ -76,7 +72,9 @@ def test_against_what_was_read_by_chance_and_not_tested_are_three_things(tmp_pat
 def test_what_six_sentences_could_not_show_beside_other_claims_is_no_null(tmp_path):
     """All six alike have p = 2 / 2⁶ = .031, which times three is above the level."""
     (few,) = told(tmp_path, [1] * 6, [0] * 6, beside=(0.5, 0.6)).findings
-    assert few.kind == "warning" and "of so few sentences no result could be claimed" in few.title
+    assert (
+        few.kind == "warning" and "because with so few test sentences no result could be claimed" in few.title
+    )
     (alone,) = told(tmp_path, [1] * 6, [0] * 6).findings
     assert alone.kind == "found"
 

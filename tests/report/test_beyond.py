@@ -29,5 +29,5 @@ FEW = {"auroc": None, "auroc_high": None, "because": "1 female in test, and 2 ar
     ],
 )
 def test_the_least_that_is_not_exceeded_is_what_is_said(probe, words, said):
-    strong = {"q": 0.001, "auroc_low": 0.8, "control_high": 0.6}
+    strong = {"q": 0.001, "reachable": True, "auroc_low": 0.8, "control_high": 0.6}
     assert reading(strong | probe, words, 0.05) == said

@@ -1,13 +1,11 @@
 """What the page says of ablated and substituted features: what was measured, a null plainly, what was not tested as that."""
 
-from types import SimpleNamespace
-
 import pytest
+from stand_in import StandIn
 
 from crosslens.figures.ablation import draw_ablation_figure
 from crosslens.figures.substitution import draw_substitution_figure
 from crosslens.report.sections import ablation, substitution
-from crosslens.report.words import PICTURES
 from crosslens.summary.claims import claimed
 from crosslens.summary.records import ablation as ablation_records
 from crosslens.summary.records import substitution as substitution_records
@@ -18,20 +16,13 @@ def score(value, width=0.001):
     return {"value": value, "low": value - width, "high": value + width}
 
 
-def band(p):
-    return {"mean": 0.0, "q025": -0.1, "q95": 0.1, "q975": 0.2, "p": p}
+def band(p, least=0.0001):
+    return {"mean": 0.0, "q025": -0.1, "q95": 0.1, "q975": 0.2, "p": p, "least_p": p and least}
 
 
 def results(made, level=0.05):
-    reachable = {claim["records"]: claim["reachable"] for claim in claimed(made, level)}
-    return SimpleNamespace(
-        records=made.__getitem__,
-        words={"units": "pictures"} | PICTURES,
-        level=level,
-        shown=lambda *names: " ".join(names),
-        corrected=lambda name, family: f"Corrected {name} {family}.",
-        could_claim=lambda name, family: reachable[name],
-    )
+    claimed(made, level)
+    return StandIn(made, level=level)
 
 
 def ablated(folder, *, p=0.0001, own=0.02, because=None, features=10, level=0.05, draw=False):
@@ -39,7 +30,8 @@ def ablated(folder, *, p=0.0001, own=0.02, because=None, features=10, level=0.05
     measures = {"own": score(own), "other": score(0.001), "difference": score(own - 0.001)}
     of = {"tested": because is None, "because": because, "found": 40, "features": features, "controls": 20}
     of |= {"of": measures, "beside": {name: score(0.002) for name in measures}}
-    of["null"] = {name: band(None if because else p) for name in ("own", "difference")}
+    least = max((1 + 20 // features) ** -features, 1e-4)
+    of["null"] = {name: band(None if because else p, least) for name in ("own", "difference")}
     shared = {
         "found": 30,
         "features": 5,
@@ -102,7 +94,7 @@ def test_a_null_and_what_was_not_tested_are_two_things(tmp_path, given, kind, wo
 def test_one_feature_that_costs_more_than_twenty_is_no_null(tmp_path):
     """It is the first of 21, a p that could not be below the level."""
     (finding,) = ablated(tmp_path, p=0.0476, features=1, level=0.02).findings
-    assert finding.kind == "warning" and "not tested: of so few features" in finding.title
+    assert finding.kind == "warning" and "not tested, because with so few features" in finding.title
     (finding,) = ablated(tmp_path, p=0.4, features=2, level=0.02).findings
     assert finding.kind == "null", "the first of 11 twice is a p of 1/121"
 

@@ -9,6 +9,7 @@ from scipy.stats import false_discovery_control, norm
 
 from crosslens.report import sections
 from crosslens.summary.claims import CLAIMS, claimed
+from crosslens.summary.tested import untested
 
 LEVEL = 0.05
 
@@ -29,7 +30,9 @@ def drawn(p, *, claim):
     right |= {"auroc_low": 0.8, "control_high": 0.6, "language": "en", "condition": "caption"}
     right |= {"accuracy_low": 0.8, "shuffled": 0.5, "difference_low": 0.1, "spearman": 0.4}
     return {
-        claim.records: [right | {"p": float(value), "q_family": claim.family} for value in p],
+        claim.records: [
+            right | {"p": float(value), "least_p": 1e-9, "q_family": claim.family} for value in p
+        ],
         "words": [
             {"language": "en", "condition": "caption", "auroc": None, "auroc_high": None}
             | {"because": "what is read is the same for all train images"}
@@ -133,6 +136,30 @@ def test_what_so_few_units_could_never_show_is_not_reachable():
     alone = {tilt.records: [{"p": 0.4, "least_p": 0.031, "q_family": tilt.family}]}
     (claim,) = claimed(alone, LEVEL)
     assert claim["reachable"] and not claim["holds"], "a null that was tested"
+
+
+def test_a_test_of_few_is_told_apart_from_a_null_of_many_in_one_family():
+    """Of two tests of one claim the one of six pictures could not have been claimed, and the other could: each says so."""
+    (claim, *others) = CLAIMS[:3]
+    records = drawn([0.4, 0.5], claim=claim)
+    records[claim.records][0]["least_p"] = 0.06
+    for other in others:
+        records |= drawn([0.6], claim=other)
+    claimed(records, LEVEL)
+    few, many = records[claim.records]
+    assert not few["reachable"] and many["reachable"]
+    assert untested(few, LEVEL, "pictures").startswith("with so few pictures no result")
+    assert untested(many, LEVEL, "pictures") is None
+    assert untested(few | {"q": 0.04}, LEVEL, "pictures") is None, "what is found needs no excuse"
+    assert untested(few | {"q": None, "because": "there is one gender"}, LEVEL, "") == "there is one gender"
+
+
+def test_a_record_of_a_family_has_to_say_what_it_could_have_shown():
+    for claim in CLAIMS:
+        records = drawn([0.4], claim=claim)
+        del records[claim.records][0]["least_p"]
+        with pytest.raises(KeyError, match="least_p"):
+            claimed(records, LEVEL)
 
 
 def test_every_claim_says_over_what_it_is_corrected_and_no_section_finds_anything_else():

@@ -1,9 +1,8 @@
 """Layers compared: extremes with their uncertainty, and sentences that say no more."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
+from stand_in import StandIn
 
 from crosslens.errors import InputError
 from crosslens.report.sections import divergence
@@ -47,7 +46,7 @@ def test_layers_that_are_the_same_differ_as_often_as_the_level():
     assert np.mean(np.array(p) <= 0.1) == pytest.approx(0.1, abs=0.05)
 
 
-def write(folder, cosines, *, noise=0.02, null=0.3, cka_null=0.05):
+def write(folder, cosines, *, noise=0.02, null=0.3, cka_null=0.05, masked=40):
     """representations and layer of three sites, with a cosine of gender directions and a CKA of captions."""
     layers, documents = {}, {}
     rng = np.random.default_rng(0)
@@ -67,9 +66,9 @@ def write(folder, cosines, *, noise=0.02, null=0.3, cka_null=0.05):
         cka = [{"read": "caption", "languages": ["en", "ar"], "unbiased_q95": cka_null}]
         write_json(layers[site], "layer", {"site": site, "directions": directions, "cka": cka})
     compare_layers(layers=layers, representations=documents, out=folder / "out.json")
-    results = SimpleNamespace(
-        files={"representations": documents, "divergence": {"": folder / "out.json"}}, level=0.05, shown=str
-    )
+    files = {"representations": documents, "divergence": {"": folder / "out.json"}}
+    words = [{"language": name, "condition": "caption", "masked": masked} for name in ("en", "ar")]
+    results = StandIn({"words": words}, files=files, words={"units": "texts"})
     return read_json(folder / "out.json", "divergence"), divergence.section(results)
 
 
@@ -80,7 +79,7 @@ def test_the_sentence_names_the_layers_with_their_uncertainty(tmp_path):
     # its tests are in no family of the study's claims
     assert finding.kind == "description" and "claims nothing" in finding.lines[-1]
     assert "farthest apart at block 10 and nearest at block 14" in finding.title
-    assert "cosine of the gender directions, caption, label words masked" in finding.title
+    assert "cosine of the gender directions, caption read, label words masked" in finding.title
     assert "the smallest in 100 % of halves; the largest in 100 % of halves" in finding.title
     assert finding.lines[0] == (
         "Smallest at block 10 and largest at block 14, q ≤ .05: unbiased CKA of the same captions (1 of 1)."
@@ -92,8 +91,16 @@ def test_the_sentence_names_the_layers_with_their_uncertainty(tmp_path):
 def test_the_same_everywhere_and_chance_everywhere_are_null(tmp_path):
     _, section = write(tmp_path, [0.5, 0.505, 0.495], noise=0.1)
     assert section.findings[0].kind == "null" and "is the same at all layers" in section.findings[0].title
+    assert "as far as these texts tell" in section.findings[0].title
     _, section = write(tmp_path, [0.4, 0.1, 0.7], null=0.8)
     assert section.findings[0].kind == "null" and "at no layer" in section.findings[0].title
+
+
+def test_words_are_called_masked_only_where_some_are(tmp_path):
+    _, section = write(tmp_path, [0.4, 0.1, 0.9], masked=0)
+    body = "".join(map(str, section.body))
+    assert "no label words found, so nothing is masked" in section.findings[0].title
+    assert "label words masked" not in section.findings[0].title + body
 
 
 def test_without_gender_the_captions_speak(tmp_path):

@@ -16,13 +16,21 @@ BOUNDS = {"bits_corrected": 5.0, "bits_low": 4.9, "bits_high": 5.1}
 
 def records(*, p=0.001, bits=1.0, tested=True, above=3, clustered=0.05) -> dict:
     at = {"site": "4", "condition": "caption"}
-    difference = {"bits": bits, "low": bits - 0.1, "high": bits + 0.1, "p": p}
+    difference = {"bits": bits, "low": bits - 0.1, "high": bits + 0.1, "p": p, "least_p": 0.0}
     if not tested:
         difference = dict.fromkeys(difference)
-    told = {"gender_bits": 1.0, "live": 40, "above": above, "p": p, "strongest": 0.4, "sum": 2.0}
+    told = {
+        "gender_bits": 1.0,
+        "live": 40,
+        "above": above,
+        "p": p,
+        "least_p": 0.001,
+        "strongest": 0.4,
+        "sum": 2.0,
+    }
     told |= {"null": {"strongest_q95": 0.1}, "tested": True, "because": None}
     if not tested:
-        because = "2 female and 9 male units; 5 of each are needed"
+        because = "there are 2 female and 9 male units; 5 of each are needed"
         told = dict.fromkeys(told) | {"tested": False, "because": because}
     return {
         "dimensions": [
@@ -80,6 +88,7 @@ def records(*, p=0.001, bits=1.0, tested=True, above=3, clustered=0.05) -> dict:
                 "q025": 0.4,
                 "q975": 0.6,
                 "p": p,
+                "least_p": 0.001,
             }
             | {"q_family": None if share is None else "neighbours"}
             for label, share in (("gender", 0.7), ("category", None))

@@ -1,8 +1,7 @@
 """What the page says of grammar: counts beside chance, a null plainly, and what was not tested as that."""
 
-from types import SimpleNamespace
-
 import pytest
+from stand_in import StandIn
 
 from crosslens.figures.grammar import drawn
 from crosslens.report.sections import grammar
@@ -21,7 +20,7 @@ def made(folder, significant, p, because=None):
         grammatical |= {"units": {"feminine": 7, "masculine": 8}}
         grammatical |= {
             "significant": None if because else significant,
-            "null": NULL | {"p": None if because else p},
+            "null": NULL | {"p": None if because else p, "least_p": None if because else 0.001},
         }
         counts = {"semantic": 9, "grammatical": significant, "both": 2, "neither": 20, "few_words": 11}
         part = {
@@ -46,13 +45,7 @@ def made(folder, significant, p, because=None):
 
 
 def told(found) -> str:
-    results = SimpleNamespace(
-        records=lambda name: found,
-        level=0.05,
-        shown=lambda *names: " ".join(names),
-        words={"units": "pictures"},
-    )
-    return "".join(map(str, grammar.section(results).body))
+    return "".join(map(str, grammar.section(StandIn({"grammar": found})).body))
 
 
 @pytest.mark.parametrize(

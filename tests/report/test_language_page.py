@@ -190,20 +190,20 @@ def test_the_picture_is_not_what_the_captions_say(tmp_path):
         "English and Arabic: captions read without pictures do not"
     )
     finding = retrieval.above_finding(results.records("above_prompt"), results)
-    assert finding.kind == "null" and "no more often than the constant prompt does" in finding.title
+    assert finding.kind == "null" and "than the constant prompt does in none" in finding.title
     told = write_retrieval(tmp_path / "w.json", site="2", shared=3.0, alone=3.0)
     finding = retrieval_finding(summary_of(tmp_path, "retrieval", told))
     assert finding.kind == "found" and "in 2 of 2 cases" in finding.title
 
 
-def test_of_eight_pictures_what_no_sign_could_show_is_no_null(tmp_path, monkeypatch):
+def test_of_eight_pictures_what_no_sign_could_show_is_no_null(tmp_path):
     path = write_retrieval(tmp_path / "r.json", site="2", shared=3.0, alone=0.0, images=8)
     results = summary_of(tmp_path, "retrieval", path)
     above = results.records("above_prompt")
     assert {row["least_p"] for row in above} == {2.0**-7}
-    monkeypatch.setattr(type(results), "could_claim", lambda *of: False)
+    above = [row | {"reachable": False} for row in above]
     finding = retrieval.above_finding(above, results)
-    assert finding.kind == "warning" and "was not tested: of so few pictures" in finding.title
+    assert finding.kind == "warning" and "was not tested, because with so few test pictures" in finding.title
 
 
 def test_each_pair_of_three_languages_has_its_finding(tmp_path):

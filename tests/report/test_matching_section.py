@@ -1,8 +1,7 @@
 """What the page says of matched features: few in common is a finding only where two seeds have more."""
 
-from types import SimpleNamespace
-
 import pytest
+from stand_in import StandIn
 
 from crosslens.report.sections import matching
 from crosslens.report.words import PICTURES
@@ -17,6 +16,8 @@ def comparison(role, names, shared, mcc):
         "names": names,
         "saes": ["a", "b"],
         "features": [100, 100],
+        "tested": True,
+        "because": None,
         "matched": 100,
         "same_partner": 60,
         "shared": shared,
@@ -41,9 +42,10 @@ def told(folder, shared, *, seeds=None, effect=None, labels=0.1):
         "mean": 0.5,
         "q95": 2.0,
         "p": 0.001,
+        "least_p": 0.0005,
     }
     pair["activations"] |= {"shared_found": 4, "median": {"matched": 0.01, "shared": 0.3}}
-    null = {"mean": 0.0, "q025": -0.2, "q95": 0.18, "q975": 0.2, "p": 0.001}
+    null = {"mean": 0.0, "q025": -0.2, "q95": 0.18, "q975": 0.2, "p": 0.001, "least_p": 0.001}
     pair["clbas"] = [
         {"condition": "caption", "family": "matched", "features": 50, "tested": True, "because": None}
         | {"value": effect, "null": {"pairing": null, "labels": null | {"q975": labels, "p": 0.002}}}
@@ -51,15 +53,7 @@ def told(folder, shared, *, seeds=None, effect=None, labels=0.1):
     write_json(folder / "matching.json", "matching", {"site": "4", "pairs": [pair]})
     made = records({"matching": {"": folder}})
     claimed(made, 0.05)
-    words = {"units": "pictures"} | PICTURES
-    results = SimpleNamespace(
-        records=made.__getitem__,
-        words=words,
-        level=0.05,
-        shown=lambda *names: " ".join(names),
-        corrected=lambda name, family: f"Corrected {name} {family}.",
-    )
-    return matching.section(results)
+    return matching.section(StandIn(made))
 
 
 def test_features_in_common_stand_between_floor_and_ceiling(tmp_path):

@@ -5,12 +5,12 @@ from base64 import b64encode
 from hashlib import sha256
 from html import unescape
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from page_reader import Page
 from result_files import CAPTIONS, HOSTILE, arguments, change, example, summarised, with_files, write_study
 from scipy.stats import false_discovery_control
+from stand_in import StandIn
 from world import write_promoted
 
 from crosslens import report
@@ -263,26 +263,28 @@ def test_null_results_and_what_is_missing_are_said_plainly(tmp_path):
     assert "From the picture alone: no more gendered features than chance gives." in page.text
     assert "No linear probe reads gender better than chance." in page.text
     assert "The gender effects of English and Arabic do not agree beyond chance." in page.text
-    assert "Over all categories the model writes neither gender more often beyond chance." in page.text
-    assert "The gender that the model writes does not hang on the category beyond chance." in page.text
+    assert "Over all pictures that hide the gender, the model writes neither one more often" in page.text
+    assert "hides the gender, the one that the model writes does not hang on the category" in page.text
     assert "No feature was significant on select." in page.text
     assert {row[11][0] for row in page.tables["quality"][1:]} == {"undefined"}
 
 
 def test_what_so_few_pictures_could_not_show_is_no_null(tmp_path):
-    """Four women and four men: 70 arrangements of their labels, and beside other claims p of 1/70 is not enough."""
+    """Four women and four men: 70 arrangements of their labels, and 35 of a count: p of 1/70 is not enough."""
     files = write_study(tmp_path / "in", sites=("2",), null=True)
-    few = {"female": 4, "male": 4, "pairs": 0}
     for path in files.gender["2"].values():
-        change(path, "gender", lambda d: [c["units"].update(test=few) for c in d["conditions"].values()])
+        change(path, "gender", lambda d: [c["null"].update(least_p=1 / 35) for c in d["conditions"].values()])
     for path in files.probes["2"].values():
         change(path, "probe", lambda d: [c.update(least_p=1 / 70) for c in d["conditions"].values()])
     build_report(**arguments(files, tmp_path, figures={}), out=tmp_path / "index.html")
-    text = Page((tmp_path / "index.html").read_text(encoding="utf-8")).text
+    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    text = page.text
     assert "no more gendered features than chance gives." not in text and "No linear probe" not in text
-    said = "not tested: of so few test pictures no result could be claimed beside the study's other claims."
+    said = "not tested, because with so few test pictures no result could be claimed beside the study's other claims"
     assert f"From the picture alone: gendered features were {said}" in text
     assert f"Probes were {said}" in text
+    for name in ("gender", "probes"):
+        assert {row[-1][0] for row in page.tables[name][1:]} == {said}, "cells say what the finding says"
 
 
 def test_a_picture_whose_captions_name_no_gender_is_not_said_to_hide_it(told_study, tmp_path):
@@ -345,10 +347,16 @@ def test_what_is_significant_follows_the_level_of_the_study(told_study, tmp_path
     layers = {}
     for site in ("2", "4"):
         layer_summary(**told_study[0].layer(site), out=layers.setdefault(site, tmp_path / f"{site}.json"))
-    given = with_files(told_study[1], summary=summarised(tmp_path, layers, 0.001, told_study[0].stereotype))
-    build_report(**given, out=tmp_path / "index.html")
-    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
-    assert {row[-1][0] for row in page.tables["gender"][1:]} == {"no more than chance"}
+
+    def page_at(level: float) -> Page:
+        summary = summarised(tmp_path, layers, level, told_study[0].stereotype)
+        build_report(**with_files(told_study[1], summary=summary), out=tmp_path / "index.html")
+        return Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+
+    assert {row[-1][0] for row in page_at(0.006).tables["gender"][1:]} == {"no more than chance"}
+    page = page_at(0.001)
+    (said,) = {row[-1][0] for row in page.tables["gender"][1:]}
+    assert said.startswith("not tested, because with so few"), "1,000 shuffles have no such p"
     assert "categories stands apart by itself" in page.text
 
 
@@ -392,12 +400,13 @@ def test_three_languages_are_named_pair_by_pair(told_study):
             "family": "live",
             "r": 0.6,
             "q": p,
+            "reachable": True,
         }
         | {"null": {name: null | {"p": p} for name in ("pairing", "labels")}}
         for pair, p in ((("en", "ar"), 0.001), (("en", "fr"), 0.9), (("ar", "fr"), 0.001))
     ]
-    results = SimpleNamespace(
-        records=lambda name: records if name == "cross_lingual" else [],
+    results = StandIn(
+        {"cross_lingual": records},
         words={"units": "pictures", "shared": "Both see the same pictures."},
         level=0.05,
         sites=["2"],

@@ -30,7 +30,7 @@ def record(view, kind, gendered, kept, chance):
 def test_the_finding_weighs_shares_and_chance_by_the_features():
     """30 of 40 of one language and 2 of 10 of the other: 64 %; by chance .1 and .5 of them: 18 %."""
     seeds = [record("seed_1", "seed", 40, 30, 0.1), record("seed_1", "seed", 10, 2, 0.5)]
-    found = robustness_finding([record("max", "reading", 40, 40, 0.2), *seeds])
+    found = robustness_finding([record("max", "reading", 40, 40, 0.2), *seeds], "texts")
     assert found.kind == "description"
     assert "100 % by the strongest token instead of the mean; 64 % in another seed" in found.title
     assert (
@@ -41,10 +41,10 @@ def test_the_finding_weighs_shares_and_chance_by_the_features():
 
 
 def test_one_seed_is_said_and_no_feature_is_a_null():
-    found = robustness_finding([record("max", "reading", 40, 40, 0.2)])
+    found = robustness_finding([record("max", "reading", 40, 40, 0.2)], "texts")
     assert ONE_SEED in found.lines and "seed" not in found.title
     none = record("max", "reading", 1, 0, 0.0) | {"gendered": 0, "share": None, "chance": None}
-    found = robustness_finding([none])
+    found = robustness_finding([none], "texts")
     assert found.kind == "null" and "no gendered feature" in found.title and found.lines == [ONE_SEED]
     assert robustness.section(SimpleNamespace(records=lambda name: [])) is None
 

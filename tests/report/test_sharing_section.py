@@ -1,8 +1,7 @@
 """What the page says of shared features: no more than the counts, and a null as plainly as a finding."""
 
-from types import SimpleNamespace
-
 import pytest
+from stand_in import StandIn
 
 from crosslens.report.sections import sharing
 from crosslens.report.words import PICTURES, TEXTS
@@ -16,7 +15,12 @@ def told(folder, found, p, because=None, words=PICTURES):
     made = {"sharing": [], "specific": []}
     for site in ("2", "10"):
         count = {"tested": because is None, "because": because, "features": 100, "found": found}
-        count |= {"mean": None if because else 0.4, "q95": 2.0, "p": None if because else p}
+        count |= {
+            "mean": None if because else 0.4,
+            "q95": 2.0,
+            "p": None if because else p,
+            "least_p": None if because else 0.0005,
+        }
         classes = [
             {"shared": s, "specific": name, "features": found // 2, "exclusive": 1, "median_selectivity": 0.5}
             for s in (True, False)
@@ -35,14 +39,7 @@ def told(folder, found, p, because=None, words=PICTURES):
         for name, rows in records({"sharing": {"joint": folder / site}}).items():
             made[name] += rows
     claimed(made, 0.05)
-    results = SimpleNamespace(
-        records=lambda name: made.get(name, []),
-        words={"units": "pictures"} | words,
-        level=0.05,
-        shown=lambda *names: " ".join(names),
-        corrected=lambda name, family: f"Corrected {name} {family}.",
-    )
-    return sharing.section(results)
+    return sharing.section(StandIn(made, words={"units": "pictures"} | words))
 
 
 def test_counts_stand_beside_those_by_chance(tmp_path):

@@ -36,7 +36,9 @@ def test_it_holds_all_records_by_depth_and_corrects_over_all_layers(layers, tmp_
             for site in ("2", "10")
             for record in read_json(layers[site], "layer")[name]
         ]
-        assert [{key: value for key, value in r.items() if key != "q"} for r in records] == expected
+        assert [
+            {key: value for key, value in r.items() if key not in ("q", "reachable")} for r in records
+        ] == expected
     claims = {(claim["records"], claim["family"]): claim for claim in summary["claims"]}
     simes = {
         of: benjamini_hochberg([r["p"] for r in summary["records"][of[0]] if r["q_family"] == of[1]]).min()

@@ -30,8 +30,9 @@ SMALL |= {"block_tokens": 32, "buffer_mb": 2 * 256 * 16 * 2 / 2**20}
 FILES = {"sae_weights.safetensors", "cfg.json", "training.json"}
 VARIANTS = {name: {"architecture": name} for name in ARCHITECTURES}
 VARIANTS |= {"tied": {"tied": True}, "transcoder": {"target": "4.mlp_out"}}
-OFTEN = ("topk", "batchtopk", "gated", "transcoder")
-"""Of more than the others' tensors; that a checkpoint brings back every tensor of each is tested below."""
+OFTEN = ("gated", "transcoder")
+"""Of more than the others' tensors; that a checkpoint brings back every tensor of each is tested below, and topk and
+batchtopk are in the jobs that are killed there."""
 
 
 def checkpoint_step(path) -> int:

@@ -140,12 +140,12 @@ def job(folder, **changes) -> list[dict]:
         "seed": {"seed": 1},
         "batchtopk": {"architecture": "batchtopk"},
         "relu": {"architecture": "relu", "lr": 1e-3},
-        "wide": {"d_sae": 96, "tied": True, "epochs": 0.5},
+        "wide": {"d_sae": 96, "tied": True, "epochs": 0.3},
         "en": {"corpus": "en", "languages": ("en",)},
         "ar": {"corpus": "ar", "languages": ("ar",), "architecture": "jumprelu"},
     }
     return [
-        sae_in(folder / name, **(SMALL | STREAM | {"epochs": 1} | variant | changes))
+        sae_in(folder / name, **(SMALL | STREAM | {"epochs": 0.6} | variant | changes))
         for name, variant in variants.items()
     ]
 
@@ -185,7 +185,7 @@ def test_all_saes_of_a_job_share_one_reading_of_every_row(store, tmp_path, monke
 
 def test_one_log_line_tells_of_progress_and_of_waiting_for_data(store, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    train_saes(**store, saes=job(tmp_path)[:2])
+    train_saes(**store, saes=job(tmp_path, epochs=1)[:2])
     (last,) = [message for message in caplog.messages if "100 %" in message]
     assert last.startswith("2 SAEs of layer 4: 6,016 of 6,016 tokens") and "data_wait 0." in last
 

@@ -2,6 +2,7 @@
 
 import gettext
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -134,6 +135,18 @@ def test_a_changed_catalogue_is_refused(tmp_path):
     (path,) = folder.rglob("*.mo")
     path.write_bytes(mo_bytes({**MESSAGES, "Print": "اطبعها"}))
     with pytest.raises(InputError, match=re.escape(str(path))):
+        read_messages(folder)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "d/" * 2100 + "x"])
+def test_a_name_that_no_file_can_have_is_told_in_one_line(tmp_path, name):
+    """Of such a name the system does not say that it is not there."""
+    folder = write_catalogues(tmp_path, {"p": MESSAGES})
+    manifest = folder / "manifest.json"
+    told = json.loads(manifest.read_text())
+    told["packages"][0]["catalogues"][0]["file"] = name
+    manifest.write_text(json.dumps(told))
+    with pytest.raises(InputError, match="found no file"):
         read_messages(folder)
 
 

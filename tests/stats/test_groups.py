@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from crosslens.alignment.pairs import orders_of, shuffled_pairs
 from crosslens.gender.effects import feature_effects, null_summary
 from crosslens.pooling.images import ImageTable
 from crosslens.stats.folds import grouped_folds
+from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import arrangements, bootstrap_weights, halves, shuffled_labels
 from crosslens.stats.tested import permutation_floor
 
@@ -39,6 +41,55 @@ def test_the_arrangements_are_those_that_are_dealt(groups):
     assert ways == len(np.unique(dealt, axis=1).T)
     assert permutation_floor(99, arrangements=ways) == max(1 / ways, 0.01)
     assert permutation_floor(99_999, tails=2, arrangements=ways) == 2 / ways
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups"),
+    [
+        ([1, 1, 0, 0], [0, 1, 2, 3]),
+        ([1, 1, 1, 0], [0, 1, 2, 3]),
+        ([1, 0, 1, 0, 1], [0, 0, 1, 1, 2]),
+        ([1, 0, 1, 0, 1, 1, 0], [0, 0, 1, 1, 1, 2, 3]),
+        ([3, 3, 0, 0, 1], [0, 1, 2, 3, 4]),
+        ([3, 3, 0, 0, 1, 2], [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_what_cannot_be_told_from_its_mirror_image_counts_once(labels, groups):
+    """By drawing: how many different (labels, labels exchanged) there are, of two languages' labels in one number too."""
+    labels, groups = np.array(labels), np.array(groups)
+    top = 1 if labels.max() == 1 else 3
+    dealt = shuffled_labels(labels, 5000, np.random.default_rng(0), groups).T
+    same = {min(tuple(row), tuple(top - row)) for row in dealt}
+    assert arrangements(labels, groups) == len({tuple(row) for row in dealt})
+    assert arrangements(labels, groups, mirror=top - labels) == len(same)
+
+
+def test_the_least_p_is_that_of_the_plainest_data():
+    """Women all above men: no p is smaller, of one tail or two, and of 3 + 3, 4 + 3 and four pairs it is what `arrangements`
+    says (exactly, as all orders are drawn)."""
+    for n, m, paired in ((3, 3, False), (4, 3, False), (4, 4, True)):
+        female = np.repeat([True, False], [n, m])
+        groups = np.tile(np.arange(n), 2) if paired else np.arange(n + m)
+        values = female + 0.001 * np.arange(n + m)
+        every = np.unique(shuffled_labels(female, 20_000, np.random.default_rng(0), groups), axis=1).T
+        for statistic, tails, mirror in (
+            (lambda f, v=values: abs(v[f].mean() - v[~f].mean()), 1, ~female),
+            (lambda f, v=values: v[f].mean() - v[~f].mean(), 2, None),
+        ):
+            null = np.array([statistic(f) for f in every])
+            share = tails * np.mean(null >= statistic(female) - 1e-12)
+            ways = arrangements(female, groups, mirror=mirror)
+            assert share == pytest.approx(permutation_floor(10**9, tails=tails, arrangements=ways))
+            many = np.tile(null, 200)
+            band = null_band(many, statistic(female), tails=tails, arrangements=ways)
+            assert band["least_p"] == pytest.approx(share) and band["p"] >= band["least_p"] - 1e-12
+
+
+def test_pairs_have_so_many_orders():
+    for groups in ([0, 1, 2, 3], [0, 0, 1, 1], [0, 0, 1, 2]):
+        groups = np.array(groups)
+        drawn = {tuple(order) for order in shuffled_pairs(groups, 3000, np.random.default_rng(0))}
+        assert orders_of(groups) == len(drawn)
 
 
 def test_a_group_is_drawn_and_halved_as_one():

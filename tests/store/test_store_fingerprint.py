@@ -1,4 +1,5 @@
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosslens.store import fingerprint
-from crosslens.store.fingerprint import NEUTRAL, SRC, closure
+from crosslens.store import code, fingerprint
+from crosslens.store.fingerprint import NEUTRAL, closure
+from crosslens.store.imports import SRC, module_file
 
 STAGE = '''"""Words."""
 import numpy as np
@@ -202,15 +204,15 @@ def memory(tmp_path, monkeypatch):
     """Remember in a folder, as a process that begins does."""
 
     def begin(*folders):
-        monkeypatch.setattr(fingerprint, "_memory", None)
-        return fingerprint.remember_in(*(tmp_path / folder for folder in folders))
+        monkeypatch.setattr(code, "_memory", None)
+        return code.remember_in(*(tmp_path / folder for folder in folders))
 
-    monkeypatch.setattr(fingerprint, "_memory", None)
+    monkeypatch.setattr(code, "_memory", None)
     return begin
 
 
 def unread(monkeypatch):
-    monkeypatch.setattr(fingerprint, "_read", lambda *given: pytest.fail(f"parsed again: {given[0]}"))
+    monkeypatch.setattr(code, "_parse", lambda *given: pytest.fail(f"parsed again: {given[0]}"))
 
 
 def test_what_was_parsed_in_one_checkout_is_known_in_another_and_on_another_machine(src, memory, monkeypatch):
@@ -234,13 +236,13 @@ def test_the_same_bytes_under_another_name_are_other_code(src, memory):
         (src / name).write_text(text)
     for module in ("crosslens.low", "crosslens.high.stage", "crosslens.high"):
         remembered = fresh(src, module)
-        fingerprint._memory, known = None, fingerprint._memory
+        code._memory, known = None, code._memory
         assert remembered == fresh(src, module)
-        fingerprint._memory = known
+        code._memory = known
 
 
 def test_a_memory_that_grows_keeps_what_is_still_there(src, memory, monkeypatch):
-    monkeypatch.setattr(fingerprint.CodeMemory, "limit", 8)
+    monkeypatch.setattr(code.CodeMemory, "limit", 8)
     for number in range(6):
         known = memory("own")
         (src / "crosslens/low.py").write_text(f"x = {number}\n")
@@ -296,7 +298,7 @@ def test_closures_of_the_stages_hold_only_what_lies_below():
 def test_neutral_modules_only_speak():
     """What they hold may decide no number: no arithmetic library, nothing of crosslens besides themselves."""
     for name in NEUTRAL:
-        file = fingerprint._file(name, SRC)
+        file = module_file(name, SRC)
         names = {
             alias.name
             for node in ast.walk(ast.parse(file.read_text()))
@@ -306,40 +308,72 @@ def test_neutral_modules_only_speak():
         assert names <= {"collections.abc", "contextlib", "logging", "time"}, name
 
 
-def test_every_module_that_decides_numbers_imports_only_known_packages():
+UNVERSIONED = {
+    "zarr": "arrays are what was written, bit by bit, or cannot be read",
+    "numcodecs": "the same: codecs without loss",
+    "google_crc32c": "a checksum",
+    "safetensors": "tensors as they are, bit by bit",
+    "jsonschema": "says what is wrong with settings; keys hold those that passed",
+    "huggingface_hub": "brings files of the commit that a key names",
+    "requests": "carries a server's answers, which are kept as they came",
+}
+"""Packages that no key follows, each with its reason."""
+
+
+def imported(file: Path) -> set[str]:
+    """Packages that a file imports, within functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(node.module.split(".")[0])
+    return found - sys.stdlib_module_names - {"crosslens"}
+
+
+def test_every_package_is_in_the_keys_or_does_not_decide_numbers():
     """A third-party package missing from VERSIONED would change results under an unchanged key."""
-    readers = {
-        "pandas",
-        "pyarrow",
-        "zarr",
-        "numcodecs",
-        "google_crc32c",
-        "safetensors",
-        "yaml",
-        "jinja2",
-        "markupsafe",
-        "jsonschema",
-        "huggingface_hub",
-        "requests",
+    files = sorted((SRC / "crosslens").rglob("*.py"))
+    used = {package: file for file in files for package in imported(file)}
+    assert used.keys() - fingerprint.VERSIONED.keys() == UNVERSIONED.keys(), used
+    brought = {package for packages in fingerprint.BROUGHT.values() for package in packages}
+    assert fingerprint.VERSIONED.keys() == (used.keys() - UNVERSIONED.keys()) | brought
+
+
+def test_versions_of_packages_are_in_the_keys_of_the_jobs_that_use_them():
+    """By the stage that is known to need them: itself, by a module that it imports late, or by another package."""
+    for module, packages in {
+        "crosslens.sources.write": {"polib"},
+        "crosslens.data.dataset": {"pyyaml", "pillow", "pandas", "pyarrow"},
+        "crosslens.models.gguf": {"gguf", "tokenizers"},
+        "crosslens.tokens.inspect": {"tokenizers", "jinja2"},
+        "crosslens.activations.extract": {"tokenizers", "pillow", "jinja2", "torch"},
+        "crosslens.gender.grammar": {"camel-tools", "scipy"},
+        "crosslens.geometry.maps": {"openTSNE", "umap-learn", "numba", "scikit-learn", "scipy"},
+        "crosslens.report.build": {"jinja2", "markupsafe"},
+        "crosslens.figures.layer": {"matplotlib", "kiwisolver", "pillow"},
+    }.items():
+        assert packages <= closure(module).versions.keys(), module
+
+
+def test_nothing_imports_by_a_name_that_is_not_written_out():
+    """Or a key would not follow it: only the registry does, whose packages are read from the code, and what loads libraries."""
+    late = re.compile(r"\b(import_module|__import__|run_path|run_module|exec|eval|spec_from_file_location)\(")
+    found = {
+        file.relative_to(SRC / "crosslens").as_posix()
+        for file in (SRC / "crosslens").rglob("*.py")
+        if late.search(re.sub(r"\.eval\(\)|literal_eval\(", "", file.read_text(encoding="utf-8")))
     }
-    known = fingerprint.VERSIONED.keys() | readers | sys.stdlib_module_names | {"crosslens"}
-    for file in sorted((SRC / "crosslens").rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                names = [node.module]
-            else:
-                continue
-            assert {name.split(".")[0] for name in names} <= known, f"{file}: {names}"
+    # the modules of a user's, which `study.model` reads, and the libraries of a process that has no code of ours
+    assert found == {"registry.py", "models/user_code.py", "warm/server.py"}
 
 
 def test_the_fingerprint_imports_nothing_of_what_it_reads():
-    code = (
+    script = (
         "import sys; from crosslens.store.fingerprint import closure; closure('crosslens.sae.training');"
         "print([name for name in ('torch', 'numpy', 'zarr') if name in sys.modules])"
     )
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path("/")
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path("/")
     )
     assert found.stdout.strip() == "[]"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -298,6 +299,36 @@ def test_an_edit_that_is_taken_back_while_a_job_reads_ends_it(bench, tmp_path):
     assert bench.store.object("k-a").read_text() == "one"
 
 
+@pytest.mark.parametrize("turned", ["captions.csv", "data/captions.csv"])
+def test_a_link_that_is_turned_elsewhere_and_back_ends_the_job(bench, tmp_path, turned):
+    """To the file or to a folder above it: what it leads to was never written."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "captions.csv").write_text(name)
+    file, link = tmp_path / turned, tmp_path / Path(turned).parts[0]
+    inside = "" if link == file else "."
+
+    def turn(to):
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path(to, inside or "captions.csv"))
+
+    turn("one")
+    job = bench.job("a", files={str(file): content_digest(file)})
+
+    def read(out):
+        turn("two")
+        out["a"].write_text(file.read_text())
+        turn("one")
+
+    with pytest.raises(
+        InputError, match=rf"^the link .*{link.name}: found it was written .*nothing was stored"
+    ):
+        build(job, read)
+    assert not bench.store.has("k-a") and not list(bench.store.own.glob("partial/*/*"))
+    build(job, lambda out: out["a"].write_text(file.read_text()))
+    assert bench.store.object("k-a").read_text() == "one"
+
+
 @pytest.mark.parametrize("changed", [None, "crosslens.data.splits", "workflow/scripts/build_dataset.py"])
 def test_code_that_is_not_what_the_key_holds_ends_the_job(bench, changed):
     held = closure("crosslens.data.dataset", script="build_dataset").modules
@@ -349,9 +380,6 @@ def test_a_killed_job_is_resumed_only_where_it_read_what_is_there(bench, tmp_pat
     file.write_text("one")
     job = bench.job("a", files={str(file): content_digest(file)})
 
-    class Killed(BaseException):
-        pass
-
     def killed(out):
         (out["a"].parent / "part").write_text(file.read_text())
         raise Killed
@@ -367,6 +395,81 @@ def test_a_killed_job_is_resumed_only_where_it_read_what_is_there(bench, tmp_pat
         file.write_text("one")
     build(job, resumed)
     assert left == ([] if edited else ["part"])
+
+
+class Killed(BaseException):
+    """As by a signal."""
+
+
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("damage", [None, "no note", "a torn note"])
+def test_a_killed_job_is_resumed_only_on_inputs_of_the_same_bytes(bench, same, damage):
+    """An input that was forgotten and made anew, as on a machine of other arithmetic, has the key of the one before."""
+    build(bench.job("a"), Make())
+    inputs, left = (("k-a", bench.link("k-a", "source")),), []
+
+    def killed(out):
+        for path in out.values():
+            (path.parent / "half").write_text("of a text")
+        raise Killed
+
+    def resumed(out):
+        left.extend(name for name, path in out.items() if (path.parent / "half").exists())
+        Make()(out)
+
+    with pytest.raises(Killed):
+        build(bench.job("b", "c", inputs=inputs), killed)
+    bench.store.action("k-a").unlink()
+    build(bench.job("a"), Make("text" if same else "other"))
+    for note in bench.store.own.glob("partial/*/*/basis") if damage else ():
+        note.unlink() if damage == "no note" else note.write_bytes(note.read_bytes()[:7] + b"\xff")
+    build(bench.job("b", "c", inputs=inputs), resumed)
+    kept = same and not damage
+    assert left == (["b", "c"] if kept else [])
+    told = (bench.folder / "job.log").read_text()
+    assert [f"results/toy/{name}: begun anew; " in told for name in "bc"] == [not kept] * 2
+
+
+def test_an_artifact_is_resumed_where_another_of_its_job_is_begun_anew(bench):
+    """What each is made from decides it, and no input of the others."""
+    build(bench.job("a", "b"), Make())
+    inputs = tuple((f"k-{name}", bench.link(f"k-{name}", name)) for name in "ab")
+
+    def job():
+        two = bench.job("c", "d", inputs=inputs)
+        two.artifacts["c"]["inputs"], two.artifacts["d"]["inputs"] = ["k-a"], ["k-b"]
+        return two
+
+    def killed(out):
+        for path in out.values():
+            (path.parent / "half").write_text("of a text")
+        raise Killed
+
+    with pytest.raises(Killed):
+        build(job(), killed)
+    bench.store.action("k-a").unlink()
+    build(bench.job("a"), Make("other"))
+    left = []
+    build(job(), lambda out: [left.extend(path.parent.glob("half")) for path in out.values()] + [Make()(out)])
+    assert [path.parent.parent.name for path in left] == ["k-d"]
+
+
+@pytest.mark.parametrize(
+    ("held", "refused"), [(version("numpy"), False), ("0.1", True), ("not installed", True)]
+)
+def test_a_package_of_another_version_than_the_key_holds_ends_the_job(bench, held, refused):
+    """As of a conda environment, a node of a cluster, or an upgrade while a workflow runs."""
+    artifacts = bench.job("a").artifacts
+    artifacts["a"]["recipe"]["versions"] = {"numpy": held, "no-such-package": "1"}
+    job, make = bench.job("a", artifacts=artifacts), Make()
+    if refused:
+        with pytest.raises(
+            InputError, match=rf"^numpy: found version .* expected {held}.*nothing was stored"
+        ):
+            build(job, make)
+    else:
+        build(job, make)
+    assert bench.store.has("k-a") == bool(make.calls) != refused
 
 
 def test_files_that_look_the_same_are_not_read_again(bench, tmp_path, monkeypatch):
@@ -403,6 +506,32 @@ def test_a_stage_that_writes_nothing_is_an_error(bench):
     with pytest.raises(RuntimeError, match=r"crosslens\.toy did not write a"):
         build(bench.job("a"), lambda out: None)
     assert not bench.store.has("k-a")
+
+
+def test_an_output_that_leads_out_of_the_store_is_an_error(bench, tmp_path):
+    """What it leads to can change, and was made read-only."""
+    file = tmp_path / "of the user"
+    file.write_text("text")
+
+    def linked(out):
+        out["a"].mkdir()
+        (out["a"] / "part").symlink_to(file)
+
+    with pytest.raises(RuntimeError, match="part is a link"):
+        build(bench.job("a"), linked)
+    assert not bench.store.has("k-a") and os.access(file, os.W_OK)
+
+
+def test_a_store_that_was_copied_with_its_links_followed_is_made_anew_and_told(bench, tmp_path):
+    """As by `scp -r`: what stands in the place of an action was taken for an artifact that no reader could use."""
+    build(bench.job("a", "b"), Make())
+    copy = shutil.copytree(bench.store.own, tmp_path / "copy")
+    bench.store = Store(str(copy))
+    assert not bench.store.has("k-a")
+    make = Make()
+    build(bench.job("a"), make)
+    build(bench.job("c", inputs=(("k-a", bench.link("k-a", "source")),)), Make())
+    assert make.calls and bench.store.action("k-a").is_symlink()
 
 
 def test_a_failure_publishes_nothing_and_is_told_in_the_log(bench, capsys):
@@ -479,9 +608,6 @@ def test_a_killed_job_leaves_nothing_taken_for_complete_and_is_resumed(bench):
 
 
 def test_a_kill_between_storing_and_publishing_costs_only_the_work(bench, monkeypatch):
-    class Killed(BaseException):
-        pass
-
     def killed(*args):
         raise Killed
 

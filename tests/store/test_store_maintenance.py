@@ -78,6 +78,28 @@ def test_every_other_change_is_found_too(world, break_it):
     assert len(verify(world.store)) == 1
 
 
+def test_an_action_that_leads_to_another_object_is_found(world):
+    """Every byte is right, and under the name of another artifact."""
+    action, other = world.store.action("k-a"), world.store.action("k-b")
+    action.unlink()
+    action.symlink_to(other.readlink())
+    (fault,) = verify(world.store)
+    assert fault.startswith("results/toy/a: ") and other.readlink().name[:12] in fault and "forget" in fault
+
+
+def test_copies_in_the_place_of_links_are_found(world, tmp_path):
+    """Of a store that was copied by `scp -r`; whoever remakes what they stand for removes them."""
+    store = Store(str(shutil.copytree(world.store.own, tmp_path / "copy")))
+    (fault,) = verify(store)
+    assert "4 copies in the place of links" in fault and "cp -a" in fault
+    for action in world.store.own.glob("actions/*/*"):
+        if action.is_symlink():
+            store.publish(
+                action.name, store.own / "objects" / action.readlink().name[:2] / action.readlink().name
+            )
+    assert verify(store) == []
+
+
 def test_shared_roots_are_verified_too(world, tmp_path):
     flip(world.store.object("k-a"))
     assert len(verify(Store(f"{tmp_path / 'own'}:{world.store.own}"))) == 1

@@ -120,7 +120,7 @@ def test_without_a_selection_all_text_tokens_are_inspected(text_folder, tmp_path
 
 
 @pytest.mark.parametrize(
-    "scale", [pytest.param(scale, marks=pytest.mark.long if scale == "raw" else ()) for scale in SCALES]
+    "scale", [pytest.param(scale, marks=() if scale == "log" else pytest.mark.long) for scale in SCALES]
 )
 def test_a_site_of_zeros_is_written_and_drawn(text_folder, tmp_path, monkeypatch, scale):
     loaded = load_model(str(text_folder), device="cpu")

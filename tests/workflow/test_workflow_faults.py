@@ -128,7 +128,11 @@ def test_a_run_killed_many_times_resumes_to_the_same_bytes(built, seed):
 
 @pytest.mark.parametrize(
     ("title", "kinds", "rule"),
-    [("activations", ("tokens", "activations", "sae"), "extract"), ("SAE", ("sae",), "train_saes")],
+    [
+        ("activations", ("tokens", "activations", "sae"), "extract"),
+        # processes that train are killed in tests/sae/test_sae_resume.py, and their jobs outlive Snakemake below
+        pytest.param("SAE", ("sae",), "train_saes", marks=pytest.mark.long),
+    ],
 )
 def test_a_kill_in_the_middle_of_a_stage_leaves_nothing_taken_for_complete(built, title, kinds, rule):
     """The stage is held where it has begun, killed there, and resumed by the next run."""
@@ -286,15 +290,14 @@ def test_a_store_that_cannot_be_written_is_told_with_its_mend(fresh):
     assert "the store cannot be written" in said and "CROSSLENS_STORE" in said
 
 
-@pytest.mark.parametrize("profile", [(), ("--profile", "slurm")], ids=["plain", "slurm"])
-def test_a_store_that_was_deleted_is_made_anew_and_a_dry_run_says_so(fresh, profile):
-    """Its links lead nowhere; whether Snakemake's own records are there or not."""
+def test_a_store_that_was_deleted_is_made_anew_and_a_dry_run_says_so(fresh):
+    """Its links lead nowhere; whether Snakemake's own records are there or not, and whichever profile is asked."""
     table = "results/mini/dataset/en.parquet"
     fresh.snakemake(table)
     for lost in (".store", "../.snakemake"):
         shutil.rmtree(fresh.folder / "results" / lost)
-        planned = counted(fresh.snakemake(*profile, "-n", table))
-        assert planned["draw_source"] == planned["build_dataset"] == planned["dataset"] == 1
-    if not profile:
-        fresh.snakemake(table)
-        assert (fresh.folder / table).is_file() and fresh.planned(table) == {}
+        for profile in ((), ("--profile", "slurm")):
+            planned = counted(fresh.snakemake(*profile, "-n", table))
+            assert planned["draw_source"] == planned["build_dataset"] == planned["dataset"] == 1
+    fresh.snakemake(table)
+    assert (fresh.folder / table).is_file() and fresh.planned(table) == {}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from checkouts import Checkout
 
-# Of six jobs that load what analyses do, and one with PyTorch.
-KINDS = ("probe_words", "stereotype", "probe_codes", "probe_activations", "layer_figures", "spliced")
+# Of four jobs that load what analyses do, and one with PyTorch.
+KINDS = ("stereotype", "probe_codes", "probe_activations", "layer_figures", "spliced")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every job has a process of its own")

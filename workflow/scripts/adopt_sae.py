@@ -9,5 +9,6 @@ job.run(
         identity=job.params["identity"],
         called=job.params["called"],
         width=job.local["width"],
+        centre=job.params["centre"],
     )
 )

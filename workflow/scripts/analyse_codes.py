@@ -15,6 +15,11 @@ def read(own):
     return {"dataset": own.path("dataset"), "tokens": own.paths("tokens"), "codes": own.path("codes")}
 
 
+def effects(own, file):
+    """Of what is said of the features of these codes, those of given captions or of the model's own."""
+    return [*own.paths("gender"), *own.paths("written_gender")][0] / file
+
+
 def retrained(own):
     """The SAEs beside the one that the analyses read: of other seeds and architectures, by name."""
     seeds = {f"seed_{seed}": own.path("sae", seed=seed) for seed in own.params["seeds"]}
@@ -43,8 +48,8 @@ Job(snakemake).each(
     ),
     gender_robustness=lambda own, out: gender_robustness(
         **read(own),
-        effects=own.path("gender") / "effects.parquet",
-        gender=own.path("gender") / "gender.json",
+        effects=effects(own, "effects.parquet"),
+        gender=effects(own, "gender.json"),
         seeds={f"seed_{seed}": codes for seed, codes in own.one_by("seed_codes", "seed").items()},
         architectures=own.one_by("swept_codes", "variant"),
         counterparts=next(iter(own.paths("counterparts")), None),
@@ -54,7 +59,7 @@ Job(snakemake).each(
     grammar=lambda own, out: measure_grammar(
         **read(own),
         effects=own.path("gender") / "effects.parquet",
-        **own.params,
+        **{name: own.params[name] for name in ("language", "alpha", "morphology", "permutations", "seed")},
         out_table=folder(out) / "features.parquet",
         out=out / "grammar.json",
     ),

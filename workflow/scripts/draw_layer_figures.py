@@ -16,6 +16,11 @@ Job(snakemake).each(
         robustness=own.one_by("gender_robustness", "corpus", "language"),
         cross_lingual=own.one_by("cross_lingual", "corpus"),
         words=own.one_by("probe_words", "language"),
+        written={
+            "gender": own.file_by("written_gender", "gender.json", "corpus", "language"),
+            "robustness": own.one_by("written_gender_robustness", "corpus", "language"),
+            "words": own.one_by("written_probe_words", "language"),
+        },
         out=out,
     ),
 )

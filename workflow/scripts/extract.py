@@ -6,9 +6,11 @@ from crosslens.store.job import Job
 ALONE = "alone."
 
 job = Job(snakemake)
+own = next(iter(job.paths("written")), None)
 job.run(
     lambda out: extract(
-        dataset=job.path("dataset"),
+        dataset=own or job.path("dataset"),
+        kind="written" if own else "dataset",
         images=Path(job.local["images"]) if job.local["images"] else None,
         rows=tuple(job.params["rows"]),
         model=job.local["model"],

@@ -25,7 +25,7 @@ from crosslens.models.inputs import Batch, Encoded, Sample, as_sample, collate, 
 from crosslens.models.load import DTYPES, LoadedModel, check_sites, load_model
 from crosslens.models.sites import parse_site
 from crosslens.progress import Progress
-from crosslens.store.lease import remove
+from crosslens.store.remove import remove
 from crosslens.tables.activations import STORED
 from crosslens.tables.documents import read_table
 from crosslens.tables.tokens import write_tokens
@@ -54,6 +54,7 @@ def extract(
     dtype: str = "bfloat16",
     roles: Sequence[str] = STORED_ROLES,
     alone: dict[str, Path] | None = None,
+    kind: str = "dataset",
 ) -> None:
     """Store the activations of `sites` (site name → path of the group to make) for a block of `dataset`.
 
@@ -63,6 +64,7 @@ def extract(
     stored values, "bfloat16" or "float32". batch_tokens: bound of padded tokens per forward pass. shard_bytes: of one
     stored shard before compression; one shard per site is held in memory. roles: of the tokens that are stored. alone: sites
     at which the captions are read without their pictures as well, in a pass of their own, and where to write their means.
+    kind: of the table `dataset`, or `written`, whose captions are ids that the model generated.
 
     A killed run resumes from what stands beside each output and ends with the same bytes. Raises InputError for bad
     rows, samples, images, sites, adapters or models, for NaN or infinite activations, and for a disk that cannot take them.
@@ -77,7 +79,7 @@ def extract(
     alone = alone or {}
     for site in (*sites, *alone):
         parse_site(site)
-    samples = read_samples(dataset, rows)
+    samples = read_samples(dataset, rows, kind)
     loaded = load_model(**model)
     parsed = {str(site): site for site in check_sites(loaded, sorted({*sites, *alone}))}
 
@@ -136,12 +138,12 @@ def _few_tokens(loaded: LoadedModel, sample: Sample, images: Path | None) -> Bat
     return collate(loaded, [encoded], load_images(loaded, [sample], images))
 
 
-def read_samples(dataset: Path, rows: tuple[int, int]) -> list[Sample]:
+def read_samples(dataset: Path, rows: tuple[int, int], kind: str = "dataset") -> list[Sample]:
     """The samples whose `row` (docs/storage.md) is rows[0] to rows[1], both included; InputError when there are none.
 
     Quarantined rows are missing from the table, and the last part may end early.
     """
-    table = read_table(dataset, "dataset")
+    table = read_table(dataset, kind)
     first, last = rows
     chosen = table[table["row"].between(first, last)]
     if chosen.empty:

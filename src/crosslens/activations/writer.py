@@ -14,7 +14,7 @@ import numpy as np
 
 from crosslens.activations.disk import disk_errors
 from crosslens.store.durable import checksum, read_sealed, replace_durably, sync, write_sealed
-from crosslens.store.lease import remove
+from crosslens.store.remove import remove
 from crosslens.tables.activations import create_activations
 from crosslens.tables.arrays import open_group
 from crosslens.tables.shards import ShardWriter

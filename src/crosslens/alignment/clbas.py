@@ -10,10 +10,9 @@ from crosslens.alignment.pairs import PERMUTATIONS
 from crosslens.pooling.images import ImageTable, by_image, shared_units
 from crosslens.pooling.pool import pool_codes
 from crosslens.stats.correlation import spearman
-from crosslens.stats.effect_correlation import resampled, with_partners_shuffled
+from crosslens.stats.effect_correlation import of_both, resampled, with_partners_shuffled
 from crosslens.stats.effect_size import effect_sizes
-from crosslens.stats.nulls import null_band
-from crosslens.stats.resampling import shuffled_labels
+from crosslens.stats.resampling import arrangements, shuffled_labels
 from crosslens.stats.tested import tested, too_few_units
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table
@@ -77,6 +76,7 @@ def agreement(
         drawn = [shuffled > 1, shuffled % 2 == 1]
         of_labels = resampled(values, drawn, inside, np.ones(shuffled.shape), METHOD)
         counts = {"female": int(female[0].sum()), "male": int((~female[0]).sum())}
+        of_units = arrangements(labels, units[0].group, mirror=3 - labels)
         for family, rows in inside.items():
             x, y = (of[rows] for of in d)
             because = too_few_units(counts, 2)
@@ -90,6 +90,6 @@ def agreement(
             results.append(
                 {"condition": condition, "family": family, "features": len(x)}
                 | tested(because)
-                | {"value": value, "null": {name: null_band(null, value) for name, null in nulls.items()}}
+                | {"value": value, "null": of_both(nulls, value, len(x), of_units)}
             )
     return results

@@ -10,7 +10,7 @@ import pandas as pd
 from crosslens.alignment.assignment import Matched, cosines, nearest, one_to_one
 from crosslens.alignment.clbas import agreement, images_of_test
 from crosslens.alignment.dictionaries import Dictionary, check_one_site, read_dictionary, turned
-from crosslens.alignment.pairs import PERMUTATIONS, beyond_chance, shared_p
+from crosslens.alignment.pairs import PERMUTATIONS, beyond_chance, orders_of, shared_p
 from crosslens.alignment.sharing import LEAST_GROUPS, Side, open_side, paired
 from crosslens.alignment.transport import EPSILON, transport
 from crosslens.pooling.languages import Pairs, pairs_among
@@ -125,9 +125,26 @@ def compare(role: str, first: Dictionary, second: Dictionary) -> tuple[pd.DataFr
 
     mmcs: mean over features of the largest cosine with any of the other, both ways; mcc: mean cosine of the matched. shared:
     pairs with both cosines at SHARED_FROM or above whom the encoders' matching pairs as well; `curve`: their share of the
-    matched at each of THRESHOLDS. transport: of the decoders, as of `transport.transport`; of two seeds, of the second of
+    matched at each of THRESHOLDS. Nothing is matched, and all but the counts is None, where one has no feature (`tested`,
+    `because`). transport: of the decoders, as of `transport.transport`; of two seeds, of the second of
     which nobody knows what is live, between the matched alone: its dead features would have to be partners as well.
     """
+    silent = [of.name for of in (first, second) if not len(of)]
+    because = f"no feature of {' or '.join(silent)} fires" if silent else None
+    told = {
+        "role": role,
+        "names": [first.name, second.name],
+        "saes": [first.sae, second.sae],
+        "features": [len(first), len(second)],
+        **tested(because),
+    }
+    if because:
+        nobody = Matched(*np.empty((2, 0), dtype=np.int64), np.empty(0))
+        counts = dict.fromkeys(("matched", "same_partner", "shared"), 0)
+        both = dict.fromkeys(("decoder", "encoder"))
+        of_plan = dict.fromkeys(("cost", "partners", "on_matched"))
+        told |= counts | {"mmcs": both, "mcc": dict(both), "transport": of_plan, "curve": None}
+        return _table(first, second, nobody, nobody), told
     matched, mmcs, near = {}, {}, {}
     for name in ("decoder", "encoder"):
         rows = getattr(first, name), getattr(second, name)
@@ -141,11 +158,7 @@ def compare(role: str, first: Dictionary, second: Dictionary) -> tuple[pd.DataFr
         both, pairs = (first.decoder[rows], second.decoder[columns]), np.arange(len(rows))
         soft = *both, nearest(*both), Matched(pairs, pairs, cosine)
     agreed = table.loc[table["same_partner"], ["decoder_cosine", "encoder_cosine"]].min(axis=1).to_numpy()
-    told = {
-        "role": role,
-        "names": [first.name, second.name],
-        "saes": [first.sae, second.sae],
-        "features": [len(first), len(second)],
+    told |= {
         "matched": len(table),
         "same_partner": int(table["same_partner"].sum()),
         "shared": int(table["shared"].sum()),
@@ -169,9 +182,11 @@ def _table(first: Dictionary, second: Dictionary, decoder: Matched, encoder: Mat
     return table
 
 
-def shuffled(first: Dictionary, second: Dictionary, rng: np.random.Generator) -> dict[str, Any]:
-    """Features paired at random: mean decoder cosine, and the share of pairs that both cosines would call shared."""
+def shuffled(first: Dictionary, second: Dictionary, rng: np.random.Generator) -> dict[str, float | None]:
+    """Features paired at random: mean decoder cosine, and the share of pairs that both cosines call shared; None of none."""
     m = min(len(first), len(second))
+    if not m:
+        return {"cosine": None, "share": None}
     rows, columns = rng.permutation(len(first))[:m], rng.permutation(len(second))[:m]
     decoder, encoder = (
         cosines(getattr(first, name), getattr(second, name), rows, columns) for name in ("decoder", "encoder")
@@ -191,14 +206,18 @@ def alike(
     groups = one.strength.group
     number = len(np.unique(groups))
     because = f"there are {number} independent pairs" if number < LEAST_GROUPS else None
+    because = because or (None if len(table) else "no feature is matched")
     values = (
         side.strength.values[:, table[name].to_numpy()]
         for side, name in ((one, "feature"), (other, "partner"))
     )
     r, p = shared_p(*values, groups, rng)
-    table, told = table.assign(r=r, p=np.nan, q=np.nan), dict.fromkeys(("found", "mean", "q95", "p"))
+    table, told = (
+        table.assign(r=r, p=np.nan, q=np.nan),
+        dict.fromkeys(("found", "mean", "q95", "p", "least_p")),
+    )
     if because is None:
-        q, told = beyond_chance(p, alpha)
+        q, told = beyond_chance(p, alpha, orders_of(groups))
         table["p"], table["q"] = p[0].astype(np.float64), q
     found = (table["q"] <= alpha) & table["shared"]
     medians = {

@@ -1,6 +1,7 @@
 """Shuffled pairs of two languages, and many tests against them: p, q and how many chance would find."""
 
 from collections.abc import Iterator
+from math import factorial, inf, prod
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array
@@ -35,6 +36,16 @@ def shuffled_pairs(groups: np.ndarray, draws: int, rng: np.random.Generator) -> 
         for block in blocks:
             order[block] = rng.permuted(block[rng.permutation(len(block))], axis=1)
         yield order
+
+
+def orders_of(groups: np.ndarray) -> int:
+    """How many orders `shuffled_pairs` draws from."""
+    counts = np.bincount(units(len(groups), groups))
+    sizes, number = np.unique(counts, return_counts=True)
+    return prod(
+        factorial(of) * factorial(size) ** of
+        for size, of in zip(sizes.tolist(), number.tolist(), strict=True)
+    )
 
 
 def shared_p(
@@ -72,10 +83,13 @@ def permutation_p(statistics: np.ndarray) -> np.ndarray:
     return (rankdata(-rounded, method="max", axis=0) / len(statistics)).astype(np.float32)
 
 
-def beyond_chance(p: np.ndarray, alpha: float) -> tuple[np.ndarray, dict[str, float | None]]:
+def beyond_chance(
+    p: np.ndarray, alpha: float, arrangements: float = inf
+) -> tuple[np.ndarray, dict[str, float | None]]:
     """q (F) of the observed p, and how many tests are below alpha: `found` beside `mean`, `q95` and `p` of the draws.
 
-    p: (1 + B, F) as of `permutation_p`. q is Benjamini-Hochberg's over F; a draw is corrected in the same way.
+    p: (1 + B, F) as of `permutation_p`, of so many `arrangements`, by which `null_band` tells `least_p`. q is
+    Benjamini-Hochberg's over F; a draw is corrected in the same way.
     """
     draws, tests = p.shape
     counts = np.zeros(draws, dtype=np.int64)
@@ -86,5 +100,5 @@ def beyond_chance(p: np.ndarray, alpha: float) -> tuple[np.ndarray, dict[str, fl
         counts[start : start + step] = (corrected <= alpha + 1e-9).sum(axis=0)
         if start == 0:
             q = corrected[:, 0]
-    band = null_band(counts[1:].astype(np.float64), float(counts[0]), tails=1)
-    return q, {"found": int(counts[0])} | {name: band[name] for name in ("mean", "q95", "p")}
+    band = null_band(counts[1:].astype(np.float64), float(counts[0]), tails=1, arrangements=arrangements)
+    return q, {"found": int(counts[0])} | {name: band[name] for name in ("mean", "q95", "p", "least_p")}

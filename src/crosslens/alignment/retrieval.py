@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from itertools import permutations
+from math import factorial
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,8 @@ def compare(sides: dict[str, dict[str, Sides]], *, rng: np.random.Generator) -> 
                 | {
                     name: {
                         "value": value if np.isfinite(value) else None,
-                        "null": null_band(null, value, tails=1) | ({} if n >= FEWEST else {"p": None}),
+                        "null": null_band(null, value, tails=1, arrangements=factorial(n))
+                        | ({} if n >= FEWEST else {"p": None, "least_p": None}),
                     }
                     for name, (value, null) in nulls.items()
                 }

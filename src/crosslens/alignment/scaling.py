@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from crosslens.alignment.dictionaries import CONFIG, read_decoder
-from crosslens.alignment.pairs import beyond_chance, shared_p
+from crosslens.alignment.pairs import beyond_chance, orders_of, shared_p
 from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.pool import pool_activations
 from crosslens.stats.tested import tested
@@ -83,10 +83,10 @@ def scaled(
         parts.append((ids, shared_p(f, csr_array(g_other), groups, rng)[1]))
     table = table.assign(beta_own=own, beta_other=other, p_beta=np.nan, q_beta=np.nan)
     because = None if len(specific) else "no feature is specific to a language"
-    told = {"found": 0} | dict.fromkeys(("mean", "q95", "p"))
+    told = {"found": 0} | dict.fromkeys(("mean", "q95", "p", "least_p"))
     if not because:
         ids, p = np.concatenate([part[0] for part in parts]), np.hstack([part[1] for part in parts])
-        q, told = beyond_chance(p, alpha)
+        q, told = beyond_chance(p, alpha, orders_of(groups))
         table.loc[ids, "p_beta"], table.loc[ids, "q_beta"] = p[0].astype(np.float64), q
     ratio = table["beta_other"] / table["beta_own"]
     table["unmasked"] = ((table["q_beta"] <= alpha) & (ratio >= MASKED)).to_numpy(dtype=bool)

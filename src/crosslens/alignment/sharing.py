@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from crosslens.alignment.dictionaries import digest_of
-from crosslens.alignment.pairs import CELLS, PERMUTATIONS, beyond_chance, permutation_p, shared_p
+from crosslens.alignment.pairs import CELLS, PERMUTATIONS, beyond_chance, orders_of, permutation_p, shared_p
 from crosslens.alignment.scaling import linear_decoder, pooled_captions, scaled
 from crosslens.errors import InputError
 from crosslens.pooling.images import ImageTable, by_image
@@ -229,10 +229,12 @@ def compare(
     found = {"shared": (both, p), "specific": (either, None)}
     if not because:
         found["specific"] = (either, _specific_p(one, other, either, groups, rng))
+    # all languages exchanged is nothing else: as many features are as specific
+    ways = {"shared": orders_of(groups), "specific": 2 ** (number - 1)}
     for name, (tests, p) in found.items():
-        nothing = dict.fromkeys(("mean", "q95", "p")) | {"found": 0}
+        nothing = dict.fromkeys(("mean", "q95", "p", "least_p")) | {"found": 0}
         if counts[name]["tested"]:
-            q, nothing = beyond_chance(p, alpha)
+            q, nothing = beyond_chance(p, alpha, ways[name])
             table.loc[tests, f"p_{name}"], table.loc[tests, f"q_{name}"] = p[0].astype(np.float64), q
         counts[name] |= nothing
     table["shared"] = (table["q_shared"] <= alpha).to_numpy(dtype=bool)

@@ -112,6 +112,8 @@ class Kind:
     """Where it is summed up: `layer` and `page`, whose needs follow; `all`, what `snakemake` builds."""
     role: str = ""
     """What its readers call it, where they take one of several kinds: a trained and a fetched SAE are both an `sae`."""
+    like: str = ""
+    """The kind whose maker in the script makes it too; empty: its role or name."""
     called: str = ""
     """What its job calls it, where that makes several: a pattern with {wildcards}; empty: its role or name, and the values
     of the wildcards that the job has not."""

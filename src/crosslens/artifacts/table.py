@@ -109,7 +109,7 @@ class Table(Recipes):
         artifacts = {
             name: {
                 "recipe": self.describe(kind, w),
-                "kind": self.kinds[kind].role or kind,
+                "kind": self.kinds[kind].like or self.kinds[kind].role or kind,
                 "suffix": Path(self.kinds[kind].path).suffix,
                 "inputs": [self.key(*need) for need in self.reads((kind, w))],
             }

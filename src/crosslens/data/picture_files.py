@@ -4,6 +4,8 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from crosslens.paths import is_path
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -15,7 +17,7 @@ def candidates(image_id: str) -> Iterator[str]:
     """
     forms = dict.fromkeys((image_id, *(unicodedata.normalize(form, image_id) for form in ("NFC", "NFD"))))
     suffixes = ("", *SUFFIXES, *map(str.upper, SUFFIXES))
-    return (form + suffix for form in forms for suffix in suffixes)
+    return filter(is_path, (form + suffix for form in forms for suffix in suffixes))
 
 
 def find_image(images: Path, image_id: str) -> str | None:

@@ -13,6 +13,30 @@ FEW = 10
 COPIED = 0.5
 """Two columns are called copies from this share of equal captions on."""
 
+PLACEHOLDERS = frozenset(
+    {
+        *(
+            "nan",
+            "null",
+            "none",
+            "nil",
+            "n/a",
+            "na",
+            "#n/a",
+            "<na>",
+            "nat",
+            "undefined",
+            "missing",
+            "todo",
+            "tbd",
+        ),
+        *("...", "…", "-", "--", "—", "?", "."),
+    }
+)
+"""What programs and people write where there is no text, in small letters."""
+SHOWN = 5
+"""Rows that a warning names."""
+
 
 class Warned(NamedTuple):
     """One warning."""
@@ -39,7 +63,7 @@ def data_warnings(
     either. tested: (group, gender) of the
     images of test. unit: what an image is called, "picture", "text" or "prompt".
     """
-    found = [*_equal(captions), *_copied(captions)]
+    found = [*_equal(captions), *_placeholders(captions), *_copied(captions)]
     if genders is not None:
         known = Counter(gender for _, gender in set(genders) if gender != "unknown")
         found += [*_lexicons(captions, hits), *_one_gender(known, unit)]
@@ -65,6 +89,21 @@ def _equal(captions: Mapping[str, Sequence[str]]) -> Iterator[Warned]:
             yield Warned(
                 "equal_captions",
                 f"All {len(texts):,} texts in {_name(language)} are the same: they tell no two samples apart.",
+                [language],
+            )
+
+
+def _placeholders(captions: Mapping[str, Sequence[str]]) -> Iterator[Warned]:
+    for language, texts in captions.items():
+        empty = [i for i, text in enumerate(texts, 1) if text.strip().casefold() in PLACEHOLDERS]
+        if empty:
+            words = ", ".join(f"{text!r}" for text in sorted({texts[i - 1].strip() for i in empty}))
+            rows = ", ".join(map(str, empty[:SHOWN])) + (", …" if len(empty) > SHOWN else "")
+            several = len(empty) > 1
+            yield Warned(
+                "placeholders",
+                f"{len(empty):,} text{'s' if several else ''} in {_name(language)} {'are' if several else 'is'} {words} (of the "
+                f"rows, counted from 1: {rows}), which tables write where there is no text: read as a caption all the same.",
                 [language],
             )
 

@@ -12,7 +12,7 @@ from crosslens.pooling.rows import blocks, check_same_rows
 from crosslens.progress import Progress
 from crosslens.sae.io import check_site, check_width, load_sae, sae_digest, sae_identity
 from crosslens.sae.model import SAE
-from crosslens.store.lease import remove
+from crosslens.store.remove import remove
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import write_codes
 from crosslens.tables.roles import ROLES

@@ -1,5 +1,6 @@
 """Features that stand for one category: chosen on one half of the images, scored on the other, against chance."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,9 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from crosslens.stats.fdr import benjamini_hochberg
+from crosslens.stats.resampling import arrangements
 from crosslens.stats.shuffles import SPECIALISTS
+from crosslens.stats.tested import permutation_floor
 
 MINIMUM_CATEGORIES = 2
 CELLS = 1 << 21
@@ -96,6 +99,7 @@ def find_specialists(
         "found": count,
         "expected_by_chance": float(by_chance.mean()),
         "found_p": float((1 + (by_chance >= count).sum()) / (1 + permutations)),
+        "least_p": least_p(by_chance, labels, len(categories)),
         "features": [
             {
                 "category": category,
@@ -114,6 +118,21 @@ def find_specialists(
             for (c, category), q in zip(enumerate(categories), benjamini_hochberg(p), strict=True)
         ],
     }
+
+
+def least_p(by_chance: np.ndarray, labels: dict[str, np.ndarray], categories: int) -> float:
+    """The least p of `found`: every category has a specialist, which draws `by_chance` (B) have as well, or equal orders alone.
+
+    labels: half -> (n) category from 0, −1 for one that is not in both. Categories of the same sizes can change names, which
+    changes nothing.
+    """
+    sizes = np.stack(
+        [np.bincount(codes[codes >= 0], minlength=categories) for codes in labels.values()], axis=1
+    )
+    alike = math.prod(map(math.factorial, np.unique(sizes, axis=0, return_counts=True)[1].tolist()))
+    ways = math.prod(arrangements(codes) for codes in labels.values())
+    every = (1 + int((by_chance >= categories).sum())) / (1 + len(by_chance))
+    return max(every, permutation_floor(len(by_chance), arrangements=ways // alike))
 
 
 def _labelled(values: csr_array, category: np.ndarray) -> tuple[csr_array, np.ndarray]:

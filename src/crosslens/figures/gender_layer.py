@@ -30,19 +30,22 @@ def gender_layer_figures(
     cross_lingual: dict[str, Path],
     words: dict[str, Path],
     out: Path,
+    written: dict[str, dict[str, Path]] | None = None,
 ) -> None:
     """Write {gender_features, effect_sizes}.png to the folder `out`.
 
-    Keys: `cross_lingual` by corpus, `words` by language, the others by `{corpus}/{language}`. Raises InputError where
-    a file or field is missing.
+    Keys: `cross_lingual` by corpus, `words` by language, the others by `{corpus}/{language}`. written: `gender`, `robustness`
+    and `words` once more, of the model's own captions. Raises InputError where a file or field is missing.
     """
     points, agreement = effect_frames(cross_lingual, effects)
-    masked = words_records(words)
+    written = written or {}
+    masked = words_records(words) + words_records(written.get("words", {}))
+    named = named_records(robustness) + named_records(written.get("robustness", {}))
     corpus = next(iter(cross_lingual), "joint")
     out.mkdir(parents=True, exist_ok=True)
     figures = {
         "gender_features": gender_features_figure(
-            gender_frame(gender, named_records(robustness)), site=site, words=masked
+            gender_frame(gender, named, written=written.get("gender", {})), site=site, words=masked
         ),
         "effect_sizes": effect_sizes_figure(points, agreement, site=site, corpus=corpus, words=masked),
     }
@@ -50,14 +53,19 @@ def gender_layer_figures(
         save(figure, out / f"{name}.png")
 
 
-def gender_frame(gender: dict[str, Path], named: Sequence[Record] = (), shown: int = SHOWN) -> pd.DataFrame:
+def gender_frame(
+    gender: dict[str, Path],
+    named: Sequence[Record] = (),
+    shown: int = SHOWN,
+    written: dict[str, Path] | None = None,
+) -> pd.DataFrame:
     """The top features of each language, condition and side, of the SAE that `main_corpora` names.
 
     Rows (corpus, language, condition, side, rank, feature, d, d_low, d_high, n_female, n_male, auroc, confirmed, seeds,
     seeds_kept). A condition in which nothing was chosen has one row without a feature. named: records of what the features
-    are in other views; without them no other seed is known.
+    are in other views; without them no other seed is known. written: the same as `gender`, of the model's own captions.
     """
-    records, seeds = gender_records(gender), ("seeds", "seeds_kept")
+    records, seeds = gender_records(gender) + gender_records(written or {}), ("seeds", "seeds_kept")
     found_again = {place_of(record): record for record in named}
     shown_corpus = main_corpora(records)
     rows = []

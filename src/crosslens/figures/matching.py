@@ -52,7 +52,8 @@ def matching_figure(
 
 
 def _panel(axes: Axes, pair: dict[str, Any], thresholds: list[float], shared_from: float) -> None:
-    for of in (pair, *pair["ceilings"], *pair["floors"]):
+    told = [of for of in (pair, *pair["ceilings"], *pair["floors"]) if of["tested"]]
+    for of in told:
         shade, line, width = LOOKS[of["role"]]
         axes.plot(
             thresholds,
@@ -64,16 +65,20 @@ def _panel(axes: Axes, pair: dict[str, Any], thresholds: list[float], shared_fro
         )
     axes.axvline(shared_from, color="#333333", linewidth=0.8)
     first, second = map(short_name, pair["languages"])
-    axes.set_title(
-        f"{first} and {second}: {pair['shared']:,} of {pair['matched']:,} are the same feature", fontsize=9
+    said = (
+        f"{pair['shared']:,} of {pair['matched']:,} are the same feature"
+        if pair["tested"]
+        else f"not tested, because {pair['because']}"
     )
+    axes.set_title(f"{first} and {second}: {said}", fontsize=9)
     axes.set(
         xlabel="cosine of encoder and of decoder at least",
         ylabel="share of matched features",
         xlim=(0, 1),
         ylim=(-0.02, 1.02),
     )
-    axes.legend(fontsize=7.5, loc="upper right")
+    if told:
+        axes.legend(fontsize=7.5, loc="upper right")
 
 
 def label(of: dict[str, Any]) -> str:

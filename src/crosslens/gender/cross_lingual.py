@@ -11,10 +11,15 @@ from crosslens.pooling.images import ImageTable, by_image, shared_units
 from crosslens.pooling.languages import Pairs, open_codes, pairs_among
 from crosslens.pooling.pool import pool_codes
 from crosslens.stats.correlation import fisher_interval
-from crosslens.stats.effect_correlation import METHODS, correlations, resampled, with_partners_shuffled
+from crosslens.stats.effect_correlation import (
+    METHODS,
+    correlations,
+    of_both,
+    resampled,
+    with_partners_shuffled,
+)
 from crosslens.stats.effect_size import effect_sizes
-from crosslens.stats.nulls import null_band
-from crosslens.stats.resampling import bootstrap_weights, halves, shuffled_labels, stream
+from crosslens.stats.resampling import arrangements, bootstrap_weights, halves, shuffled_labels, stream
 from crosslens.stats.tested import tested, too_few_units
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import read_tokens
@@ -157,6 +162,7 @@ def compare(
     draws = bootstrap_weights(labels, bootstraps, rng, first.group)
     redrawn = resampled(values, female, inside, draws)
     shuffled = shuffled_labels(labels, permutations, rng, first.group)
+    ways = arrangements(labels, first.group, mirror=3 - labels)
     of_labels = resampled(values, [shuffled > 1, shuffled % 2 == 1], inside, np.ones(shuffled.shape))
     noise = disattenuated(values, female, inside, halves(labels, SPLITS, rng, first.group))
     document: dict[str, Any] = {
@@ -175,6 +181,8 @@ def compare(
                     float(estimate[family, method][0]),
                     redrawn[family, method],
                     {"pairing": paired[method], "labels": of_labels[family, method]},
+                    len(rows),
+                    ways,
                 )
                 | noise[family, method]
                 for method in METHODS
@@ -220,7 +228,9 @@ def _mean(r: np.ndarray) -> float:
     return float(r.mean()) if len(r) else float("nan")
 
 
-def _statement(estimate: float, resampled: np.ndarray, nulls: dict[str, np.ndarray]) -> dict[str, Any]:
+def _statement(
+    estimate: float, resampled: np.ndarray, nulls: dict[str, np.ndarray], features: int, ways: int
+) -> dict[str, Any]:
     """A correlation with its 95 % interval and, per null, mean, 2.5 % and 97.5 % quantiles and two-sided p."""
     low, high = fisher_interval(estimate, resampled)
     defined = bool(np.isfinite(estimate))
@@ -228,5 +238,5 @@ def _statement(estimate: float, resampled: np.ndarray, nulls: dict[str, np.ndarr
         "r": estimate if defined else None,
         "low": low,
         "high": high,
-        "null": {name: null_band(null, estimate if defined else None) for name, null in nulls.items()},
+        "null": of_both(nulls, estimate if defined else None, features, ways),
     }

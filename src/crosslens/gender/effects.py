@@ -1,6 +1,7 @@
 """Which features tell female from male pictures: effect sizes, tests, and how many chance would give."""
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from crosslens.stats.auroc import areas
 from crosslens.stats.effect_size import cohen_d, cohen_d_interval, hedges_factor, moments
 from crosslens.stats.fdr import benjamini_hochberg
 from crosslens.stats.rank_test import RankTest, design_of
-from crosslens.stats.resampling import shuffled_labels, stream
-from crosslens.stats.tested import tested, too_few_permutations, too_few_units
+from crosslens.stats.resampling import arrangements, shuffled_labels, stream
+from crosslens.stats.tested import permutation_floor, tested, too_few_permutations, too_few_units
 from crosslens.stats.welch import welch
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json, write_table
@@ -130,7 +131,7 @@ def gender_effects(
     table, stored = read_tokens(tokens), Codes(codes)
     tables, summary = [], {}
     for condition in conditions:
-        effects, nulls, images, units, sinks = {}, {}, {}, {}, {}
+        effects, nulls, images, units, sinks, ways = {}, {}, {}, {}, {}, {}
         for split in ("select", "test"):
             part = samples[samples["split"] == split]
             pooled = pool_codes(stored, table, part, condition=condition)
@@ -139,9 +140,11 @@ def gender_effects(
             sinks[split] = pooled.sinks
             of_group = every.labelled().by_group()
             units[split] = of_group.units()
+            female = of_group.gender == "female"
+            ways[split] = arrangements(female, of_group.group, mirror=~female)
             effects[split], nulls[split] = feature_effects(
                 of_group.values,
-                of_group.gender == "female",
+                female,
                 of_group.group,
                 alpha=alpha,
                 permutations=permutations if split == "test" else 0,
@@ -150,7 +153,7 @@ def gender_effects(
             effects[split].insert(1, "condition", condition)
             effects[split].insert(2, "split", split)
         tables += [effects["select"], effects["test"]]
-        found = _summary(effects["select"], effects["test"], nulls["test"])
+        found = _summary(effects["select"], effects["test"], nulls["test"], ways["test"])
         because = _untested(found, units["test"], alpha, permutations)
         summary[condition] = tested(because) | {"images": images, "units": units, "sinks": sinks} | found
         log.info(
@@ -192,7 +195,7 @@ def _untested(found: dict[str, Any], units: dict[str, int], alpha: float, permut
     return too_few_permutations(permutations, alpha)
 
 
-def _summary(select: pd.DataFrame, test: pd.DataFrame, null: np.ndarray) -> dict[str, Any]:
+def _summary(select: pd.DataFrame, test: pd.DataFrame, null: np.ndarray, ways: int) -> dict[str, Any]:
     names = ("live", "testable", "significant")
     counts = {
         split: {name: int(table[name].sum()) for name in names}
@@ -200,7 +203,7 @@ def _summary(select: pd.DataFrame, test: pd.DataFrame, null: np.ndarray) -> dict
     }
     confirmed = (select["significant"] & test["significant"] & (select["z"] * test["z"] > 0)).to_numpy()
     document = counts["test"] | {
-        "null": null_summary(null, counts["test"]["significant"]),
+        "null": null_summary(null, counts["test"]["significant"], ways),
         "select": counts["select"],
         "confirmed": int(confirmed.sum()),
     }
@@ -216,16 +219,21 @@ def _summary(select: pd.DataFrame, test: pd.DataFrame, null: np.ndarray) -> dict
     return document
 
 
-def null_summary(null: np.ndarray, observed: float) -> dict[str, float | None]:
-    """Mean and quantiles of a count under permutation, and p = (1 + #{null ≥ observed}) / (1 + permutations)."""
+def null_summary(
+    null: np.ndarray, observed: float, arrangements: float = math.inf
+) -> dict[str, float | None]:
+    """Mean and quantiles of a count under permutation, and p = (1 + #{null ≥ observed}) / (1 + permutations).
+
+    least_p: the least that p could have been, with so many `arrangements` of the labels that can be told apart."""
     if not len(null):
-        return {"mean": None, "q50": None, "q95": None, "max": None, "p": None}
+        return dict.fromkeys(("mean", "q50", "q95", "max", "p", "least_p"))
     return {
         "mean": float(null.mean()),
         "q50": float(np.quantile(null, 0.5)),
         "q95": float(np.quantile(null, 0.95)),
         "max": float(null.max()),
         "p": float((1 + np.sum(null >= observed)) / (1 + len(null))),
+        "least_p": permutation_floor(len(null), arrangements=arrangements),
     }
 
 

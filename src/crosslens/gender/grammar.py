@@ -7,7 +7,6 @@ word would look grammatical over its many tokens, so that words, not tokens, are
 import json
 import logging
 from collections import Counter
-from math import comb
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ from crosslens.gender.effects import null_summary
 from crosslens.pooling.pool import pooled_tokens, without_sinks
 from crosslens.stats.clustered import clustered_slopes
 from crosslens.stats.partial import Partial, partial_correlations
-from crosslens.stats.resampling import stream
+from crosslens.stats.resampling import arrangements, stream
 from crosslens.stats.tested import tested, too_few_permutations, too_few_units
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json, write_table
@@ -207,7 +206,7 @@ def by_noun(
     feminine = means["feminine"].to_numpy(float) > 0.5
     counts = {"feminine": int(feminine.sum()), "masculine": int((~feminine).sum())}
     because = too_few_units(counts, LEAST, "nouns for things") or too_few_permutations(permutations, alpha)
-    least = 1 / comb(len(feminine), counts["feminine"])
+    least = 1 / arrangements(feminine, mirror=~feminine)
     if not because and least > alpha:
         because = f"of so few nouns no p can be below {least:.2g}, and the level is {alpha:g}"
     covariates = means[["pieces", "lean"]].to_numpy(float)
@@ -234,6 +233,7 @@ def _tested(
     covariates: np.ndarray,
     because: str | None,
     counts: dict[str, int],
+    groups: np.ndarray | None = None,
     **how: Any,
 ) -> tuple[Partial, dict[str, Any]]:
     """Of the features that fire in enough rows; nothing of any where there is a reason."""
@@ -245,14 +245,14 @@ def _tested(
     summary = tested(because) | {"units": counts, "features": len(live)}
     if because:
         return whole, summary | {"significant": None, "null": null_summary(np.empty(0), 0)}
-    found = partial_correlations(values[:, live].toarray(), label, covariates, **how)
+    found = partial_correlations(values[:, live].toarray(), label, covariates, groups=groups, **how)
     whole = whole._replace(null=np.zeros((features, found.null.shape[1]), dtype=bool))
     for of_all, of_live in zip(whole, found, strict=True):
         of_all[live] = of_live
     significant = int((found.q <= how["alpha"]).sum())
     return whole, summary | {
         "significant": significant,
-        "null": null_summary(found.null.sum(axis=0), significant),
+        "null": null_summary(found.null.sum(axis=0), significant, arrangements(label, groups, mirror=~label)),
     }
 
 

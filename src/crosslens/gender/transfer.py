@@ -16,7 +16,7 @@ from crosslens.pooling.pool import pool_activations
 from crosslens.stats.auroc import auroc, auroc_interval
 from crosslens.stats.nulls import null_band
 from crosslens.stats.rank_test import design_of
-from crosslens.stats.resampling import stream
+from crosslens.stats.resampling import arrangements, stream
 from crosslens.stats.tested import tested
 from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table, write_json
@@ -143,11 +143,12 @@ def transfer(
         for language, images in train.items()
         if min((images.gender == gender).sum() for gender in ("female", "male")) >= FOLDS
     ]
-    directions, nulls = {}, {}
+    directions, nulls, ways = {}, {}, {}
     for language in learnable:
         images, female = train[language], train[language].gender == "female"
         directions[language] = _directions(images.values, female[:, None])[:, 0]
         nulls[language] = _directions(images.values, _shuffled(images, permutations, seed, name))
+        ways[language] = arrangements(female, images.group, mirror=~female)
     scores = {}
     for source in learnable:
         rng = stream(seed, "gender_transfer", name, source)
@@ -173,14 +174,17 @@ def transfer(
                 )
     return {
         "languages": {
-            language: _described(images, directions.get(language), nulls.get(language))
+            language: _described(images, directions.get(language), nulls.get(language), ways.get(language, 0))
             for language, images in pooled.items()
         },
         "transfer": results,
         "cosine": [
             {"languages": list(pair)}
             | (
-                _cosine_statement(*([found[language] for language in pair] for found in (directions, nulls)))
+                _cosine_statement(
+                    *([found[language] for language in pair] for found in (directions, nulls)),
+                    max(ways[language] for language in pair),
+                )
                 if set(pair) <= set(learnable)
                 else {"value": None, "null": null_band(np.empty(0), None)}
             )
@@ -266,28 +270,30 @@ def scored(scores: Scores | None, female: np.ndarray, groups: np.ndarray | None 
     """
     if scores is None:
         because = "there are too few images of known gender to learn from or to score"
-        return {"auroc": None, "null": {"low": None, "high": None, "p": None}} | tested(because)
+        return {"auroc": None, "null": dict.fromkeys(("low", "high", "p", "least_p"))} | tested(because)
     value = auroc(scores.learned, female)
     low, high = auroc_interval(scores.learned, female, groups)
     null = [_away(value, random, female) for random in scores.random]
-    half, p = (max(some) for some in zip(*null, strict=True))
+    half, p, least = (max(some) for some in zip(*null, strict=True))
     because = None
     if half >= 0.5:
         counts = f"{int(female.sum())} female and {int((~female).sum())} male"
         because = f"random directions tell the {counts} test images apart without a fault in more than 5 %"
     return {
         "auroc": {"value": value, "low": low, "high": high},
-        "null": {"low": 0.5 - half, "high": 0.5 + half, "p": None if because else p},
+        "null": {"low": 0.5 - half, "high": 0.5 + half, "p": None if because else p}
+        | {"least_p": None if because else least},
     } | tested(because)
 
 
-def _away(value: float, scores: np.ndarray, female: np.ndarray) -> tuple[float, float]:
-    """How far from .5 an AUROC may be with p above .05, and the p of `value`: scores (m, B), B at least 1."""
+def _away(value: float, scores: np.ndarray, female: np.ndarray) -> tuple[float, float, float]:
+    """How far from .5 an AUROC may be with p above .05, the p of `value`, and that of an AUROC of 1: scores (m, B), B >= 1."""
     away = np.sort(np.abs(auroc(scores, female) - 0.5))[::-1]
-    reached = int(np.sum(away >= abs(value - 0.5) - 1e-12))
+    reached, faultless = (int(np.sum(away >= far - 1e-12)) for far in (abs(value - 0.5), 0.5))
     # p = (1 + reached) / (1 + B) is at most .05 beyond so many of the farthest
     allowed = max(0, int(0.05 * (1 + len(away)) + 1e-9) - 1)
-    return float(away[min(allowed, len(away) - 1)]), (1 + reached) / (1 + len(away))
+    p, least = ((1 + some) / (1 + len(away)) for some in (reached, faultless))
+    return float(away[min(allowed, len(away) - 1)]), p, least
 
 
 def _directions(values: np.ndarray, female: np.ndarray) -> np.ndarray:
@@ -312,7 +318,9 @@ def _shuffled(images: ImageTable, draws: int, seed: int, name: str) -> np.ndarra
     return shuffled
 
 
-def _described(images: Language, direction: np.ndarray | None, null: np.ndarray | None) -> dict[str, Any]:
+def _described(
+    images: Language, direction: np.ndarray | None, null: np.ndarray | None, ways: int
+) -> dict[str, Any]:
     document: dict[str, Any] = {
         split: getattr(images, split).counts() | {"dropped_samples": images.dropped[split]}
         for split in ("train", "test")
@@ -325,7 +333,7 @@ def _described(images: Language, direction: np.ndarray | None, null: np.ndarray 
     spread = float(np.sqrt(np.square(values - values.mean(axis=0)).sum(axis=1).mean())) or np.nan
     norm, lengths = float(np.linalg.norm(direction)), np.linalg.norm(null, axis=0) / spread
     relative = norm / spread
-    band = null_band(lengths, relative, tails=1)
+    band = null_band(lengths, relative, tails=1, arrangements=ways)
     return document | {
         "direction": {
             "norm": norm,
@@ -335,10 +343,10 @@ def _described(images: Language, direction: np.ndarray | None, null: np.ndarray 
     }
 
 
-def _cosine_statement(directions: list[np.ndarray], nulls: list[np.ndarray]) -> dict[str, Any]:
+def _cosine_statement(directions: list[np.ndarray], nulls: list[np.ndarray], ways: int) -> dict[str, Any]:
     cosine = _cosines(*(direction[:, None] for direction in directions))
     value = float(cosine[0]) if np.isfinite(cosine[0]) else None
-    return {"value": value, "null": null_band(_cosines(*nulls), value)}
+    return {"value": value, "null": null_band(_cosines(*nulls), value, arrangements=ways)}
 
 
 def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -20,8 +20,8 @@ from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.pool import CONDITIONS
 from crosslens.tables.documents import read_table
 
-WHOLE = "caption_whole"
-"""The caption with the words that are masked elsewhere: how much masking takes."""
+WHOLE = "_whole"
+"""Ends the name of a condition with the words that are masked in it: how much masking takes."""
 
 
 def measure_words(
@@ -56,11 +56,11 @@ def measure_words(
 
 def unmasked(row: dict[str, Any], condition: str, language: str) -> list[str]:
     """The words of a row of the dataset that a condition pools over, normalised."""
-    if condition == WHOLE:
-        return masked_words(row["caption"], [], language)
+    if condition.endswith(WHOLE):
+        return unmasked(row | {"label_spans": "[]"}, condition.removesuffix(WHOLE), language)
     words: list[str] = []
     for role in CONDITIONS[condition]:
-        # texts that the model wrote are in the place of captions, and nothing of them is masked
+        # texts that the model wrote are in the place of captions
         prompt = role == "prompt"
         spans = [] if prompt else json.loads(row["label_spans"])
         words += masked_words(row["prompt" if prompt else "caption"], spans, language)

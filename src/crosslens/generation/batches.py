@@ -7,7 +7,7 @@ import pandas as pd
 
 from crosslens.progress import Progress
 from crosslens.store.durable import checksum, replace_durably
-from crosslens.store.lease import remove
+from crosslens.store.remove import remove
 from crosslens.tables.documents import read_table, write_table
 
 

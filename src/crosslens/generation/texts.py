@@ -201,16 +201,34 @@ def answer(
     )
     table = rows.loc[rows.index.repeat(draws)].reset_index(drop=True)
     table["draw"] = np.tile(np.arange(draws), len(rows))
-    table["caption"] = [text_of(loaded.tokenizer, text) for text in ids]
-    table["token_ids"] = ids
-    table["spans"] = [character_spans(loaded.tokenizer, text).tolist() for text in ids]
-    table["finish"] = ["eos" if text[-1] in ends else "length" for text in ids]
-    return table
+    return table.assign(**read_back(loaded, ids))
+
+
+def read_back(loaded: LoadedModel, ids: list[list[int]]) -> dict[str, list[Any]]:
+    """Of the generated ids of each text: caption (what they say), token_ids, spans (of each id) and finish, eos or length."""
+    ends = end_tokens(loaded)
+    return {
+        "caption": [text_of(loaded.tokenizer, text) for text in ids],
+        "token_ids": ids,
+        "spans": [character_spans(loaded.tokenizer, text).tolist() for text in ids],
+        "finish": ["eos" if text[-1] in ends else "length" for text in ids],
+    }
+
+
+def as_columns(found: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
+    """What `read_back` finds as columns of a table: lists as JSON, spans as char_start and char_end."""
+    return {
+        "caption": list(found["caption"]),
+        "token_ids": [json.dumps([int(id) for id in ids]) for ids in found["token_ids"]],
+        "char_start": [json.dumps([int(start) for start, _ in spans]) for spans in found["spans"]],
+        "char_end": [json.dumps([int(end) for _, end in spans]) for spans in found["spans"]],
+        "finish": list(found["finish"]),
+    }
 
 
 def _table(texts: pd.DataFrame) -> pd.DataFrame:
     """The texts as rows of a dataset, with what they were generated as."""
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "sample_id": _sample_ids(texts),
             "image_id": texts["image_id"],
@@ -224,12 +242,10 @@ def _table(texts: pd.DataFrame) -> pd.DataFrame:
             "image_sha256": "",
             "split": texts["split"],
             "label_spans": "[]",
-            "token_ids": [json.dumps([int(id) for id in ids]) for ids in texts["token_ids"]],
-            "char_start": [json.dumps([int(start) for start, _ in spans]) for spans in texts["spans"]],
-            "char_end": [json.dumps([int(end) for _, end in spans]) for spans in texts["spans"]],
-            "finish": texts["finish"],
         }
     ).reset_index(drop=True)
+    written = as_columns(texts)
+    return table.assign(**{name: written[name] for name in ("token_ids", "char_start", "char_end", "finish")})
 
 
 def _sample_ids(texts: pd.DataFrame) -> list[str]:

@@ -9,7 +9,8 @@ from scipy.sparse import csr_array
 
 from crosslens.pooling.images import ImageTable, by_split
 from crosslens.pooling.pool import pool_codes
-from crosslens.stats.resampling import shuffled_labels, stream
+from crosslens.stats.resampling import arrangements, shuffled_labels, stream
+from crosslens.stats.tested import permutation_floor
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.tokens import read_tokens
@@ -63,9 +64,11 @@ def _condition(halves: dict[str, ImageTable], permutations: int, rng: np.random.
     test = halves["test"]
     units = test.units()
     document: dict[str, Any] = {"units": units}
-    told = dict.fromkeys(("gender_bits", "live", "above", "p", "sum", "strongest", "null"))
+    told = dict.fromkeys(("gender_bits", "live", "above", "p", "least_p", "sum", "strongest", "null"))
     if min(units["female"], units["male"]) < LIVE:
-        because = f"{units['female']} female and {units['male']} male units; {LIVE} of each are needed"
+        because = (
+            f"there are {units['female']} female and {units['male']} male units; {LIVE} of each are needed"
+        )
         return document | {"tested": False, "because": because, **told, "top": []}
     female = test.gender == "female"
     live = _live(test.values)
@@ -83,6 +86,9 @@ def _condition(halves: dict[str, ImageTable], permutations: int, rng: np.random.
         "live": len(live),
         "above": int((found[:, 0] > bound).sum()),
         "p": float((1 + (largest[1:] >= largest[0]).sum()) / (1 + permutations)),
+        "least_p": permutation_floor(
+            permutations, arrangements=arrangements(female, test.group, mirror=~female)
+        ),
         "sum": float(totals[0]),
         "strongest": float(largest[0]),
         "null": {

@@ -13,11 +13,12 @@ from crosslens.pooling.images import by_image
 from crosslens.pooling.languages import described, open_languages
 from crosslens.pooling.pool import pool_activations
 from crosslens.stats.nulls import null_band
-from crosslens.stats.resampling import shuffled_labels, stream, units
+from crosslens.stats.resampling import arrangements, shuffled_labels, stream, units
 from crosslens.tables.documents import read_table, write_json, write_table
 from crosslens.tables.tokens import read_tokens
 
 LABELS = ("gender", "language", "category")
+NULL = ("mean", "q025", "q975", "p", "least_p")
 NO_LABEL = {"gender": ("unknown", "contradictory"), "language": (), "category": ("",)}
 
 
@@ -102,8 +103,9 @@ def _alike(x: np.ndarray, table: pd.DataFrame, label: str, permutations: int, se
         nearest(x[having], min(NEIGHBOURS, max(1, (len(having) - 1) // 2)), groups) if len(having) else None
     )
     if document["values"] < 2 or not (near >= 0).any():
-        return document | {"share": None, "mean": None, "q025": None, "q975": None, "p": None}
+        return document | dict.fromkeys(("share", *NULL))
     share = float(shared_labels(near, labels[:, None])[0])
     shuffled = shuffled_labels(labels, permutations, stream(seed, "embeddings", label), groups)
-    band = null_band(shared_labels(near, shuffled), share, tails=1)
-    return document | {"share": share} | {name: band[name] for name in ("mean", "q025", "q975", "p")}
+    ways = arrangements(labels, groups)
+    band = null_band(shared_labels(near, shuffled), share, tails=1, arrangements=ways)
+    return document | {"share": share} | {name: band[name] for name in NULL}

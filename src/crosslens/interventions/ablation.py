@@ -309,6 +309,7 @@ def _specific(
             np.empty(0) if because else among_controls(measures[name][0, strata], rng),
             entry["of"][name]["value"],
             tails=1,
+            arrangements=strata.shape[-1] ** len(strata),
         )
         for name in ("own", "difference")
     }

@@ -1,6 +1,7 @@
 """The substitution test: does the feature of another SAE do what the feature does that it is matched with?"""
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -50,6 +51,8 @@ LEAST_FEATURES = 10
 ALIKE = 5
 """Partners of like strength, among which the second null shuffles."""
 PERMUTATIONS = 9999
+SHUFFLES = 20
+"""Orders of the partners that are dealt to the tokens in turn, so that what shuffled partners cost hangs on no single one."""
 
 
 class Comparison(NamedTuple):
@@ -157,6 +160,7 @@ def substitute_features(
         "features": count,
         "alike": ALIKE,
         "permutations": PERMUTATIONS,
+        "shuffles": SHUFFLES,
         "bootstraps": BOOTSTRAPS,
         "seed": seed,
         "comparisons": found,
@@ -172,6 +176,8 @@ def matched(first: Any, second: Any, live: np.ndarray | None, others: np.ndarray
         for of, known in ((first, live), (second, others))
     ]  # fmt: skip
     rows = [of.decoder[own] for of, own in zip((first, second), ids, strict=True)]
+    if not all(map(len, rows)):
+        return np.empty((0, 2), dtype=np.int64)
     pairs = one_to_one(*rows, nearest(*rows))
     return np.stack([ids[0][pairs.first], ids[1][pairs.second]], axis=1)
 
@@ -196,8 +202,8 @@ class Texts:
         )
         self.targets = sentences_of(frame[frame["split"] == "test"], max_samples, seed)
         *_, self.limit = mean_activation(loaded, site, self._batches(select), roles)
-        self.x = torch.cat([*self._activations(select)])
-        """(P, d) float32 of select, sinks left out."""
+        self.x = torch.cat([*self._activations(select)]).to(loaded.device)
+        """(P, d) float32 of select, sinks left out; where SAEs are, whichever device the site is on."""
 
     def _batches(self, frame: pd.DataFrame):
         return batches(self.loaded, frame, self.images, self.batch)
@@ -283,17 +289,21 @@ def fitted(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return energy, scale.where(other > 0, 0.0)
 
 
-def replaced(first: SAE, second: SAE, pairs: np.ndarray, scale: Tensor) -> Replacement:
-    """x + Σ_i (s_i z′_i − z_i) d_i over pairs (n, 2): codes z of the first SAE's features, z′ of the second's, d decoder rows
-    of the first. The first's error term stays; with s = 0 the features are ablated."""
-    own, other = torch.from_numpy(pairs.T.copy())
+def replaced(first: SAE, second: SAE, own: np.ndarray, partners: np.ndarray, scale: Tensor) -> Replacement:
+    """x + Σ_i (s_i z′_i − z_i) d_i over features own (n) and partners (K, n): codes z of the first SAE's, z′ of the second's, d
+    decoder rows of the first. Token t has the row t modulo K of partners and scale (K, n). The first's error term stays;
+    with s = 0 the features are ablated."""
+    own, partners = torch.from_numpy(own.copy()), torch.from_numpy(partners.copy())
 
     def fn(x: Tensor) -> Tensor:
-        exact = x.float()
+        # The site may be on another device than the SAEs, as where the blocks of a model are on several.
+        exact = x.float().to(first.W_dec.device)
         change = -first.encode_dense(exact)[:, own]
         if scale.any():
-            change = change + scale * second.encode_dense(exact)[:, other]
-        return (exact + change @ first.W_dec[own]).to(x.dtype)
+            row = torch.arange(len(exact)) % len(partners)
+            other = second.encode_dense(exact).gather(1, partners[row].to(exact.device))
+            change = change + scale[row.to(scale.device)] * other
+        return (exact + change @ first.W_dec[own]).to(x)
 
     return fn
 
@@ -305,9 +315,9 @@ def compared(
 
     Pairs stand in the order of their first feature's energy on select, those that do not fire there left out. `curve`: of
     the first n ΔCE when the first's features are ablated, when their partners' codes, scaled by least squares, take their
-    place, and when those of shuffled partners do; recovered: (ablated − substituted) / ablated, 1 where the partners do
-    the same. `effects`: of the first `count` pairs the correlation of what each costs when ablated in its own SAE with what
-    its partner costs when ablated in the other, on the same captions (see `alike`).
+    place, and when those of partners do that were shuffled, SHUFFLES times; recovered: (ablated − substituted) / ablated, 1
+    where the partners do the same. `effects`: of the first `count` pairs the correlation of what each costs when ablated in
+    its own SAE with what its partner costs when ablated in the other, on the same captions (see `alike`).
     """
     first, second = saes
     z, other = first.encode_dense(texts.x), second.encode_dense(texts.x)
@@ -317,21 +327,23 @@ def compared(
     _, scale = fitted(z[:, pairs[:, 0]], other[:, pairs[:, 1]])
     strength = fitted(other[:, pairs[:, 1]], z[:, pairs[:, 0]])[0].numpy(force=True)
     sizes = sorted({min(n, len(pairs)) for n in SIZES if len(pairs)})
-    mixed = np.stack([pairs[:, 0], pairs[rng.permutation(len(pairs)), 1]], axis=1)
-    _, of_mixed = fitted(z[:, mixed[:, 0]], other[:, mixed[:, 1]])
-    ones = torch.ones_like(scale)
+    own, partners = pairs[:, 0], pairs[None, :, 1]
+    mixed = np.stack([pairs[rng.permutation(len(pairs)), 1] for _ in range(SHUFFLES)])
+    of_mixed = torch.stack([fitted(z[:, own], other[:, row])[1] for row in mixed])
+    scale = scale[None]
     edits: dict[str, Replacement] = {
-        "identity": replaced(first, first, np.repeat(pairs[:, :1], 2, axis=1), ones)
+        "identity": replaced(first, first, own, own[None], torch.ones_like(scale))
     }
     for n in sizes:
-        edits[f"ablated_{n}"] = replaced(first, second, pairs[:n], torch.zeros_like(scale[:n]))
-        edits[f"substituted_{n}"] = replaced(first, second, pairs[:n], scale[:n])
-        edits[f"shuffled_{n}"] = replaced(first, second, mixed[:n], of_mixed[:n])
-    own = min(count, len(pairs))
-    for i in range(own):
+        both = own[:n], partners[:, :n]
+        edits[f"ablated_{n}"] = replaced(first, second, *both, torch.zeros_like(scale[:, :n]))
+        edits[f"substituted_{n}"] = replaced(first, second, *both, scale[:, :n])
+        edits[f"shuffled_{n}"] = replaced(first, second, own[:n], mixed[:, :n], of_mixed[:, :n])
+    most = min(count, len(pairs))
+    for i in range(most):
         for name, (sae, side) in {"first": (first, 0), "second": (second, 1)}.items():
-            one = np.repeat(pairs[i : i + 1, side], 2)[None]
-            edits[f"{name}_{i}"] = replaced(sae, sae, one, torch.zeros(1, device=scale.device))
+            one = pairs[i : i + 1, side]
+            edits[f"{name}_{i}"] = replaced(sae, sae, one, one[None], torch.zeros_like(scale[:, :1]))
     losses = texts.losses(edits)
     del edits["identity"]
     weights = resamples(losses["group"], rng)
@@ -356,9 +368,9 @@ def compared(
     for outcome, of in texts.outcomes(single, losses).items():
         change = costs(of, [*single], resamples(of["group"], rng)).draws
         place = {name: i for i, name in enumerate(single)}
-        sides = [change[:, [place[f"{name}_{i}"] for i in range(own)]] for name in ("first", "second")]
+        sides = [change[:, [place[f"{name}_{i}"] for i in range(most)]] for name in ("first", "second")]
         effects.append(
-            {"outcome": outcome, "groups": of["group"].nunique()} | alike(*sides, strength[:own], rng)
+            {"outcome": outcome, "groups": of["group"].nunique()} | alike(*sides, strength[:most], rng)
         )
     return {
         "samples": len(texts.test),
@@ -369,9 +381,9 @@ def compared(
         "curve": curve,
         "effects": effects,
         "features": [
-            {"feature": int(pairs[i, 0]), "partner": int(pairs[i, 1]), "scale": float(scale[i])}
+            {"feature": int(pairs[i, 0]), "partner": int(pairs[i, 1]), "scale": float(scale[0, i])}
             | {"cost": {name: interval(drawn(f"{name}_{i}")) for name in ("first", "second")}}
-            for i in range(own)
+            for i in range(most)
         ],
     }
 
@@ -399,10 +411,12 @@ def alike(
         because = "ablating them costs the same, whichever it is"
     value = float(spearman(first[0], second[0])) if known else None
     nulls = {"pairing": np.empty(0), "strength": np.empty(0)}
+    ways = {"pairing": math.factorial(n)}
     low = high = None
+    block = np.argsort(np.argsort(strength, kind="stable")) // ALIKE
+    block = np.minimum(block, max(n // ALIKE - 1, 0))
+    ways["strength"] = math.prod(map(math.factorial, np.bincount(block).tolist()))
     if known:
-        block = np.argsort(np.argsort(strength, kind="stable")) // ALIKE
-        block = np.minimum(block, n // ALIKE - 1)
         # the ranks of shuffled values are the shuffled ranks
         own, other = rankdata(first[0]), rankdata(second[0])
         nulls = {
@@ -417,7 +431,9 @@ def alike(
         "features": n,
         "spearman": {"value": value, "low": low, "high": high},
         "pearson": float(pearson(first[0], second[0])) if known else None,
-        "null": {name: null_band(null, value, tails=1) for name, null in nulls.items()},
+        "null": {
+            name: null_band(null, value, tails=1, arrangements=ways[name]) for name, null in nulls.items()
+        },
     }
 
 

@@ -18,19 +18,24 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoTokenizer,
 )
+from transformers.utils import find_adapter_config_file
 
 from crosslens.devices import choose_device
 from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, adapter_for, declare, known_adapter
 from crosslens.models.parts import check_parts
 from crosslens.models.random_init import randomise
+from crosslens.models.refused import adapter_of_peft, quantised
 from crosslens.models.sites import Site, parse_site
 from crosslens.models.unreadable import unreadable
+from crosslens.paths import is_path
 
 log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ATTENTION = ("eager", "sdpa")
+CONVERTED = re.compile(r".*\.(model(\.\w+)?|tiktoken)|tekken\.json")
+"""Files of which a tokenizer is made by packages beside transformers."""
 SPARE = 1 << 22
 """Parameters that a model may have beyond twice those of its weights: the precise check comes with loading."""
 
@@ -119,7 +124,11 @@ def load_model(
     if device_map is not None:
         options["device_map"] = device_map
     try:
+        if find_adapter_config_file(source, revision=pinned.get("revision")):
+            raise InputError(id, **adapter_of_peft(id)._asdict())
         config = AutoConfig.from_pretrained(source, **pinned)
+        if refusal := quantised(config.to_dict()):
+            raise InputError(id, **refusal._asdict())
         family = adapter_for(config.model_type, id)
         if dtype == "float16":
             _check_float16(id, family, known_adapter(config.get_text_config().model_type))
@@ -129,7 +138,9 @@ def load_model(
             tokenizer, kind = processor.tokenizer, AutoModelForImageTextToText
         else:
             processor = None
-            tokenizer, kind = AutoTokenizer.from_pretrained(source, **pinned), AutoModelForCausalLM
+            # Mistral's own package would take the place of tokenizer.json wherever it is installed.
+            tokenizer = AutoTokenizer.from_pretrained(source, mistral_format=False, **pinned)
+            kind = AutoModelForCausalLM
         if local:
             _check_size(folder, kind, config)
         model, info = kind.from_pretrained(source, **options)
@@ -198,8 +209,9 @@ def check_digests(folder: Path) -> None:
         if not line.strip():
             continue
         expected, _, name = line.partition(" ")
-        path = folder / name.strip().removeprefix("*").strip()
-        if not path.is_file():
+        name = name.strip().removeprefix("*").strip()
+        path = folder / name
+        if not is_path(name) or not path.is_file():
             raise InputError(
                 path, found="no file", expected=f"the file named in {sums}", mend="restore the folder"
             )
@@ -315,6 +327,15 @@ def _check_tokenizer(id: str, tokenizer: Any) -> None:
             found="a tokenizer without character offsets",
             expected="a fast tokenizer (tokenizer.json)",
             mend="use a revision of the model that ships tokenizer.json",
+        )
+    made_of = Path(getattr(tokenizer, "vocab_file", None) or "tokenizer.json")
+    if CONVERTED.fullmatch(made_of.name) and not made_of.with_name("tokenizer.json").is_file():
+        raise InputError(
+            id,
+            found=f"a tokenizer that is made of {made_of.name} whenever it is loaded",
+            expected="tokenizer.json: what sentencepiece, tiktoken or mistral-common, whichever is installed, make of others "
+            "is in no key",
+            mend=f"save it once with AutoTokenizer.from_pretrained({id!r}).save_pretrained(FOLDER), beside the weights",
         )
     if not set(tokenizer.get_vocab().values()) - set(tokenizer.added_tokens_decoder):
         # transformers makes an empty one where the file is missing: every text would be unknown tokens, or none.

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from crosslens.errors import InputError
-from crosslens.store.fingerprint import SRC, imported_beside
+from crosslens.store.imports import SRC, imported_beside
 
 
 def run_file(file: Path) -> None:

@@ -61,10 +61,6 @@ class Plan:
         """Stored tokens by language."""
         return {language: int(counts.stored.sum()) for language, counts in self.counts.items()}
 
-    def bytes_of(self, prefix: str) -> int:
-        """Of the kinds of artifacts whose name begins so."""
-        return sum(stored.bytes for stored in self.stored if stored.what.startswith(prefix))
-
     def hours(self, device: str) -> float:
         """Of all jobs on that kind of device."""
         return sum(jobs.hours for jobs in self.jobs if jobs.device == device)

@@ -256,9 +256,8 @@ def parse(text: str, language: Language) -> Slots:
     """Read the slots back from whole words of a caption, the model's or a template's."""
     words = re.findall(r"\w+", text)
     present = set(words)
-    female_words, male_words = (EN_FEMALE, EN_MALE) if language == "en" else (AR_FEMALE, AR_MALE)
-    female, male = (sum(word in listed for word in words) for listed in (female_words, male_words))
-    forms = _EN_FORMS if language == "en" else _AR_FORMS
+    forms = _FORMS[language]
+    female, male = (sum(word in forms["gender"][gender] for word in words) for gender in ("female", "male"))
 
     def find(slot: str) -> str | None:
         return next((value for value, listed in forms[slot].items() if present & listed), None)
@@ -270,7 +269,7 @@ def parse(text: str, language: Language) -> Slots:
         object=find("object"),
         colour=find("colour"),
         place=find("place"),
-        adjective_gender=find("adjective_gender") if language == "ar" else None,
+        adjective_gender=find("adjective_gender"),
     )
 
 
@@ -284,19 +283,25 @@ def _object_forms(object_: str) -> set[str]:
     return {noun, _accusative(noun), _possessed(noun, "female"), _possessed(noun, "male")}
 
 
-_EN_FORMS: dict[str, dict[str, set[str]]] = {
-    "occupation": {value: {value} for value in OCCUPATIONS},
-    "object": {value: {value} for value in OBJECTS},
-    "colour": {value: {value} for value in COLOURS},
-    "place": {value: {value} for value in PLACES},
-}
-_AR_FORMS: dict[str, dict[str, set[str]]] = {
-    "occupation": {value: _occupation_forms(value) for value in OCCUPATIONS},
-    "object": {value: _object_forms(value) for value in OBJECTS},
-    "colour": {value: set(AR_COLOUR[value]) for value in COLOURS},
-    "place": {value: {AR_PLACE[value]} for value in PLACES},
-    "adjective_gender": {
-        "masculine": {masculine for masculine, _ in AR_COLOUR.values()},
-        "feminine": {feminine for _, feminine in AR_COLOUR.values()},
+_FORMS: dict[Language, dict[str, dict[str, frozenset[str] | set[str]]]] = {
+    "en": {
+        "gender": {"female": EN_FEMALE, "male": EN_MALE},
+        "occupation": {value: {value} for value in OCCUPATIONS},
+        "object": {value: {value} for value in OBJECTS},
+        "colour": {value: {value} for value in COLOURS},
+        "place": {value: {value} for value in PLACES},
+        "adjective_gender": {},
+    },
+    "ar": {
+        "gender": {"female": AR_FEMALE, "male": AR_MALE},
+        "occupation": {value: _occupation_forms(value) for value in OCCUPATIONS},
+        "object": {value: _object_forms(value) for value in OBJECTS},
+        "colour": {value: set(AR_COLOUR[value]) for value in COLOURS},
+        "place": {value: {AR_PLACE[value]} for value in PLACES},
+        "adjective_gender": {
+            "masculine": {masculine for masculine, _ in AR_COLOUR.values()},
+            "feminine": {feminine for _, feminine in AR_COLOUR.values()},
+        },
     },
 }
+"""language -> slot -> what it says -> the words that say so."""

@@ -14,7 +14,7 @@ from crosslens.errors import InputError
 from crosslens.pooling.rows import check_same_rows
 from crosslens.tables.activations import Activations, sinks
 from crosslens.tables.codes import Codes
-from crosslens.tables.roles import CAPTION
+from crosslens.tables.roles import CAPTION, GENERATED
 from crosslens.tables.tokens import TokenTable
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ CONDITIONS = {
     "generated": ("generated",),
     "text": ("prompt", "caption"),
 }
-"""Condition -> token roles pooled over. In "caption" and "text" the caption's label words are left out."""
+"""Condition -> token roles pooled over. Of captions, given or generated, the label words are left out."""
 
 How = Literal["mean", "max", "last"]
 """Over a sample's tokens: their mean, the largest value of each feature, or the last of them alone."""
@@ -60,10 +60,10 @@ class PooledActivations:
 
 
 def label_tokens(tokens: TokenTable, dataset: pd.DataFrame) -> np.ndarray:
-    """(N) bool: caption tokens that overlap one of their sample's `label_spans`, if only by one character."""
+    """(N) bool: tokens of a caption, given or generated, that overlap one of their sample's `label_spans` by a character."""
     hit = np.zeros(len(tokens), dtype=bool)
     index = {sample_id: i for i, sample_id in enumerate(tokens.sample_ids)}
-    caption = tokens.role == CAPTION
+    caption = np.isin(tokens.role, (CAPTION, GENERATED))
     for sample_id, spans in zip(dataset["sample_id"], dataset["label_spans"], strict=True):
         i = index.get(sample_id)
         if i is None:

@@ -11,8 +11,8 @@ READ_ALL_THE_SAME = (
 CONDITION = (
     "Condition",
     "What the model had seen: prompt = {before}; caption = it also reads the caption, "
-    "with the label words that a lexicon finds, and what agrees with them, left out of the pooling. "
-    + READ_ALL_THE_SAME,
+    "with the label words that a lexicon finds, and what agrees with them, left out of the pooling; generated = it writes a "
+    "caption of its own (greedy), with the same words left out. " + READ_ALL_THE_SAME,
 )
 D = (
     "Cohen's d",

@@ -4,14 +4,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NORMALISATIONS = ("none", "layer_norm", "constant_norm_rescale")
+NORMALISATIONS = ("none", "layer_norm", "constant_norm_rescale", "channel_mean")
+"""What is done to a token before it is read: the first three are SAELens'. `channel_mean` is of an SAE that learned what
+TransformerLens with `center_writing_weights` computes, residuals less their mean over channels."""
 
 
 class SAE(nn.Module):
     """z = f((x − b_dec) W_enc + b_enc), x̂ = z W_dec + b_dec, in float32 and frozen; it takes raw activations.
 
     Subclasses say what f is. A transcoder writes to another site than it reads (d_out may differ, b_dec is not
-    subtracted from its input) and may add x W_skip. With `normalize` every token is brought to a common norm first and
+    subtracted from its input) and may add x W_skip. With `normalize` every token is brought to a common norm or mean first and
     the reconstruction is taken back: z then has the units of the normalised token.
     """
 
@@ -92,8 +94,11 @@ class SAE(nn.Module):
         """x as the encoder reads it, and the scale (B, 1) and shift (B, 1) that take its reconstruction back.
 
         As SAELens does: layer_norm is (x − mean) / (std + 1e-5) with ddof 1, taken back by std alone;
-        constant_norm_rescale is x √d / ‖x‖.
+        constant_norm_rescale is x √d / ‖x‖. channel_mean is x − mean; the mean, which such a model has not, is kept.
         """
+        if self.normalize == "channel_mean":
+            shift = x.mean(-1, keepdim=True)
+            return x - shift, 1.0, shift
         if self.normalize == "layer_norm":
             shift = x.mean(-1, keepdim=True)
             scale = (x - shift).std(-1, keepdim=True)

@@ -17,7 +17,7 @@ from crosslens.sae.settings import Settings
 from crosslens.sae.state import load_checkpoint, save_checkpoint
 from crosslens.sae.step import fresh_state, learning_rate, train_step
 from crosslens.sae.stream import TokenStream
-from crosslens.store.lease import remove
+from crosslens.store.remove import remove
 from crosslens.tables.documents import write_json
 
 CHECKPOINT = "sae_checkpoint.safetensors"

@@ -14,7 +14,7 @@ from crosslens.errors import InputError
 from crosslens.sae.architectures.base import Architecture, Normalisation
 from crosslens.sae.model import SAE
 from crosslens.store.durable import checksum, replace_durably
-from crosslens.store.lease import remove
+from crosslens.store.remove import remove
 from crosslens.tables.tensors import save_tensors
 
 log = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crosslens.errors import InputError
+from crosslens.paths import is_path
 from crosslens.sources.plan import MANIFEST, manifest_path
 from crosslens.store.digests import content_digest
 from crosslens.tables.documents import read_json
@@ -143,7 +144,7 @@ def _catalogues(folder: Path) -> Iterator[tuple[str, Path]]:
         ) from error
     for package, file, sha256 in listed:
         path = folder / package / file
-        found = content_digest(path) if path.is_file() else "no file"
+        found = content_digest(path) if is_path(f"{package}/{file}") and path.is_file() else "no file"
         if found != sha256:
             raise InputError(path, found=found, expected=f"the sha256 of {MANIFEST}, {sha256}", mend=again)
         yield package, path

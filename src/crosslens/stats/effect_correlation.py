@@ -1,12 +1,14 @@
 """How far the effects d of features agree between two languages, and what their correlation is by chance."""
 
 from collections.abc import Callable, Mapping
+from math import factorial
 from typing import Any
 
 import numpy as np
 
 from crosslens.stats.correlation import pearson, spearman
 from crosslens.stats.effect_size import effect_sizes
+from crosslens.stats.nulls import null_band
 
 CELLS = 1 << 22
 """Features × resamples held at once."""
@@ -74,3 +76,11 @@ def with_partners_shuffled(
         for method, function in methods.items():
             result[method].append(function(np.repeat(a[:, None], width, axis=1), other))
     return {method: np.concatenate(parts) for method, parts in result.items()}
+
+
+def of_both(
+    nulls: Mapping[str, np.ndarray], r: float | None, features: int, arrangements: int
+) -> dict[str, dict[str, float | None]]:
+    """Two-sided `null_band` of r in `pairing`, partners of so many features shuffled, and `labels`, of so many arrangements."""
+    ways = {"pairing": factorial(features), "labels": arrangements}
+    return {name: null_band(null, r, arrangements=ways[name]) for name, null in nulls.items()}

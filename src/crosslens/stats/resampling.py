@@ -1,6 +1,6 @@
 """Seeded resampling of units, and labels shuffled over units; a unit is an image, or the images of one group."""
 
-from math import comb
+from math import factorial, prod
 
 import numpy as np
 
@@ -59,15 +59,34 @@ def shuffled_labels(
     return shuffled
 
 
-def arrangements(first: np.ndarray, groups: np.ndarray | None = None) -> int:
-    """How many orders `shuffled_labels` deals of two labels, those of `first` (n) bool and the others."""
-    group, stratum = _strata(np.asarray(first, dtype=bool), groups)
-    alone = [name[0] for name in stratum if len(name) == 1]
-    ways = comb(len(alone), sum(alone))
-    for mixed in np.flatnonzero([len(name) > 1 for name in stratum]):
-        inside = group == mixed
-        ways *= comb(int(inside.sum()), int(first[inside].sum()))
-    return ways
+def arrangements(
+    labels: np.ndarray, groups: np.ndarray | None = None, *, mirror: np.ndarray | None = None
+) -> int:
+    """How many orders `shuffled_labels` deals of `labels` (n).
+
+    mirror: (n) labels with the two genders exchanged, for a statistic that is the same of both. Where these are one of the
+    orders too, each order has another that cannot be told from it, and half as many count.
+    """
+    labels = np.asarray(labels)
+    dealt = _dealt(labels, groups)
+    ways = prod(_orders(labels) for labels in dealt)
+    if mirror is None or ways == 1:
+        return ways
+    alike = zip(dealt, _dealt(np.asarray(mirror), groups), strict=True)
+    return ways // 2 if all(np.array_equal(np.sort(a), np.sort(b)) for a, b in alike) else ways
+
+
+def _dealt(labels: np.ndarray, groups: np.ndarray | None) -> list[np.ndarray]:
+    """What changes places: one label of each group that has one, and the labels of each group that has several."""
+    group, stratum = _strata(labels, groups)
+    several = np.flatnonzero([len(name) > 1 for name in stratum])
+    alone = np.array([name[0] for name in stratum if len(name) == 1], dtype=labels.dtype)
+    return [alone, *(labels[group == mixed] for mixed in several)]
+
+
+def _orders(labels: np.ndarray) -> int:
+    """Orders of labels of which some are the same: the multinomial coefficient."""
+    return factorial(len(labels)) // prod(map(factorial, np.unique(labels, return_counts=True)[1].tolist()))
 
 
 def halves(

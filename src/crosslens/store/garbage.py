@@ -8,7 +8,8 @@ from pathlib import Path
 
 from crosslens.errors import InputError
 from crosslens.store.checkouts import registered, used
-from crosslens.store.lease import abandoned, remove
+from crosslens.store.lease import abandoned
+from crosslens.store.remove import remove
 from crosslens.store.store import Store, object_name, writable
 
 

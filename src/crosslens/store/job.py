@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 from crosslens.errors import InputError
 from crosslens.store.changed import changed_code
 from crosslens.store.digests import FileDigests, digest
+from crosslens.store.fingerprint import installed_version
 from crosslens.store.lease import Lease
 from crosslens.store.seals import is_sealed, looks, seal
 from crosslens.store.store import Store, writable
@@ -81,6 +82,9 @@ class Job:
         recipes = [artifact["recipe"] for artifact in self.artifacts.values()]
         held = {name: sha256 for recipe in recipes for name, sha256 in recipe.get("modules", {}).items()}
         self._changed_code = changed_code(held, self.store.roots) if held else []
+        self._versions = {
+            name: told for recipe in recipes for name, told in recipe.get("versions", {}).items()
+        }
         # A process that imported torch before would use every core, whatever the rule's `threads` say.
         os.environ["OMP_NUM_THREADS"] = str(self.threads)
         if "torch" in sys.modules:
@@ -150,7 +154,7 @@ class Job:
         return [file for file, held in self._files.items() if held]
 
     def check_code(self) -> None:
-        """Raise InputError where the code that was loaded is not what the keys hold."""
+        """Raise InputError where the code that was loaded, or a package that decides numbers, is not what the keys hold."""
         if self._changed_code:
             raise InputError(
                 self._changed_code[0],
@@ -158,6 +162,14 @@ class Job:
                 expected="the code that the run began with; nothing was stored",
                 mend="run snakemake again: it makes what the code decides now",
             )
+        for name, held in self._versions.items():
+            if (found := installed_version(name)) not in (None, held):
+                raise InputError(
+                    name,
+                    found=f"version {found} where this job runs",
+                    expected=f"{held}, as where snakemake runs: keys hold that version; nothing was stored",
+                    mend="install the same in both, or run snakemake again if it was installed meanwhile",
+                )
 
     def check_files(self) -> None:
         """Raise InputError where a file of the user's is no longer what the keys hold: nor is what was made of it."""
@@ -283,10 +295,19 @@ def _became(held: str | None, found: str | None) -> str:
     return "it was changed since the run began" if found else "no file any more"
 
 
-def _check_unwritten(seen: dict[str, str]) -> None:
+def _seen(files: Iterable[str]) -> dict[str, Any]:
+    """How files look, and the links on the way to them: one that is turned elsewhere and back leads to the same file."""
+    places = {place for file in files for place in (Path(file).absolute(), *Path(file).absolute().parents)}
+    links = {str(place): place.lstat() for place in places if place.is_symlink()}
+    turned = {f"the link {link}": [stat.st_ino, stat.st_ctime_ns] for link, stat in links.items()}
+    return turned | {file: looks([file]) for file in files if Path(file).exists()}
+
+
+def _check_unwritten(files: Iterable[str], seen: dict[str, Any]) -> None:
     """Raise InputError where a file was written since it looked so: an edit that was taken back may have been read."""
+    now = _seen(files)
     for file, looked in seen.items():
-        if looks([file]) != looked:
+        if now.get(file) != looked:
             raise InputError(
                 file,
                 found="it was written since the job began, though it says the same again",
@@ -300,20 +321,26 @@ def _value(entry: dict[str, Any], names: tuple[str, ...]) -> str:
 
 
 @contextlib.contextmanager
-def _files_kept(job: Job, leases: Iterable[Lease]) -> Iterator[None]:
-    """Files of the user's are what the keys hold before and after; from work that saw others nobody resumes."""
-    seen = {file: looks([file]) for file in job.files if Path(file).exists()}
+def _files_kept(job: Job, leases: Mapping[str, Lease], contents: Mapping[str, list[str]]) -> Iterator[None]:
+    """Files of the user's are what the keys hold before and after; from work that saw others nobody resumes.
+
+    Nor from work on inputs of other bytes (`contents`: the objects that each artifact is made from): what is made anew
+    under the same key may differ, as on a machine of other arithmetic.
+    """
+    seen = _seen(job.files)
     job.check_files()
-    for lease in leases:
-        lease.begin(digest(seen))
+    for name, lease in leases.items():
+        if not lease.begin(digest([seen, contents[name]])):
+            path = job.artifacts[name]["recipe"]["path"]
+            log.info("%s: begun anew; what an earlier job left was made from other bytes", path)
     try:
         yield
     finally:
         try:
             job.check_files()
-            _check_unwritten(seen)
+            _check_unwritten(job.files, seen)
         except InputError:
-            for lease in leases:
+            for lease in leases.values():
                 lease.clear()
             raise
 
@@ -329,11 +356,11 @@ def build(job: Job, make: Make) -> None:
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         leases: dict[str, Lease] = {}
-        cutoffs = {}
+        cutoffs, contents = {}, {}
         for name, artifact in job.artifacts.items():
             recipe = artifact["recipe"]
-            contents = [entry["object"] for entry in inputs if entry["key"] in artifact["inputs"]]
-            cutoffs[name] = digest(["cutoff", recipe["own"], contents]) if contents else None
+            contents[name] = [entry["object"] for entry in inputs if entry["key"] in artifact["inputs"]]
+            cutoffs[name] = digest(["cutoff", recipe["own"], contents[name]]) if contents[name] else None
             if not store.has(recipe["key"]) and cutoffs[name] and store.has(cutoffs[name]):
                 record = {"recipe": recipe, "same_as": cutoffs[name]}
                 store.publish(recipe["key"], store.object(cutoffs[name]), record)
@@ -348,7 +375,7 @@ def build(job: Job, make: Make) -> None:
         worked = time.monotonic()
         if outputs:
             job.check_code()
-            with writable(store.own), _files_kept(job, leases.values()):
+            with writable(store.own), _files_kept(job, leases, contents):
                 make(outputs)
         record = {
             "threads": job.threads,
@@ -378,7 +405,7 @@ def build(job: Job, make: Make) -> None:
             ]
             log.info("%s: computed, %s", recipe["path"], target.name[:12])
             for key in filter(None, (recipe["key"], cutoffs[name])):
-                store.publish(key, target, {"recipe": recipe, **record})
+                store.publish(key, target, {"recipe": recipe, "object": target.name, **record})
             seal(store, target)  # last: publishing makes it young again
     for name, artifact in job.artifacts.items():
         if cutoffs[name]:

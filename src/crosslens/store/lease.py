@@ -7,7 +7,6 @@ of several successors one alone succeeds, and the paths of a writer that wakes u
 import contextlib
 import json
 import os
-import shutil
 import socket
 import threading
 import time
@@ -16,16 +15,11 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from crosslens.store.durable import write_durably
+from crosslens.store.remove import remove
+
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
-
-
-def remove(path: Path) -> None:
-    """Remove a file, a link or a folder, whichever `path` is, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 @cache
@@ -142,12 +136,15 @@ class Lease:
         self._thread.join()
         self.file.unlink(missing_ok=True)
 
-    def begin(self, basis: str) -> None:
-        """Keep what an earlier writer left, but only if that worked on the same `basis`."""
+    def begin(self, basis: str) -> bool:
+        """Keep what an earlier writer left, but only if that worked on the same `basis`. False where it did not."""
         note = self.folder / "basis"
-        if not note.exists() or note.read_text() != basis:
-            self._empty()
-            note.write_text(basis)
+        if note.is_file() and note.read_bytes() == basis.encode():
+            return True
+        fresh = all(path == self.file for path in self.folder.iterdir())
+        self._empty()
+        write_durably(note, basis)
+        return fresh
 
     def _empty(self) -> None:
         for path in self.folder.iterdir() if self.held() else ():

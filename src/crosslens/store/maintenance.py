@@ -18,7 +18,9 @@ def record_of(action: Path) -> dict[str, Any]:
         record = json.loads(file.read_text(encoding="utf-8"))
         recipe = record["recipe"]
         texts = [*(recipe[name] for name in ("kind", "path", "key", "own")), *recipe["shown"]]
-        if recipe["shown"] and all(isinstance(text, str) for text in [*texts, record.get("same_as", "")]):
+        if recipe["shown"] and all(
+            isinstance(text, str) for text in [*texts, record.get("same_as", ""), record.get("object", "")]
+        ):
             return record
     except FileNotFoundError:
         return {}
@@ -34,6 +36,12 @@ def record_of(action: Path) -> dict[str, Any]:
 
 def _actions(root: Path) -> Iterator[Path]:
     return (path for path in sorted(root.glob("actions/*/*")) if path.is_symlink())
+
+
+def _copies(root: Path) -> list[Path]:
+    """What stands in the place of actions: files and folders."""
+    places = sorted(root.glob("actions/*/[!.]*"))
+    return [place for place in places if not place.is_symlink() and place.suffix != ".json"]
 
 
 def _action_of(path: Path) -> Path:
@@ -67,10 +75,21 @@ def _faults(root: Path) -> Iterator[str]:
             paths = shown.setdefault(name, {})
             if not action.exists():
                 gone.add(name)
-            if recipe := record_of(action).get("recipe"):
+            record = record_of(action)
+            if recipe := record.get("recipe"):
                 paths[recipe["path"]] = recipe["shown"][0]
+            if record.get("object", name) != name:
+                yield (
+                    f"{recipe['path']}: {action} leads to {name[:12]}, and its record is of {record['object'][:12]}; to mend: "
+                    f"`crosslens store forget {recipe['shown'][0]}`, then `snakemake {recipe['shown'][0]}`"
+                )
         except InputError as error:
             yield str(error)
+    if copies := _copies(root):
+        yield (
+            f"{root / 'actions'}: {len(copies)} copies in the place of links, {copies[0].name[:12]} among them, which are not "
+            "used: the store was copied with its links followed; to mend: copy it again with `cp -a` or `rsync -a`"
+        )
 
     def told(name: str, fault: str) -> str:
         paths = shown.get(name) or {"no known artifact": "PATH"}
@@ -96,7 +115,7 @@ def explain(path: Path) -> dict[str, Any]:
     if "same_as" in record:
         made = action.parent.parent / record["same_as"][:2] / record["same_as"]
         record = {**record_of(made), **record}
-    return {"artifact": path.as_posix(), "key": action.name, "object": object_name(action), **record}
+    return {"artifact": path.as_posix(), "key": action.name} | record | {"object": object_name(action)}
 
 
 def forget(path: Path, store: Store) -> list[Path]:

@@ -15,7 +15,8 @@ from typing import Any
 from crosslens.errors import InputError
 from crosslens.store.digests import content_digest
 from crosslens.store.durable import make_folder, sync, write_durably
-from crosslens.store.lease import Lease, acquire, claim, is_gone, remove
+from crosslens.store.lease import Lease, acquire, claim, is_gone
+from crosslens.store.remove import remove
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,11 @@ def object_name(action: Path) -> str:
     return name
 
 
+def _leads(action: Path) -> bool:
+    """True of a link to what is there; not of the copy in its place that `scp -r` and `cp -L` make of a store."""
+    return action.is_symlink() and action.exists()
+
+
 class Store:
     """One or more roots: the first is written, the others are only read (CROSSLENS_STORE=own[:shared…])."""
 
@@ -120,11 +126,11 @@ class Store:
     def action(self, key: str) -> Path:
         """Where the link of `key` is, or where it will be; a link to an object that is gone is a miss."""
         places = [root / "actions" / key[:2] / key for root in self.roots]
-        return next((place for place in places if place.exists()), places[0])
+        return next((place for place in places if _leads(place)), places[0])
 
     def has(self, key: str) -> bool:
         """True if some root holds what `key` names."""
-        return self.action(key).exists()
+        return _leads(self.action(key))
 
     def object(self, key: str) -> Path:
         """The object that `key` names."""
@@ -143,6 +149,10 @@ class Store:
         """Move a finished file or folder into `objects/` under its digest, read-only; returns its place there."""
         with writable(self.own):
             for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
+                if file.is_symlink():
+                    raise RuntimeError(
+                        f"{file.relative_to(path.parent)} is a link: what it leads to may change"
+                    )
                 sync(file)
                 if file.is_file():
                     file.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
@@ -174,8 +184,8 @@ class Store:
                 text = json.dumps(record, ensure_ascii=False, indent=1, default=str) + "\n"
                 write_durably(action.with_suffix(".json"), text)
             make_folder(action.parent)
-            if action.is_symlink() and not action.exists():
-                action.unlink(missing_ok=True)  # its object was removed
+            if os.path.lexists(action) and not _leads(action):
+                remove(action)  # its object was removed, or it is a copy in the place of the link
             try:
                 action.symlink_to(os.path.relpath(target.resolve(), action.parent.resolve()))
             except FileExistsError:

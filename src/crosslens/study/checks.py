@@ -7,12 +7,14 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from crosslens.data.csv_table import is_blank
 from crosslens.data.languages import language_of
 from crosslens.data.minimal_pairs import differing
 from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
-from crosslens.sae.settings import Settings
+from crosslens.models.refused import quantised
+from crosslens.sae.settings import ARCHITECTURES, Settings, unread
 from crosslens.stats.shuffles import LEAST_P
 from crosslens.study.descriptions import description_faults
 from crosslens.study.model import Model
@@ -41,6 +43,8 @@ def check(
         lambda: _patching(settings, source),
         lambda: _saes(settings),
         lambda: _training(settings, model),
+        lambda: _without_effect(settings),
+        lambda: _prompts(settings),
         lambda: _controls(settings, source),
         lambda: pretrained_faults(settings, model, files_needed=data_needed),
         lambda: _roles(settings, source),
@@ -102,6 +106,8 @@ def _family(settings: StudySettings, model: Model, source: Source) -> Faults:
             f"one of {', '.join(known)}{nearest(name, known)}",
             "name another model, or declare the family in a file of your own, model.adapter (see docs/extending.md)",
         )
+    if refusal := quantised(config):
+        yield settings.fault("model.id", *refusal)
     if settings["model"]["dtype"] == "float16" and (reason := overflow_of(config)):
         yield settings.fault(
             "model.dtype",
@@ -232,7 +238,19 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
             "conditions whose tokens there are",
             "set gender.conditions to [caption], or give prompts",
         )
-    for name in chosen["conditions"]:
+    given = [name for name in chosen["conditions"] if name != "generated"]
+    if "generated" in chosen["conditions"] and not source.has_pictures:
+        yield settings.fault(
+            "gender.conditions",
+            "generated, and no pictures",
+            "pictures that the model captions: to a prompt alone it always answers the same",
+            "take the condition out",
+        )
+    if not given:
+        yield settings.fault(
+            "gender.conditions", "generated alone", "one of prompt and caption beside it", "name one"
+        )
+    for name in given:
         for key in ("activations", "sae"):
             if name not in (roles := settings[key]["roles"]):
                 yield settings.fault(
@@ -305,6 +323,59 @@ def _training(settings: StudySettings, model: Model) -> Faults:
             place = f"sweep.{key.removeprefix('sae.')}" if key.removeprefix("sae.") in changed else key
             found = f"{error.found} ({name})" if name else error.found
             yield settings.fault(place, found, error.expected, error.mend)
+
+
+OVERRULED = {
+    "expansion": ("d_sae", lambda d_sae: d_sae is not None),
+    "epochs": ("train_tokens", lambda tokens: tokens is not None),
+    "sink_factor": ("exclude_sinks", lambda excluded: not excluded),
+    "aux_alpha": ("aux_k", lambda k: k == 0),
+}
+"""Setting of `sae` -> the one that makes it say nothing, and where it does."""
+
+
+def _without_effect(settings: StudySettings) -> Faults:
+    """What is set and nothing reads: whoever sets it believes that it does something."""
+    own, swept = settings["sae"], settings["sweep"]
+    plain = {
+        name: list(of) if isinstance(of, tuple) else of for name, of in TRAINING.items()
+    }  # as YAML has it
+    given = [name for name in plain if own[name] != plain[name]]
+    architectures = {own["architecture"], *swept.get("architecture", ())} if own["corpora"] else set()
+    ignored = set.intersection(*map(unread, architectures)) if architectures else set()
+    named = ", ".join(sorted(architectures))
+    for key, value in {
+        **{f"sae.{name}": own[name] for name in given if name in ignored},
+        **{f"sweep.{name}": values for name, values in swept.items() if name in ignored},
+    }.items():
+        name = key.partition(".")[2]
+        readers = ", ".join(other for other in ARCHITECTURES if name not in unread(other))
+        yield settings.fault(
+            key, f"{value!r}, which {named} does not read", f"it with {readers} alone", "take it out"
+        )
+    for name in given:
+        if name in OVERRULED and OVERRULED[name][1](own[other := OVERRULED[name][0]]) and name not in swept:
+            found = f"{own[name]!r} beside sae.{other} {own[other]!r}, so that nothing reads it"
+            yield settings.fault(f"sae.{name}", found, "one of the two", "take it out")
+    if settings["causal"] is not None and not settings.pairs:
+        languages = ", ".join(settings["languages"])
+        yield settings.fault(
+            "causal", f"tests of what languages share, and {languages} alone", "two languages", "take it out"
+        )
+    of_words = (settings["gender"] or {}).get("morphology")
+    if of_words and "ar" not in settings["languages"]:
+        yield settings.fault(
+            "gender.morphology", f"{of_words}, and no Arabic", "ar in languages", "take it out"
+        )
+
+
+def _prompts(settings: StudySettings) -> Faults:
+    """A prompt that looks like none is one: its tokens stand before every text."""
+    for language, prompt in settings["prompts"].items():
+        if prompt and all(map(is_blank, prompt)):
+            yield settings.fault(
+                f"prompts.{language}", f"{prompt!r}, which is blank", 'a prompt, or "" for none', "correct it"
+            )
 
 
 def _controls(settings: StudySettings, source: Source) -> Faults:
@@ -411,4 +482,11 @@ def _concepts(settings: StudySettings, source: Source) -> Faults:
                 f"{absent[0]} ({len(absent)} such)",
                 f"image_ids of the source{nearest(absent[0], sorted(known))}",
                 "correct the list",
+            )
+        elif known <= {*listed}:
+            yield settings.fault(
+                f"concepts.{name}",
+                f"all {len(known)} of the source",
+                "some of them: what is listed is told from the rest",
+                "leave some out",
             )

@@ -6,6 +6,8 @@ its summary; the page of `study` shows the numbers of both on one axis.
 
 from typing import Any
 
+from crosslens.sae.settings import unread
+
 BETWEEN = "__"
 CONTROLS: dict[str, dict[str, Any]] = {
     "random_init": {"model": {"random_init": 0}},
@@ -39,6 +41,8 @@ def changed(document: dict[str, Any], control: str) -> dict[str, Any]:
     document = document | APART
     for name, value in CONTROLS[control].items():
         inner = document.get(name)
+        if isinstance(inner, dict) and "architecture" in value:
+            inner = {key: of for key, of in inner.items() if key not in unread(value["architecture"])}
         document[name] = {**inner, **value} if isinstance(inner, dict) else value
     if isinstance(document.get("sae"), dict):
         document["sae"] = document["sae"] | {"pretrained": {}}

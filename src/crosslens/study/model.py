@@ -10,9 +10,12 @@ from typing import Any
 from crosslens.errors import InputError
 from crosslens.models.families import gguf_config
 from crosslens.models.packages import PACKAGED, PackagedModel
+from crosslens.models.refused import ADAPTER_CONFIG, adapter_of_peft
+from crosslens.paths import is_path
 from crosslens.sae.exchange.names import hub_id
 from crosslens.store.digests import FileDigests, digest
-from crosslens.store.fingerprint import imported_beside
+from crosslens.store.fingerprint import packages_of
+from crosslens.store.imports import imported_beside
 from crosslens.study.settings import StudySettings
 from crosslens.study.words import nearest
 
@@ -90,14 +93,9 @@ class Model:
 
     def id_faults(self) -> Iterator[InputError]:
         """What is wrong with the id: of a folder that it holds no whole model, else that there is no such model."""
-        if self.folder and (self.folder / "adapter_config.json").is_file():
-            yield self.settings.fault(
-                "model.id",
-                f"an adapter of PEFT in {self.folder} (adapter_config.json)",
-                "a whole model: transformers adds the adapter where peft is installed and leaves it out elsewhere, and "
-                "no key says which",
-                "merge it into its model (`merge_and_unload`, `save_pretrained`) in a folder of its own",
-            )
+        place = self.folder or self._fetched
+        if place and (place / ADAPTER_CONFIG).is_file():
+            yield self.settings.fault("model.id", *adapter_of_peft(place))
         if self.is_packaged:
             if self.name not in PACKAGED:
                 known = [f"package:{name}" for name in PACKAGED]
@@ -134,6 +132,16 @@ class Model:
                 f"a folder, or a hub id and its revision{near}",
                 "correct the path, or pin the revision",
             )
+
+    @property
+    def _fetched(self) -> Path | None:
+        """Where the hub's cache has a pinned model, if it has."""
+        revision = self.settings["model"]["revision"] or ""
+        if self.must_be_prepared or not HUB_ID.fullmatch(self.id) or not COMMIT.fullmatch(revision):
+            return None
+        from huggingface_hub import constants
+
+        return Path(constants.HF_HUB_CACHE, f"models--{self.id.replace('/', '--')}", "snapshots", revision)
 
     @property
     def _package(self) -> PackagedModel:
@@ -227,18 +235,14 @@ class Model:
             )
         for name in map(Path, map(str, names)):
             path = self.folder / name
-            try:
-                there = path.is_file()
-            except OSError:  # no name of a file
-                there = None
-            if name.is_absolute() or ".." in name.parts or there is None:
+            if name.is_absolute() or ".." in name.parts or not is_path(str(name)):
                 self.settings.fail(
                     "model.id",
                     f"{str(name)[:100]} in {index}",
                     "files of the folder itself",
                     "put the weights into the folder",
                 )
-            if there:
+            if path.is_file():
                 yield path
 
     @cached_property
@@ -255,6 +259,7 @@ class Model:
             identity["adapter"] = {
                 file.relative_to(folder).as_posix(): self._digests(file) for file in self._adapter
             }
+            identity["packages"] = packages_of(self._adapter)
         if self.must_be_prepared:
             return {**identity, "gguf": self.prepared_from}
         if self.folder is None:

@@ -34,6 +34,13 @@ def pretrained_faults(
                 )
             if files_needed or source.startswith("hf:") or Path(source).exists():
                 yield from _place(settings, model, site, source, f"{key}.{site}")
+    if strange := sorted({*chosen["centred"]} - chosen["pretrained"].keys()):
+        yield settings.fault(
+            "sae.centred",
+            ", ".join(strange),
+            f"names of sae.pretrained ({', '.join(chosen['pretrained'])})",
+            "correct it",
+        )
     for name, sites_of in chosen["neuronpedia"].items():
         known = [*chosen["corpora"], *chosen["pretrained"]]
         if name not in known or not set(sites_of) <= set(sites):

@@ -12,6 +12,7 @@ import jsonschema
 import yaml
 
 from crosslens.errors import InputError, raise_all
+from crosslens.paths import DEEPEST, LONGEST, is_path
 from crosslens.registry import member, names
 from crosslens.sae.settings import ARCHITECTURES, Settings
 from crosslens.study.controls import changed
@@ -22,8 +23,6 @@ TRAINING = {field.name: field.default for field in fields(Settings) if field.nam
 """Settings of `sae` that say how one SAE is trained, and their defaults. A transcoder is one by what it is trained on."""
 
 
-LONGEST = 255
-"""Bytes of the name of a file or folder that every usual file system takes."""
 _TEXTS = re.compile(r"prompts\.|source\.prompts\.|tokens\.texts\.")
 """Settings that are read to a model, and may be as long as they like."""
 
@@ -134,13 +133,8 @@ def _unusable(key: str, value: Any) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return "a finite number"
     if isinstance(value, str) and not _TEXTS.match(key) and not is_path(value):
-        return f"names of at most {LONGEST} bytes, which is what file systems take"
+        return f"names of at most {LONGEST} bytes, and {DEEPEST:,} in all, which is what file systems take"
     return None
-
-
-def is_path(text: str) -> bool:
-    """Whether every part of a path is short enough for the name of a file."""
-    return all(len(part.encode()) <= LONGEST for part in text.split("/"))
 
 
 def _values(document: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from crosslens.summary.tested import untested
+
 Record = dict[str, Any]
 
 READINGS = {
@@ -29,7 +31,7 @@ def reading(probe: Record, words: Record | None, level: float) -> str:
     nothing to be above; what a bag of words tells that was not measured, or has no interval, is unknown. Where there is no
     control task, as with one category, there is none to be above.
     """
-    if probe["q"] is None:
+    if untested(probe, level, "images"):
         return "untested"
     low = probe["auroc_low"]
     if low is None or probe["q"] > level or low <= 0.5:

@@ -183,40 +183,45 @@ CLAIMS = (
 
 
 def claimed(records: Records, level: float) -> list[dict[str, Any]]:
-    """Give the records (of all layers) their `q`, and tell each claim that was tested.
+    """Give the records (of all layers) their `q` and `reachable`, and tell each claim that was tested.
 
     q of a record that is in a family: the larger of Benjamini-Hochberg's in it and of its claim's p by Holm; None of all
-    others that name a family. Of a claim: its family, the number of tests, the least p and q, in how many tests it holds,
-    and whether it could have been made: whether the least p that its tests can have (`least_p`, where records say it) would
-    stay at or below the level beside the other claims.
+    others that name a family. reachable: whether it could have been at or below the level, if every test of its family
+    had the least p that it can have (`least_p`), beside the other claims as they are; where it could not, that nothing was
+    found says nothing. Of a claim: its family, the number of tests, the least p and q, in how many tests it holds, and
+    whether one of them is reachable.
     """
     families = {}
     for name, of_name in records.items():
         for record in of_name:
             if "q_family" in record:
-                record["q"] = None
+                record["q"] = record["reachable"] = None
                 if record["q_family"] is not None:
                     families.setdefault((name, record["q_family"]), []).append(record)
     for family in families.values():
-        for record, q in zip(family, benjamini_hochberg([record["p"] for record in family]), strict=True):
-            record["q"] = float(q)
+        found, best = (benjamini_hochberg([record[name] for record in family]) for name in ("p", "least_p"))
+        for record, q, least in zip(family, found, best, strict=True):
+            record["q"], record["reachable"] = float(q), bool(least <= level)
     tested = [claim for claim in CLAIMS if (claim.records, claim.family) in families]
     simes = [min(r["q"] for r in families[claim.records, claim.family]) for claim in tested]
-    for claim, p in zip(tested, holm(np.array(simes)), strict=True):
-        for record in families[claim.records, claim.family]:
+    for number, (claim, p) in enumerate(zip(tested, holm(np.array(simes)), strict=True)):
+        family = families[claim.records, claim.family]
+        reachable = _reachable(family, number, simes, level)
+        for record in family:
             record["q"] = max(record["q"], float(p))
+            record["reachable"] &= reachable
     return [
         {"claim": claim.name, "records": claim.records, "family": claim.family, "scope": claim.scope}
         | {"tests": len(family)}
         | {name: min(record[name] for record in family) for name in ("p", "q")}
         | {"holds": sum(claim.holds(record, level, records) for record in family)}
-        | {"reachable": _reachable(family, number, simes, level)}
-        for number, claim in enumerate(tested)
+        | {"reachable": any(record["reachable"] for record in family)}
+        for claim in tested
         for family in [families[claim.records, claim.family]]
     ]
 
 
 def _reachable(family: list[Record], number: int, simes: list[float], level: float) -> bool:
     """Whether the claim of that number could stay at or below the level, the other claims as they are."""
-    best = benjamini_hochberg([record.get("least_p", 0.0) for record in family]).min()
+    best = benjamini_hochberg([record["least_p"] for record in family]).min()
     return bool(holm(np.array([*simes[:number], best, *simes[number + 1 :]]))[number] <= level)

@@ -10,8 +10,10 @@ Record = dict[str, Any]
 SEEN = {
     "prompt": "before the caption",
     "caption": "caption read",
+    "generated": "own caption written",
     "text": "prompt and caption read",
     "caption_whole": "whole caption",
+    "generated_whole": "whole own caption",
 }
 NOTHING = "no label words found, so nothing is masked"
 
@@ -28,11 +30,11 @@ def masking(condition: str, words: Sequence[Record], languages: Sequence[str] = 
     """
     if condition == "prompt":
         return ""
-    whole = condition == "caption_whole"
+    whole = condition.endswith("_whole")
     masked = {
         record["language"]: record["masked"]
         for record in words
-        if record["condition"] == ("caption" if whole else condition)
+        if record["condition"] == condition.removesuffix("_whole")
         and (not languages or record["language"] in languages)
     }
     bare = [language for language, count in masked.items() if not count]

@@ -17,6 +17,7 @@ from crosslens.artifacts.needs import (
     site_of,
 )
 from crosslens.artifacts.stages.report import level
+from crosslens.artifacts.written import conditions_of
 from crosslens.stats.shuffles import CKA, PAIRS
 
 DRAWS = 1 + CKA
@@ -128,7 +129,7 @@ def shuffling(at: At, reading: Any) -> Amount:
 
 def measured_conditions(at: At) -> list[str]:
     """Conditions of gender, and beside the masked caption the whole one; none where gender is not asked for."""
-    conditions = at.settings["gender"]["conditions"] if at.study.has_gender else []
+    conditions = conditions_of(at) if at.study.has_gender else []
     return [*conditions, *(["caption_whole"] if "caption" in conditions else [])]
 
 

@@ -1,5 +1,6 @@
 """Gender: effect sizes, probes, the languages compared, and the model's own captions of ambiguous pictures."""
 
+from pathlib import Path
 from typing import Any
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Need, Wildcards, Work
@@ -21,7 +22,8 @@ from crosslens.artifacts.needs import (
     source_of,
 )
 from crosslens.artifacts.stages.data import generation, lexicon_files, lexicons_of
-from crosslens.data.morphology import morphology_of
+from crosslens.artifacts.written import conditions_of
+from crosslens.data.morphology import data_files, morphology_of
 
 HALVES = 100
 """Of the images, in which the reliability of effects is measured."""
@@ -29,21 +31,24 @@ HALVES = 100
 
 def effect_params(at: At) -> dict[str, Any]:
     """What the effects of features need of the settings."""
-    return {name: at.settings["gender"][name] for name in ("conditions", "alpha", "permutations", "seed")}
+    chosen = {name: at.settings["gender"][name] for name in ("alpha", "permutations", "seed")}
+    return {"conditions": conditions_of(at)} | chosen
 
 
 def probe_params(at: At) -> dict[str, Any]:
     """What a probe needs of them."""
-    chosen = at.settings["gender"]
-    return {"conditions": chosen["conditions"], "seed": chosen["seed"], "language": at["language"]}
+    return {
+        "conditions": conditions_of(at),
+        "seed": at.settings["gender"]["seed"],
+        "language": at["language"],
+    }
 
 
 def words_params(at: At) -> dict[str, Any]:
     """The conditions, beside the masked caption the whole one, and the level from which on words are called leaking."""
-    chosen = at.settings["gender"]
-    lexical = ["caption_whole"] if "caption" in chosen["conditions"] else []
+    chosen, conditions = at.settings["gender"], conditions_of(at)
     return {
-        "conditions": [*chosen["conditions"], *lexical],
+        "conditions": [*conditions, *(f"{name}_whole" for name in conditions if name != "prompt")],
         "language": at["language"],
         **{name: chosen[name] for name in ("alpha", "seed")},
     }
@@ -51,10 +56,9 @@ def words_params(at: At) -> dict[str, Any]:
 
 def transfer_params(at: At) -> dict[str, Any]:
     """Conditions, and beside the masked caption the whole one; the smallest p needs the permutations."""
-    chosen = at.settings["gender"]
-    lexical = ["caption_whole"] if "caption" in chosen["conditions"] else []
+    chosen, conditions = at.settings["gender"], conditions_of(at)
     return {
-        "conditions": [*chosen["conditions"], *lexical],
+        "conditions": [*conditions, *(["caption_whole"] if "caption" in conditions else [])],
         "pairs": at.study.pairs,
         "permutations": chosen["transfer_permutations"],
         "seed": chosen["seed"],
@@ -66,6 +70,11 @@ def grammatical_pairs(at: At) -> list[Wildcards]:
     captions = at.study.has_gender and "caption" in at.settings["gender"]["conditions"]
     adapter = at.settings["gender"]["morphology"] if captions else None
     return [w for w in gendered_pairs(at) if captions and morphology_of(w["language"], adapter)]
+
+
+def analyser_files(at: At) -> list[Path]:
+    """What tells words' grammatical gender beside the code and its packages."""
+    return data_files(at["language"], at.settings["gender"]["morphology"])
 
 
 def robustness_needs(at: At) -> list[Need]:
@@ -112,7 +121,7 @@ def captioned(at: At) -> bool:
 def labelled(at: At, reading: Any, language: str) -> float:
     """Conditions × labelled images of train, which the probes read."""
     images = at.study.shares["train"] * reading.counts[language].labelled
-    return len(at.settings["gender"]["conditions"]) * images
+    return len(conditions_of(at)) * images
 
 
 def probing(at: At, reading: Any) -> Amount:
@@ -140,14 +149,13 @@ def resampling(at: At, reading: Any) -> Amount:
 
 
 def _resampled(at: At, reading: Any, draws: int) -> Amount:
-    conditions = len(at.settings["gender"]["conditions"])
-    return Amount("resampling", conditions * draws * reading.sae_settings({}).d_sae)
+    return Amount("resampling", len(conditions_of(at)) * draws * reading.sae_settings({}).d_sae)
 
 
 def shuffling(at: At, reading: Any) -> Amount:
     """Images of train whose labels are shuffled, for the whole caption too."""
     chosen = at.settings["gender"]
-    share = (len(chosen["conditions"]) + 1) / len(chosen["conditions"])
+    share = 1 + 1 / max(1, len(conditions_of(at)))
     images = sum(labelled(at, reading, language) for language in at.study.languages)
     return Amount("resampling", share * images * chosen["transfer_permutations"])
 
@@ -187,8 +195,8 @@ KINDS = [
         module="crosslens.gender.robustness",
         function="gender_robustness",
         params=lambda at: (
-            {name: at.settings["gender"][name] for name in ("conditions", "alpha", "seed")}
-            | {"language": at["language"]}
+            {name: at.settings["gender"][name] for name in ("alpha", "seed")}
+            | {"conditions": conditions_of(at), "language": at["language"]}
         ),
         needs=robustness_needs,
         every=gendered_pairs,
@@ -206,7 +214,9 @@ KINDS = [
             "morphology": at.settings["gender"]["morphology"],
             "permutations": at.settings["gender"]["grammar_permutations"],
             "seed": at.settings["gender"]["seed"],
+            "analyser": [at.study.digests.or_none(file) for file in analyser_files(at)],
         },
+        files_read=analyser_files,
         needs=lambda at: [*codes_of(at), at.need("gender", "corpus", "language", "site")],
         every=grammatical_pairs,
         into=("layer",),
@@ -387,7 +397,7 @@ KINDS = [
     ),
 ]
 WORK = [
-    Work("measure_words", memory=1500),
+    Work("measure_words", memory=1500, per=("language",)),
     Work("measure_agreement", memory=lambda at, threads: model_mb(at) + 3000, gpu=True, local=model_place),
     Work("generate_captions", memory=lambda at, threads: model_mb(at) + 2000, gpu=True, local=model_place),
     Work("measure_stereotype", memory=1500, local=data_place),

@@ -19,6 +19,7 @@ from crosslens.artifacts.needs import (
     model_place,
     site_of,
 )
+from crosslens.artifacts.written import conditions_of
 
 
 def mapped_sites(at: At) -> list[Wildcards]:
@@ -124,7 +125,7 @@ KINDS = [
         params=lambda at: (
             seed_of(at)
             | {"permutations": at.settings["geometry"]["permutations"]}
-            | {"conditions": at.settings["gender"]["conditions"]}
+            | {"conditions": conditions_of(at)}
         ),
         needs=codes_of,
         every=lambda at: measured(at, each_pair, gender=True),

@@ -9,6 +9,8 @@ from crosslens.registry import names
 
 CROSS_ENTROPY = "Explained variance beside its baselines, L0, and cross-entropy recovered against zeros and the mean, per layer."
 
+FEATURES_OF_GENDER = ("gender", "gender_robustness", "written_gender", "written_gender_robustness")
+
 LEVEL = 0.05
 """Of a study that asks for no gender, and so names none."""
 
@@ -26,7 +28,8 @@ def first_saes(at: At) -> list[Need]:
 def layer_needs(at: At):
     """Everything that was measured at one site; where nothing was, its activations: they are extracted all the same."""
     yield from (found := [*first_saes(at), *at.into("layer", site=at["site"])])
-    yield from at.every("probe_words") if found else ()
+    for kind in ("probe_words", "written_probe_words") if found else ():
+        yield from at.every(kind)
     for language in () if found else at.study.languages:
         yield from parts_of(at, "activations", language, "site")
 
@@ -92,10 +95,10 @@ KINDS = [
         needs=lambda at: [
             *(
                 need
-                for kind in ("gender", "gender_robustness", "cross_lingual")
+                for kind in (*FEATURES_OF_GENDER, "cross_lingual")
                 for need in at.every(kind, site=at["site"])
             ),
-            *at.every("probe_words"),
+            *(need for kind in ("probe_words", "written_probe_words") for need in at.every(kind)),
         ],
         every=lambda at: each_sae_site(at) if at.study.has_gender else [],
         into=("page",),

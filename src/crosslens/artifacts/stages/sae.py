@@ -99,6 +99,7 @@ KINDS = [
             "source": at.study.pretrained_identity(at["corpus"], at["site"]),
             "identity": identity(at) | {"seed": "0"},
             "called": at.study.model.name,
+            "centre": at["corpus"] in at.settings["sae"]["centred"],
         },
         files_read=lambda at: at.study.pretrained_files(at["corpus"], at["site"]),
         every=lambda at: [

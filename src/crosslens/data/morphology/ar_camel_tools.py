@@ -5,7 +5,10 @@ several readings: the likeliest one of the database (`pos_lex_logprob`) is taken
 part of speech is as likely and has another one. What no lexicon has (`source` backoff, foreign) has none.
 """
 
+import json
+import os
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from crosslens.data.morphology.base import FEMININE, MASCULINE, UNKNOWN, Analysis
@@ -21,6 +24,18 @@ PREFIXES = ("prc3", "prc2", "prc1", "prc0")
 NOTHING = ("0", "na")
 LEXICAL = ("lex", "spvar")
 """Of its `source`: found in the lexicon, if in another spelling."""
+
+
+def data_files() -> list[Path]:
+    """The package's catalogue, and the database that it names as the default; imports nothing of it."""
+    place = Path(os.environ.get("CAMELTOOLS_DATA", "~/.camel_tools")).expanduser()
+    catalogue = place / "catalogue.json"
+    try:
+        known = json.loads(catalogue.read_text(encoding="utf-8"))["components"]["MorphologyDB"]
+        database = place / "data" / known["datasets"][known["default"]]["path"] / "morphology.db"
+    except (OSError, ValueError, KeyError, TypeError):  # the job says what is to be installed
+        return [catalogue]
+    return [catalogue, database]
 
 
 @cache

@@ -134,8 +134,8 @@ def _counted(doc: Document) -> str:
 
 def _finding(record: Record, results: Results) -> Finding:
     name, level = language_name(record["language"]), results.level
-    if not record["tested"]:
-        why = f"{name}: whether the model goes on as gender asks was not tested, because {record['because']}."
+    if because := results.untested(record, "test sentences"):
+        why = f"{name}: whether the model goes on as gender asks was not tested, because {because}."
         return Finding("warning", why)
     agrees, own, alone = record["agrees"], record["own"], record["alone"]
     lines = [
@@ -149,13 +149,6 @@ def _finding(record: Record, results: Results) -> Finding:
         results.corrected("agreement", "agreement"),
     ]
     if not significant(record, level):
-        if not results.could_claim("agreement", "agreement"):
-            return Finding(
-                "warning",
-                f"{name}: whether the model goes on as gender asks was not tested: of so few sentences no result could be "
-                "claimed beside the study's other claims.",
-                lines,
-            )
         title = (
             f"{name}: what the model goes on with does not follow the gender that it has read beyond chance."
         )

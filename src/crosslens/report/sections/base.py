@@ -12,6 +12,7 @@ from crosslens.report.numbers import level_words, plain
 from crosslens.report.pictures import Picture
 from crosslens.summary.names import short_name
 from crosslens.summary.reading import Document
+from crosslens.summary.tested import untested
 
 Record = dict[str, Any]
 
@@ -89,10 +90,18 @@ class Results:
             f"q ≤ {level_words(self.level)}."
         )
 
-    def could_claim(self, records: str, family: str) -> bool:
-        """Whether tests of so few units could be claimed at all, corrected as they are; else they are no null."""
-        claim = self._claim(records, family)
-        return claim is not None and claim["reachable"]
+    def untested(self, record: Record, units: str | None = None) -> str | None:
+        """Why a record says nothing, in words that follow "not tested, because"; None where it does. units: of which there
+        may be too few, those of the study where none are named."""
+        return untested(record, self.level, units or f"test {self.words['units']}")
+
+    def tested(self, records: list[Record], units: str | None = None) -> list[Record]:
+        """Those that say something, found or not."""
+        return [record for record in records if self.untested(record, units) is None]
+
+    def reasons(self, records: list[Record], units: str | None = None) -> str:
+        """Why the others say nothing, each reason once; empty where there are none."""
+        return "; ".join(dict.fromkeys(filter(None, (self.untested(record, units) for record in records))))
 
     @property
     def has_gender(self) -> bool:

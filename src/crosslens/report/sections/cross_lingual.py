@@ -90,13 +90,10 @@ def _null(name: str, words: str) -> list[Column]:
 def finding(records: list[Record], results: Results) -> Finding:
     """Of one pair of languages: in how many cases their effects agree beyond both nulls."""
     pair = both_names(records[0])
-    rows = [
-        row
-        for row in records
-        if row["method"] == "pearson" and row["family"] == "live" and row["r"] is not None
-    ]
+    claimed = [row for row in records if (row["method"], row["family"]) == ("pearson", "live")]
+    rows = results.tested(claimed)
     if not rows:
-        because = next((row["because"] for row in records if row["because"]), "no feature varies in both")
+        because = results.reasons(claimed)
         return Finding("warning", f"Agreement of the effects of {pair}: not tested, because {because}.")
     best = max(rows, key=lambda row: row["r"])
     yes = [row for row in rows if agrees(row, results.level)]
@@ -111,6 +108,8 @@ def finding(records: list[Record], results: Results) -> Finding:
             if row not in yes
         )
         lines.append(f"Not beyond both nulls: {'; '.join(rest)}.")
+    if len(rows) < len(claimed):
+        lines.append(f"Not tested in {len(claimed) - len(rows)} cases, because {results.reasons(claimed)}.")
     if yes and (shared := results.words["shared"]):
         lines.append(shared)
     if not yes:

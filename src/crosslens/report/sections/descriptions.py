@@ -15,6 +15,8 @@ from crosslens.summary.names import corpus_name, language_name, site_name
 from crosslens.summary.reading import Document
 
 ORDER = 88
+TEXTS = "texts"
+"""In which a feature fires: what a test of labels may have too few of."""
 METHODS = {"ngrams": "n-grams", "endpoint": "model"}
 TERMS = {
     "label": (
@@ -45,9 +47,9 @@ def section(results: Results) -> Section | None:
     body = [
         tag("p", term("label", "Labels"), " of features, tried by ", term("detection", "detection"), "."),
         *_asked(results),
-        _counts(records, results.level),
+        _counts(records, results),
         *(
-            details(f"{site_name(at)}, {corpus_name(corpus)}", _labels(rows, results.level), is_open=i == 0)
+            details(f"{site_name(at)}, {corpus_name(corpus)}", _labels(rows, results), is_open=i == 0)
             for i, ((at, corpus), rows) in enumerate(groups.items())
         ),
     ]
@@ -68,7 +70,7 @@ def _asked(results: Results) -> list[Markup]:
     return [tag("p", words)]
 
 
-def _counts(records: list[Record], level: float) -> Markup:
+def _counts(records: list[Record], results: Results) -> Markup:
     """A row for each SAE, method and language."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     names = ("site", "corpus", "method", "language")
@@ -76,11 +78,11 @@ def _counts(records: list[Record], level: float) -> Markup:
         groups.setdefault(tuple(record[name] for name in names), []).append(record)
     rows = []
     for place, some in groups.items():
-        tested = [record["accuracy"] for record in some if record["accuracy"] is not None]
+        tested = [record["accuracy"] for record in results.tested(some, TEXTS)]
         rows.append(
             dict(zip(names, place, strict=True))
             | {"features": len(some), "labelled": sum(r["label"] is not None for r in some)}
-            | {"tested": len(tested), "tell": sum(describes(r, level) for r in some)}
+            | {"tested": len(tested), "tell": sum(describes(r, results.level) for r in some)}
             | {"median": median(tested) if tested else None}
         )
     columns = [
@@ -97,7 +99,7 @@ def _counts(records: list[Record], level: float) -> Markup:
     return table("descriptions", columns, rows, label="Labels per layer, dictionary, method and language")
 
 
-def _labels(rows: list[Record], level: float) -> Markup:
+def _labels(rows: list[Record], results: Results) -> Markup:
     columns = [
         Column("feature", lambda row: f"#{row['feature']}", "row"),
         Column("named as", lambda row: "; ".join(row["named"]), "words"),
@@ -109,22 +111,22 @@ def _labels(rows: list[Record], level: float) -> Markup:
         bounded(term("detection", "balanced accuracy"), "accuracy"),
         value("other features' texts", "shuffled"),
         value("q", "q"),
-        Column("what it tells", lambda row: verdict(row, level), "words"),
+        Column("what it tells", lambda row: verdict(row, results), "words"),
     ]
-    return table("labels", columns, rows, label="Labels", chosen=lambda row: describes(row, level))
+    return table("labels", columns, rows, label="Labels", chosen=lambda row: describes(row, results.level))
 
 
 def _of(some: int, all: int) -> Markup:
     return Markup("{} of {}").format(number(some), number(all))
 
 
-def verdict(row: dict[str, Any], level: float) -> str:
+def verdict(row: dict[str, Any], results: Results) -> str:
     """What a label is worth, in words."""
-    if row["p"] is None:
-        return f"not tested, because {row['because']}"
-    if describes(row, level):
+    if because := results.untested(row, TEXTS):
+        return f"not tested, because {because}"
+    if describes(row, results.level):
         return "where it fires"
-    if significant(row, level):
+    if significant(row, results.level):
         return "no more than of other features"
     return "no better than chance"
 
@@ -132,9 +134,9 @@ def verdict(row: dict[str, Any], level: float) -> str:
 def finding(method: str, records: list[Record], results: Results) -> Finding:
     """How many labels of one method tell where their feature fires."""
     called = {"ngrams": "Labels by n-grams", "endpoint": "Labels by a model"}[method]
-    tested = [record for record in records if record["p"] is not None]
+    tested = results.tested(records, TEXTS)
     if not tested:
-        reasons = list(dict.fromkeys(record["because"] for record in records))
+        reasons = list(dict.fromkeys(results.untested(record, TEXTS) for record in records))
         return Finding(
             "warning", f"{called} were not tested.", [f"Because {reason}." for reason in reasons[:3]]
         )
@@ -152,12 +154,6 @@ def finding(method: str, records: list[Record], results: Results) -> Finding:
         f"{bracketed(best, 'accuracy')} in {best['pairs']} pairs of texts (q = {plain(best['q'])}).",
         results.corrected("descriptions", "descriptions"),
     ]
-    if not yes and not results.could_claim("descriptions", "descriptions"):
-        return Finding(
-            "warning",
-            f"{called} were not tested: of so few texts no result could be claimed beside the study's other claims.",
-            lines,
-        )
     if not yes:
         return Finding("null", f"{called}: none tells where its own feature fires.", lines)
     title = (

@@ -5,7 +5,8 @@ from typing import Any
 from crosslens.report.html import details, tag, term
 from crosslens.report.numbers import interval, level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, Row, site, table, value
+from crosslens.report.table import Column, Row, site, table, text, value
+from crosslens.summary.conditions import condition_name
 from crosslens.summary.names import pair_name, short_name, site_name, site_order
 from crosslens.summary.reading import Document
 
@@ -15,13 +16,6 @@ MEASURES = {
     "transfer": "AUROC of gender learned in another language",
     "cka": "unbiased CKA of the same captions",
     "retrieval": "R@1 of the translation",
-}
-OF = {
-    "prompt": "before the caption",
-    "caption": "caption, label words masked",
-    "text": "prompt and caption, label words masked",
-    "caption_whole": "whole caption, label words included",
-    "alone": "without its picture",
 }
 READ = {"caption": "whole caption", "alone": "whole caption without its picture"}
 TERMS = {
@@ -64,7 +58,7 @@ def section(results: Results) -> Section | None:
     if not documents:
         return None
     series = [
-        of
+        of | {"called": _called(of, results)}
         for path in results.files.get("divergence", {}).values()
         for of in Document(path, "divergence")("series")
     ]
@@ -80,17 +74,20 @@ def section(results: Results) -> Section | None:
             results.shown("divergence"),
             table("divergence", SERIES, series, label="Measures over the layers"),
         ]
-    body.append(details("Representations", *_likeness(documents)))
+    body.append(details("Representations", *_likeness(documents, results)))
     findings = [
-        finding([of for of in series if {of["source"], of["target"]} == set(pair)], pair, results.level)
+        finding([of for of in series if {of["source"], of["target"]} == set(pair)], pair, results)
         for pair in dict.fromkeys((of["source"], of["target"]) for of in series if of["measure"] == "cka")
     ]
     heading = "Where do the languages part and meet?"
     return Section("divergence", "Over depth", heading, body, findings, terms=TERMS)
 
 
-def _of(row: Row) -> str:
-    return (READ if row["measure"] in ("cka", "retrieval") else OF).get(row["of"], row["of"])
+def _called(of: Row, results: Results) -> str:
+    """What was read, or the condition with what is masked of it."""
+    if of["measure"] in ("cka", "retrieval"):
+        return READ.get(of["of"], of["of"])
+    return condition_name(of["of"], results.records("words"), (of["source"], of["target"]))
 
 
 def _pair(row: Row) -> str:
@@ -121,7 +118,7 @@ def _extremum(title: str, name: str) -> list[Column]:
 SERIES = [
     Column("measure", lambda row: MEASURES[row["measure"]], "row"),
     Column("languages", _pair),
-    Column("of", _of),
+    text("of", "called"),
     *_extremum("largest at", "highest"),
     *_extremum("smallest at", "lowest"),
     value(term("differs", "p, differs"), "p", within=["differs"]),
@@ -129,14 +126,20 @@ SERIES = [
 ]
 
 
-def _likeness(documents: list[Document]) -> list[Any]:
+def _likeness(documents: list[Document], results: Results) -> list[Any]:
     rows, within = [], []
     for document in documents:
         for pair in document("pairs"):
             of = {"site": document("site"), "languages": pair["languages"]}
             rows += [of | read for read in pair["reads"]]
             within += [
-                of | {"condition": gender["condition"]} | row
+                of
+                | {
+                    "condition": condition_name(
+                        gender["condition"], results.records("words"), pair["languages"]
+                    )
+                }
+                | row
                 for gender in pair["gender"]
                 for row in gender["within"]
             ]
@@ -170,7 +173,7 @@ LIKENESS = [
 ]
 WITHIN = [
     site(),
-    Column("condition", lambda row: OF.get(row["condition"], row["condition"])),
+    text("condition", "condition"),
     Column("gender direction of", lambda row: short_name(row["direction"])),
     Column("in the subspace of", lambda row: short_name(row["subspace"])),
     value("share", "value"),
@@ -179,21 +182,22 @@ WITHIN = [
 ]
 
 
-def finding(series: list[Row], pair: tuple[str, ...], level: float) -> Finding:
+def finding(series: list[Row], pair: tuple[str, ...], results: Results) -> Finding:
     """Where the languages are most and least alike, by the gender directions or else the captions; the rest as lines.
 
     No claim: its tests are in no family of the study's.
     """
-    names = " and ".join(map(short_name, pair))
+    names, level, units = " and ".join(map(short_name, pair)), results.level, results.words["units"]
     tested = [of for of in series if of["differs"]["q"] is not None]
     if not tested:
         return Finding("warning", f"{names}: not tested over depth, because one layer alone was measured.")
     head = min(tested, key=_rank)
-    lines = _others([of for of in tested if of is not head], level)
+    lines = _others([of for of in tested if of is not head], level, units)
     low, high = (_at(head, name) for name in ("lowest", "highest"))
-    told = f"{MEASURES[head['measure']]}, {_of(head)}"
+    told = f"{MEASURES[head['measure']]}, {head['called']}"
     if head["differs"]["q"] > level:
-        title = f"{names}: the {told}, is the same at all layers as far as these images tell (q = {plain(head['differs']['q'])})."
+        same = f"is the same at all layers as far as these {units} tell (q = {plain(head['differs']['q'])})."
+        title = f"{names}: the {told}, {same}"
         return Finding("null", title, lines)
     known = [point for point in head["points"] if point["null_high"] is not None]
     if known and not any(beyond(point) for point in known):
@@ -240,7 +244,7 @@ def _certainty(of: Row) -> str:
     )
 
 
-def _others(series: list[Row], level: float) -> list[str]:
+def _others(series: list[Row], level: float, units: str) -> list[str]:
     """Where the other series are smallest and largest: those of one answer in one line, most of them first."""
     same: dict[str, list[Row]] = {}
     for of in series:
@@ -253,7 +257,7 @@ def _others(series: list[Row], level: float) -> list[str]:
     return [
         f"{answer[0].upper()}{answer[1:]}, q ≤ {level_words(level)}: {_counted(of, series)}."
         if of[0]["differs"]["q"] <= level
-        else f"As far as these images tell, {answer}: {_counted(of, series)}."
+        else f"As far as these {units} tell, {answer}: {_counted(of, series)}."
         for answer, of in sorted(same.items(), key=lambda pair: -len(pair[1]))
     ]
 

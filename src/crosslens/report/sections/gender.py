@@ -12,7 +12,7 @@ from crosslens.report.terms import AUROC, CI, CONDITION, READ_ALL_THE_SAME, D, Q
 from crosslens.summary.beyond import READINGS, reading, words_beside
 from crosslens.summary.claims import more_gendered
 from crosslens.summary.conditions import condition_name, masking
-from crosslens.summary.names import corpus_name, language_name, site_name
+from crosslens.summary.names import corpus_name, language_name, short_name, site_name
 
 ORDER = 30
 TERMS = {
@@ -90,10 +90,10 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
             term("words", "bag of words, AUROC"),
             lambda row: words_shown(words_beside(bags, row["language"], row["condition"])),
         ),
-        Column("in words", lambda row: verdict(row, results.level), "words"),
+        Column("in words", lambda row: verdict(row, results), "words"),
     ]
     seen = condition_name("caption", bags).removeprefix("caption ")
-    words = f": prompt = {of['alone']}; caption = the caption is {seen}. "
+    words = f": prompt = {of['alone']}; caption = the caption is {seen}{_own_captions(gender, bags)}. "
     caption = tag(
         "span", "Test split; ", term("q", "significant"), " after correction over all testable features"
     )
@@ -109,6 +109,22 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
         table("gender", columns, gender, label="Gendered features per layer", caption=caption),
         results.shown(*(f"{site}/gender_features" for site in results.sites)),
     ]
+
+
+def _own_captions(gender: list[Record], bags: list[Record]) -> str:
+    """What the condition `generated` is, and what the words tell that it leaves out; empty where it is not there."""
+    languages = dict.fromkeys(row["language"] for row in gender if row["condition"] == "generated")
+    if not languages:
+        return ""
+    whole = [
+        f"{short_name(language)} {words_shown(words_beside(bags, language, 'generated_whole'))}"
+        for language in languages
+    ]
+    masked = masking("generated", bags, list(languages))
+    return (
+        f"; generated = the model writes its own caption, one an image{', ' + masked if masked else ''} (AUROC of the bag of "
+        f"words with all that it wrote: {'; '.join(whole)})"
+    )
 
 
 def _both(row: Record) -> Any:
@@ -136,7 +152,7 @@ def _probes(probes: list[Record], results: Results) -> list[Any]:
             lambda row: words_shown(words_beside(bags, row["language"], row["condition"])),
         ),
         value("q", "q"),
-        Column("reads gender", lambda row: READINGS[_reading(row, bags, results.level)], "words"),
+        Column("reads gender", lambda row: _read(row, bags, results), "words"),
     ]
     words = [term("probe", "Probes"), f" on test {units}; ", term("ci", "95 % CI"), " in brackets"]
     return [
@@ -147,17 +163,11 @@ def _probes(probes: list[Record], results: Results) -> list[Any]:
     ]
 
 
-def beyond_chance(record: Record, level: float) -> bool | None:
-    """Are there more significant features than shuffled labels give? None where that was not tested."""
-    return more_gendered(record, level) if record["tested"] else None
-
-
-def verdict(record: Record, level: float) -> str:
+def verdict(record: Record, results: Results) -> str:
     """A record of kind gender in words."""
-    beyond = beyond_chance(record, level)
-    if beyond is None:
-        return f"not tested, because {record['because']}"
-    if beyond:
+    if because := results.untested(record):
+        return f"not tested, because {because}"
+    if more_gendered(record, results.level):
         return "more than chance"
     return "none significant" if record["significant"] == 0 else "no more than chance"
 
@@ -168,21 +178,23 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
     seen = {
         "prompt": f"From {results.words['alone']}",
         "caption": ", ".join(filter(None, ("Reading the caption", masked))),
+        "generated": ", ".join(filter(None, ("Writing its own caption", masked))),
     }.get(condition, condition)
-    untested = [f"{_where(r)}: not tested, because {r['because']}." for r in records if not r["tested"]]
-    records = [record for record in records if record["tested"]]
+    untested = [
+        f"{_where(record)}: not tested, because {because}."
+        for record in records
+        if (because := results.untested(record))
+    ]
+    because, records = results.reasons(records), results.tested(records)
     if not records:
-        return Finding("warning", f"{seen}: gendered features were not tested.", untested)
-    yes = [record for record in records if beyond_chance(record, results.level)]
+        return Finding("warning", f"{seen}: gendered features were not tested, because {because}.", untested)
+    yes = [record for record in records if more_gendered(record, results.level)]
     if not yes:
         line = (
             f"In none of {len(records)} combinations of layer, dictionary and language did the number of "
             "significant features exceed that under shuffled labels."
         )
         lines = [line, _corrected(results), *untested]
-        if not results.could_claim("gender", "gendered_features"):
-            title = f"{seen}: gendered features were not tested: {_unreachable(results)}."
-            return Finding("warning", title, lines)
         return Finding("null", f"{seen}: no more gendered features than chance gives.", lines)
     best = max(yes, key=lambda record: record["significant"] / max(record["testable"], 1))
     test = best["images"]["test"]
@@ -193,7 +205,7 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
         f"p = {plain(best['p'])}, q = {plain(best['q'])}).",
         _corrected(results),
     ]
-    no = [record for record in records if not beyond_chance(record, results.level)]
+    no = [record for record in records if not more_gendered(record, results.level)]
     if no:
         lines.append(f"No more than chance in {len(no)}: {'; '.join(_where(record) for record in no)}.")
     if masked.startswith("label words masked"):
@@ -210,13 +222,6 @@ def _corrected(results: Results) -> str:
     return results.corrected("gender", "gendered_features").removesuffix(".") + f"{more}."
 
 
-def _unreachable(results: Results) -> str:
-    """Why tests that were made say nothing where they find nothing."""
-    return (
-        f"of so few test {results.words['units']} no result could be claimed beside the study's other claims"
-    )
-
-
 def _where(record: Record) -> str:
     of = f"{corpus_name(record['corpus'])} on {language_name(record['language'])}"
     return f"{site_name(record['site'])}, {of}"
@@ -225,10 +230,9 @@ def _where(record: Record) -> str:
 def probes_finding(probes: list[Record], words: list[Record], results: Results) -> Finding:
     """In how many cases a probe reads gender beyond the words and a control task; the rest by what it does not exceed."""
     units, level = results.words["units"], results.level
-    tested = [probe for probe in probes if probe["q"] is not None]
+    tested = results.tested(probes)
     if not tested:
-        reasons = dict.fromkeys(probe["because"] for probe in probes)
-        return Finding("warning", f"Probes were not tested, because {'; '.join(filter(None, reasons))}.")
+        return Finding("warning", f"Probes were not tested, because {results.reasons(probes)}.")
     read = {name: [probe for probe in tested if _reading(probe, words, level) == name] for name in READINGS}
     best = max(read["beyond"] or tested, key=lambda probe: probe["auroc"])
     beside = words_beside(words, best["language"], best["condition"])
@@ -242,6 +246,8 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
     counts = [f"{READINGS[name]} in {len(some)}" for name, some in read.items() if some and name != "beyond"]
     if counts:
         lines.append(f"Of {len(tested)} cases: {'; '.join(counts)}.")
+    if len(tested) < len(probes):
+        lines.append(f"Not tested in {len(probes) - len(tested)}, because {results.reasons(probes)}.")
     lines.append(f"p: permuted test labels. {results.corrected('probes', 'probes')}")
     if read["beyond"]:
         beside = any(probe["control_high"] is not None for probe in read["beyond"])
@@ -250,8 +256,6 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
             f"{len(read['beyond'])} of {len(tested)} cases."
         )
         return Finding("found", title, lines)
-    if not results.could_claim("probes", "probes"):
-        return Finding("warning", f"Probes were not tested: {_unreachable(results)}.", lines)
     some, unknown = sum(len(read[name]) for name in ("words", "control", "unknown")), len(read["unknown"])
     if some:
         beyond = "in none of them beyond both the bag of words and a control task"
@@ -264,6 +268,13 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
             lines,
         )
     return Finding("null", "No linear probe reads gender better than chance.", lines)
+
+
+def _read(probe: Record, words: list[Record], results: Results) -> str:
+    """A record of kind probes in words."""
+    if because := results.untested(probe):
+        return f"not tested, because {because}"
+    return READINGS[_reading(probe, words, results.level)]
 
 
 def _reading(probe: Record, words: list[Record], level: float) -> str:

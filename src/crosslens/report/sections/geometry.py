@@ -116,11 +116,10 @@ def _information(results: Results) -> list[Any]:
     records = results.records("information")
     if not records:
         return []
-    tested = [record for record in records if record["tested"]]
-    untested = [record for record in records if not record["tested"]]
+    measured, tested = [record for record in records if record["tested"]], results.tested(records)
     yes = [record for record in tested if significant(record, results.level) and record["above"]]
     if not tested:
-        words = f" Not tested, because there are {untested[0]['because']}."
+        words = f" Not tested, because {results.reasons(records)}."
     elif yes:
         best = max(yes, key=lambda record: record["strongest"])
         words = (
@@ -147,11 +146,11 @@ def _information(results: Results) -> list[Any]:
                 value("p", "p"),
                 value("q", "q"),
             ],
-            tested,
+            measured,
             label="Bits of gender",
-            caption=f"Bits on test; q: over all {len(tested)} cases",
+            caption=f"Bits on test; q: over all {len(measured)} cases",
         )
-        if tested
+        if measured
         else "",
     ]
 

@@ -45,9 +45,7 @@ def section(results: Results) -> Section | None:
         for of, name in (("all", "all that fire enough"), ("gendered", "gender features"))
     ]
     body = [
-        tag(
-            "p", *(words for words in (_counted(records, tested, results.level), _untested(records)) if words)
-        ),
+        tag("p", *(words for words in (_counted(results, tested), _untested(records)) if words)),
         tag(
             "p",
             "Gender features: significant on select, with the caption pooled. The grammatical gender of "
@@ -70,11 +68,14 @@ def _untested(records: list[Record]) -> str:
     return " ".join(f"{reason} ({'; '.join(where)})." for reason, where in reasons.items())
 
 
-def _counted(records: list[Record], tested: list[Record], level: float) -> str:
+def _counted(results: Results, measured: list[Record]) -> str:
     """What the numbers of grammatical features allow to be said."""
-    if not tested:
+    if not measured:
         return ""
-    yes = [record for record in tested if significant(record, level) and record["grammatical"]["significant"]]
+    tested = results.tested(measured, "nouns")
+    if not tested:
+        return f"Grammatical features were not tested, because {results.reasons(measured, 'nouns')}. "
+    yes = [r for r in tested if significant(r, results.level) and r["grammatical"]["significant"]]
     if not yes:
         return (
             f"In none of {len(tested)} cases (layers and SAEs) do more features tell the grammatical gender of nouns for things "

@@ -1,5 +1,7 @@
 """Do the SAEs of two languages find the same features?"""
 
+from collections.abc import Callable
+
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import interval, level_words, percent, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, both_names, by_languages
@@ -73,14 +75,18 @@ def section(results: Results) -> Section | None:
             label="Matched features per layer",
             chosen=lambda row: row["role"] == "languages",
         ),
-        table("matched", MATCHED, matched, label="Matched features on captions of the same images"),
+        table(
+            "matched",
+            MATCHED,
+            matched,
+            label=f"Matched features on captions of the same {results.words['units']}",
+        ),
     ]
     if clbas:
         body.append(table("clbas", CLBAS, clbas, label="CLBAS per layer and condition"))
     findings = [finding(*of_pair, results) for of_pair in by_languages(matching, matched)]
-    tested = [row for row in clbas if row["q"] is not None]
-    corrected = results.corrected("clbas", "matched")
-    findings += [clbas_finding(of_pair, results.level, corrected) for (of_pair,) in by_languages(tested)]
+    claimed = [row for row in clbas if row["family"] == "matched"]
+    findings += [clbas_finding(of_pair, results) for (of_pair,) in by_languages(claimed)]
     heading = "Do the SAEs of two languages find the same features?"
     return Section("matching", "Matched features", heading, body, findings, terms=TERMS)
 
@@ -98,7 +104,21 @@ def _compared(row: Record) -> str:
 
 def _both(name: str) -> Column:
     """MMCS forth and back."""
-    return Column(name, lambda row: f"{plain(row['mmcs_decoder'][0])} / {plain(row['mmcs_decoder'][1])}", "n")
+
+    def shown(row: Record) -> str:
+        return " / ".join(map(plain, row["mmcs_decoder"] or ()))
+
+    return Column(name, shown, "n")
+
+
+def _share(name: str) -> Callable[[Record], str]:
+    """A share in percent; nothing where there is none."""
+    return lambda row: "" if row[name] is None else percent(row[name])
+
+
+def _counted(row: Record) -> str:
+    """The share of the same features; why there is none."""
+    return percent(row["share"]) if row["tested"] else f"not tested, because {row['because']}"
 
 
 COLUMNS = [
@@ -107,19 +127,15 @@ COLUMNS = [
     Column("compared", _compared),
     value("matched", "matched"),
     value("same feature", "shared"),
-    Column("share", lambda row: percent(row["share"]), "n"),
+    Column("share", _counted, "n"),
     value("same partner", "same_partner"),
     _both(term("mmcs", "MMCS")),
     value("MCC", "mcc_decoder"),
     value("MCC, encoder", "mcc_encoder"),
     value(term("transport", "transport cost"), "transport_cost"),
     value("partners", "transport_partners", 1),
-    Column("on the matched", lambda row: percent(row["transport_on_matched"]), "n"),
-    Column(
-        "from floor to ceiling",
-        lambda row: percent(row["between"]) if row["between"] is not None else "",
-        "n",
-    ),
+    Column("on the matched", _share("transport_on_matched"), "n"),
+    Column("from floor to ceiling", _share("between"), "n"),
 ]
 MATCHED = [
     site(),
@@ -155,13 +171,24 @@ CLBAS = [
 def finding(matching: list[Record], matched: list[Record], results: Results) -> Finding:
     """How many features two languages' SAEs share, between floor and ceiling; no test stands behind the counts."""
     level, units = results.level, results.words["units"]
-    own = [row for row in matching if row["role"] == "languages"]
+    own, untested = (
+        [row for row in matching if row["role"] == "languages" and row["tested"] is known]
+        for known in (True, False)
+    )
+    silent = [f"{site_name(row['site'])}: not tested, because {row['because']}." for row in untested]
+    if not own:
+        return Finding("warning", f"The SAEs of {both_names(untested[0])} were not matched.", silent)
+    matching = [row for row in matching if row["tested"]]
     lines = [
         "; ".join(_between(row, matching) for row in own) + ".",
         "Softly matched: " + "; ".join(_softly(row, matching) for row in own) + ".",
+        *silent,
     ]
-    tests = [row for row in matched if row["q"] is not None]
-    if tests:
+    tests = results.tested(matched)
+    if not tests:
+        because = results.reasons(matched)
+        lines.append(f"Whether matched features fire alike was not tested, because {because}.")
+    else:
         yes = sum(found(row, level) for row in tests)
         lines.append(
             f"On captions of the same {units} more matched features fire alike than by chance in {yes} of {len(tests)} layers "
@@ -236,8 +263,13 @@ def _soft(row: Record) -> str:
     return f"a feature has {partners} partners in effect (cost {plain(row['transport_cost'], 2)})"
 
 
-def clbas_finding(rows: list[Record], level: float, corrected: str) -> Finding:
+def clbas_finding(rows: list[Record], results: Results) -> Finding:
     """Do matched features of two languages have effects of the same sign and order in both?"""
+    effects, level = f"Gender effects of matched features of {both_names(rows[0])}", results.level
+    because, rows = results.reasons(rows), results.tested(rows)
+    if not rows:
+        return Finding("warning", f"{effects}: not tested, because {because}.")
+    corrected = results.corrected("clbas", "matched")
     yes = [row for row in rows if agrees_matched(row, level)]
     best = max(rows, key=lambda row: row["value"])
     nulls = ", ".join(
@@ -249,7 +281,6 @@ def clbas_finding(rows: list[Record], level: float, corrected: str) -> Finding:
         f"{plain(best['features'])} matched features, {nulls}, q = {plain(best['q'])}."
     )
     cases = f"{len(yes)} of {len(rows)} cases (layers and conditions; q ≤ {level_words(level)})"
-    effects = f"Gender effects of matched features of {both_names(rows[0])}"
     if yes:
         return Finding(
             "found",

@@ -182,9 +182,12 @@ def _shown(one: dict[str, Any], results: Results) -> Markup:
 
 def finding(records: list[Record], results: Results) -> Finding | None:
     """In how many cases more categories have a specialist than by chance."""
-    tested = [record for record in records if record["q"] is not None]
-    if not tested:
+    claimed = [record for record in records if record["q"] is not None]
+    tested = results.tested(claimed)
+    if not claimed:
         return None
+    if not tested:
+        return Finding("warning", f"Specialists were not tested, because {results.reasons(claimed)}.")
     yes = [record for record in tested if record["q"] <= results.level]
     best = max(tested, key=lambda record: record["specialists"] - record["specialists_by_chance"])
     line = (

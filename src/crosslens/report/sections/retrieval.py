@@ -178,9 +178,10 @@ def same_text(cka: list[Record], units: str) -> str:
 def finding(retrieval: list[Record], cka: list[Record], results: Results) -> Finding:
     """Are translations found by their words? In how many layers and directions, where R@1 is largest, and CKA."""
     units, level, pair = results.words["units"], results.level, both_names(retrieval[0])
-    words = [record for record in retrieval if record["q"] is not None]
+    claimed = [record for record in retrieval if record["q"] is not None]
+    words = results.tested(claimed)
     if not words:
-        because = next(record["because"] for record in retrieval)
+        because = results.reasons(claimed or retrieval)
         return Finding(
             "warning", f"{pair}: whether captions find their translation was not tested, because {because}."
         )
@@ -194,7 +195,7 @@ def finding(retrieval: list[Record], cka: list[Record], results: Results) -> Fin
             f"{bracketed(best, 'r1')}, MRR {plain(best['mrr'])}, n = {_of(best, units)}, chance "
             f"{plain(best['r1_chance'])}, q = {plain(best['q'])}."
         )
-    alike = [row for row in cka if row["q"] is not None]
+    alike = results.tested([row for row in cka if row["q"] is not None])
     if alike:
         best = max(alike, key=lambda row: row["unbiased"])
         lines.append(
@@ -218,11 +219,10 @@ def _of(row: Record, units: str) -> str:
 def above_finding(above: list[Record], results: Results) -> Finding:
     """Does a caption with its picture find its translation in the other of two languages better than the picture alone does?"""
     level, pair = results.level, both_names(above[0])
-    if all(row["q"] is None for row in above):
-        because = above[0]["because"]
+    because, above = results.reasons(above), results.tested(above)
+    if not above:
         title = f"{pair}: whether a caption finds its translation beyond its picture was not tested, because"
         return Finding("warning", f"{title} {because}.")
-    above = [row for row in above if row["q"] is not None]
     more = [row for row in above if more_found(row, level)]
     less = [row for row in above if row["q"] <= level and row["r1"] < 0]
     lines = []
@@ -233,20 +233,10 @@ def above_finding(above: list[Record], results: Results) -> Finding:
             f"{site_name(best['site'])}: {plain(best['r1'])}{bracketed(best, 'r1')}, q = {plain(best['q'])}."
         )
     cases = f"of {len(above)} cases (layers and directions; q ≤ {level_words(level)})"
-    if less:
-        lines.append(
-            f"The prompt behind the picture finds more than the caption does in {len(less)} {cases}."
-        )
     lines.append(results.corrected("above_prompt", "above_prompt"))
-    if not more and not results.could_claim("above_prompt", "above_prompt"):
-        title = (
-            f"{pair}: whether a caption finds its translation beyond its picture was not tested: of so few "
-            f"{results.words['units']} no result could be claimed beside the study's other claims."
-        )
-        return Finding("warning", title, lines)
     title = f"{pair}: behind its picture, a caption finds its translation "
+    but = f", and less often in {len(less)}" if less else ""
     if more:
-        return Finding(
-            "found", f"{title}more often than the constant prompt does in {len(more)} {cases}.", lines
-        )
-    return Finding("null", f"{title}no more often than the constant prompt does.", lines)
+        said = f"{title}more often than the constant prompt does in {len(more)}{but} {cases}."
+        return Finding("found", said, lines)
+    return Finding("null", f"{title}more often than the constant prompt does in none{but} {cases}.", lines)

@@ -55,7 +55,7 @@ def section(results: Results) -> Section | None:
     if shown:
         body.append(table("robustness", columns, shown, label="Gendered features in other views"))
     body.append(results.shown("robustness"))
-    findings = [robustness_finding(records)]
+    findings = [robustness_finding(records, results.words["units"])]
     return Section("robustness", "Robustness", "Gendered however one looks?", body, findings, terms=TERMS)
 
 
@@ -70,7 +70,7 @@ def _chance(row: Record) -> Any:
     return percent(row["chance"], 0) + " (95th pct. " + percent(row["chance_q95"], 0) + ")"
 
 
-def robustness_finding(records: list[Record]) -> Finding:
+def robustness_finding(records: list[Record], units: str) -> Finding:
     """Over all layers, dictionaries, languages and conditions: the share that each kind of view keeps, beside chance."""
     kept, lines = [], []
     for name, words in {
@@ -94,7 +94,7 @@ def robustness_finding(records: list[Record]) -> Finding:
         return Finding("null", "There is no gendered feature to look for again.", one_seed)
     lines.append(
         "Counted over features of all layers, dictionaries, languages and conditions, once in each other training, on the same "
-        "test images or texts: described, not tested."
+        f"test {units}: described, not tested."
     )
     title = f"Of the gendered features, so many are gendered in the same direction: {'; '.join(kept)}."
     return Finding("description", title, [*lines, *one_seed])

@@ -105,9 +105,9 @@ COLUMNS = [
 def finding(records: list[Record], lines: Lines, what: str, results: Results, corrected: str) -> Finding:
     """Do more features than by chance do so, in how many cases, and how many are they? corrected: over what, in words."""
     pair = both_names(records[0])
-    tested = [record for record in records if record["q"] is not None]
+    tested = results.tested(records)
     if not tested:
-        because = records[0]["because"]
+        because = results.reasons(records)
         return Finding("warning", f"{pair}: features that {what}: not tested, because {because}.")
     yes = [record for record in tested if found(record, results.level)]
     cases = f"{len(yes)} of {len(tested)} cases (layers and SAEs; q ≤ {level_words(results.level)})"

@@ -18,7 +18,9 @@ TERMS = {
         "Share of women",
         "For {units} whose gender is not visible: of the captions that the model wrote and whose words name a gender, "
         "the share that says woman, first per {unit}, then the mean over the {units}; whole words only. A {unit} counts once, "
-        "however many captions were drawn of it, and so do several {units} of one group: intervals are Korn and Graubard's, p "
+        "however many captions were drawn of it, and so do several {units} of one group: intervals are Korn and "
+        "Graubard's, 95 % where the {units} differ by degrees (where one in ten is unlike all others, so few may hold none of "
+        "these, and .85 of such intervals hold the share), p "
         "is by flips of the signs of the {units}' distances from .5. q against .5 of single categories is corrected over "
         "those of their language, q of all together over the languages and all claims of the study.",
     ),
@@ -173,6 +175,8 @@ def _tilt(records: Stereotype, results: Results) -> Finding:
             lines.append(f"{name}: no gendered caption.")
             continue
         told = f"q = {plain(row['q'])}" if row["q"] is not None else _too_few(row, level)
+        if row["q"] is not None and (because := results.untested(row)):
+            told += f": not tested, because {because}"
         lines.append(
             f"{name}: woman in {plain(row['share'])} [{plain(row['low'])}, {plain(row['high'])}] of the gendered captions, "
             f"n = {plain(row['images_gendered'])} {words['units']}{_in_groups(row)}; {told}."
@@ -188,24 +192,14 @@ def _tilt(records: Stereotype, results: Results) -> Finding:
         )
         title = f"Over all {words['units']} that hide the gender, the model writes {found} (q ≤ {level_words(level)})."
         return Finding("found", title, lines)
-    if not results.could_claim("tilt", "tilt"):
-        return Finding(
-            "warning",
-            f"Whether the model writes one gender more often was not tested{_unreachable(records['tilt'], words)}.",
-            lines,
-        )
+    if not results.tested(records["tilt"]):
+        because = results.reasons(records["tilt"])
+        title = f"Whether the model writes one gender more often was not tested, because {because}."
+        return Finding("warning", title, lines)
     return Finding(
-        "null", "Over all categories the model writes neither gender more often beyond chance.", lines
-    )
-
-
-def _unreachable(rows: list[Record], words: dict[str, str]) -> str:
-    """Why tests that were made say nothing."""
-    tested = any(row["q"] is not None for row in rows)
-    return (
-        f": of so few {words['units']} no result could be claimed beside the study's other claims"
-        if tested
-        else ""
+        "null",
+        f"Over all {words['units']} that hide the gender, the model writes neither one more often beyond chance.",
+        lines,
     )
 
 
@@ -226,6 +220,8 @@ def _differences(records: Stereotype, results: Results) -> Finding:
         else:
             apart = f"; {_named(off, tested, level)}" if row["q"] <= level else ""
             differing += [name] if apart else []
+            because = results.untested(row)
+            apart = f": not tested, because {because}" if because else apart
             lines.append(f"{name}: all categories together q = {plain(row['q'])}{apart}.")
         if len(tested) < len(shares):
             some = ", ".join(each["category"] for each in shares if each["difference_q"] is None)
@@ -241,20 +237,21 @@ def _differences(records: Stereotype, results: Results) -> Finding:
         if pair["pearson"]["r"] is not None:
             lines.append(
                 f"{pair_name(*pair['languages']).replace(' → ', ' and ')}: shares of {plain(pair['categories'])} categories "
-                f"correlate with r = {plain(pair['pearson']['r'])}, p = {plain(pair['pearson']['p'])}."
+                f"correlate with r = {plain(pair['pearson']['r'])}, p = {plain(pair['pearson']['p'])} (not corrected)."
             )
     if differing:
         where = " and ".join(differing)
-        title = f"Where the picture hides the gender, what the model writes hangs on the category: a stereotype in {where}"
+        title = f"Where the {words['unit']} hides the gender, what the model writes hangs on the category: a stereotype in "
+        title += where
         return Finding("found", f"{title} (q ≤ {level_words(level)}).", lines)
-    if not results.could_claim("differences", "differences"):
-        return Finding(
-            "warning",
-            f"Whether the gender written hangs on the category was not tested{_unreachable(records['differences'], words)}.",
-            lines,
-        )
+    if not results.tested(records["differences"]):
+        because = results.reasons(records["differences"])
+        title = f"Whether the gender written hangs on the category was not tested, because {because}."
+        return Finding("warning", title, lines)
     return Finding(
-        "null", "The gender that the model writes does not hang on the category beyond chance.", lines
+        "null",
+        f"Where the {words['unit']} hides the gender, the one that the model writes does not hang on the category beyond chance.",
+        lines,
     )
 
 

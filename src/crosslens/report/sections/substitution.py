@@ -111,14 +111,16 @@ EFFECTS = [
 def told(effects: list[Record], substituted: list[Record], results: Results) -> Finding:
     """Do matched features of two languages cost alike, and how much do partners recover beside ceiling and floor?"""
     pair = " and ".join(map(short_name, _pair(effects[0])))
-    tested = [row for row in effects if row["q"] is not None]
+    claimed = [row for row in effects if row["outcome"] == "ce"]
+    tested = results.tested(claimed, "matched features")
     lines = [
         "; ".join(_recovered(row, substituted) for row in effects if row["outcome"] == "ce") + ".",
         results.corrected("effects_alike", "effects"),
     ]
     if not tested:
         title = (
-            f"{pair}: whether matched features cost alike was not tested, because {effects[0]['because']}."
+            f"{pair}: whether matched features cost alike was not tested, because "
+            f"{results.reasons(claimed, 'matched features')}."
         )
         return Finding("warning", title, lines[:1])
     yes = [row for row in tested if costs_alike(row, results.level)]

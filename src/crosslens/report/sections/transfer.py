@@ -68,7 +68,8 @@ def section(results: Results) -> Section | None:
             [record for record in some if record["condition"] == condition] for some in (transfer, directions)
         )
         told = _words(bags, condition, rows)
-        body.append(_group(condition_name(condition, bags), rows, angles, told, is_open=i == 0))
+        title = condition_name(condition, bags)
+        body.append(_group(title, rows, angles, told, results, is_open=i == 0))
     findings = [finding(*of_pair, transfer, bags, results) for of_pair in by_languages(transfer, directions)]
     masked = list(dict.fromkeys(record["condition"] for record in transfer if not record["lexical"]))
     leaks = leaks_finding(bags, masked)
@@ -94,7 +95,13 @@ def _words(words: list[Record], condition: str, rows: list[Record]) -> str:
 
 
 def _group(
-    title: str, records: list[Record], directions: list[Record], words: str, *, is_open: bool
+    title: str,
+    records: list[Record],
+    directions: list[Record],
+    words: str,
+    results: Results,
+    *,
+    is_open: bool,
 ) -> Markup:
     """One condition: a row of a site and method, pairs as columns: across languages first, then each with itself."""
     pairs = sorted(by_pair(records), key=lambda pair: pair[0] == pair[1])
@@ -102,7 +109,11 @@ def _group(
     for record in records:
         row = {"site": record["site"], "method": METHODS[record["method"]]}
         rows.setdefault((record["site"], record["method"]), row)[record["source"], record["target"]] = record
-    columns = [site(), text("method", "method"), *(column for pair in pairs for column in _pair(pair))]
+    columns = [
+        site(),
+        text("method", "method"),
+        *(column for pair in pairs for column in _pair(pair, results)),
+    ]
     caption = (
         term("auroc", "AUROC"),
         " on test, ",
@@ -135,17 +146,21 @@ def _group(
     )
 
 
-def _pair(pair: tuple[str, str]) -> list[Column]:
+def _pair(pair: tuple[str, str], results: Results) -> list[Column]:
     return [
         bounded(pair_name(*pair), "auroc", within=[pair]),
         Column("random", lambda row: interval(row[pair]["null_low"], row[pair]["null_high"]), "n"),
-        Column("p", lambda row: _p(row[pair]), "n"),
+        Column("p", lambda row: _p(row[pair], results), "n"),
         value("n", "n", within=[pair]),
     ]
 
 
-def _p(row: Record) -> Any:
-    return number(row["p"]) if row["tested"] or row["auroc"] is None else "not tested"
+def _p(row: Record, results: Results) -> Any:
+    """Of a language in itself there is no family, and p stands for itself."""
+    if row["auroc"] is None:
+        return number(None)
+    untested = results.untested(row) if row["q_family"] else not row["tested"]
+    return "not tested" if untested else number(row["p"])
 
 
 def _side(i: int) -> list[Column]:
@@ -205,11 +220,11 @@ def finding(
     lines = [
         line
         for line in (
-            _best(masked, transfer, bags),
-            _lexical(lexical, level) if masks != NOTHING else "",
+            _best(masked, transfer, bags, units),
+            _lexical(lexical, results) if masks != NOTHING else "",
             _cosine(directions, results),
-            _by_condition(masked, bags, level),
-            _untested(masked),
+            _by_condition(masked, bags, results),
+            _untested(masked, results),
             _family(results),
         )
         if line
@@ -221,11 +236,11 @@ def finding(
             f"{pair}: transfer of {family} was not tested, because there are too few {units} of known gender with a word left to "
             "pool over.",
         )
-    yes, tested = _beyond(masked, level)
+    yes, tested = _beyond(masked, results)
     if not tested:
         because = f"there are too few {units} of known gender with a word left to pool over"
         because += "" if masks == NOTHING else " once label words are masked"
-        because = next((row["because"] for row in masked if row["auroc"] is not None), because)
+        because = results.reasons([row for row in masked if row["auroc"] is not None]) or because
         return Finding("warning", f"{pair}: transfer of {family} was not tested, because {because}.", lines)
     said = f"{pair}, {masks}: {family}" if masks else f"{pair}: {family}"
     if not yes:
@@ -246,30 +261,29 @@ def _family(results: Results) -> str:
     return corrected and f"Transfer: {corrected}"
 
 
-def _beyond(records: list[Record], level: float) -> tuple[int, int]:
+def _beyond(records: list[Record], results: Results) -> tuple[int, int]:
     """How many are above their band of random directions with a q below the level, and how many were tested."""
-    tested = [record for record in records if record["q"] is not None]
-    return sum(transfers(record, level) for record in tested), len(tested)
+    tested = results.tested(records)
+    return sum(transfers(record, results.level) for record in tested), len(tested)
 
 
-def _by_condition(records: list[Record], words: list[Record], level: float) -> str:
+def _by_condition(records: list[Record], words: list[Record], results: Results) -> str:
     """The cases of each condition, where there are several: before the caption is another matter than in it."""
     conditions = dict.fromkeys(record["condition"] for record in records)
     counts = []
     for condition in conditions:
-        yes, tested = _beyond([r for r in records if r["condition"] == condition], level)
+        yes, tested = _beyond([r for r in records if r["condition"] == condition], results)
         counts.append(f"{condition_name(condition, words)}: {yes} of {tested}")
     return f"By condition: {'; '.join(counts)}." if len(counts) > 1 else ""
 
 
-def _untested(records: list[Record]) -> str:
+def _untested(records: list[Record], results: Results) -> str:
     """How many cases have an AUROC that says nothing, and why."""
-    rows = [row for row in records if row["auroc"] is not None and not row["tested"]]
-    reasons = "; ".join(dict.fromkeys(row["because"] for row in rows))
-    return f"Not tested in {len(rows)} cases, because {reasons}." if rows else ""
+    rows = [row for row in records if row["auroc"] is not None and results.untested(row)]
+    return f"Not tested in {len(rows)} cases, because {results.reasons(rows)}." if rows else ""
 
 
-def _best(records: list[Record], transfer: list[Record], words: list[Record]) -> str:
+def _best(records: list[Record], transfer: list[Record], words: list[Record], units: str) -> str:
     """Where each direction peaks, beside what the target's own direction reads there."""
     lines = []
     for (source, target), rows in by_pair(records).items():
@@ -288,15 +302,16 @@ def _best(records: list[Record], transfer: list[Record], words: list[Record]) ->
         lines.append(
             f"{pair_name(source, target)} peaks at {site_name(best['site'])} ({condition}; "
             f"{METHODS[best['method']]}): AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')}, "
-            f"n = {plain(best['n'])}, 95 % of random directions {plain(best['null_low'])} to {plain(best['null_high'])}, "
+            f"n = {plain(best['n'])} test {units}, 95 % of random directions {plain(best['null_low'])} to "
+            f"{plain(best['null_high'])}, "
             f"{'not tested' if best['q'] is None else 'q = ' + plain(best['q'])}, the largest of {len(scored)}; "
             f"{short_name(target)}'s own direction reads {plain(own['auroc'])} there."
         )
     return " ".join(lines)
 
 
-def _lexical(records: list[Record], level: float) -> str:
-    yes, tested = _beyond(records, level)
+def _lexical(records: list[Record], results: Results) -> str:
+    yes, tested = _beyond(records, results)
     if not tested:
         return ""
     lines = []
@@ -314,9 +329,13 @@ def _lexical(records: list[Record], level: float) -> str:
 
 
 def _cosine(directions: list[Record], results: Results) -> str:
-    measured = [row for row in directions if row["q"] is not None]
+    measured = results.tested(directions)
     if not measured:
-        return ""
+        masked = [row for row in directions if not row["lexical"]]
+        because = results.reasons(masked, f"train {results.words['units']}")
+        return (
+            f"Whether the directions point the same way was not tested, because {because}." if masked else ""
+        )
     best = max(measured, key=lambda row: row["cosine"])
     yes = sum(points_alike(row, results.level) for row in measured)
     return (

@@ -1,6 +1,10 @@
 """Exact rewritings of other architectures' weights into the canonical form."""
 
+from pathlib import Path
+
 from torch import Tensor
+
+from crosslens.errors import InputError
 
 
 def gated_as_jumprelu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -37,3 +41,22 @@ def input_scale(tensors: dict[str, Tensor], factor: float) -> dict[str, Tensor]:
         "W_dec": tensors["W_dec"] / factor,
         "b_dec": tensors["b_dec"] / factor,
     }
+
+
+def centred(where: Path | str, normalize: str, *, transcoder: bool) -> tuple[str, tuple[str, ...]]:
+    """How an SAE normalises that learned residuals less their mean over channels, and what to note of it.
+
+    The model itself, whose every reader is a LayerNorm, does not see that mean: TransformerLens takes it off all that
+    writes to the stream (`center_writing_weights`). layer_norm takes it off as well. Raises InputError of a transcoder,
+    and of a norm that the mean is part of.
+    """
+    if transcoder or normalize == "constant_norm_rescale":
+        raise InputError(
+            where,
+            found="a transcoder" if transcoder else f"normalize_activations {normalize!r}",
+            expected="an SAE of raw activations, to read them less their mean over channels",
+            mend="use an SAE that was trained on activations as they are",
+        )
+    if normalize == "layer_norm":
+        return normalize, ()
+    return "channel_mean", ("reads activations less their mean over channels (center_writing_weights)",)

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from crosslens.errors import InputError
-from crosslens.sae.exchange.fold import decoder_norm_into_codes, gated_as_jumprelu, input_scale
+from crosslens.sae.exchange.fold import centred, decoder_norm_into_codes, gated_as_jumprelu, input_scale
 from crosslens.sae.exchange.foreign import ForeignSAE, Found
 from crosslens.sae.exchange.said import (
     RENAMED,
@@ -114,6 +114,9 @@ def _read(
             f"{EXPECTED_AVERAGE!r}, as a scaling factor is given",
             "leave the scaling factor out",
         )
+    if _is_centred(found, config, metadata):
+        options["normalize"], more = centred(found.said_in, options["normalize"], transcoder=transcoder)
+        notes += more
     if kind is TopKSAE and found.choice("rescale_acts_by_decoder_norm", (True, False, None), config):
         tensors = decoder_norm_into_codes(tensors)
         notes += ("rescale_acts_by_decoder_norm folded into the weights",)
@@ -139,6 +142,12 @@ def _read(
         said.may_be,
         said.revision,
     )
+
+
+def _is_centred(found: Found, config: dict[str, Any], metadata: dict[str, Any]) -> bool:
+    """Whether the model of its training was loaded with TransformerLens' `center_writing_weights`, as far as the files say."""
+    said = [of.get("model_from_pretrained_kwargs") for of in (config, metadata)]
+    return any(isinstance(of, dict) and of.get("center_writing_weights") is True for of in said)
 
 
 def _check_reconstructs(

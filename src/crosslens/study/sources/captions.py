@@ -152,6 +152,18 @@ class Captions(Source):
                 "remove it or add the language",
             )
 
+        called: dict[str, list[str]] = {}
+        for name, column in (self.whole["source"]["columns"] or {}).items():
+            called.setdefault(column.strip(), []).append(name)
+        for column, names in called.items():
+            if len(names) > 1 and {*languages} & {*names}:
+                yield self.whole.fault(
+                    "source.columns",
+                    f"one column, {column!r}, for {' and '.join(names)}",
+                    "a column for each language, of its captions alone",
+                    "name the other column, or take a language out",
+                )
+
     def file_faults(self) -> Iterator[InputError]:
         table, images = Path(self.settings), self.images
         if not table.is_file():

@@ -20,7 +20,7 @@ def records(files: Files) -> dict[str, list[Record]]:
         base = {"corpus": corpus, **{name: doc(name) for name in ("site", "sae", "groups")}}
         for pair in doc("pairs"):
             here = base | {"languages": pair["languages"]}
-            found["ablated"] += [here | _ablated(of, doc("permutations")) for of in pair["specific"]]
+            found["ablated"] += [here | _ablated(of) for of in pair["specific"]]
             found["ablated_shared"].append(here | _shared(pair["shared"]))
     return found
 
@@ -35,17 +35,13 @@ def check(summary: dict[str, Any]) -> None:
             expect(where, "the SAE's digest", record["sae"], saes.get(record["corpus"], record["sae"]))
 
 
-def _ablated(of: dict[str, Any], permutations: int) -> Record:
+def _ablated(of: dict[str, Any]) -> Record:
     names = ("own", "other", "difference")
     record = {name: of[name] for name in ("language", "tested", "because", "found", "features", "controls")}
     for name in names:
         record |= bounds(name, of["of"][name]) | {f"{name}_beside": of["beside"][name]["value"]}
-    p, least = of["null"]["difference"]["p"], None
-    if p is not None:
-        rows = 1 + of["controls"] // of["features"]
-        least = max(float(rows) ** -of["features"], 1 / (1 + permutations))
-    family = None if p is None else "ablation"
-    return record | {"p": p, "least_p": least, "q_family": family}
+    test = {name: of["null"]["difference"][name] for name in ("p", "least_p")}
+    return record | test | {"q_family": None if test["p"] is None else "ablation"}
 
 
 def _shared(of: dict[str, Any]) -> Record:

@@ -16,6 +16,14 @@ def bounds(name: str, score: dict[str, float] | None) -> dict[str, float | None]
     return {name: score["value"], f"{name}_low": score["low"], f"{name}_high": score["high"]}
 
 
+def larger(nulls: dict[str, dict[str, Any]]) -> dict[str, float | None]:
+    """`p` and `least_p` of what has to be beyond several nulls: the larger of each; None where one has none."""
+    return {
+        name: None if None in (some := [null[name] for null in nulls.values()]) else max(some)
+        for name in ("p", "least_p")
+    }
+
+
 def expect(where: str, what: str, value: Any, expected: Any) -> None:
     """Raise InputError unless the value is the expected one."""
     if value != expected:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.summary.reading import Document
-from crosslens.summary.records.base import Files, Record
+from crosslens.summary.records.base import Files, Record, larger
 
 CORRELATIONS = ("pearson", "spearman")
 CLAIMED = ("live", "pearson")
@@ -35,7 +35,9 @@ def cross_lingual_records(cross_lingual: dict[str, Path]) -> list[dict[str, Any]
                             "features": result[family]["features"],
                             "images": sum(result["images"].values()),
                             "labels_disagree": result["labels_disagree"],
-                            **{name: result[family][name] for name in ("tested", "because")},
+                            "tested": result[family]["tested"],
+                            "because": result[family]["because"]
+                            or (None if found["r"] is not None else "no feature varies in both"),
                             **{name: found[name] for name in ("r", "low", "high")},
                             **{name: found[name] for name in ("reliability", "disattenuated")},
                             "null": found["null"],
@@ -47,6 +49,5 @@ def cross_lingual_records(cross_lingual: dict[str, Path]) -> list[dict[str, Any]
 
 def _family(found: dict[str, Any], *, claimed: bool) -> dict[str, Any]:
     """The larger p of both nulls, as r must be beyond both, in a family of all such r of the study."""
-    both = [null["p"] for null in found["null"].values()]
-    p = None if not claimed or None in both else max(both)
-    return {"p": p, "q_family": None if p is None else "cross_lingual"}
+    test = larger(found["null"]) if claimed else dict.fromkeys(("p", "least_p"))
+    return test | {"q_family": None if test["p"] is None else "cross_lingual"}

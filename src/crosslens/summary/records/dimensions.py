@@ -20,7 +20,8 @@ def records(files: Files) -> dict[str, list[Record]]:
             for language in doc("languages")
         ]
         differences += [
-            head | row | {"q_family": None if row["p"] is None else "dimensions"}
+            # of a t distribution, which has no least
+            head | row | {"least_p": 0.0, "q_family": None if row["p"] is None else "dimensions"}
             for row in doc("differences")
         ]
     return {"dimensions": of, "dimension_differences": differences}

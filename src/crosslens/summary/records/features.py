@@ -48,6 +48,7 @@ def ranking_records(rankings: dict[str, Path]) -> list[dict[str, Any]]:
                 "specialists": doc("specialists", "found"),
                 "specialists_by_chance": specialists.get("expected_by_chance"),
                 "p": specialists.get("found_p"),
+                "least_p": specialists.get("least_p"),
                 "q_family": "specialists" if specialists.get("found_p") is not None else None,
             }
         )

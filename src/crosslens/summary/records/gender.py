@@ -1,10 +1,8 @@
 """Features that tell the genders apart."""
 
-from math import comb
 from pathlib import Path
 from typing import Any
 
-from crosslens.stats.tested import permutation_floor
 from crosslens.summary.reading import Document, split_key
 from crosslens.summary.records.base import Files, Record, check_records, equal_among_languages, expect
 
@@ -17,9 +15,7 @@ def records(files: Files) -> dict[str, list[Record]]:
 
 
 def gender_records(gender: dict[str, Path]) -> list[dict[str, Any]]:
-    """One record per SAE, language and condition: how many features are gendered, and how many by chance.
-
-    `least_p`: what p would be if no other labels gave as many."""
+    """One record per SAE, language and condition: how many features are gendered, and how many by chance."""
     records = []
     for key, path in gender.items():
         corpus, language = split_key(key)
@@ -31,22 +27,15 @@ def gender_records(gender: dict[str, Path]) -> list[dict[str, Any]]:
                 {"corpus": corpus, "language": language, "condition": condition}
                 | {name: doc(name) for name in ("alpha", "sae", "site")}
                 | {name: doc("conditions", condition, name) for name in names}
-                | {"least_p": _least_p(doc("conditions", condition, "units", "test"), doc("permutations"))}
-                | _family(doc("conditions", condition, "null", "p"), doc("conditions", condition, "tested"))
+                | _family(doc("conditions", condition, "null"), doc("conditions", condition, "tested"))
             )
     return records
 
 
-def _least_p(units: dict[str, int], permutations: int) -> float:
-    female, male, pairs = (units[name] for name in ("female", "male", "pairs"))
-    ways = comb(female + male - 2 * pairs, female - pairs) * 2**pairs
-    return permutation_floor(permutations, arrangements=ways)
-
-
-def _family(p: float | None, tested: bool) -> dict[str, Any]:
+def _family(null: dict[str, float | None], tested: bool) -> dict[str, Any]:
     """The p of the number of significant features, one of a family: all of the study."""
-    p = p if tested else None
-    return {"p": p, "q_family": None if p is None else "gendered_features"}
+    test = {name: null[name] if tested else None for name in ("p", "least_p")}
+    return test | {"q_family": None if test["p"] is None else "gendered_features"}
 
 
 def check(summary: dict[str, Any]) -> None:

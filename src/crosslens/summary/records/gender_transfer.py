@@ -35,7 +35,8 @@ def transfer_records(path: Path) -> list[dict[str, Any]]:
                 | bounds("auroc", row["auroc"])
                 | null
                 | {name: row[name] for name in ("tested", "because")}
-                | {"p": row["null"]["p"], "q_family": _family(row, lexical)}
+                | {name: row["null"][name] for name in ("p", "least_p")}
+                | {"q_family": _family(row, lexical)}
             )
     return records
 
@@ -59,7 +60,8 @@ def direction_records(path: Path) -> list[dict[str, Any]]:
                     "condition": condition,
                     "lexical": lexical,
                 }
-                | {"languages": row["languages"], "cosine": row["value"], "p": row["null"]["p"]}
+                | {"languages": row["languages"], "cosine": row["value"]}
+                | {name: row["null"][name] for name in ("p", "least_p")}
                 | {"q_family": None if lexical or row["null"]["p"] is None else "masked"}
                 | {"null_low": row["null"]["q025"], "null_high": row["null"]["q975"]}
                 | {"train": [side["train"]["female"] + side["train"]["male"] for side in both]}

@@ -13,14 +13,15 @@ def records(files: Files) -> dict[str, list[Record]]:
         corpus, language = split_key(key)
         doc = Document(folder / "grammar.json", "grammar")
         grammatical = doc("grammatical")
-        p = grammatical["null"]["p"] if grammatical["tested"] else None
+        test = {name: grammatical["null"][name] for name in ("p", "least_p")}
         found.append(
             {"corpus": corpus, "language": language}
             | {
                 name: doc(name)
                 for name in ("site", "sae", "morphology", "semantic", "grammatical", "classes")
             }
-            | {"p": p, "q_family": None if p is None else "grammar"}
+            | test
+            | {"q_family": None if test["p"] is None else "grammar"}
         )
     return {"grammar": found}
 

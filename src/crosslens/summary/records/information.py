@@ -5,7 +5,7 @@ from typing import Any
 from crosslens.summary.reading import Document, split_key
 from crosslens.summary.records.base import Files, Record, check_records
 
-TOLD = ("gender_bits", "live", "above", "p", "strongest", "sum", "null")
+TOLD = ("gender_bits", "live", "above", "p", "least_p", "strongest", "sum", "null")
 
 
 def records(files: Files) -> dict[str, list[Record]]:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from crosslens.summary.reading import Document
-from crosslens.summary.records.base import Files, Record, expect
+from crosslens.summary.records.base import Files, Record, expect, larger
 
-COUNTS = ("role", "names", "features", "matched", "same_partner", "shared")
+COUNTS = ("role", "names", "features", "tested", "because", "matched", "same_partner", "shared")
 
 LEAST_REACH = 0.02
 """Of the ceiling above the floor, in MCC: what is nearer to it has no place between them."""
@@ -37,7 +37,7 @@ def matching_records(doc: Document) -> list[Record]:
     return [
         {"site": doc("site"), "languages": pair["languages"]}
         | {name: of[name] for name in COUNTS}
-        | {"share": of["shared"] / of["matched"]}
+        | {"share": of["shared"] / of["matched"] if of["tested"] else None}
         | {f"mmcs_{side}": of["mmcs"][side] for side in ("decoder", "encoder")}
         | {f"mcc_{side}": of["mcc"][side] for side in ("decoder", "encoder")}
         | {f"transport_{name}": of["transport"][name] for name in ("cost", "partners", "on_matched")}
@@ -48,8 +48,10 @@ def matching_records(doc: Document) -> list[Record]:
 
 
 def _between(pair: dict[str, Any]) -> float | None:
+    if not pair["tested"]:
+        return None
     floor = next(of["mcc"]["decoder"] for of in pair["floors"] if of["role"] == "turned")
-    ceilings = [of["mcc"]["decoder"] for of in pair["ceilings"]]
+    ceilings = [of["mcc"]["decoder"] for of in pair["ceilings"] if of["tested"]]
     reach = sum(ceilings) / len(ceilings) - floor if ceilings else 0.0
     return (pair["mcc"]["decoder"] - floor) / reach if reach >= LEAST_REACH else None
 
@@ -72,7 +74,8 @@ def matched_records(doc: Document) -> list[Record]:
                 "chance_q95": of["q95"],
             }
             | {"r_matched": of["median"]["matched"], "r_shared": of["median"]["shared"]}
-            | {"p": of["p"], "q_family": None if of["p"] is None else "activations"}
+            | {name: of[name] for name in ("p", "least_p")}
+            | {"q_family": None if of["p"] is None else "activations"}
         )
     return records
 
@@ -85,12 +88,12 @@ def clbas_records(doc: Document) -> list[Record]:
     records = []
     for pair in doc("pairs"):
         for of in pair["clbas"]:
-            both = [null["p"] for null in of["null"].values()]
-            p = None if None in both else max(both)
+            test = larger(of["null"])
             records.append(
                 {"site": doc("site"), "languages": pair["languages"]}
                 | {name: of[name] for name in ("condition", "family", "features", "tested", "because")}
-                | {"value": of["value"], "null": of["null"], "p": p}
-                | {"q_family": "matched" if of["family"] == "matched" and p is not None else None}
+                | {"value": of["value"], "null": of["null"]}
+                | test
+                | {"q_family": "matched" if of["family"] == "matched" and test["p"] is not None else None}
             )
     return records

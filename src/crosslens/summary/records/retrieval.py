@@ -1,5 +1,6 @@
 """Do captions lie beside their translations?"""
 
+from math import factorial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ def retrieval_records(path: Path) -> list[dict[str, Any]]:
             for name in pair["chance"]:
                 record |= bounds(name, row[name]) | {f"{name}_chance": pair["chance"][name]}
             words = row["centred"] and row["read"] == _words(pair) and pair["tested"]
-            records.append(record | {"p": row["r1"]["p"], "q_family": "words" if words else None})
+            least = permutation_floor(RETRIEVAL, arrangements=factorial(pair["units"]))
+            test = {"p": row["r1"]["p"], "least_p": least, "q_family": "words" if words else None}
+            records.append(record | test)
     return records
 
 
@@ -63,7 +66,8 @@ def cka_records(path: Path) -> list[dict[str, Any]]:
                 record |= {name: row[name]["value"], f"{name}_null": null["mean"]}
                 record |= {f"{name}_q95": null["q95"], f"{name}_p": null["p"]}
             words = row["read"] == _words(pair) and record["unbiased_p"] is not None
-            records.append(record | {"p": record["unbiased_p"], "q_family": "words" if words else None})
+            test = {name: row["unbiased"]["null"][name] for name in ("p", "least_p")}
+            records.append(record | test | {"q_family": "words" if words else None})
     return records
 
 

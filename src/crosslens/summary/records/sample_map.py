@@ -18,7 +18,7 @@ def records(files: Files) -> dict[str, list[Record]]:
             of
             | {
                 name: row[name]
-                for name in ("label", "points", "values", "share", "mean", "q025", "q975", "p")
+                for name in ("label", "points", "values", "share", "mean", "q025", "q975", "p", "least_p")
             }
             | {"q_family": None if row["p"] is None else "neighbours"}
             for row in doc("labels")

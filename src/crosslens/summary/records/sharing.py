@@ -43,7 +43,8 @@ def counted(paths: dict[str, Path], what: str) -> list[Record]:
                 | {name: counts[name] for name in ("tested", "because", "features", "found")}
                 | {"chance": counts["mean"], "chance_q95": counts["q95"]}
                 | (_shared(pair) if what == "shared" else _specific(pair))
-                | {"p": counts["p"], "q_family": None if counts["p"] is None else "features"}
+                | {name: counts[name] for name in ("p", "least_p")}
+                | {"q_family": None if counts["p"] is None else "features"}
             )
     return records
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from crosslens.summary.reading import Document
-from crosslens.summary.records.base import Files, Record, bounds, expect
+from crosslens.summary.records.base import Files, Record, bounds, expect, larger
 
 NAMED = ("role", "language", "first", "second", "groups", "pairs")
 
@@ -40,8 +40,7 @@ def _point(point: dict[str, Any]) -> Record:
 def _effects(effect: dict[str, Any], role: str) -> Record:
     """How alike matched features are in what each costs: `p`, the larger of both nulls, of the cross-entropy of the two
     languages' SAEs is corrected in the family `effects`."""
-    both = [null["p"] for null in effect["null"].values()]
-    p = None if None in both else max(both)
+    test = larger(effect["null"])
     own = role == "languages" and effect["outcome"] == "ce"
     return (
         {
@@ -49,5 +48,6 @@ def _effects(effect: dict[str, Any], role: str) -> Record:
             for name in ("outcome", "groups", "features", "tested", "because", "pearson", "null")
         }
         | bounds("spearman", effect["spearman"])
-        | {"p": p, "q_family": "effects" if own and p is not None else None}
+        | test
+        | {"q_family": "effects" if own and test["p"] is not None else None}
     )
