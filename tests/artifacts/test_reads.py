@@ -88,7 +88,7 @@ class World:
         "own": (),
         "texts": ("activations",),
         "answers": ("texts_summary",),
-        "drawn": ("dataset", "circuits", "ablation_figure", "substitution_figure"),
+        "drawn": ("dataset", "circuits", "ablation_figure", "substitution_figure", "patching_figures"),
         "sentences": ("agreement_figure",),
     }
     """What is made of each, and all that it is made from; (): everything."""
@@ -176,6 +176,9 @@ class World:
         drawn = {**TOY, "model": model, "source": {"planted": {"images": 12}}, "geometry": {}}
         drawn |= {"sae": {**TOY["sae"], "corpora": ["joint", "en", "ar"]}}
         drawn |= {"causal": {"features": 1, "pairs": 1, "samples": 4}}
+        person = {"en": {"female": "a woman", "male": "a man"}, "ar": {"female": "امرأة", "male": "رجل"}}
+        small = {"pairs": 2, "attributed": 0, "heads": False, "bootstraps": 20}
+        drawn |= {"patching": {"words": person, **small}}
         beside = {name: own[name] for name in (*TOY, "source", "model", "lexicons")} | {"sae": TOY["sae"]}
         given = {"own": own, "beside": beside, "texts": texts, "answers": answers}
         return given | {"drawn": drawn, "sentences": sentences}
