@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from crosslens.figures.patching import draw_patching_figures
-from crosslens.interventions.patching import COLUMNS
-from crosslens.interventions.recovery import METHODS, maps, recoveries, told
+from crosslens.interventions.recovery import COLUMNS, METHODS, maps, recoveries, told
 from crosslens.report.sections import patching
 from crosslens.tables.documents import write_json, write_table
 

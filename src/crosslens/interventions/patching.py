@@ -31,7 +31,7 @@ from crosslens.interventions.circuits import (
 )
 from crosslens.interventions.nodes import KINDS, OF_HEADS, Place, Replay, at, places_of, read, slots, write
 from crosslens.interventions.outcomes import CLASSES, Case, Exchange, Laid, check_cases, encode_side
-from crosslens.interventions.recovery import METHODS, maps, recoveries, told
+from crosslens.interventions.recovery import COLUMNS, METHODS, maps, recoveries, told
 from crosslens.memory import memory_kept
 from crosslens.models.head import Head
 from crosslens.models.hooks import capture
@@ -42,14 +42,6 @@ from crosslens.tables.documents import read_table, write_json, write_table
 
 log = logging.getLogger(__name__)
 
-COLUMNS = {
-    **dict.fromkeys(("swap", "group"), "str"),
-    "case": "int64",
-    **dict.fromkeys(("language", "variant", "direction", "source", "donor", "kind"), "str"),
-    **dict.fromkeys(("layer", "node"), "int64"),
-    "positions": "str",
-    **dict.fromkeys(("outcome", "outcome_other", "outcome_patched", *METHODS), "float64"),
-}
 DIRECTIONS = ("noising", "denoising")
 """Of the clean run, the first of a case's two in a language, and of the corrupt one."""
 CONTROLLED = ("image", "word", "last")

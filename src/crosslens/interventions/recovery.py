@@ -10,6 +10,15 @@ from crosslens.stats.means import resampled_interval
 from crosslens.stats.resampling import bootstrap_weights, stream
 
 METHODS = ("atp", "atp_star", "ig", "relp")
+COLUMNS = {
+    **dict.fromkeys(("swap", "group"), "str"),
+    "case": "int64",
+    **dict.fromkeys(("language", "variant", "direction", "source", "donor", "kind"), "str"),
+    **dict.fromkeys(("layer", "node"), "int64"),
+    "positions": "str",
+    **dict.fromkeys(("outcome", "outcome_other", "outcome_patched", *METHODS), "float64"),
+}
+"""Of a table of effects, with their types."""
 CELL = ("swap", "language", "direction", "source", "donor", "kind", "layer", "node", "positions")
 THETA = 0.1
 """Nats: an effect beyond is one to be found."""
