@@ -91,7 +91,9 @@ class Replay:
 
     def __init__(self, loaded: LoadedModel):
         adapter = loaded.adapter
-        self.before: list[nn.Module] = [part for part in (adapter.vision_tower, adapter.projector) if part]
+        self.before: list[nn.Module] = [
+            part for part in (adapter.vision_tower, adapter.projector) if part is not None
+        ]
         self.blocks, self.outputs = adapter.blocks, {}
 
     @contextmanager
