@@ -127,7 +127,7 @@ def test_one_patch_by_hand(patcher, effects):
     width = loaded.adapter.text_config.head_dim
     for kind, node, module, channels in (
         ("resid_post", 0, blocks[0], slice(None)),
-        ("head", 2, blocks[0].self_attn.o_proj, slice(2 * width, 3 * width)),
+        ("head", 1, blocks[0].self_attn.o_proj, slice(width, 2 * width)),
     ):
         kept = {}
 
