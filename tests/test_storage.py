@@ -38,6 +38,7 @@ INSPECTED = {
     "samples": ["scene_000000#0"],
     "select": {"words": ["ممرضة", "كتاب"], "positions": [0, -1], "roles": ["prompt"]},
 }
+LENSES = {"samples": 8, "tokens": 60, "epochs": 1, "bootstraps": 20, "permutations": 99}
 CAUSAL = {"features": 3, "pairs": 10, "samples": 15}
 WORDS = {
     "en": {"female": "a woman", "male": "a man"},
@@ -52,6 +53,7 @@ LARGE = {
     *("seed_codes", "written_seed_codes", "agreement_figure"),
     *("ablation", "ablation_figure", "substitution", "substitution_figure"),
     *("patching", "patching_figures"),
+    *("lenses", "lens_reading", "lens_figure", "attention", "attention_figure"),
     *("sample_map", "decoder_map", "map_figures"),
     *("dimensions", "information", "dictionary", "circuits", "geometry_figures"),
 }
@@ -86,7 +88,9 @@ def build(checkout: Checkout, *, large: bool) -> None:
     }
     if large:
         more |= {"controls": ["shuffled"], "embeddings": {"permutations": 10}}
-        more |= {"geometry": {"permutations": 19}, "causal": CAUSAL, "patching": PATCHING}
+        more |= {"geometry": {"permutations": 19}, "causal": CAUSAL}
+        more |= {"lenses": LENSES, "attention": {"samples": 6, "shown": 2, "bootstraps": 20}}
+        more |= {"patching": PATCHING}
     one_part = {**TOY["activations"], "part_rows": 60}
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
     seeds = {"corpora": ["en", "ar"], "seeds": [0, 1], "sites": ["1"]}
@@ -442,6 +446,60 @@ def test_agreement_by_hand_is_that_of_its_targets(study, language):
             for stratum in strata:
                 inside = own[by].between(stratum["first"], stratum["last"] or np.inf)
                 assert stratum["agrees"]["value"] == pytest.approx((change[inside] > 0).mean())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_what_lenses_read_by_hand_is_that_of_their_readings(study, language):
+    """Counts, differences and shares of the document, of the rows of its table."""
+    folder = study / f"lens/{language}"
+    said = json.loads((folder / "lens.json").read_text(encoding="utf-8"))
+    assert said["tested"] and said["gender"]["places"] == "pictures"
+    table = pq.read_table(folder / "readings.parquet").to_pandas()
+    assert set(zip(table["female"], table["male"], strict=True)) == {tuple(said["gender"]["words"])}
+    with safe_open(folder / "jacobian.safetensors", "numpy") as file:
+        rows = file.get_tensor("rows")
+    with safe_open(study / "lens/tuned/tuned.safetensors", "numpy") as file:
+        assert file.get_tensor("weight").shape == (said["layers"] - 1, rows.shape[1], rows.shape[1])
+        assert file.get_tensor("bias").shape == (said["layers"] - 1, rows.shape[1])
+    assert len(rows) == said["layers"] and np.isfinite(rows).all() and rows.any(axis=1).all()
+    last = table[(table["lens"] == "logit") & (table["layer"] == said["layers"] - 1)]
+    for (lens, layer), own in table.groupby(["lens", "layer"]):
+        of = said["gender"]["of"][lens][layer]
+        female, male = (own.loc[own["gender"] == gender, "log_odds"].to_numpy() for gender in GENDERS[:2])
+        assert (len(female), len(male)) == tuple(said["gender"]["counts"][gender] for gender in GENDERS[:2])
+        assert of["difference"]["value"] == pytest.approx(female.mean() - male.mean())
+        above = (female[:, None] > male) + (female[:, None] == male) / 2
+        assert of["told"]["value"] == pytest.approx(above.mean())
+        if lens == "tuned" and layer == said["layers"] - 1:
+            np.testing.assert_allclose(own["log_odds"].to_numpy(), last["log_odds"].to_numpy(), atol=1e-5)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_stored_attention_adds_up(study, language):
+    """Weights of a query to at most 1, on the picture to what the heads' table says, where it is of the same samples."""
+    folder = study / f"attention/{language}"
+    said = json.loads((folder / "attention.json").read_text(encoding="utf-8"))
+    patterns, heads, images = (
+        pq.read_table(folder / f"{name}.parquet").to_pandas() for name in ("patterns", "heads", "images")
+    )
+    assert patterns["weight"].min() >= said["threshold"] and (patterns["key"] <= patterns["query"]).all()
+    sums = patterns.groupby(["sample_id", "layer", "head", "query"])["weight"].sum()
+    assert 0 < sums.min() and sums.max() < 1 + 1e-4
+    tokens = {sample["sample_id"]: sample["tokens"] for sample in said["shown"]}
+    for sample, own in patterns.groupby("sample_id"):
+        assert {tokens[sample][at]["role"] for at in own["query"]} <= {"prompt", "caption"}
+        pictured = sum(token["role"] == "image" for token in tokens[sample])
+        places = (
+            images[images["sample_id"] == sample]
+            .groupby(["layer", "head"])["place"]
+            .agg(["min", "max", "size"])
+        )
+        assert (places == [0, pictured - 1, pictured]).all(axis=None)
+    shares = heads[heads["score"].isin(["itself", "previous", "first", "image", "kept", "induction"])]
+    assert shares["value"].between(0, 1 + 1e-6).all()
+    assert len(heads) == 8 * len(said["layers"]) * said["heads"]
 
 
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
@@ -1175,7 +1233,7 @@ def test_layers_compared_by_hand(study):
     told = {site: read[site]["pairs"][0]["gender"][0]["cosine"] for site in "12"}
     draws = np.array([told[site]["value"] + np.array(told[site]["deviations"]) for site in "12"])
     for point, drawn in zip(of["points"], draws, strict=True):
-        bounds = np.quantile(drawn, [0.025, 0.975])
+        bounds = np.clip(np.quantile(drawn, [0.025, 0.975]), -1, 1)
         assert [point["low"], point["high"]] == pytest.approx(bounds.tolist())
         directions = next(r for r in layers[point["site"]]["directions"] if r["condition"] == "prompt")
         assert point["null_high"] == directions["null_high"]

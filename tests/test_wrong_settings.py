@@ -304,6 +304,11 @@ WRONG = [
     ),
     ("gender.conditions", ["generated"], ["found generated alone", "one of prompt and caption beside it"]),
     ("sae.centred", ["res_jb"], ["key sae.centred: found res_jb", "names of sae.pretrained"]),
+    (
+        "sae",
+        {"pretrained": {"scope": {"0": "hf:a/b"}}, "centred": ["scope"]},
+        ["key sae.centred: found scope, and a model of RMSNorms", "LayerNorms"],
+    ),
     ("gender.alpha", 1, ["key gender.alpha: found 1; expected a number less than 1"]),
     ("sae.roles", ["caption"], ["key gender.conditions: found prompt", "sae.roles"]),
     (

@@ -136,7 +136,7 @@ class Scored(NamedTuple):
     """Whether the end of the word counted."""
 
 
-class _Text(NamedTuple):
+class Text(NamedTuple):
     """Prefix and form, and which of its tokens count."""
 
     tokens: Encoded
@@ -177,19 +177,19 @@ def log_odds(
     ]
 
 
-def compared(*pair: Encoded) -> Iterator[_Text]:
+def compared(*pair: Encoded) -> Iterator[Text]:
     """The two texts of a place: both count from the first token in which they differ."""
     # A chat template may put tokens behind the text.
     stops = [int(np.flatnonzero(tokens.role == CAPTION)[-1]) + 1 for tokens in pair]
     shortest = min(stops)
     same = np.equal(*(tokens.token_id[:shortest] for tokens in pair))
     start = shortest if same.all() else int(np.flatnonzero(~same)[0])
-    return (_Text(tokens, start, stop, start == shortest) for tokens, stop in zip(pair, stops, strict=True))
+    return (Text(tokens, start, stop, start == shortest) for tokens, stop in zip(pair, stops, strict=True))
 
 
 @torch.inference_mode()
 def _log_p(
-    loaded: LoadedModel, head: Head, texts: Sequence[_Text], ends: Tensor, editing: Editing
+    loaded: LoadedModel, head: Head, texts: Sequence[Text], ends: Tensor, editing: Editing
 ) -> np.ndarray:
     """(B) float64: log-probability of each text's tokens from start to stop, and of the word's end where it counts."""
     last = str(len(loaded.adapter.blocks) - 1)

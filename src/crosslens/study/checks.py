@@ -7,9 +7,11 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from crosslens import registry
 from crosslens.data.csv_table import is_blank
 from crosslens.data.languages import language_of
 from crosslens.data.minimal_pairs import differing
+from crosslens.data.morphology import PACKAGE as MORPHOLOGY
 from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
@@ -362,10 +364,19 @@ def _without_effect(settings: StudySettings) -> Faults:
         yield settings.fault(
             "causal", f"tests of what languages share, and {languages} alone", "two languages", "take it out"
         )
-    of_words = (settings["gender"] or {}).get("morphology")
-    if of_words and "ar" not in settings["languages"]:
+    adapter = (settings["gender"] or {}).get("morphology")
+    known = [
+        name.removesuffix(f"_{adapter}")
+        for name in registry.names(MORPHOLOGY)
+        if name.endswith(f"_{adapter}")
+    ]
+    if adapter and not {*known} & {*settings["languages"]}:
+        lacking = " or ".join(language_of(code).name for code in known)
         yield settings.fault(
-            "gender.morphology", f"{of_words}, and no Arabic", "ar in languages", "take it out"
+            "gender.morphology",
+            f"{adapter}, and no {lacking}",
+            f"{' or '.join(known)} in languages",
+            "take it out",
         )
 
 

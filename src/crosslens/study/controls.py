@@ -26,6 +26,8 @@ APART: dict[str, Any] = {
     "describe": None,
     "causal": None,
     "patching": None,
+    "lenses": None,
+    "attention": None,
 }
 """What a control has none of."""
 

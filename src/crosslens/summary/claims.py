@@ -90,7 +90,7 @@ def agrees_matched(record: Record, level: float, records: Records | None = None)
 
 def harms_its_own(record: Record, level: float, records: Records | None = None) -> bool:
     """The features of a language cost it more than they cost the other one, and beyond random features as frequent."""
-    return significant(record, level) and record["difference_low"] > 0
+    return significant(record, level) and (record["difference_low"] or 0) > 0
 
 
 def costs_alike(record: Record, level: float, records: Records | None = None) -> bool:

@@ -10,6 +10,7 @@ MEASURES = {
     "probe": "probe of gender (AUROC)",
     "transfer": "gender direction in another language (AUROC)",
     "effects": "effects in two languages (r)",
+    "shared": "share of features that are shared",
     "retrieval": "translation found first (R@1)",
     "cka": "unbiased CKA",
 }

@@ -83,12 +83,11 @@ def number(record: Record) -> str:
 def apart(row: Record, controls: list[str]) -> list[str] | None:
     """The controls that the study's value does not lie above, intervals apart; None where no interval or no control is."""
     own = row["by"].get("")
-    beside = {name: row["by"][name] for name in controls if name in row["by"]}
-    if own is None or own["low"] is None or not beside:
+    high = {name: row["by"][name]["high"] for name in controls if name in row["by"]}
+    bounded = {name: value for name, value in high.items() if value is not None}
+    if own is None or own["low"] is None or not bounded:
         return None
-    return [
-        name for name, record in beside.items() if record["high"] is not None and own["low"] <= record["high"]
-    ]
+    return [name for name, value in bounded.items() if own["low"] <= value]
 
 
 def finding(shown: list[Record], controls: list[str]) -> Finding:
@@ -102,29 +101,37 @@ def finding(shown: list[Record], controls: list[str]) -> Finding:
             best[key] = row
     lines, above, compared = [], 0, 0
     for (measure, of), row in best.items():
-        if (reached := apart(row, controls)) is None:
+        names = [name for name in controls if name in row["by"] and row["by"][name]["value"] is not None]
+        if not names:
             continue
-        compared += 1
-        above += not reached
-        beside = ", ".join(
-            f"{CONTROLS[name]} {number(row['by'][name])}" for name in controls if name in row["by"]
-        )
-        says = (
-            "above all of them"
-            if not reached
-            else f"not above {', '.join(CONTROLS[name] for name in reached)}"
-        )
+        if (reached := apart(row, controls)) is None:
+            says = _bare(row, names)
+        else:
+            compared += 1
+            above += not reached
+            says = f"not above {_called(reached)}" if reached else "above all of them"
+        beside = ", ".join(f"{CONTROLS[name]} {number(row['by'][name])}" for name in names)
         lines.append(
             f"{MEASURES[measure][:1].upper()}{MEASURES[measure][1:]}, {told_of(list(of), measure)}, {site_name(row['site'])}: "
             f"{number(row['by'][''])}; {beside}: {says}."
         )
-    named = ", ".join(CONTROLS[name] for name in controls)
+    named = _called(controls)
     if not compared:
-        return Finding(
-            "warning", f"Nothing with an interval was measured both here and in a control ({named})."
-        )
+        title = f"Nothing with an interval was measured both here and in a control ({named})."
+        return Finding("warning", title, lines)
     title = (
-        f"At the layer where each is largest, {above} of {compared} measures lie above every control ({named}), 95 % "
-        "intervals apart; the layer was chosen by these same numbers."
+        f"At the layer where each is largest, {above} of {compared} measures with an interval lie above every control ({named}), "
+        "95 % intervals apart; the layer was chosen by these same numbers."
     )
     return Finding("description" if above else "null", title, lines)
+
+
+def _called(controls: list[str]) -> str:
+    return ", ".join(CONTROLS[name] for name in controls)
+
+
+def _bare(row: Record, names: list[str]) -> str:
+    """Of a measure without an interval, which controls have no less of it."""
+    own = row["by"][""]["value"]
+    reach = [name for name in names if row["by"][name]["value"] >= own]
+    return "no interval" + (f", and {_called(reach)} not below" if reach else "")
