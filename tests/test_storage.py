@@ -41,6 +41,11 @@ INSPECTED = {
 STEERING = {"features": 2, "strengths": [0.5, 2], "samples": 6, "captions": 2, "max_new_tokens": 12}
 LENSES = {"samples": 8, "tokens": 60, "epochs": 1, "bootstraps": 20, "permutations": 99}
 CAUSAL = {"features": 3, "pairs": 10, "samples": 15}
+WORDS = {
+    "en": {"female": "a woman", "male": "a man"},
+    "ar": {"female": "امرأة تعمل طباخة", "male": "رجل يعمل طباخا"},
+}
+PATCHING = {"words": WORDS, "pairs": 3, "attributed": 2, "bound": 0.01, "batch": 16, "bootstraps": 50}
 NEEDS = {"collection": "emoji", "model": "gguf"}
 """Artifact to the optional package without which it is not here."""
 MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None}
@@ -49,6 +54,7 @@ LARGE = {
     *("seed_codes", "written_seed_codes", "agreement_figure"),
     *("ablation", "ablation_figure", "substitution", "substitution_figure"),
     *("steering", "steering_figures", "clamp"),
+    *("patching", "patching_figures"),
     *("lenses", "lens_reading", "lens_figure", "attention", "attention_figure"),
     *("sample_map", "decoder_map", "map_figures"),
     *("dimensions", "information", "dictionary", "circuits", "geometry_figures"),
@@ -86,6 +92,7 @@ def build(checkout: Checkout, *, large: bool) -> None:
         more |= {"controls": ["shuffled"], "embeddings": {"permutations": 10}}
         more |= {"geometry": {"permutations": 19}, "causal": CAUSAL, "steering": STEERING}
         more |= {"lenses": LENSES, "attention": {"samples": 6, "shown": 2, "bootstraps": 20}}
+        more |= {"patching": PATCHING}
     one_part = {**TOY["activations"], "part_rows": 60}
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
     seeds = {"corpora": ["en", "ar"], "seeds": [0, 1], "sites": ["1"]}
@@ -1704,3 +1711,47 @@ def test_grammatical_features_by_hand(study):
         for feature in np.flatnonzero(live):
             r = np.corrcoef(left[:, 0], left[:, 1 + feature])[0, 1]
             assert table["r_grammatical"][feature] == pytest.approx(r, abs=1e-5)
+
+
+def test_recoveries_and_agreement_by_hand(study):
+    """R of each place from the rows of its patches, and Pearson's r of an attribution, by the words of the page."""
+    folder = study / "interventions/patching"
+    if "patching" in MISSING:
+        pytest.skip("needs -m long")
+    told = json.loads((folder / "patching.json").read_text())
+    effects = pq.read_table(folder / "effects.parquet").to_pandas()
+    maps = pq.read_table(folder / "maps.parquet").to_pandas()
+    difference = effects["outcome_other"] - effects["outcome"]
+    effects["R"] = (effects["outcome_patched"] - effects["outcome"]) / difference
+    kept = effects[difference.abs() >= told["bound"]]
+    names = ["swap", "language", "direction", "source", "donor", "kind", "layer", "node", "positions"]
+    by_hand = kept.groupby([*names, "group"])["R"].mean().groupby(names).agg(["size", "mean"])
+    assert len(by_hand) == len(maps) > 100
+    for row in maps.to_dict("records"):
+        n, mean = by_hand.loc[tuple(row[name] for name in names)]
+        assert row["n"] == n and row["recovery"] == pytest.approx(mean)
+    own = kept[(kept["donor"] == "other") & (kept["source"] == kept["language"])]
+    for entry in told["pairs"]:
+        clean = effects[(effects["direction"] == "noising") & (effects["donor"] == "other")]
+        clean = clean[(clean["swap"] == entry["swap"]) & (clean["language"] == entry["language"])]
+        clean = clean[clean["source"] == clean["language"]].drop_duplicates("case")
+        d = clean["outcome"] - clean["outcome_other"]
+        assert entry["pairs"] == len(clean) and entry["difference"] == pytest.approx(d.mean())
+        assert entry["kept"] == (d.abs() >= told["bound"]).sum()
+    assert own[(own["positions"] == "all") & (own["kind"] == "resid_post")]["R"].to_numpy() == pytest.approx(
+        1, abs=1e-3
+    )
+    checked = 0
+    for entry in told["attribution"]:
+        made = effects[(effects["donor"] == "other") & (effects["source"] == effects["language"])]
+        made = made[(made["positions"] != "all") & made["atp"].notna()]
+        for name in ("swap", "language", "kind", "layer"):
+            made = made if entry[name] is None else made[made[name] == entry[name]]
+        effect = (made["outcome_patched"] - made["outcome"]).to_numpy()
+        said = made[entry["method"]].to_numpy()
+        assert entry["n"] == len(made)
+        if entry["pearson"]["value"] is not None:
+            assert entry["pearson"]["value"] == pytest.approx(np.corrcoef(effect, said)[0, 1], abs=1e-6)
+            checked += 1
+        assert entry["large"] == (np.abs(effect) > told["theta"]).sum()
+    assert checked > 20

@@ -90,7 +90,7 @@ class World:
         "answers": ("texts_summary",),
         "drawn": (
             *("dataset", "circuits", "ablation_figure", "substitution_figure"),
-            *("lens_figure", "attention_figure"),
+            *("lens_figure", "attention_figure", "patching_figures"),
         ),
         "sentences": ("agreement_figure",),
     }
@@ -180,6 +180,9 @@ class World:
         drawn = {**TOY, "model": model, "source": {"planted": {"images": 12}}, "geometry": {}}
         drawn |= {"sae": {**TOY["sae"], "corpora": ["joint", "en", "ar"]}}
         drawn |= {"causal": {"features": 1, "pairs": 1, "samples": 4}}
+        person = {"en": {"female": "a woman", "male": "a man"}, "ar": {"female": "امرأة", "male": "رجل"}}
+        small = {"pairs": 2, "attributed": 0, "heads": False, "bootstraps": 20}
+        drawn |= {"patching": {"words": person, **small}}
         drawn |= {"lenses": {"samples": 2, "tokens": 8, "epochs": 0, "bootstraps": 10, "permutations": 19}}
         drawn |= {"attention": {"samples": 2, "shown": 1, "bootstraps": 10}}
         beside = {name: own[name] for name in (*TOY, "source", "model", "lexicons")} | {"sae": TOY["sae"]}

@@ -10,6 +10,7 @@ from pathlib import Path
 from crosslens import registry
 from crosslens.data.csv_table import is_blank
 from crosslens.data.languages import language_of
+from crosslens.data.minimal_pairs import differing
 from crosslens.data.morphology import PACKAGE as MORPHOLOGY
 from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
@@ -41,6 +42,7 @@ def check(
         lambda: _sites(settings, model),
         lambda: _languages(settings, source),
         lambda: _gender(settings, source),
+        lambda: _patching(settings, source),
         lambda: _saes(settings),
         lambda: _steering(settings, source),
         lambda: _clamp(settings, model, source),
@@ -172,6 +174,31 @@ def _languages(settings: StudySettings, source: Source) -> Faults:
     for key in ("prompts", "lexicons"):
         for language in sorted(settings[key].keys() - set(languages)):
             yield settings.fault(key, f"{language!r}", f"one of {languages}", "remove it or add the language")
+
+
+def _patching(settings: StudySettings, source: Source) -> Faults:
+    """Runs that differ in gender alone: sentences in two genders, or the same words of both behind pictures."""
+    chosen = settings["patching"]
+    if chosen is None or source.tagged is not None:
+        return
+    words, languages = chosen["words"], settings["languages"]
+    if not source.has_pictures or settings["gender"] is None:
+        yield settings.fault(
+            "patching",
+            "neither pictures nor sentences in two genders, or no gender",
+            "runs of the model that differ in gender alone",
+            "leave patching out, or name a source of such",
+        )
+    for language in [*languages, *(words.keys() - {*languages})]:
+        if (language in words) != (language in languages):
+            yield settings.fault(
+                "patching.words",
+                f"{'words of' if language in words else 'no words of'} {language!r}",
+                f"a text of a woman and one of a man for each of {languages}",
+                "add the language, or take it out",
+            )
+        else:
+            differing(words[language], f"{settings.path}: patching.words.{language}")
 
 
 def _gender(settings: StudySettings, source: Source) -> Faults:

@@ -27,6 +27,7 @@ APART: dict[str, Any] = {
     "causal": None,
     "steering": None,
     "clamp": None,
+    "patching": None,
     "lenses": None,
     "attention": None,
 }
