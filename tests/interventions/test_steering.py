@@ -24,8 +24,8 @@ def test_the_smallest_strength_that_moves_nearly_as_far_within_the_cost(moved, w
 
 
 def test_what_is_not_defined_has_no_interval():
-    assert between(np.full(5, np.nan)) == {"value": None, "low": None, "high": None}
-    told = between(np.array([0.5, 0.1, 0.2, np.nan, 0.9]))
+    assert between(np.full(5, np.nan), 10) == {"value": None, "low": None, "high": None}
+    told = between(np.array([0.5, 0.1, 0.2, np.nan, 0.9]), 10)
     assert told["value"] == 0.5 and 0.1 <= told["low"] <= told["high"] <= 0.9
 
 

@@ -10,7 +10,7 @@ from scipy.special import expit
 from crosslens.errors import InputError
 from crosslens.interventions.arms import Arm, Candidates, neutralising, steering
 from crosslens.interventions.captioned import Writing
-from crosslens.interventions.costs import BOOTSTRAPS, INTERVAL
+from crosslens.interventions.costs import BOOTSTRAPS, interval
 from crosslens.interventions.edits import Change, Edit
 from crosslens.interventions.reading import Damage, Questions, check_identity
 from crosslens.interventions.steered import Items
@@ -87,6 +87,7 @@ class Language:
             np.zeros(len(test.group)), BOOTSTRAPS, stream(seed, "steering images", language), test.group
         )
         self.weights = np.hstack([np.ones((len(test.group), 1)), drawn])
+        self.groups = len(np.unique(test.group))
         self.clean = {split: self.asked(split) for split in ("select", "test")}
 
     def asked(self, split: str, edits: Sequence[Edit] = (), strength: float = 0.0) -> np.ndarray:
@@ -146,10 +147,10 @@ class Language:
         head = {
             "items": {split: len(own.group) for split, own in self.items.items()},
             "left_out": {split: own.left_out for split, own in self.items.items()},
-            "groups": len(np.unique(test.group)),
+            "groups": self.groups,
             "damage_positions": len(self.damage.clean),
-            "p_female": between(self.mean(expit(self.clean["test"]).mean(axis=1))),
-            "left": between(self.left(self.clean["test"])),
+            "p_female": between(self.mean(expit(self.clean["test"]).mean(axis=1)), self.groups),
+            "left": between(self.left(self.clean["test"]), self.groups),
         }
         if writing is not None:
             head["captions"] = writing.told(None)
@@ -211,12 +212,12 @@ class Language:
             "within_budget": bool(within[at]),
             "kl": {"female": float(own.kl[size + at]), "male": float(own.kl[at])},
             "moved_on_select": float(on_select[at]),
-            "moved": between(move),
+            "moved": between(move, self.groups),
             "log_odds": {
                 name: float(own.test[i].mean() - self.clean["test"].mean())
                 for name, i in (("female", size + at), ("male", at))
             },
-            "slope": between(self.mean(slopes)),
+            "slope": between(self.mean(slopes), self.groups),
             "anti_steerable": float((slopes < 0).mean()),
             "random": {
                 "same_length": _beside(float(move[0]), same_length),
@@ -248,8 +249,8 @@ class Language:
         value, finite = float(left[0]), others[np.isfinite(others)]
         tested = np.isfinite(value) and len(finite) > 0
         return {
-            "left": between(left),
-            "removed": between(clean - left),
+            "left": between(left, self.groups),
+            "removed": between(clean - left, self.groups),
             "kl": float(own.neutral_kl[-1]),
             "random_q05": float(np.quantile(finite, 0.05)) if tested else None,
             "p": float((1 + np.sum(finite <= value)) / (1 + len(finite))) if tested else None,
@@ -264,13 +265,13 @@ class Language:
             ("neutralise", shares, own.neutral, own.neutral_kl),
         ):
             p = self.mean(expit(y).mean(axis=2))
-            low, high = np.percentile(p[:, 1:], INTERVAL, axis=1)
+            ends = [between(row, self.groups) for row in p]
             columns = {
                 "how": how,
                 "strength": np.asarray(at, float),
                 "p_female": p[:, 0],
-                "low": low,
-                "high": high,
+                "low": np.array([end["low"] for end in ends], float),
+                "high": np.array([end["high"] for end in ends], float),
             }
             columns |= {"log_odds": y.mean(axis=(1, 2)), "left": self.left(y)[:, 0], "kl": kl}
             parts.append(pd.DataFrame(columns))
@@ -302,9 +303,8 @@ def _beside(value: float, random: np.ndarray) -> dict[str, float]:
     }
 
 
-def between(draws: np.ndarray) -> dict[str, float | None]:
-    """`value`, of all (the first of the draws), with the `low` and `high` of the resamples; None where it is not defined."""
+def between(draws: np.ndarray, groups: int) -> dict[str, float | None]:
+    """As costs.interval, over the resamples in which it is defined; None of all where it is not defined of all groups."""
     if not np.isfinite(draws[0]):
-        return {"value": None, "low": None, "high": None}
-    low, high = np.nanpercentile(draws[1:], INTERVAL)
-    return {"value": float(draws[0]), "low": float(low), "high": float(high)}
+        return dict.fromkeys(("value", "low", "high"))
+    return interval(draws[np.isfinite(draws)], groups)
