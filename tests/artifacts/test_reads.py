@@ -264,7 +264,7 @@ class World:
                 packages = json.loads(Path(file).read_text())["packages"]
                 found |= {entry["sha256"] for package in packages for entry in package["catalogues"]}
         for entry in job["inputs"]:
-            if entry["kind"] == "dataset":
+            if entry["kind"] in ("dataset", "written"):
                 found |= {*pd.read_parquet(self.store.object(entry["key"]))["image_sha256"]}
         return found
 
