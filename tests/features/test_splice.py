@@ -188,6 +188,7 @@ def test_bootstrap_resamples_images_not_samples():
     low, high = one["ce"]["clean"]["ci"]
     half_width = 1.96 * ce.std() / np.sqrt(40)
     assert high - low == pytest.approx(2 * half_width, rel=0.15)
+    assert splice.summarise(losses(1).iloc[:1], 0)["ce"]["clean"]["ci"] is None, "one image says of no other"
 
 
 def test_choice_is_balanced_and_takes_one_caption_an_image_first():

@@ -109,7 +109,7 @@ def test_probe_lines_are_the_numbers_of_the_files(drawn_study, layers):
     results = [file["conditions"]["prompt"] for file in files]
     np.testing.assert_allclose(lines["raw activations"], [result["auroc"]["value"] for result in results])
     np.testing.assert_allclose(
-        lines["shuffled labels (null)"], [result["shuffled"]["auroc"]["value"] for result in results]
+        lines["shuffled labels (bar: range)"], [result["shuffled"]["auroc"]["value"] for result in results]
     )
     assert set(lines["chance"]) == {0.5} and "majority" not in words(figure)
     assert "n = 122 test pictures or texts" in axes.get_title(loc="left")

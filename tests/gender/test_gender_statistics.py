@@ -13,6 +13,9 @@ from crosslens.stats.resampling import bootstrap_weights, shuffled_labels
 from crosslens.stats.sign_flips import sign_flip_p
 from crosslens.stats.welch import welch
 
+WAYS = 10**9
+"""Arrangements of labels that are no few."""
+
 
 @pytest.fixture(scope="module")
 def tied():
@@ -87,6 +90,9 @@ def test_interval_of_a_correlation_covers_the_truth_and_survives_perfect_ranks()
     assert 0.85 < low < 0.976 < high < 1
     low, high = fisher_interval(1.0, spearman(np.repeat(x[:, None], 300, axis=1), noisy))
     assert 0.7 < low < 1 and high == 1
+    assert fisher_interval(0.5, np.full(300, 0.5)) == (None, None), (
+        "one picture a category: nothing is resampled"
+    )
 
 
 def test_moments_of_a_constant_and_of_a_large_offset():
@@ -215,7 +221,7 @@ def test_perfect_separation_is_the_strongest_effect():
     table, null = feature_effects(csr_array(values), female, alpha=0.05, permutations=19, rng=rng)
     assert table["d"][:2].tolist() == [np.inf, -np.inf] and table["auroc"][:2].tolist() == [1.0, 0.0]
     assert table["significant"][:3].all() and (table["p"][:2] < table["p"][2]).all()
-    told = _summary(table, table, null)
+    told = _summary(table, table, null, WAYS)
     first = told["top_female"][0]
     assert (first["feature"], first["d"], first["auroc"], first["confirmed"]) == (0, None, 1.0, True)
     assert told["top_male"][0]["feature"] == 1
@@ -229,7 +235,7 @@ def test_confirmed_is_significant_in_the_same_direction():
     turned[:, 1] = values[::-1, 1]
     settings = {"alpha": 0.05, "permutations": 19, "rng": rng}
     (select, _), (test, null) = (feature_effects(csr_array(x), female, **settings) for x in (values, turned))
-    told = _summary(select, test, null)
+    told = _summary(select, test, null, WAYS)
     assert told["significant"] == told["select"]["significant"] == 3 and told["confirmed"] == 2
     assert {one["feature"]: one["confirmed"] for one in told["top_female"]} == {0: True, 1: False, 2: True}
 
@@ -242,7 +248,7 @@ def test_the_direction_is_that_of_the_test_where_the_mean_says_another():
     values[39] = 500.0
     table, null = feature_effects(csr_array(values), female, alpha=0.05, permutations=19, rng=rng)
     assert table["d"][0] < 0 < table["z"][0] and table["auroc"][0] > 0.5 and table["significant"][0]
-    told = _summary(table, table, null)
+    told = _summary(table, table, null, WAYS)
     assert len(told["top_female"]) == 1 and not told["top_male"]
 
 

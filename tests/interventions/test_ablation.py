@@ -185,9 +185,26 @@ def test_costs_are_a_token_and_intervals_are_of_images():
     assert one.values[0] == pytest.approx((change * tokens).sum() / tokens.sum())
     np.testing.assert_allclose(one.draws, three.draws)
     assert one.clean[0] == pytest.approx(2)
-    told = costs.interval(one.draws[:, 0])
+    told = costs.interval(one.draws[:, 0], one.groups)
     spread = np.sqrt(np.sum(np.square(tokens * (change - told["value"])))) / tokens.sum()
     assert told["high"] - told["low"] == pytest.approx(2 * 1.96 * spread, rel=0.15)
+
+
+def test_intervals_of_few_images_cover_and_of_one_there_are_none():
+    """Ten images: plain percentiles of their resamples hold the true cost in .91 or less."""
+    rng, held = np.random.default_rng(7), 0
+    names = [f"i{i}" for i in range(10)]
+    for study in range(400):
+        weights = costs.resamples(names, np.random.default_rng(study))
+        frame = {"group": names, "tokens": 10, "ce_clean": 20.0}
+        frame = pd.DataFrame(frame).assign(ce_7=lambda rows: rows["ce_clean"] + 10 * rng.normal(0.3, 1, 10))
+        found = costs.costs(frame, ["7"], weights)
+        told = costs.interval(found.draws[:, 0], found.groups)
+        held += told["low"] <= 0.3 <= told["high"]
+    assert held / 400 >= 0.925
+    one = costs.costs(frame.iloc[:1], ["7"], costs.resamples(names[:1], rng))
+    told = costs.interval(one.draws[:, 0], one.groups)
+    assert (told["low"], told["high"]) == (None, None) and np.isfinite(told["value"])
 
 
 def test_languages_are_read_on_the_same_samples(tmp_path):

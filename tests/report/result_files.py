@@ -476,7 +476,7 @@ def _robustness(path: Path, corpus: str, gender: Path) -> Path:
                     "kind": kind,
                     "live": 50,
                     "gendered": {"female": 20, "male": 4},
-                    "testable": of["significant"] // 2,
+                    "testable": of["significant"],
                     "kept": round((shares[view] or 0) * of["significant"]),
                     "share": shares[view],
                     "chance": {"mean": 0.1, "q95": 0.2} if of["significant"] else {"mean": None, "q95": None},

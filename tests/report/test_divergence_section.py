@@ -6,6 +6,7 @@ from stand_in import StandIn
 
 from crosslens.errors import InputError
 from crosslens.report.sections import divergence
+from crosslens.report.terms import READ_ALL_THE_SAME
 from crosslens.summary.divergence import compare_layers, series_of
 from crosslens.tables.documents import read_json, write_json
 
@@ -37,6 +38,16 @@ def test_extremes_are_as_sure_as_the_draws():
     unsure = series_of(told([0.50, 0.52, 0.10], 0.05))
     assert unsure["highest"]["site"] == "10" and 0.5 < unsure["highest"]["share"] < 0.8
     assert sorted(unsure["highest"]["within"]) == ["10", "2"] and unsure["lowest"]["within"] == ["14"]
+
+
+def test_intervals_are_within_what_can_be_and_none_where_no_half_differs():
+    """A share of 0 in every half is not known to be 0; R@1 has one interval on the whole page."""
+    perfect = series_of(told([0.99, 0.5, 1.0], 0.02), (0.0, 1.0))["points"]
+    assert perfect[0]["high"] == 1.0 and perfect[2]["low"] < 0.97
+    same = series_of(told([1.0, 0.5, 0.2], 0.0))["points"]
+    assert [(point["low"], point["high"]) for point in same] == [(None, None)] * 3
+    retrieval = {site: of | {"low": 0.0, "high": 0.015} for site, of in told([0.0, 0.1, 0.2], 0.0).items()}
+    assert [series_of(retrieval)["points"][0][name] for name in ("low", "high")] == [0.0, 0.015]
 
 
 def test_layers_that_are_the_same_differ_as_often_as_the_level():
@@ -76,6 +87,7 @@ def test_the_sentence_names_the_layers_with_their_uncertainty(tmp_path):
     document, section = write(tmp_path, [0.4, 0.1, 0.9])
     (finding,) = section.findings
     assert document["sites"] == list(SITES) and len(document["series"]) == 2
+    assert READ_ALL_THE_SAME in finding.lines
     # its tests are in no family of the study's claims
     assert finding.kind == "description" and "claims nothing" in finding.lines[-1]
     assert "farthest apart at block 10 and nearest at block 14" in finding.title
@@ -101,6 +113,7 @@ def test_words_are_called_masked_only_where_some_are(tmp_path):
     body = "".join(map(str, section.body))
     assert "no label words found, so nothing is masked" in section.findings[0].title
     assert "label words masked" not in section.findings[0].title + body
+    assert READ_ALL_THE_SAME not in section.findings[0].lines
 
 
 def test_without_gender_the_captions_speak(tmp_path):

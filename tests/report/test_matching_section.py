@@ -4,6 +4,7 @@ import pytest
 from stand_in import StandIn
 
 from crosslens.report.sections import matching
+from crosslens.report.terms import READ_ALL_THE_SAME
 from crosslens.report.words import PICTURES
 from crosslens.summary.claims import claimed
 from crosslens.summary.records.matching import records
@@ -53,7 +54,8 @@ def told(folder, shared, *, seeds=None, effect=None, labels=0.1):
     write_json(folder / "matching.json", "matching", {"site": "4", "pairs": [pair]})
     made = records({"matching": {"": folder}})
     claimed(made, 0.05)
-    return matching.section(StandIn(made))
+    words = [{"language": name, "condition": "caption", "masked": 9} for name in ("en", "ar")]
+    return matching.section(StandIn(made | {"words": words}))
 
 
 def test_features_in_common_stand_between_floor_and_ceiling(tmp_path):
@@ -95,4 +97,5 @@ def test_nothing_in_common_is_no_null_result_without_a_ceiling(tmp_path, seeds, 
 def test_effects_agree_above_both_bands_alone(tmp_path, effect, labels, kind):
     finding = told(tmp_path, 30, effect=effect, labels=labels).findings[1]
     assert finding.kind == kind and finding.lines[1] == "Corrected clbas matched."
+    assert (READ_ALL_THE_SAME in finding.lines) == (kind == "found")
     assert "partners shuffled -0.20 to 0.20, labels shuffled" in finding.lines[0].replace("−", "-")

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 from page_reader import Page
 from result_files import arguments, change, write_study
+from stand_in import StandIn
 
 from crosslens.report.build import build_report
 from crosslens.report.robust import readings_words, seeds_words
@@ -32,12 +33,38 @@ def test_the_finding_weighs_shares_and_chance_by_the_features():
     seeds = [record("seed_1", "seed", 40, 30, 0.1), record("seed_1", "seed", 10, 2, 0.5)]
     found = robustness_finding([record("max", "reading", 40, 40, 0.2), *seeds], "texts")
     assert found.kind == "description"
-    assert "100 % by the strongest token instead of the mean; 64 % in another seed" in found.title
+    assert "40 of 42 by the strongest token instead of the mean; 32 of 36 in another seed" in found.title
     assert (
-        "64 % in another seed; 18 % were features as frequent drawn at random (n = 50, of which 36 fire often enough there to "
-        "be tested)." in found.lines
+        "In another seed: 64 % of all 50, of which 36 fire often enough there to be tested; 18 % were features as frequent "
+        "drawn at random." in found.lines
     )
     assert ONE_SEED not in found.lines
+
+
+def test_what_could_not_be_tested_there_is_not_called_lost():
+    """By the last token alone few features fire at all: that none of them is gendered says nothing."""
+    last = record("last", "reading", 20, 0, 0.0) | {"testable": 0}
+    found = robustness_finding([record("max", "reading", 20, 18, 0.1), last], "texts")
+    none = "by the last token instead of the mean not tested, because none of 20 fires often enough there"
+    assert found.kind == "description" and none in found.title and " 0 %" not in str(found)
+    places = {
+        "site": "2",
+        "corpus": "joint",
+        "language": "en",
+        "condition": "prompt",
+        "gendered_there": 0,
+        "live": 40,
+    }
+    last |= places | {"chance_q95": 0.0, "cosine": None}
+    section = robustness.section(StandIn({"robustness": [last]}))
+    assert "not tested" in str(section.body[1]) and ">0 %" not in str(section.body[1]).split("not tested")[0]
+    alone = robustness_finding([last], "texts")
+    assert alone.kind == "warning" and none in alone.title
+    named = {"seeds": 2, "seeds_tested": 1, "seeds_kept": 1, "max": True, "last": None}
+    assert (
+        readings_words(named) == "gendered by the strongest token, not tested (fires too rarely) by the last"
+    )
+    assert seeds_words(named) == "gendered in 1 of 2 other seeds (in 1 too rare to be tested)"
 
 
 def test_one_seed_is_said_and_no_feature_is_a_null():
@@ -50,9 +77,9 @@ def test_one_seed_is_said_and_no_feature_is_a_null():
 
 
 def test_a_feature_is_named_with_its_seeds():
-    named = {"seeds": 2, "seeds_kept": 1, "max": True, "last": False}
+    named = {"seeds": 2, "seeds_tested": 2, "seeds_kept": 1, "max": True, "last": False}
     assert seeds_words(named) == "gendered in 1 of 2 other seeds"
-    assert seeds_words(named | {"seeds": 1}) == "gendered in 1 of 1 other seed"
+    assert seeds_words(named | {"seeds": 1, "seeds_tested": 1}) == "gendered in 1 of 1 other seed"
     assert seeds_words(named | {"seeds": 0, "seeds_kept": 0}) == "one seed: not known of others"
     assert readings_words(named) == "gendered by the strongest token, not gendered by the last"
 

@@ -23,6 +23,7 @@ from crosslens.models.load import LoadedModel, load_model
 from crosslens.progress import Progress
 from crosslens.sae.io import check_site, check_width, load_sae, sae_digest
 from crosslens.sae.model import SAE
+from crosslens.stats.means import resampled_interval
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.roles import SINK_FACTOR
 
@@ -35,7 +36,7 @@ Replacement = Callable[[Tensor], Tensor]
 """Activations (P, d) of the replaced positions to what takes their place, same shape."""
 EDITS = ("spliced", "zero", "mean")
 BOOTSTRAP = 1000
-INTERVAL = (2.5, 97.5)
+INTERVAL = 0.95
 
 
 @torch.inference_mode()
@@ -135,7 +136,7 @@ def _splice(
                 "bootstrap": {
                     "unit": "image",
                     "draws": BOOTSTRAP,
-                    "interval_percent": INTERVAL[1] - INTERVAL[0],
+                    "interval_percent": 100 * INTERVAL,
                 },
                 **summarise(own, seed),
                 "select": {
@@ -351,20 +352,20 @@ def summarise(losses: pd.DataFrame, seed: int) -> dict[str, Any]:
     }
     ablations = ("zero", "mean")
     return {
-        "ce": {name: _interval(mean[f"ce_{name}"]) for name in ("clean", *EDITS)},
-        "kl": {name: _interval(mean[f"kl_{name}"]) for name in EDITS},
+        "ce": {name: _interval(mean[f"ce_{name}"], len(images)) for name in ("clean", *EDITS)},
+        "kl": {name: _interval(mean[f"kl_{name}"], len(images)) for name in EDITS},
         "ce_recovered": {
-            name: _interval(recovered(mean[f"ce_{name}"], mean["ce_spliced"], mean["ce_clean"]))
+            name: _interval(recovered(mean[f"ce_{name}"], mean["ce_spliced"], mean["ce_clean"]), len(images))
             for name in ablations
         },
     }
 
 
-def _interval(draws: np.ndarray) -> dict[str, Any]:
-    """The value on all images (the first draw) and its interval; None where undefined."""
+def _interval(draws: np.ndarray, groups: int) -> dict[str, Any]:
+    """The value on all images (the first draw) and its interval of so many groups; None where undefined, as of one group."""
     value, resampled = float(draws[0]), draws[1:]
-    defined = bool(np.isfinite(resampled).all())
+    defined = groups > 1 and bool(np.isfinite(resampled).all())
     return {
         "value": value if np.isfinite(value) else None,
-        "ci": [float(q) for q in np.percentile(resampled, INTERVAL)] if defined else None,
+        "ci": [*resampled_interval(resampled, groups, level=INTERVAL)] if defined else None,
     }

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -55,7 +56,8 @@ def divergence_figure(series: list[dict[str, Any]], sites: list[str]) -> Figure:
         heading(
             figure,
             "Where the languages part and meet",
-            "Bands: 95 % by random halves of the pictures or texts, train and test. Triangles: the largest and the smallest "
+            "Bands: 95 % by random halves of the pictures or texts, train and test; of R@1 as in its own "
+            "section. Triangles: the largest and the smallest "
             "of a line. Thin dotted, in its colour: what chance gives at most (random directions, shuffled labels or "
             "pairs, a random order).",
         )
@@ -75,7 +77,7 @@ def _panel(axes: Axes, series: list[dict[str, Any]], sites: list[str]) -> None:
         for run in runs([point["site"] for point in of["points"]]):
             some = [points[site] for site in run]
             x = [place[site] for site in run]
-            low, high = ([point[name] for point in some] for name in ("low", "high"))
+            low, high = (np.array([point[name] for point in some], dtype=float) for name in ("low", "high"))
             axes.fill_between(x, low, high, color=shade, alpha=0.12, linewidth=0)
             axes.vlines(x, low, high, color=shade, alpha=0.4, linewidth=1)
             axes.plot(

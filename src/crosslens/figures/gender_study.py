@@ -107,13 +107,13 @@ def sparse_frame(summaries: list[Document]) -> pd.DataFrame:
 
 
 def robustness_frame(summaries: list[Document]) -> pd.DataFrame:
-    """Rows of robustness_figure, of `main_corpora`'s SAE, where there are gendered features."""
+    """Rows of robustness_figure, of `main_corpora`'s SAE, where there are gendered features that a view could test."""
     rows = []
     for summary in summaries:
         records = summary.records("robustness")
         shown = main_corpora(records)
         for record in records:
-            if record["gendered"] and record["corpus"] == shown[record["language"]]:
+            if record["testable"] and record["corpus"] == shown[record["language"]]:
                 of = {name: record[name] for name in ("language", "condition", "gendered", "share", "chance")}
                 view = record["view"] if record["view"] in VIEWS else record["kind"]
                 rows.append({"site": summary("site"), "view": view} | of)

@@ -25,8 +25,8 @@ from crosslens.summary.names import site_order
 _PROBES = {
     "activations": ("raw activations", BLUE, "o-"),
     "codes": ("SAE codes", GREEN, "s-"),
-    "shuffled": ("shuffled labels (null)", GREY, "x:"),
-    "control": ("control task", BROWN, "^:"),
+    "shuffled": ("shuffled labels (bar: range)", GREY, "x:"),
+    "control": ("control task (bar: range)", BROWN, "^:"),
     "words": ("bag of words", ORANGE, "d--"),
 }
 

@@ -299,10 +299,12 @@ def _specific(
     entry |= {"features": len(strata), "controls": int(strata[:, 1:].size) if len(strata) else 0}
     measures = {"own": own.draws, "other": other.draws, "difference": own.draws - other.draws}
     entry["of"] = {
-        name: _mean(draws, strata[:, 0] if len(strata) else []) for name, draws in measures.items()
+        name: _mean(draws, strata[:, 0] if len(strata) else [], own.groups)
+        for name, draws in measures.items()
     }
     entry["beside"] = {
-        name: _mean(draws, strata[:, 1:].ravel() if len(strata) else []) for name, draws in measures.items()
+        name: _mean(draws, strata[:, 1:].ravel() if len(strata) else [], own.groups)
+        for name, draws in measures.items()
     }
     entry["null"] = {
         name: null_band(
@@ -316,11 +318,11 @@ def _specific(
     return entry
 
 
-def _mean(draws: np.ndarray, at: Sequence[int]) -> dict[str, float | None]:
+def _mean(draws: np.ndarray, at: Sequence[int], groups: int) -> dict[str, float | None]:
     """The mean over some of the columns, with its interval; None of none."""
     if not len(at):
         return dict.fromkeys(("value", "low", "high"))
-    return interval(draws[:, at].mean(axis=1))
+    return interval(draws[:, at].mean(axis=1), groups)
 
 
 def _because(of: Specific) -> str | None:
@@ -354,7 +356,10 @@ def _row(
         "language": language,
         "beside": beside,
         "token_rate": {name: float(rate[feature]) for name, rate in chosen.rates.items()},
-        "cost": {name: interval(change[name].draws[:, place[feature]]) for name in chosen.rates},
+        "cost": {
+            name: interval(change[name].draws[:, place[feature]], change[name].groups)
+            for name in chosen.rates
+        },
     }
 
 
@@ -362,10 +367,10 @@ def _shared(
     pair: tuple[str, str], chosen: Chosen, change: dict[str, Costs], place: dict[int, int]
 ) -> dict[str, Any]:
     at = [place[feature] for feature in chosen.shared]
-    first, second = (change[name].draws for name in pair)
+    (first, groups), (second, _) = ((change[name].draws, change[name].groups) for name in pair)
     measures = {"first": first, "second": second, "difference": first - second}
     return {
         "found": chosen.shared_found,
         "features": len(at),
-        "of": {name: _mean(draws, at) for name, draws in measures.items()},
+        "of": {name: _mean(draws, at, groups) for name, draws in measures.items()},
     }

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from crosslens.stats.means import resampled_interval
 from crosslens.stats.resampling import bootstrap_weights
 
 BOOTSTRAPS = 1000
-INTERVAL = (2.5, 97.5)
 
 
 class Costs(NamedTuple):
@@ -19,6 +19,8 @@ class Costs(NamedTuple):
     """(1 + BOOTSTRAPS, K) nats a predicted token: over all images, then over each resample."""
     clean: np.ndarray
     """(1 + BOOTSTRAPS) the clean cross-entropy."""
+    groups: int
+    """Of images: what is resampled."""
 
     @property
     def values(self) -> np.ndarray:
@@ -40,10 +42,10 @@ def costs(losses: pd.DataFrame, edits: Sequence[str], weights: pd.DataFrame) -> 
     tokens, clean, edited = sums["tokens"], sums["ce_clean"], sums[columns[2:]]
     number = weights.T.to_numpy() @ tokens.to_numpy(np.float64)
     change = weights.T.to_numpy() @ (edited.to_numpy() - clean.to_numpy()[:, None])
-    return Costs(change / number[:, None], weights.T.to_numpy() @ clean.to_numpy() / number)
+    return Costs(change / number[:, None], weights.T.to_numpy() @ clean.to_numpy() / number, len(weights))
 
 
-def interval(draws: np.ndarray) -> dict[str, float]:
-    """`value`, of all images (the first of the draws), with the `low` and `high` of the resamples."""
-    low, high = np.percentile(draws[1:], INTERVAL)
-    return {"value": float(draws[0]), "low": float(low), "high": float(high)}
+def interval(draws: np.ndarray, groups: int) -> dict[str, float | None]:
+    """`value`, of all images (the first of the draws), with `low` and `high` of the resamples of so many groups, None of one."""
+    low, high = resampled_interval(draws[1:], groups) if groups > 1 else (None, None)
+    return {"value": float(draws[0]), "low": low, "high": high}

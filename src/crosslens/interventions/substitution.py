@@ -355,10 +355,15 @@ def compared(
 
     curve = [
         {"n": n}
-        | {"cost": {name: interval(drawn(f"{name}_{n}")) for name in ("ablated", "substituted", "shuffled")}}
+        | {
+            "cost": {
+                name: interval(drawn(f"{name}_{n}"), cost.groups)
+                for name in ("ablated", "substituted", "shuffled")
+            }
+        }
         | {
             "recovered": {
-                name: _share(drawn(f"ablated_{n}"), drawn(f"{name}_{n}"))
+                name: _share(drawn(f"ablated_{n}"), drawn(f"{name}_{n}"), cost.groups)
                 for name in ("substituted", "shuffled")
             }
         }  # fmt: skip
@@ -382,18 +387,19 @@ def compared(
         "effects": effects,
         "features": [
             {"feature": int(pairs[i, 0]), "partner": int(pairs[i, 1]), "scale": float(scale[0, i])}
-            | {"cost": {name: interval(drawn(f"{name}_{i}")) for name in ("first", "second")}}
+            | {"cost": {name: interval(drawn(f"{name}_{i}"), cost.groups) for name in ("first", "second")}}
             for i in range(most)
         ],
     }
 
 
-def _share(ablated: np.ndarray, substituted: np.ndarray) -> dict[str, float | None]:
+def _share(ablated: np.ndarray, substituted: np.ndarray, groups: int) -> dict[str, float | None]:
     """What is recovered of the cost of ablating, with its interval; None where that cost may be none, a share of noise."""
-    if interval(ablated)["low"] <= 0:
+    least = interval(ablated, groups)["low"]
+    if least is None or least <= 0:
         return dict.fromkeys(("value", "low", "high"))
     share = recovered(ablated, substituted, np.zeros_like(ablated))
-    return interval(share[np.isfinite(share)])
+    return interval(share[np.isfinite(share)], groups)
 
 
 def alike(

@@ -1,10 +1,12 @@
-"""The bag of words in words: which conditions leak."""
+"""The bag of words in words: which conditions leak, and what masking does not take away."""
 
 from collections.abc import Sequence
 
 from crosslens.report.numbers import bracketed, plain
-from crosslens.report.sections.base import Finding, Record
+from crosslens.report.sections.base import Finding, Record, languages_of
+from crosslens.report.terms import READ_ALL_THE_SAME
 from crosslens.summary.beyond import no_words
+from crosslens.summary.conditions import masks_words
 from crosslens.summary.names import language_name
 
 
@@ -15,6 +17,12 @@ def words_shown(words: Record | None) -> str:
     if words["auroc"] is None:
         return "none to read" if no_words(words) else f"not tested, because {words['because']}"
     return f"{plain(words['auroc'])}{bracketed(words, 'auroc')}" + (" leaking" if words["leaks"] else "")
+
+
+def read_all_the_same(found: Sequence[Record], words: Sequence[Record]) -> list[str]:
+    """That the model has read what is masked, where something is found with words masked: it may be what these said."""
+    masked = any(masks_words(record["condition"], words, languages_of(record)) for record in found)
+    return [READ_ALL_THE_SAME] if masked else []
 
 
 def leaks_finding(words: Sequence[Record], conditions: Sequence[str]) -> Finding | None:

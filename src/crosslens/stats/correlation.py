@@ -26,10 +26,11 @@ def fisher_interval(r: float, resampled: np.ndarray) -> tuple[float | None, floa
     Centred on the estimate, because resampling adds noise to both variables and so pulls every resampled
     correlation towards 0: the percentiles would be an interval for something smaller. The sd of z is
     sd(r*) / (1 − mean(r*)²), to first order, so that a resample with r* = 1 (ranks often give one) does no harm.
-    At r = ±1, where z ends, the interval is that of the percentiles.
+    At r = ±1, where z ends, the interval is that of the percentiles. None where resamples are all the same, as of one unit a
+    category: they say nothing of how r varies.
     """
     resampled = resampled[np.isfinite(resampled)]
-    if not np.isfinite(r) or len(resampled) < 2:
+    if not np.isfinite(r) or len(resampled) < 2 or np.ptp(resampled) < 1e-12:
         return None, None
     slope = 1 - resampled.mean() ** 2
     if 1 - abs(r) < 1e-9 or slope < 1e-9:

@@ -90,7 +90,7 @@ def agrees_matched(record: Record, level: float, records: Records | None = None)
 
 def harms_its_own(record: Record, level: float, records: Records | None = None) -> bool:
     """The features of a language cost it more than they cost the other one, and beyond random features as frequent."""
-    return significant(record, level) and record["difference_low"] > 0
+    return significant(record, level) and (record["difference_low"] or 0) > 0
 
 
 def costs_alike(record: Record, level: float, records: Records | None = None) -> bool:
@@ -101,6 +101,11 @@ def costs_alike(record: Record, level: float, records: Records | None = None) ->
 def goes_on(record: Record, level: float, records: Records | None = None) -> bool:
     """The model prefers the form that agrees with what it has read in more than half of a sentence, on average: what p is of."""
     return significant(record, level) and record["by_sentence"] > 0.5
+
+
+def steers(record: Record, level: float, records: Records | None = None) -> bool:
+    """An arm moves what the model says the wanted way, further than random features as long do."""
+    return significant(record, level) and record["moved_low"] > 0
 
 
 CLAIMS = (
@@ -167,6 +172,13 @@ CLAIMS = (
         agrees_matched,
     ),
     Claim("the model goes on as gender asks", "agreement", "agreement", "languages", goes_on),
+    Claim(
+        "gender can be steered",
+        "steered",
+        "steering",
+        "layers, dictionaries, arms, languages they are found in and languages they are applied in",
+        steers,
+    ),
     Claim("specialists", "rankings", "specialists", "layers, dictionaries and languages", found),
     Claim(
         "labels tell where features fire",

@@ -16,6 +16,7 @@ SEEN = {
     "generated_whole": "whole own caption",
 }
 NOTHING = "no label words found, so nothing is masked"
+MASKED = "label words masked"
 
 
 def condition_name(condition: str, words: Sequence[Record], languages: Sequence[str] = ()) -> str:
@@ -46,6 +47,11 @@ def masking(condition: str, words: Sequence[Record], languages: Sequence[str] = 
         return ""
     if len(bare) == len(masked):
         return NOTHING
-    return "label words masked" + (
+    return MASKED + (
         f", but in {', '.join(map(short_name, bare))} none found and nothing masked" if bare else ""
     )
+
+
+def masks_words(condition: str, words: Sequence[Record], languages: Sequence[str] = ()) -> bool:
+    """Whether words are masked of a condition, in one of these languages at least; see `masking`."""
+    return masking(condition, words, languages).startswith(MASKED)

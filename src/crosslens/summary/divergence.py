@@ -18,6 +18,8 @@ METHOD = "difference_of_means"
 """Of the transfers in a layer's summary, the one whose direction is the cosine's too."""
 WHAT = ("measure", "of", "source", "target")
 """What a series is of: the measure; the condition or what was read; two languages."""
+LIMITS = {"cosine": (-1.0, 1.0), "transfer": (0.0, 1.0), "cka": (-np.inf, 1.0)}
+"""What a measure can be at all."""
 Series = dict[tuple[str, str, str, str], dict[str, Any]]
 
 
@@ -43,7 +45,7 @@ def compare_layers(*, layers: dict[str, Path], representations: dict[str, Path],
                 raise InputError(
                     document.path, found=f"{name} {of}", expected=site, mend="name the right file"
                 )
-        found[site] = {key: told | _null(key, layer) for key, told in measured(document)}
+        found[site] = {key: told | _beside(key, layer) for key, told in measured(document)}
     results = []
     for kind in dict.fromkeys(site.partition(".")[2] for site in places):
         sites = [site for site in places if site.partition(".")[2] == kind]
@@ -54,7 +56,9 @@ def compare_layers(*, layers: dict[str, Path], representations: dict[str, Path],
             }
             if told:
                 results.append(
-                    dict(zip(WHAT, key, strict=True)) | {"kind": kind or "resid_post"} | series_of(told)
+                    dict(zip(WHAT, key, strict=True))
+                    | {"kind": kind or "resid_post"}
+                    | series_of(told, LIMITS.get(key[0], (-np.inf, np.inf)))
                 )
     tested = [of for of in results if of["differs"]["p"] is not None]
     for of, q in zip(
@@ -78,8 +82,11 @@ def measured(document: Document) -> Iterator[tuple[tuple[str, str, str, str], di
                 yield ("transfer", gender["condition"], row["source"], row["target"]), row
 
 
-def _null(key: tuple[str, str, str, str], layer: Document) -> dict[str, Any]:
-    """`null_low` and `null_high` beside a value, out of a layer's summary; None where it has none."""
+def _beside(key: tuple[str, str, str, str], layer: Document) -> dict[str, Any]:
+    """`null_low` and `null_high` beside a value, out of a layer's summary; None where it has none.
+
+    Of R@1 the interval as well, `low` and `high`, so that one number has one interval: halves give a share near 0 none.
+    """
     measure, of, source, target = key
 
     def record(name: str, **wanted: Any) -> dict[str, Any]:
@@ -97,13 +104,18 @@ def _null(key: tuple[str, str, str, str], layer: Document) -> dict[str, Any]:
             "null_high": record("cka", read=of, languages=[source, target]).get("unbiased_q95"),
         }
     row = record("retrieval", read=of, source=source, target=target, centred=True)
-    return {"null_low": None, "null_high": row.get("r1_chance")}
+    return {"null_low": None, "null_high": row.get("r1_chance")} | {
+        name: row.get(f"r1_{name}") for name in ("low", "high")
+    }
 
 
-def series_of(told: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def series_of(
+    told: dict[str, dict[str, Any]], limits: tuple[float, float] = (-np.inf, np.inf)
+) -> dict[str, Any]:
     """One measure over its sites: `points` with 95 % intervals, `differs`, and the `highest` and `lowest` site.
 
-    told: site -> value, deviations (B) of the same draws at every site, null_low, null_high. differs: p that all sites are
+    told: site -> value, deviations (B) of the same draws at every site, null_low, null_high, and low and high where they are
+    known otherwise; limits: what the measure can be. Without an interval where no draw deviates. differs: p that all sites are
     the same, of the sum of squares about their mean among that of the deviations; None for one site. highest, lowest: the
     site, the `share` of draws in which it is that, and the sites that are in COVERED of them, the most frequent first.
     """
@@ -112,13 +124,9 @@ def series_of(told: dict[str, dict[str, Any]]) -> dict[str, Any]:
     noise = np.array([told[site]["deviations"] for site in sites])
     points = [
         {"site": site, "value": told[site]["value"]}
-        | dict(
-            zip(
-                ("low", "high"), map(float, told[site]["value"] + np.quantile(e, [0.025, 0.975])), strict=True
-            )
-        )
+        | _interval(told[site], limits)
         | {name: told[site][name] for name in ("null_low", "null_high")}
-        for site, e in zip(sites, noise, strict=True)
+        for site in sites
     ]
     draws = values[:, None] + noise
     return {
@@ -127,6 +135,15 @@ def series_of(told: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "highest": _extremum(sites, values, draws, np.argmax),
         "lowest": _extremum(sites, values, draws, np.argmin),
     }
+
+
+def _interval(of: dict[str, Any], limits: tuple[float, float]) -> dict[str, float | None]:
+    if "low" in of:
+        return {name: of[name] for name in ("low", "high")}
+    if not np.ptp(of["deviations"]):
+        return {"low": None, "high": None}
+    low, high = np.clip(of["value"] + np.quantile(of["deviations"], [0.025, 0.975]), *limits)
+    return {"low": float(low), "high": float(high)}
 
 
 def _differ(values: np.ndarray, noise: np.ndarray) -> float:

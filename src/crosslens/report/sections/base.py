@@ -26,7 +26,9 @@ def by_pair(records: list[Record]) -> dict[tuple[str, str], list[Record]]:
 
 
 def languages_of(record: Record) -> tuple[str, ...]:
-    """The two languages that a record is of."""
+    """The language or the two that a record is of."""
+    if "language" in record:
+        return (record["language"],)
     return tuple(record["languages"] if "languages" in record else (record["source"], record["target"]))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from crosslens.report.html import missing, tag, term
+from crosslens.report.leaks import read_all_the_same
 from crosslens.report.numbers import bracketed, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, both_names, by_languages
 from crosslens.report.table import Column, sae, site, table, text, value
@@ -110,6 +111,7 @@ def finding(records: list[Record], results: Results) -> Finding:
         lines.append(f"Not beyond both nulls: {'; '.join(rest)}.")
     if len(rows) < len(claimed):
         lines.append(f"Not tested in {len(claimed) - len(rows)} cases, because {results.reasons(claimed)}.")
+    lines += read_all_the_same(yes, results.records("words"))
     if yes and (shared := results.words["shared"]):
         lines.append(shared)
     if not yes:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from crosslens.report.html import details, tag, term
-from crosslens.report.numbers import interval, level_words, plain
+from crosslens.report.leaks import read_all_the_same
+from crosslens.report.numbers import bracketed, interval, level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, Row, site, table, text, value
 from crosslens.summary.conditions import condition_name
@@ -23,7 +24,8 @@ TERMS = {
         "Interval, share of halves",
         "Every measure is taken again on 200 random halves of the {units}, of train and of test, the same halves at every "
         "layer; what a half differs by from the mean of the halves is added to the value. That varies as "
-        "all {units} would if they were drawn anew. The share is that of the halves in which this layer is the largest or "
+        "all {units} would if they were drawn anew; of R@1 the interval is that of its own section, and where no half differs "
+        "there is none. The share is that of the halves in which this layer is the largest or "
         "smallest; the layers behind it are in 95 % of them.",
     ),
     "differs": (
@@ -207,16 +209,23 @@ def finding(series: list[Row], pair: tuple[str, ...], results: Results) -> Findi
         )
     title = (
         f"{names} are farthest apart at {site_name(low['site'])} and nearest at {site_name(high['site'])} by the {told}: "
-        f"{plain(low['value'], 2)} [{plain(low['low'], 2)}, {plain(low['high'], 2)}] and {plain(high['value'], 2)} "
-        f"[{plain(high['low'], 2)}, {plain(high['high'], 2)}] (q ≤ {level_words(level)}; {_certainty(head)})."
+        f"{_valued(low)} and {_valued(high)} (q ≤ {level_words(level)}; {_certainty(head)})."
     )
     if not known:
         lines.append("What chance gives is not known at any of these layers.")
+    if head["measure"] in ("cosine", "transfer"):
+        lines += read_all_the_same([head | {"condition": head["of"]}], results.records("words"))
     lines.append(
         "This describes the layers and claims nothing: q is corrected over the measures of this section alone, a layer's band "
         "of chance over nothing."
     )
     return Finding("description", title, lines)
+
+
+def _valued(point: Row) -> str:
+    return plain(point["value"], 2) + bracketed(
+        {f"value_{name}": point[name] for name in ("low", "high")}, "value", 2
+    )
 
 
 def beyond(point: Row) -> bool:

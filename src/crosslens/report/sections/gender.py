@@ -3,12 +3,12 @@
 from typing import Any
 
 from crosslens.report.html import missing, tag, term
-from crosslens.report.leaks import leaks_finding, words_shown
+from crosslens.report.leaks import leaks_finding, read_all_the_same, words_shown
 from crosslens.report.numbers import bracketed, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.sparse import probed, sparse_shown
 from crosslens.report.table import Column, bounded, language, sae, site, table, text, value
-from crosslens.report.terms import AUROC, CI, CONDITION, READ_ALL_THE_SAME, D, Q
+from crosslens.report.terms import AUROC, CI, CONDITION, D, Q
 from crosslens.summary.beyond import READINGS, reading, words_beside
 from crosslens.summary.claims import more_gendered
 from crosslens.summary.conditions import condition_name, masking
@@ -208,8 +208,7 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
     no = [record for record in records if not more_gendered(record, results.level)]
     if no:
         lines.append(f"No more than chance in {len(no)}: {'; '.join(_where(record) for record in no)}.")
-    if masked.startswith("label words masked"):
-        lines.append(READ_ALL_THE_SAME)
+    lines += read_all_the_same(yes, results.records("words"))
     title = f"{seen}: more gendered features than chance in {len(yes)} of {len(records)} combinations."
     return Finding("found", title, [*lines, *untested])
 
@@ -255,7 +254,7 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
             f"Linear probes read gender beyond the words{' and beyond a control task' if beside else ''} in "
             f"{len(read['beyond'])} of {len(tested)} cases."
         )
-        return Finding("found", title, lines)
+        return Finding("found", title, lines + read_all_the_same(read["beyond"], words))
     some, unknown = sum(len(read[name]) for name in ("words", "control", "unknown")), len(read["unknown"])
     if some:
         beyond = "in none of them beyond both the bag of words and a control task"

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from crosslens.report.html import tag, term
+from crosslens.report.leaks import read_all_the_same
 from crosslens.report.numbers import interval, level_words, percent, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, both_names, by_languages
 from crosslens.report.table import Column, site, table, text, value
@@ -285,7 +286,7 @@ def clbas_finding(rows: list[Record], results: Results) -> Finding:
         return Finding(
             "found",
             f"{effects} agree beyond both nulls in {cases}.",
-            [line, corrected],
+            [line, corrected, *read_all_the_same(yes, results.records("words"))],
         )
     return Finding(
         "null",

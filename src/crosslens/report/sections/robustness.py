@@ -44,7 +44,7 @@ def section(results: Results) -> Section | None:
         value("all features: live there", "live"),
         value("gendered there", "gendered_there"),
         value("the same, in the same direction", "kept"),
-        Column("share", lambda row: percent(row["share"], 0), "n"),
+        Column("share", _share, "n"),
         Column(term("view-chance", "drawn at random"), _chance, "n"),
         value("median cosine", "cosine", 2),
     ]
@@ -66,6 +66,11 @@ def view_name(view: str, kind: str) -> str:
     return view.replace("_", " ") if kind == "seed" else f"architecture {view}"
 
 
+def _share(row: Record) -> Any:
+    """Where none could be tested, that none is gendered says nothing."""
+    return percent(row["share"], 0) if row["testable"] else "not tested"
+
+
 def _chance(row: Record) -> Any:
     return percent(row["chance"], 0) + " (95th pct. " + percent(row["chance_q95"], 0) + ")"
 
@@ -79,22 +84,30 @@ def robustness_finding(records: list[Record], units: str) -> Finding:
         "architecture": "in another architecture from the same start",
     }.items():
         of = [r for r in records if name in (r["kind"], r["view"])]
-        total = sum(r["gendered"] for r in of)
+        total, able, same = (sum(r[of_view] for r in of) for of_view in ("gendered", "testable", "kept"))
         if not total:
             continue
-        share = plain(100 * sum(r["kept"] for r in of) / total, 0)
+        if not able:
+            kept.append(f"{words} not tested, because none of {plain(total)} fires often enough there")
+            continue
+        share = plain(100 * same / total, 0)
         chance = plain(100 * sum(r["chance"] * r["gendered"] for r in of if r["gendered"]) / total, 0)
-        kept.append(f"{share} % {words}")
+        kept.append(f"{plain(same)} of {plain(able)} {words}")
         lines.append(
-            f"{share} % {words}; {chance} % were features as frequent drawn at random "
-            f"(n = {plain(total)}, of which {plain(sum(r['testable'] for r in of))} fire often enough there to be tested)."
+            f"{words[0].upper()}{words[1:]}: {share} % of all {plain(total)}, of which {plain(able)} fire often enough there to "
+            f"be tested; {chance} % were features as frequent drawn at random."
         )
     one_seed = [] if any(r["kind"] == "seed" for r in records) else [ONE_SEED]
     if not kept:
         return Finding("null", "There is no gendered feature to look for again.", one_seed)
+    if not lines:
+        return Finding("warning", f"Gendered features elsewhere: {'; '.join(kept)}.", one_seed)
     lines.append(
         "Counted over features of all layers, dictionaries, languages and conditions, once in each other training, on the same "
         f"test {units}: described, not tested."
     )
-    title = f"Of the gendered features, so many are gendered in the same direction: {'; '.join(kept)}."
+    title = (
+        "Of the gendered features that could be tested in another view, so many are gendered in the same direction there: "
+        f"{'; '.join(kept)}."
+    )
     return Finding("description", title, [*lines, *one_seed])

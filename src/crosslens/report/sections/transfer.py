@@ -5,7 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from crosslens.report.html import details, tag, term
-from crosslens.report.leaks import leaks_finding, words_shown
+from crosslens.report.leaks import leaks_finding, read_all_the_same, words_shown
 from crosslens.report.numbers import bracketed, interval, level_words, number, plain
 from crosslens.report.sections.base import (
     Finding,
@@ -249,10 +249,8 @@ def finding(
         f"{said} tells gender in the other in {yes} of {tested} cases "
         f"(layers, methods, conditions and directions; q ≤ {level_words(level)})."
     )
-    lines += filter(
-        None,
-        [READ_ALL_THE_SAME if masks.startswith("label words masked") else "", results.words["shared"]],
-    )
+    carried = [row for row in masked if transfers(row, level)]
+    lines += [*read_all_the_same(carried, bags), *filter(None, [results.words["shared"]])]
     return Finding("found", title, lines)
 
 

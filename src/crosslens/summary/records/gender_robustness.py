@@ -35,12 +35,17 @@ def robustness_records(paths: dict[str, Path]) -> list[Record]:
 def named_records(paths: dict[str, Path]) -> list[Record]:
     """One record per feature that the page may name: is it gendered in its direction read otherwise, in how many seeds?
 
+    None where it fires too rarely in a reading to be tested; `seeds_tested` are those in which its partner could be.
     `cosine`: the mean over the other seeds, of the decoder rows; None without them.
     """
     return [
         of
         | {name: feature[name] for name in ("feature", "side", "confirmed")}
-        | {view["view"]: view["gendered"] for view in feature["views"] if view["kind"] == "reading"}
+        | {
+            view["view"]: view["gendered"] if _tested(view) else None
+            for view in feature["views"]
+            if view["kind"] == "reading"
+        }
         | _counted("seeds", [view for view in feature["views"] if view["kind"] == "seed"])
         | _counted("architectures", [view for view in feature["views"] if view["kind"] == "architecture"])
         | {"cosine": _mean([view["cosine"] for view in feature["views"] if view["kind"] == "seed"])}
@@ -64,7 +69,15 @@ def _conditions(paths: dict[str, Path]):
 
 
 def _counted(name: str, views: list[dict[str, Any]]) -> dict[str, int]:
-    return {name: len(views), f"{name}_kept": sum(view["gendered"] for view in views)}
+    return {name: len(views)} | {
+        f"{name}_tested": sum(map(_tested, views)),
+        f"{name}_kept": sum(view["gendered"] for view in views),
+    }
+
+
+def _tested(view: dict[str, Any]) -> bool:
+    """Only what is testable in a view has a q there."""
+    return view["q"] is not None
 
 
 def _mean(values: list[float | None]) -> float | None:
