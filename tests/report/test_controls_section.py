@@ -26,27 +26,29 @@ def summary(path, *, shared, probe, live=800):
 
 @pytest.fixture
 def document(tmp_path):
-    """The study, and two controls: one that shares as much and reads less, one in which nothing was live."""
+    """The study, and three controls: one that shares as much, one in which nothing is live, and one in other letters."""
     summaries = [
         summary(tmp_path / "own.json", shared=80, probe=0.9),
         summary(tmp_path / "frozen.json", shared=80, probe=0.9, live=400),
         summary(tmp_path / "shuffled.json", shared=0, probe=0.6, live=0),
+        summary(tmp_path / "romanised.json", shared=40, probe=0.9),
     ]
     out = tmp_path / "controls.json"
-    compare_controls(summaries=summaries, controls=["frozen_decoder", "shuffled"], out=out)
+    compare_controls(summaries=summaries, controls=["frozen_decoder", "shuffled", "romanised"], out=out)
     return out
 
 
 def test_what_is_shared_stands_beside_what_controls_share(document, tmp_path):
     (finding,) = controls.section(StandIn({}, files={"controls": {"": document}})).findings
-    assert "1 of 1 measures with an interval lie above every control" in finding.title
+    assert "95 % intervals apart: words shuffled 1 of 1. " in finding.title
     (shared,) = (line for line in finding.lines if line.startswith("Share of features that are shared"))
     # of words shuffled nothing is live, and so there is nothing to lie above
     assert shared.endswith(
-        "English and Arabic, block 4: 0.100; frozen decoder 0.200: no interval, and frozen decoder not below."
+        "English and Arabic, block 4: 0.100; frozen decoder 0.200, in Latin letters 0.050: no interval, and "
+        "frozen decoder not below."
     )
     (probe,) = (line for line in finding.lines if line.startswith("Probe"))
-    # a probe reads no SAE, and of the conditions the one that controls have is compared
-    assert "frozen decoder" not in probe and "0.900 [0.850, 0.950]; words shuffled 0.600" in probe
+    # a probe reads no SAE, English has Latin letters, and of the conditions the one that controls have is compared
+    assert probe.endswith("0.900 [0.850, 0.950]; words shuffled 0.600 [0.550, 0.650]: above all of them.")
     draw_controls(controls=document, out=tmp_path / "figures")
     assert (tmp_path / "figures/controls.png").stat().st_size > 5000

@@ -143,7 +143,6 @@ class Language:
             tried[arm.name] = self.tried(arm)
             progress.update(1)
         beside = [tried[arm.name] for arm in random]
-        test = self.items["test"]
         head = {
             "items": {split: len(own.group) for split, own in self.items.items()},
             "left_out": {split: own.left_out for split, own in self.items.items()},

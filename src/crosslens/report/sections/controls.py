@@ -80,18 +80,15 @@ def number(record: Record) -> str:
     return plain(record["value"]) + (bracketed(bounded, "value") if record["low"] is not None else "")
 
 
-def apart(row: Record, controls: list[str]) -> list[str] | None:
-    """The controls that the study's value does not lie above, intervals apart; None where no interval or no control is."""
-    own = row["by"].get("")
+def apart(row: Record, controls: list[str]) -> dict[str, bool]:
+    """Of each control that has an interval beside the study's: whether the study's lies above it."""
+    own = row["by"][""]["low"]
     high = {name: row["by"][name]["high"] for name in controls if name in row["by"]}
-    bounded = {name: value for name, value in high.items() if value is not None}
-    if own is None or own["low"] is None or not bounded:
-        return None
-    return [name for name, value in bounded.items() if own["low"] <= value]
+    return {name: own > value for name, value in high.items() if own is not None and value is not None}
 
 
 def finding(shown: list[Record], controls: list[str]) -> Finding:
-    """At its best site, which measures lie above all controls that were measured there?"""
+    """At its best site, which measures lie above which of the controls that were measured there?"""
     best: dict[tuple, Record] = {}
     for row in shown:
         own, key = row["by"].get(""), (row["measure"], row["of"])
@@ -99,31 +96,32 @@ def finding(shown: list[Record], controls: list[str]) -> Finding:
             continue
         if key not in best or own["value"] > best[key]["by"][""]["value"]:
             best[key] = row
-    lines, above, compared = [], 0, 0
+    lines: list[str] = []
+    above: dict[str, list[bool]] = {name: [] for name in controls}
     for (measure, of), row in best.items():
         names = [name for name in controls if name in row["by"] and row["by"][name]["value"] is not None]
         if not names:
             continue
-        if (reached := apart(row, controls)) is None:
-            says = _bare(row, names)
-        else:
-            compared += 1
-            above += not reached
-            says = f"not above {_called(reached)}" if reached else "above all of them"
+        found = apart(row, controls)
+        for name, is_above in found.items():
+            above[name].append(is_above)
+        reached = [name for name, is_above in found.items() if not is_above]
+        says = f"not above {_called(reached)}" if reached else "above all of them"
         beside = ", ".join(f"{CONTROLS[name]} {number(row['by'][name])}" for name in names)
         lines.append(
             f"{MEASURES[measure][:1].upper()}{MEASURES[measure][1:]}, {told_of(list(of), measure)}, {site_name(row['site'])}: "
-            f"{number(row['by'][''])}; {beside}: {says}."
+            f"{number(row['by'][''])}; {beside}: {says if found else _bare(row, names)}."
         )
-    named = _called(controls)
-    if not compared:
+    counts = [f"{CONTROLS[name]} {sum(of)} of {len(of)}" for name, of in above.items() if of]
+    if not counts:
+        named = _called(controls)
         title = f"Nothing with an interval was measured both here and in a control ({named})."
         return Finding("warning", title, lines)
     title = (
-        f"At the layer where each is largest, {above} of {compared} measures with an interval lie above every control ({named}), "
-        "95 % intervals apart; the layer was chosen by these same numbers."
+        f"At the layer where each is largest, so many measures lie above a control, 95 % intervals apart: {'; '.join(counts)}. "
+        "The layer was chosen by these same numbers."
     )
-    return Finding("description" if above else "null", title, lines)
+    return Finding("description" if any(map(any, above.values())) else "null", title, lines)
 
 
 def _called(controls: list[str]) -> str:
