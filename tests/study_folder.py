@@ -18,7 +18,8 @@ GOOD = {
     "sites": ["0", "3.attn_out"],
 }
 CSV = "image_id,english_prompt,arabic_prompt\n" + "".join(f"i{n},a man {n},رجل {n}\n" for n in range(5))
-CONFIG = """{"model_type": "gemma3", "text_config": {"model_type": "gemma3_text", "num_hidden_layers": 4, "hidden_size": 16},
+CONFIG = """{"model_type": "gemma3", "text_config": {"model_type": "gemma3_text", "num_hidden_layers": 4, "hidden_size": 16,
+  "rms_norm_eps": 1e-6},
  "vision_config": {}}"""
 FILES = {
     "resources/model/config.json": CONFIG,

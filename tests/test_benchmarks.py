@@ -58,6 +58,7 @@ def test_extraction_beside_the_forward_pass(few):
     assert 0 < few["ratio_of_forward"] < 1.5 and 0 < few["stored_bytes_per_value"] < 4
 
 
+@pytest.mark.long
 def test_the_memory_of_extraction_does_not_grow_with_the_samples(small_model, few):
     """Twenty-five times the samples store 21 MB more; what is planned of them is some bytes a token."""
     many = extraction(small_model, 1120)

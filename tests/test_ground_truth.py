@@ -5,7 +5,6 @@ What this checkout has built already is read from its store, not built again.
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,11 @@ from crosslens.tables.tokens import read_tokens
 pytestmark = pytest.mark.long
 
 STUDIES = ("planted", "planted_control")
+STEERING = (
+    "steering: {{sites: ['{}'], strengths: [0.25, 0.5, 1], samples: 40, captions: 20, max_new_tokens: 28}}\n"
+)
+STEERED = {"planted": "6", "planted_control": "4"}
+"""Where: of the sites that the study has the deepest."""
 PAGES = [f"results/{study}/report/index.html" for study in STUDIES]
 
 
@@ -34,7 +38,10 @@ def studies(source, tmp_path_factory):
     checkout = Checkout.create(folder, source, store=f"results/.store:{REPOSITORY / 'results/.store'}")
     (folder / "resources/planted_control").symlink_to(REPOSITORY / "resources/planted_control")
     for study in STUDIES:
-        shutil.copy(REPOSITORY / f"config/studies/{study}.yaml", folder / "config/studies")
+        settings = (REPOSITORY / f"config/studies/{study}.yaml").read_text(encoding="utf-8")
+        (folder / f"config/studies/{study}.yaml").write_text(
+            settings + STEERING.format(STEERED[study]), encoding="utf-8"
+        )
     checkout.snakemake(*PAGES)
     return folder
 
@@ -198,3 +205,42 @@ def test_two_jobs_at_a_time_stay_within_three_gigabytes(studies):
         for peak in re.findall(r'"peak_megabytes": (\d+)', record.read_text(encoding="utf-8"))
     ]
     assert peaks and sum(sorted(peaks)[-2:]) < 3000
+
+
+def steered(studies, study):
+    """Language -> what is told of steering it."""
+    ((_, document),) = documents(studies, f"{study}/interventions/steering/joint/layer_*/steering.json")
+    return document["of"]
+
+
+def by_attribution(of, language):
+    """The arm of the features to which a language's own outcome is attributed."""
+    (arm,) = [arm for arm in of["arms"] if (arm["method"], arm["found_in"]) == ("attribution", language)]
+    return arm
+
+
+def test_gender_is_steered_on_pictures_that_hide_it_and_captions_stay_captions(studies):
+    """On test, beside 95 % of the random sets: five times as far where all get the same multiple of their features' percentiles,
+    twice as far where all are as long (random features of this model tell gender, too)."""
+    for language, of in steered(studies, "planted").items():
+        arm = by_attribution(of, language)
+        random = arm["random"]
+        assert random["same_activations"]["ratio"] >= 5 and random["same_length"]["ratio"] >= 2, language
+        assert random["same_length"]["p"] == random["same_length"]["least_p"]
+        assert arm["moved"]["low"] > 0.2 and arm["anti_steerable"] <= 0.05
+        for way in ("female", "male"):
+            assert arm["captions"][way]["valid"] >= 0.95, (language, way)
+            assert arm["captions"][way]["isolation"] >= 0.8, (language, way)
+        assert all(arm["changes"] for arm in of["arms"])
+
+
+def test_the_planted_spread_over_occupations_shrinks_and_the_control_has_none(studies):
+    planted, control = (steered(studies, study) for study in STUDIES)
+    for language, of in planted.items():
+        neutral = by_attribution(of, language)["neutralised"]
+        assert neutral["removed"]["low"] > 0, language
+        assert neutral["left"]["value"] < min(neutral["random_q05"], 0.75 * of["left"]["value"]), language
+        assert control[language]["left"]["value"] < of["left"]["value"] / 4, language
+        # nothing to remove
+        removed = by_attribution(control[language], language)["neutralised"]["removed"]["value"]
+        assert abs(removed) < neutral["removed"]["value"] / 2, language

@@ -488,6 +488,24 @@ def test_a_whole_study_stores_what_was_foretold(built_once, monkeypatch):
     assert sum(one.bytes for one in stored) == pytest.approx(size, rel=0.6)
 
 
+def test_a_studys_controls_are_planned_with_it(tmp_path, monkeypatch):
+    """Each has activations and SAEs of its own, and no page."""
+    monkeypatch.chdir(ROOT)
+    settings = {name: value for name, value in STUDY.items() if name != "compare"}
+    (tmp_path / "own.yaml").write_text(
+        yaml.safe_dump(settings | {"controls": ["random_init"]}, allow_unicode=True), encoding="utf-8"
+    )
+    own, control = (
+        Study(name, tmp_path, SCHEMA, FileDigests(tmp_path / "files.json"))
+        for name in ("own", "own__random_init")
+    )
+    plan = make_plan(own, load_rates(), compared=[control])
+    counts = {one.what: one.count for one in plan.stored}
+    for what in ("SAEs", "activations en", "codes"):
+        assert counts[f"{what}, own__random_init"] == counts[what] > 0
+    assert {job.rule: job.count for job in plan.jobs}["build_report"] == 1
+
+
 @pytest.mark.parametrize(("name", "minutes", "most"), [("planted", 2.5, 2), ("emoji_gemma", 24, 3)])
 def test_hours_are_those_of_studies_that_were_run_on_two_cores(tmp_path, monkeypatch, name, minutes, most):
     """Minutes of the whole run, as resources/examples/emoji_gemma has them too; it did not build the compared study, and

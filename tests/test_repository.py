@@ -28,6 +28,7 @@ LAYERS = [
     {"sae"},
     {"features", "study"},
     {"gender", "alignment", "geometry", "descriptions", "artifacts"},
+    {"lens"},
     {"interventions"},
     {"summary"},
     {"figures"},

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 from chat_server import by_words, serving_chat
-from checkouts import TOY, Checkout, lay_sentences, write_tiny_gguf
+from checkouts import ANSWERS, TOY, Checkout, lay_sentences, write_tiny_gguf
 from safetensors import safe_open
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import f_oneway, false_discovery_control, rankdata, spearmanr
@@ -38,7 +38,14 @@ INSPECTED = {
     "samples": ["scene_000000#0"],
     "select": {"words": ["ممرضة", "كتاب"], "positions": [0, -1], "roles": ["prompt"]},
 }
+STEERING = {"features": 2, "strengths": [0.5, 2], "samples": 6, "captions": 2, "max_new_tokens": 12}
+LENSES = {"samples": 8, "tokens": 60, "epochs": 1, "bootstraps": 20, "permutations": 99}
 CAUSAL = {"features": 3, "pairs": 10, "samples": 15}
+WORDS = {
+    "en": {"female": "a woman", "male": "a man"},
+    "ar": {"female": "امرأة تعمل طباخة", "male": "رجل يعمل طباخا"},
+}
+PATCHING = {"words": WORDS, "pairs": 3, "attributed": 2, "bound": 0.01, "batch": 16, "bootstraps": 50}
 NEEDS = {"collection": "emoji", "model": "gguf"}
 """Artifact to the optional package without which it is not here."""
 MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None}
@@ -46,6 +53,9 @@ LARGE = {
     *("controls", "control_figure", "matching", "matching_figure", "divergence", "divergence_figure"),
     *("seed_codes", "written_seed_codes", "agreement_figure"),
     *("ablation", "ablation_figure", "substitution", "substitution_figure"),
+    *("steering", "steering_figures", "clamp"),
+    *("patching", "patching_figures"),
+    *("lenses", "lens_reading", "lens_figure", "attention", "attention_figure"),
     *("sample_map", "decoder_map", "map_figures"),
     *("dimensions", "information", "dictionary", "circuits", "geometry_figures"),
 }
@@ -80,7 +90,9 @@ def build(checkout: Checkout, *, large: bool) -> None:
     }
     if large:
         more |= {"controls": ["shuffled"], "embeddings": {"permutations": 10}}
-        more |= {"geometry": {"permutations": 19}, "causal": CAUSAL}
+        more |= {"geometry": {"permutations": 19}, "causal": CAUSAL, "steering": STEERING}
+        more |= {"lenses": LENSES, "attention": {"samples": 6, "shown": 2, "bootstraps": 20}}
+        more |= {"patching": PATCHING}
     one_part = {**TOY["activations"], "part_rows": 60}
     checkout.configure("sibling", {**TOY, "sites": ["2"], "activations": one_part})
     seeds = {"corpora": ["en", "ar"], "seeds": [0, 1], "sites": ["1"]}
@@ -98,6 +110,8 @@ def build(checkout: Checkout, *, large: bool) -> None:
             f"results/twins/figures/{place}.png"
             for place in ("divergence", "layer_1/matching", "layer_1/substitution")
         ]
+        checkout.configure("answers", {**ANSWERS, "clamp": {"max_new_tokens": 6}})
+        targets.append("results/answers/interventions/clamp/joint/layer_1.json")
         targets += [f"results/twins/gender/en/en/{of}robustness/layer_1.json" for of in ("", "written/")]
         targets += ["results/twins/codes/en/en/written/layer_1/seed_1.zarr", "results/sentences/summary.json"]
         targets += ["results/sentences/figures/agreement.png"]
@@ -436,6 +450,60 @@ def test_agreement_by_hand_is_that_of_its_targets(study, language):
             for stratum in strata:
                 inside = own[by].between(stratum["first"], stratum["last"] or np.inf)
                 assert stratum["agrees"]["value"] == pytest.approx((change[inside] > 0).mean())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_what_lenses_read_by_hand_is_that_of_their_readings(study, language):
+    """Counts, differences and shares of the document, of the rows of its table."""
+    folder = study / f"lens/{language}"
+    said = json.loads((folder / "lens.json").read_text(encoding="utf-8"))
+    assert said["tested"] and said["gender"]["places"] == "pictures"
+    table = pq.read_table(folder / "readings.parquet").to_pandas()
+    assert set(zip(table["female"], table["male"], strict=True)) == {tuple(said["gender"]["words"])}
+    with safe_open(folder / "jacobian.safetensors", "numpy") as file:
+        rows = file.get_tensor("rows")
+    with safe_open(study / "lens/tuned/tuned.safetensors", "numpy") as file:
+        assert file.get_tensor("weight").shape == (said["layers"] - 1, rows.shape[1], rows.shape[1])
+        assert file.get_tensor("bias").shape == (said["layers"] - 1, rows.shape[1])
+    assert len(rows) == said["layers"] and np.isfinite(rows).all() and rows.any(axis=1).all()
+    last = table[(table["lens"] == "logit") & (table["layer"] == said["layers"] - 1)]
+    for (lens, layer), own in table.groupby(["lens", "layer"]):
+        of = said["gender"]["of"][lens][layer]
+        female, male = (own.loc[own["gender"] == gender, "log_odds"].to_numpy() for gender in GENDERS[:2])
+        assert (len(female), len(male)) == tuple(said["gender"]["counts"][gender] for gender in GENDERS[:2])
+        assert of["difference"]["value"] == pytest.approx(female.mean() - male.mean())
+        above = (female[:, None] > male) + (female[:, None] == male) / 2
+        assert of["told"]["value"] == pytest.approx(above.mean())
+        if lens == "tuned" and layer == said["layers"] - 1:
+            np.testing.assert_allclose(own["log_odds"].to_numpy(), last["log_odds"].to_numpy(), atol=1e-5)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_stored_attention_adds_up(study, language):
+    """Weights of a query to at most 1, on the picture to what the heads' table says, where it is of the same samples."""
+    folder = study / f"attention/{language}"
+    said = json.loads((folder / "attention.json").read_text(encoding="utf-8"))
+    patterns, heads, images = (
+        pq.read_table(folder / f"{name}.parquet").to_pandas() for name in ("patterns", "heads", "images")
+    )
+    assert patterns["weight"].min() >= said["threshold"] and (patterns["key"] <= patterns["query"]).all()
+    sums = patterns.groupby(["sample_id", "layer", "head", "query"])["weight"].sum()
+    assert 0 < sums.min() and sums.max() < 1 + 1e-4
+    tokens = {sample["sample_id"]: sample["tokens"] for sample in said["shown"]}
+    for sample, own in patterns.groupby("sample_id"):
+        assert {tokens[sample][at]["role"] for at in own["query"]} <= {"prompt", "caption"}
+        pictured = sum(token["role"] == "image" for token in tokens[sample])
+        places = (
+            images[images["sample_id"] == sample]
+            .groupby(["layer", "head"])["place"]
+            .agg(["min", "max", "size"])
+        )
+        assert (places == [0, pictured - 1, pictured]).all(axis=None)
+    shares = heads[heads["score"].isin(["itself", "previous", "first", "image", "kept", "induction"])]
+    assert shares["value"].between(0, 1 + 1e-6).all()
+    assert len(heads) == 8 * len(said["layers"]) * said["heads"]
 
 
 @pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
@@ -1243,6 +1311,52 @@ def test_ablated_features_by_hand(study):
 
 
 @pytest.mark.long
+def test_steering_by_hand(study):
+    """The strength by the rule, how far it moves and beside what, from the doses alone; features by the effects."""
+    folder = study / "interventions/steering/joint/layer_1"
+    told = json.loads((folder / "steering.json").read_text())
+    doses = pq.read_table(folder / "doses.parquet").to_pandas()
+    steered = doses[doses["how"] == "steer"].set_index(["language", "method", "found_in", "strength"])
+    assert set(steered["kl"] >= 0) == {True} and np.isclose(told["strengths"], [0.5, 2]).all()
+    for language, of in told["of"].items():
+        sets = [str(number) for number in range(told["random_sets"])]
+
+        def moved(method, found_in, strength, language=language):
+            up, down = (
+                steered.loc[(language, method, found_in, s)]["p_female"] for s in (strength, -strength)
+            )
+            return (up - down) / 2
+
+        for arm in of["arms"]:
+            method, source, strength = arm["method"], arm["found_in"], arm["strength"]
+            assert arm["moved"]["value"] == pytest.approx(moved(method, source, strength), abs=1e-9)
+            random = np.abs([moved("random", number, strength) for number in sets])
+            beside = arm["random"]["same_length"]
+            assert beside["q95"] == pytest.approx(np.quantile(random, 0.95))
+            assert beside["p"] == pytest.approx(
+                (1 + np.sum(random >= arm["moved"]["value"])) / (1 + len(sets))
+            )
+            cost = {
+                s: max(steered.loc[(language, method, source, w)]["kl"] for w in (s, -s))
+                for s in told["strengths"]
+            }
+            within = [s for s in told["strengths"] if cost[s] <= told["max_kl"]]
+            assert strength in told["strengths"] and arm["within_budget"] == (strength in within)
+            if method == "effect" and source == language:
+                table = pq.read_table(study / f"gender/joint/{language}/layer_1/effects.parquet").to_pandas()
+                own = table[
+                    (table["condition"] == told["condition"]) & (table["split"] == "select") & table["live"]
+                ]
+                own = own[own["d"].abs() > 0].sort_values("d", key=lambda d: -d.abs(), kind="stable")
+                assert [f["feature"] for f in arm["features"]] == own["feature"].head(
+                    told["features"]
+                ).tolist()
+                assert [f["sign"] for f in arm["features"]] == np.sign(own["d"]).head(
+                    told["features"]
+                ).tolist()
+
+
+@pytest.mark.long
 def test_substituted_features_by_hand(study):
     """Order and scale, by both SAEs on the activations of select; shares by the costs; and who is matched with whom."""
     twins = study.with_name("twins")
@@ -1597,3 +1711,47 @@ def test_grammatical_features_by_hand(study):
         for feature in np.flatnonzero(live):
             r = np.corrcoef(left[:, 0], left[:, 1 + feature])[0, 1]
             assert table["r_grammatical"][feature] == pytest.approx(r, abs=1e-5)
+
+
+def test_recoveries_and_agreement_by_hand(study):
+    """R of each place from the rows of its patches, and Pearson's r of an attribution, by the words of the page."""
+    folder = study / "interventions/patching"
+    if "patching" in MISSING:
+        pytest.skip("needs -m long")
+    told = json.loads((folder / "patching.json").read_text())
+    effects = pq.read_table(folder / "effects.parquet").to_pandas()
+    maps = pq.read_table(folder / "maps.parquet").to_pandas()
+    difference = effects["outcome_other"] - effects["outcome"]
+    effects["R"] = (effects["outcome_patched"] - effects["outcome"]) / difference
+    kept = effects[difference.abs() >= told["bound"]]
+    names = ["swap", "language", "direction", "source", "donor", "kind", "layer", "node", "positions"]
+    by_hand = kept.groupby([*names, "group"])["R"].mean().groupby(names).agg(["size", "mean"])
+    assert len(by_hand) == len(maps) > 100
+    for row in maps.to_dict("records"):
+        n, mean = by_hand.loc[tuple(row[name] for name in names)]
+        assert row["n"] == n and row["recovery"] == pytest.approx(mean)
+    own = kept[(kept["donor"] == "other") & (kept["source"] == kept["language"])]
+    for entry in told["pairs"]:
+        clean = effects[(effects["direction"] == "noising") & (effects["donor"] == "other")]
+        clean = clean[(clean["swap"] == entry["swap"]) & (clean["language"] == entry["language"])]
+        clean = clean[clean["source"] == clean["language"]].drop_duplicates("case")
+        d = clean["outcome"] - clean["outcome_other"]
+        assert entry["pairs"] == len(clean) and entry["difference"] == pytest.approx(d.mean())
+        assert entry["kept"] == (d.abs() >= told["bound"]).sum()
+    assert own[(own["positions"] == "all") & (own["kind"] == "resid_post")]["R"].to_numpy() == pytest.approx(
+        1, abs=1e-3
+    )
+    checked = 0
+    for entry in told["attribution"]:
+        made = effects[(effects["donor"] == "other") & (effects["source"] == effects["language"])]
+        made = made[(made["positions"] != "all") & made["atp"].notna()]
+        for name in ("swap", "language", "kind", "layer"):
+            made = made if entry[name] is None else made[made[name] == entry[name]]
+        effect = (made["outcome_patched"] - made["outcome"]).to_numpy()
+        said = made[entry["method"]].to_numpy()
+        assert entry["n"] == len(made)
+        if entry["pearson"]["value"] is not None:
+            assert entry["pearson"]["value"] == pytest.approx(np.corrcoef(effect, said)[0, 1], abs=1e-6)
+            checked += 1
+        assert entry["large"] == (np.abs(effect) > told["theta"]).sum()
+    assert checked > 20

@@ -80,6 +80,15 @@ WRONG = [
         None,
         ["key causal: found tests of what languages share, and en alone; expected two languages"],
     ),
+    (ENGLISH | {"steering": {}}, None, ["key steering: found no SAE of all of two languages or more"]),
+    ("steering", {"sites": ["9"]}, ["key steering.sites: found ['9']", "some of the study's sites"]),
+    ("steering", {"strengths": [0]}, ["key steering.strengths.0: found 0; expected a number greater than 0"]),
+    ("steering", {"strengths": []}, ["key steering.strengths"]),
+    ("steering", {"random_sets": 19}, ["key steering.random_sets: found 19", "at least 20"]),
+    ("steering", {"words": {"fr": [["femme", "homme"]]}}, ["key steering.words: found 'fr'"]),
+    ("steering", {"words": {"en": [["woman"]]}}, ["key steering.words.en.0"]),
+    ("clamp", {}, ["key clamp: found texts that are given", "source.prompts"]),
+    ("clamp", {"features": [10**6]}, ["key clamp.features: found feature 1000000"]),
     (
         ENGLISH | {"gender": {"morphology": "camel_tools"}},
         None,
@@ -304,6 +313,11 @@ WRONG = [
     ),
     ("gender.conditions", ["generated"], ["found generated alone", "one of prompt and caption beside it"]),
     ("sae.centred", ["res_jb"], ["key sae.centred: found res_jb", "names of sae.pretrained"]),
+    (
+        "sae",
+        {"pretrained": {"scope": {"0": "hf:a/b"}}, "centred": ["scope"]},
+        ["key sae.centred: found scope, and a model of RMSNorms", "LayerNorms"],
+    ),
     ("gender.alpha", 1, ["key gender.alpha: found 1; expected a number less than 1"]),
     ("sae.roles", ["caption"], ["key gender.conditions: found prompt", "sae.roles"]),
     (

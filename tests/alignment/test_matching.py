@@ -1,6 +1,7 @@
 """Dictionaries matched: known partners are found, two seeds are near the ceiling, frozen and turned ones at the floor."""
 
-from types import SimpleNamespace
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,9 @@ from crosslens.sae.step import fresh_state, normalisations, train_step
 from crosslens.summary.claims import claimed
 from crosslens.summary.records.matching import records
 from crosslens.tables.documents import write_json
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+from stand_in import StandIn
 
 D, FEATURES = 32, 64
 IDENTITY = {"corpus": "en", "site": "4", "seed": "0", "model": "m", "revision": None}
@@ -220,15 +224,10 @@ def test_an_sae_in_which_nothing_fires_is_not_tested_and_says_why(tmp_path):
     ] * 2
     claimed(made, 0.05)
     assert made["matched"][0]["because"] == "no feature is matched" and made["matched"][0]["q"] is None
-    results = SimpleNamespace(
-        records=made.__getitem__,
-        words={"units": "pictures"},
-        level=0.05,
-        shown=lambda *names: "",
-        corrected=lambda *names: "",
-    )
+    results = StandIn(made, words={"units": "pictures"})
     section = matching_section(results)
-    (finding,) = section.findings
+    finding, effects = section.findings
+    assert "not tested" in effects.title
     assert finding.kind == "warning" and "English and Arabic were not matched" in finding.title
     assert finding.lines == ["block 4: not tested, because no feature of ar/0 fires."]
     figure = matching_figure([pair], [0.0, 1.0], 0.7, "4")

@@ -88,7 +88,10 @@ class World:
         "own": (),
         "texts": ("activations",),
         "answers": ("texts_summary",),
-        "drawn": ("dataset", "circuits", "ablation_figure", "substitution_figure"),
+        "drawn": (
+            *("dataset", "circuits", "ablation_figure", "substitution_figure"),
+            *("lens_figure", "attention_figure", "patching_figures"),
+        ),
         "sentences": ("agreement_figure",),
     }
     """What is made of each, and all that it is made from; (): everything."""
@@ -146,6 +149,7 @@ class World:
                 "pretrained": {"theirs": {"1": str(self.user / "sae/layers.1")}},
             },
             "sweep": {"k": [4]},
+            "gender": {**TOY["gender"], "conditions": ["prompt", "caption", "generated"]},
             "stereotype": {"samples_per_image": 1, "max_new_tokens": 2},
             "tokens": {"samples": [sample], "texts": [{"language": "en", "text": "a woman"}]},
             "compare": {"with": ["beside"], "max_samples": 10, "draws": 2},
@@ -176,6 +180,11 @@ class World:
         drawn = {**TOY, "model": model, "source": {"planted": {"images": 12}}, "geometry": {}}
         drawn |= {"sae": {**TOY["sae"], "corpora": ["joint", "en", "ar"]}}
         drawn |= {"causal": {"features": 1, "pairs": 1, "samples": 4}}
+        person = {"en": {"female": "a woman", "male": "a man"}, "ar": {"female": "امرأة", "male": "رجل"}}
+        small = {"pairs": 2, "attributed": 0, "heads": False, "bootstraps": 20}
+        drawn |= {"patching": {"words": person, **small}}
+        drawn |= {"lenses": {"samples": 2, "tokens": 8, "epochs": 0, "bootstraps": 10, "permutations": 19}}
+        drawn |= {"attention": {"samples": 2, "shown": 1, "bootstraps": 10}}
         beside = {name: own[name] for name in (*TOY, "source", "model", "lexicons")} | {"sae": TOY["sae"]}
         given = {"own": own, "beside": beside, "texts": texts, "answers": answers}
         return given | {"drawn": drawn, "sentences": sentences}

@@ -357,7 +357,7 @@ def test_an_edited_script_runs_again_and_a_comment_in_it_does_not(change, script
 
 def test_what_decides_numbers_within_other_packages_is_in_keys(change, monkeypatch):
     """Nothing here imports tokenizers to extract."""
-    monkeypatch.setattr(fingerprint, "_version", lambda name: "0.0" if name == "tokenizers" else "1")
+    monkeypatch.setattr(fingerprint, "installed_version", lambda name: "0.0" if name == "tokenizers" else "1")
     closure.cache_clear()
     try:
         versions = change._table().describe(

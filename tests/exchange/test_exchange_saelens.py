@@ -418,7 +418,7 @@ def test_an_sae_of_centred_residuals_reads_those_of_the_model_as_it_is(tmp_path,
         str(saelens(tmp_path / "theirs", cfg, plain(w))),
         tmp_path / "ours",
         identity=identity,
-        centre=not said,
+        centre=None if said else True,
     )
     sae = load_sae(tmp_path / "ours")
     y = centred.numpy()
@@ -429,6 +429,21 @@ def test_an_sae_of_centred_residuals_reads_those_of_the_model_as_it_is(tmp_path,
     whole = load_sae(tmp_path / "ours")
     whole.normalize = "none"
     assert (whole.encode_dense(x) - torch.from_numpy(z)).abs().max() > 0.1
+
+
+def test_of_a_model_of_rms_norms_the_mean_is_never_taken_off(tmp_path):
+    """TransformerLens leaves it there, whatever it was asked for, and the files tell of what was asked."""
+    w, cfg = weights(), config("standard")
+    cfg["metadata"] |= {"hook_name": "blocks.2.hook_resid_pre", "model_name": "gemma"}
+    cfg["metadata"]["model_from_pretrained_kwargs"] = {"center_writing_weights": True}
+    identity = {"corpus": "others", "site": "2.resid_pre", "seed": 0, "model": "gemma", "revision": ""}
+    source = str(saelens(tmp_path / "theirs", cfg, plain(w)))
+    adopt_sae(source, tmp_path / "ours", identity=identity, centre=False)
+    x = tokens() + 3
+    z = relu((x - w["b_dec"]) @ w["W_enc"] + w["b_enc"])
+    np.testing.assert_allclose(
+        load_sae(tmp_path / "ours").encode_dense(torch.from_numpy(x)), z, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_a_norm_that_the_mean_is_part_of_is_not_centred(tmp_path):

@@ -82,13 +82,20 @@ def test_a_language_that_needs_its_features_is_found_with_what_the_other_pays(tm
     [
         ({"p": 0.4}, "null", "costs it no more, against the other, than random ones do: in 0 of 2 cases"),
         # beyond random features, but no more than the other language pays
-        ({"own": 0.0015}, "null", "in 0 of 2 cases"),
+        ({"own": 0.0015}, "null", "does not for sure cost it more than the other: in 0 of 2 cases"),
         ({"because": "no feature is specific"}, "warning", "not tested, because no feature is specific"),
     ],
 )
 def test_a_null_and_what_was_not_tested_are_two_things(tmp_path, given, kind, words):
     (finding,) = ablated(tmp_path, **given).findings
     assert finding.kind == kind and words in finding.title
+
+
+def test_what_is_beyond_random_features_alone_is_told(tmp_path):
+    (finding,) = ablated(tmp_path, own=0.0015).findings
+    assert finding.lines[1].endswith("the other language: block 4, English; block 4, Arabic.")
+    (finding,) = ablated(tmp_path, own=0.0015, p=0.4).findings
+    assert "Beyond random ones" not in " ".join(finding.lines)
 
 
 def test_one_feature_that_costs_more_than_twenty_is_no_null(tmp_path):

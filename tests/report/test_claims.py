@@ -28,7 +28,7 @@ def drawn(p, *, claim):
     }
     right |= {"null": {"pairing": {"q975": 0.1}, "labels": {"q975": 0.2}}}
     right |= {"auroc_low": 0.8, "control_high": 0.6, "language": "en", "condition": "caption"}
-    right |= {"accuracy_low": 0.8, "shuffled": 0.5, "difference_low": 0.1, "spearman": 0.4}
+    right |= {"accuracy_low": 0.8, "shuffled": 0.5, "difference_low": 0.1, "spearman": 0.4, "moved_low": 0.1}
     return {
         claim.records: [
             right | {"p": float(value), "least_p": 1e-9, "q_family": claim.family} for value in p

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,6 +63,7 @@ class Bench:
             ],
             "files": {},
             "local": {},
+            "python": "{}.{}".format(*sys.version_info),
             **document,
         }
         rule = SimpleNamespace(

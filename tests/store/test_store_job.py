@@ -472,6 +472,32 @@ def test_a_package_of_another_version_than_the_key_holds_ends_the_job(bench, hel
     assert bench.store.has("k-a") == bool(make.calls) != refused
 
 
+def test_all_packages_of_other_versions_are_told_with_the_commands_that_make_them_equal(bench):
+    """Those that an adapter of the model imports among them."""
+    artifacts = bench.job("a").artifacts
+    artifacts["a"]["recipe"] |= {
+        "versions": {"numpy": "0.1", "pandas": "not installed", "no-such-package": "1"},
+        "params": {"model": {"packages": {"pyyaml": "0.2"}}},
+    }
+    with pytest.raises(InputError, match="^numpy, pandas, pyyaml: found version ") as told:
+        build(bench.job("a", artifacts=artifacts), Make())
+    here = f"`{sys.executable} -m pip install numpy==0.1 pyyaml==0.2`"
+    assert f"{here} and `pip install pandas=={version('pandas')}` where snakemake runs" in str(told.value)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_another_python_is_no_edit_of_the_code(bench, same):
+    """What a module says is written down by Python: one of another version may do it otherwise."""
+    artifacts = bench.job("a").artifacts
+    held = dict(closure("crosslens.data.splits").modules)
+    artifacts["a"]["recipe"]["modules"] = held if same else held | {"crosslens.data.splits": "0" * 64}
+    job = bench.job("a", artifacts=artifacts, python="3.99")
+    if same:
+        return build(job, Make())
+    with pytest.raises(InputError, match=r"Python 3\.\d+ where this job runs.*3\.99.*envs/\*\.yaml"):
+        build(job, Make())
+
+
 def test_files_that_look_the_same_are_not_read_again(bench, tmp_path, monkeypatch):
     """Weights have gigabytes."""
     file = tmp_path / "weights"

@@ -14,6 +14,8 @@ from crosslens.tables.tokens import ROLES, read_tokens
 sys.path.insert(0, str(REPOSITORY / "tests/report"))
 from page_reader import Page
 
+pytestmark = pytest.mark.long
+
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 EXAMPLES = dict(
     re.findall(r"^```yaml\n# config/studies/(\w+)\.yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)

@@ -248,6 +248,7 @@ def test_a_failed_stage_never_leaves_stale_results_called_up_to_date(built):
     assert built.digests() == before
 
 
+@pytest.mark.long
 def test_two_checkouts_that_write_one_store_at_once_stay_correct(built_once, source, tmp_path):
     shared = tmp_path / "shared"
     checkouts = [Checkout.create(tmp_path / name, source, store=str(shared)) for name in ("first", "second")]

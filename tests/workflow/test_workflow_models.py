@@ -106,6 +106,7 @@ def test_a_site_without_sae_is_extracted_and_summarised(answered_once):
         assert found == {"layer_1"}, folder
 
 
+@pytest.mark.long
 def test_a_site_without_sae_is_probed_and_compared(built):
     sae = {**TOY["sae"], "sites": ["1"]}
     built.configure("toy", {**TOY, "sites": ["1", "2"], "sae": sae})
@@ -138,6 +139,7 @@ def test_a_caption_study_without_gender_has_no_gender_jobs(built):
 # a model in a GGUF file
 
 
+@pytest.mark.long
 def test_a_gguf_file_is_converted_once_and_an_edit_that_gives_the_same_bytes_is_cut_off(fresh):
     pytest.importorskip("gguf", reason="GGUF files are written with the package gguf")
     write_tiny_gguf(fresh.folder / "data/tiny.gguf")

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 import torch.nn.functional as F
 from checkouts import TOY
@@ -21,6 +22,7 @@ def random_sae(folder, site: str) -> None:
     write_sparsify(folder / f"layers.{site}", sae)
 
 
+@pytest.mark.long
 def test_a_sweep_trains_beside_the_studys_own_in_one_job_and_is_compared(built):
     own = "results/toy/sae/joint/layer_1/seed_0/sae_weights.safetensors"
     before = built.digests()[own]

@@ -13,6 +13,7 @@ KINDS = ("stereotype", "probe_codes", "probe_activations", "layer_figures", "spl
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every job has a process of its own")
+@pytest.mark.long
 def test_a_run_warms_a_process_whose_jobs_make_the_same_bytes_and_which_ends(built, monkeypatch):
     monkeypatch.setattr(Checkout, "python", sys.executable)
     built.environment.pop("CROSSLENS_WARM")

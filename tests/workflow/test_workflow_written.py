@@ -17,6 +17,8 @@ from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_json, read_table
 from crosslens.tables.tokens import read_tokens
 
+pytestmark = pytest.mark.long
+
 CONDITIONS = ["prompt", "caption", "generated"]
 PARTS = ("0000", "0001")
 

@@ -1,6 +1,7 @@
 """The table of all artifacts and of the rules that make them, for the studies that are named."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -131,6 +132,7 @@ class Table(Recipes):
             "inputs": inputs,
             "files": {str(file): place.study.digests.taken[str(file.absolute())] for file in sorted(files)},
             "local": self.works[rule].local(place),
+            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         }
         return json.dumps(document, ensure_ascii=False)
 

@@ -44,8 +44,8 @@ def _panel(axes: Axes, pair: dict[str, Any]) -> None:
         nothing(axes, "no feature was ablated")
         return
     kinds = [
-        ("control", language, GREY, ".", f"as frequent as those of {short_name(language)}")
-        for language in languages
+        ("control", language, GREY, marker, f"as frequent as those of {short_name(language)}")
+        for language, marker in zip(languages, "v^", strict=True)
     ]
     kinds += [("shared", None, "#111111", "x", "shared")]
     kinds += [

@@ -136,7 +136,7 @@ class Scored(NamedTuple):
     """Whether the end of the word counted."""
 
 
-class _Text(NamedTuple):
+class Text(NamedTuple):
     """Prefix and form, and which of its tokens count."""
 
     tokens: Encoded
@@ -160,7 +160,7 @@ def log_odds(
     ]
     encoded = encode_samples(loaded, samples)
     check_lengths(loaded, [sample.sample_id for sample in samples], [len(tokens) for tokens in encoded])
-    texts = [text for pair in zip(encoded[::2], encoded[1::2], strict=True) for text in _compared(*pair)]
+    texts = [text for pair in zip(encoded[::2], encoded[1::2], strict=True) for text in compared(*pair)]
     ends, head = word_ends(loaded.tokenizer), Head(loaded)
     values = np.full(len(texts), np.nan)
     order = sorted((i for i, text in enumerate(texts) if text.start > 0), key=lambda i: len(texts[i].tokens))
@@ -177,19 +177,19 @@ def log_odds(
     ]
 
 
-def _compared(*pair: Encoded) -> Iterator[_Text]:
+def compared(*pair: Encoded) -> Iterator[Text]:
     """The two texts of a place: both count from the first token in which they differ."""
     # A chat template may put tokens behind the text.
     stops = [int(np.flatnonzero(tokens.role == CAPTION)[-1]) + 1 for tokens in pair]
     shortest = min(stops)
     same = np.equal(*(tokens.token_id[:shortest] for tokens in pair))
     start = shortest if same.all() else int(np.flatnonzero(~same)[0])
-    return (_Text(tokens, start, stop, start == shortest) for tokens, stop in zip(pair, stops, strict=True))
+    return (Text(tokens, start, stop, start == shortest) for tokens, stop in zip(pair, stops, strict=True))
 
 
 @torch.inference_mode()
 def _log_p(
-    loaded: LoadedModel, head: Head, texts: Sequence[_Text], ends: Tensor, editing: Editing
+    loaded: LoadedModel, head: Head, texts: Sequence[Text], ends: Tensor, editing: Editing
 ) -> np.ndarray:
     """(B) float64: log-probability of each text's tokens from start to stop, and of the word's end where it counts."""
     last = str(len(loaded.adapter.blocks) - 1)

@@ -34,6 +34,8 @@ class Target(NamedTuple):
     """Gender -> its sentence up to the word."""
     form: dict[str, str]
     """Gender -> the word, to its end: of "<F>actress</F>es" it is "actresses"."""
+    read: dict[str, list[tuple[int, int]]]
+    """Gender -> where in the prefix the gendered words before it are, characters from and to."""
 
 
 def targets_of(dataset: pd.DataFrame) -> tuple[list[Target], dict[str, int]]:
@@ -78,23 +80,26 @@ def _targets(
     group: str, row: dict[str, Any], around: tuple[list[str], ...], words: tuple[list[str], ...]
 ) -> Iterator[Target]:
     """around, words: of GENDERS, in that order."""
-    texts, before, first_end = ["", ""], 0, 0
+    texts, first_end = ["", ""], 0
+    read: list[list[tuple[int, int]]] = [[], []]
     for i, forms in enumerate(zip(*words, strict=True)):
         prefix = [text + parts[i] for text, parts in zip(texts, around, strict=True)]
-        if before and forms[0] != forms[1]:
+        if read[0] and forms[0] != forms[1]:
             ends = [re.match(r"\w*", parts[i + 1])[0] for parts in around]
             whole = [form + end for form, end in zip(forms, ends, strict=True)]
             yield Target(
                 group,
                 row["split"],
                 i,
-                before,
+                len(read[0]),
                 len((prefix[0] + whole[0])[first_end:].split()),
                 row["prompt"],
                 dict(zip(GENDERS, prefix, strict=True)),
                 dict(zip(GENDERS, whole, strict=True)),
+                {gender: [*own] for gender, own in zip(GENDERS, read, strict=True)},
             )
         texts = [text + form for text, form in zip(prefix, forms, strict=True)]
         if forms[0] != forms[1]:
             first_end = first_end or len(texts[0])
-            before += 1
+            for own, start, text in zip(read, prefix, texts, strict=True):
+                own.append((len(start), len(text)))

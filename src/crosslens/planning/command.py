@@ -10,6 +10,7 @@ from crosslens.planning.rates import load_rates
 from crosslens.planning.show import as_document, as_text
 from crosslens.store.digests import FileDigests
 from crosslens.store.store import Store
+from crosslens.study.controls import BETWEEN
 from crosslens.study.settings import load_yaml
 from crosslens.study.study import Study
 
@@ -26,10 +27,11 @@ def told(args: argparse.Namespace) -> str:
         return Study(name, folder, SCHEMA, digests, data_needed=args.samples is None)
 
     study = read(args.study)
+    controls = [f"{study.name}{BETWEEN}{control}" for control in study.settings["controls"]]
     plan = make_plan(
         study,
         load_rates(args.rates),
-        compared=[read(name) for name in study.settings["compare"]["with"]],
+        compared=[read(name) for name in (*study.settings["compare"]["with"], *controls)],
         config=args.config,
         samples=args.samples,
         tokens=args.tokens,

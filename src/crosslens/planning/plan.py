@@ -78,9 +78,9 @@ def make_plan(
 ) -> Plan:
     """Plan `study` with `rates`: what `snakemake --config run=STUDY` makes where nothing is built yet.
 
-    compared: the studies that its `compare.with` names. config: the model's config.json, where it is not on this
-    machine. samples, tokens: of one language, and text tokens of each, to assume where there are no captions yet. gpu:
-    GPU rules run on one; otherwise on CPUs.
+    compared: the studies that its `compare.with` names, and its controls. config: the model's config.json, where it is
+    not on this machine. samples, tokens: of one language, and text tokens of each, to assume where there are no captions
+    yet. gpu: GPU rules run on one; otherwise on CPUs.
     """
     readings = {
         study.name: read_study(study, rates, config=config, samples=samples, tokens=tokens),
@@ -92,21 +92,11 @@ def make_plan(
     reading = readings[study.name]
     table = table_of(readings)
     artifacts = table.everything(study.name)
-    own = Counter(kind for kind, wildcards in artifacts if wildcards["study"] == study.name)
-    stored = []
-    for name, other in readings.items():
-        of = f", {name}" if other is not reading else ""
-        languages = {w["language"] for kind, w in artifacts if kind == "tokens" and w["study"] == name}
-        stored += stored_inputs(other, rates, of)
-        stored += stored_activations(
-            other, rates, [language for language in other.study.languages if language in languages], of
-        )
-    settings = reading.sae_settings({})
-    stored += stored_saes(reading, own, settings)
-    at = table.at({"study": study.name})
-    codes = [need for kind in CODES for need in at.every(kind)]
-    stored.append(stored_codes(reading, rates, codes))
-    stored += stored_results(own, table.kinds, rates, settings.d_sae)
+    stored = [
+        one._replace(what=one.what + ("" if other is reading else f", {name}"))
+        for name, other in readings.items()
+        for one in _stored(table, [need for need in artifacts if need[1]["study"] == name], other, rates)
+    ]
     return Plan(
         study.name,
         study.model.name,
@@ -129,6 +119,21 @@ def make_plan(
         ],
         known_warnings(study) if samples is None else [],
     )
+
+
+def _stored(table: Table, artifacts: list[Need], reading: Reading, rates: Rates) -> list[Stored]:
+    """What the artifacts of one study take."""
+    counts, settings = Counter(kind for kind, _ in artifacts), reading.sae_settings({})
+    languages = {wildcards["language"] for kind, wildcards in artifacts if kind == "tokens"}
+    codes = [need for need in artifacts if need[0] in CODES]
+    found = [
+        *stored_inputs(reading, rates),
+        *stored_activations(reading, rates, [name for name in reading.study.languages if name in languages]),
+        *stored_saes(reading, counts, settings),
+        stored_codes(reading, rates, codes),
+        *stored_results(counts, table.kinds, rates, settings.d_sae),
+    ]
+    return [one for one in found if one.count]
 
 
 def table_of(readings: dict[str, Reading]) -> Table:

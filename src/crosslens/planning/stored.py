@@ -56,8 +56,8 @@ class Stored(NamedTuple):
         return self.files + BESIDE * self.count
 
 
-def stored_activations(reading: Reading, rates: Rates, languages: list[str], of: str = "") -> list[Stored]:
-    """Activations and token tables of these languages; `of` names the study where it is another one."""
+def stored_activations(reading: Reading, rates: Rates, languages: list[str]) -> list[Stored]:
+    """Activations and token tables of these languages."""
     study = reading.study
     settings = study.settings["activations"]
     width = 2 if settings["dtype"] == "bfloat16" else 4
@@ -74,7 +74,7 @@ def stored_activations(reading: Reading, rates: Rates, languages: list[str], of:
         )
         found += [
             Stored(
-                f"activations {language}{of}",
+                f"activations {language}",
                 sites * len(parts),
                 sites * one,
                 sites * files,
@@ -82,7 +82,7 @@ def stored_activations(reading: Reading, rates: Rates, languages: list[str], of:
                 f"{value.value:.2f} of it: {value.basis}",
             ),
             Stored(
-                f"tokens {language}{of}",
+                f"tokens {language}",
                 len(parts),
                 round(sum(parts) * TOKEN_BYTES * column.value),
                 15 * len(parts),
@@ -133,21 +133,21 @@ def stored_codes(reading: Reading, rates: Rates, codes: Iterable[Need]) -> Store
     )
 
 
-def stored_inputs(reading: Reading, rates: Rates, of: str = "") -> list[Stored]:
-    """What rules make before anything is read: the model, drawn pictures, tables of samples; `of` as above."""
+def stored_inputs(reading: Reading, rates: Rates) -> list[Stored]:
+    """What rules make before anything is read: the model, drawn pictures, tables of samples."""
     study, found = reading.study, []
     if study.model.must_be_prepared:
         size = 2 * reading.model.parameters
-        found.append(Stored(f"model{of}", 1, size, MODEL_FILES, "2 bytes a parameter: exact"))
+        found.append(Stored("model", 1, size, MODEL_FILES, "2 bytes a parameter: exact"))
     if side := study.source.drawn_pixels:
         rate = rates.find("picture_bytes")
         pictures = max(counts.pictures for counts in reading.counts.values())
         size = round(pictures * side**2 * rate.value)
         basis = f"{side} pixels square, {rate.value:g} {rate.unit}: {rate.basis}"
-        found.append(Stored(f"drawn pictures{of}", 1, size, pictures + 2, basis))
+        found.append(Stored("drawn pictures", 1, size, pictures + 2, basis))
     rate, tables = rates.find("sample_bytes"), 1 + len(study.languages) + study.source.is_generation
     size = round(reading.samples * len(study.languages) * rate.value)
-    return [*found, Stored(f"samples{of}", tables, size, tables, f"{rate.value:g} {rate.unit}: {rate.basis}")]
+    return [*found, Stored("samples", tables, size, tables, f"{rate.value:g} {rate.unit}: {rate.basis}")]
 
 
 def stored_results(counts: Counter[str], kinds: dict[str, Kind], rates: Rates, features: int) -> list[Stored]:

@@ -4,6 +4,7 @@ In Arabic noun, verb, pronoun and demonstrative agree with the person, the adjec
 English marks the person only. One English template (`neutral`) leaves the gender out.
 """
 
+import itertools
 import math
 import random
 import re
@@ -270,6 +271,20 @@ def parse(text: str, language: Language) -> Slots:
         colour=find("colour"),
         place=find("place"),
         adjective_gender=find("adjective_gender"),
+    )
+
+
+def is_grammatical(text: str, language: Language) -> bool:
+    """Whether the grammar writes this very text of some scene, whatever the scene's gender."""
+    slots = parse(text, language)
+    every = (OCCUPATIONS, OBJECTS, COLOURS, PLACES)
+    said = (slots.occupation, slots.object, slots.colour, slots.place)
+    options = [[value] if value else list(values) for value, values in zip(said, every, strict=True)]
+    return any(
+        text == render(Scene("", "hidden", *values), language, template, gender)
+        for values in itertools.product(*options)
+        for template in TEMPLATES[language]
+        for gender in ("female", "male")
     )
 
 

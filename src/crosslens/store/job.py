@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
-from crosslens.store.changed import changed_code
+from crosslens.store.changed import changed_code, check_versions, versions_of
 from crosslens.store.digests import FileDigests, digest
-from crosslens.store.fingerprint import installed_version
 from crosslens.store.lease import Lease
 from crosslens.store.seals import is_sealed, looks, seal
 from crosslens.store.store import Store, writable
@@ -61,10 +60,10 @@ class Job:
 
     The rule's one parameter `job` is a JSON string: {"artifacts": {name: {"recipe": …, "kind": …, "suffix": ".zarr",
     "inputs": [keys of its own]}}, "inputs": [{"key": …, "path": …, "files": […], "kind": …, "wildcards": {…}}],
-    "files": {path of a file of the user's: the digest that the keys hold, null where there was none}, "local": {…}};
-    `local` holds what does not decide the result (device, place of the model). The script picks its inputs by kind and
-    wildcards, and is given their objects: a link under results/ may show another artifact by the time it is read. An
-    artifact may be made from one that stands before it in the same job.
+    "files": {path of a file of the user's: the digest that the keys hold, null where there was none}, "local": {…}, "python": …};
+    "python": the version, 3.11, that read the code. `local` holds what does not decide the result (device, place of the
+    model). The script picks its inputs by kind and wildcards, and is given their objects: a link under results/ may show
+    another artifact by the time it is read. An artifact may be made from one that stands before it in the same job.
     """
 
     def __init__(self, snakemake: Any, store: Store | None = None):
@@ -82,9 +81,8 @@ class Job:
         recipes = [artifact["recipe"] for artifact in self.artifacts.values()]
         held = {name: sha256 for recipe in recipes for name, sha256 in recipe.get("modules", {}).items()}
         self._changed_code = changed_code(held, self.store.roots) if held else []
-        self._versions = {
-            name: told for recipe in recipes for name, told in recipe.get("versions", {}).items()
-        }
+        self._versions = {name: told for recipe in recipes for name, told in versions_of(recipe).items()}
+        self._python: str = document["python"]
         # A process that imported torch before would use every core, whatever the rule's `threads` say.
         os.environ["OMP_NUM_THREADS"] = str(self.threads)
         if "torch" in sys.modules:
@@ -155,6 +153,13 @@ class Job:
 
     def check_code(self) -> None:
         """Raise InputError where the code that was loaded, or a package that decides numbers, is not what the keys hold."""
+        if self._changed_code and self._python != _python():
+            raise InputError(
+                self._changed_code[0],
+                found=f"Python {_python()} where this job runs, which tells its code otherwise",
+                expected=f"{self._python}, as where snakemake runs: keys hold what that tells; nothing was stored",
+                mend=f"`python ={self._python}` in envs/*.yaml, or start snakemake with Python {_python()}",
+            )
         if self._changed_code:
             raise InputError(
                 self._changed_code[0],
@@ -162,14 +167,7 @@ class Job:
                 expected="the code that the run began with; nothing was stored",
                 mend="run snakemake again: it makes what the code decides now",
             )
-        for name, held in self._versions.items():
-            if (found := installed_version(name)) not in (None, held):
-                raise InputError(
-                    name,
-                    found=f"version {found} where this job runs",
-                    expected=f"{held}, as where snakemake runs: keys hold that version; nothing was stored",
-                    mend="install the same in both, or run snakemake again if it was installed meanwhile",
-                )
+        check_versions(self._versions)
 
     def check_files(self) -> None:
         """Raise InputError where a file of the user's is no longer what the keys hold: nor is what was made of it."""
@@ -287,6 +285,10 @@ class Job:
             if entry["key"] in self._objects:
                 text = text.replace(str(self._objects[entry["key"]]), entry["path"])
         return text
+
+
+def _python() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def _became(held: str | None, found: str | None) -> str:

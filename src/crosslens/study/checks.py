@@ -7,8 +7,11 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from crosslens import registry
 from crosslens.data.csv_table import is_blank
 from crosslens.data.languages import language_of
+from crosslens.data.minimal_pairs import differing
+from crosslens.data.morphology import PACKAGE as MORPHOLOGY
 from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
@@ -39,7 +42,10 @@ def check(
         lambda: _sites(settings, model),
         lambda: _languages(settings, source),
         lambda: _gender(settings, source),
+        lambda: _patching(settings, source),
         lambda: _saes(settings),
+        lambda: _steering(settings, source),
+        lambda: _clamp(settings, model, source),
         lambda: _training(settings, model),
         lambda: _without_effect(settings),
         lambda: _prompts(settings),
@@ -135,6 +141,8 @@ def _sites(settings: StudySettings, model: Model) -> Faults:
     for key, named in (
         ("sae.sites", settings["sae"]["sites"]),
         ("tokens.sites", (settings["tokens"] or {}).get("sites")),
+        ("steering.sites", (settings["steering"] or {}).get("sites")),
+        ("clamp.sites", (settings["clamp"] or {}).get("sites")),
     ):
         if strange := sorted({*(named or ())} - {*sites}):
             yield settings.fault(key, strange, f"some of the study's sites, {sites}", "correct them")
@@ -166,6 +174,31 @@ def _languages(settings: StudySettings, source: Source) -> Faults:
     for key in ("prompts", "lexicons"):
         for language in sorted(settings[key].keys() - set(languages)):
             yield settings.fault(key, f"{language!r}", f"one of {languages}", "remove it or add the language")
+
+
+def _patching(settings: StudySettings, source: Source) -> Faults:
+    """Runs that differ in gender alone: sentences in two genders, or the same words of both behind pictures."""
+    chosen = settings["patching"]
+    if chosen is None or source.tagged is not None:
+        return
+    words, languages = chosen["words"], settings["languages"]
+    if not source.has_pictures or settings["gender"] is None:
+        yield settings.fault(
+            "patching",
+            "neither pictures nor sentences in two genders, or no gender",
+            "runs of the model that differ in gender alone",
+            "leave patching out, or name a source of such",
+        )
+    for language in [*languages, *(words.keys() - {*languages})]:
+        if (language in words) != (language in languages):
+            yield settings.fault(
+                "patching.words",
+                f"{'words of' if language in words else 'no words of'} {language!r}",
+                f"a text of a woman and one of a man for each of {languages}",
+                "add the language, or take it out",
+            )
+        else:
+            differing(words[language], f"{settings.path}: patching.words.{language}")
 
 
 def _gender(settings: StudySettings, source: Source) -> Faults:
@@ -240,7 +273,7 @@ def number_of_claims(settings: StudySettings, source: Source) -> int:
     Gendered features, probes and specialists; of sentences in two genders what the model goes on with; of several languages
     agreement, transfer, directions, translations and CKA, with pictures what captions find beyond these, in an SAE of all
     what is shared and what specific, and in those of two languages what matches and what effects agree; of pictures that
-    the model captions tilt and differences; labels.
+    the model captions tilt and differences; labels; steering.
     """
     several, pictures = bool(settings.pairs), source.has_pictures
     chosen = settings["sae"]
@@ -249,7 +282,69 @@ def number_of_claims(settings: StudySettings, source: Source) -> int:
     each = 2 + (settings["causal"] is not None)
     across = 5 + pictures + each * (of_all + own)
     alone = 3 + (source.tagged is not None) + (settings["describe"] is not None)
+    alone += settings["steering"] is not None
     return alone + several * across + 2 * (pictures and bool(settings["lexicons"]))
+
+
+def _steering(settings: StudySettings, source: Source) -> Faults:
+    """Something to steer, and by what."""
+    chosen = settings["steering"]
+    if chosen is None:
+        return
+    pictured = source.has_pictures and bool(settings["lexicons"])
+    if settings["gender"] is None or not (pictured or source.tagged is not None):
+        yield settings.fault(
+            "steering",
+            "a study without gendered alternatives: neither pictures with lexicons nor sentences in two genders",
+            "gender, and one of the two",
+            "give source.captions with pictures and lexicons, or source.mt_geneval, or set steering to null",
+        )
+        return
+    of_all = "joint" in settings["sae"]["corpora"] or bool(settings["sae"]["pretrained"])
+    if not of_all or len(settings["languages"]) < 2:
+        yield settings.fault(
+            "steering",
+            "no SAE of all of two languages or more",
+            "the features of one SAE, in which an arm of one language can be applied in another",
+            "add joint to sae.corpora, or set steering to null",
+        )
+    condition = chosen["condition"]
+    given = [name for name in settings["gender"]["conditions"] if name in ("prompt", "caption")]
+    if condition not in given if condition is not None else not given:
+        yield settings.fault(
+            "steering.condition",
+            condition or "none of what is given",
+            f"prompt or caption, and among gender.conditions, {settings['gender']['conditions']}",
+            "correct it, or add the condition there",
+        )
+    for key in ("words", "ask"):
+        for language in sorted(chosen[key].keys() - {*settings["languages"]}):
+            yield settings.fault(
+                f"steering.{key}", f"{language!r}", f"one of {settings['languages']}", "remove it"
+            )
+
+
+def _clamp(settings: StudySettings, model: Model, source: Source) -> Faults:
+    """Something that the model writes, and features that its SAEs have, where these are trained here."""
+    chosen, sae = settings["clamp"], settings["sae"]
+    if chosen is None:
+        return
+    width = sae["d_sae"] or (model.known_width and round(sae["expansion"] * model.known_width))
+    beyond = [feature for feature in chosen["features"] if width and feature >= width]
+    if beyond and not sae["pretrained"]:
+        yield settings.fault(
+            "clamp.features",
+            f"feature {beyond[0]}",
+            f"0 to {width - 1}: the SAEs have {width} features",
+            "take ids from the rankings of the SAE that is clamped",
+        )
+    if not source.is_generation:
+        yield settings.fault(
+            "clamp",
+            f"texts that are given (source.{source.name})",
+            "prompts that the model answers",
+            "give source.prompts, or set clamp to null; `steering` edits captions of given pictures",
+        )
 
 
 def _lexicon(settings: StudySettings, language: str, file: Path) -> Faults:
@@ -335,10 +430,19 @@ def _without_effect(settings: StudySettings) -> Faults:
         yield settings.fault(
             "causal", f"tests of what languages share, and {languages} alone", "two languages", "take it out"
         )
-    of_words = (settings["gender"] or {}).get("morphology")
-    if of_words and "ar" not in settings["languages"]:
+    adapter = (settings["gender"] or {}).get("morphology")
+    known = [
+        name.removesuffix(f"_{adapter}")
+        for name in registry.names(MORPHOLOGY)
+        if name.endswith(f"_{adapter}")
+    ]
+    if adapter and not {*known} & {*settings["languages"]}:
+        lacking = " or ".join(language_of(code).name for code in known)
         yield settings.fault(
-            "gender.morphology", f"{of_words}, and no Arabic", "ar in languages", "take it out"
+            "gender.morphology",
+            f"{adapter}, and no {lacking}",
+            f"{' or '.join(known)} in languages",
+            "take it out",
         )
 
 

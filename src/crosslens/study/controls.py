@@ -25,6 +25,11 @@ APART: dict[str, Any] = {
     "geometry": None,
     "describe": None,
     "causal": None,
+    "steering": None,
+    "clamp": None,
+    "patching": None,
+    "lenses": None,
+    "attention": None,
 }
 """What a control has none of."""
 

@@ -177,6 +177,11 @@ class Model:
         return config
 
     @property
+    def has_rms_norms(self) -> bool:
+        """Whether its norms are RMSNorms, which see the mean over channels; False where its sizes are not known."""
+        return "rms_norm_eps" in self._text_config
+
+    @property
     def _text_config(self) -> dict[str, Any]:
         return self.config.get("text_config", self.config)
 

@@ -41,6 +41,13 @@ def pretrained_faults(
             f"names of sae.pretrained ({', '.join(chosen['pretrained'])})",
             "correct it",
         )
+    if chosen["centred"] and model.has_rms_norms:
+        yield settings.fault(
+            "sae.centred",
+            f"{', '.join(chosen['centred'])}, and a model of RMSNorms",
+            "a model of LayerNorms, which do not see the mean over channels",
+            "take it out: TransformerLens never takes the mean off what such a model writes",
+        )
     for name, sites_of in chosen["neuronpedia"].items():
         known = [*chosen["corpora"], *chosen["pretrained"]]
         if name not in known or not set(sites_of) <= set(sites):

@@ -103,6 +103,11 @@ def goes_on(record: Record, level: float, records: Records | None = None) -> boo
     return significant(record, level) and record["by_sentence"] > 0.5
 
 
+def steers(record: Record, level: float, records: Records | None = None) -> bool:
+    """An arm moves what the model says the wanted way, further than random features as long do."""
+    return significant(record, level) and record["moved_low"] > 0
+
+
 CLAIMS = (
     Claim(
         "more gendered features than chance",
@@ -167,6 +172,13 @@ CLAIMS = (
         agrees_matched,
     ),
     Claim("the model goes on as gender asks", "agreement", "agreement", "languages", goes_on),
+    Claim(
+        "gender can be steered",
+        "steered",
+        "steering",
+        "layers, dictionaries, arms, languages they are found in and languages they are applied in",
+        steers,
+    ),
     Claim("specialists", "rankings", "specialists", "layers, dictionaries and languages", found),
     Claim(
         "labels tell where features fire",

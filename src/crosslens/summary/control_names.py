@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from crosslens.data.languages import language_of
 from crosslens.summary.names import pair_name, short_name
 
 MEASURES = {
@@ -10,6 +11,7 @@ MEASURES = {
     "probe": "probe of gender (AUROC)",
     "transfer": "gender direction in another language (AUROC)",
     "effects": "effects in two languages (r)",
+    "shared": "share of features that are shared",
     "retrieval": "translation found first (R@1)",
     "cka": "unbiased CKA",
 }
@@ -20,8 +22,8 @@ CONTROLS = {
     "romanised": "in Latin letters",
     "shuffled": "words shuffled",
 }
-SAME = {"frozen_decoder": ("probe", "transfer", "retrieval", "cka")}
-"""What a control leaves as it is: measures that read no SAE."""
+OF_ACTIVATIONS = ("probe", "transfer", "retrieval", "cka")
+"""Measures that read no SAE."""
 
 
 def told_of(of: list[str], measure: str) -> str:
@@ -31,10 +33,20 @@ def told_of(of: list[str], measure: str) -> str:
     return pair_name(*of) if measure in ("transfer", "retrieval") else " and ".join(map(short_name, of))
 
 
+def unchanged(record: dict[str, Any]) -> bool:
+    """Whether its control leaves a measure as it is: no SAE is read, or no text that has other letters than Latin ones."""
+    if record["measure"] not in OF_ACTIVATIONS:
+        return False
+    control = record["control"]
+    return control == "frozen_decoder" or (
+        control == "romanised" and not any(language_of(name).romanisation for name in record["of"])
+    )
+
+
 def by_line(records: list[dict[str, Any]]) -> dict[tuple[str, tuple[str, ...], str], list[dict[str, Any]]]:
     """(measure, of, control) -> its records by depth, without those that a control leaves as they are."""
     lines: dict[tuple[str, tuple[str, ...], str], list[dict[str, Any]]] = {}
     for record in records:
-        if record["measure"] not in SAME.get(record["control"], ()):
+        if not unchanged(record):
             lines.setdefault((record["measure"], tuple(record["of"]), record["control"]), []).append(record)
     return lines

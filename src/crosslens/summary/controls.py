@@ -60,6 +60,7 @@ MEASURES = (
         lambda r: masked(r) and (r["family"], r["method"]) == ("live", "pearson"),
         ("languages",),
     ),
+    Measure("shared", "sharing", "share", None, lambda r: True, ("languages",)),
     Measure(
         "retrieval",
         "retrieval",
@@ -116,5 +117,6 @@ def is_main(record: Record, corpora: dict[str, str]) -> bool:
 
 
 def share(record: Record) -> float | None:
-    """The significant features among those that could be tested."""
-    return record["significant"] / record["testable"] if record["tested"] and record["testable"] else None
+    """What was found among the features that could be tested: gendered, or shared by two languages."""
+    found, features = ("significant", "testable") if "significant" in record else ("found", "features")
+    return record[found] / record[features] if record["tested"] and record[features] else None

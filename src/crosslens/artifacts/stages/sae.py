@@ -59,6 +59,16 @@ def source_of_pretrained(at: At) -> str:
     return at.study.pretrained[at["corpus"]][at["site"]]
 
 
+def centre_of(at: At) -> bool | None:
+    """Whether an SAE of others reads residuals less their mean over channels; None where its files are to say.
+
+    Never of a model of RMSNorms, which would see it: TransformerLens then leaves the mean, whatever it is asked for.
+    """
+    if at.study.model.has_rms_norms:
+        return False
+    return True if at["corpus"] in at.settings["sae"]["centred"] else None
+
+
 KINDS = [
     Kind(
         "sae",
@@ -99,7 +109,7 @@ KINDS = [
             "source": at.study.pretrained_identity(at["corpus"], at["site"]),
             "identity": identity(at) | {"seed": "0"},
             "called": at.study.model.name,
-            "centre": at["corpus"] in at.settings["sae"]["centred"],
+            "centre": centre_of(at),
         },
         files_read=lambda at: at.study.pretrained_files(at["corpus"], at["site"]),
         every=lambda at: [

@@ -124,6 +124,13 @@ class Adapter:
         """The block's attention heads as matrices; None where the family does not say, or the block attends to images."""
         return None
 
+    def projections(self, block: nn.Module) -> dict[str, nn.Module]:
+        """`q` and `k`, what makes the queries and keys of the block's attention, and `o`, which reads its heads' outputs side by
+        side: those of them that are modules of their own, one head's channels behind the other's."""
+        attention = getattr(block, "self_attn", None)
+        found = {name: getattr(attention, f"{name}_proj", None) for name in "qko"}
+        return {name: module for name, module in found.items() if module is not None}
+
     @property
     def chat_template(self) -> Any:
         """The template of the tokenizer, or of the processor of a model that sees; None where there is none."""

@@ -34,6 +34,9 @@ class GPT2(Adapter):
         gain, d_head = block.ln_1.weight, block.attn.head_dim
         return heads_of(q, k, v, block.attn.c_proj.weight.T, d_head=d_head, gain=gain, centred=True)
 
+    def projections(self, block: nn.Module) -> dict[str, nn.Module]:
+        return {"o": block.attn.c_proj}
+
 
 @register("gpt_neox")
 class GPTNeoX(Adapter):
@@ -60,3 +63,6 @@ class GPTNeoX(Adapter):
         q, k, v = packed.view(-1, 3, attention.head_size, packed.shape[1]).unbind(1)
         parts = (part.flatten(0, 1) for part in (q, k, v))
         return heads_of(*parts, attention.dense.weight, d_head=attention.head_size, gain=gain, centred=True)
+
+    def projections(self, block: nn.Module) -> dict[str, nn.Module]:
+        return {"o": block.attention.dense}

@@ -4,7 +4,7 @@ from crosslens.report.html import tag, term
 from crosslens.report.numbers import bracketed, level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, by_languages
 from crosslens.report.table import Column, bounded, sae, site, table, value
-from crosslens.summary.claims import harms_its_own
+from crosslens.summary.claims import harms_its_own, significant
 from crosslens.summary.names import corpus_name, short_name, site_name
 
 ORDER = 65
@@ -111,9 +111,17 @@ def finding(records: list[Record], results: Results) -> Finding:
         "; ".join(map(_told, tested)) + ".",
         results.corrected("ablated", "ablation"),
     ]
+    half = [record for record in tested if significant(record, results.level) and record not in yes]
+    if half:
+        where = "; ".join(f"{site_name(row['site'])}, {short_name(row['language'])}" for row in half)
+        lines.insert(
+            1, f"Beyond random ones, but not for sure more than it costs the other language: {where}."
+        )
     if not yes:
-        title = f"{pair}: ablating features of one language costs it no more, against the other, than random ones do: in {cases}."
-        return Finding("null", title, lines)
+        said = "costs it no more, against the other, than random ones do"
+        if half:
+            said = "does not for sure cost it more than the other"
+        return Finding("null", f"{pair}: ablating features of one language {said}: in {cases}.", lines)
     title = f"{pair}: ablating features of one language costs it more than the other, by more than random ones do, in {cases}."
     return Finding("found", title, lines)
 

@@ -80,19 +80,15 @@ def number(record: Record) -> str:
     return plain(record["value"]) + (bracketed(bounded, "value") if record["low"] is not None else "")
 
 
-def apart(row: Record, controls: list[str]) -> list[str] | None:
-    """The controls that the study's value does not lie above, intervals apart; None where no interval or no control is."""
-    own = row["by"].get("")
-    beside = {name: row["by"][name] for name in controls if name in row["by"]}
-    if own is None or own["low"] is None or not beside:
-        return None
-    return [
-        name for name, record in beside.items() if record["high"] is not None and own["low"] <= record["high"]
-    ]
+def apart(row: Record, controls: list[str]) -> dict[str, bool]:
+    """Of each control that has an interval beside the study's: whether the study's lies above it."""
+    own = row["by"][""]["low"]
+    high = {name: row["by"][name]["high"] for name in controls if name in row["by"]}
+    return {name: own > value for name, value in high.items() if own is not None and value is not None}
 
 
 def finding(shown: list[Record], controls: list[str]) -> Finding:
-    """At its best site, which measures lie above all controls that were measured there?"""
+    """At its best site, which measures lie above which of the controls that were measured there?"""
     best: dict[tuple, Record] = {}
     for row in shown:
         own, key = row["by"].get(""), (row["measure"], row["of"])
@@ -100,31 +96,40 @@ def finding(shown: list[Record], controls: list[str]) -> Finding:
             continue
         if key not in best or own["value"] > best[key]["by"][""]["value"]:
             best[key] = row
-    lines, above, compared = [], 0, 0
+    lines: list[str] = []
+    above: dict[str, list[bool]] = {name: [] for name in controls}
     for (measure, of), row in best.items():
-        if (reached := apart(row, controls)) is None:
+        names = [name for name in controls if name in row["by"] and row["by"][name]["value"] is not None]
+        if not names:
             continue
-        compared += 1
-        above += not reached
-        beside = ", ".join(
-            f"{CONTROLS[name]} {number(row['by'][name])}" for name in controls if name in row["by"]
-        )
-        says = (
-            "above all of them"
-            if not reached
-            else f"not above {', '.join(CONTROLS[name] for name in reached)}"
-        )
+        found = apart(row, controls)
+        for name, is_above in found.items():
+            above[name].append(is_above)
+        reached = [name for name, is_above in found.items() if not is_above]
+        says = f"not above {_called(reached)}" if reached else "above all of them"
+        beside = ", ".join(f"{CONTROLS[name]} {number(row['by'][name])}" for name in names)
         lines.append(
             f"{MEASURES[measure][:1].upper()}{MEASURES[measure][1:]}, {told_of(list(of), measure)}, {site_name(row['site'])}: "
-            f"{number(row['by'][''])}; {beside}: {says}."
+            f"{number(row['by'][''])}; {beside}: {says if found else _bare(row, names)}."
         )
-    named = ", ".join(CONTROLS[name] for name in controls)
-    if not compared:
-        return Finding(
-            "warning", f"Nothing with an interval was measured both here and in a control ({named})."
-        )
+    counts = [f"{CONTROLS[name]} {sum(of)} of {len(of)}" for name, of in above.items() if of]
+    if not counts:
+        named = _called(controls)
+        title = f"Nothing with an interval was measured both here and in a control ({named})."
+        return Finding("warning", title, lines)
     title = (
-        f"At the layer where each is largest, {above} of {compared} measures lie above every control ({named}), 95 % "
-        "intervals apart; the layer was chosen by these same numbers."
+        f"At the layer where each is largest, so many measures lie above a control, 95 % intervals apart: {'; '.join(counts)}. "
+        "The layer was chosen by these same numbers."
     )
-    return Finding("description" if above else "null", title, lines)
+    return Finding("description" if any(map(any, above.values())) else "null", title, lines)
+
+
+def _called(controls: list[str]) -> str:
+    return ", ".join(CONTROLS[name] for name in controls)
+
+
+def _bare(row: Record, names: list[str]) -> str:
+    """Of a measure without an interval, which controls have no less of it."""
+    own = row["by"][""]["value"]
+    reach = [name for name in names if row["by"][name]["value"] >= own]
+    return "no interval" + (f", and {_called(reach)} not below" if reach else "")

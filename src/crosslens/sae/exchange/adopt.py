@@ -18,14 +18,14 @@ def adopt_sae(
     identity: Mapping[str, Any],
     called: str | None = None,
     width: int | None = None,
-    centre: bool = False,
+    centre: bool | None = None,
 ) -> None:
     """Write the SAE at `source` (folder, file or hf: id) to `out` as the study's SAE of `identity`.
 
     identity: corpus, site, seed, model, revision. called: the model's name, where its label in `identity` is none that
-    others would know. width: d_model, where it is known. centre: it learned residuals less their mean over channels, whether
-    or not its files say so (see `centred`). Raises InputError where its files name another site, model or revision, it is of
-    another width, or a transcoder.
+    others would know. width: d_model, where it is known. centre: whether it learned residuals less their mean over channels
+    (see `centred`), whatever its files say of it; None is as they say. Raises InputError where its files name another site,
+    model or revision, it is of another width, or a transcoder.
     """
     foreign = read_sae(source, expect_width=width)
     models = [called or identity["model"], identity["model"]]
@@ -34,4 +34,6 @@ def adopt_sae(
         raise InputError(source, found=found, expected=expected, mend=mend)
     if centre:
         foreign.sae.normalize, _ = centred(source, foreign.sae.normalize, transcoder=foreign.transcoder)
+    if centre is False and foreign.sae.normalize == "channel_mean":
+        foreign.sae.normalize = "none"
     save_sae(out, foreign.sae, identity=dict(identity), trained_as=foreign.trained_as)

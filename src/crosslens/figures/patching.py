@@ -1,0 +1,153 @@
+"""How much of a difference a patch of each place brings over, and how well attributions tell it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from crosslens.figures.style import BLUE, GREEN, ORANGE, RED, heading, nothing, save, style
+from crosslens.summary.names import language_name
+from crosslens.summary.reading import Document, read_parquet
+
+CELLS = ["swap", "language", "direction", "source", "donor", "kind", "layer", "node", "positions"]
+EFFECTS = ["swap", "language", "source", "donor", "kind", "positions"]
+SITES = {"resid_post": "residual stream", "attn_out": "attention", "mlp_out": "MLP"}
+POSITIONS = {
+    "image": "picture",
+    "prompt": "end of the prompt",
+    "word": "gendered words",
+    "words": "all words",
+    "last": "last position",
+}
+METHODS = {"atp": "AtP", "atp_star": "AtP*", "ig": "integrated gradients", "relp": "RelP"}
+COLOURS = (BLUE, ORANGE, GREEN, RED)
+
+
+def draw_patching_figures(*, patching: Path, out: Path) -> None:
+    """Write patching.png, patched_heads.png and attribution.png to the folder `out`.
+
+    patching: the folder of that artifact. Raises InputError where a field or column is missing.
+    """
+    maps = read_parquet(patching / "maps.parquet", "patching_maps", [*CELLS, "n", "recovery"])
+    effects = read_parquet(
+        patching / "effects.parquet",
+        "patching_effects",
+        [*EFFECTS, "outcome", "outcome_patched", *METHODS],
+    )
+    bound = Document(patching / "patching.json", "patching")("bound")
+    own = maps[
+        (maps["donor"] == "other") & (maps["source"] == maps["language"]) & (maps["direction"] == "denoising")
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    with style():
+        save(_maps(own[own["kind"].isin(SITES)], bound), out / "patching.png")
+        save(
+            _heads(own[(own["kind"] == "head") & (own["positions"] == "last")], bound),
+            out / "patched_heads.png",
+        )
+        made = (effects["donor"] == "other") & (effects["source"] == effects["language"])
+        save(_attribution(effects[made & effects["atp"].notna()]), out / "attribution.png")
+
+
+def panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Of each swap and language, titled."""
+    return [
+        (f"{swap} swap, {_named(language)}", own)
+        for (swap, language), own in table.groupby(["swap", "language"], sort=False)
+    ]
+
+
+def _named(language: str) -> str:
+    return " or ".join(map(language_name, language.split("-")))
+
+
+def _maps(table: pd.DataFrame, bound: float) -> Figure:
+    """Block × class in the columns of a panel's sites, coloured by R."""
+    rows = panels(table)
+    figure = Figure(figsize=(11, 0.9 + 2.0 * max(len(rows), 1)))
+    grid = figure.subplots(max(len(rows), 1), len(SITES), squeeze=False)
+    if not rows:
+        nothing(grid[0][0], "no pair differs enough")
+    for line, (title, own) in zip(grid, rows, strict=False):
+        for axes, (kind, name) in zip(line, SITES.items(), strict=True):
+            of = own[own["kind"] == kind]
+            order = [position for position in POSITIONS if position in {*of["positions"]}]
+            shown = of.pivot_table(index="positions", columns="layer", values="recovery").reindex(order)
+            _heat(axes, shown, [POSITIONS[position] for position in order])
+            axes.set_title(f"{title}: {name}" if kind == "resid_post" else name)
+    n = int(table["n"].max()) if len(table) else 0
+    heading(
+        figure,
+        "How much of the difference does a patch bring over?",
+        f"Mean recovery R in the corrupt run of what the clean one says, at most n = {n:,} groups; pairs that differ by less "
+        f"than {bound:g} nats are left out. By block; 0: nothing is brought over, 1: all.",
+    )
+    return figure
+
+
+def _heat(axes: Axes, shown: pd.DataFrame, names: list[str]) -> None:
+    if shown.empty:
+        nothing(axes)
+        return
+    axes.imshow(shown.to_numpy(), cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+    axes.set_xticks(range(shown.shape[1]), [str(layer) for layer in shown.columns])
+    axes.set_yticks(range(len(names)), names)
+    axes.grid(visible=False)
+    if shown.shape[1] > 12:
+        axes.tick_params(axis="x", labelsize=6)
+        return
+    for (y, x), value in np.ndenumerate(shown.to_numpy()):
+        if np.isfinite(value):
+            shade = "white" if abs(value) > 0.6 else "black"
+            axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=6.5, color=shade)
+
+
+def _heads(table: pd.DataFrame, bound: float) -> Figure:
+    rows = panels(table)
+    figure = Figure(figsize=(5.5 * max(len(rows), 1), 3.2))
+    line = figure.subplots(1, max(len(rows), 1), squeeze=False)[0]
+    if not rows:
+        nothing(line[0], "no head was patched")
+    for axes, (title, own) in zip(line, rows, strict=False):
+        shown = own.pivot_table(index="node", columns="layer", values="recovery")
+        _heat(axes, shown, [str(head) for head in shown.index])
+        axes.set(title=title, xlabel="block", ylabel="head")
+    note = f"Mean recovery R, the head's output at the last position patched; pairs that differ by {bound:g} nats or more."
+    heading(figure, "Which heads bring the difference to where the word is told?", note)
+    return figure
+
+
+def _attribution(made: pd.DataFrame) -> Figure:
+    """Attribution against effect, a panel per kind of place."""
+    kinds = [kind for kind in (*SITES, "head", "query", "key") if kind in {*made["kind"]}]
+    figure = Figure(figsize=(3.6 * max(len(kinds), 1), 3.8))
+    line = figure.subplots(1, max(len(kinds), 1), squeeze=False)[0]
+    if not kinds:
+        nothing(line[0], "no attribution was computed")
+    for axes, kind in zip(line, kinds, strict=False):
+        own = made[made["kind"] == kind]
+        effect = own["outcome_patched"] - own["outcome"]
+        for (method, name), shade in zip(METHODS.items(), COLOURS, strict=True):
+            if own[method].notna().any():
+                axes.scatter(effect, own[method], s=5, alpha=0.35, linewidths=0, color=shade, label=name)
+        span = _span(effect)
+        axes.plot(span, span, color="#333333", linewidth=0.8)
+        axes.set(title=SITES.get(kind, kind), xlabel="effect of the patch, nats", ylabel="attribution, nats")
+        for which in "xy":
+            getattr(axes, f"set_{which}scale")("symlog", linthresh=0.1)
+        axes.legend(fontsize=7)
+    heading(
+        figure,
+        "Do attributions tell the effects of patches?",
+        "A point is one place, class of positions and run; on the diagonal an attribution is the effect. Logarithmic beyond "
+        "0.1 nats.",
+    )
+    return figure
+
+
+def _span(effect: Any) -> list[float]:
+    most = float(np.abs(effect).max()) if len(effect) else 1.0
+    return [-most, most]

@@ -1,0 +1,169 @@
+"""What gradients say of a patch without making it, in nats (methods 9).
+
+Attribution patching (AtP): Δaᵀ ∇m at the run that is patched. AtP* (2403.00745): for queries and keys the attention's softmax is
+computed again with what is patched in, and Δ of the heads' outputs taken; and GradDrop, the mean over blocks of |Δaᵀ ∇m| with no
+gradient through that block, here with the sign of AtP. Integrated gradients: ∇m at STEPS midpoints on the line
+from what was there to what is patched in. RelP: see `interventions.relp`.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from crosslens.interventions.nodes import (
+    SITES,
+    Place,
+    Replay,
+    at,
+    dropped,
+    from_embedding,
+    read,
+    slots,
+    write,
+)
+from crosslens.interventions.outcomes import Exchange, Laid
+from crosslens.interventions.relp import knows, relevance
+from crosslens.models.head import Head
+from crosslens.models.hooks import capture
+from crosslens.models.load import LoadedModel
+
+STEPS = 10
+
+Grads = dict[Place, Tensor]
+
+
+class Attribution:
+    """Gradients of a batch of runs, and what the methods make of them for some exchanges between these."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        head: Head,
+        laid: Laid,
+        states: dict[Place, Tensor],
+        replay: Replay,
+        call: Callable[[], Tensor],
+        exchanges: dict[str, Exchange],
+    ):
+        """states: of all places. replay: what the batch's pass recorded. call: runs the model over the batch and returns the
+        last block's residual."""
+        self.loaded, self.head, self.laid, self.states = loaded, head, laid, states
+        self.replay, self.call, self.exchanges = replay, call, exchanges
+        self.plain = self._gradients()
+        self.relevant = self._gradients(outer=relevance(loaded)) if knows(loaded) else None
+        self.changes = {
+            (place, name): self._change(place, exchange)
+            for name, exchange in exchanges.items()
+            for place in states
+        }
+        self.dropped = self._dropped()
+
+    def _change(self, place: Place, exchange: Exchange) -> tuple[Place, Tensor]:
+        """Δ (texts, T, width), and where: of a query or key, whose effect is not linear, the heads' outputs with it patched in.
+
+        A head reads its own query and key alone, so that those of all heads are patched at once.
+        """
+        value = self.states[place]
+        delta = torch.zeros_like(value)
+        delta[exchange.rows, exchange.positions] = exchange.donated(value) - exchange.own(value)
+        if place.kind not in ("query", "key"):
+            return place, delta
+        heads = Place("head", place.layer)
+        with (
+            torch.no_grad(),
+            self.replay.up_to(place.layer),
+            at(self.loaded, place, lambda value: value + delta.to(value)),
+            read(self.loaded, [heads]) as found,
+            capture(self.loaded, [f"{place.layer}.attn_out"], stop=True),
+        ):
+            self.loaded.model(**self.laid.batch.inputs, use_cache=False)
+        return heads, found[heads] - self.states[heads]
+
+    def _dropped(self) -> dict[tuple[Place, str], Tensor]:
+        """(S, nodes): the mean over blocks of |Δ · ∇m| without the gradient through that block; gradients of one at a time."""
+        layers = len(self.loaded.adapter.blocks)
+        total: dict[tuple[Place, str], Tensor] = {}
+        for layer in range(layers):
+            grads = self._gradients(inner=dropped(self.loaded, layer))
+            for (place, name), (where, change) in self.changes.items():
+                found = self._dot(place, change, grads[where], of=where).abs()
+                total[place, name] = total.get((place, name), 0) + found
+        # dropping its own block leaves a node that is inside of it nothing
+        return {
+            (place, name): found / max(layers - (place.kind != "resid_post"), 1)
+            for (place, name), found in total.items()
+        }
+
+    def _gradients(
+        self, outer: AbstractContextManager | None = None, inner: AbstractContextManager | None = None
+    ) -> Grads:
+        """∇m at all places; outer, inner: what is done to a value before and after it is read."""
+        with (
+            torch.enable_grad(),
+            outer or nullcontext(),
+            from_embedding(self.loaded),
+            read(self.loaded, [*self.states]) as values,
+            inner or nullcontext(),
+        ):
+            outcome = self.laid.outcome(self.head, self.call()).sum()
+            # what is cut off from the outcome has no gradient
+            reached = [place for place in self.states if values[place].requires_grad]
+            found = torch.autograd.grad(outcome, [values[place] for place in reached], allow_unused=True)
+        grads = dict(zip(reached, found, strict=True))
+        return {
+            place: torch.zeros_like(value) if grads.get(place) is None else grads[place]
+            for place, value in self.states.items()
+        }
+
+    def of(self, place: Place, name: str, *, integrate: bool) -> dict[str, Tensor | None]:
+        """(S, nodes) float64 of each method, by run and node of the place; None where a method does not apply to it.
+
+        name: of the exchange. integrate: whether integrated gradients are computed, which take STEPS passes back.
+        """
+        exchange, value = self.exchanges[name], self.states[place]
+        own, given = exchange.own(value), exchange.donated(value)
+        delta = torch.zeros_like(value)
+        delta[exchange.rows, exchange.positions] = given - own
+        where, change = self.changes[place, name]
+        towards = self._dot(place, change, self.plain[where], of=where).sign()
+        relevant = self.relevant is not None and place.kind not in ("query", "key")
+        integrated = integrate and place.kind in SITES
+        return {
+            "atp": self._dot(place, delta, self.plain[place]),
+            "atp_star": towards * self.dropped[place, name],
+            "ig": self._integrated(place, exchange, own, given) if integrated else None,
+            "relp": self._dot(place, delta, self.relevant[place]) if relevant else None,
+        }
+
+    def _dot(self, place: Place, delta: Tensor, grads: Tensor, of: Place | None = None) -> Tensor:
+        """(S, nodes): Σ over positions and a node's channels of Δ · ∇m; of: where these are, if not at the node itself."""
+        where = of or place
+        product = (delta.float() * grads.float()).sum(1)
+        parts = [product[:, channels].sum(1) for channels in slots(self.loaded, where, product.shape[1])]
+        found = torch.stack(parts, 1)
+        if place.kind == "key" and where.kind == "head":
+            keys = len(slots(self.loaded, place, self.states[place].shape[2]))
+            found = found.view(len(found), keys, -1).sum(2)
+        return self.laid.by_run(found)
+
+    def _integrated(self, place: Place, exchange: Exchange, own: Tensor, given: Tensor) -> Tensor:
+        """(S, 1): the sum is m patched less m but for what STEPS leave out."""
+        total = torch.zeros_like(own, dtype=torch.float32)
+        for step in range(STEPS):
+            between = own + (step + 0.5) / STEPS * (given - own)
+            point: list[Tensor] = []
+
+            def fn(value: Tensor, between: Tensor = between, point: list[Tensor] = point) -> Tensor:
+                moved = write(value.detach(), exchange.rows, exchange.positions, slice(None), between)
+                point.append(moved.requires_grad_())
+                return moved
+
+            with torch.enable_grad(), self.replay.up_to(place.layer), at(self.loaded, place, fn):
+                outcome = self.laid.outcome(self.head, self.call()).sum()
+                (grad,) = torch.autograd.grad(outcome, point)
+            total += exchange.own(grad).float() / STEPS
+        product = torch.zeros(len(self.laid.batch.role), device=total.device)
+        product.index_add_(0, exchange.rows, (total * (given - own).float()).sum(1))
+        return self.laid.by_run(product)[:, None]

@@ -1,0 +1,1 @@
+"""What a model would say if it ended earlier, and where its heads look."""

@@ -1,0 +1,330 @@
+"""Through which places does the difference in gender go, and do the languages use the same state for it?"""
+
+from typing import Any
+
+from crosslens.report.html import tag, term
+from crosslens.report.numbers import interval, number, plain
+from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.table import Column, Row, table, value
+from crosslens.report.terms import CI
+from crosslens.summary.names import short_name
+from crosslens.summary.reading import Document
+
+ORDER = 68
+TERMS = {
+    "ci": CI,
+    "patch": (
+        "Patch, recovery R",
+        "A state of one run of the model put in the place of that of another, which differs from it in what is swapped alone: "
+        "R = (m patched − m) / (m of the other run − m), m the log-odds of the two words that are asked for, a mean over pairs "
+        "that differ by a declared bound or more. 1: the patch brings all of the difference over, 0: nothing. Positions go "
+        "together by words, never by interpolation.",
+    ),
+    "other_same": (
+        "Other − same",
+        "R by the state of the other gender less R by that of the own gender, both of the other language. A foreign state "
+        "destroys what stood there, which moves the outcome too: only this difference is what that language says of gender.",
+    ),
+    "patch_controls": (
+        "Patched as controls",
+        "The state of another pair's run of the same gender and of the other one, and a step in a random direction as long as "
+        "the one to the other run's state.",
+    ),
+    "circuit": (
+        "Circuit, CPR, CMD",
+        "All heads and MLPs but a few have the other run's values at all positions: f is the share of what is lost that these "
+        "few keep. CPR: the area under f over the share of nodes kept, larger is better; CMD: the area between f and 1, 0 is "
+        "best. The words themselves are not patched.",
+    ),
+    "attribution": (
+        "Attribution",
+        "What gradients say of a patch without making it. AtP: Δ · gradient. AtP*: with the softmax computed again for queries "
+        "and keys, and the mean size over blocks left out of the gradient. Integrated gradients: 10 midpoints between the two "
+        "states. RelP: by rules that make norms, activations, gates and attention linear. Compared with patches that were made, "
+        "of the same runs and places, over pairs drawn at random.",
+    ),
+}
+SWAPS = {
+    "gender": "gendered words",
+    "image": "picture",
+    "caption": "words before",
+    "language": "language asked",
+}
+POSITIONS = {"image": "picture", "word": "gendered words", "last": "last position"}
+RANKINGS = {"effect": "effects of patches", "random": "chance"}
+METHODS = {"atp": "AtP", "atp_star": "AtP*", "ig": "integrated gradients", "relp": "RelP"}
+RANKINGS |= METHODS
+KINDS = {
+    "resid_post": "residual stream",
+    "attn_out": "attention",
+    "mlp_out": "MLP",
+    "head": "heads",
+    "query": "queries",
+    "key": "keys",
+}
+
+
+def section(results: Results) -> Section | None:
+    """Where states were patched."""
+    files = results.files.get("patching", {})
+    if not files:
+        return None
+    (folder,) = files.values()
+    doc = Document(folder / "patching.json", "patching")
+    overall = [row for row in doc("attribution") if row["layer"] is None]
+    across = [row for row in doc("interchange") if row["source"] != row["language"]]
+    body = [
+        tag(
+            "p",
+            "Two runs of the model differ in what is swapped alone. Where does a ",
+            term("patch", "patch"),
+            " of one run's state make the other say what the first says?",
+        ),
+        tag("p", _unmeasured(doc)),
+        table("patched-pairs", PAIRS, doc("pairs"), label="Pairs of runs"),
+        results.shown("patching", "patched_heads"),
+        table(
+            "patch-controls",
+            CONTROLS,
+            doc("controls"),
+            label="Patches and controls by block",
+            caption=_caption("R of the residual stream, both runs of a pair"),
+        ),
+    ]
+    if across:
+        body += [
+            table(
+                "interchange",
+                INTERCHANGE,
+                across,
+                label="States of one language in another",
+                caption=_caption("R of the residual stream"),
+            )
+        ]
+    if overall:
+        body += [
+            results.shown("attribution"),
+            table(
+                "attribution",
+                ATTRIBUTION,
+                overall,
+                label="Attributions beside patches",
+                caption=_caption("All blocks together"),
+            ),
+        ]
+    if doc("circuits"):
+        body += [
+            table(
+                "circuits",
+                CIRCUITS,
+                doc("circuits"),
+                label="Circuits by ranking",
+                caption=_caption("Other pairs than those by which heads and MLPs are ranked"),
+            )
+        ]
+    findings = [*_recovered(doc), *_interchanged(across), *_attributed(overall)]
+    heading = "Through which places does the difference go?"
+    return Section("patching", "Patched states", heading, body, findings, terms=TERMS)
+
+
+def _caption(words: str) -> Any:
+    return tag("span", f"{words}; ", term("ci", "95 % CI"), " over groups in brackets")
+
+
+def _unmeasured(doc: Document) -> str:
+    empty = [SWAPS[name] for name, of in doc("swaps").items() if not of["drawn"]]
+    error = doc("all_patched", "largest_error")
+    words = (
+        "Checked in this run: a run's own states in their place change nothing"
+        + (
+            ""
+            if error is None
+            else f", and all states of the other run at once leave {number(error)} of R = 1 at most"
+        )
+        + "."
+    )
+    return words + (f" Not measured, for want of pairs: {', '.join(empty)}." if empty else "")
+
+
+def _score(title: Any, name: str) -> Column:
+    def show(row: Row) -> Any:
+        of = row[name]
+        return number(of["value"]) + interval(of["low"], of["high"])
+
+    return Column(title, show, "n")
+
+
+def _point(share: float) -> Column:
+    """f of the circuit that is nearest to that share of the nodes."""
+
+    def show(row: Row) -> Any:
+        nearest = min(row["points"], key=lambda point: abs(point["nodes"] / row["total"] - share))
+        of = nearest["f"]
+        return f"{nearest['nodes']}: {number(of['value'])}" + interval(of["low"], of["high"])
+
+    return Column(f"f at {100 * share:g} %", show, "n")
+
+
+def _language(row: Row) -> str:
+    return " or ".join(map(short_name, row["language"].split("-")))
+
+
+SWAP = Column("swapped", lambda row: SWAPS[row["swap"]], "row")
+LANGUAGE = Column("language", _language)
+PLACE = [
+    Column("positions", lambda row: POSITIONS[row["positions"]]),
+    Column("behind block", lambda row: str(row["layer"]), "n"),
+]
+PAIRS = [
+    SWAP,
+    LANGUAGE,
+    value("pairs", "pairs"),
+    value("of these differ enough", "kept"),
+    value("mean difference, nats", "difference"),
+    value("share above 0", "positive"),
+]
+CONTROLS = [
+    SWAP,
+    LANGUAGE,
+    *PLACE,
+    Column("groups", lambda row: str(row["other"]["n"]), "n"),
+    _score(term("patch", "R"), "other"),
+    _score(term("patch_controls", "another pair, same"), "same_elsewhere"),
+    _score("another pair, other", "other_elsewhere"),
+    _score("random", "random"),
+]
+INTERCHANGE = [
+    SWAP,
+    Column("from", lambda row: short_name(row["source"])),
+    Column("into", _language),
+    *PLACE,
+    Column("groups", lambda row: str(row["difference"]["n"]), "n"),
+    _score("other gender", "other"),
+    _score("same gender", "same"),
+    _score(term("other_same", "other − same"), "difference"),
+]
+ATTRIBUTION = [
+    SWAP,
+    LANGUAGE,
+    Column("place", lambda row: KINDS[row["kind"]]),
+    Column(term("attribution", "method"), lambda row: METHODS[row["method"]]),
+    value("patches", "n"),
+    _score("Pearson", "pearson"),
+    value("Spearman", "spearman"),
+    value("same sign", "sign"),
+    value("of the largest tenth", "top"),
+    value("missed", "missed"),
+    value("false positives", "false_positives"),
+    value("error, share of effect", "total_error"),
+]
+CIRCUITS = [
+    SWAP,
+    LANGUAGE,
+    Column("ranked by", lambda row: RANKINGS[row["by"]]),
+    value("heads and MLPs", "total"),
+    Column("groups", lambda row: str(row["cpr"]["n"]), "n"),
+    *(_point(share) for share in (0.05, 0.2, 0.5)),
+    _score(term("circuit", "CPR"), "cpr"),
+    _score("CMD", "cmd"),
+]
+
+
+def _recovered(doc: Document) -> list[Finding]:
+    """Of each swap and language: from where to where the difference moves, in numbers that claim nothing."""
+    found = []
+    for pair in doc("pairs"):
+        own = [
+            row
+            for row in doc("controls")
+            if (row["swap"], row["language"]) == (pair["swap"], pair["language"])
+            and row["other"]["value"] is not None
+        ]
+        name = f"{_language(pair)}, {SWAPS[pair['swap']]} swapped"
+        if not own:
+            title = f"{name}: patches were not told, because no pair differs by {doc('bound'):g} nats."
+            found.append(Finding("warning", title))
+            continue
+        lines = []
+        for positions, words in POSITIONS.items():
+            rows = [row for row in own if row["positions"] == positions]
+            if rows:
+                most = max(rows, key=lambda row: row["other"]["value"])
+                lines.append(
+                    f"At the {words} a patch brings over most behind block {most['layer']}: R = {_told(most['other'])}; "
+                    f"there the state of another pair's run of the same kind {_told(most['same_elsewhere'])}, and a random step "
+                    f"as long {_told(most['random'])}."
+                )
+        title = (
+            f"{name}: of {plain(pair['pairs'])} pairs {plain(pair['kept'])} differ enough; where the difference is, "
+            "block by block, in the residual stream."
+        )
+        found.append(Finding("description", title, lines))
+    return found
+
+
+def _interchanged(across: list[Record]) -> list[Finding]:
+    """One language's state in another: the largest difference between genders, with its interval."""
+    found = []
+    for key in dict.fromkeys(
+        (row["swap"], row["source"], row["language"], row["positions"]) for row in across
+    ):
+        rows = [
+            row
+            for row in across
+            if (row["swap"], row["source"], row["language"], row["positions"]) == key
+            and row["difference"]["value"] is not None
+        ]
+        if not rows:
+            continue
+        above = [row for row in rows if (row["difference"]["low"] or 0) > 0]
+        most = max(rows, key=lambda row: row["difference"]["value"])
+        swap, source, language, positions = key
+        name = (
+            f"{short_name(source)} into {short_name(language)}, {SWAPS[swap]} swapped, {POSITIONS[positions]}"
+        )
+        told = f"the most behind block {most['layer']}, other − same = {_told(most['difference'])}"
+        if above:
+            blocks = ", ".join(str(row["layer"]) for row in above)
+            title = (
+                f"{name}: the other language's state of the other gender moves the outcome further than that of the same gender "
+                f"behind blocks {blocks} (interval above 0, not corrected over blocks); {told}."
+            )
+            found.append(Finding("description", title))
+        else:
+            title = (
+                f"{name}: behind no block does the other language's state of the other gender move the outcome beyond that "
+                f"of the same gender; {told}."
+            )
+            found.append(Finding("null", title))
+    return found
+
+
+def _attributed(overall: list[Record]) -> list[Finding]:
+    """Which method is nearest to the patches, of each kind of place."""
+    if not overall:
+        return []
+    lines = []
+    for swap, language, kind in dict.fromkeys((row["swap"], row["language"], row["kind"]) for row in overall):
+        rows = [
+            row
+            for row in overall
+            if (row["swap"], row["language"], row["kind"]) == (swap, language, kind)
+            and row["pearson"]["value"] is not None
+        ]
+        if rows:
+            told = ", ".join(f"{METHODS[row['method']]} {_told(row['pearson'])}" for row in rows)
+            lines.append(f"{_language(rows[0])}, {SWAPS[swap]} swapped, {KINDS[kind]}: {told}.")
+    return [
+        Finding(
+            "description",
+            "How far attributions tell the effects of patches: Pearson's r, nats against nats.",
+            lines,
+        )
+    ]
+
+
+def _told(score: dict[str, Any]) -> str:
+    if score["value"] is None:
+        return "not measured"
+    bounds = "" if score["low"] is None else f" [{score['low']:.2f}, {score['high']:.2f}]"
+    return f"{score['value']:.2f}{bounds}"

@@ -1,0 +1,154 @@
+"""What the page says of patches whose recoveries are known: what was brought over, a null plainly, what was not told as that."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crosslens.figures.patching import draw_patching_figures
+from crosslens.interventions.recovery import COLUMNS, METHODS, maps, recoveries, told
+from crosslens.report.sections import patching
+from crosslens.tables.documents import write_json, write_table
+
+GROUPS, LAYERS = 12, 3
+BOUND = {"bound": 1.0}
+DRAWS = {"bootstraps": 100, "seed": 0}
+
+
+def planted(*, difference=4.0, across=0.5, language="en"):
+    """Effects of which R is known: the word's state hands over to the last position at block 1.
+
+    Of another language the state of the same gender moves .2 of the difference, that of the other gender as much and `across`.
+    """
+    rng, rows = np.random.default_rng(0), []
+    known = {"word": (1.0, 0.5, 0.0), "last": (0.0, 0.5, 1.0), "all": (1.0,)}
+    for group in range(GROUPS):
+        for side, (variant, direction) in enumerate((("female", "noising"), ("male", "denoising"))):
+            own = difference * (0.5 - side)
+            base = {"swap": "gender", "group": f"g{group}", "case": group, "language": language}
+            base |= {"variant": variant, "direction": direction, "kind": "resid_post", "node": 0}
+            base |= {"outcome": own, "outcome_other": -own}
+            for positions, shares in known.items():
+                for layer, share in enumerate(shares):
+                    donors = {("other", "en"): share}
+                    if positions != "all":
+                        donors |= {("random", "en"): 0.1, ("same_elsewhere", "en"): 0.05}
+                        donors |= {("other_elsewhere", "en"): share / 2}
+                        donors |= {("other", "ar"): 0.2 + across * share, ("same", "ar"): 0.2}
+                    for (donor, source), of in donors.items():
+                        noise = 0.0 if positions == "all" else 0.02 * rng.standard_normal()
+                        effect = -2 * own * (of + noise)
+                        said = dict.fromkeys(METHODS, np.nan)
+                        if (donor, source) == ("other", "en") and positions != "all" and group < 6:
+                            said |= {"atp": effect / 2, "relp": effect + 0.01}
+                        rows.append(
+                            base
+                            | {"source": source, "donor": donor, "layer": layer, "positions": positions}
+                            | {"outcome_patched": own + effect}
+                            | said
+                        )
+    return pd.DataFrame(rows)[[*COLUMNS]].astype(COLUMNS)
+
+
+def a_circuit(by, cpr):
+    """Of 40 nodes, the ninth of which is the last that matters."""
+    points = [{"nodes": n, "f": of(min(1.0, n / 8))} for n in (0, 2, 8, 20, 40)]
+    about = {"swap": "gender", "language": "en", "by": by, "total": 40, "points": points}
+    return about | {"cpr": of(cpr), "cmd": of(1 - cpr)}
+
+
+def of(value):
+    return {"n": GROUPS, "value": value, "low": value - 0.1, "high": value + 0.1}
+
+
+def shown(folder, effects):
+    """The section of these, and its document."""
+    folder.mkdir(exist_ok=True)
+    write_table(folder / "effects.parquet", "patching_effects", effects)
+    write_table(folder / "maps.parquet", "patching_maps", maps(recoveries(effects, 1.0), **DRAWS))
+    document = {
+        "swaps": {
+            "gender": {"cases": GROUPS, "drawn": GROUPS, "first_token": 0},
+            "caption": {"cases": 0, "drawn": 0, "first_token": 0},
+        },
+        **BOUND,
+        **told(effects, **BOUND, **DRAWS),
+        "circuits": [a_circuit("effect", 0.8), a_circuit("random", 0.4)],
+    }
+    write_json(folder / "patching.json", "patching", document)
+    results = SimpleNamespace(files={"patching": {"": folder}}, shown=lambda *names: " ".join(names))
+    return patching.section(results), document
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    return shown(tmp_path_factory.mktemp("known"), planted())
+
+
+def test_recoveries_are_those_that_were_planted(known, tmp_path):
+    _, document = known
+    by_place = {(row["positions"], row["layer"]): row for row in document["controls"]}
+    for place, share in {("word", 0): 1, ("word", 1): 0.5, ("last", 0): 0, ("last", 2): 1}.items():
+        row = by_place[place]
+        assert row["other"]["n"] == GROUPS
+        assert row["other"]["low"] <= share <= row["other"]["high"]
+        assert row["other"]["high"] - row["other"]["low"] < 0.05
+        assert row["random"]["value"] == pytest.approx(0.1, abs=0.02)
+        assert row["same_elsewhere"]["value"] == pytest.approx(0.05, abs=0.02)
+    assert document["all_patched"] == {"n": 2 * GROUPS, "largest_error": pytest.approx(0, abs=1e-9)}
+    (pair,) = document["pairs"]
+    assert (pair["pairs"], pair["kept"], pair["difference"], pair["positive"]) == (GROUPS, GROUPS, 4.0, 1.0)
+
+
+def test_between_languages_only_what_tells_gender_counts(known):
+    section, document = known
+    row = next(
+        row
+        for row in document["interchange"]
+        if (row["source"], row["positions"], row["layer"]) == ("ar", "word", 0)
+    )
+    assert row["other"]["value"] == pytest.approx(0.7, abs=0.02)
+    assert row["difference"]["value"] == pytest.approx(0.5, abs=0.02)
+    own = [row for row in document["interchange"] if row["source"] == "en"]
+    assert own and all(row["same"]["value"] == 0 for row in own)
+    (finding,) = [
+        f
+        for f in section.findings
+        if f.title.startswith("Arabic into English, gendered words swapped, gendered words:")
+    ]
+    assert finding.kind == "description" and "behind blocks 0, 1" in finding.title
+
+
+def test_a_language_that_tells_nothing_is_a_null(tmp_path):
+    section, _ = shown(tmp_path / "null", planted(across=0.0))
+    found = [finding for finding in section.findings if "Arabic into English" in finding.title]
+    assert {finding.kind for finding in found} <= {"null", "description"}
+    nulls = [finding for finding in found if finding.kind == "null"]
+    assert nulls and all("behind no block" in finding.title for finding in nulls)
+
+
+def test_pairs_that_hardly_differ_are_no_null(tmp_path):
+    section, document = shown(tmp_path / "alike", planted(difference=0.5))
+    assert document["pairs"][0]["kept"] == 0 and document["controls"] == []
+    assert section.findings[0].kind == "warning" and "no pair differs by 1 nats" in section.findings[0].title
+
+
+def test_attributions_are_compared_with_the_patches(known):
+    section, document = known
+    of = {row["method"]: row for row in document["attribution"] if row["layer"] is None}
+    assert set(of) == {"atp", "relp"}
+    assert of["atp"]["pearson"]["value"] == pytest.approx(1) and of["atp"]["total_error"] == pytest.approx(
+        0.5
+    )
+    assert of["relp"]["total_error"] < 0.02 and of["atp"]["n"] == 6 * 2 * 6
+    assert "Not measured, for want of pairs: words before." in "".join(map(str, section.body))
+    assert "effects of patches" in "".join(map(str, section.body))
+    assert any("AtP 1.00" in line for finding in section.findings for line in finding.lines)
+
+
+def test_it_is_drawn(known, tmp_path):
+    shown(tmp_path / "data", planted())
+    draw_patching_figures(patching=tmp_path / "data", out=tmp_path / "figures")
+    for name in ("patching", "patched_heads", "attribution"):
+        assert (tmp_path / f"figures/{name}.png").stat().st_size > 5000
