@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from crosslens.data.languages import language_of
 from crosslens.data.lexicons import load_lexicon
 from crosslens.errors import InputError
 from crosslens.features.splice import label_tokens
@@ -19,8 +20,6 @@ from crosslens.models.inputs import Sample, as_sample, collate
 from crosslens.models.load import LoadedModel
 
 COUNTED = ("caption", "generated")
-NEUTRAL = {"en": "From my experience,", "ar": "من خلال تجربتي،"}
-"""Behind which an output score is told, where a study has no prompt."""
 
 
 class Items(NamedTuple):
@@ -127,9 +126,10 @@ def damage_passages(
 
 
 def neutral_of(frame: pd.DataFrame, language: str) -> Sample:
-    """The prompt of a picture of select that hides the gender, or of the first sample; without a prompt a text of NEUTRAL."""
+    """The prompt of a picture of select that hides the gender, or of the first sample; without a prompt an opening of the
+    language, the English one where it has none."""
     own = frame[frame["split"] == "select"]
     row = as_sample((own[own["gender"] == "unknown"] if (own["gender"] == "unknown").any() else own).iloc[0])
     if row.prompt or row.image:
         return row._replace(caption="")
-    return Sample("neutral", NEUTRAL.get(language, NEUTRAL["en"]), "")
+    return Sample("neutral", language_of(language).opening or "From my experience,", "")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crosslens.data.languages import language_of
 from crosslens.errors import InputError
 from crosslens.features.encode import check_model
 from crosslens.interventions.arms import (
@@ -40,13 +41,6 @@ from crosslens.sae.io import check_site, check_width, load_sae
 from crosslens.stats.resampling import stream
 from crosslens.tables.documents import read_table, write_json, write_table
 from crosslens.tables.tokens import read_tokens
-
-ASKED = {
-    "en": "Describe the picture without saying whether anyone is a man or a woman.",
-    "ar": "صف الصورة دون أن تذكر إن كان أحد رجلا أو امرأة.",
-}
-"""Prompts that ask for captions without gender."""
-
 
 UNTOUCHED = 20
 """Texts in which steering should change nothing, at most."""
@@ -195,7 +189,7 @@ def steer_features(
                     batch=batch,
                     limit=readings[language, "test"].reading.limit,
                 )
-                asked = ask.get(language, ASKED.get(language))
+                asked = ask.get(language) or language_of(language).ask_without_gender or None
                 shown = (
                     of[:captions] for of in (items[language, "test"].samples, items[language, "test"].written)
                 )

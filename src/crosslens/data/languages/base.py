@@ -105,6 +105,10 @@ class Language:
     """Letters that are left of a word at least when its clitics are taken off; with clitics give 2 or more."""
     romanisation: dict[str, str] = field(default_factory=dict, hash=False)
     """Letters of its script to Latin ones, for control studies; empty where it is written in Latin letters."""
+    opening: str = ""
+    """How a text of nothing in particular may begin: behind it the model is asked where a study has no prompt."""
+    ask_without_gender: str = ""
+    """A prompt that asks for a picture's caption without gender."""
     caption_column: str = ""
     """A column of caption tables that holds its captions, beside `{code}_caption`."""
     colour: str = ""

@@ -24,6 +24,8 @@ class English(Language):
 LANGUAGE = English(
     name="English",
     joiners="'’‐‑-",
+    opening="From my experience,",
+    ask_without_gender="Describe the picture without saying whether anyone is a man or a woman.",
     caption_column="english_prompt",
     colour="#0173B2",
     characters_per_token=4.2,

@@ -26,10 +26,10 @@ def by_pair(records: list[Record]) -> dict[tuple[str, str], list[Record]]:
 
 
 def languages_of(record: Record) -> tuple[str, ...]:
-    """The language or the two that a record is of."""
-    if "language" in record:
-        return (record["language"],)
-    return tuple(record["languages"] if "languages" in record else (record["source"], record["target"]))
+    """The two languages that a record compares, or the one that it is of."""
+    if "languages" in record:
+        return tuple(record["languages"])
+    return (record["source"], record["target"]) if "source" in record else (record["language"],)
 
 
 def by_languages(*lists: list[Record]) -> Iterator[tuple[list[Record], ...]]:
