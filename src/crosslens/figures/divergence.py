@@ -104,4 +104,4 @@ def _panel(axes: Axes, series: list[dict[str, Any]], sites: list[str]) -> None:
             )
     site_ticks(axes, sites)
     axes.set_ylim(min(-0.05, axes.get_ylim()[0]), 1.04)
-    axes.legend(fontsize=6.5, loc="best")
+    axes.legend(fontsize=6.5, loc="best", handlelength=3.4)
