@@ -53,6 +53,7 @@ def few(small_model) -> dict:
     return extraction(small_model, 40)
 
 
+@pytest.mark.long
 def test_extraction_beside_the_forward_pass(few):
     assert {"ratio_of_forward", "peak_mb"} <= few.keys() and few["rows"] > 40 * 20
     assert 0 < few["ratio_of_forward"] < 1.5 and 0 < few["stored_bytes_per_value"] < 4

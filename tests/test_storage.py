@@ -135,7 +135,7 @@ def build(checkout: Checkout, *, large: bool) -> None:
 def places(study: Path, name: str) -> list[Path]:
     """Every path of one artifact of one study."""
     pattern = ARTIFACTS[name][0].strip("`")
-    found = sorted(study.glob(re.sub(r"\{\w+\}", "*", pattern)))
+    found = sorted(study.glob(re.sub(r"\{\w+\}", "*", pattern.replace("{language}", "[a-z][a-z]"))))
     return [path for path in found if path.suffix == Path(pattern).suffix]
 
 

@@ -15,6 +15,7 @@ LEVEL = 0.05
 STUDIES = int(os.environ.get("CROSSLENS_NULL_STUDIES", "200"))
 ELSEWHERE = {
     "ablated": "interventions/test_ablation.py::test_features_like_their_controls_are_found_as_often_as_the_level_says",
+    "steered": "interventions/test_steering.py::test_an_arm_that_is_one_more_random_set_is_beyond_them_as_often_as_the_level",
     "effects_alike": "interventions/test_substitution.py::test_strong_features_cost_more_whatever_they_stand_for",
 }
 """Records of the claims that take a model, which these studies have not, each with the test of its own null."""

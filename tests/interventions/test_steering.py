@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crosslens.interventions.doses import between, chosen_strength
+from crosslens.interventions.doses import _beside, between, chosen_strength
 from crosslens.interventions.steered import sentences
 
 
@@ -21,6 +21,12 @@ from crosslens.interventions.steered import sentences
 def test_the_smallest_strength_that_moves_nearly_as_far_within_the_cost(moved, within, expected):
     strengths = np.array([0.5, 1.0, 2.0, 4.0])
     assert chosen_strength(strengths, np.array(moved), np.array(within, dtype=bool)) == expected
+
+
+def test_an_arm_that_is_one_more_random_set_is_beyond_them_as_often_as_the_level():
+    rng = np.random.default_rng(0)
+    p = np.array([_beside(abs(own), np.abs(others))["p"] for own, *others in rng.normal(size=(4000, 40))])
+    assert p.min() == 1 / 40 and np.mean(p <= 0.05) == pytest.approx(0.05, abs=0.012)
 
 
 def test_what_is_not_defined_has_no_interval():

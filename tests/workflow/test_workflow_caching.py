@@ -5,6 +5,7 @@ import re
 import shutil
 import time
 
+import pytest
 from checkouts import MINI_SAE, TOY, Checkout
 
 from crosslens.tables.documents import read_table
@@ -36,6 +37,7 @@ def test_every_row_of_the_table_has_its_tokens(built_once):
         assert len(parts) == 2 and len(expected) == TOY["source"]["planted"]["images"]
 
 
+@pytest.mark.long
 def test_a_value_switched_and_back_relinks_only(built):
     """Also where gc runs between the plan and the links: what is to be linked again may be old."""
     shutil.rmtree(built.stored / "checkouts")  # the one that this is a copy of keeps the same artifacts

@@ -152,6 +152,7 @@ def test_a_kill_in_the_middle_of_a_stage_leaves_nothing_taken_for_complete(built
     assert not list(built.stored.glob("partial/*"))
 
 
+@pytest.mark.long
 def test_a_job_that_outlived_its_snakemake_and_the_restarted_run_do_the_same_work(built):
     """As on a cluster: the first job goes on in its own folder, the second in another, and they agree."""
     before = mini_digests(built)

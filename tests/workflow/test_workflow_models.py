@@ -125,6 +125,7 @@ def test_a_site_without_sae_is_probed_and_compared(built):
 # captions without gender
 
 
+@pytest.mark.long
 def test_a_caption_study_without_gender_has_no_gender_jobs(built):
     built.configure("mini", {**MINI, "gender": None})
     done = built.run("results/mini/report/index.html")
