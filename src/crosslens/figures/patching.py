@@ -67,7 +67,7 @@ def _named(language: str) -> str:
 def _maps(table: pd.DataFrame, bound: float) -> Figure:
     """Block × class in the columns of a panel's sites, coloured by R."""
     rows = panels(table)
-    figure = Figure(figsize=(11, 0.9 + 2.0 * max(len(rows), 1)))
+    figure = Figure(figsize=(11, 0.9 + 2.2 * max(len(rows), 1)))
     grid = figure.subplots(max(len(rows), 1), len(SITES), squeeze=False)
     if not rows:
         nothing(grid[0][0], "no pair differs enough")
@@ -77,7 +77,8 @@ def _maps(table: pd.DataFrame, bound: float) -> Figure:
             order = [position for position in POSITIONS if position in {*of["positions"]}]
             shown = of.pivot_table(index="positions", columns="layer", values="recovery").reindex(order)
             _heat(axes, shown, [POSITIONS[position] for position in order])
-            axes.set_title(f"{title}: {name}" if kind == "resid_post" else name)
+            # a line of its own: the names of two languages are wider than a panel
+            axes.set_title(f"{title if kind == 'resid_post' else ''}\n{name}")
     n = int(table["n"].max()) if len(table) else 0
     heading(
         figure,
@@ -102,7 +103,7 @@ def _heat(axes: Axes, shown: pd.DataFrame, names: list[str]) -> None:
     for (y, x), value in np.ndenumerate(shown.to_numpy()):
         if np.isfinite(value):
             shade = "white" if abs(value) > 0.6 else "black"
-            axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=6.5, color=shade)
+            axes.text(x, y, f"{value:z.2f}", ha="center", va="center", fontsize=6.5, color=shade)
 
 
 def _heads(table: pd.DataFrame, bound: float) -> Figure:
