@@ -87,10 +87,10 @@ class World:
     asked = {
         "own": (),
         "texts": ("activations",),
-        "answers": ("texts_summary",),
+        "answers": ("texts_summary", "clamp"),
         "drawn": (
             *("dataset", "circuits", "ablation_figure", "substitution_figure"),
-            *("lens_figure", "attention_figure", "patching_figures"),
+            *("lens_figure", "attention_figure", "patching_figures", "steering_figures"),
         ),
         "sentences": ("agreement_figure",),
     }
@@ -176,7 +176,7 @@ class World:
             "activations": {**TOY["activations"], "roles": ["caption"]},
             "sae": {**TOY["sae"], "roles": ["caption"], "epochs": 1},
         }
-        answers = {**ANSWERS, "model": model, "sites": ["1"]}
+        answers = {**ANSWERS, "model": model, "sites": ["1"], "clamp": {"max_new_tokens": 2}}
         drawn = {**TOY, "model": model, "source": {"planted": {"images": 12}}, "geometry": {}}
         drawn |= {"sae": {**TOY["sae"], "corpora": ["joint", "en", "ar"]}}
         drawn |= {"causal": {"features": 1, "pairs": 1, "samples": 4}}
@@ -184,6 +184,9 @@ class World:
         small = {"pairs": 2, "attributed": 0, "heads": False, "bootstraps": 20}
         drawn |= {"patching": {"words": person, **small}}
         drawn |= {"lenses": {"samples": 2, "tokens": 8, "epochs": 0, "bootstraps": 10, "permutations": 19}}
+        drawn |= {
+            "steering": {"features": 1, "strengths": [1], "samples": 2, "captions": 1, "max_new_tokens": 2}
+        }
         drawn |= {"attention": {"samples": 2, "shown": 1, "bootstraps": 10}}
         beside = {name: own[name] for name in (*TOY, "source", "model", "lexicons")} | {"sae": TOY["sae"]}
         given = {"own": own, "beside": beside, "texts": texts, "answers": answers}
