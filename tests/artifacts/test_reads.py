@@ -177,7 +177,7 @@ class World:
             "sae": {**TOY["sae"], "roles": ["caption"], "epochs": 1},
         }
         answers = {**ANSWERS, "model": model, "sites": ["1"], "clamp": {"max_new_tokens": 2}}
-        drawn = {**TOY, "model": model, "source": {"planted": {"images": 12}}, "geometry": {}}
+        drawn = {**TOY, "model": model, "source": {"planted": {"images": 40}}, "geometry": {}}
         drawn |= {"sae": {**TOY["sae"], "corpora": ["joint", "en", "ar"]}}
         drawn |= {"causal": {"features": 1, "pairs": 1, "samples": 4}}
         person = {"en": {"female": "a woman", "male": "a man"}, "ar": {"female": "امرأة", "male": "رجل"}}
