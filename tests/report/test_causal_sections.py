@@ -4,7 +4,7 @@ import pytest
 from stand_in import StandIn
 
 from crosslens.figures.ablation import draw_ablation_figure
-from crosslens.figures.substitution import draw_substitution_figure
+from crosslens.figures.substitution import draw_substitution_figure, substitution_figure
 from crosslens.report.sections import ablation, substitution
 from crosslens.summary.claims import claimed
 from crosslens.summary.records import ablation as ablation_records
@@ -186,3 +186,17 @@ def test_saes_of_which_nothing_fires_on_select_are_told_as_that(tmp_path):
     section, _ = substituted(tmp_path, because="0 pairs fire, and it takes 10", sizes=())
     assert section.findings[0].kind == "warning"
     assert "Arabic for English: no matched feature fires on select" in section.findings[0].lines[0]
+
+
+def test_a_figure_without_a_matched_feature_says_so(tmp_path):
+    nobody = {
+        "role": "languages",
+        "language": "en",
+        "first": "en/0",
+        "second": "ar/0",
+        "curve": [],
+        "features": [],
+    }
+    figure = substitution_figure([nobody], ["en", "ar"], "1")
+    figure.savefig(tmp_path / "substitution.png")
+    assert [axes.texts[0].get_text() for axes in figure.axes] == ["not measured"] * 2

@@ -33,16 +33,22 @@ def substitution_figure(comparisons: list[dict[str, Any]], languages: list[str],
         curves, effects = figure.subplots(1, 2)
         for of in comparisons:
             _curve(curves, of, MARKERS[languages.index(of["language"]) % len(MARKERS)])
-        curves.axhline(0, color="#333333", linewidth=0.6)
-        curves.axhline(1, color="#333333", linewidth=0.6)
-        curves.set(
-            xscale="log",
-            xlabel="features, the strongest first",
-            ylabel="cross-entropy recovered by partners",
-            ylim=(-0.55, 1.05),
-            title="In each other's place",
-        )
-        curves.legend(fontsize=7.5, loc="lower left")
+        recovered = [
+            point["recovered"]["substituted"]["value"] for of in comparisons for point in of["curve"]
+        ]
+        if all(value is None for value in recovered):
+            nothing(curves)
+        else:
+            curves.axhline(0, color="#333333", linewidth=0.6)
+            curves.axhline(1, color="#333333", linewidth=0.6)
+            curves.set(
+                xscale="log",
+                xlabel="features, the strongest first",
+                ylabel="cross-entropy recovered by partners",
+                ylim=(-0.55, 1.05),
+                title="In each other's place",
+            )
+            curves.legend(fontsize=7.5, loc="lower left")
         for of in comparisons:
             if of["role"] == "languages":
                 _effects(effects, of, languages)
