@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crosslens.figures.patching import draw_patching_figures
+from crosslens.figures.patching import POSITIONS, draw_patching_figures
+from crosslens.interventions.outcomes import CLASSES
 from crosslens.interventions.recovery import COLUMNS, METHODS, maps, recoveries, told
 from crosslens.report.sections import patching
 from crosslens.tables.documents import write_json, write_table
@@ -152,3 +153,8 @@ def test_it_is_drawn(known, tmp_path):
     draw_patching_figures(patching=tmp_path / "data", out=tmp_path / "figures")
     for name in ("patching", "patched_heads", "attribution"):
         assert (tmp_path / f"figures/{name}.png").stat().st_size > 5000
+
+
+def test_every_class_of_positions_has_words_on_page_and_figure():
+    """All of them but `all`, which is what everything together recovers."""
+    assert {*patching.POSITIONS} == {*POSITIONS} == {*CLASSES} - {"all"}

@@ -50,7 +50,13 @@ SWAPS = {
     "caption": "words before",
     "language": "language asked",
 }
-POSITIONS = {"image": "picture", "word": "gendered words", "last": "last position"}
+POSITIONS = {
+    "image": "picture",
+    "prompt": "end of the prompt",
+    "word": "gendered words",
+    "words": "words",
+    "last": "last position",
+}
 RANKINGS = {"effect": "effects of patches", "random": "chance"}
 METHODS = {"atp": "AtP", "atp_star": "AtP*", "ig": "integrated gradients", "relp": "RelP"}
 RANKINGS |= METHODS
