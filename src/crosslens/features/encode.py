@@ -28,6 +28,14 @@ def open_sae(folder: Path, activations: Activations, device: str = "cpu") -> SAE
     return sae.to(device)
 
 
+def sae_of_model(folder: Path, model: str, revision: str | None, d_model: int) -> SAE:
+    """The SAE in `folder`; InputError unless it was trained on `model` at `revision`, and is `d_model` wide."""
+    check_model(folder, model, revision)
+    sae = load_sae(folder)
+    check_width(sae, d_model, folder)
+    return sae
+
+
 def check_model(folder: Path, model: str, revision: str | None) -> None:
     """Raise InputError unless the SAE in `folder` was trained on `model` at `revision`.
 

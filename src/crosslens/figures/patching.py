@@ -10,19 +10,11 @@ from matplotlib.figure import Figure
 
 from crosslens.figures.style import BLUE, GREEN, ORANGE, RED, heading, nothing, save, style
 from crosslens.summary.names import language_name
+from crosslens.summary.patching_names import KINDS, METHODS, POSITIONS, SITES
 from crosslens.summary.reading import Document, read_parquet
 
 CELLS = ["swap", "language", "direction", "source", "donor", "kind", "layer", "node", "positions"]
 EFFECTS = ["swap", "language", "source", "donor", "kind", "positions"]
-SITES = {"resid_post": "residual stream", "attn_out": "attention", "mlp_out": "MLP"}
-POSITIONS = {
-    "image": "picture",
-    "prompt": "end of the prompt",
-    "word": "gendered words",
-    "words": "all words",
-    "last": "last position",
-}
-METHODS = {"atp": "AtP", "atp_star": "AtP*", "ig": "integrated gradients", "relp": "RelP"}
 COLOURS = (BLUE, ORANGE, GREEN, RED)
 
 
@@ -123,7 +115,7 @@ def _heads(table: pd.DataFrame, bound: float) -> Figure:
 
 def _attribution(made: pd.DataFrame) -> Figure:
     """Attribution against effect, a panel per kind of place."""
-    kinds = [kind for kind in (*SITES, "head", "query", "key") if kind in {*made["kind"]}]
+    kinds = [kind for kind in KINDS if kind in {*made["kind"]}]
     figure = Figure(figsize=(3.6 * max(len(kinds), 1), 3.8))
     line = figure.subplots(1, max(len(kinds), 1), squeeze=False)[0]
     if not kinds:
@@ -136,7 +128,7 @@ def _attribution(made: pd.DataFrame) -> Figure:
                 axes.scatter(effect, own[method], s=5, alpha=0.35, linewidths=0, color=shade, label=name)
         span = _span(effect)
         axes.plot(span, span, color="#333333", linewidth=0.8)
-        axes.set(title=SITES.get(kind, kind), xlabel="effect of the patch, nats", ylabel="attribution, nats")
+        axes.set(title=KINDS[kind], xlabel="effect of the patch, nats", ylabel="attribution, nats")
         for which in "xy":
             getattr(axes, f"set_{which}scale")("symlog", linthresh=0.1)
         axes.legend(fontsize=7)

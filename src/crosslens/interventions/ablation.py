@@ -14,7 +14,7 @@ from torch import Tensor
 from crosslens.alignment.dictionaries import digest_of
 from crosslens.alignment.sharing import compare, open_side
 from crosslens.errors import InputError
-from crosslens.features.encode import check_model
+from crosslens.features.encode import sae_of_model
 from crosslens.features.splice import (
     Replacement,
     batches,
@@ -27,7 +27,7 @@ from crosslens.interventions.costs import BOOTSTRAPS, Costs, costs, interval, re
 from crosslens.memory import memory_kept
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.pooling.languages import Pairs, pairs_among
-from crosslens.sae.io import check_site, check_width, load_sae
+from crosslens.sae.io import check_site
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import stream
 from crosslens.stats.tested import tested
@@ -81,9 +81,7 @@ def ablate_features(
         )
     check_site(sae, site)
     loaded = load_model(**model)
-    check_model(sae, loaded.name, model.get("revision"))
-    autoencoder = load_sae(sae)
-    check_width(autoencoder, loaded.d_model, sae)
+    autoencoder = sae_of_model(sae, loaded.name, model.get("revision"), loaded.d_model)
     compared = {}
     for pair in pairs_among(datasets, pairs):
         rng = stream(seed, "ablation", *pair)

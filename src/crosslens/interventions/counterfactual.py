@@ -10,7 +10,7 @@ import torch
 
 from crosslens.alignment.dictionaries import digest_of
 from crosslens.errors import InputError
-from crosslens.features.encode import check_model
+from crosslens.features.encode import sae_of_model
 from crosslens.generation.continuation import continuation_roles
 from crosslens.interventions.arms import levels
 from crosslens.interventions.captioned import Writer
@@ -19,7 +19,7 @@ from crosslens.interventions.reading import Damage, Passage, Reading, check_iden
 from crosslens.models.hooks import capture
 from crosslens.models.inputs import Encoded, Sample, encode
 from crosslens.models.load import LoadedModel, load_model
-from crosslens.sae.io import check_site, check_width, load_sae
+from crosslens.sae.io import check_site
 from crosslens.sae.model import SAE
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json
@@ -73,9 +73,7 @@ def clamp_features(
         )
     check_site(sae, site)
     loaded = load_model(**model)
-    check_model(sae, loaded.name, model.get("revision"))
-    autoencoder = load_sae(sae)
-    check_width(autoencoder, loaded.d_model, sae)
+    autoencoder = sae_of_model(sae, loaded.name, model.get("revision"), loaded.d_model)
     autoencoder = autoencoder.to(loaded.device)
     frame, table = read_table(dataset, "dataset"), read_tokens(tokens)
     chosen = {*frame["sample_id"][frame["split"] == "select"]}

@@ -14,7 +14,7 @@ import pandas as pd
 
 from crosslens.data.languages import language_of
 from crosslens.errors import InputError
-from crosslens.features.encode import check_model
+from crosslens.features.encode import sae_of_model
 from crosslens.interventions.arms import (
     BOTH,
     Candidates,
@@ -37,7 +37,7 @@ from crosslens.models.load import load_model
 from crosslens.pooling.images import by_image
 from crosslens.pooling.languages import open_codes, open_languages
 from crosslens.pooling.pool import pool_activations
-from crosslens.sae.io import check_site, check_width, load_sae
+from crosslens.sae.io import check_site
 from crosslens.stats.resampling import stream
 from crosslens.tables.documents import read_table, write_json, write_table
 from crosslens.tables.tokens import read_tokens
@@ -88,9 +88,7 @@ def steer_features(
     stored = open_codes(codes)
     check_site(sae, site)
     loaded = load_model(**model)
-    check_model(sae, loaded.name, model.get("revision"))
-    autoencoder = load_sae(sae)
-    check_width(autoencoder, loaded.d_model, sae)
+    autoencoder = sae_of_model(sae, loaded.name, model.get("revision"), loaded.d_model)
     autoencoder = autoencoder.to(loaded.device)
     frames = {language: read_table(path, "dataset") for language, path in datasets.items()}
     setup: dict[str, Any] = {"roles": tuple(roles), "images": images, "batch": batch}

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from crosslens.alignment.assignment import nearest, one_to_one
 from crosslens.alignment.dictionaries import check_one_site, digest_of, read_dictionary
-from crosslens.features.encode import check_model
+from crosslens.features.encode import sae_of_model
 from crosslens.features.splice import (
     Replacement,
     batches,
@@ -34,7 +34,7 @@ from crosslens.memory import memory_kept
 from crosslens.models.hooks import capture, edit
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.pooling.languages import Pairs, pairs_among
-from crosslens.sae.io import check_site, check_width, load_sae
+from crosslens.sae.io import check_site, load_sae
 from crosslens.sae.model import SAE
 from crosslens.stats.correlation import fisher_interval, pearson, spearman
 from crosslens.stats.nulls import null_band
@@ -120,8 +120,7 @@ def substitute_features(
     loaded = load_model(**model)
     for folder in folders.values():
         check_site(folder, site)
-        check_model(folder, loaded.name, model.get("revision"))
-        check_width(load_sae(folder), loaded.d_model, folder)
+        sae_of_model(folder, loaded.name, model.get("revision"), loaded.d_model)
     live = {
         f"{language}/{next(iter(of))}": np.flatnonzero(
             read_table(features[language], "features", ["feature", "live"])["live"]

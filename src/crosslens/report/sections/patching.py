@@ -8,6 +8,7 @@ from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, Row, table, value
 from crosslens.report.terms import CI
 from crosslens.summary.names import short_name
+from crosslens.summary.patching_names import KINDS, METHODS, POSITIONS
 from crosslens.summary.reading import Document
 
 ORDER = 68
@@ -50,24 +51,7 @@ SWAPS = {
     "caption": "words before",
     "language": "language asked",
 }
-POSITIONS = {
-    "image": "picture",
-    "prompt": "end of the prompt",
-    "word": "gendered words",
-    "words": "words",
-    "last": "last position",
-}
-RANKINGS = {"effect": "effects of patches", "random": "chance"}
-METHODS = {"atp": "AtP", "atp_star": "AtP*", "ig": "integrated gradients", "relp": "RelP"}
-RANKINGS |= METHODS
-KINDS = {
-    "resid_post": "residual stream",
-    "attn_out": "attention",
-    "mlp_out": "MLP",
-    "head": "heads",
-    "query": "queries",
-    "key": "keys",
-}
+RANKINGS = {"effect": "effects of patches", "random": "chance"} | METHODS
 
 
 def section(results: Results) -> Section | None:
