@@ -209,14 +209,21 @@ def _log_p(
     for row, (text, log_p) in enumerate(
         zip(texts, told.split([own.stop - own.start for own in read]), strict=True)
     ):
-        target = torch.from_numpy(text.tokens.token_id[text.start : text.stop].astype(np.int64)).to(
-            log_p.device
-        )
-        value = log_p[: len(target)].gather(1, target[:, None]).double().sum()
-        if text.word_end:
-            value = value + log_p[-1, ends.to(log_p.device)].double().logsumexp(0)
-        values[row] = float(value)
+        values[row] = float(word_log_p(text, log_p, ends))
     return values
+
+
+def word_log_p(text: Text, log_p: Tensor, ends: Tensor | None) -> Tensor:
+    """() float64, differentiable: of a text's tokens from start to stop, and of the word's end where it counts, in nats.
+
+    log_p: (r, vocabulary) log-probabilities at the positions that tell them; ends: ids as of `word_ends`, needed
+    where a word's end counts.
+    """
+    target = torch.from_numpy(text.tokens.token_id[text.start : text.stop].astype(np.int64)).to(log_p.device)
+    value = log_p[: len(target)].gather(1, target[:, None]).double().sum()
+    if text.word_end:
+        value = value + log_p[-1, ends.to(log_p.device)].double().logsumexp(0)
+    return value
 
 
 def word_ends(tokenizer: Any) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from crosslens.features.splice import kl_divergence, norms
-from crosslens.gender.agreement import Text, compared, word_ends
+from crosslens.gender.agreement import Text, compared, word_ends, word_log_p
 from crosslens.generation.continuation import encode_samples
 from crosslens.interventions.edits import Edit, Rows, check_finite, editing
 from crosslens.models.head import Head
@@ -199,14 +199,6 @@ class Questions:
         ]
         self.reading = Reading(loaded, site, passages, roles=roles, images=images, batch=batch)
 
-    def _log_p(self, told: Tensor, text: Text) -> Tensor:
-        """Of a text's word; told: (r, vocabulary) log-probabilities where it is read."""
-        target = torch.from_numpy(text.tokens.token_id[text.start : text.stop].astype(np.int64))
-        value = told[: len(target)].gather(1, target.to(told.device)[:, None]).double().sum()
-        if text.word_end:
-            value = value + told[-1, self.ends.to(told.device)].double().logsumexp(0)
-        return value
-
     @torch.no_grad()
     def log_odds(self, edits: Sequence[Edit] = (), strength: float = 0.0) -> np.ndarray:
         """(n) float64, nats."""
@@ -218,7 +210,7 @@ class Questions:
         told = told.log_softmax(-1).split(lengths)
         values = np.array(
             [
-                float(self._log_p(told[passage], text))
+                float(word_log_p(text, told[passage], self.ends))
                 for text, passage in zip(self.texts, self.passage, strict=True)
             ]
         )
@@ -238,7 +230,7 @@ class Questions:
                 states = self.reading.run(part).split([self.reading.sizes[i] for i in part.numbers])
             own = dict(zip(part.numbers, states, strict=True))
             signed = [
-                (-1 if i % 2 else 1) * self._log_p(self.head(own[passage]).log_softmax(-1), text)
+                (-1 if i % 2 else 1) * word_log_p(text, self.head(own[passage]).log_softmax(-1), self.ends)
                 for i, (text, passage) in enumerate(zip(self.texts, self.passage, strict=True))
                 if passage in own
             ]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crosslens.gender.agreement import Text, compared, word_ends
+from crosslens.gender.agreement import Text, compared, word_ends, word_log_p
 from crosslens.generation.continuation import encode_samples
 from crosslens.lens.lenses import LENSES, Reader, sites_of
 from crosslens.lens.places import GenderPlace
@@ -111,17 +111,9 @@ def _log_p(
             log_p = reader.logits(lens, layer, residual).log_softmax(-1)
             parts = log_p.split([own.stop - own.start for own in read])
             values[:, i, layer] = [
-                _of_word(text, part, ends) for (text, _), part in zip(texts, parts, strict=True)
+                float(word_log_p(text, part, ends)) for (text, _), part in zip(texts, parts, strict=True)
             ]
     return values
-
-
-def _of_word(text: Text, log_p: Tensor, ends: Tensor) -> float:
-    target = torch.from_numpy(text.tokens.token_id[text.start : text.stop].astype(np.int64)).to(log_p.device)
-    value = log_p[: len(target)].gather(1, target[:, None]).double().sum()
-    if text.word_end:
-        value = value + log_p[-1, ends.to(log_p.device)].double().logsumexp(0)
-    return float(value)
 
 
 def parted(logits: Tensor, contrasts: Sequence[Contrast]) -> Tensor:
