@@ -34,7 +34,6 @@ from crosslens.memory import memory_kept
 from crosslens.sae.architectures.base import SPARE
 from crosslens.sae.runtime import reproducible
 from crosslens.sae.settings import Settings
-from crosslens.sae.sparse import can_sample_sparsely
 from crosslens.sae.state import TrainState
 from crosslens.sae.step import fresh_state, learning_rate, normalisations, train_step
 
@@ -396,7 +395,7 @@ def compare_quality(size: Size, *, steps: int, device: torch.device) -> tuple[Qu
 
     def begin() -> TrainState:
         reads = normalisations(sample, size.d_in)
-        return fresh_state(config, *reads, seed=0, fast=can_sample_sparsely(device))
+        return fresh_state(config, *reads, seed=0, fast=True)
 
     state = begin()
     dense = train_dense(begin(), stream(), steps=steps)

@@ -102,9 +102,7 @@ class Run:
 
     def export(self, streams: Mapping[str, TokenStream]) -> None:
         """Write the SAE and the account of its training; the state cannot be trained further."""
-        # gradients and moments are three quarters of the state
-        self.state.optimizer.zero_grad(set_to_none=True)
-        self.state.optimizer.state.clear()
+        self.state.optimizer.release()
         remove(self.out)
         save_sae(
             self.out,

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from crosslens.sae.adam import Adam
 from crosslens.sae.architectures import architecture
 from crosslens.sae.architectures.base import Loss, Normalisation
 from crosslens.sae.normalise import centre_and_scale
@@ -40,9 +41,8 @@ def fresh_state(
         fast = bfloat16_is_faster(device) and d_in * config.d_sae >= FAST_FROM
     kind = architecture(config.architecture)
     model = kind(config, d_in, len(writes.centre), seed=seed, fast=fast).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, betas=config.betas, fused=True)
     silent = torch.zeros(config.d_sae, dtype=torch.int64, device=device)
-    return TrainState(model, optimizer, reads, writes, silent)
+    return TrainState(model, Adam(model, config.betas), reads, writes, silent)
 
 
 def train_step(state: TrainState, x: Tensor, *, steps: int) -> Loss:
@@ -51,14 +51,8 @@ def train_step(state: TrainState, x: Tensor, *, steps: int) -> Loss:
     read = state.reads(x[:, : model.d_in])
     written = state.writes(x[:, model.d_in :]) if model.transcoder else read
     loss = model.loss(read, written, state.dead, state.step / steps)
-    state.optimizer.zero_grad(set_to_none=False)
     loss.total.backward()
-    model.project_gradient()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(state.step, steps, config)
-    state.optimizer.step()
-    model.constrain()
+    state.optimizer.step(state.step + 1, learning_rate(state.step, steps, config), config.grad_clip)
     state.silent += len(x)
     state.silent.index_fill_(0, loss.fired, 0)
     state.step += 1

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from crosslens.memory import on_huge_pages
 from crosslens.sae.model import SAE
 from crosslens.sae.settings import Settings
 from crosslens.sae.sparse import Places, combine, pick_rows, sample
@@ -92,9 +93,14 @@ class Architecture(nn.Module):
         """The SAE for raw activations, with both normalisations folded in."""
         raise NotImplementedError
 
+    @property
+    def origin(self) -> Tensor | None:
+        """(d_in) what x is less where it is read: b_dec, but for a transcoder."""
+        return None if self.transcoder else self.b_dec
+
     def centred(self, x: Tensor) -> Tensor:
-        """x as the encoder reads it: less b_dec, but for a transcoder."""
-        return x if self.transcoder else x - self.b_dec
+        """x as the encoder reads it, less `origin`, which gets its gradient where x is multiplied."""
+        return x if self.origin is None else x - self.origin.detach()
 
     @torch.no_grad()
     def proposals(self, x: Tensor) -> Tensor:
@@ -109,6 +115,7 @@ class Architecture(nn.Module):
         held = self._held.get(name)
         if held is None or (held.shape, held.dtype) != (shape, dtype):
             held = self._held[name] = torch.empty(shape, dtype=dtype, device=self.W_dec.device)
+            on_huge_pages(held)
         return held
 
     @torch.no_grad()
@@ -121,8 +128,12 @@ class Architecture(nn.Module):
     def pre_activations(self, x: Tensor, places: Places, known: Tensor | None = None) -> Tensor:
         """(nnz) as `exact`, differentiable; known: their values, where computed already."""
         bias = self.b_enc[places.col]
-        products = None if known is None else known - bias.detach()
-        return sample(x, self.encoder, places, products) + bias
+        known = None if known is None else known - bias.detach()
+        return self.products(x, places, known) + bias
+
+    def products(self, x: Tensor, places: Places, known: Tensor | None = None) -> Tensor:
+        """(nnz) the products of centred x and the encoder's rows at the places, differentiable; known: their values."""
+        return sample(x, self.encoder, places, known, origin=self.origin)
 
     def above(self, x: Tensor, bound: Tensor | float, reach: float = 0.0) -> Places:
         """The places of centred x whose pre-activation may be above `bound`, () or (F), less `reach`."""
@@ -136,7 +147,7 @@ class Architecture(nn.Module):
     def aux_loss(self, x: Tensor, error: Tensor, dead: Tensor) -> Tensor:
         """AuxK (Gao et al. 2024): the `aux_k` strongest dead features of each token model the error (B, d_out).
 
-        x is centred. The error is detached, b_dec is left out; the gradient reaches W_dec and the encoder. Where
+        x is centred. The error is detached, b_dec is left out of what is written; the gradient reaches W_dec and the encoder. Where
         `fast`, the products are bfloat16: what they train are features that the code does not use.
         """
         features, aux_k = dead.nonzero().squeeze(1), self.config.aux_k
@@ -181,17 +192,13 @@ class Architecture(nn.Module):
         total = (fvu if reconstruction is None else reconstruction) + penalty + self.config.aux_alpha * aux
         return Loss(total, fvu, aux, penalty, fvu.new_tensor(len(active) / len(x)), active)
 
-    @torch.no_grad()
-    def project_gradient(self) -> None:
-        """Take from the decoder's gradient what would only change the rows' norms."""
-        # a stretch of rows that stays in the cache at a time
-        for rows, gradient in zip(self.W_dec.split(512), self.W_dec.grad.split(512), strict=True):
-            gradient.addcmul_((gradient * rows).sum(1, keepdim=True), rows, value=-1)
+    def project(self, rows: Tensor, gradient: Tensor) -> None:
+        """Take from the gradient of some of the decoder's rows, both (n, d_out), what would only change their norms."""
+        gradient.addcmul_((gradient * rows).sum(1, keepdim=True), rows, value=-1)
 
-    @torch.no_grad()
-    def constrain(self) -> None:
-        """Bring decoder rows back to unit norm."""
-        F.normalize(self.W_dec, dim=1, out=self.W_dec.data)
+    def constrain(self, rows: Tensor) -> None:
+        """Bring some of the decoder's rows (n, d_out) back to unit norm."""
+        F.normalize(rows, dim=1, out=rows)
 
     @torch.no_grad()
     def fold(self, raw: SAE, reads: Normalisation, writes: Normalisation) -> SAE:
