@@ -3,13 +3,12 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crosslens.memory import on_huge_pages
 from crosslens.sae.model import SAE
 from crosslens.sae.settings import Settings
-from crosslens.sae.sparse import Places, combine, pick_rows, sample
+from crosslens.sae.sparse import Places, combine, pick_rows, row_products, sample
 
 SPARE = 16
 """Candidates beyond k that a bfloat16 product proposes, so that the k largest float32 values are among them."""
@@ -129,9 +128,9 @@ class Architecture(nn.Module):
         """(nnz) as `exact`, differentiable; known: their values, where computed already."""
         bias = self.b_enc[places.col]
         known = None if known is None else known - bias.detach()
-        return self.products(x, places, known) + bias
+        return self.read(x, places, known) + bias
 
-    def products(self, x: Tensor, places: Places, known: Tensor | None = None) -> Tensor:
+    def read(self, x: Tensor, places: Places, known: Tensor | None = None) -> Tensor:
         """(nnz) the products of centred x and the encoder's rows at the places, differentiable; known: their values."""
         return sample(x, self.encoder, places, known, origin=self.origin)
 
@@ -147,8 +146,8 @@ class Architecture(nn.Module):
     def aux_loss(self, x: Tensor, error: Tensor, dead: Tensor) -> Tensor:
         """AuxK (Gao et al. 2024): the `aux_k` strongest dead features of each token model the error (B, d_out).
 
-        x is centred. The error is detached, b_dec is left out of what is written; the gradient reaches W_dec and the encoder. Where
-        `fast`, the products are bfloat16: what they train are features that the code does not use.
+        x is centred. The error is detached, b_dec is left out of what is written; the gradient reaches W_dec and the
+        encoder. Where `fast`, the products are bfloat16: what they train are features that the code does not use.
         """
         features, aux_k = dead.nonzero().squeeze(1), self.config.aux_k
         if not (len(features) and aux_k):
@@ -194,11 +193,11 @@ class Architecture(nn.Module):
 
     def project(self, rows: Tensor, gradient: Tensor) -> None:
         """Take from the gradient of some of the decoder's rows, both (n, d_out), what would only change their norms."""
-        gradient.addcmul_((gradient * rows).sum(1, keepdim=True), rows, value=-1)
+        gradient.addcmul_(row_products(gradient, rows)[:, None], rows, value=-1)
 
     def constrain(self, rows: Tensor) -> None:
         """Bring some of the decoder's rows (n, d_out) back to unit norm."""
-        F.normalize(rows, dim=1, out=rows)
+        rows.div_(row_products(rows, rows).sqrt_().clamp_(min=1e-12)[:, None])
 
     @torch.no_grad()
     def fold(self, raw: SAE, reads: Normalisation, writes: Normalisation) -> SAE:

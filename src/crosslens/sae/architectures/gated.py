@@ -28,7 +28,7 @@ class Gated(ReLU):
         x = self.centred(x)
         places = self.above(x, 0.0)
         col = places.col
-        u = self.products(x, places)
+        u = self.read(x, places)
         gate = (u + self.b_enc[col]).relu()
         values = (self.r_mag.exp()[col] * u + self.b_mag[col]).relu() * (gate > 0)
         spread = energy(y - y.mean(0))

@@ -67,9 +67,7 @@ class TopK(Architecture):
             return None
         group = (largest >= bound[:, None]).view(-1).nonzero().squeeze(1)
         token = group.div(groups, rounding_mode="floor")
-        hit, place = (bits.view(-1, size).index_select(0, group) >= bound[token, None]).nonzero(
-            as_tuple=True
-        )
+        hit, place = (bits.view(-1, size).index_select(0, group) >= bound[token, None]).nonzero(as_tuple=True)
         col = group[hit] * size + place - token[hit] * self.d_sae
         return Places.of(token[hit], col, len(bits), self.d_sae)
 
