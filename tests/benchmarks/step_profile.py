@@ -16,8 +16,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from crosslens.sae import sparse
-from crosslens.sae.adam import Adam
+from crosslens.sae import sparse, step
 from crosslens.sae.architectures.base import SPARE, Architecture
 from crosslens.sae.architectures.topk import TopK
 
@@ -31,8 +30,12 @@ PIECES = {
     "auxk": (Architecture, "aux_loss"),
     "backward": (Tensor, "backward"),
     "code_gradient": (sparse, "_sample"),
-    "matrix_gradients": (Adam, "_make_gradients"),
-    "adam": (Adam, "step"),
+    "matrix_gradients": (sparse, "_add_by_column"),
+    "clearing": (torch.optim.Adam, "zero_grad"),
+    "projection": (Architecture, "project_gradient"),
+    "norm": (step, "_excess"),
+    "adam": (torch.optim.Adam, "step"),
+    "constraint": (Architecture, "constrain"),
 }
 """What a step calls for each of its pieces: `backward` is AuxK's products and all that is of the size of the batch, and
 what is in none of them is the step's `rest`."""
@@ -87,12 +90,14 @@ def costs(d: int, width: int, tokens: int, k: int, dead: int) -> dict[str, Cost]
         # three products of AuxK, its rows' gradients, the error's gradients, b_dec's by way of the encoder
         "backward": Cost(low=6 * batch * dead, streamed=24 * d * dead + 4 * matrix + 32 * batch),
         "code_gradient": Cost(single=2 * d * places, gathered=4 * d * places),
-        # both written, and of the decoder, whose gradient is projected, the rows read
-        "matrix_gradients": Cost(
-            single=4 * d * places + 8 * matrix, gathered=8 * d * places, streamed=12 * matrix
-        ),
+        # both are added to
+        "matrix_gradients": Cost(single=4 * d * places, gathered=8 * d * places, streamed=16 * matrix),
+        "clearing": Cost(streamed=8 * matrix),
+        "projection": Cost(single=4 * matrix, streamed=12 * matrix),
+        "norm": Cost(single=4 * matrix, streamed=8 * matrix),
         # of both, gradient, parameter and two moments are read, and all but the gradient written
-        "adam": Cost(single=27 * matrix, streamed=56 * matrix),
+        "adam": Cost(single=24 * matrix, streamed=56 * matrix),
+        "constraint": Cost(single=3 * matrix, streamed=8 * matrix),
         # the batch normalised, centred, and its spread
         "rest": Cost(streamed=40 * batch),
     }
@@ -125,22 +130,22 @@ class Stopwatch:
 
         return run
 
-    def of(self, step: Callable[[Tensor], object], x: Tensor) -> dict[str, float]:
+    def of(self, work: Callable[[Tensor], object], x: Tensor) -> dict[str, float]:
         """The seconds of each piece of one step on x."""
         self.seconds.clear()
         with ExitStack() as patched:
             for piece, (owner, name) in PIECES.items():
                 patched.enter_context(patch.object(owner, name, self.timed(piece, getattr(owner, name))))
             self._since = time.perf_counter()
-            step(x)
+            work(x)
             self._switch()
         return dict(self.seconds)
 
 
-def profile(step: Callable[[Tensor], object], batches: list[Tensor], steps: int) -> dict[str, float]:
+def profile(work: Callable[[Tensor], object], batches: list[Tensor], steps: int) -> dict[str, float]:
     """The median seconds of each piece, over `steps` steps."""
     stopwatch = Stopwatch()
-    found = [stopwatch.of(step, batches[n % len(batches)]) for n in range(steps)]
+    found = [stopwatch.of(work, batches[n % len(batches)]) for n in range(steps)]
     return {piece: statistics.median(one.get(piece, 0.0) for one in found) for piece in [*PIECES, "rest"]}
 
 
@@ -171,14 +176,14 @@ def rates(d: int, width: int, tokens: int) -> Rates:
 
 def table(found: dict[str, float], limits: dict[str, float], rates: Rates) -> list[str]:
     """Lines of text: a piece, its time, its share of the step, its limit and how many times that it takes."""
-    step = sum(found.values())
+    whole = sum(found.values())
     lines = [
         f"  products: {rates.single:.3g} FLOP/s in float32, {rates.low:.3g} in bfloat16; copies {rates.bytes / 1e9:.3g} GB/s"
     ]
     for piece, seconds in sorted(found.items(), key=lambda item: -item[1]):
         least = limits[piece]
         lines.append(
-            f"  {piece:18} {1e3 * seconds:9.2f} ms {100 * seconds / step:5.1f} %   at least {1e3 * least:9.2f} ms"
+            f"  {piece:18} {1e3 * seconds:9.2f} ms {100 * seconds / whole:5.1f} %   at least {1e3 * least:9.2f} ms"
             f"   {seconds / least:5.2f} times that"
         )
     return lines

@@ -102,7 +102,9 @@ class Run:
 
     def export(self, streams: Mapping[str, TokenStream]) -> None:
         """Write the SAE and the account of its training; the state cannot be trained further."""
-        self.state.optimizer.release()
+        # gradients and moments are three quarters of the state
+        self.state.optimizer.zero_grad(set_to_none=True)
+        self.state.optimizer.state.clear()
         remove(self.out)
         save_sae(
             self.out,

@@ -11,7 +11,6 @@ from safetensors import safe_open
 from torch import Tensor
 
 from crosslens.errors import InputError
-from crosslens.sae.adam import Adam
 from crosslens.sae.architectures.base import Architecture, Normalisation
 from crosslens.sae.model import SAE
 from crosslens.store.durable import checksum, replace_durably
@@ -31,7 +30,7 @@ class TrainState:
 
     model: Architecture
     """Its parameters are those of normalised activations."""
-    optimizer: Adam
+    optimizer: torch.optim.Adam
     reads: Normalisation
     """Of what is encoded."""
     writes: Normalisation
@@ -48,12 +47,14 @@ class TrainState:
         return self.silent > self.model.config.dead_after_tokens
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor of the state by name; the gradients, which a step leaves at 0, are not of it."""
+        """Every tensor of the state by name; those of the optimizer once it has made a step."""
         named = {"silent": self.silent, **self.model.state_dict()}
         for side in ("reads", "writes"):
             named[f"centre.{side}"] = getattr(self, side).centre
-        for name, moments in self.optimizer.moments.items():
-            named |= {f"{moment}.{name}": tensor for moment, tensor in zip(MOMENTS, moments, strict=True)}
+        for name, parameter in self.model.named_parameters():
+            for moment in MOMENTS:
+                if moment in self.optimizer.state[parameter]:
+                    named[f"{moment}.{name}"] = self.optimizer.state[parameter][moment]
         return named
 
     def exported(self) -> SAE:
@@ -134,6 +135,11 @@ def _restore(path: Path, file: safe_open, state: TrainState, run: dict[str, Any]
     )
     # the kernels decide last bits: a run ends with those that it began with
     state.model.fast = document["fast"]
+    for parameter in state.model.parameters() if state.step else ():
+        state.optimizer.state[parameter] = {
+            "step": torch.tensor(float(state.step), device=parameter.device),
+            **{moment: torch.zeros_like(parameter) for moment in MOMENTS},
+        }
     # one at a time: all together are as large as the state
     for name, tensor in state.tensors().items():
         tensor.copy_(file.get_tensor(name))

@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from crosslens.sae.adam import Adam
 from crosslens.sae.architectures import architecture
-from crosslens.sae.architectures.base import Loss, Normalisation
+from crosslens.sae.architectures.base import Architecture, Loss, Normalisation
 from crosslens.sae.normalise import centre_and_scale
 from crosslens.sae.runtime import bfloat16_is_faster
 from crosslens.sae.settings import Settings
@@ -41,8 +40,9 @@ def fresh_state(
         fast = bfloat16_is_faster(device) and d_in * config.d_sae >= FAST_FROM
     kind = architecture(config.architecture)
     model = kind(config, d_in, len(writes.centre), seed=seed, fast=fast).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, betas=config.betas, fused=True)
     silent = torch.zeros(config.d_sae, dtype=torch.int64, device=device)
-    return TrainState(model, Adam(model, config.betas), reads, writes, silent)
+    return TrainState(model, optimizer, reads, writes, silent)
 
 
 def train_step(state: TrainState, x: Tensor, *, steps: int) -> Loss:
@@ -51,12 +51,26 @@ def train_step(state: TrainState, x: Tensor, *, steps: int) -> Loss:
     read = state.reads(x[:, : model.d_in])
     written = state.writes(x[:, model.d_in :]) if model.transcoder else read
     loss = model.loss(read, written, state.dead, state.step / steps)
+    state.optimizer.zero_grad(set_to_none=False)
     loss.total.backward()
-    state.optimizer.step(state.step + 1, learning_rate(state.step, steps, config), config.grad_clip)
+    model.project_gradient()
+    state.optimizer.grad_scale = _excess(model, config.grad_clip)
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(state.step, steps, config)
+    state.optimizer.step()
+    model.constrain()
     state.silent += len(x)
     state.silent.index_fill_(0, loss.fired, 0)
     state.step += 1
     return loss
+
+
+@torch.no_grad()
+def _excess(model: Architecture, clip: float) -> Tensor | None:
+    """() what Adam is to divide the gradients by, on its way, for their norm to be `clip` at most; None: by nothing."""
+    scale = torch.nn.utils.get_total_norm([p.grad for p in model.parameters()]).div_(clip).clamp_(min=1)
+    # a division by 1 would write them all once more; to ask a GPU would be to wait for it
+    return None if scale.device.type == "cpu" and scale == 1 else scale
 
 
 def learning_rate(step: int, steps: int, config: Settings) -> float:

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crosslens.memory import on_huge_pages
 from crosslens.sae.model import SAE
 from crosslens.sae.settings import Settings
 from crosslens.sae.sparse import Places, combine, pick_rows, row_products, sample
@@ -114,7 +114,6 @@ class Architecture(nn.Module):
         held = self._held.get(name)
         if held is None or (held.shape, held.dtype) != (shape, dtype):
             held = self._held[name] = torch.empty(shape, dtype=dtype, device=self.W_dec.device)
-            on_huge_pages(held)
         return held
 
     @torch.no_grad()
@@ -191,13 +190,16 @@ class Architecture(nn.Module):
         total = (fvu if reconstruction is None else reconstruction) + penalty + self.config.aux_alpha * aux
         return Loss(total, fvu, aux, penalty, fvu.new_tensor(len(active) / len(x)), active)
 
-    def project(self, rows: Tensor, gradient: Tensor) -> None:
-        """Take from the gradient of some of the decoder's rows, both (n, d_out), what would only change their norms."""
-        gradient.addcmul_(row_products(gradient, rows)[:, None], rows, value=-1)
+    @torch.no_grad()
+    def project_gradient(self) -> None:
+        """Take from the decoder's gradient what would only change the rows' norms."""
+        along = row_products(self.W_dec.grad, self.W_dec)
+        self.W_dec.grad.addcmul_(along[:, None], self.W_dec, value=-1)
 
-    def constrain(self, rows: Tensor) -> None:
-        """Bring some of the decoder's rows (n, d_out) back to unit norm."""
-        rows.div_(row_products(rows, rows).sqrt_().clamp_(min=1e-12)[:, None])
+    @torch.no_grad()
+    def constrain(self) -> None:
+        """Bring decoder rows back to unit norm."""
+        F.normalize(self.W_dec, dim=1, out=self.W_dec.data)
 
     @torch.no_grad()
     def fold(self, raw: SAE, reads: Normalisation, writes: Normalisation) -> SAE:

@@ -1,6 +1,6 @@
 """A decoder that stays as it was drawn: the floor of whatever is said of features (arXiv 2602.14111)."""
 
-from torch import Tensor
+import torch
 
 from crosslens.sae.architectures.topk import TopK
 
@@ -10,9 +10,10 @@ READS = ("k",)
 class FrozenDecoder(TopK):
     """TopK whose encoder learns to read by random directions: what it explains, it explains without having found any."""
 
-    def project(self, rows: Tensor, gradient: Tensor) -> None:
+    @torch.no_grad()
+    def project_gradient(self) -> None:
         """The decoder gets no gradient, and its moments stay 0."""
-        gradient.zero_()
+        self.W_dec.grad.zero_()
 
-    def constrain(self, rows: Tensor) -> None:
+    def constrain(self) -> None:
         """Its rows have unit norm from the start."""
