@@ -117,6 +117,7 @@ def finding(records: list[Record], results: Results) -> Finding:
     if not yes:
         title = f"The gender effects of {pair} do not agree beyond chance."
         return Finding("null", title, lines)
+    lines += results.controlled("effects", *best["languages"])
     title = f"The gender effects of {pair} agree beyond both nulls in {len(yes)} of {len(rows)} cases."
     return Finding("found", title, lines)
 
