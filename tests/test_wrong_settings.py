@@ -85,6 +85,11 @@ WRONG = [
     ("steering", {"strengths": [0]}, ["key steering.strengths.0: found 0; expected a number greater than 0"]),
     ("steering", {"strengths": []}, ["key steering.strengths"]),
     ("steering", {"random_sets": 19}, ["key steering.random_sets: found 19", "at least 20"]),
+    (
+        "steering",
+        {"random_sets": 278},
+        ["key steering.random_sets: found 278, whose smallest p is 1/279; expected at least 279", "14 claims"],
+    ),
     ("steering", {"words": {"fr": [["femme", "homme"]]}}, ["key steering.words: found 'fr'"]),
     ("steering", {"words": {"en": [["woman"]]}}, ["key steering.words.en.0"]),
     ("clamp", {}, ["key clamp: found texts that are given", "source.prompts"]),

@@ -216,18 +216,13 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
                 "one for each language, or its gendered words would not be masked",
                 f"add `{language}: …` (resources/lexicons has some), or ask for no gender: `gender: null`",
             )
-    # Two-sided: correlations and cosines of two languages can be below their null too.
     claims = number_of_claims(settings, source)
-    needed = math.ceil(round(2 * claims / chosen["alpha"] - 1, 9))
+    # Two-sided: correlations and cosines of two languages can be below their null too.
     for name in ("permutations", "transfer_permutations"):
-        if chosen[name] < needed:
-            yield settings.fault(
-                f"gender.{name}",
-                f"{chosen[name]}, whose smallest two-sided p is 2/{chosen[name] + 1}",
-                f"at least {needed}: with fewer a two-sided test alone cannot carry a claim at gender.alpha "
-                f"{chosen['alpha']:g}, as each of the {claims} claims of the page is corrected for the others",
-                "shuffle more often, or raise gender.alpha",
-            )
+        yield from _floor(settings, f"gender.{name}", chosen[name], claims, tails=2)
+    # Sets of features are few where each is a pass of the model: told here, not after it.
+    if settings["steering"] is not None:
+        yield from _floor(settings, "steering.random_sets", settings["steering"]["random_sets"], claims)
     if claims * LEAST_P > chosen["alpha"] + 1e-12:
         yield settings.fault(
             "gender.alpha",
@@ -265,6 +260,21 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
                     f"conditions among the roles of {key}.roles, {roles}",
                     f"add the role {name} there, or take the condition out",
                 )
+
+
+def _floor(settings: StudySettings, key: str, draws: int, claims: int, tails: int = 1) -> Faults:
+    """So few draws of a null that no p of it can carry a claim beside the others."""
+    alpha = settings["gender"]["alpha"]
+    needed = math.ceil(round(tails * claims / alpha - 1, 9))
+    if draws < needed:
+        test = "a two-sided test" if tails == 2 else "a test"
+        yield settings.fault(
+            key,
+            f"{draws}, whose smallest {'two-sided ' if tails == 2 else ''}p is {tails}/{draws + 1}",
+            f"at least {needed}: with fewer {test} alone cannot carry a claim at gender.alpha "
+            f"{alpha:g}, as each of the {claims} claims of the page is corrected for the others",
+            "draw more often, or raise gender.alpha",
+        )
 
 
 def number_of_claims(settings: StudySettings, source: Source) -> int:
