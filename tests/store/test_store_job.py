@@ -329,6 +329,38 @@ def test_a_link_that_is_turned_elsewhere_and_back_ends_the_job(bench, tmp_path, 
     assert bench.store.object("k-a").read_text() == "one"
 
 
+@pytest.mark.parametrize("moved", ["data", "data/pictures"])
+def test_a_folder_that_is_moved_away_and_back_ends_the_job(bench, tmp_path, moved):
+    """Another stood in its place meanwhile: no file of it was ever written. What is put beside the files is no move."""
+    folder, away = tmp_path / moved, tmp_path / "away"
+    file = tmp_path / "data/pictures/a.png"
+    file.parent.mkdir(parents=True)
+    file.write_text("one")
+    for place in (file.parent, file.parent.parent, tmp_path):
+        os.utime(place, (1e9, 1e9))
+    job = bench.job("a", files={str(file): content_digest(file)})
+
+    def read(out):
+        folder.rename(away)
+        file.parent.mkdir(parents=True)
+        file.write_text("two")
+        out["a"].write_text(file.read_text())
+        shutil.rmtree(folder)
+        away.rename(folder)
+
+    with pytest.raises(InputError, match=rf"^{folder}: found it was moved .*nothing was stored"):
+        build(job, read)
+    assert not bench.store.has("k-a") and not list(bench.store.own.glob("partial/*/*"))
+
+    def beside(out):
+        (file.parent / "b.png").write_text("more")
+        (folder.parent / "log").write_text("more")
+        out["a"].write_text(file.read_text())
+
+    build(job, beside)
+    assert bench.store.object("k-a").read_text() == "one"
+
+
 @pytest.mark.parametrize("changed", [None, "crosslens.data.splits", "workflow/scripts/build_dataset.py"])
 def test_code_that_is_not_what_the_key_holds_ends_the_job(bench, changed):
     held = closure("crosslens.data.dataset", script="build_dataset").modules
