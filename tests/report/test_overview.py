@@ -58,7 +58,12 @@ def test_the_cosines_and_ckas_of_several_pairs_stand_beside_each_other(results):
         return empty | {"site": "2", "directions": directions, "cka": cka}
 
     dataset = {"counts": [], "masked": {}}
-    document = {"level": 0.05, "claims": [], "dataset": dataset, "layers": [layer(["en", "ar"], ["en", "fr"])]}
+    document = {
+        "level": 0.05,
+        "claims": [],
+        "dataset": dataset,
+        "layers": [layer(["en", "ar"], ["en", "fr"])],
+    }
     shown = tables(document)
     assert "| site | masked, English and Arabic | masked, English and fr |" in shown
     assert "| 2 | .10 (p = .500, not corrected) | .20 (q = .700) |" in shown

@@ -72,7 +72,10 @@ def overview(results: Path) -> dict[str, Any]:
             expected="that of a study that was built",
             mend="build its page: `snakemake results/STUDY/report/index.html`",
         )
-    summary, dataset = Document(path, "summary"), Document(results / "dataset/summary.json", "dataset_summary")
+    summary, dataset = (
+        Document(path, "summary"),
+        Document(results / "dataset/summary.json", "dataset_summary"),
+    )
     kept = ("rows", "images", "counts", "masked")
     return {
         **{name: summary(name) for name in ("level", "claims")},
@@ -101,7 +104,9 @@ def write_overview(results: Path, out: Path) -> str:
 
 def tables(document: dict[str, Any]) -> str:
     """The numbers of an overview as Markdown. AUROCs are those of logistic regression on masked captions."""
-    claims = f"Claims (q: corrected over the tests of a claim and over all of them; level {document['level']:g})"
+    claims = (
+        f"Claims (q: corrected over the tests of a claim and over all of them; level {document['level']:g})"
+    )
     return "\n".join(
         line
         for title, rows in (
@@ -157,8 +162,7 @@ def _dataset(dataset: dict[str, Any]) -> Iterator[dict[str, str]]:
 def _transfer(document: dict[str, Any]) -> Iterator[dict[str, str]]:
     for layer in document["layers"]:
         yield {"site": layer["site"]} | {
-            pair_name(row["source"], row["target"]): _bounded(row, "auroc")
-            + _chance(row, document["level"])
+            pair_name(row["source"], row["target"]): _bounded(row, "auroc") + _chance(row, document["level"])
             for row in layer["transfer"]
             if (row["condition"], row["method"]) == (MASKED, "logistic")
         }
