@@ -9,8 +9,8 @@ from result_files import write_study
 
 from crosslens.errors import InputError
 from crosslens.summary.layer import layer_summary
-from crosslens.summary.study import study_summary
 from crosslens.summary.overview import tables, write_overview
+from crosslens.summary.study import study_summary
 from crosslens.tables.documents import read_json, write_json
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "resources/examples").glob("*/overview.json"))
