@@ -290,6 +290,8 @@ def test_the_range_of_a_correlation_of_effects_is_none_of_the_true_one():
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
 @pytest.mark.parametrize(("n", "features"), [(10, 30), (10, 200), (30, 200), (75, 30), (75, 200)])
 def test_the_range_of_a_correlation_of_effects_over_the_grid(n, features, rho, sd, shared):
-    blurred, true = agreement(n, features, rho, sd, shared, studies=300)
-    print(f"\nrange of r: n {n}, {features} features, {rho}, sd {sd}, shared {shared}: {blurred:.3f}, true {true:.3f}")
+    blurred, true = agreement(n, features, rho, sd, shared, studies=200)
+    print(
+        f"\nrange of r: n {n}, {features} features, {rho}, sd {sd}, shared {shared}: {blurred:.3f}, true {true:.3f}"
+    )
     assert blurred >= 0.75

@@ -1,5 +1,6 @@
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -676,3 +677,17 @@ def test_a_kill_between_storing_and_publishing_costs_only_the_work(bench, monkey
     monkeypatch.undo()
     build(bench.job("a"), Make())
     assert bench.store.object("k-a").read_text() == "a text"
+
+
+def test_the_benchmark_of_checks_counts_every_input_of_every_record(bench, monkeypatch, capsys):
+    """Of two artifacts made from a third, with work that is said, against bytes that were read by hand."""
+    build(bench.job("a"), Make("one" * 1000))
+    build(bench.job("b", "c", inputs=(("k-a", bench.link("k-a", "a")),)), Make())
+    script = Path(__file__).parents[1] / "benchmarks/reader_checks.py"
+    monkeypatch.setattr(sys, "argv", [str(script), "--store", str(bench.store.own), "--json", "--no-check"])
+    runpy.run_path(str(script), run_name="__main__")
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    records = [json.loads(file.read_text()) for file in bench.store.own.glob("actions/k-/k-*.json")]
+    assert sum(len(record["inputs"]) for record in records) == 2
+    assert found["work_s"] == pytest.approx(sum(record["work_seconds"] for record in records), abs=1e-3)
+    assert 0 < found["looks_s"] < 0.1 and 0 < found["bytes_s"] < 0.1
