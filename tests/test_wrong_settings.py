@@ -558,9 +558,9 @@ def test_all_faults_are_told_together(folder):
 )
 def test_what_may_hold_a_key_is_told_without_it(folder, endpoint, key):
     right = {"url": "https://host/v1", "model": "m", "key": "A_KEY"}
-    read(changed("describe", {"endpoint": right}))
+    read(changed("describe", {"method": "endpoint", "endpoint": right}))
     with pytest.raises(InputError, match=f"key {key}: found ") as told:
-        read(changed("describe", {"endpoint": right | endpoint}))
+        read(changed("describe", {"method": "endpoint", "endpoint": right | endpoint}))
     assert not any(value in str(told.value) for value in endpoint.values())
 
 

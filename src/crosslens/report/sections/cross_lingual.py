@@ -20,8 +20,8 @@ TERMS = {
         "Agreement of effects",
         "Correlation over features live in both languages of d in one language with d in the other, in an SAE of all languages. "
         "Range: r ± 1.96 of its standard deviations when {units} are drawn anew, all features kept; it is that of r as so many "
-        "{units} tell it, and seldom holds r without noise. Nulls: partners of features shuffled; gender labels shuffled, alike in "
-        "both languages: what these share without any gender.",
+        "{units} tell it, and seldom holds r without noise. Nulls: partners of features shuffled; gender labels shuffled, alike "
+        "in both languages: what these share without any gender.",
     ),
     "noise": (
         "Without noise",
