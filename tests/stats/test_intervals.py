@@ -287,8 +287,8 @@ def test_the_range_of_a_correlation_of_effects_is_none_of_the_true_one():
 @pytest.mark.long
 @pytest.mark.parametrize("shared", [0.0, 0.8])
 @pytest.mark.parametrize("sd", [0.3, 1.0])
-@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
-@pytest.mark.parametrize(("n", "features"), [(10, 30), (10, 200), (30, 200), (75, 30), (75, 200)])
+@pytest.mark.parametrize("rho", [0.0, 0.9])
+@pytest.mark.parametrize(("n", "features"), [(10, 30), (30, 200), (75, 100)])
 def test_the_range_of_a_correlation_of_effects_over_the_grid(n, features, rho, sd, shared):
     blurred, true = agreement(n, features, rho, sd, shared, studies=200)
     print(
