@@ -115,13 +115,16 @@ def build(checkout: Checkout, *, large: bool) -> None:
         targets += [f"results/twins/gender/en/en/{of}robustness/layer_1.json" for of in ("", "written/")]
         targets += ["results/twins/codes/en/en/written/layer_1/seed_1.zarr", "results/sentences/summary.json"]
         targets += ["results/sentences/figures/agreement.png"]
+    captionless = {name: of for name, of in TOY.items() if name != "stereotype"}
     if "collection" not in MISSING:
-        checkout.configure("names", {**TOY, "source": {"names": {"emoji": {"skin_tones": False}}}})
+        checkout.configure("names", {**captionless, "source": {"names": {"emoji": {"skin_tones": False}}}})
         targets += ["results/names/dataset/summary.json", "results/names/dataset/ar.parquet"]
     if "model" not in MISSING:
         file = write_tiny_gguf(checkout.folder / "data/tiny.gguf")
         texts = {"source": {"names": {"emoji": {"skin_tones": False}}}} if "collection" not in MISSING else {}
-        checkout.configure("packed", {**TOY, **texts, "model": {"id": f"data/{file.name}"}})
+        checkout.configure(
+            "packed", {**(captionless if texts else TOY), **texts, "model": {"id": f"data/{file.name}"}}
+        )
         targets.append("results/packed/model/tiny")
     checkout.environment["A_KEY"] = KEY
     with serving_chat(lambda prompt: f"{by_words(prompt)} {KEY}") as server:

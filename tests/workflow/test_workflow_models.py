@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from checkouts import ANSWERS, ANSWERS_PAGE, MINI, REPOSITORY, TOY, write_tiny_gguf
+from checkouts import ANSWERS, ANSWERS_PAGE, MINI, REPOSITORY, TOY, UNGENDERED, write_tiny_gguf
 
 from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
@@ -127,7 +127,7 @@ def test_a_site_without_sae_is_probed_and_compared(built):
 
 @pytest.mark.long
 def test_a_caption_study_without_gender_has_no_gender_jobs(built):
-    built.configure("mini", {**MINI, "gender": None})
+    built.configure("mini", UNGENDERED | {"lexicons": MINI["lexicons"]})
     done = built.run("results/mini/report/index.html")
     assert not ON_GENDER & done.keys()
     assert done["analyse_codes"] == done["build_report"] == 1
@@ -147,10 +147,9 @@ def test_a_gguf_file_is_converted_once_and_an_edit_that_gives_the_same_bytes_is_
     table = ["image_id,english_prompt,ground_truth_gender"]
     table += [f"i{i},A {word} holds a book.,unknown" for i, word in enumerate(["nurse", "cook", "pilot"] * 4)]
     (fresh.folder / "data/captions.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
-    of_texts = {name: value for name, value in MINI.items() if name != "lexicons"} | {
+    of_texts = UNGENDERED | {
         "model": {"id": "data/tiny.gguf"},
         "source": {"captions": "data/captions.csv"},
-        "gender": None,
     }
     fresh.configure("first", {**of_texts, "sites": ["1"]})
     fresh.configure("second", {**of_texts, "sites": ["2"]})

@@ -76,7 +76,7 @@ def test_a_pretrained_sae_is_a_corpus_of_its_own(built):
 def test_pretrained_alone_trains_nothing(fresh):
     random_sae(fresh.folder / "foreign", "1")
     pretrained = {"random": {"1": "foreign/layers.1"}}
-    fresh.configure("toy", TOY | {"sae": {**TOY["sae"], "corpora": [], "pretrained": pretrained}})
+    fresh.configure("toy", TOY | {"sae": {"corpora": [], "pretrained": pretrained}})
     planned = fresh.planned()
     assert planned["adopt_sae"] == 1 and "train_saes" not in planned and planned["quality"] == 2
 
