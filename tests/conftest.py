@@ -25,11 +25,18 @@ STARTS_SNAKEMAKE = {"made_once", "project"}
 TAKE_SECONDS = {
     # files whose tests train, or run stages, again and again
     "test_extraction_resume",
+    "test_gender_probes",
+    "test_gguf",
+    "test_lens_planted",
+    "test_model_comparison",
     "test_null_studies",
     "test_recipe",
     "test_recovery",
+    "test_rerun",
+    "test_retrieval",
     "test_sae_resume",
     "test_shipped",
+    "test_splice",
     "test_subsets",
     "test_token_inspection",
     "test_transfer_figures",
