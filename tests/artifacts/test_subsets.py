@@ -30,10 +30,7 @@ STUDIES = {
         "sites": ["1", "2"],
         "sae": {**TOY["sae"], "sites": ["1"], "corpora": ["joint", "en"], "seeds": [0]},
         "sweep": {"k": [4]},
-        "gender": {
-            "conditions": ["prompt", "caption", "generated"],
-            **dict.fromkeys(("bootstraps", "permutations", "grammar_permutations"), 19),
-        },
+        "gender": {**TOY["gender"], "conditions": ["prompt", "caption", "generated"]},
         "embeddings": {"methods": ["pca"], "permutations": 10},
         "geometry": {"permutations": 19},
         "describe": {"features": 1, "examples": 1},

@@ -44,12 +44,7 @@ TOY = {
     "sae": {"corpora": ["joint"], "k": 8, "expansion": 2, "epochs": 2, "batch_tokens": 256},
     "quality": {"spliced_samples": 4},
     "features": {"top_examples": 2},
-    "gender": {
-        "bootstraps": 20,
-        "permutations": 799,
-        "transfer_permutations": 99,
-        "grammar_permutations": 199,
-    },
+    "gender": {"bootstraps": 20, "permutations": 799, "grammar_permutations": 199},
     "stereotype": {"samples_per_image": 2, "max_new_tokens": 12, "batch": 64},
 }
 MINI = {
