@@ -31,7 +31,6 @@ PIECES = {
     "backward": (Tensor, "backward"),
     "code_gradient": (sparse, "_sample"),
     "matrix_gradients": (sparse, "_add_by_column"),
-    "clearing": (torch.optim.Adam, "zero_grad"),
     "projection": (Architecture, "project_gradient"),
     "norm": (step, "_excess"),
     "adam": (torch.optim.Adam, "step"),
@@ -90,9 +89,7 @@ def costs(d: int, width: int, tokens: int, k: int, dead: int) -> dict[str, Cost]
         # three products of AuxK, its rows' gradients, the error's gradients, b_dec's by way of the encoder
         "backward": Cost(low=6 * batch * dead, streamed=24 * d * dead + 4 * matrix + 32 * batch),
         "code_gradient": Cost(single=2 * d * places, gathered=4 * d * places),
-        # both are added to
-        "matrix_gradients": Cost(single=4 * d * places, gathered=8 * d * places, streamed=16 * matrix),
-        "clearing": Cost(streamed=8 * matrix),
+        "matrix_gradients": Cost(single=4 * d * places, gathered=8 * d * places, streamed=8 * matrix),
         "projection": Cost(single=4 * matrix, streamed=12 * matrix),
         "norm": Cost(single=4 * matrix, streamed=8 * matrix),
         # of both, gradient, parameter and two moments are read, and all but the gradient written

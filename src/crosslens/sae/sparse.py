@@ -4,7 +4,7 @@
 in float32; where so many places are wanted that a dense product is quicker, they are taken from one.
 
 The gradient of a parameter W (width, d) is added to W.grad in place, a stretch of rows at a time: as a tensor of its
-own it would be as large as W, and made anew at each use.
+own it would be as large as W, and made anew at each use. Where there is none yet, it is written over the last one.
 """
 
 from functools import cached_property
@@ -150,14 +150,26 @@ class _PickRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, g):
-        _gradient(ctx.W).index_add_(0, ctx.rows, g)
+        gradient, begun = _gradient(ctx.W)
+        if not begun:
+            gradient.zero_()
+        gradient.index_add_(0, ctx.rows, g)
         return None, None
 
 
-def _gradient(W: Tensor) -> Tensor:
-    if W.grad is None:
-        W.grad = torch.zeros_like(W)
-    return W.grad
+def _gradient(W: Tensor) -> tuple[Tensor, bool]:
+    """W.grad, and whether there is anything in it yet: if not, its numbers are those of the step before."""
+    begun, held = W.grad is not None, W.__dict__.get("held_gradient")
+    if not begun:
+        W.grad = torch.empty_like(W, requires_grad=False) if held is None else held
+        W.__dict__["held_gradient"] = W.grad
+    return W.grad, begun
+
+
+def release_gradient(W: Tensor) -> None:
+    """Give up the memory of W's gradient."""
+    W.grad = None
+    W.__dict__.pop("held_gradient", None)
 
 
 @torch.no_grad()
@@ -183,9 +195,9 @@ def _combine(values: Tensor, W: Tensor, places: Places) -> Tensor:
 @torch.no_grad()
 def _add_by_column(W: Tensor, values: Tensor, x: Tensor, places: Places) -> None:
     """Add to W.grad (width, d) the sums of values · x[row] over each column's places."""
-    gradient = _gradient(W)
+    gradient, begun = _gradient(W)
     if places.crowded:
-        gradient.addmm_(places.dense(values).T, x)
+        torch.addmm(gradient, places.dense(values).T, x, beta=float(begun), out=gradient)
         return
     order, begins = places.by_column
     row, weights = places.row[order], values[order]
@@ -197,7 +209,8 @@ def _add_by_column(W: Tensor, values: Tensor, x: Tensor, places: Places) -> None
         rows = gradient[number * step : (number + 1) * step]
         if len(rows):
             own = begins[number * step : number * step + len(rows) + 1] - start
-            rows += _bag(row[start:stop], x, own, weights[start:stop])
+            sums = _bag(row[start:stop], x, own, weights[start:stop])
+            rows.add_(sums) if begun else rows.copy_(sums)
 
 
 def _products_at(x: Tensor, W: Tensor, col: Tensor, begins: Tensor, row: Tensor) -> Tensor:

@@ -51,8 +51,10 @@ def train_step(state: TrainState, x: Tensor, *, steps: int) -> Loss:
     read = state.reads(x[:, : model.d_in])
     written = state.writes(x[:, model.d_in :]) if model.transcoder else read
     loss = model.loss(read, written, state.dead, state.step / steps)
-    state.optimizer.zero_grad(set_to_none=False)
-    loss.total.backward()
+    state.optimizer.zero_grad()
+    for part in loss.parts:
+        if part.requires_grad:
+            part.backward()
     model.project_gradient()
     state.optimizer.grad_scale = _excess(model, config.grad_clip)
     for group in state.optimizer.param_groups:
@@ -68,7 +70,8 @@ def train_step(state: TrainState, x: Tensor, *, steps: int) -> Loss:
 @torch.no_grad()
 def _excess(model: Architecture, clip: float) -> Tensor | None:
     """() what Adam is to divide the gradients by, on its way, for their norm to be `clip` at most; None: by nothing."""
-    scale = torch.nn.utils.get_total_norm([p.grad for p in model.parameters()]).div_(clip).clamp_(min=1)
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    scale = torch.nn.utils.get_total_norm(gradients).div_(clip).clamp_(min=1)
     # a division by 1 would write them all once more; to ask a GPU would be to wait for it
     return None if scale.device.type == "cpu" and scale == 1 else scale
 
