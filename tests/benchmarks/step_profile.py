@@ -20,7 +20,7 @@ from crosslens.sae import sparse, step
 from crosslens.sae.architectures.base import SPARE, Architecture
 from crosslens.sae.architectures.topk import TopK
 
-COPIED = 1 << 28
+COPIED = 1 << 27
 """Bytes of the tensor that is copied."""
 PIECES = {
     "product": (Architecture, "proposals"),

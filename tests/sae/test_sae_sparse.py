@@ -89,6 +89,22 @@ def test_gradients_of_all_uses_add_up_in_what_the_parameter_has_already(problem)
     torch.testing.assert_close(ours.grad, dense.grad)
 
 
+@settings(deadline=None, max_examples=50)
+@given(problems())
+def test_a_gradient_that_is_let_go_leaves_nothing_to_the_next(problem):
+    """Its memory is written over, or cleared where only some rows are reached."""
+    x, W, mask, generator = problem
+    ours, places = leaf(W), Places.where(mask)
+    rows = torch.randperm(len(W), generator=generator)[: 1 + len(W) // 2]
+    for use in (lambda: sample(x, ours, places), lambda: pick_rows(ours, rows)) * 2:
+        dense = leaf(W)
+        g = like(found := use(), generator)
+        found.backward(g)
+        (dense[rows] if found.dim() > 1 else (x @ dense.T)[mask]).backward(g)
+        torch.testing.assert_close(ours.grad, dense.grad)
+        ours.grad = None
+
+
 @given(problems(torch.float32))
 @settings(deadline=None, max_examples=50)
 def test_products_at_places_are_float32_ones(problem):
