@@ -20,7 +20,7 @@ def measured(script: str, *options: str) -> dict:
 
 
 def test_sae_training_without_peers():
-    options = "--quick --json --skip-peers --threads 1 --profile --beside 1"
+    options = "--quick --json --skip-peers --threads 1 --profile"
     (speeds,) = measured("sae_training.py", *options.split()).values()
     profile = speeds.pop("profile")
     # all that a step calls took time, and has a limit
