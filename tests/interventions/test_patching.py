@@ -13,12 +13,13 @@ from torch import nn
 from crosslens.data.minimal_pairs import differing
 from crosslens.errors import InputError
 from crosslens.interventions import attribution, cases, circuits, recovery
-from crosslens.interventions.nodes import Place, Replay, at, read, slots
+from crosslens.interventions.nodes import Place, at, read, slots
 from crosslens.interventions.outcomes import Case, Laid, Side, encode_side
 from crosslens.interventions.patching import Patcher, check_controls
 from crosslens.interventions.relp import knows, relevance
 from crosslens.models.hooks import capture
 from crosslens.models.load import load_model
+from crosslens.models.resume import Replay
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 import tiny
@@ -165,8 +166,8 @@ def test_a_pass_from_the_record_is_the_pass(patcher):
     with torch.no_grad():
         with replay.record():
             whole = last()
-        for layer in range(LAYERS):
-            with replay.up_to(layer), at(patcher.loaded, Place("resid_post", layer), lambda value: value):
+        for place in (Place(kind, layer) for layer in range(LAYERS) for kind in ("mlp_out", "resid_post")):
+            with replay.up_to(place), at(patcher.loaded, place, lambda value: value):
                 assert torch.equal(last(), whole)
         assert torch.equal(last(), whole)
     assert not any("forward" in block.__dict__ for block in patcher.loaded.adapter.blocks)

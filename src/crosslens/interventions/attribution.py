@@ -15,7 +15,6 @@ from torch import Tensor
 from crosslens.interventions.nodes import (
     SITES,
     Place,
-    Replay,
     at,
     dropped,
     from_embedding,
@@ -28,6 +27,7 @@ from crosslens.interventions.relp import knows, relevance
 from crosslens.models.head import Head
 from crosslens.models.hooks import capture
 from crosslens.models.load import LoadedModel
+from crosslens.models.resume import Replay
 
 STEPS = 10
 
@@ -73,7 +73,7 @@ class Attribution:
         heads = Place("head", place.layer)
         with (
             torch.no_grad(),
-            self.replay.up_to(place.layer),
+            self.replay.up_to(place),
             at(self.loaded, place, lambda value: value + delta.to(value)),
             read(self.loaded, [heads]) as found,
             capture(self.loaded, [f"{place.layer}.attn_out"], stop=True),
@@ -160,7 +160,7 @@ class Attribution:
                 point.append(moved.requires_grad_())
                 return moved
 
-            with torch.enable_grad(), self.replay.up_to(place.layer), at(self.loaded, place, fn):
+            with torch.enable_grad(), self.replay.up_to(place), at(self.loaded, place, fn):
                 outcome = self.laid.outcome(self.head, self.call()).sum()
                 (grad,) = torch.autograd.grad(outcome, point)
             total += exchange.own(grad).float() / STEPS

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from crosslens.models.hooks import edit
 from crosslens.models.load import LoadedModel
@@ -81,49 +81,6 @@ def read(loaded: LoadedModel, places: Sequence[Place]) -> Iterator[dict[Place, T
         for place in places:
             stack.enter_context(at(loaded, place, keep(place)))
         yield values
-
-
-class Replay:
-    """What parts of the model gave in one pass over a batch: a pass that changes only what comes behind can leave them out.
-
-    Bit for bit what they would compute again: nothing before the edited block differs.
-    """
-
-    def __init__(self, loaded: LoadedModel):
-        adapter = loaded.adapter
-        self.before: list[nn.Module] = [
-            part for part in (adapter.vision_tower, adapter.projector) if part is not None
-        ]
-        self.blocks, self.outputs = adapter.blocks, {}
-
-    @contextmanager
-    def record(self) -> Iterator[None]:
-        """Keep what the parts give in the pass inside the block."""
-        handles = [
-            part.register_forward_hook(lambda module, args, output: self.outputs.update({module: output}))
-            for part in (*self.before, *self.blocks)
-        ]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    @contextmanager
-    def up_to(self, layer: int) -> Iterator[None]:
-        """Inside the block a pass over the same batch takes from the record what comes before block `layer`."""
-        parts = [part for part in (*self.before, *self.blocks[:layer]) if part in self.outputs]
-        saved = [part.__dict__.get("forward") for part in parts]
-        try:
-            for part in parts:
-                part.forward = lambda *args, part=part, **kwargs: self.outputs[part]
-            yield
-        finally:
-            for part, forward in zip(parts, saved, strict=True):
-                if forward is None:
-                    del part.forward
-                else:
-                    part.forward = forward
 
 
 def write(value: Tensor, rows: Tensor, positions: Tensor, channels: slice, new: Tensor) -> Tensor:

@@ -29,13 +29,14 @@ from crosslens.interventions.circuits import (
     numbers_of,
     ranked,
 )
-from crosslens.interventions.nodes import KINDS, OF_HEADS, Place, Replay, at, places_of, read, slots, write
+from crosslens.interventions.nodes import KINDS, OF_HEADS, Place, at, places_of, read, slots, write
 from crosslens.interventions.outcomes import CLASSES, Case, Exchange, Laid, check_cases, encode_side
 from crosslens.interventions.recovery import COLUMNS, METHODS, maps, recoveries, told
 from crosslens.memory import memory_kept
 from crosslens.models.head import Head
 from crosslens.models.hooks import capture
 from crosslens.models.load import LoadedModel, load_model
+from crosslens.models.resume import Replay
 from crosslens.progress import Progress
 from crosslens.stats.resampling import stream
 from crosslens.tables.documents import read_table, write_json, write_table
@@ -269,7 +270,7 @@ class Patcher:
         """Outcomes with the values of the other run in all heads and MLPs but a few, by each ranking of a language."""
 
         def outcome(kept: Sequence[Node]) -> np.ndarray:
-            with replay.up_to(0):
+            with replay.up_to(Place("head", 0)):
                 m = kept_outcome(
                     self.loaded,
                     laid,
@@ -307,7 +308,7 @@ class Patcher:
         def fn(value: Tensor) -> Tensor:
             return write(value, exchange.rows, exchange.positions, channels, given)
 
-        with replay.up_to(place.layer), at(self.loaded, place, fn):
+        with replay.up_to(place), at(self.loaded, place, fn):
             return laid.by_run(laid.outcome(self.head, call()))
 
     def _check_identity(
