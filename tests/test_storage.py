@@ -1747,8 +1747,9 @@ def test_recoveries_and_agreement_by_hand(study):
         made = made[(made["positions"] != "all") & made["atp"].notna()]
         for name in ("swap", "language", "kind", "layer"):
             made = made if entry[name] is None else made[made[name] == entry[name]]
-        effect = (made["outcome_patched"] - made["outcome"]).to_numpy()
-        said = made[entry["method"]].to_numpy()
+        towards = np.sign(made["outcome_other"] - made["outcome"])
+        effect = (towards * (made["outcome_patched"] - made["outcome"])).to_numpy()
+        said = (towards * made[entry["method"]]).to_numpy()
         assert entry["n"] == len(made)
         if entry["pearson"]["value"] is not None:
             assert entry["pearson"]["value"] == pytest.approx(np.corrcoef(effect, said)[0, 1], abs=1e-6)

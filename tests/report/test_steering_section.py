@@ -53,8 +53,8 @@ def an_arm(method, found_in, moved, p, *, least_p=0.001, changes=True):
     }
 
 
-def a_section(folder, arms):
-    """English with these arms."""
+def a_section(folder, arms, **before):
+    """English with these arms; before: of what it says without an edit."""
     doses = pd.DataFrame(
         [
             {"language": "en", "method": method, "found_in": source, "how": how, "strength": strength}
@@ -69,8 +69,10 @@ def a_section(folder, arms):
         "p_female": score(0.4),
         "left": score(0.3),
         "captions": written(),
+        "hidden": True,
+        "asked": written(female_per_100_words=0.125, cause=0.75),
         "arms": arms,
-    }
+    } | before
     document = {"site": "4", "sae": "d", "outcome": "pictures", "languages": ["en"], "max_kl": 0.1}
     document |= {"random_sets": 20, "length": 3.0, "of": {"en": of}}
     write_json(folder / "steering.json", "steering", document)
@@ -108,6 +110,19 @@ def test_what_moves_further_is_found_and_the_furthest_of_these_is_told(tmp_path)
 def test_nulls_and_what_was_not_tested(tmp_path, given, kind, words):
     (finding,) = a_section(tmp_path, [an_arm("effect", "en", **({"moved": 0.3} | given))]).findings
     assert finding.kind == kind and words in finding.title
+
+
+def test_what_was_not_measured_is_said(tmp_path):
+    """The bias of pictures that show the gender, and the prompt that asks for none."""
+    arms = [an_arm("effect", "en", 0.3, 0.001)]
+    shown = a_section(tmp_path, arms, hidden=False, left=dict.fromkeys(("value", "low", "high")))
+    (_, left) = shown.findings
+    assert left.kind == "warning" and "because no picture of test hides the gender" in left.lines[0]
+    section = a_section(tmp_path, arms, asked={"not_possible": "it has not the words"})
+    assert "was not tried, because it has not the words" in section.findings[1].lines[0]
+    section = a_section(tmp_path, arms)
+    assert len(section.findings) == 1
+    assert "0.125" in "".join(map(str, section.body)) and "0.750" in "".join(map(str, section.body))
 
 
 def test_captions_are_told_as_the_mean_of_both_ways(tmp_path):

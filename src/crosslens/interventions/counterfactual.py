@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from crosslens.alignment.dictionaries import digest_of
+from crosslens.alignment.dictionaries import check_digest
 from crosslens.errors import InputError
 from crosslens.features.encode import sae_of_model
 from crosslens.generation.continuation import continuation_roles
@@ -64,13 +64,7 @@ def clamp_features(
     InputError where SAE, codes, site or model do not belong together, and RuntimeError where an edit of nothing changes anything.
     """
     stored = Codes(codes)
-    if stored.attributes["sae"] != (digest := digest_of(sae)):
-        raise InputError(
-            sae,
-            found=f"the SAE {digest[:12]}",
-            expected=stored.attributes["sae"][:12],
-            mend="encode again: a feature id means nothing in another SAE",
-        )
+    digest = check_digest(sae, stored.attributes["sae"])
     check_site(sae, site)
     loaded = load_model(**model)
     autoencoder = sae_of_model(sae, loaded.name, model.get("revision"), loaded.d_model)

@@ -116,11 +116,12 @@ class Language:
 
     def left(self, log_odds: np.ndarray) -> np.ndarray:
         """(…, items, each) to (…, 1 + BOOTSTRAPS): of pictures the standard deviation of P(female) over categories, of
-        sentences the mean D = y(female prefix) − y(male prefix); NaN of fewer than two categories."""
+        sentences the mean D = y(female prefix) − y(male prefix); NaN of fewer than two categories, and of pictures that show
+        the gender, whose categories differ in who is seen."""
         if self.items["test"].each == 2:
             return self.mean(log_odds[..., 0] - log_odds[..., 1])
         names, code = np.unique(self.items["test"].category, return_inverse=True)
-        if len(names) < 2:
+        if len(names) < 2 or not self.items["test"].hidden:
             return np.full((*log_odds.shape[:-2], self.weights.shape[1]), np.nan)
         inside = (code == np.arange(len(names))[:, None]).astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -146,6 +147,7 @@ class Language:
         head = {
             "items": {split: len(own.group) for split, own in self.items.items()},
             "left_out": {split: own.left_out for split, own in self.items.items()},
+            "hidden": self.items["test"].hidden,
             "groups": self.groups,
             "damage_positions": len(self.damage.clean),
             "p_female": between(self.mean(expit(self.clean["test"]).mean(axis=1)), self.groups),
@@ -153,12 +155,14 @@ class Language:
         }
         if writing is not None:
             head["captions"] = writing.told(None)
-            head["asked"] = None if writing.asked is None else self._asked_for(writing)
+            head["asked"] = self._asked_for(writing)
         told = [self._arm(arm, tried[arm.name], random, beside, writing) for arm in arms]
         table = pd.concat([self._doses(arm, tried[arm.name]) for arm in [*arms, *random]], ignore_index=True)
         return head | {"arms": told}, table
 
     def _asked_for(self, writing: Writing) -> dict[str, Any]:
+        if writing.asked is None:
+            return {"not_possible": "there is none in this language (steering.ask)"}
         try:
             return writing.told(None, prompt=writing.asked)
         except InputError as error:  # of a tokenizer that has not the words

@@ -145,12 +145,12 @@ def editing(loaded: LoadedModel, edits: Sequence[Edit], rows: Rows) -> Iterator[
         yield
 
 
-def check_finite(logits: Tensor, what: str) -> None:
-    """InputError where an edit has made logits that are no numbers."""
+def check_finite(logits: Tensor, strength: float) -> None:
+    """InputError where an edit of a strength has made logits that are no numbers."""
     if not torch.isfinite(logits).all():
         raise InputError(
-            what,
-            found="logits that are not finite",
+            "the strength of an edit",
+            found=f"logits that are not finite at strength {strength:g}",
             expected="a model that still computes",
-            mend="choose smaller strengths",
+            mend="set smaller steering.strengths, or a smaller clamp.value",
         )

@@ -203,7 +203,7 @@ class Questions:
         lengths = [len(own) for own in states]
         # once: the head is larger than all blocks of a small model
         told = self.head(torch.cat(states)) if states else torch.zeros(0, 1)
-        check_finite(told, f"logits at strength {strength:g}")
+        check_finite(told, strength)
         told = told.log_softmax(-1).split(lengths)
         values = np.array(
             [
@@ -250,7 +250,7 @@ class Damage:
         total = 0.0
         for start in range(0, len(edited), READS):
             clean, changed = (self.head(x[start : start + READS]) for x in (self.clean, edited))
-            check_finite(changed, f"logits at strength {strength:g}")
+            check_finite(changed, strength)
             total += float(kl_divergence(clean.log_softmax(-1), changed.log_softmax(-1)).double().sum())
         return total / len(edited)
 

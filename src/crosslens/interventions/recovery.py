@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr, spearmanr
 
+from crosslens.stats.correlation import fisher_interval
 from crosslens.stats.means import resampled_interval
 from crosslens.stats.resampling import bootstrap_weights, stream
 
@@ -120,8 +121,10 @@ def interchange(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[
 
 
 def controls(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str, Any]]:
-    """R of patches of the residual stream that should do little, beside that of the other run; by block and class."""
+    """R of patches of the residual stream that should do little, beside that of the other run, of both runs of a pair and of
+    each by itself; by block and class."""
     names = ["other", "same_elsewhere", "other_elsewhere", "random"]
+    ways = ["denoising", "noising"]
     sites = kept[
         (kept["kind"] == "resid_post") & (kept["source"] == kept["language"]) & kept["donor"].isin(names)
     ]
@@ -131,21 +134,26 @@ def controls(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str
     ):
         if positions == "all":
             continue
-        table = own.pivot_table(index="group", columns="donor", values="recovery", aggfunc="mean").reindex(
-            columns=names
-        )
+        of_other = own[own["donor"] == "other"]
+        table = pd.concat(
+            [
+                rows.pivot_table(index="group", columns=by, values="recovery", aggfunc="mean")
+                for rows, by in ((own, "donor"), (of_other, "direction"))
+            ],
+            axis=1,
+        ).reindex(columns=[*names, *ways])
         rng = stream(seed, "patching controls", swap, language, positions, str(layer))
         scores = map(score, means(table.to_numpy(), bootstraps, rng))
         found.append(
             {"swap": swap, "language": language, "positions": positions, "layer": int(layer)}
-            | dict(zip(names, scores, strict=True))
+            | dict(zip(table.columns, scores, strict=True))
         )
     return found
 
 
 def agreement(effects: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str, Any]]:
-    """How far each method's attributions are the effects of the patches, in nats; of each kind of place, over all blocks
-    (`layer` None) and block by block."""
+    """How far each method's attributions are the effects of the patches, in nats towards the other run; of each kind of place,
+    over all blocks (`layer` None) and block by block."""
     made = effects[
         (effects["donor"] == "other")
         & (effects["source"] == effects["language"])
@@ -155,9 +163,12 @@ def agreement(effects: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict
     found = []
     for (swap, language, kind), own in made.groupby(["swap", "language", "kind"], sort=False):
         for layer, rows in [(None, own), *own.groupby("layer", sort=True)]:
-            true = (rows["outcome_patched"] - rows["outcome"]).to_numpy()
+            # both runs of a pair: each towards the other, or every place would go the way of its run and anything that does so
+            # would seem to tell places apart
+            towards = np.sign(rows["outcome_other"] - rows["outcome"]).to_numpy()
+            true = towards * (rows["outcome_patched"] - rows["outcome"]).to_numpy()
             for method in METHODS:
-                values = rows[method].to_numpy()
+                values = towards * rows[method].to_numpy()
                 if not np.isfinite(values).all():
                     continue
                 rng = stream(seed, "attribution", swap, language, kind, str(layer), method)
@@ -176,18 +187,14 @@ def compared(
     top = max(1, round(TOP * len(true)))
     largest = [{*np.argsort(-np.abs(of), kind="stable")[:top].tolist()} for of in (true, said)]
     weights = bootstrap_weights(np.zeros(len(true), dtype=np.int64), bootstraps, rng, groups)
-    few = len({*groups.tolist()}) < 2
+    few = len({*groups.tolist()}) < 3
+    r = float(pearsonr(true, said).statistic) if varied else None
     drawn = _pearsons(true, said, weights) if varied and not few else np.empty(0)
-    drawn = drawn[np.isfinite(drawn)]
-    low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) > 1 else (None, None)
+    low, high = (None, None) if r is None else fisher_interval(r, drawn)
     return {
         "n": len(true),
         "groups": len({*groups.tolist()}),
-        "pearson": {
-            "value": float(pearsonr(true, said).statistic) if varied else None,
-            "low": None if low is None else float(low),
-            "high": None if high is None else float(high),
-        },
+        "pearson": {"value": r, "low": low, "high": high},
         "spearman": float(spearmanr(true, said).statistic) if varied else None,
         "sign": float(np.mean(np.sign(true[large]) == np.sign(said[large]))) if large.any() else None,
         "top": len(largest[0] & largest[1]) / top,

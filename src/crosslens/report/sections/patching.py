@@ -18,7 +18,8 @@ TERMS = {
         "Patch, recovery R",
         "A state of one run of the model put in the place of that of another, which differs from it in what is swapped alone: "
         "R = (m patched − m) / (m of the other run − m), m the log-odds of the two words that are asked for, a mean over pairs "
-        "that differ by a declared bound or more. 1: the patch brings all of the difference over, 0: nothing. Positions go "
+        "that differ by a declared bound or more. 1: the patch brings all of the difference over, 0: nothing. In the corrupt run "
+        "(denoising): how much the place is enough for; in the clean one (noising): how much is lost without it. Positions go "
         "together by words, never by interpolation.",
     ),
     "other_same": (
@@ -42,7 +43,8 @@ TERMS = {
         "What gradients say of a patch without making it. AtP: Δ · gradient. AtP*: with the softmax computed again for queries "
         "and keys, and the mean size over blocks left out of the gradient. Integrated gradients: 10 midpoints between the two "
         "states. RelP: by rules that make norms, activations, gates and attention linear. Compared with patches that were made, "
-        "of the same runs and places, over pairs drawn at random.",
+        "of the same runs and places, over pairs drawn at random; both towards the other run, so that what is said of every place "
+        "alike counts for nothing.",
     ),
 }
 SWAPS = {
@@ -112,7 +114,7 @@ def section(results: Results) -> Section | None:
                 caption=_caption("Other pairs than those by which heads and MLPs are ranked"),
             )
         ]
-    findings = [*_recovered(doc), *_interchanged(across), *_attributed(overall)]
+    findings = [*_recovered(doc), *_without_pairs(doc), *_interchanged(across), *_attributed(overall)]
     heading = "Through which places does the difference go?"
     return Section("patching", "Patched states", heading, body, findings, terms=TERMS)
 
@@ -133,7 +135,11 @@ def _unmeasured(doc: Document) -> str:
         )
         + "."
     )
-    return words + (f" Not measured, for want of pairs: {', '.join(empty)}." if empty else "")
+    if empty:
+        words += f" Not measured, for want of pairs: {', '.join(empty)}."
+    if not doc("circuits"):
+        words += f" Circuits were not measured, for want of pairs beyond the {doc('attributed')} by which they are ranked."
+    return words
 
 
 def _score(title: Any, name: str) -> Column:
@@ -179,6 +185,8 @@ CONTROLS = [
     *PLACE,
     Column("groups", lambda row: str(row["other"]["n"]), "n"),
     _score(term("patch", "R"), "other"),
+    _score("in the corrupt run", "denoising"),
+    _score("in the clean run", "noising"),
     _score(term("patch_controls", "another pair, same"), "same_elsewhere"),
     _score("another pair, other", "other_elsewhere"),
     _score("random", "random"),
@@ -252,6 +260,21 @@ def _recovered(doc: Document) -> list[Finding]:
     return found
 
 
+def _without_pairs(doc: Document) -> list[Finding]:
+    """Languages of which a swap has no pair."""
+    told = {(pair["swap"], pair["language"]) for pair in doc("pairs")}
+    return [
+        Finding(
+            "warning",
+            f"{short_name(language)}, {SWAPS[swap]} swapped: patches were not made, because no two runs of test in it "
+            "differ in a gendered word with another one behind it.",
+        )
+        for swap, of in doc("swaps").items()
+        for language in doc("languages")
+        if swap != "language" and of["drawn"] and (swap, language) not in told
+    ]
+
+
 def _interchanged(across: list[Record]) -> list[Finding]:
     """One language's state in another: the largest difference between genders, with its interval."""
     found = []
@@ -266,12 +289,17 @@ def _interchanged(across: list[Record]) -> list[Finding]:
         ]
         if not rows:
             continue
-        above = [row for row in rows if (row["difference"]["low"] or 0) > 0]
-        most = max(rows, key=lambda row: row["difference"]["value"])
         swap, source, language, positions = key
         name = (
             f"{short_name(source)} into {short_name(language)}, {SWAPS[swap]} swapped, {POSITIONS[positions]}"
         )
+        bounded = [row for row in rows if row["difference"]["low"] is not None]
+        if not bounded:
+            title = f"{name}: whether the state tells gender was not tested, because there is one group of pairs."
+            found.append(Finding("warning", title))
+            continue
+        above = [row for row in bounded if row["difference"]["low"] > 0]
+        most = max(rows, key=lambda row: row["difference"]["value"])
         told = f"the most behind block {most['layer']}, other − same = {_told(most['difference'])}"
         if above:
             blocks = ", ".join(str(row["layer"]) for row in above)

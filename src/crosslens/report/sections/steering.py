@@ -26,6 +26,11 @@ TERMS = {
         "model's own word for the person, or of a gendered word of a sentence. Moved: half the difference between both ways, "
         "at the strength that was chosen on select among those that cost little enough elsewhere.",
     ),
+    "asked": (
+        "Asked for no gender",
+        "The same pictures, by a prompt that asks for captions without gender: what steering has to be better than. Tell none: "
+        "of the captions that told one, the share that then tells none.",
+    ),
     "random_sets": (
         "Random sets",
         "As many live features, as frequent and as strong as those of largest effect and in no arm, with random signs, added at "
@@ -41,7 +46,8 @@ TERMS = {
     "neutralised": (
         "Neutralised",
         "Features (or x along a direction) set to the mean of their means over female and male samples of select. Left: of "
-        "pictures the standard deviation of P(female) over categories, of sentences what the words before change, D.",
+        "pictures that hide the gender the standard deviation of P(female) over categories, of sentences what the words before "
+        "change, D.",
     ),
     "disentanglement": (
         "Cause and isolation",
@@ -86,6 +92,7 @@ def section(results: Results) -> Section | None:
         finding([arm for arm in arms if arm["language"] == name], results)
         for name in dict.fromkeys(arm["language"] for arm in arms)
     ]
+    findings += [found for row in before for found in _not_measured(row)]
     heading = "Can what the model says of gender be steered?"
     return Section("steering", "Steering", heading, body, findings, terms=TERMS)
 
@@ -116,6 +123,10 @@ BEFORE = [
     value("captions valid", "valid"),
     value("female words per 100", "female_per_100_words"),
     value("male", "male_per_100_words"),
+    value(term("asked", "asked for no gender: female"), "asked_female_per_100_words"),
+    value("male", "asked_male_per_100_words"),
+    value("tell none", "asked_cause"),
+    value("other words kept", "asked_isolation"),
 ]
 COLUMNS = [
     *_ARM,
@@ -175,6 +186,17 @@ def finding(arms: list[Record], results: Results) -> Finding:
         return Finding("found", title, lines)
     title = f"{name}: no arm moves what the model says of gender further than random features do: in {count}."
     return Finding("null", title, lines)
+
+
+def _not_measured(row: Record) -> list[Finding]:
+    """What of a language was not, and why."""
+    where = f"{site_name(row['site'])}, {short_name(row['language'])}"
+    lines = []
+    if not row["hidden"]:
+        lines.append("The bias was not measured, because no picture of test hides the gender.")
+    if row["outcome"] == "pictures" and row["asked_because"]:
+        lines.append(f"A prompt that asks for no gender was not tried, because {row['asked_because']}.")
+    return [Finding("warning", f"{where}: not all of it was measured.", lines)] if lines else []
 
 
 def _told(arm: Record) -> str:

@@ -17,6 +17,9 @@ _OF_CAPTIONS = (
 )
 
 
+_OF_ASKED = ("female_per_100_words", "male_per_100_words", "cause", "isolation", "valid")
+
+
 def records(files: Files) -> dict[str, list[Record]]:
     """`steered`: one record per SAE, language and arm; `steered_languages`: per SAE and language, before any edit.
 
@@ -45,9 +48,13 @@ def check(summary: dict[str, Any]) -> None:
 
 
 def _before(of: dict[str, Any]) -> Record:
-    written = of.get("captions")
+    written, asked = of.get("captions"), of.get("asked")
+    because = "no captions are written" if asked is None else asked.get("not_possible")
     return {
         "left_out": of["left_out"]["test"],
+        "hidden": of["hidden"],
+        "asked_because": because,
+        **{f"asked_{name}": None if because else asked[name] for name in _OF_ASKED},
         **bounds("p_female", of["p_female"]),
         **bounds("left", of["left"]),
         "valid": written and written["valid"],
