@@ -71,7 +71,9 @@ def test_features_of_another_sae_are_refused(tmp_path, other):
         wrong = {name: "0" * 64 if other == name else own for name in ("codes", "effects")}
         codes[language] = tmp_path / f"{language}.zarr"
         block = csr_array(np.ones((2, 3), dtype=np.float32))
-        write_codes(codes[language], [block], token=np.arange(2), norm=np.ones(2), d_sae=3, sae=wrong["codes"])
+        write_codes(
+            codes[language], [block], token=np.arange(2), norm=np.ones(2), d_sae=3, sae=wrong["codes"]
+        )
         effects[language] = tmp_path / language
         effects[language].mkdir()
         write_json(effects[language] / "gender.json", "gender", {"sae": wrong["effects"]})

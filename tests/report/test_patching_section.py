@@ -154,10 +154,14 @@ def test_attributions_are_compared_with_the_patches(known):
 def test_both_directions_are_told_apart(known):
     """A place that is enough, and is not needed: R is 1 in the corrupt run and 0 in the clean one."""
     effects = planted()
-    needless = (effects["direction"] == "noising") & (effects["positions"] == "word") & (effects["layer"] == 0)
+    needless = (
+        (effects["direction"] == "noising") & (effects["positions"] == "word") & (effects["layer"] == 0)
+    )
     effects.loc[needless, "outcome_patched"] = effects.loc[needless, "outcome"]
     of = next(
-        row for row in told(effects, **BOUND, **DRAWS)["controls"] if (row["positions"], row["layer"]) == ("word", 0)
+        row
+        for row in told(effects, **BOUND, **DRAWS)["controls"]
+        if (row["positions"], row["layer"]) == ("word", 0)
     )
     assert of["denoising"]["value"] == pytest.approx(1, abs=0.05) and of["noising"]["value"] == 0
     assert of["other"]["value"] == pytest.approx(0.5, abs=0.05)

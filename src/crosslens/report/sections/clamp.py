@@ -51,8 +51,8 @@ def section(results: Results) -> Section | None:
     findings = [
         Finding(
             "warning",
-            f"{site_name(row['site'])}, feature {row['feature']}: held at {plain(row['level'])} it changes nothing that the model "
-            f"says, prompts {row['prompts']}.",
+            f"{site_name(row['site'])}, feature {row['feature']}: held at {plain(row['level'])} it changes nothing that the "
+            f"model says, prompts {row['prompts']}.",
         )
         for row in idle
     ]

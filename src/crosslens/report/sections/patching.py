@@ -43,8 +43,8 @@ TERMS = {
         "What gradients say of a patch without making it. AtP: Δ · gradient. AtP*: with the softmax computed again for queries "
         "and keys, and the mean size over blocks left out of the gradient. Integrated gradients: 10 midpoints between the two "
         "states. RelP: by rules that make norms, activations, gates and attention linear. Compared with patches that were made, "
-        "of the same runs and places, over pairs drawn at random; both towards the other run, so that what is said of every place "
-        "alike counts for nothing.",
+        "of the same runs and places, over pairs drawn at random; both towards the other run, so that what is said of every "
+        "place alike counts for nothing.",
     ),
 }
 SWAPS = {
@@ -295,7 +295,9 @@ def _interchanged(across: list[Record]) -> list[Finding]:
         )
         bounded = [row for row in rows if row["difference"]["low"] is not None]
         if not bounded:
-            title = f"{name}: whether the state tells gender was not tested, because there is one group of pairs."
+            title = (
+                f"{name}: whether the state tells gender was not tested, because there is one group of pairs."
+            )
             found.append(Finding("warning", title))
             continue
         above = [row for row in bounded if row["difference"]["low"] > 0]
