@@ -14,9 +14,10 @@ from crosslens.data.minimal_pairs import differing
 from crosslens.errors import InputError
 from crosslens.interventions import attribution, cases, circuits, recovery
 from crosslens.interventions.nodes import Place, at, read, slots
-from crosslens.interventions.outcomes import Case, Laid, Side, encode_side
+from crosslens.interventions.outcomes import Case, Laid, Side
 from crosslens.interventions.patching import Patcher, check_controls
 from crosslens.interventions.relp import knows, relevance
+from crosslens.interventions.runs import read_cases
 from crosslens.models.hooks import capture
 from crosslens.models.load import load_model
 from crosslens.models.resume import Replay
@@ -73,10 +74,7 @@ def effects(patcher):
 
 
 def runs_of(patcher, some):
-    return [
-        (case, [encode_side(patcher.loaded, side, patcher.ends, None) for side in case.sides])
-        for case in some
-    ]
+    return read_cases(patcher.loaded, some, None)
 
 
 def own(effects, donor="other", **where):
@@ -271,9 +269,9 @@ def test_relevance_is_conserved(loaded, patcher):
 
 def test_forms_of_several_pieces_are_their_products(patcher):
     side = CASES[0].sides[0]._replace(forms=(" umbrellas", " scarf"))
-    run = encode_side(patcher.loaded, side, patcher.ends, None)
-    assert len(run.texts) == 2
-    laid = Laid(patcher.loaded, [(Case("gender", "x", (side,)), [run])], None)
+    (case,) = runs_of(patcher, [Case("gender", "x", (side,))])
+    assert len(case[1][0].texts) == 2
+    laid = Laid(patcher.loaded, [case], None)
     with torch.no_grad(), capture(patcher.loaded, [str(LAST)]) as captured:
         patcher.loaded.model(**laid.batch.inputs, use_cache=False)
         found = laid.by_run(laid.outcome(patcher.head, captured[str(LAST)]))

@@ -20,7 +20,7 @@ class Place(NamedTuple):
     """A tensor of a forward pass, (B, T, width)."""
 
     kind: str
-    """One of KINDS."""
+    """One of KINDS, or resid_pre."""
     layer: int
 
 
@@ -31,13 +31,13 @@ def places_of(loaded: LoadedModel, kinds: Sequence[str], layers: Sequence[int]) 
         Place(kind, layer)
         for layer in layers
         for kind in kinds
-        if kind in SITES or OF_HEADS[kind] in loaded.adapter.projections(blocks[layer])
+        if kind not in OF_HEADS or OF_HEADS[kind] in loaded.adapter.projections(blocks[layer])
     ]
 
 
 def slots(loaded: LoadedModel, place: Place, width: int) -> list[slice]:
     """The channels of each node of a place: all of a site, and of the others those of each head (keys: key-value head)."""
-    if place.kind in SITES:
+    if place.kind not in OF_HEADS:
         return [slice(0, width)]
     config = loaded.adapter.text_config
     heads = config.num_attention_heads
@@ -50,7 +50,7 @@ def slots(loaded: LoadedModel, place: Place, width: int) -> list[slice]:
 @contextmanager
 def at(loaded: LoadedModel, place: Place, fn: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Replace the value of a place by `fn(value)` inside the block; a `fn` that returns what it is given reads alone."""
-    if place.kind in SITES:
+    if place.kind not in OF_HEADS:
         with edit(loaded, Site(place.layer, place.kind), fn):
             yield
         return

@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from crosslens.gender.agreement import word_ends
 from crosslens.interventions.attribution import STEPS, Attribution
 from crosslens.interventions.cases import (
     Words,
@@ -30,9 +29,9 @@ from crosslens.interventions.circuits import (
     ranked,
 )
 from crosslens.interventions.nodes import KINDS, OF_HEADS, Place, places_of, slots
-from crosslens.interventions.outcomes import CLASSES, Case, Exchange, Laid, check_cases, encode_side
+from crosslens.interventions.outcomes import CLASSES, Case, Exchange, Laid, check_cases
 from crosslens.interventions.recovery import COLUMNS, METHODS, maps, recoveries, told
-from crosslens.interventions.runs import OTHER, Runs, donors
+from crosslens.interventions.runs import OTHER, Read, Runs, donors, read_cases, together
 from crosslens.memory import memory_kept
 from crosslens.models.head import Head
 from crosslens.models.load import LoadedModel, load_model
@@ -141,7 +140,6 @@ class Patcher:
 
     def __init__(self, loaded: LoadedModel, images: Path | None, *, heads: bool, seed: int):
         self.loaded, self.images, self.head = loaded, images, Head(loaded)
-        self.ends = word_ends(loaded.tokenizer).tolist()
         kinds = KINDS if heads else KINDS[:3]
         self.places = places_of(loaded, kinds, range(loaded.n_layers))
         self.seed, self.identity = seed, 0.0
@@ -149,30 +147,21 @@ class Patcher:
 
     def effects(self, cases: Sequence[Case], attributed: int, batch: int) -> tuple[pd.DataFrame, int]:
         """Rows of COLUMNS of all patches, and how many cases were left out because their forms differ in the first token."""
-        runs = [
-            [encode_side(self.loaded, side, self.ends, self.images) for side in case.sides] for case in cases
-        ]
-        whole = [(case, own) for case, own in zip(cases, runs, strict=True) if all(own)]
-        length = [max(len(run.texts[0][0]) for run in own) for _, own in whole]
-        per = max(2, batch // (2 * max((len(case.sides) for case, _ in whole), default=1)))
+        whole = read_cases(self.loaded, cases, self.images)
         parts, progress = [], Progress("patching", len(whole), "pairs of runs")
         self.rankings: dict[tuple[str, str], list[Node]] = {}
         for first, last, explain in ((0, attributed, True), (attributed, len(whole), False)):
             if not explain and parts:
                 self.rankings = rankings(pd.concat(parts, ignore_index=True), self.seed)
-            # texts of like length run together, the random sample by itself
-            order = sorted(range(first, min(last, len(whole))), key=lambda k: length[k])
-            for start in range(0, len(order), per):
-                rows = order[start : start + per]
+            # the random sample by itself
+            for rows in together(whole, range(first, min(last, len(whole))), batch):
                 parts.append(self._batch([whole[k] for k in rows], rows, explain))
                 progress.update(len(rows))
         table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*COLUMNS])
         return table.astype(COLUMNS), len(cases) - len(whole)
 
     @torch.no_grad()
-    def _batch(
-        self, cases: Sequence[tuple[Case, Any]], numbers: Sequence[int], explain: bool
-    ) -> pd.DataFrame:
+    def _batch(self, cases: Sequence[Read], numbers: Sequence[int], explain: bool) -> pd.DataFrame:
         runs = Runs(self.loaded, self.head, cases, self.images, self.places)
         laid, about, donations = runs.laid, runs.table(numbers), donors(runs)
         self._check_identity(runs)

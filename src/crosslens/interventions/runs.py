@@ -1,6 +1,6 @@
 """Runs of a model that are compared: made once, made again with something else in a place, and who gives to whom."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,8 +8,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from crosslens.gender.agreement import word_ends
 from crosslens.interventions.nodes import Place, at, read, write
-from crosslens.interventions.outcomes import Case, Exchange, Laid, Run
+from crosslens.interventions.outcomes import Case, Exchange, Laid, Run, encode_side
 from crosslens.models.head import Head
 from crosslens.models.hooks import capture
 from crosslens.models.load import LoadedModel
@@ -19,6 +20,25 @@ DIRECTIONS = ("noising", "denoising")
 """Of the clean run, the first of a case's two in a language, and of the corrupt one."""
 
 
+Read = tuple[Case, list[Run]]
+"""A case and its sides as tokens."""
+
+
+def read_cases(loaded: LoadedModel, cases: Sequence[Case], images: Path | None) -> list[Read]:
+    """Those of the cases of which something stands before the forms of every side."""
+    ends = word_ends(loaded.tokenizer).tolist()
+    runs = [[encode_side(loaded, side, ends, images) for side in case.sides] for case in cases]
+    return [(case, own) for case, own in zip(cases, runs, strict=True) if all(own)]
+
+
+def together(cases: Sequence[Read], numbers: Iterable[int], batch: int) -> Iterator[list[int]]:
+    """The numbers of the cases that run together, those of like length: about `batch` texts, two cases at least."""
+    per = max(2, batch // (2 * max((len(case.sides) for case, _ in cases), default=1)))
+    order = sorted(numbers, key=lambda k: max(len(run.texts[0][0]) for run in cases[k][1]))
+    for start in range(0, len(order), per):
+        yield order[start : start + per]
+
+
 class Runs:
     """The runs of some cases as one batch, which was read once."""
 
@@ -26,7 +46,7 @@ class Runs:
         self,
         loaded: LoadedModel,
         head: Head,
-        cases: Sequence[tuple[Case, Sequence[Run]]],
+        cases: Sequence[Read],
         images: Path | None,
         places: Sequence[Place],
     ):
