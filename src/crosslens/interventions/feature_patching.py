@@ -68,7 +68,7 @@ def patch_features(
     seed: int,
     out: Path,
 ) -> None:
-    """Write to the folder `out` `effects.parquet` (kind feature_patches, a row a patch) and `features.json` (kind feature_patching).
+    """Write to the folder `out` `effects.parquet` (kind feature_patches, a row a patch) and `features.json` (feature_patching).
 
     Runs, swaps, `words`, `bound` and the rest as of `patch_activations`, by states of the run of the case that differs. Half of
     the pairs choose `features` features of each swap and class of positions, by integrated gradients; these, and as many
@@ -302,7 +302,8 @@ def told(effects: pd.DataFrame, *, bound: float, bootstraps: int, seed: int) -> 
         table = told_of.pivot_table(index="group", columns=names, values="recovery", aggfunc="mean")
         table = table.reindex(columns=[*WHOLES, LARGEST, RANDOM])
         rng = stream(seed, "patched features", *keys)
-        scores = dict(zip(table.columns, map(score, means(table.to_numpy(), bootstraps, rng)), strict=True))
+        names = ["features", "error", "site_patch", LARGEST, RANDOM]
+        scores = dict(zip(names, map(score, means(table.to_numpy(), bootstraps, rng)), strict=True))
         site = own[own["part"] == "site"]
         effect = site["outcome_patched"] - site["outcome"]
         size = effect.abs().sum()

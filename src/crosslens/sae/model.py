@@ -81,7 +81,8 @@ class SAE(nn.Module):
         return written if self.normalize == "none" else written * self._normalised(x)[1]
 
     def felt(self, gradient: Tensor, x: Tensor) -> Tensor:
-        """(B, F) the slope along each code of what has `gradient` (B, d_out) at x̂: the transpose of `write`; x is what was encoded."""
+        """(B, F) the slope along each code of what has `gradient` (B, d_out) at x̂, the transpose of `write`; x is what was
+        encoded."""
         scaled = gradient if self.normalize == "none" else gradient * self._normalised(x)[1]
         return scaled @ self.W_dec.T
 

@@ -142,7 +142,9 @@ def _unmeasured(doc: Document) -> str:
     return words
 
 
-def _score(title: Any, name: str) -> Column:
+def score(title: Any, name: str) -> Column:
+    """The value of a score with its bounds."""
+
     def show(row: Row) -> Any:
         of = row[name]
         return number(of["value"]) + interval(of["low"], of["high"])
@@ -161,12 +163,13 @@ def _point(share: float) -> Column:
     return Column(f"f at {100 * share:g} %", show, "n")
 
 
-def _language(row: Row) -> str:
+def language_words(row: Row) -> str:
+    """The language of a run, or the two in which it may be asked."""
     return " or ".join(map(short_name, row["language"].split("-")))
 
 
 SWAP = Column("swapped", lambda row: SWAPS[row["swap"]], "row")
-LANGUAGE = Column("language", _language)
+LANGUAGE = Column("language", language_words)
 PLACE = [
     Column("positions", lambda row: POSITIONS[row["positions"]]),
     Column("behind block", lambda row: str(row["layer"]), "n"),
@@ -184,22 +187,22 @@ CONTROLS = [
     LANGUAGE,
     *PLACE,
     Column("groups", lambda row: str(row["other"]["n"]), "n"),
-    _score(term("patch", "R"), "other"),
-    _score("in the corrupt run", "denoising"),
-    _score("in the clean run", "noising"),
-    _score(term("patch_controls", "another pair, same"), "same_elsewhere"),
-    _score("another pair, other", "other_elsewhere"),
-    _score("random", "random"),
+    score(term("patch", "R"), "other"),
+    score("in the corrupt run", "denoising"),
+    score("in the clean run", "noising"),
+    score(term("patch_controls", "another pair, same"), "same_elsewhere"),
+    score("another pair, other", "other_elsewhere"),
+    score("random", "random"),
 ]
 INTERCHANGE = [
     SWAP,
     Column("from", lambda row: short_name(row["source"])),
-    Column("into", _language),
+    Column("into", language_words),
     *PLACE,
     Column("groups", lambda row: str(row["difference"]["n"]), "n"),
-    _score("other gender", "other"),
-    _score("same gender", "same"),
-    _score(term("other_same", "other − same"), "difference"),
+    score("other gender", "other"),
+    score("same gender", "same"),
+    score(term("other_same", "other − same"), "difference"),
 ]
 ATTRIBUTION = [
     SWAP,
@@ -207,7 +210,7 @@ ATTRIBUTION = [
     Column("place", lambda row: KINDS[row["kind"]]),
     Column(term("attribution", "method"), lambda row: METHODS[row["method"]]),
     value("patches", "n"),
-    _score("Pearson", "pearson"),
+    score("Pearson", "pearson"),
     value("Spearman", "spearman"),
     value("same sign", "sign"),
     value("of the largest tenth", "top"),
@@ -222,8 +225,8 @@ CIRCUITS = [
     value("heads and MLPs", "total"),
     Column("groups", lambda row: str(row["cpr"]["n"]), "n"),
     *(_point(share) for share in (0.05, 0.2, 0.5)),
-    _score(term("circuit", "CPR"), "cpr"),
-    _score("CMD", "cmd"),
+    score(term("circuit", "CPR"), "cpr"),
+    score("CMD", "cmd"),
 ]
 
 
@@ -237,7 +240,7 @@ def _recovered(doc: Document) -> list[Finding]:
             if (row["swap"], row["language"]) == (pair["swap"], pair["language"])
             and row["other"]["value"] is not None
         ]
-        name = f"{_language(pair)}, {SWAPS[pair['swap']]} swapped"
+        name = f"{language_words(pair)}, {SWAPS[pair['swap']]} swapped"
         if not own:
             title = f"{name}: patches were not told, because no pair differs by {doc('bound'):g} nats."
             found.append(Finding("warning", title))
@@ -248,9 +251,9 @@ def _recovered(doc: Document) -> list[Finding]:
             if rows:
                 most = max(rows, key=lambda row: row["other"]["value"])
                 lines.append(
-                    f"At the {words} a patch brings over most behind block {most['layer']}: R = {_told(most['other'])}; "
-                    f"there the state of another pair's run of the same kind {_told(most['same_elsewhere'])}, and a random step "
-                    f"as long {_told(most['random'])}."
+                    f"At the {words} a patch brings over most behind block {most['layer']}: R = {score_words(most['other'])}; "
+                    f"there the state of another pair's run of the same kind {score_words(most['same_elsewhere'])}, and a random "
+                    f"step as long {score_words(most['random'])}."
                 )
         title = (
             f"{name}: of {plain(pair['pairs'])} pairs {plain(pair['kept'])} differ enough; where the difference is, "
@@ -302,7 +305,7 @@ def _interchanged(across: list[Record]) -> list[Finding]:
             continue
         above = [row for row in bounded if row["difference"]["low"] > 0]
         most = max(rows, key=lambda row: row["difference"]["value"])
-        told = f"the most behind block {most['layer']}, other − same = {_told(most['difference'])}"
+        told = f"the most behind block {most['layer']}, other − same = {score_words(most['difference'])}"
         if above:
             blocks = ", ".join(str(row["layer"]) for row in above)
             title = (
@@ -332,8 +335,8 @@ def _attributed(overall: list[Record]) -> list[Finding]:
             and row["pearson"]["value"] is not None
         ]
         if rows:
-            told = ", ".join(f"{METHODS[row['method']]} {_told(row['pearson'])}" for row in rows)
-            lines.append(f"{_language(rows[0])}, {SWAPS[swap]} swapped, {KINDS[kind]}: {told}.")
+            told = ", ".join(f"{METHODS[row['method']]} {score_words(row['pearson'])}" for row in rows)
+            lines.append(f"{language_words(rows[0])}, {SWAPS[swap]} swapped, {KINDS[kind]}: {told}.")
     return [
         Finding(
             "description",
@@ -343,7 +346,8 @@ def _attributed(overall: list[Record]) -> list[Finding]:
     ]
 
 
-def _told(score: dict[str, Any]) -> str:
+def score_words(score: dict[str, Any]) -> str:
+    """`0.50 [0.40, 0.60]`."""
     if score["value"] is None:
         return "not measured"
     bounds = "" if score["low"] is None else f" [{score['low']:.2f}, {score['high']:.2f}]"
