@@ -142,7 +142,7 @@ def test_the_document_says_what_the_rows_say(effects):
     assert len(document["features"]) == 2 * 6
     assert {row["method"] for row in document["attribution"]} == {"atp", "ig", "relp"}
     none = told(effects, **DRAWS | {"bound": 1e6})
-    assert none["features"] == [] and all(row["site"]["value"] is None for row in none["parts"])
+    assert none["features"] == [] and all(row["site_patch"]["value"] is None for row in none["parts"])
 
 
 def test_a_transcoder_is_refused_and_places_are_those_of_the_site(folder):
