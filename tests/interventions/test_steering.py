@@ -11,7 +11,8 @@ from scipy.sparse import csr_array
 
 from crosslens.alignment.dictionaries import digest_of
 from crosslens.errors import InputError
-from crosslens.interventions.doses import Language, _beside, between, chosen_strength
+from crosslens.interventions.costs import beside
+from crosslens.interventions.doses import Language, between, chosen_strength
 from crosslens.interventions.edits import check_finite
 from crosslens.interventions.steered import sentences
 from crosslens.interventions.steering import steer_features
@@ -36,7 +37,7 @@ def test_the_smallest_strength_that_moves_nearly_as_far_within_the_cost(moved, w
 
 def test_an_arm_that_is_one_more_random_set_is_beyond_them_as_often_as_the_level():
     rng = np.random.default_rng(0)
-    p = np.array([_beside(abs(own), np.abs(others))["p"] for own, *others in rng.normal(size=(4000, 40))])
+    p = np.array([beside(abs(own), np.abs(others))["p"] for own, *others in rng.normal(size=(4000, 40))])
     assert p.min() == 1 / 40 and np.mean(p <= 0.05) == pytest.approx(0.05, abs=0.012)
 
 

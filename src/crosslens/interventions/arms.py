@@ -184,35 +184,46 @@ def direction_arms(x: np.ndarray, female: np.ndarray, language: np.ndarray, foun
     ]
 
 
-def random_arms(
-    like: Arm, used: set[int], level: Level, sae: SAE, count: int, rng: np.random.Generator
-) -> list[Arm]:
-    """`count` sets of random features with random signs, each feature one of the NEAREST to one of `like` by frequency and by
-    ‖δ‖ at strength 1 (both in logarithms, standardised), live in the same texts, in no arm (`used`), and once a set."""
+def random_sets(
+    features: Sequence[int], used: set[int], level: Level, sae: SAE, count: int, rng: np.random.Generator
+) -> list[list[int]]:
+    """`count` sets of random features, each one of the NEAREST to one of `features` by frequency and by ‖δ‖ at strength 1 (both
+    in logarithms, standardised), live in the same texts, none of `used`, and once a set."""
     norm = level.high * sae.W_dec.double().norm(dim=1).cpu().numpy()
     pool = np.array([i for i in np.flatnonzero(norm > 0).tolist() if i not in used])
-    if len(pool) < len(like.features):
+    if len(pool) < len(features):
         raise InputError(
             "random features to steer by",
             found=f"{len(pool)} live features that are in no arm",
-            expected=f"{len(like.features)} or more",
+            expected=f"{len(features)} or more",
             mend="set steering.features lower, or train the SAE with more features",
         )
     with np.errstate(divide="ignore"):
         place = np.log(np.column_stack([level.frequency, norm]))
     spread = place[pool].std(axis=0)
     place = place / np.where(spread > 0, spread, 1)
-    arms = []
-    for number in range(count):
+    sets = []
+    for _ in range(count):
         free, chosen = pool, []
-        for feature in like.features:
+        for feature in features:
             away = np.linalg.norm(place[free] - place[feature], axis=1)
             near = free[np.argsort(away, kind="stable")[:NEAREST]]
             chosen.append(int(rng.choice(near)))
             free = free[free != chosen[-1]]
-        signs = rng.choice([-1, 1], size=len(chosen))
-        arms.append(_of_features("random", str(number), np.array(chosen), signs, sae, level.high))
-    return arms
+        sets.append(chosen)
+    return sets
+
+
+def random_arms(
+    like: Arm, used: set[int], level: Level, sae: SAE, count: int, rng: np.random.Generator
+) -> list[Arm]:
+    """`random_sets` in the place of the features of an arm, with random signs."""
+    sets = random_sets(like.features, used, level, sae, count, rng)
+    signs = rng.choice([-1, 1], size=(count, len(like.features)))
+    return [
+        _of_features("random", str(number), np.array(chosen), own, sae, level.high)
+        for number, (chosen, own) in enumerate(zip(sets, signs, strict=True))
+    ]
 
 
 def steering(arm: Arm, sae: SAE, high: np.ndarray, length: float) -> Change:
