@@ -60,7 +60,7 @@ MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None
 LARGE = {
     *("controls", "control_figure", "matching", "matching_figure", "divergence", "divergence_figure"),
     *("seed_codes", "written_seed_codes", "agreement_figure"),
-    *("ablation", "ablation_figure", "substitution", "substitution_figure"),
+    *("ablation", "ablation_figure", "group_ablation", "substitution", "substitution_figure"),
     *("steering", "steering_figures", "clamp"),
     *("patching", "patching_figures", "feature_patching"),
     *("lenses", "lens_reading", "lens_figure", "attention", "attention_figure"),

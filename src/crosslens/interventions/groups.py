@@ -164,9 +164,11 @@ class Texts:
         found = places_of(frame)
         self.places = [place for place in drawn(found.places, "test", count) if place.gender != "unknown"]
         questions = [Question(f"place {i}", *_asked(place)) for i, place in enumerate(self.places)]
-        self.questions = Questions(loaded, site, questions, roles=roles, images=images, batch=batch)
-        self.clean = self.questions.log_odds()
-        (difference,) = self._difference(self.clean[:, None]) if self.places else [_NONE]
+        difference: dict[str, float | None] = dict.fromkeys(("value", "low", "high"))
+        if questions:
+            self.questions = Questions(loaded, site, questions, roles=roles, images=images, batch=batch)
+            self.clean = self.questions.log_odds()
+            (difference,) = self._difference(self.clean[:, None])
         because = found.because or (None if self.places else "there is no such place in test")
         if because is None and (difference["low"] or 0) <= 0:
             because = "without an edit its words do not hang on the gender that was read, for sure"
@@ -203,9 +205,6 @@ class Texts:
         return Lost(
             self._difference(np.stack([self.clean - of for of in edited], axis=1)), cost.draws, cost.groups
         )
-
-
-_NONE: dict[str, float | None] = dict.fromkeys(("value", "low", "high"))
 
 
 def _asked(place: GenderPlace) -> tuple[str, ...]:
