@@ -1791,3 +1791,35 @@ def test_patched_features_by_hand(study):
     parts = effects[effects["part"].isin(["features", "error"])].groupby(run)[["atp", "ig"]].sum()
     whole = effects[effects["part"] == "site"].set_index(run)[["atp", "ig"]].loc[parts.index]
     assert parts.to_numpy() == pytest.approx(whole.to_numpy(), abs=1e-4)
+
+
+def test_groups_of_gendered_features_by_hand(study):
+    """Which features are in them, from the tables of effects, and what share of D is gone."""
+    if "group_ablation" in MISSING:
+        pytest.skip("needs -m long")
+    told = json.loads((study / "interventions/groups/joint/layer_1.json").read_text())
+    signs = {}
+    for language in told["languages"]:
+        effects = pq.read_table(study / f"gender/joint/{language}/layer_1/effects.parquet").to_pandas()
+        effects = effects[(effects["condition"] == told["condition"]) & (effects["split"] == "select")]
+        signs[language] = np.sign(effects.set_index("feature")["z"]).where(
+            effects.set_index("feature")["significant"], 0
+        )
+    for pair in told["pairs"]:
+        first, second = (signs[language] for language in pair["languages"])
+        expected = {
+            "shared": (first == second) & (first != 0),
+            "first": (first != 0) & (second == 0),
+            "second": (first == 0) & (second != 0),
+            "all": (first != 0) | (second != 0),
+        }
+        for group in pair["groups"]:
+            assert group["features"] == expected[group["group"]].sum()
+            for of in group["of"]:
+                d = told["of"][of["language"]]["difference"]["value"]
+                assert (
+                    (of["share"] is None)
+                    == (of["removed"] is None)
+                    == (not told["of"][of["language"]]["tested"])
+                )
+                assert of["share"] is None or of["share"] == pytest.approx(of["removed"]["value"] / d)

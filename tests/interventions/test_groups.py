@@ -1,4 +1,4 @@
-"""Groups of gendered features: which they are, what a language loses with one by another way of computing it, and what is said."""
+"""Groups of gendered features: which they are, what a language loses with one computed another way, and what is said."""
 
 import sys
 from pathlib import Path
