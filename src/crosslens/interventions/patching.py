@@ -14,6 +14,7 @@ from crosslens.interventions.attribution import STEPS, Attribution
 from crosslens.interventions.cases import (
     Words,
     caption_swaps,
+    category_swaps,
     drawn,
     image_swaps,
     language_swaps,
@@ -30,7 +31,7 @@ from crosslens.interventions.circuits import (
 )
 from crosslens.interventions.nodes import KINDS, OF_HEADS, Place, places_of, slots
 from crosslens.interventions.outcomes import CLASSES, Case, Exchange, Laid, check_cases
-from crosslens.interventions.recovery import COLUMNS, METHODS, maps, recoveries, told
+from crosslens.interventions.recovery import COLUMNS, COMPONENTS, METHODS, PICTURED, maps, recoveries, told
 from crosslens.interventions.runs import OTHER, Read, Runs, donors, read_cases, together
 from crosslens.memory import memory_kept
 from crosslens.models.head import Head
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 
 CONTROLLED = ("image", "word", "last")
 """Classes of which controls and exchanges between languages are made."""
+GIVEN = Place("resid_pre", 0)
+"""What the decoder is given, at a picture's tokens all that the projector makes of it."""
 EVERYWHERE = "all"
 """The class that leaves nothing of the own run before what is asked: patching it is a control."""
 
@@ -120,16 +123,21 @@ def cases_of(
         return {"gender": sentences(frames)}
     return {
         "image": image_swaps(frames, words, seed),
+        "category": category_swaps(frames, words, seed),
         "caption": caption_swaps(frames, words),
         "language": language_swaps(frames, words, language_pairs),
     }
 
 
-def _made(place: Place, positions: str, whole: bool, explain: bool) -> bool:
-    """Whether a patch is made: controls and exchanges between languages of the residual stream, heads where controls are, and
-    everywhere at once of the residual stream where it begins, and of what circuits are made of where they are ranked."""
+def _made(place: Place, positions: str, whole: bool, explain: bool, swap: str) -> bool:
+    """Whether a patch is made: controls and exchanges between languages of the residual stream, heads where controls are, what
+    the decoder is given of a picture, and everywhere at once of the residual stream where it begins, of what circuits are
+    made of where they are ranked, and of each half of a block where pictures are swapped."""
+    if place == GIVEN:
+        return whole and positions == "image"
     if positions == EVERYWHERE:
-        return place == Place("resid_post", 0) or (explain and place.kind in IN_CIRCUITS)
+        component = place.kind in COMPONENTS and swap in PICTURED
+        return place == Place("resid_post", 0) or component or (explain and place.kind in IN_CIRCUITS)
     if place.kind in OF_HEADS:
         return whole and positions in CONTROLLED
     return whole or place.kind == "resid_post"
@@ -141,7 +149,10 @@ class Patcher:
     def __init__(self, loaded: LoadedModel, images: Path | None, *, heads: bool, seed: int):
         self.loaded, self.images, self.head = loaded, images, Head(loaded)
         kinds = KINDS if heads else KINDS[:3]
-        self.places = places_of(loaded, kinds, range(loaded.n_layers))
+        self.places = [
+            *([] if loaded.adapter.projector is None else [GIVEN]),
+            *places_of(loaded, kinds, range(loaded.n_layers)),
+        ]
         self.seed, self.identity = seed, 0.0
         self.kept: list[pd.DataFrame] = []
 
@@ -179,12 +190,12 @@ class Patcher:
                 if exchange is None or (name not in CONTROLLED and not whole):
                     continue
                 for place in self.places:
-                    if not _made(place, name, whole, explain):
+                    if not _made(place, name, whole, explain, cases[0][0].swap):
                         continue
                     value = runs.states[place]
                     asked = name in CONTROLLED or (name == EVERYWHERE and place.kind in IN_CIRCUITS)
                     explained = {}
-                    if attribution and whole and asked:
+                    if attribution and whole and asked and place != GIVEN:
                         explained = attribution.of(place, name, integrate=name in CONTROLLED)
                     for node, channels in enumerate(slots(self.loaded, place, value.shape[2])):
                         given = exchange.donated(value)[:, channels]

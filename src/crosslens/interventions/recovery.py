@@ -21,6 +21,10 @@ COLUMNS = {
 }
 """Of a table of effects, with their types."""
 CELL = ("swap", "language", "direction", "source", "donor", "kind", "layer", "node", "positions")
+PICTURED = ("image", "category")
+"""Swaps of pictures, whose difference begins in what the decoder is given of them."""
+COMPONENTS = ("attn_out", "mlp_out")
+"""What a block adds, patched at all positions."""
 THETA = 0.1
 """Nats: an effect beyond is one to be found."""
 ZERO = 0.01
@@ -151,6 +155,26 @@ def controls(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str
     return found
 
 
+def components(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str, Any]]:
+    """R of what the decoder is given of a picture (`resid_pre`, which is all of it), and of what each half of each block adds at
+    all positions, of both runs of a pair, where pictures are swapped."""
+    given = (kept["kind"] == "resid_pre") & (kept["positions"] == "image")
+    added = kept["kind"].isin(COMPONENTS) & (kept["positions"] == "all")
+    own = kept[
+        kept["swap"].isin(PICTURED) & (kept["donor"] == "other") & (kept["source"] == kept["language"])
+    ]
+    own = own[given | added]
+    found = []
+    for (swap, language), rows in own.groupby(["swap", "language"], sort=False):
+        table = rows.pivot_table(index="group", columns=["kind", "layer"], values="recovery", aggfunc="mean")
+        scores = means(table.to_numpy(), bootstraps, stream(seed, "components", swap, language))
+        found += [
+            {"swap": swap, "language": language, "kind": kind, "layer": int(layer), "recovery": score(row)}
+            for (kind, layer), row in zip(table.columns, scores, strict=True)
+        ]
+    return found
+
+
 def agreement(effects: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str, Any]]:
     """How far each method's attributions are the effects of the patches, in nats towards the other run; of each kind of place,
     over all blocks (`layer` None) and block by block."""
@@ -258,5 +282,6 @@ def told(effects: pd.DataFrame, *, bound: float, bootstraps: int, seed: int) -> 
         "top": TOP,
         "interchange": interchange(kept, **of),
         "controls": controls(kept, **of),
+        "components": components(kept, **of),
         "attribution": agreement(effects, **of),
     }

@@ -32,6 +32,13 @@ TERMS = {
         "The state of another pair's run of the same gender and of the other one, and a step in a random direction as long as "
         "the one to the other run's state.",
     ),
+    "component": (
+        "Component",
+        "Of the picture: all that the projector gives to the decoder, in the place of the other picture's, which brings over "
+        "everything, for nothing else differs. Of a block: what its attention or its MLP adds, at all positions; components "
+        "follow one another, so that their R need not add up to 1. Of two pictures that hide the gender and show "
+        "different categories the difference is bias; inside the vision tower nothing is patched.",
+    ),
     "circuit": (
         "Circuit, CPR, CMD",
         "All heads and MLPs but a few have the other run's values at all positions: f is the share of what is lost that these "
@@ -50,9 +57,13 @@ TERMS = {
 SWAPS = {
     "gender": "gendered words",
     "image": "picture",
+    "category": "picture that hides the gender",
     "caption": "words before",
     "language": "language asked",
 }
+GIVEN = "projector"
+SHOWN = 5
+"""Components of each swap and language in the table."""
 RANKINGS = {"effect": "effects of patches", "random": "chance"} | METHODS
 
 
@@ -83,6 +94,19 @@ def section(results: Results) -> Section | None:
             caption=_caption("R of the residual stream, both runs of a pair"),
         ),
     ]
+    if doc("components"):
+        body += [
+            table(
+                "components",
+                COMPONENTS,
+                _largest(doc("components")),
+                label="Components by what they bring over",
+                caption=_caption(
+                    f"R of what is given of the picture, and of the {SHOWN} halves of blocks that add most of the difference, at "
+                    "all positions, both runs of a pair"
+                ),
+            )
+        ]
     if across:
         body += [
             table(
@@ -117,6 +141,17 @@ def section(results: Results) -> Section | None:
     findings = [*_recovered(doc), *_without_pairs(doc), *_interchanged(across), *_attributed(overall)]
     heading = "Through which places does the difference go?"
     return Section("patching", "Patched states", heading, body, findings, terms=TERMS)
+
+
+def _largest(rows: list[Record]) -> list[Record]:
+    """Of each swap and language what the decoder is given, and the SHOWN components of largest R."""
+    found = []
+    for swap, language in dict.fromkeys((row["swap"], row["language"]) for row in rows):
+        own = [row for row in rows if (row["swap"], row["language"]) == (swap, language)]
+        added = [row for row in own if row["kind"] != "resid_pre"]
+        found += [row for row in own if row["kind"] == "resid_pre"]
+        found += sorted(added, key=lambda row: -abs(row["recovery"]["value"]))[:SHOWN]
+    return found
 
 
 def _caption(words: str) -> Any:
@@ -181,6 +216,14 @@ PAIRS = [
     value("of these differ enough", "kept"),
     value("mean difference, nats", "difference"),
     value("share above 0", "positive"),
+]
+COMPONENTS = [
+    SWAP,
+    LANGUAGE,
+    Column("component", lambda row: f"{GIVEN if row['kind'] == 'resid_pre' else KINDS[row['kind']]}"),
+    Column("of block", lambda row: "" if row["kind"] == "resid_pre" else str(row["layer"]), "n"),
+    Column("groups", lambda row: str(row["recovery"]["n"]), "n"),
+    score(term("component", "R"), "recovery"),
 ]
 CONTROLS = [
     SWAP,
