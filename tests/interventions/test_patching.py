@@ -361,6 +361,21 @@ def test_pictures_of_one_category_are_paired_each_once():
         )
 
 
+def test_pictures_that_hide_the_gender_are_paired_across_categories():
+    """Each once; in what is asked nothing differs but the picture."""
+    found = cases.category_swaps({"en": a_dataset().assign(gender="unknown")}, WORDS, 0)
+    category = a_dataset().set_index("image")["category"]
+    shown = [side.image for case in found for side in case.sides]
+    assert len(found) == 4 and len({*shown}) == 8
+    for case in found:
+        one, other = case.sides
+        assert {category[one.image], category[other.image]} == {"nurse", "guard"}
+        assert (one.variant, other.variant) == ("one", "other")
+        assert one._replace(image=other.image, variant="other") == other
+    alike = a_dataset().assign(gender="unknown", category="nurse")
+    assert cases.category_swaps({"en": alike}, WORDS, 0) == []
+
+
 def test_hidden_pictures_are_read_behind_words():
     (first, second) = cases.caption_swaps({"en": a_dataset()}, WORDS)
     female, male = first.sides

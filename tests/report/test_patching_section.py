@@ -201,6 +201,24 @@ def test_it_is_drawn(known, tmp_path):
         assert (tmp_path / f"figures/{name}.png").stat().st_size > 5000
 
 
+def test_components_are_told_of_pictures_alone(tmp_path):
+    """What is given of the picture, and of halves of blocks those that bring over most."""
+    effects = planted()
+    _, document = shown(tmp_path / "words", effects)
+    assert document["components"] == []
+    rows = (effects["donor"] == "other") & (effects["source"] == "en") & (effects["positions"] == "word")
+    own = effects[rows & (effects["layer"] == 0)]
+    parts = [own.assign(kind="resid_pre", positions="image", outcome_patched=own["outcome_other"])]
+    for layer, share in enumerate((0.1, 0.6, 0.0)):
+        moved = own["outcome"] + share * (own["outcome_other"] - own["outcome"])
+        parts.append(own.assign(kind="mlp_out", layer=layer, positions="all", outcome_patched=moved))
+    pictured = pd.concat([effects, *parts], ignore_index=True).assign(swap="category")
+    section, document = shown(tmp_path / "pictures", pictured)
+    found = {(row["kind"], row["layer"]): row["recovery"]["value"] for row in document["components"]}
+    assert found[("resid_pre", 0)] == pytest.approx(1) and found[("mlp_out", 1)] == pytest.approx(0.6)
+    assert "projector" in "".join(map(str, section.body))
+
+
 def test_every_class_of_positions_has_words_on_page_and_figure():
     """All of them but `all`, which is what everything together recovers."""
     assert {*POSITIONS} == {*CLASSES} - {"all"}

@@ -160,10 +160,8 @@ def components(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[s
     all positions, of both runs of a pair, where pictures are swapped."""
     given = (kept["kind"] == "resid_pre") & (kept["positions"] == "image")
     added = kept["kind"].isin(COMPONENTS) & (kept["positions"] == "all")
-    own = kept[
-        kept["swap"].isin(PICTURED) & (kept["donor"] == "other") & (kept["source"] == kept["language"])
-    ]
-    own = own[given | added]
+    by_other = (kept["donor"] == "other") & (kept["source"] == kept["language"])
+    own = kept[kept["swap"].isin(PICTURED) & by_other & (given | added)]
     found = []
     for (swap, language), rows in own.groupby(["swap", "language"], sort=False):
         table = rows.pivot_table(index="group", columns=["kind", "layer"], values="recovery", aggfunc="mean")

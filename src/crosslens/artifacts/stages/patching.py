@@ -16,6 +16,8 @@ from crosslens.artifacts.needs import (
 )
 from crosslens.artifacts.stages.gender import paired, shared_saes
 
+SWAPS = 4
+"""Of pictures."""
 PASSES_A_BLOCK = 40
 """Patches of one block, of which each computes half of the blocks."""
 PASSES_OF_GRADIENTS = 60
@@ -78,7 +80,7 @@ def patching_features(at: At, reading: Any) -> Amount:
 
 def _passes(at: At, reading: Any, each: float) -> Amount:
     chosen, depth = at.settings["patching"], reading.model.depth
-    passes = each * (1 if paired(at) else 3)
+    passes = each * (1 if paired(at) else SWAPS)
     texts = 4 * chosen["pairs"]
     flops = sum(reading.pass_flops(language, texts, depth) for language in at.study.languages)
     return Amount("forward", passes * flops, passes * len(at.study.languages) * texts / chosen["batch"])

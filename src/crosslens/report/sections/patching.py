@@ -220,7 +220,7 @@ PAIRS = [
 COMPONENTS = [
     SWAP,
     LANGUAGE,
-    Column("component", lambda row: f"{GIVEN if row['kind'] == 'resid_pre' else KINDS[row['kind']]}"),
+    Column("component", lambda row: KINDS.get(row["kind"], GIVEN)),
     Column("of block", lambda row: "" if row["kind"] == "resid_pre" else str(row["layer"]), "n"),
     Column("groups", lambda row: str(row["recovery"]["n"]), "n"),
     score(term("component", "R"), "recovery"),
