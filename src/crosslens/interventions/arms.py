@@ -13,6 +13,7 @@ from crosslens.interventions.edits import Change, of_direction, of_features
 from crosslens.sae.model import SAE
 from crosslens.stats.logistic import path
 from crosslens.tables.codes import Codes
+from crosslens.tables.tokens import TokenTable
 
 BOTH = "both"
 """Found in all languages together."""
@@ -53,6 +54,12 @@ class Level(NamedTuple):
     """Share of tokens on which it fires."""
     high: np.ndarray
     """99th percentile of its positive activations, 0 where it has none."""
+
+
+def levels_on_select(codes: Codes, table: TokenTable, frame: pd.DataFrame) -> Level:
+    """Over the tokens of split select; table, frame: of the language."""
+    chosen = {*frame["sample_id"][frame["split"] == "select"]}
+    return levels(codes, np.array([table.sample_ids[i] in chosen for i in table.sample[codes.token]]))
 
 
 def levels(codes: Codes, keep: np.ndarray) -> Level:

@@ -22,7 +22,7 @@ from crosslens.interventions.edits import check_writes
 from crosslens.interventions.nodes import Place
 from crosslens.interventions.outcomes import Case, Exchange, check_cases
 from crosslens.interventions.patching import cases_of
-from crosslens.interventions.recovery import compared, means, recoveries, score
+from crosslens.interventions.recovery import by_method, means, recoveries, score
 from crosslens.interventions.relp import knows, relevance
 from crosslens.interventions.runs import OTHER, Read, Runs, donors, read_cases, together
 from crosslens.memory import memory_kept
@@ -290,7 +290,7 @@ def told(effects: pd.DataFrame, *, bound: float, bootstraps: int, seed: int) -> 
     """What the document of kind feature_patching says of a table of effects.
 
     parts: mean R of all features, of the error and of the site, and of the features of each choice one by one (a mean over
-    them first); `incomplete`: Σ|integrated gradients − effect| / Σ|effect| of the site. attribution: `recovery.compared` over
+    them first); `incomplete`: Σ|integrated gradients − effect| / Σ|effect| of the site. attribution: `recovery.by_method` over
     single features. features: R and integrated gradients of each.
     """
     kept = recoveries(effects, bound)
@@ -310,7 +310,9 @@ def told(effects: pd.DataFrame, *, bound: float, bootstraps: int, seed: int) -> 
         incomplete = float((site["ig"] - effect).abs().sum() / size) if size else None
         found["parts"].append(about | scores | {"incomplete": incomplete})
         found["features"] += _each(about, told_of[told_of["part"] == "feature"], bootstraps, seed)
-        found["attribution"] += _agreement(about, own[own["part"] == "feature"], bootstraps, seed)
+        for chosen, rows in own[own["part"] == "feature"].groupby("chosen", sort=False):
+            rng = stream(seed, "attributed features", *keys, chosen)
+            found["attribution"] += by_method(about | {"chosen": chosen}, rows, METHODS, bootstraps, rng)
     return found
 
 
@@ -330,18 +332,3 @@ def _each(about: dict[str, str], rows: pd.DataFrame, bootstraps: int, seed: int)
             }
         )
     return sorted(found, key=lambda row: -abs(row["recovery"]["value"]))
-
-
-def _agreement(about: dict[str, str], rows: pd.DataFrame, bootstraps: int, seed: int) -> list[dict[str, Any]]:
-    """How far attributions of features are the effects of their patches, both towards the other run."""
-    found = []
-    for chosen, own in rows.groupby("chosen", sort=False):
-        towards = np.sign(own["outcome_other"] - own["outcome"]).to_numpy()
-        true = towards * (own["outcome_patched"] - own["outcome"]).to_numpy()
-        for method in METHODS:
-            said = towards * own[method].to_numpy()
-            if np.isfinite(said).all():
-                rng = stream(seed, "attributed features", *about.values(), chosen, method)
-                told_of = compared(true, said, own["group"].to_numpy(), bootstraps, rng)
-                found.append(about | {"chosen": chosen, "method": method} | told_of)
-    return found

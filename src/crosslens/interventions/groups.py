@@ -14,7 +14,7 @@ from crosslens.features.encode import sae_of_model
 from crosslens.features.splice import Replacement, batches, check_edits, mean_activation, run_edits
 from crosslens.gender.robustness import directions
 from crosslens.interventions.ablation import shared_samples
-from crosslens.interventions.arms import Level, levels, random_sets
+from crosslens.interventions.arms import Level, levels_on_select, random_sets
 from crosslens.interventions.costs import BOOTSTRAPS, beside, costs, interval, resamples
 from crosslens.interventions.edits import Change, Edit, of_features
 from crosslens.interventions.reading import Question, Questions
@@ -78,7 +78,7 @@ def ablate_groups(
         table = read_table(effects[language] / "effects.parquet", "gender_effects")
         table = table[(table["condition"] == condition) & (table["split"] == "select")]
         signs[language] = directions(table.sort_values("feature"))
-        level[language] = _level(stored[language], read_tokens(tokens[language]), frame)
+        level[language] = levels_on_select(stored[language], read_tokens(tokens[language]), frame)
     with memory_kept():
         texts = {
             language: Texts(
@@ -114,11 +114,6 @@ def ablate_groups(
         "pairs": found,
     }
     write_json(out, "group_ablation", document)
-
-
-def _level(codes: Any, table: Any, frame: pd.DataFrame) -> Level:
-    chosen = {*frame["sample_id"][frame["split"] == "select"]}
-    return levels(codes, np.array([table.sample_ids[i] in chosen for i in table.sample[codes.token]]))
 
 
 def groups_of(first: np.ndarray, second: np.ndarray) -> dict[str, np.ndarray]:

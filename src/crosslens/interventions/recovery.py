@@ -1,5 +1,6 @@
 """Recoveries of patches and how attributions agree with them, with intervals by resampled groups."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -185,19 +186,38 @@ def agreement(effects: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict
     found = []
     for (swap, language, kind), own in made.groupby(["swap", "language", "kind"], sort=False):
         for layer, rows in [(None, own), *own.groupby("layer", sort=True)]:
-            # both runs of a pair: each towards the other, or every place would go the way of its run and anything that does so
-            # would seem to tell places apart
-            towards = np.sign(rows["outcome_other"] - rows["outcome"]).to_numpy()
-            true = towards * (rows["outcome_patched"] - rows["outcome"]).to_numpy()
-            for method in METHODS:
-                values = towards * rows[method].to_numpy()
-                if not np.isfinite(values).all():
-                    continue
-                rng = stream(seed, "attribution", swap, language, kind, str(layer), method)
-                about = {"swap": swap, "language": language, "kind": kind, "method": method}
-                about["layer"] = None if layer is None else int(layer)
-                found.append(about | compared(true, values, rows["group"].to_numpy(), bootstraps, rng))
+            about = {
+                "swap": swap,
+                "language": language,
+                "kind": kind,
+                "layer": None if layer is None else int(layer),
+            }
+            found += by_method(
+                about, rows, METHODS, bootstraps, stream(seed, "attribution", *map(str, about.values()))
+            )
     return found
+
+
+def by_method(
+    about: dict[str, Any],
+    rows: pd.DataFrame,
+    methods: Sequence[str],
+    bootstraps: int,
+    rng: np.random.Generator,
+) -> list[dict[str, Any]]:
+    """`compared` of each method that says something of all rows.
+
+    Both runs of a pair: each towards the other, or every place would go the way of its run, and anything that does so would seem
+    to tell places apart.
+    """
+    towards = np.sign(rows["outcome_other"] - rows["outcome"]).to_numpy()
+    true = towards * (rows["outcome_patched"] - rows["outcome"]).to_numpy()
+    return [
+        about | {"method": method} | compared(true, said, rows["group"].to_numpy(), bootstraps, rng)
+        for method in methods
+        for said in [towards * rows[method].to_numpy()]
+        if np.isfinite(said).all()
+    ]
 
 
 def compared(
