@@ -307,18 +307,29 @@ def _recovered(doc: Document) -> list[Finding]:
 
 
 def _without_pairs(doc: Document) -> list[Finding]:
-    """Languages of which a swap has no pair."""
+    """Swaps and languages of which there are runs, and no pair could be patched."""
     told = {(pair["swap"], pair["language"]) for pair in doc("pairs")}
-    return [
-        Finding(
-            "warning",
-            f"{short_name(language)}, {SWAPS[swap]} swapped: patches were not made, because no two runs of test in it "
-            "differ in a gendered word with another one behind it.",
-        )
-        for swap, of in doc("swaps").items()
-        for language in doc("languages")
-        if swap != "language" and of["drawn"] and (swap, language) not in told
-    ]
+    found = []
+    for swap, of in doc("swaps").items():
+        if not of["drawn"]:
+            continue
+        if of["first_token"] == of["drawn"]:
+            title = (
+                f"{SWAPS[swap]} swapped: patches were not made, because the two words that are asked for differ in the first "
+                "token of all, before which nothing stands."
+            )
+            found.append(Finding("warning", title[0].upper() + title[1:]))
+            continue
+        found += [
+            Finding(
+                "warning",
+                f"{short_name(language)}, {SWAPS[swap]} swapped: patches were not made, because no two runs of test in it "
+                "differ in a gendered word with another one behind it.",
+            )
+            for language in doc("languages")
+            if swap != "language" and (swap, language) not in told
+        ]
+    return found
 
 
 def _interchanged(across: list[Record]) -> list[Finding]:
