@@ -183,8 +183,12 @@ def table_of(study: Path, kind: str) -> list:
     """The parquet tables of one kind."""
     tables = []
     for place in with_kind(study, kind):
-        (file,) = place.glob("*.parquet") if place.is_dir() else [place]
-        tables.append(pq.read_table(file))
+        files = place.glob("*.parquet") if place.is_dir() else [place]
+        tables += [
+            table
+            for table in map(pq.read_table, files)
+            if json.loads(table.schema.metadata[b"crosslens"])["kind"] == kind
+        ]
     return tables
 
 

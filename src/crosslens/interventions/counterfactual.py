@@ -89,7 +89,7 @@ def clamp_features(
             "sae": digest,
             "language": stored.attributes["language"],
             "roles_edited": list(dict.fromkeys([*roles, "generated"])),
-            "value": value,
+            "value": float(value),
             "max_new_tokens": max_new_tokens,
             "chosen": chosen_by,
             "features": [

@@ -170,7 +170,7 @@ def steer_features(
             "relative_length": {
                 language: reference.norm / readings[language, "test"].reading.median for language in frames
             },
-            "strengths": sorted(strengths),
+            "strengths": sorted(map(float, strengths)),
             "random_sets": random_sets,
             "max_kl": max_kl,
             "bootstraps": BOOTSTRAPS,
