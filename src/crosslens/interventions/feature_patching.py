@@ -101,7 +101,7 @@ def patch_features(
         "sae": sae_digest(sae),
         "languages": list(datasets),
         "split": "test",
-        "bound": bound,
+        "bound": float(bound),
         "features": features,
         "steps": STEPS,
         "bootstraps": bootstraps,

@@ -97,7 +97,7 @@ def patch_activations(
     document = {
         "languages": list(datasets),
         "split": "test",
-        "bound": bound,
+        "bound": float(bound),
         "swaps": left_out,
         "attributed": attributed,
         "steps": STEPS,
