@@ -141,6 +141,13 @@ def test_the_document_says_what_the_rows_say(effects):
         assert row["error"]["n"] == 2 and row["incomplete"] <= 0.02
     assert len(document["features"]) == 2 * 6
     assert {row["method"] for row in document["attribution"]} == {"atp", "ig", "relp"}
+    alike = effects["part"] == "feature"
+    same = effects.copy()
+    same.loc[alike & (effects["case"] == 2), "outcome_patched"] = effects["outcome"]
+    same.loc[alike & (effects["case"] == 2), "atp"] = 0.0
+    assert sum(row["n"] for row in told(same, **DRAWS)["attribution"]) < sum(
+        row["n"] for row in document["attribution"]
+    ), "codes that do not differ are no patches"
     none = told(effects, **DRAWS | {"bound": 1e6})
     assert none["features"] == [] and all(row["site_patch"]["value"] is None for row in none["parts"])
 

@@ -310,7 +310,9 @@ def told(effects: pd.DataFrame, *, bound: float, bootstraps: int, seed: int) -> 
         incomplete = float((site["ig"] - effect).abs().sum() / size) if size else None
         found["parts"].append(about | scores | {"incomplete": incomplete})
         found["features"] += _each(about, told_of[told_of["part"] == "feature"], bootstraps, seed)
-        for chosen, rows in own[own["part"] == "feature"].groupby("chosen", sort=False):
+        # a code that is the same in both runs has no effect, and every method says so
+        differs = (own["outcome_patched"] != own["outcome"]) | (own["atp"] != 0)
+        for chosen, rows in own[(own["part"] == "feature") & differs].groupby("chosen", sort=False):
             rng = stream(seed, "attributed features", *keys, chosen)
             found["attribution"] += by_method(about | {"chosen": chosen}, rows, METHODS, bootstraps, rng)
     return found

@@ -24,6 +24,11 @@ TERMS = {
         "chosen by integrated gradients on half of the pairs and told of the other half, beside as many drawn of all others "
         "whose activation differs between the two runs.",
     ),
+    "feature_methods": (
+        "Attributions of features",
+        "AtP and RelP say of each feature what its own patch would do. Integrated gradients follow the line to the whole "
+        "state of the other run: they share its effect out among the features, and need not be what one does by itself.",
+    ),
     "incomplete": (
         "Incomplete",
         "Integrated gradients of all features and the error node add up to the effect of the whole state, but for the steps "
@@ -119,7 +124,7 @@ FEATURES = [
 ATTRIBUTION = [
     *_WHERE,
     Column("features", lambda row: row["chosen"]),
-    Column("method", lambda row: METHODS[row["method"]]),
+    Column(term("feature_methods", "method"), lambda row: METHODS[row["method"]]),
     value("patches", "n"),
     score("Pearson", "pearson"),
     value("Spearman", "spearman"),
