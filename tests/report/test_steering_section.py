@@ -9,7 +9,7 @@ from crosslens.figures.steering import draw_steering_figures
 from crosslens.report.sections import steering
 from crosslens.summary.claims import claimed
 from crosslens.summary.records import steering as steering_records
-from crosslens.tables.documents import write_json, write_table
+from crosslens.tables.documents import read_table, write_json, write_table
 
 STRENGTHS = [-1.0, 1.0]
 
@@ -118,6 +118,10 @@ def test_what_was_not_measured_is_said(tmp_path):
     shown = a_section(tmp_path, arms, hidden=False, left=dict.fromkeys(("value", "low", "high")))
     (_, left) = shown.findings
     assert left.kind == "warning" and "because no picture of test hides the gender" in left.lines[0]
+    doses = read_table(tmp_path / "doses.parquet", "steering_doses").assign(left=np.nan)
+    write_table(tmp_path / "doses.parquet", "steering_doses", doses)
+    draw_steering_figures(steering=tmp_path, out=tmp_path / "figures")
+    assert (tmp_path / "figures/frontier.png").stat().st_size > 3000
     section = a_section(tmp_path, arms, asked={"not_possible": "it has not the words"})
     assert "was not tried, because it has not the words" in section.findings[1].lines[0]
     section = a_section(tmp_path, arms)

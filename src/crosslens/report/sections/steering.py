@@ -6,17 +6,9 @@ from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, bounded, language, sae, site, table, value
 from crosslens.summary.claims import steers
 from crosslens.summary.names import short_name, site_name
+from crosslens.summary.steering_names import METHODS
 
 ORDER = 67
-METHODS = {
-    "effect": "effect size",
-    "output": "output score",
-    "attribution": "attribution",
-    "together": "the three together",
-    "difference": "difference of means",
-    "probe": "probe direction",
-    "pca": "first component",
-}
 TERMS = {
     "steered": (
         "Steering",
