@@ -1,7 +1,7 @@
 """What do the languages lose with whole groups of gendered features?"""
 
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import interval, number, plain
+from crosslens.report.numbers import interval, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, Row, language, sae, site, table, value
 from crosslens.report.terms import CI
@@ -142,7 +142,7 @@ def finding(corpus: str, doc: Document, pair: Record, level: float) -> Finding:
         names = " and ".join(short_name(of["language"]) for of in beyond)
         title = (
             f"{where}: without the {plain(shared['features'])} features that tell the same gender in both languages, {told}; "
-            f"more than without random groups in {names} (p ≤ {level:g}, not corrected)."
+            f"more than without random groups in {names} (p ≤ {level_words(level)}, not corrected)."
         )
         return Finding("description", title, [*unread, *lines])
     title = (
