@@ -118,10 +118,10 @@ def beside(p):
     return {"mean": 0.0, "q95": 0.1, "ratio": 1.0, "p": p, "least_p": 1 / 21}
 
 
-def shown(folder, p, **of):
+def shown(folder, p, low=2.0, **of):
     """The finding on a shared group that removes six tenths in English, and as much of nothing that is known in Arabic."""
     score = {"value": 3.0, "low": 2.0, "high": 4.0}
-    english = {"language": "en", "removed": score, "share": 0.6, "removed_random": beside(p)}
+    english = {"language": "en", "removed": score | {"low": low}, "share": 0.6, "removed_random": beside(p)}
     arabic = dict.fromkeys(("removed", "share", "removed_random")) | {"language": "ar"}
     cost = {"cost": {"value": 0.1, "low": 0.0, "high": 0.2}, "cost_random": beside(0.5)}
     group = {"group": "shared", "features": 7, "tested": True, "because": None} | {
@@ -157,6 +157,7 @@ def test_shares_are_said_with_their_p_and_what_was_not_tested_as_that(tmp_path):
     assert "Arabic: not measured, because there is no such place in test." in finding.lines
     assert "Features of English alone: not tested, because no feature is so on select." in finding.lines
     (finding,) = shown(tmp_path, 0.3).findings
-    assert finding.kind == "null" and "no less than without random groups" in finding.title
+    assert finding.kind == "null" and "does not fall further than without random groups" in finding.title
+    assert shown(tmp_path, 0.048, low=-0.1).findings[0].kind == "null", "nothing may be gone at all"
     (finding,) = shown(tmp_path, 0.3, tested=False, because="there is none", of=[]).findings
     assert finding.kind == "warning" and "was not tested, because there is none" in finding.title

@@ -136,7 +136,7 @@ def finding(corpus: str, doc: Document, pair: Record, level: float) -> Finding:
         because = shared["because"] or "words of neither language hang on gender, for sure"
         title = f"{where}: whether shared features carry gender was not tested, because {because}."
         return Finding("warning", title, [*unread, *lines])
-    beyond = [of for of in measured if of["removed_random"]["p"] <= level and of["removed"]["value"] > 0]
+    beyond = [of for of in measured if of["removed_random"]["p"] <= level and (of["removed"]["low"] or 0) > 0]
     told = " and ".join(_told(of) for of in measured)
     if beyond:
         names = " and ".join(short_name(of["language"]) for of in beyond)
@@ -146,8 +146,8 @@ def finding(corpus: str, doc: Document, pair: Record, level: float) -> Finding:
         )
         return Finding("description", title, [*unread, *lines])
     title = (
-        f"{where}: without the {plain(shared['features'])} features that tell the same gender in both languages words hang on "
-        f"gender no less than without random groups: {told}."
+        f"{where}: without the {plain(shared['features'])} features that tell the same gender in both languages, what words "
+        f"hang on gender does not fall further than without random groups: {told}."
     )
     return Finding("null", title, [*unread, *lines])
 
