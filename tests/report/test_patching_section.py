@@ -207,7 +207,7 @@ def test_components_are_told_of_pictures_alone(tmp_path):
     _, document = shown(tmp_path / "words", effects)
     assert document["components"] == []
     rows = (effects["donor"] == "other") & (effects["source"] == "en") & (effects["positions"] == "word")
-    own = effects[rows & (effects["layer"] == 0)]
+    own = effects[rows & (effects["layer"] == 0)].assign(**dict.fromkeys(METHODS, np.nan))
     parts = [own.assign(kind="resid_pre", positions="image", outcome_patched=own["outcome_other"])]
     for layer, share in enumerate((0.1, 0.6, 0.0)):
         moved = own["outcome"] + share * (own["outcome_other"] - own["outcome"])
