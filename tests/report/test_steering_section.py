@@ -72,9 +72,12 @@ def a_section(folder, arms, **before):
         "hidden": True,
         "asked": written(female_per_100_words=0.125, cause=0.75),
         "arms": arms,
-    } | before
+    }
     document = {"site": "4", "sae": "d", "outcome": "pictures", "languages": ["en"], "max_kl": 0.1}
-    document |= {"random_sets": 20, "length": 3.0, "of": {"en": of}}
+    empty = (
+        [{"method": "output", "found_in": "ar", "because": "none is"}] if before.pop("empty", False) else []
+    )
+    document |= {"random_sets": 20, "length": 3.0, "of": {"en": of | before}, "empty_arms": empty}
     write_json(folder / "steering.json", "steering", document)
     write_table(folder / "doses.parquet", "steering_doses", doses)
     records = steering_records.records({"steering": {"joint": folder}})
@@ -124,6 +127,10 @@ def test_what_was_not_measured_is_said(tmp_path):
     assert (tmp_path / "figures/frontier.png").stat().st_size > 3000
     section = a_section(tmp_path, arms, asked={"not_possible": "it has not the words"})
     assert "was not tried, because it has not the words" in section.findings[1].lines[0]
+    section = a_section(tmp_path, arms, empty=True)
+    assert (
+        "output score, found in Arabic: there is no such arm, because none is." in section.findings[1].lines
+    )
     section = a_section(tmp_path, arms)
     assert len(section.findings) == 1
     assert "0.125" in "".join(map(str, section.body)) and "0.750" in "".join(map(str, section.body))

@@ -27,6 +27,16 @@ FEATURE_METHODS = ("effect", "output", "attribution", "together")
 DIRECTION_METHODS = ("difference", "probe", "pca")
 
 
+EMPTY = {
+    "effect": "no live feature differs between the genders",
+    "output": "no candidate promotes a token that the model then says",
+    "attribution": "the outcome does not hang on any live feature",
+    "together": "on no candidate effect and attribution agree in sign",
+    **dict.fromkeys(DIRECTION_METHODS, "the direction has no length"),
+}
+"""Why there is no arm of a method."""
+
+
 class Arm(NamedTuple):
     """One way to steer: towards female at strengths above 0."""
 
@@ -109,6 +119,17 @@ def strongest(d: np.ndarray, count: int = CANDIDATES) -> np.ndarray:
     """The features of largest |d|, at most `count`, those of none left out."""
     order = np.argsort(-np.abs(d), kind="stable")[:count]
     return order[d[order] != 0]
+
+
+def empty(arms: Sequence[Arm], found_in: Sequence[str]) -> list[dict[str, str]]:
+    """The arms that there are not, of every method and of every language (or BOTH) that features are found in, and why."""
+    there = {(arm.method, arm.found_in) for arm in arms}
+    return [
+        {"method": method, "found_in": name, "because": because}
+        for name in found_in
+        for method, because in EMPTY.items()
+        if (method, name) not in there
+    ]
 
 
 def feature_arms(found: Candidates, sae: SAE, count: int, found_in: str) -> list[Arm]:

@@ -21,6 +21,7 @@ from crosslens.interventions.arms import (
     Candidates,
     direction_arms,
     effect_of,
+    empty,
     feature_arms,
     levels_on_select,
     random_arms,
@@ -175,6 +176,7 @@ def steer_features(
             "max_kl": max_kl,
             "bootstraps": BOOTSTRAPS,
             "seed": seed,
+            "empty_arms": empty(arms, [*known]),
             "of": {},
         }
         tables = []
