@@ -6,8 +6,13 @@ import shlex
 import sys
 from pathlib import Path
 
-# What Snakemake has loaded stays: no collection need look at all of it again.
+# What Snakemake has loaded stays, and so does most of what a plan makes: collections need not look for garbage in it.
 gc.freeze()
+gc.set_threshold(100_000)
+
+# Snakemake asks of every parameter whether it is a table of pandas: all are strings here, and loading it is a fifth of a
+# dry run.
+sys.modules.setdefault("pandas", None)
 
 # Jobs and this file read the library of this checkout, whatever is installed.
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))

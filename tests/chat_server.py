@@ -36,6 +36,8 @@ class Server:
     keys: list[str | None] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
+    dripped: int = 0
+    """Bytes that left one at a time."""
 
 
 def completion(text: str) -> str:
@@ -83,6 +85,7 @@ def serving_chat(rule: Callable[[str], str] = by_words) -> Iterator[Server]:
                 self.end_headers()
                 for byte in content if reply.drip else ():
                     self.wfile.write(bytes([byte]))
+                    served.dripped += 1
                     time.sleep(reply.drip)
                 self.wfile.write(b"" if reply.drip else content)
 

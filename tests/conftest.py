@@ -25,11 +25,18 @@ STARTS_SNAKEMAKE = {"made_once", "project"}
 TAKE_SECONDS = {
     # files whose tests train, or run stages, again and again
     "test_extraction_resume",
+    "test_gender_probes",
+    "test_gguf",
+    "test_lens_planted",
+    "test_model_comparison",
     "test_null_studies",
     "test_recipe",
     "test_recovery",
+    "test_rerun",
+    "test_retrieval",
     "test_sae_resume",
     "test_shipped",
+    "test_splice",
     "test_subsets",
     "test_token_inspection",
     "test_transfer_figures",
@@ -37,34 +44,27 @@ TAKE_SECONDS = {
     "test_a_first_token_of_huge_norm_is_no_likeness_of_two_models",
     "test_a_site_of_zeros_is_written_and_drawn",
     "test_a_transcoder_reads_one_site_and_predicts_the_other",
-    "test_all_saes_of_a_job_share_one_reading_of_every_row",
     "test_an_sae_is_the_same_whatever_is_trained_beside_it",
     "test_arabic_captions_leak_unless_what_agrees_is_masked",
-    "test_band_and_interval_of_scores",
     "test_bfloat16_candidates_train_an_sae_as_good",
     "test_every_family_writes_as_in_transformers",
     "test_fewer_samples_are_drawn_with_the_seed",
-    "test_four_thousand_rows_take_seconds",
     "test_hub_models_come_from_the_cache_by_revision",
-    "test_keys_follow_no_process_seed_locale_or_memory",
+    "test_keys_follow_no_place_process_seed_locale_date_or_order_of_files_and_settings",
     "test_labels_cover_neither_each_other_nor_a_point",
     "test_left_padded_generation_is_that_of_the_samples_alone",
-    "test_only_the_file_of_the_models_family_is_imported",
     "test_planted_features_are_recovered",
     "test_planted_shares_are_recovered_in_both_languages",
     "test_rules_of_the_small_environment_do_without_torch",
     "test_stage_is_deterministic_and_says_what_is_missing",
     "test_stage_writes_the_same_bytes_twice",
     "test_strong_but_unrelated_directions_are_no_transfer",
-    "test_studies_of_nothing_make_any_claim_as_often_as_the_level",
-    "test_texts_that_tell_nothing_are_called_leaking_no_more_often_than_the_level",
     "test_the_dataset_keeps_pairs_and_tones_in_one_split",
     "test_the_harness_finds_tracebacks_hangs_memory_and_accepted_damage",
     "test_the_picture_is_not_what_the_captions_say",
     "test_trained_dictionaries_stand_between_ceiling_and_floor",
     "test_what_is_called_lacking_is_what_the_fonts_own_tables_lack",
     "test_what_the_picture_alone_finds_is_no_finding_of_the_captions",
-    "test_without_a_selection_all_text_tokens_are_inspected",
     "test_without_bias_rejections_are_at_their_level",
 }
 """Names of files and tests that the inner loop leaves out, too."""
@@ -72,7 +72,10 @@ TAKE_SECONDS = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Mark what starts Snakemake, or takes seconds, as `workflow`; leave `long` and `fuzz` tests out unless -m names them."""
+    """Mark what starts Snakemake, or takes seconds, as `workflow`, and put it first, what takes longest before all.
+
+    So no worker is left alone with it at the end. `long` and `fuzz` tests are left out unless -m names them.
+    """
     for item in items:
         starts = item.path.parent.name == "workflow" or STARTS_SNAKEMAKE & set(item.fixturenames)
         if starts or TAKE_SECONDS & {item.path.stem, item.originalname}:
@@ -81,6 +84,9 @@ def pytest_collection_modifyitems(config, items):
         if mark not in config.option.markexpr:
             config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(mark)])
             items[:] = [item for item in items if not item.get_closest_marker(mark)]
+    items.sort(
+        key=lambda item: (item.path.stem != "test_storage", not STARTS_SNAKEMAKE & set(item.fixturenames))
+    )
 
 
 def pytest_collection_finish():

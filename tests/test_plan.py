@@ -13,17 +13,12 @@ import yaml
 from checkouts import START, Checkout
 
 from crosslens import cli
-from crosslens.activations.extract import extract
 from crosslens.artifacts.table import Studies, Table
-from crosslens.data.dataset import build_dataset
 from crosslens.errors import InputError
-from crosslens.features.encode import encode
 from crosslens.planning.outline import Outline, _read_config, outline
 from crosslens.planning.plan import make_plan
 from crosslens.planning.rates import Rate, Rates, load_rates
 from crosslens.planning.show import as_document, as_text
-from crosslens.planted.source import draw_source
-from crosslens.sae.training import train_saes
 from crosslens.store.digests import FileDigests
 from crosslens.study.study import Study
 from crosslens.tables.tokens import read_tokens
@@ -57,89 +52,22 @@ def study(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(study, tmp_path_factory):
-    """The stages that store much, as their rules call them: language → paths; and the SAE."""
-    folder = tmp_path_factory.mktemp("run")
-    draw_source(folder / "source", images=60, seed=7)
-    settings = study.settings
-    data = {language: folder / f"{language}.parquet" for language in study.languages}
-    build_dataset(
-        captions=folder / "source/captions.csv",
-        images=folder / "source/images",
-        columns=None,
-        prompts=settings["prompts"],
-        lexicons={language: Path(file) for language, file in settings["lexicons"].items()},
-        splits={name: settings["splits"][name] for name in ("train", "select", "test")},
-        seed=0,
-        languages=study.languages,
-        out=data,
-        out_summary=folder / "summary.json",
-    )
-    stored = settings["activations"]
-    tokens = {language: [] for language in study.languages}
-    sites = {language: {site: [] for site in study.sites} for language in study.languages}
-    for language in study.languages:
-        for part in study.parts:
-            place = folder / language / part
-            place.mkdir(parents=True)
-            tokens[language].append(place / "tokens.zarr")
-            paths = {site: place / f"{site}.zarr" for site in study.sites}
-            for site, path in paths.items():
-                sites[language][site].append(path)
-            extract(
-                dataset=data[language],
-                images=folder / "source/images",
-                rows=study.part_rows(part),
-                model={"id": "resources/planted", "device": "cpu"},
-                sites=paths,
-                tokens=tokens[language][-1],
-                batch_tokens=stored["batch_tokens"],
-                shard_bytes=round(stored["shard_mb"] * 2**20),
-                language=language,
-            )
-    sae = folder / "sae" / "seed_0"
-    sae.parent.mkdir()
-    identity = {
-        "study": "small",
-        "corpus": "joint",
-        "site": "4",
-        "seed": "0",
-        "model": "planted",
-        "revision": "",
-    }
-    train_saes(
-        datasets=data,
-        tokens=tokens,
-        activations={language: sites[language]["4"] for language in study.languages},
-        saes=[
-            {
-                "identity": identity,
-                "settings": {"k": 8, "batch_tokens": 256},
-                "languages": study.languages,
-                "out": sae,
-            }
-        ],
-        device="cpu",
-    )
-    codes = [folder / f"codes_{language}.zarr" for language in study.languages]
-    for language, out in zip(study.languages, codes, strict=True):
-        encode(
-            sae=sae,
-            tokens=tokens[language],
-            activations=sites[language]["4"],
-            roles=("prompt", "caption"),
-            out=out,
-        )
-    return {"tokens": tokens, "sites": sites, "sae": sae, "codes": codes}
-
-
-@pytest.fixture(scope="module")
 def plan(study):
     return make_plan(study, load_rates())
 
 
+@pytest.fixture(scope="module")
+def toy(built_once):
+    """The plan of the study that was built, and its results."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(built_once.folder)
+        patch.setattr("crosslens.planning.rates.SHIPPED", ROOT / "resources/rates.json")
+        built = Study("toy", Path("config/studies"), SCHEMA, FileDigests(built_once.folder / "files.json"))
+        yield make_plan(built, load_rates()), built_once.folder / "results/toy"
+
+
 def on_disk(paths):
-    """Files below the paths and their bytes, without what extraction keeps beside its outputs."""
+    """Files below the paths and their bytes."""
     files = [file for path in paths for file in path.rglob("*") if file.is_file()]
     return len(files), sum(file.stat().st_size for file in files)
 
@@ -148,28 +76,33 @@ def foretold(plan, what):
     return next(stored for stored in plan.stored if stored.what == what)
 
 
-def test_rows_are_those_of_the_run(plan, run):
-    for language, paths in run["tokens"].items():
+def test_rows_are_those_of_the_run(toy):
+    plan, results = toy
+    for language in STUDY["languages"]:
+        paths = sorted((results / f"activations/{language}/tokens").iterdir())
         assert plan.rows[language] == len(read_tokens(paths))
         assert len(plan.counts[language].all) == 60
         assert plan.counts[language].basis.startswith("counted")
 
 
-def test_activations_take_the_files_and_bytes_foretold(plan, run):
-    for language, sites in run["sites"].items():
-        files, size = on_disk([path for paths in sites.values() for path in paths])
+def test_activations_take_the_files_and_bytes_foretold(toy):
+    plan, results = toy
+    for language in STUDY["languages"]:
+        folder = results / f"activations/{language}"
+        files, size = on_disk((folder / "layer_1").iterdir())
         stored = foretold(plan, f"activations {language}")
-        assert (stored.count, stored.files) == (6, files)
+        assert (stored.count, stored.files) == (2, files)
         assert stored.bytes == pytest.approx(size, rel=0.15)
-        assert foretold(plan, f"tokens {language}").files == on_disk(run["tokens"][language])[0]
+        assert foretold(plan, f"tokens {language}").files == on_disk((folder / "tokens").iterdir())[0]
 
 
-def test_saes_and_codes_take_the_files_and_bytes_foretold(plan, run):
-    files, size = on_disk([run["sae"]])
+def test_saes_and_codes_take_the_files_and_bytes_foretold(toy):
+    plan, results = toy
+    files, size = on_disk([results / "sae/joint/layer_1/seed_0"])
     stored = foretold(plan, "SAEs")
     assert (stored.count, stored.files) == (1, files)
     assert stored.bytes == pytest.approx(size, rel=0.15)
-    files, size = on_disk(run["codes"])
+    files, size = on_disk((results / "codes/joint").rglob("layer_1.zarr"))
     stored = foretold(plan, "codes")
     assert (stored.count, stored.files) == (2, files)
     assert stored.bytes == pytest.approx(size, rel=0.35)
@@ -469,12 +402,9 @@ def test_names_are_read_and_only_labelled_images_are_probed(tmp_path, monkeypatc
     assert 0 < counts.labelled < counts.images and counts.hidden == counts.images - counts.labelled >= 100
 
 
-def test_a_whole_study_stores_what_was_foretold(built_once, monkeypatch):
+def test_a_whole_study_stores_what_was_foretold(built_once, toy):
     """Artifacts and files exactly, bytes by a factor. Not hours: wall time is that of whatever else the machine does."""
-    monkeypatch.chdir(built_once.folder)
-    toy = Study("toy", Path("config/studies"), SCHEMA, FileDigests(built_once.folder / "files.json"))
-    monkeypatch.setattr("crosslens.planning.rates.SHIPPED", ROOT / "resources/rates.json")
-    stored = [one for one in make_plan(toy, load_rates()).stored if not one.what.startswith("checkpoints")]
+    stored = [one for one in toy[0].stored if not one.what.startswith("checkpoints")]
     made = {
         (record["recipe"]["kind"], record["recipe"]["path"]): record["action"].resolve()
         for record in built_once.records()

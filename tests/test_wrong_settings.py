@@ -73,6 +73,40 @@ WRONG = [
     ("sae", {"train_tokens": 900, "epochs": 3}, ["key sae.epochs: found 3 beside sae.train_tokens 900"]),
     ("sae", {"exclude_sinks": False, "sink_factor": 5}, ["key sae.sink_factor", "sae.exclude_sinks False"]),
     ("sae", {"aux_k": 0, "aux_alpha": 0.5}, ["key sae.aux_alpha", "sae.aux_k 0"]),
+    # what nothing of such a study reads
+    (
+        changed(
+            "sae",
+            {"corpora": [], "pretrained": {"scope": {"0": "hf:a/b@main"}}, "k": 8, "epochs": 2, "seeds": [3]},
+        ),
+        None,
+        [
+            "key sae.k: found 8, which nothing reads; expected it with SAEs that are trained (sae.corpora) alone"
+        ],
+    ),
+    (
+        ENGLISH | {"gender": {"grammar_permutations": 500}},
+        None,
+        ["key gender.grammar_permutations: found 500"],
+    ),
+    (
+        ENGLISH | {"gender": {"transfer_permutations": 2000}},
+        None,
+        ["key gender.transfer_permutations", "two"],
+    ),
+    ("gender", {"conditions": ["prompt"], "grammar_permutations": 9999}, ["key gender.grammar_permutations"]),
+    ("compare.draws", 9, ["key compare.draws: found 9, which nothing reads", "compare.with"]),
+    ("generation.seed", 3, ["key generation.seed: found 3, which nothing reads", "source.prompts"]),
+    (generated(generation={"seed": 3}), None, ["key generation.seed: found 3", "a temperature above 0"]),
+    (generated(gender={"alpha": 0.1}), None, ["key gender.alpha: found 0.1", "given texts"]),
+    (generated(prompts={"en": "Describe."}), None, ["key prompts: found prompts before given texts"]),
+    (GOOD | {"gender": None, "stereotype": {"batch": 3}}, None, ["key stereotype.batch: found 3"]),
+    ("embeddings", {"methods": ["pca"], "perplexity": 9}, ["key embeddings.perplexity", "tsne"]),
+    (
+        "describe",
+        {"endpoint": {"url": "http://localhost/v1", "model": "m"}},
+        ["key describe.endpoint: found a server", "method: endpoint"],
+    ),
     ("prompts.en", "  ", ["key prompts.en: found '  ', which is blank", "for none"]),
     ("prompts.ar", "\u2800\u200f", ["key prompts.ar", "which is blank"]),
     (
@@ -85,6 +119,14 @@ WRONG = [
     ("steering", {"strengths": [0]}, ["key steering.strengths.0: found 0; expected a number greater than 0"]),
     ("steering", {"strengths": []}, ["key steering.strengths"]),
     ("steering", {"random_sets": 19}, ["key steering.random_sets: found 19", "at least 20"]),
+    (
+        "steering",
+        {"random_sets": 278},
+        [
+            "key steering.random_sets: found 278, whose smallest p is 1/279; expected at least 279",
+            "14 claims",
+        ],
+    ),
     ("steering", {"words": {"fr": [["femme", "homme"]]}}, ["key steering.words: found 'fr'"]),
     ("steering", {"words": {"en": [["woman"]]}}, ["key steering.words.en.0"]),
     ("clamp", {}, ["key clamp: found texts that are given", "source.prompts"]),
@@ -516,9 +558,9 @@ def test_all_faults_are_told_together(folder):
 )
 def test_what_may_hold_a_key_is_told_without_it(folder, endpoint, key):
     right = {"url": "https://host/v1", "model": "m", "key": "A_KEY"}
-    read(changed("describe", {"endpoint": right}))
+    read(changed("describe", {"method": "endpoint", "endpoint": right}))
     with pytest.raises(InputError, match=f"key {key}: found ") as told:
-        read(changed("describe", {"endpoint": right | endpoint}))
+        read(changed("describe", {"method": "endpoint", "endpoint": right | endpoint}))
     assert not any(value in str(told.value) for value in endpoint.values())
 
 
@@ -596,15 +638,8 @@ def test_snakemake_says_each_and_no_more(folder, place, value, words):
 
 @pytest.mark.workflow
 @pytest.mark.usefixtures("source")
-@pytest.mark.parametrize(
-    ("config", "words"),
-    [
-        ("run: [mine]\nrun: [yours]\n", ["config/config.yaml, line 2", "the key run twice"]),
-        ("run: [mien]\n", ["study 'mien': found no file", "(did you mean mine?)"]),
-    ],
-    ids=["twice", "unknown"],
-)
-def test_a_wrong_main_config_is_told(folder, config, words):
+def test_a_wrong_main_config_is_told(folder):
+    """One that names no study, and one of an unknown key: tests/workflow/test_workflow_interface.py."""
     write_study(folder / "config/studies")
-    write_files(folder, {"config/config.yaml": config})
-    assert_told(planned(folder), words)
+    write_files(folder, {"config/config.yaml": "run: [mine]\nrun: [yours]\n"})
+    assert_told(planned(folder), ["config/config.yaml, line 2", "the key run twice"])

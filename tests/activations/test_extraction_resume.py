@@ -120,7 +120,7 @@ class Killed(BaseException):
     """Stands for a kill inside this process, for many points in little time."""
 
 
-@pytest.mark.parametrize("after", [1, pytest.param(5, marks=pytest.mark.long), 13])
+@pytest.mark.parametrize("after", [*(pytest.param(n, marks=pytest.mark.long) for n in (1, 5)), 13])
 @pytest.mark.parametrize("point", ["replace_durably", "sync", "checksum"])
 def test_any_point_of_the_writer_may_be_the_last(
     world, outputs, tmp_path, small_chunks, expected, monkeypatch, point, after
@@ -167,45 +167,61 @@ def stop_after(monkeypatch, world, out, appended):
             extract(**world, **out)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    ["truncate", "remove", "flip", "norms", "no norms", "frame", "index", "entry", "bytes", "file", "stray"],
-)
-def test_damage_is_found_and_computed_anew(
-    world, outputs, tmp_path, small_chunks, expected, monkeypatch, damage
-):
-    out = outputs(tmp_path)
-    stop_after(monkeypatch, world, out, 15)
-    path = out["sites"]["1"]
-    shard = path / "values" / "c" / "1" / "0"
-    data = shard.read_bytes()
-    index = path.with_name(path.name + ".progress.json")
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def damage(path: Path, how: str) -> None:
+    """Of what an extraction has left of one site: of a shard, of what it knows of its progress, or of the group."""
+    shard, index = path / "values" / "c" / "1" / "0", path.with_name(path.name + ".progress.json")
+    data, norms = shard.read_bytes(), path.with_name(path.name + ".norms")
     assert len(json.loads(index.read_text())["value"]["shards"]) >= 2
-    if damage == "truncate":
+    if how == "truncate":
         shard.write_bytes(data[: len(data) // 2])
-    elif damage == "remove":
+    elif how == "remove":
         shard.unlink()
-    elif damage == "flip":
+    elif how == "flip":
         shard.write_bytes(data[:40] + bytes([data[40] ^ 1]) + data[41:])
-    elif damage == "norms":
-        os.truncate(path.with_name(path.name + ".norms"), 40)
-    elif damage == "no norms":
-        path.with_name(path.name + ".norms").unlink()
-    elif damage == "frame":
-        frame = path / "zarr.json"
-        frame.write_text(frame.read_text().replace('"language": "en"', '"language": "EN"'))
-    elif damage == "entry":
-        index.write_text(index.read_text().replace('"norms": ', '"norms": 1'))
-    elif damage == "bytes":
+    elif how == "norms":
+        os.truncate(norms, 40)
+    elif how == "no norms":
+        norms.unlink()
+    elif how == "frame":
+        edit(path / "zarr.json", '"language": "ar"', '"language": "AR"')
+    elif how == "entry":
+        edit(index, '"norms": ', '"norms": 1')
+    elif how == "bytes":
         index.write_bytes(b"\xff" + index.read_bytes())
-    elif damage == "file":
+    elif how == "file":
         shutil.rmtree(path)
         path.write_text("no folder")
-    elif damage == "index":
+    elif how == "index":
         index.write_text(index.read_text()[:50])
     else:
         (path / "values" / "c" / "7").mkdir(exist_ok=True)
         (path / "values" / "c" / "7" / "0.partial").write_bytes(b"half a shard")
+
+
+@pytest.mark.parametrize(
+    "damages",
+    [
+        ("truncate", "norms", "file"),
+        ("remove", "no norms", "index"),
+        ("flip", "frame", "stray"),
+        ("entry", "bytes", "flip"),
+    ],
+    ids=" ".join,
+)
+def test_damage_is_found_and_computed_anew(
+    world, outputs, tmp_path, small_chunks, expected, monkeypatch, damages
+):
+    """Of each site by itself: each knows its own progress."""
+    out = outputs(tmp_path)
+    stop_after(monkeypatch, world, out, 15)
+    for path, how in zip(out["sites"].values(), damages, strict=True):
+        damage(path, how)
     extract(**world, **out)
     assert_same(out, expected)
 

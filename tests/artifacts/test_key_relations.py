@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 from checkouts import TOY
 
@@ -57,44 +56,18 @@ def checkout(folder: Path, *, backwards: bool = False) -> Path:
     return folder
 
 
-def keys(folder: Path, seed: str = "0", **environment: str) -> dict[str, str]:
+def keys(folder: Path, **environment: str) -> dict[str, str]:
     """Shown path to key, as a process of its own finds them."""
-    env = os.environ | {"PYTHONPATH": str(folder / "src"), "PYTHONHASHSEED": seed} | environment
+    env = os.environ | {"PYTHONPATH": str(folder / "src")} | environment
     told = subprocess.run(
         [sys.executable, "-c", KEYS], cwd=folder, env=env, capture_output=True, text=True, check=True
     )
     return json.loads(told.stdout)
 
 
-@pytest.fixture(scope="module")
-def first(tmp_path_factory):
-    folder = checkout(tmp_path_factory.mktemp("first") / "checkout")
-    return folder, keys(folder)
-
-
-def test_keys_follow_no_process_seed_locale_or_memory(first):
-    folder, found = first
+def test_keys_follow_no_place_process_seed_locale_date_or_order_of_files_and_settings(tmp_path):
+    """Of a study by another name, tests/artifacts/test_rerun.py."""
+    found = keys(checkout(tmp_path / "checkout"), PYTHONHASHSEED="0")
     assert len(found) > 20 and len({*found.values()}) == len(found)
-    assert keys(folder, "2", LC_ALL="C", TZ="Asia/Tokyo") == found
-
-
-def test_keys_follow_no_place_date_or_order_of_files_and_settings(first, tmp_path):
-    assert keys(checkout(tmp_path / "a place with spaces" / "other", backwards=True)) == first[1]
-
-
-def test_keys_of_a_renamed_study_differ_where_its_name_is_told(first, tmp_path):
-    """Data, tokens and activations know no study; the page names it."""
-    folder, found = first
-    other = tmp_path / "other"
-    shutil.copytree(folder, other, symlinks=True)
-    text = KEYS.replace('"mine"', '"yours"')
-    (other / "mine.yaml").rename(other / "yours.yaml")
-    env = os.environ | {"PYTHONPATH": str(other / "src")}
-    told = subprocess.run(
-        [sys.executable, "-c", text], cwd=other, env=env, capture_output=True, text=True, check=True
-    )
-    renamed = {path.replace("/yours/", "/mine/"): key for path, key in json.loads(told.stdout).items()}
-    same = {path for path, key in found.items() if renamed[path] == key}
-    assert renamed.keys() == found.keys()
-    assert {path for path in found if "/dataset/" in path or "/activations/" in path} <= same
-    assert "results/mine/report/index.html" not in same
+    elsewhere = checkout(tmp_path / "a place with spaces" / "other", backwards=True)
+    assert keys(elsewhere, PYTHONHASHSEED="2", LC_ALL="C", TZ="Asia/Tokyo") == found

@@ -369,6 +369,15 @@ def test_what_decides_numbers_within_other_packages_is_in_keys(change, monkeypat
     assert versions["tokenizers"] == "0.0" and versions["transformers"] == "1"
 
 
+def test_pretrained_alone_trains_nothing(change):
+    (change.folder / "theirs").mkdir()
+    (change.folder / "theirs/params.safetensors").write_text("weights")
+    change.settings(sae={"corpora": [], "pretrained": {"theirs": {"1": str(change.folder / "theirs")}}})
+    table = change._table()
+    jobs = table.jobs(table.everything("toy"))
+    assert jobs["adopt_sae"] == 1 and jobs["apply_saes"] and "train_saes" not in jobs
+
+
 def test_an_sae_of_the_hub_is_pinned(change):
     commit = "0123456789" * 4
     place = "hf:owner/name/folder"

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -126,9 +125,8 @@ def test_a_server_that_is_late_or_drips_ends_in_one_line(server, chat):
     server.replies = [Reply(completion("late"), delay=1)]
     assert "no answer in time, 1 times" in refused(chat(timeout=0.2, retries=0))
     server.replies = [Reply(completion("drip"), drip=0.1)]
-    began = time.monotonic()
     assert "no answer in time" in refused(chat(timeout=0.4, retries=0))
-    assert time.monotonic() - began < 3
+    assert 0 < server.dripped < len(completion("drip")) / 2, "the end of it was waited for"
 
 
 def test_no_server_and_a_broken_answer_end_in_one_line(server, chat):

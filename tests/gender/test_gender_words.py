@@ -121,9 +121,9 @@ def drawn(n, told, rng):
 
 def test_texts_that_tell_nothing_are_called_leaking_no_more_often_than_the_level(tmp_path):
     rng, called = np.random.default_rng(0), 0
-    for seed in range(20):
+    for seed in range(10):
         called += probed(drawn(80, 0.0, rng), tmp_path, seed)["leaks"]
-    assert called <= 3  # P(more) of B(20, .05) is .016
+    assert called <= 2  # P(more) of B(10, .05) is .011
     told = probed(drawn(200, 0.5, rng), tmp_path, 0)
     # half of the texts of either gender tell it, the others are guessed: AUROC 1/4 of pairs untold, so 7/8
     assert told["leaks"] and told["auroc"]["low"] < 7 / 8 < told["auroc"]["high"]

@@ -36,11 +36,16 @@ def test_what_is_not_simulated_here_has_a_null_of_its_own():
         assert f"def {test}(" in (tests / file).read_text(encoding="utf-8"), name
 
 
-def test_all_that_is_there_is_claimed_and_nothing_else(tmp_path):
-    """Categories alone in the one study, all the rest in the other: together they make every claim there is."""
+@pytest.mark.long
+def test_categories_that_are_there_are_claimed_and_nothing_else(tmp_path):
+    """In the normal suite tests/report/test_rankings.py has the claim of specialists."""
     titles, claims = headlines(tmp_path / "categories", 0, categories=6.0, alike=False)
     assert {*claims} == TRUE | {"specialists"}
     assert [name for name in SECTIONS if titles[name]] == ["rankings", "sharing"]
+
+
+def test_all_that_is_there_is_claimed_and_nothing_else(tmp_path):
+    """But for categories, above: together they make every claim there is."""
     titles, claims = headlines(tmp_path / "rest", 0, effect=4.0)
     assert {*claims, "specialists"} == {claim.name for claim in CLAIMS if claim.records not in ELSEWHERE}
     # what two SAEs share is described; the claim of its section is of genders

@@ -1,6 +1,7 @@
 """A family that crosslens does not know: what the error says, and that doing so is enough."""
 
 import ast
+import os
 import subprocess
 import sys
 import textwrap
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers as hf
+from checkouts import Checkout
 from tiny import LAYERS, text_settings
 from tiny_families import save, smollm2_tokenizer
 
@@ -103,12 +105,16 @@ def test_what_the_user_registers_stays_when_the_file_of_that_family_is_read(monk
     assert known_adapter("qwen2").__name__ == "Qwen2" and known_adapter("nobodys") is None
 
 
-def test_only_the_file_of_the_models_family_is_imported():
-    code = (
+@pytest.mark.usefixtures("source")
+def test_only_the_file_of_the_models_family_is_imported(tmp_path):
+    """In a fork of a process that has torch and nothing of crosslens."""
+    script = tmp_path / "script.py"
+    script.write_text(
         "import sys; from crosslens.models.adapters import adapter_for; adapter_for('gemma3', 'here');"
         "print([name for name in sys.modules if name.startswith('crosslens.models.adapters.')])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    env = os.environ | {"PYTHONPATH": str(README.parent / "src"), "OMP_NUM_THREADS": "1"}
+    found = subprocess.run([Checkout.python, script], env=env, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "['crosslens.models.adapters.base', 'crosslens.models.adapters.gemma']"
 
 

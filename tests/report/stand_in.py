@@ -11,6 +11,7 @@ class StandIn(SimpleNamespace):
     """`records`, name -> records after `claimed`, and whatever else the section reads."""
 
     untested, tested, reasons = Results.untested, Results.tested, Results.reasons
+    controlled = Results.controlled
 
     def __init__(self, records: dict[str, list[dict[str, Any]]], **changed: Any):
         given = {
@@ -18,6 +19,7 @@ class StandIn(SimpleNamespace):
             "words": {"units": "pictures"} | PICTURES,
             "level": 0.05,
             "shown": lambda *names: " ".join(names),
+            "files": {},
             "corrected": lambda name, family: f"Corrected {name} {family}.",
         }
         super().__init__(**given | changed)

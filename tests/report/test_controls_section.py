@@ -47,6 +47,10 @@ def test_what_is_shared_stands_beside_what_controls_share(document, tmp_path):
         "English and Arabic, block 4: 0.100; frozen decoder 0.200, in Latin letters 0.050: no interval, and "
         "frozen decoder not below."
     )
+    # and so it stands in the findings of the section that tells what is shared
+    results = StandIn({}, files={"controls": {"": document}})
+    assert results.controlled("shared", "en", "ar") == [f"Controls. {shared}"]
+    assert results.controlled("shared", "en", "fr") == StandIn({}).controlled("shared", "en", "ar") == []
     (probe,) = (line for line in finding.lines if line.startswith("Probe"))
     # a probe reads no SAE, English has Latin letters, and of the conditions the one that controls have is compared
     assert probe.endswith("0.900 [0.850, 0.950]; words shuffled 0.600 [0.550, 0.650]: above all of them.")

@@ -51,13 +51,14 @@ def told(found) -> str:
 @pytest.mark.parametrize(
     ("significant", "p", "words"),
     [
-        (6, 0.005, "in 2 of 2 cases: block 2, joint SAE, Arabic 6 of 40 tested"),
-        (0, 1.0, "In none of 2 cases (layers and SAEs) do more features tell the grammatical gender"),
+        (6, 0.005, "claims that are corrected for each other): block 2, joint SAE, Arabic 6 of 40 tested"),
+        (0, 1.0, "In none of 2 cases (layers and SAEs) are features that tell the grammatical gender"),
     ],
 )
 def test_more_than_chance_and_no_more(tmp_path, significant, p, words):
     body = told(made(tmp_path, significant, p))
     assert words in body and body.count("<tr>") == 5 and "not tested" not in body
+    assert "over these cases alone: it is none of the claims" in body
     assert "is from a word list and from endings" in body
 
 

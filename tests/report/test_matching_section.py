@@ -28,12 +28,13 @@ def comparison(role, names, shared, mcc):
     }
 
 
-def told(folder, shared, *, seeds=None, effect=None, labels=0.1):
-    """The section of one layer: so many features the same, so many for two seeds, and a CLBAS."""
+def told(folder, shared, *, seeds=None, silent=None, effect=None, labels=0.1):
+    """The section of one layer: so many features the same, so many for two seeds, or why these say nothing, and a CLBAS."""
     pair = comparison("languages", ["en/0", "ar/0"], shared, 0.2 + shared / 100) | {"languages": ["en", "ar"]}
     pair["ceilings"] = (
         [] if seeds is None else [comparison("seeds", ["en/0", "en/1"], seeds, 0.2 + seeds / 100)]
     )
+    pair["ceilings"] = [of | {"tested": not silent, "because": silent} for of in pair["ceilings"]]
     pair["floors"] = [comparison("turned", ["en/0", "turned"], 0, 0.2)]
     pair["activations"] = {
         "tested": True,
@@ -88,6 +89,15 @@ def test_nothing_in_common_is_no_null_result_without_a_ceiling(tmp_path, seeds, 
     section = told(tmp_path, 0, seeds=seeds)
     assert (section.findings[0].kind, words in section.findings[0].title) == (kind, True)
     assert ("There is no ceiling" in "".join(map(str, section.body))) == (seeds is None)
+
+
+def test_a_ceiling_that_says_nothing_is_told_as_that(tmp_path):
+    (finding,) = told(tmp_path, 0, seeds=0, silent="in a seed nothing fires").findings
+    assert finding.kind == "warning" and "two seeds of one language could not be matched" in finding.title
+    assert (
+        "block 4, two seeds of English (ceiling): not tested, because in a seed nothing fires."
+        in finding.lines
+    )
 
 
 @pytest.mark.parametrize(

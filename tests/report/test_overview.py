@@ -10,6 +10,7 @@ from result_files import write_study
 from crosslens.errors import InputError
 from crosslens.summary.layer import layer_summary
 from crosslens.summary.overview import tables, write_overview
+from crosslens.summary.study import study_summary
 from crosslens.tables.documents import read_json, write_json
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "resources/examples").glob("*/overview.json"))
@@ -29,6 +30,8 @@ def results(tmp_path_factory):
         retrieval = write_retrieval(folder / f"r{site}", site=site, shared=1)
         layer["files"] |= {"gender_transfer": {"": transfer}, "retrieval": {"": retrieval}}
         layer_summary(**layer, out=folder / f"layers/{site}.json")
+    layers = {site: folder / f"layers/{site}.json" for site in ("2", "4")}
+    study_summary(layers=layers, level=0.01, out=folder / "summary.json")
     cells = [
         {"split": split, "gender": gender, "category": category, "images": images, "rows": images}
         for split, gender, category, images in (
@@ -41,29 +44,43 @@ def results(tmp_path_factory):
     told = {"ar": {"test_images": 65, "test_images_told_in_train": 24}}
     document = {"rows": 200, "images": 115, "counts": cells, "masked": told}
     write_json(folder / "dataset/summary.json", "dataset_summary", document)
-    write_json(folder / "summary.json", "summary", {"level": 0.01})
     return folder
 
 
 def test_the_cosines_and_ckas_of_several_pairs_stand_beside_each_other(results):
     def layer(*languages):
         directions = [
-            {"condition": "caption", "languages": of, "cosine": 0.1 * i, "p": 0.5}
-            for i, of in enumerate(languages, 1)
+            {"condition": "caption", "languages": of, "cosine": 0.1 * i, "p": 0.5, "q": q}
+            for i, (of, q) in enumerate(zip(languages, (None, 0.7), strict=False), 1)
         ]
         cka = [{"read": "caption", "languages": of, "unbiased": 0.2 * i} for i, of in enumerate(languages, 1)]
         empty = dict.fromkeys(("transfer", "retrieval", "words", "probes", "saes", "gender"), [])
         return empty | {"site": "2", "directions": directions, "cka": cka}
 
     dataset = {"counts": [], "masked": {}}
-    document = {"level": 0.05, "dataset": dataset, "layers": [layer(["en", "ar"], ["en", "fr"])]}
+    document = {
+        "level": 0.05,
+        "claims": [],
+        "dataset": dataset,
+        "layers": [layer(["en", "ar"], ["en", "fr"])],
+    }
     shown = tables(document)
     assert "| site | masked, English and Arabic | masked, English and fr |" in shown
-    assert "| 2 | .10 (p = .500) | .20 (p = .500) |" in shown
+    assert "| 2 | .10 (p = .500, not corrected) | .20 (q = .700) |" in shown
     assert (
         "| site | CKA, English and Arabic | CKA, English and fr |" in shown and "| 2 | 0.20 | 0.40 |" in shown
     )
     assert "| site | CKA |" in tables(document | {"layers": [layer(["en", "ar"])]})
+
+
+def test_what_is_told_from_chance_is_corrected_as_on_the_page(results, tmp_path):
+    """p of a lone test is nothing to show a claim by: every mark of chance is a q, and the claims stand above."""
+    shown = write_overview(results, tmp_path / "overview.json")
+    summary = read_json(results / "summary.json", "summary")
+    (claim,) = (claim for claim in summary["claims"] if claim["claim"] == "gender transfers")
+    assert f"| gender transfers | {claim['holds']} | {claim['tests']} |" in shown
+    assert "; level 0.01)" in shown
+    assert re.search(r"\(q = \.\d{3}\)", shown) and not re.search(r"\(p = [\d.]+\)", shown)
 
 
 def test_numbers_are_those_of_the_layers(results, tmp_path):
@@ -76,7 +93,8 @@ def test_numbers_are_those_of_the_layers(results, tmp_path):
         for kind, records in layer.items():
             if kind != "site":
                 assert len(records) == len(summary[kind]) > 0
-                assert all(r.items() <= s.items() for r, s in zip(records, summary[kind], strict=True))
+                for record, told in zip(records, summary[kind], strict=True):
+                    assert {name: record[name] for name in record if name != "q"}.items() <= told.items()
 
 
 def test_tables_show_them_rounded(results, tmp_path):
@@ -97,7 +115,7 @@ def test_tables_show_them_rounded(results, tmp_path):
 
 
 def test_a_folder_without_layers_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no summary of a layer"):
+    with pytest.raises(InputError, match="no summary"):
         write_overview(tmp_path, tmp_path / "overview.json")
 
 
@@ -105,7 +123,7 @@ def test_a_folder_without_layers_is_refused(tmp_path):
 def test_the_tables_of_an_example_are_those_of_its_numbers(path):
     readme = (path.parent / "README.md").read_text(encoding="utf-8")
     document = read_json(path, "overview")
-    if "level" not in document:
+    if "claims" not in document:
         pytest.xfail(
             f"{path.parent.name} was made before 0.2.0: run its study again, and `crosslens overview`"
         )

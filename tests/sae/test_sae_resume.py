@@ -30,9 +30,9 @@ SMALL |= {"block_tokens": 32, "buffer_mb": 2 * 256 * 16 * 2 / 2**20}
 FILES = {"sae_weights.safetensors", "cfg.json", "training.json"}
 VARIANTS = {name: {"architecture": name} for name in ARCHITECTURES}
 VARIANTS |= {"tied": {"tied": True}, "transcoder": {"target": "4.mlp_out"}}
-OFTEN = ("gated", "transcoder")
-"""Of more than the others' tensors; that a checkpoint brings back every tensor of each is tested below, and topk and
-batchtopk are in the jobs that are killed there."""
+OFTEN = "transcoder"
+"""Of most tensors; that a checkpoint brings back every tensor of each is tested below, and topk and batchtopk are in the
+jobs that are killed there."""
 
 
 def checkpoint_step(path) -> int:
@@ -209,7 +209,7 @@ def send_sigterm() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in OFTEN else pytest.mark.long) for name in VARIANTS]
+    "name", [pytest.param(name, marks=() if name == OFTEN else pytest.mark.long) for name in VARIANTS]
 )
 def test_an_interrupted_sae_of_any_kind_ends_with_the_same_bytes(store, tmp_path, monkeypatch, name):
     settings = SMALL | {"epochs": 1.5, "checkpoint_tokens": 64 * 7} | VARIANTS[name]
@@ -279,7 +279,7 @@ def whole_job(store, tmp_path_factory):
     return [files_of(sae) for sae in saes]
 
 
-@pytest.mark.parametrize("saves", [1, 14, *(pytest.param(n, marks=pytest.mark.long) for n in (2, 3, 9))])
+@pytest.mark.parametrize("saves", [3, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2, 9, 14))])
 def test_a_job_killed_between_two_saves_ends_with_the_same_bytes(
     store, whole_job, tmp_path, monkeypatch, saves
 ):
@@ -333,7 +333,7 @@ class Jobs:
         self.folder, self.store = folder, store
 
     def saes(self, name: str) -> list[dict]:
-        settings = SMALL | {"train_tokens": 64 * 200, "checkpoint_tokens": 64 * 20}
+        settings = SMALL | {"train_tokens": 64 * 120, "checkpoint_tokens": 64 * 20}
         return [
             sae_in(self.folder / name / architecture, architecture=architecture, **settings)
             for architecture in ("topk", "batchtopk")
@@ -383,7 +383,7 @@ def test_killed_at_random_moments_and_repeated_gives_the_same_bytes(jobs, undist
     process.kill()
     process.join()
     assert process.exitcode == -9
-    for _ in range(3):
+    for _ in range(2):
         process = jobs.start("killed")
         step = jobs.wait_for_checkpoint("killed", after_step=step)
         time.sleep(moments.uniform(0, 0.2))

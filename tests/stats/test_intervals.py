@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.sparse import csr_array
 from sklearn.metrics import roc_auc_score
 
 from crosslens.stats.auroc import auroc, auroc_interval, permuted_auroc_p
-from crosslens.stats.effect_size import cohen_d_interval
+from crosslens.stats.correlation import fisher_interval, pearson
+from crosslens.stats.effect_correlation import correlations, resampled
+from crosslens.stats.effect_size import cohen_d_interval, effect_sizes
 from crosslens.stats.means import paired_difference_interval, resampled_interval
 from crosslens.stats.rank_test import design_of
+from crosslens.stats.resampling import bootstrap_weights
 from crosslens.stats.shares import mean_share_interval, share_interval
 
 
@@ -240,3 +244,54 @@ def test_the_p_of_several_scores_is_that_of_each_alone():
         together = permuted_auroc_p(scores, y, of, 499, np.random.default_rng(1))
         assert together.tolist() == alone and isinstance(alone[0], float)
     assert alone[2] < 0.01 < alone[0]
+
+
+def agreement(n, features, rho, sd, shared, *, studies, draws=100):
+    """How often the range of r between the effects of two languages holds r as others of its kind find it on average, and how
+    often the correlation of the true effects, which no picture blurs.
+
+    n: pictures of each gender; sd: of the true effects; shared: of the pictures' own variance, what both languages see.
+    """
+    rng = np.random.default_rng([n, features, int(100 * rho), int(100 * sd), int(10 * shared)])
+    female, own = np.arange(2 * n) < n, rng.standard_normal((2, features))
+    true = sd * np.array([own[0], rho * own[0] + np.sqrt(1 - rho**2) * own[1]])
+    methods = {"pearson": pearson}
+    inside, key = {"live": np.arange(features)}, ("live", "pearson")
+
+    def pictures():
+        """(2 n, features), of which neighbours go together."""
+        drawn = rng.standard_normal((2 * n, features + 1))
+        return np.sqrt(0.5) * (drawn[:, 1:] + drawn[:, :-1])
+
+    found = []
+    for _ in range(studies):
+        seen = pictures()
+        values = [
+            csr_array(np.sqrt(shared) * seen + np.sqrt(1 - shared) * pictures() + female[:, None] * effect)
+            for effect in true
+        ]
+        d = [effect_sizes(of, female, np.ones((2 * n, 1))) for of in values]
+        weights = bootstrap_weights(female, draws, rng)
+        r = correlations(*d, inside, methods)[key][0]
+        found.append((r, *fisher_interval(r, resampled(values, [female] * 2, inside, weights, methods)[key])))
+    r, low, high = np.array(found).T
+    return tuple(np.mean((low <= mark) & (mark <= high)) for mark in (r.mean(), pearson(*true)))
+
+
+def test_the_range_of_a_correlation_of_effects_is_none_of_the_true_one():
+    """It is called a range: of the true effects, blurred by few pictures, it holds the correlation hardly ever."""
+    blurred, true = agreement(30, 60, 0.9, 0.3, 0.0, studies=25)
+    assert blurred >= 0.8 and true <= 0.2
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shared", [0.0, 0.8])
+@pytest.mark.parametrize("sd", [0.3, 1.0])
+@pytest.mark.parametrize("rho", [0.0, 0.9])
+@pytest.mark.parametrize(("n", "features"), [(10, 30), (30, 200), (75, 100)])
+def test_the_range_of_a_correlation_of_effects_over_the_grid(n, features, rho, sd, shared):
+    blurred, true = agreement(n, features, rho, sd, shared, studies=200)
+    print(
+        f"\nrange of r: n {n}, {features} features, {rho}, sd {sd}, shared {shared}: {blurred:.3f}, true {true:.3f}"
+    )
+    assert blurred >= 0.75

@@ -1,5 +1,6 @@
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -329,6 +330,38 @@ def test_a_link_that_is_turned_elsewhere_and_back_ends_the_job(bench, tmp_path, 
     assert bench.store.object("k-a").read_text() == "one"
 
 
+@pytest.mark.parametrize("moved", ["data", "data/pictures"])
+def test_a_folder_that_is_moved_away_and_back_ends_the_job(bench, tmp_path, moved):
+    """Another stood in its place meanwhile: no file of it was ever written. What is put beside the files is no move."""
+    folder, away = tmp_path / moved, tmp_path / "away"
+    file = tmp_path / "data/pictures/a.png"
+    file.parent.mkdir(parents=True)
+    file.write_text("one")
+    for place in (file.parent, file.parent.parent, tmp_path):
+        os.utime(place, (1e9, 1e9))
+    job = bench.job("a", files={str(file): content_digest(file)})
+
+    def read(out):
+        folder.rename(away)
+        file.parent.mkdir(parents=True)
+        file.write_text("two")
+        out["a"].write_text(file.read_text())
+        shutil.rmtree(folder)
+        away.rename(folder)
+
+    with pytest.raises(InputError, match=rf"^{folder}: found it was moved .*nothing was stored"):
+        build(job, read)
+    assert not bench.store.has("k-a") and not list(bench.store.own.glob("partial/*/*"))
+
+    def beside(out):
+        (file.parent / "b.png").write_text("more")
+        (folder.parent / "log").write_text("more")
+        out["a"].write_text(file.read_text())
+
+    build(job, beside)
+    assert bench.store.object("k-a").read_text() == "one"
+
+
 @pytest.mark.parametrize("changed", [None, "crosslens.data.splits", "workflow/scripts/build_dataset.py"])
 def test_code_that_is_not_what_the_key_holds_ends_the_job(bench, changed):
     held = closure("crosslens.data.dataset", script="build_dataset").modules
@@ -644,3 +677,17 @@ def test_a_kill_between_storing_and_publishing_costs_only_the_work(bench, monkey
     monkeypatch.undo()
     build(bench.job("a"), Make())
     assert bench.store.object("k-a").read_text() == "a text"
+
+
+def test_the_benchmark_of_checks_counts_every_input_of_every_record(bench, monkeypatch, capsys):
+    """Of two artifacts made from a third, with work that is said, against bytes that were read by hand."""
+    build(bench.job("a"), Make("one" * 1000))
+    build(bench.job("b", "c", inputs=(("k-a", bench.link("k-a", "a")),)), Make())
+    script = Path(__file__).parents[1] / "benchmarks/reader_checks.py"
+    monkeypatch.setattr(sys, "argv", [str(script), "--store", str(bench.store.own), "--json", "--no-check"])
+    runpy.run_path(str(script), run_name="__main__")
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    records = [json.loads(file.read_text()) for file in bench.store.own.glob("actions/k-/k-*.json")]
+    assert sum(len(record["inputs"]) for record in records) == 2
+    assert found["work_s"] == pytest.approx(sum(record["work_seconds"] for record in records), abs=1e-3)
+    assert 0 < found["looks_s"] < 0.1 and 0 < found["bytes_s"] < 0.1

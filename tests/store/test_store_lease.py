@@ -293,7 +293,9 @@ def test_of_two_who_saw_the_same_dead_lease_one_takes_over(tmp_path, gone):
 
 @pytest.mark.parametrize("operation", range(4))
 @pytest.mark.parametrize("new", [False, True])
-def test_a_kill_at_any_point_of_the_take_over_leaves_the_work_to_the_next(tmp_path, gone, operation, new):
+def test_a_kill_at_any_point_of_the_take_over_leaves_the_work_to_the_next(
+    tmp_path, gone, operation, new, monkeypatch
+):
     if not new:
         write(tmp_path / "0", pid=gone)
         (tmp_path / "0" / "checkpoint").write_text("half")
@@ -314,9 +316,10 @@ lease.acquire(Path(sys.argv[1]))
 os._exit(9)
 """
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 9
-    began = time.monotonic()
+    monkeypatch.setattr(
+        time, "sleep", lambda seconds: pytest.fail("that its writer is gone is seen, not waited for")
+    )
     lease = acquire(tmp_path)
-    assert time.monotonic() - began < module.STALE_SECONDS / 2
     assert new or (lease.folder / "checkpoint").read_text() == "half"
     assert list(tmp_path.iterdir()) == [lease.folder]
     lease.clear()
@@ -340,4 +343,4 @@ def test_writers_that_start_at_once_after_a_kill_get_different_folders(tmp_path,
     for writer in writers:
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
-    assert len({queue.get(timeout=5) for _ in writers}) == 3
+    assert len({queue.get(timeout=60) for _ in writers}) == 3

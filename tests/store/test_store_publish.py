@@ -131,7 +131,7 @@ def test_writers_that_commit_and_publish_at_once(store, tmp_path, texts):
     for writer in writers:
         writer.join(60)
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
-    told = [queue.get(timeout=5) for _ in writers]
+    told = [queue.get(timeout=60) for _ in writers]
     objects = list(store.own.glob("objects/*/*"))
     assert len(objects) == len(set(texts))
     assert all(content_digest(target) + ".zarr" == target.name for target in objects)

@@ -108,7 +108,7 @@ def test_what_cannot_be_inspected_is_refused(text_folder, tmp_path, changed, wor
 
 def test_without_a_selection_all_text_tokens_are_inspected(text_folder, tmp_path):
     arguments = {
-        "texts": TEXTS,
+        "texts": [{"language": "en", "text": "A red book", "prompt": "Say it."}],
         "sites": ["1"],
         "select": {},
         "model": {"id": str(text_folder), "device": "cpu"},
@@ -129,7 +129,12 @@ def test_a_site_of_zeros_is_written_and_drawn(text_folder, tmp_path, monkeypatch
             torch.nn.init.zeros_(module.weight)
     monkeypatch.setattr(inspect, "load_model", lambda **_: loaded)
     inspect_tokens(
-        model={}, texts=TEXTS, sites=["1", "1.mlp_out"], select=SELECT, scale=scale, out=tmp_path / "out"
+        model={},
+        texts=TEXTS[1:],
+        sites=["1", "1.mlp_out"],
+        select={"positions": [0]},
+        scale=scale,
+        out=tmp_path / "out",
     )
     document = read_json(tmp_path / "out" / "tokens.json", "token_inspection")
     assert document["reference"]["median_norm"]["1.mlp_out"] == 0

@@ -55,8 +55,13 @@ MINI = {
     "lexicons": {"en": "resources/lexicons/planted_en.yaml"},
     "activations": {**TOY["activations"], "batch_tokens": 512},
     "sae": {**TOY["sae"], "corpora": ["en"], "epochs": 4, "checkpoint_tokens": 512},
+    "gender": {"bootstraps": 20, "permutations": 799},
 }
 """One language, one part: the shortest chain to an SAE."""
+UNGENDERED = {name: value for name, value in MINI.items() if name not in ("lexicons", "stereotype")} | {
+    "gender": None
+}
+"""The same of texts that nobody asks for a gender."""
 MINI_SAE = "results/mini/sae/en/layer_1/seed_0/cfg.json"
 
 ANSWERS = {

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import time
 
 import pytest
 from checkouts import MINI_SAE, TOY, Checkout
@@ -21,9 +20,7 @@ def without(settings: dict, **sections) -> dict:
 
 
 def test_a_repeat_does_nothing_and_says_so(built):
-    began = time.monotonic()
     said = built.snakemake()
-    print(f"a repeat took {time.monotonic() - began:.1f} s")
     assert "Nothing to be done (all requested files are present and up to date)." in said
 
 

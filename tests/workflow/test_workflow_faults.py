@@ -61,23 +61,15 @@ def test_verify_names_the_artifact_of_one_flipped_byte_and_forget_heals_it(built
         r"`crosslens store forget (\S+)`, then `snakemake (\S+)`", found.stdout
     ).groups()
     assert built.crosslens("forget", forget).returncode == 0
-    assert built.work(target) == {"analyse_codes": 1}
-    built.snakemake(target)
+    # Snakemake removes the mark of a work job after the links are made; a kill in between leaves it (here: --notemp) …
+    assert built.run(target, "--notemp")["analyse_codes"] == 1
     assert built.crosslens("verify").returncode == 0
     assert built.digests() == before
     assert built.work() == {}
-
-
-def test_a_mark_that_a_killed_run_left_is_no_proof_that_work_was_done(built):
-    """Snakemake removes the mark of a work job after the links are made; a kill in between leaves it (here: --notemp)."""
-    path = "results/toy/features/joint/en/layer_1/rankings.json"
-    before = built.digests()
-    assert built.crosslens("forget", path).returncode == 0
-    assert built.run(path, "--notemp")["analyse_codes"] == 1
+    # … and it is no proof that the work was done
     assert [file.name for file in (built.folder / "results/.jobs/analyse_codes").rglob("*") if file.is_file()]
-    assert built.crosslens("forget", path).returncode == 0
-    assert built.run(path)["analyse_codes"] == 1
-    assert built.digests() == before
+    assert built.crosslens("forget", forget).returncode == 0
+    assert built.work(target) == {"analyse_codes": 1}
 
 
 def at_work(checkout, since):
@@ -195,21 +187,7 @@ def test_a_job_that_outlived_its_snakemake_reads_what_its_key_names(built):
     assert mini_digests(built) == before
 
 
-def test_a_lexicon_that_is_edited_while_it_is_read_ends_the_job(fresh):
-    hold(fresh, "verify images")
-    target = "results/mini/dataset/summary.json"
-    process = fresh.start(target)
-    assert wait_for(lambda: list(fresh.folder.glob("waiting-*")), process)
-    fresh.append("resources/lexicons/planted_en.yaml", "# edited\n")
-    (fresh.folder / "go").touch()
-    assert process.wait() != 0
-    said = (fresh.folder / "logs/mini/build_dataset.log").read_text()
-    assert "planted_en.yaml: found it was changed since the run began" in said and "Traceback" not in said
-    assert {record["recipe"]["kind"] for record in fresh.records()} == {"source"}
-    assert fresh.run(target)["build_dataset"] == 1
-
-
-def test_code_that_is_edited_before_a_job_loads_it_ends_the_job(fresh):
+def test_code_that_is_edited_before_a_job_loads_it_and_a_lexicon_while_it_is_read_end_the_job(fresh):
     """The key holds what it was when the run began: what an experiment makes would stand under it once that is taken back."""
     wait = 'import pathlib, time\npathlib.Path("waiting").touch()\n'
     wait += 'while not pathlib.Path("go").exists():\n    time.sleep(0.05)\n'
@@ -225,6 +203,17 @@ def test_code_that_is_edited_before_a_job_loads_it_ends_the_job(fresh):
     assert "Traceback" not in said
     assert {record["recipe"]["kind"] for record in fresh.records()} == {"source"}
     fresh.edit("src/crosslens/data/dataset.py", *reversed(edit))
+
+    (fresh.folder / "go").unlink()
+    hold(fresh, "verify images")
+    process = fresh.start(target)
+    assert wait_for(lambda: list(fresh.folder.glob("waiting-*")), process)
+    fresh.append("resources/lexicons/planted_en.yaml", "# edited\n")
+    (fresh.folder / "go").touch()
+    assert process.wait() != 0
+    said = (fresh.folder / "logs/mini/build_dataset.log").read_text()
+    assert "planted_en.yaml: found it was changed since the run began" in said and "Traceback" not in said
+    assert {record["recipe"]["kind"] for record in fresh.records()} == {"source"}
     assert fresh.run(target)["build_dataset"] == 1
     assert read_json(fresh.folder / target, "dataset_summary")["rows"] == 30
 
@@ -296,10 +285,9 @@ def test_a_store_that_was_deleted_is_made_anew_and_a_dry_run_says_so(fresh):
     """Its links lead nowhere; whether Snakemake's own records are there or not, and whichever profile is asked."""
     table = "results/mini/dataset/en.parquet"
     fresh.snakemake(table)
-    for lost in (".store", "../.snakemake"):
+    for lost, profile in ((".store", ("--profile", "slurm")), ("../.snakemake", ())):
         shutil.rmtree(fresh.folder / "results" / lost)
-        for profile in ((), ("--profile", "slurm")):
-            planned = counted(fresh.snakemake(*profile, "-n", table))
-            assert planned["draw_source"] == planned["build_dataset"] == planned["dataset"] == 1
+        planned = counted(fresh.snakemake(*profile, "-n", table))
+        assert planned["draw_source"] == planned["build_dataset"] == planned["dataset"] == 1
     fresh.snakemake(table)
     assert (fresh.folder / table).is_file() and fresh.planned(table) == {}

@@ -5,12 +5,13 @@ import json
 import re
 import shutil
 import sys
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import yaml
-from checkouts import ANSWERS, ANSWERS_PAGE, MINI, REPOSITORY, TOY, write_tiny_gguf
+from checkouts import ANSWERS, ANSWERS_PAGE, MINI, REPOSITORY, TOY, UNGENDERED, write_tiny_gguf
 
 from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
@@ -91,6 +92,7 @@ def test_generation_is_a_job_of_the_gpu_partition(fresh):
     fresh.edit("rules/report.smk", ': the report"', ': report on {resources.slurm_partition}"')
     said = fresh.snakemake("--profile", "slurm", "-n", ANSWERS_PAGE)
     assert "answers: answers on gpu [1 GPU, " in said and "answers: report on cpu" in said
+    assert "train_saes" in said
 
 
 # sites without SAEs
@@ -127,7 +129,7 @@ def test_a_site_without_sae_is_probed_and_compared(built):
 
 @pytest.mark.long
 def test_a_caption_study_without_gender_has_no_gender_jobs(built):
-    built.configure("mini", {**MINI, "gender": None})
+    built.configure("mini", UNGENDERED | {"lexicons": MINI["lexicons"]})
     done = built.run("results/mini/report/index.html")
     assert not ON_GENDER & done.keys()
     assert done["analyse_codes"] == done["build_report"] == 1
@@ -147,10 +149,9 @@ def test_a_gguf_file_is_converted_once_and_an_edit_that_gives_the_same_bytes_is_
     table = ["image_id,english_prompt,ground_truth_gender"]
     table += [f"i{i},A {word} holds a book.,unknown" for i, word in enumerate(["nurse", "cook", "pilot"] * 4)]
     (fresh.folder / "data/captions.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
-    of_texts = {name: value for name, value in MINI.items() if name != "lexicons"} | {
+    of_texts = UNGENDERED | {
         "model": {"id": "data/tiny.gguf"},
         "source": {"captions": "data/captions.csv"},
-        "gender": None,
     }
     fresh.configure("first", {**of_texts, "sites": ["1"]})
     fresh.configure("second", {**of_texts, "sites": ["2"]})
@@ -183,38 +184,44 @@ def test_a_gguf_file_is_converted_once_and_an_edit_that_gives_the_same_bytes_is_
 def test_studies_of_the_repository_plan_or_say_what_is_missing(fresh, monkeypatch):
     """The user's own table is not there, nor, without its package or download, what names and messages need.
 
-    Of each kind of source one is planned; tests/artifacts/test_table.py goes through the jobs of every study.
+    Of each kind of source one is planned, by the table that Snakemake's jobs are those of (tests/test_plan.py).
     """
     for shipped in ("planted_control", "texts"):
         (fresh.folder / "resources" / shipped).symlink_to(REPOSITORY / "resources" / shipped)
-    pages = {}
+    studies = {}
     for file in sorted((REPOSITORY / "config/studies").glob("*.yaml")):
         shutil.copy(file, fresh.folder / "config/studies")
-        pages[file.stem] = f"results/{file.stem}/report/index.html"
+        studies[file.stem] = yaml.safe_load(file.read_text(encoding="utf-8"))
     monkeypatch.chdir(fresh.folder)
 
-    def missing(study: str) -> str:
-        """What its reader says; that Snakemake says that and no more, tests/test_wrong_settings.py asks."""
+    def jobs(study: str) -> Counter:
         digests = FileDigests(fresh.folder / "files.json")
         schema = Path("workflow/schemas/study.schema.yaml")
         table = Table(Studies(lambda name: Study(name, Path("config/studies"), schema, digests)))
+        everything = table.everything(study)
+        for need in everything:
+            table.params(*need)
+        return table.jobs(everything)
+
+    def missing(study: str) -> str:
+        """What its reader says; that Snakemake says that and no more, tests/test_wrong_settings.py asks."""
         with pytest.raises(InputError) as told:
-            [table.params(*need) for need in table.everything(study)]
+            jobs(study)
         return str(told.value)
 
     for study in ("captions", "gemma3_4b"):
         of_table = rf"{study}\.yaml, key source\.captions: found nothing at data/captions\.csv"
-        assert pages.pop(study) and re.search(of_table, missing(study))
+        assert studies.pop(study) and re.search(of_table, missing(study))
     for study, mend in (
         ("categories", "correct the path"),
         ("mt_geneval_gemma", "clone github.com/amazon-science"),
         ("mt_geneval_controls", "clone github.com/amazon-science"),
     ):
-        assert pages.pop(study) and f"To mend: {mend}" in missing(study)
-    of_names = [study for study in pages if study.startswith("emoji_")]
+        assert studies.pop(study) and f"To mend: {mend}" in missing(study)
+    of_names = [study for study in studies if study.startswith("emoji_")]
     if find_spec("emoji") is None:
         assert "To mend: pip install emoji" in missing(of_names[0])
-        pages = {study: page for study, page in pages.items() if study not in of_names}
+        studies = {study: of for study, of in studies.items() if study not in of_names}
     else:
         assert "To mend: `crosslens source fetch-messages --to data/messages`" in missing(of_names[0])
         sys.path.insert(0, str(REPOSITORY / "tests/sources"))
@@ -223,11 +230,9 @@ def test_studies_of_the_repository_plan_or_say_what_is_missing(fresh, monkeypatc
         write_catalogues(fresh.folder / "data/messages", {"one": {"Show the page": "اعرض الصفحة"}})
         if not DEBIAN_FONT.is_file():
             assert "To mend: `apt install fonts-noto-color-emoji`" in missing("emoji_pictures")
-            del pages["emoji_pictures"]
-    of_source = {}
-    for study in pages:
-        settings = yaml.safe_load((fresh.folder / f"config/studies/{study}.yaml").read_text(encoding="utf-8"))
-        of_source.setdefault(next(iter(settings["source"])), study)
+            del studies["emoji_pictures"]
+    of_source = {next(iter(settings["source"])): study for study, settings in reversed(studies.items())}
     assert {"planted", "prompts"} <= of_source.keys()
-    work = fresh.work(*(pages[study] for study in of_source.values()))
-    assert work["build_report"] == len(of_source) and work["generate_texts"] == 1
+    for source, study in of_source.items():
+        planned = jobs(study)
+        assert planned["build_report"] == 1 and planned["generate_texts"] == (source == "prompts"), study

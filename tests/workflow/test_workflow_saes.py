@@ -56,7 +56,18 @@ def test_a_sweep_trains_beside_the_studys_own_in_one_job_and_is_compared(built):
     assert (built.folder / "logs/toy/train_saes_1.log").read_text().count(": computed") == 1
 
 
+def test_a_pretrained_sae_is_adopted_and_nothing_is_trained(built):
+    random_sae(built.folder / "foreign", "1")
+    pretrained = {"random": {"1": "foreign/layers.1"}}
+    built.configure("toy", TOY | {"sae": {**TOY["sae"], "pretrained": pretrained}})
+    planned = built.planned("results/toy/layers/1.json")
+    assert planned["adopt_sae"] == 1 and planned["quality"] == planned["features"] == 2
+    assert not {"train_saes", "extract"} & planned.keys()
+
+
+@pytest.mark.long
 def test_a_pretrained_sae_is_a_corpus_of_its_own(built):
+    """Of another study's SAE, tests/test_storage.py asks the same of its numbers."""
     random_sae(built.folder / "foreign", "1")
     pretrained = {"random": {"1": "foreign/layers.1"}}
     built.configure("toy", TOY | {"sae": {**TOY["sae"], "pretrained": pretrained}})
@@ -71,14 +82,6 @@ def test_a_pretrained_sae_is_a_corpus_of_its_own(built):
         (corpus, language) for corpus in ("joint", "random") for language in ("en", "ar")
     }
     assert quality["random", "en"] > quality["joint", "en"]
-
-
-def test_pretrained_alone_trains_nothing(fresh):
-    random_sae(fresh.folder / "foreign", "1")
-    pretrained = {"random": {"1": "foreign/layers.1"}}
-    fresh.configure("toy", TOY | {"sae": {**TOY["sae"], "corpora": [], "pretrained": pretrained}})
-    planned = fresh.planned()
-    assert planned["adopt_sae"] == 1 and "train_saes" not in planned and planned["quality"] == 2
 
 
 def test_a_pretrained_sae_of_another_layer_is_refused(built):

@@ -58,8 +58,8 @@ def effect_sizes_figure(
         heading(
             figure,
             f"Gender effects in two languages, {corpus_name(corpus)}, {site_name(site)}",
-            "A point is a feature live in both languages; d on the test split. CI: pictures or texts resampled. "
-            "Chosen: significant on select in a language.\n"
+            "A point is a feature live in both languages; d on the test split. "
+            "Brackets: range of r, pictures or texts drawn anew. Chosen: significant on select in a language.\n"
             "Confirmed: q ≤ the study's level on test. Nulls: 95 % interval of r with the features paired at random, "
             "and with the gender labels shuffled.",
         )

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from seaborn import heatmap
 
 from crosslens.figures.style import heading, style
 from crosslens.summary.names import site_order
@@ -60,24 +60,14 @@ def _swapped(column: str) -> str:
 
 
 def _panel(axes: Axes, pairs: pd.DataFrame, down: list[str], across: list[str]):
-    def matrix(column: str) -> np.ndarray:
-        return (
-            pairs.pivot(index="site_a", columns="site_b", values=column)
-            .loc[down, across]
-            .to_numpy(dtype=float)
-        )
-
-    values, null = matrix("unbiased_cka"), matrix("unbiased_null_max")
-    image = axes.imshow(values, cmap="viridis", vmin=0, vmax=1)
-    axes.set_xticks(range(len(across)), across, rotation=90 if max(map(len, across)) > 3 else 0, fontsize=8)
-    axes.set_yticks(range(len(down)), down, fontsize=8)
-    axes.grid(visible=False)
-    axes.tick_params(length=0)
-    written = max(values.shape) <= _MOST_WRITTEN
-    for (row, column), value in np.ndenumerate(values):
-        shade = "black" if value > 0.6 else "white"
-        if not value > null[row, column]:
-            axes.text(column, row, "×", ha="center", va="center", color=shade)
-        elif written:
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=6.5, color=shade)
-    return image
+    values, null = (
+        pairs.pivot(index="site_a", columns="site_b", values=column).loc[down, across].astype("float64")
+        for column in ("unbiased_cka", "unbiased_null_max")
+    )
+    words = values.map("{:.2f}".format if max(values.shape) <= _MOST_WRITTEN else lambda value: "")
+    words = words.where(values > null, "×")
+    scale = {"cmap": "viridis", "vmin": 0, "vmax": 1, "cbar": False}
+    heatmap(values, annot=words, fmt="", annot_kws={"fontsize": 6.5}, **scale, square=True, ax=axes)
+    axes.tick_params(labelsize=8, length=0)
+    axes.tick_params(axis="y", labelrotation=0)
+    return axes.collections[0]

@@ -11,8 +11,8 @@ READ_ALL_THE_SAME = (
 CONDITION = (
     "Condition",
     "What the model had seen: prompt = {before}; caption = it also reads the caption, "
-    "with the label words that a lexicon finds, and what agrees with them, left out of the pooling; generated = it writes a "
-    "caption of its own (greedy), with the same words left out. " + READ_ALL_THE_SAME,
+    "with the label words that a lexicon finds (and, where `mask` says so, what agrees with them) left out of the pooling; "
+    "generated = it writes a caption of its own (greedy), with the same words left out. " + READ_ALL_THE_SAME,
 )
 D = (
     "Cohen's d",
@@ -23,7 +23,8 @@ CI = (
     "CI",
     "95 % interval from how {resampled} vary, or from resampling {resampled}; tokens or {of_unit} of one never count twice, "
     "nor do those of one group. In simulations 93 of 100 or more hold the true value, and nearly all of a share that few "
-    "{units} tell: such an interval is wider than need be. None where too few vary for one that can be trusted.",
+    "{units} tell: such an interval is wider than need be. None where too few vary for one that can be trusted. Brackets behind "
+    "a correlation r are a range, in which r of as many other {units} would lie, noise and all, and no interval of r without it.",
 )
 Q = (
     "q, significant",

@@ -39,6 +39,7 @@ VERSIONED = {
     "pyparsing": "pyparsing",
     "regex": "regex",
     "scipy": "scipy",
+    "seaborn": "seaborn",
     "sklearn": "scikit-learn",
     "tokenizers": "tokenizers",
     "torch": "torch",

@@ -25,6 +25,9 @@ from crosslens.store.store import Store, writable
 
 log = logging.getLogger(__name__)
 
+_AT_ONCE = 1_000_000_000
+"""Nanoseconds between a folder's mtime and its ctime where both are of one change, also on a file system that sets them apart."""
+
 Make = Callable[[dict[str, Path]], None]
 Maker = Callable[["Job", Path], None]
 """Makes one artifact: what the job tells of that artifact alone, and the path to write."""
@@ -305,9 +308,33 @@ def _seen(files: Iterable[str]) -> dict[str, Any]:
     return turned | {file: looks([file]) for file in files if Path(file).exists()}
 
 
-def _check_unwritten(files: Iterable[str], seen: dict[str, Any]) -> None:
-    """Raise InputError where a file was written since it looked so: an edit that was taken back may have been read."""
-    now = _seen(files)
+def _folders(files: Iterable[str]) -> dict[Path, os.stat_result]:
+    """The folders above files, and above where links among these lead."""
+    near = {Path(file).absolute().parent for file in files}
+    ends = {end for folder in near for end in (folder, folder.resolve())}
+    ways = {way for end in ends for way in (end, *end.parents)}
+    return {way: way.stat() for way in ways if way.is_dir()}
+
+
+def _was_moved(before: os.stat_result, now: os.stat_result) -> bool:
+    """Whether a folder was renamed: that changes its ctime alone, and what is put into it the mtime, too (POSIX)."""
+    if now.st_ino != before.st_ino:
+        return True
+    return now.st_ctime_ns != before.st_ctime_ns and now.st_ctime_ns - now.st_mtime_ns > _AT_ONCE
+
+
+def _check_unwritten(files: Iterable[str], seen: dict[str, Any], folders: dict[Path, os.stat_result]) -> None:
+    """Raise InputError where a file was written since it looked so, or a folder above it moved: an edit that was taken
+    back, or another folder in its place, may have been read."""
+    now, above = _seen(files), _folders(files)
+    for folder, looked in folders.items():
+        if folder in above and _was_moved(looked, above[folder]):
+            raise InputError(
+                folder,
+                found="it was moved (or its rights were changed) since the job began, though it is there again",
+                expected="a folder that is left alone while its files are read; nothing was stored",
+                mend="run snakemake again",
+            )
     for file, looked in seen.items():
         if now.get(file) != looked:
             raise InputError(
@@ -329,7 +356,7 @@ def _files_kept(job: Job, leases: Mapping[str, Lease], contents: Mapping[str, li
     Nor from work on inputs of other bytes (`contents`: the objects that each artifact is made from): what is made anew
     under the same key may differ, as on a machine of other arithmetic.
     """
-    seen = _seen(job.files)
+    seen, folders = _seen(job.files), _folders(job.files)
     job.check_files()
     for name, lease in leases.items():
         if not lease.begin(digest([seen, contents[name]])):
@@ -340,7 +367,7 @@ def _files_kept(job: Job, leases: Mapping[str, Lease], contents: Mapping[str, li
     finally:
         try:
             job.check_files()
-            _check_unwritten(job.files, seen)
+            _check_unwritten(job.files, seen, folders)
         except InputError:
             for lease in leases.values():
                 lease.clear()

@@ -7,18 +7,17 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from crosslens import registry
 from crosslens.data.csv_table import is_blank
 from crosslens.data.languages import language_of
 from crosslens.data.minimal_pairs import differing
-from crosslens.data.morphology import PACKAGE as MORPHOLOGY
 from crosslens.data.splits import assign_splits
 from crosslens.errors import InputError, raise_all
 from crosslens.models.families import family_of, model_types, overflow_of, registered_in
 from crosslens.models.refused import quantised
-from crosslens.sae.settings import ARCHITECTURES, Settings, unread
+from crosslens.sae.settings import Settings
 from crosslens.stats.shuffles import LEAST_P
 from crosslens.study.descriptions import description_faults
+from crosslens.study.ignored import ignored_faults
 from crosslens.study.model import Model
 from crosslens.study.pretrained import pretrained_faults
 from crosslens.study.settings import TRAINING, StudySettings, load_yaml
@@ -47,7 +46,7 @@ def check(
         lambda: _steering(settings, source),
         lambda: _clamp(settings, model, source),
         lambda: _training(settings, model),
-        lambda: _without_effect(settings),
+        lambda: ignored_faults(settings, source),
         lambda: _prompts(settings),
         lambda: _controls(settings, source),
         lambda: pretrained_faults(settings, model, files_needed=data_needed),
@@ -216,18 +215,13 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
                 "one for each language, or its gendered words would not be masked",
                 f"add `{language}: …` (resources/lexicons has some), or ask for no gender: `gender: null`",
             )
-    # Two-sided: correlations and cosines of two languages can be below their null too.
     claims = number_of_claims(settings, source)
-    needed = math.ceil(round(2 * claims / chosen["alpha"] - 1, 9))
+    # Two-sided: correlations and cosines of two languages can be below their null too.
     for name in ("permutations", "transfer_permutations"):
-        if chosen[name] < needed:
-            yield settings.fault(
-                f"gender.{name}",
-                f"{chosen[name]}, whose smallest two-sided p is 2/{chosen[name] + 1}",
-                f"at least {needed}: with fewer a two-sided test alone cannot carry a claim at gender.alpha "
-                f"{chosen['alpha']:g}, as each of the {claims} claims of the page is corrected for the others",
-                "shuffle more often, or raise gender.alpha",
-            )
+        yield from _floor(settings, f"gender.{name}", chosen[name], claims, tails=2)
+    # Sets of features are few where each is a pass of the model: told here, not after it.
+    if settings["steering"] is not None:
+        yield from _floor(settings, "steering.random_sets", settings["steering"]["random_sets"], claims)
     if claims * LEAST_P > chosen["alpha"] + 1e-12:
         yield settings.fault(
             "gender.alpha",
@@ -265,6 +259,21 @@ def _gender(settings: StudySettings, source: Source) -> Faults:
                     f"conditions among the roles of {key}.roles, {roles}",
                     f"add the role {name} there, or take the condition out",
                 )
+
+
+def _floor(settings: StudySettings, key: str, draws: int, claims: int, tails: int = 1) -> Faults:
+    """So few draws of a null that no p of it can carry a claim beside the others."""
+    alpha = settings["gender"]["alpha"]
+    needed = math.ceil(round(tails * claims / alpha - 1, 9))
+    if draws < needed:
+        test = "a two-sided test" if tails == 2 else "a test"
+        yield settings.fault(
+            key,
+            f"{draws}, whose smallest {'two-sided ' if tails == 2 else ''}p is {tails}/{draws + 1}",
+            f"at least {needed}: with fewer {test} alone cannot carry a claim at gender.alpha "
+            f"{alpha:g}, as each of the {claims} claims of the page is corrected for the others",
+            "draw more often, or raise gender.alpha",
+        )
 
 
 def number_of_claims(settings: StudySettings, source: Source) -> int:
@@ -393,59 +402,6 @@ def _training(settings: StudySettings, model: Model) -> Faults:
             yield settings.fault(place, found, error.expected, error.mend)
 
 
-OVERRULED = {
-    "expansion": ("d_sae", lambda d_sae: d_sae is not None),
-    "epochs": ("train_tokens", lambda tokens: tokens is not None),
-    "sink_factor": ("exclude_sinks", lambda excluded: not excluded),
-    "aux_alpha": ("aux_k", lambda k: k == 0),
-}
-"""Setting of `sae` -> the one that makes it say nothing, and where it does."""
-
-
-def _without_effect(settings: StudySettings) -> Faults:
-    """What is set and nothing reads: whoever sets it believes that it does something."""
-    own, swept = settings["sae"], settings["sweep"]
-    plain = {
-        name: list(of) if isinstance(of, tuple) else of for name, of in TRAINING.items()
-    }  # as YAML has it
-    given = [name for name in plain if own[name] != plain[name]]
-    architectures = {own["architecture"], *swept.get("architecture", ())} if own["corpora"] else set()
-    ignored = set.intersection(*map(unread, architectures)) if architectures else set()
-    named = ", ".join(sorted(architectures))
-    for key, value in {
-        **{f"sae.{name}": own[name] for name in given if name in ignored},
-        **{f"sweep.{name}": values for name, values in swept.items() if name in ignored},
-    }.items():
-        name = key.partition(".")[2]
-        readers = ", ".join(other for other in ARCHITECTURES if name not in unread(other))
-        yield settings.fault(
-            key, f"{value!r}, which {named} does not read", f"it with {readers} alone", "take it out"
-        )
-    for name in given:
-        if name in OVERRULED and OVERRULED[name][1](own[other := OVERRULED[name][0]]) and name not in swept:
-            found = f"{own[name]!r} beside sae.{other} {own[other]!r}, so that nothing reads it"
-            yield settings.fault(f"sae.{name}", found, "one of the two", "take it out")
-    if settings["causal"] is not None and not settings.pairs:
-        languages = ", ".join(settings["languages"])
-        yield settings.fault(
-            "causal", f"tests of what languages share, and {languages} alone", "two languages", "take it out"
-        )
-    adapter = (settings["gender"] or {}).get("morphology")
-    known = [
-        name.removesuffix(f"_{adapter}")
-        for name in registry.names(MORPHOLOGY)
-        if name.endswith(f"_{adapter}")
-    ]
-    if adapter and not {*known} & {*settings["languages"]}:
-        lacking = " or ".join(language_of(code).name for code in known)
-        yield settings.fault(
-            "gender.morphology",
-            f"{adapter}, and no {lacking}",
-            f"{' or '.join(known)} in languages",
-            "take it out",
-        )
-
-
 def _prompts(settings: StudySettings) -> Faults:
     """A prompt that looks like none is one: its tokens stand before every text."""
     for language, prompt in settings["prompts"].items():
@@ -533,6 +489,14 @@ def _data(settings: StudySettings, source: Source) -> Faults:
     """The source is read, where it is there."""
     splits = dict(settings["splits"])
     seed = splits.pop("seed")
+    if source.shares:
+        for name in settings.given_in("splits", *splits):
+            yield settings.fault(
+                f"splits.{name}",
+                f"{splits[name]:g}, and a source that comes divided, so that nothing reads it",
+                "one of the two",
+                "take it out",
+            )
     # Few prompts are dealt in thirds, whatever the shares.
     read = not source.is_generation and not [*source.file_faults()]
     units = [*source.units] if read else []

@@ -4,6 +4,7 @@
 its summary; the page of `study` shows the numbers of both on one axis.
 """
 
+import copy
 from typing import Any
 
 from crosslens.sae.settings import unread
@@ -42,7 +43,7 @@ def control_of(name: str) -> tuple[str, str] | None:
 
 def changed(document: dict[str, Any], control: str) -> dict[str, Any]:
     """The settings of a study's control, as far as its file says any."""
-    document = document | APART
+    document = document | copy.deepcopy(APART)  # defaults are filled in place
     for name, value in CONTROLS[control].items():
         inner = document.get(name)
         if isinstance(inner, dict) and "architecture" in value:

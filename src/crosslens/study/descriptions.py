@@ -31,6 +31,13 @@ def description_faults(settings: StudySettings) -> Iterator[InputError]:
         )
     if endpoint is None:
         return
+    if chosen["method"] != "endpoint":
+        yield settings.fault(
+            "describe.endpoint",
+            f"a server, and method: {chosen['method']}, which asks nobody",
+            "method: endpoint beside it",
+            "set describe.method, or take the server out",
+        )
     if not _is_plain(endpoint["url"]):
         yield settings.fault(
             "describe.endpoint.url",

@@ -1,5 +1,6 @@
 """A study's settings: checked by the JSON schema, completed with its defaults; what is wrong is told with file and key."""
 
+import copy
 import json
 import math
 import re
@@ -56,6 +57,7 @@ class StudySettings(dict[str, Any]):
         document = load_yaml(path)
         if control and isinstance(document, dict):
             document = changed(document, control)
+        self._given = copy.deepcopy(document)
         validate(document, path, study_schema(schema, document))
         super().__init__(document)
 
@@ -64,6 +66,11 @@ class StudySettings(dict[str, Any]):
         """The languages that are compared, two by two: as named, or each with the first; none where there is one alone."""
         first, *others = self["languages"]
         return [(one, other) for one, other in self["pairs"] or ((first, other) for other in others)]
+
+    def given_in(self, section: str, *names: str, but: tuple[str, ...] = ()) -> list[str]:
+        """Which of its keys (`names`, or all `but` some) a section of the study's file has, whatever they say."""
+        written = self._given.get(section) or {}
+        return [name for name in written if name not in but and (not names or name in names)]
 
     def fault(self, key: str, found: object, expected: object, mend: str) -> InputError:
         """What is wrong with one key of the study's file."""

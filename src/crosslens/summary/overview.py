@@ -6,7 +6,7 @@ from typing import Any
 
 from crosslens.errors import InputError
 from crosslens.summary.beyond import words_beside
-from crosslens.summary.names import corpus_name, pair_name, short_name, site_order
+from crosslens.summary.names import corpus_name, pair_name, short_name
 from crosslens.summary.reading import Document
 from crosslens.tables.documents import write_json
 
@@ -14,9 +14,9 @@ _OF_SAE = ("corpus", "language")
 _KEPT = {
     "transfer": (
         *("condition", "method", "source", "target", "n"),
-        *("auroc", "auroc_low", "auroc_high", "null_low", "null_high", "p"),
+        *("auroc", "auroc_low", "auroc_high", "null_low", "null_high", "p", "q"),
     ),
-    "directions": ("condition", "languages", "cosine", "p", "null_low", "null_high"),
+    "directions": ("condition", "languages", "cosine", "p", "q", "null_low", "null_high"),
     "retrieval": (
         *(
             "read",
@@ -52,37 +52,45 @@ _KEPT = {
         "significant",
         "null",
         "confirmed",
+        "q",
     ),
 }
-"""What is kept of the records of a layer's summary."""
+"""What is kept of the records of a study's summary."""
 MASKED, WHOLE = "caption", "caption_whole"
 
 
 def overview(results: Path) -> dict[str, Any]:
-    """Out of `results` (results/{study}): its `dataset` counts, and of each of its `layers`, by depth, what _KEPT names.
+    """Out of `results` (results/{study}): its level, `claims` and `dataset` counts, and of each of its `layers` what _KEPT names.
 
-    Raises InputError where there is no summary of a layer or of the dataset.
+    Raises InputError where there is no summary of the study or of the dataset.
     """
-    paths = sorted((results / "layers").glob("*.json"), key=lambda path: site_order(path.stem))
-    if not paths:
+    path = results / "summary.json"
+    if not path.is_file():
         raise InputError(
-            results / "layers",
-            found="no summary of a layer",
-            expected="those of a study that was built",
+            path,
+            found="no summary",
+            expected="that of a study that was built",
             mend="build its page: `snakemake results/STUDY/report/index.html`",
         )
-    dataset = Document(results / "dataset/summary.json", "dataset_summary")
+    summary, dataset = (
+        Document(path, "summary"),
+        Document(results / "dataset/summary.json", "dataset_summary"),
+    )
     kept = ("rows", "images", "counts", "masked")
     return {
-        "level": Document(results / "summary.json", "summary")("level"),
+        **{name: summary(name) for name in ("level", "claims")},
         "dataset": {name: dataset(name) for name in kept},
-        "layers": [_layer(Document(path, "layer")) for path in paths],
+        "layers": [_layer(summary("records"), site) for site in summary("sites")],
     }
 
 
-def _layer(summary: Document) -> dict[str, Any]:
-    return {"site": summary("site")} | {
-        kind: [{name: record[name] for name in names} for record in summary.records(kind)]
+def _layer(records: dict[str, list[dict[str, Any]]], site: str) -> dict[str, Any]:
+    return {"site": site} | {
+        kind: [
+            {name: record[name] for name in names}
+            for record in records.get(kind, [])
+            if record["site"] == site
+        ]
         for kind, names in _KEPT.items()
     }
 
@@ -96,9 +104,13 @@ def write_overview(results: Path, out: Path) -> str:
 
 def tables(document: dict[str, Any]) -> str:
     """The numbers of an overview as Markdown. AUROCs are those of logistic regression on masked captions."""
+    claims = (
+        f"Claims (q: corrected over the tests of a claim and over all of them; level {document['level']:g})"
+    )
     return "\n".join(
         line
         for title, rows in (
+            (claims, _claims(document)),
             ("Test images with a known gender", _dataset(document["dataset"])),
             ("Gender direction learned in one language, tried in another: AUROC", _transfer(document)),
             ("Cosine of the languages' gender directions (difference of means)", _directions(document)),
@@ -124,6 +136,18 @@ def _table(title: str, rows: Sequence[dict[str, str]]) -> list[str]:
     ]
 
 
+def _claims(document: dict[str, Any]) -> Iterator[dict[str, str]]:
+    for claim in document["claims"]:
+        told = claim["holds"] or claim["reachable"]
+        yield {
+            "claim": claim["claim"],
+            "holds in": str(claim["holds"]) if told else "not tested: too few data",
+            "of tests": str(claim["tests"]),
+            "over": claim["scope"],
+            "least q": _p(claim["q"]),
+        }
+
+
 def _dataset(dataset: dict[str, Any]) -> Iterator[dict[str, str]]:
     cells = [cell for cell in dataset["counts"] if cell["split"] == "test"]
     genders = {
@@ -138,8 +162,7 @@ def _dataset(dataset: dict[str, Any]) -> Iterator[dict[str, str]]:
 def _transfer(document: dict[str, Any]) -> Iterator[dict[str, str]]:
     for layer in document["layers"]:
         yield {"site": layer["site"]} | {
-            pair_name(row["source"], row["target"]): _bounded(row, "auroc")
-            + _chance(row["p"], document["level"])
+            pair_name(row["source"], row["target"]): _bounded(row, "auroc") + _chance(row, document["level"])
             for row in layer["transfer"]
             if (row["condition"], row["method"]) == (MASKED, "logistic")
         }
@@ -151,7 +174,7 @@ def _directions(document: dict[str, Any]) -> Iterator[dict[str, str]]:
         yield {"site": layer["site"]} | {
             _of_pair(
                 words.get(row["condition"], row["condition"]), row, layer["directions"]
-            ): f"{_short(row['cosine'])} (p = {_p(row['p'])})"
+            ): f"{_short(row['cosine'])} ({_corrected(row)})"
             for row in layer["directions"]
         }
 
@@ -215,7 +238,7 @@ def _features(document: dict[str, Any]) -> Iterator[dict[str, str]]:
                 "significant on test, of testable": f"{row['significant']} of {row['testable']}"
                 if row["tested"]
                 else f"not tested, because {row['because']}",
-                "by chance (p)": f"{_short(row['null']['mean'])} ({_p(row['null']['p'])})",
+                "by chance (q)": f"{_short(row['null']['mean'])} ({_p(row['q'])})",
                 "of them on select too": str(row["confirmed"]),
             }
 
@@ -250,6 +273,11 @@ def _p(p: float | None) -> str:
     return "not measured" if p is None else f"{p:.3f}".removeprefix("0")
 
 
-def _chance(p: float | None, level: float) -> str:
+def _corrected(row: dict[str, Any]) -> str:
+    """q; of what is in no family, and so can be claimed by nobody, p."""
+    return f"p = {_p(row['p'])}, not corrected" if row["q"] is None else f"q = {_p(row['q'])}"
+
+
+def _chance(row: dict[str, Any], level: float) -> str:
     """Marks what chance may have done."""
-    return "" if p is not None and p <= level else f" (p = {_p(p)})"
+    return "" if row["q"] is not None and row["q"] <= level else f" ({_corrected(row)})"

@@ -8,17 +8,18 @@ _ENDING = re.compile(r"'(?:s|d|m|ll|re|ve)?$")
 
 
 class English(Language):
-    """A word is also read without 's, and a compound as its last part."""
+    """A word is also read without 's, and a compound as its last parts."""
 
     def candidates(self, word: str) -> list[Candidate]:
-        """As written, without its ending, and its head, which is a compound's last part.
+        """As written, without its ending, and what a compound ends in, the longest first.
 
-        An ex-wife is a wife, a man-made lake is no man.
+        An ex-wife is a wife, an ex-mother-in-law a mother-in-law, and a man-made lake is no man.
         """
         whole = self.letters(word)
         bare = _ENDING.sub("", whole)
-        head = bare.split("-")[-1]
-        return [Candidate(form, (), "") for form in dict.fromkeys((whole, bare, head)) if form]
+        parts = bare.split("-")
+        ends = ("-".join(parts[first:]) for first in range(1, len(parts)))
+        return [Candidate(form, (), "") for form in dict.fromkeys((whole, bare, *ends)) if form]
 
 
 LANGUAGE = English(

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from crosslens.report.controlled import at_their_best, beside_controls, rows_of
 from crosslens.report.html import picture
 from crosslens.report.numbers import level_words, plain
 from crosslens.report.pictures import Picture
@@ -104,6 +105,15 @@ class Results:
     def reasons(self, records: list[Record], units: str | None = None) -> str:
         """Why the others say nothing, each reason once; empty where there are none."""
         return "; ".join(dict.fromkeys(filter(None, (self.untested(record, units) for record in records))))
+
+    def controlled(self, measure: str, *of: str) -> list[str]:
+        """A line that sets a measure of these languages beside that of the study's controls; none where there is none."""
+        if "controls" not in self.files:
+            return []
+        doc = Document(self.files["controls"][""], "controls")
+        row = at_their_best(rows_of(doc)).get((measure, of))
+        said = row and beside_controls(row, doc("controls"))
+        return [f"Controls. {said}"] if said else []
 
     @property
     def has_gender(self) -> bool:

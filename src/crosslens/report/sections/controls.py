@@ -1,11 +1,10 @@
 """What is left of the study's numbers without what should carry them?"""
 
+from crosslens.report.controlled import Row, apart, at_their_best, beside_controls, called, number, rows_of
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import bracketed, plain
-from crosslens.report.sections.base import Finding, Record, Results, Section
+from crosslens.report.sections.base import Finding, Results, Section
 from crosslens.report.table import Column, site, table
-from crosslens.summary.control_names import CONTROLS, MEASURES, by_line, told_of
-from crosslens.summary.names import site_name
+from crosslens.summary.control_names import CONTROLS, MEASURES, told_of
 from crosslens.summary.reading import Document
 
 ORDER = 90
@@ -26,8 +25,7 @@ def section(results: Results) -> Section | None:
     if "controls" not in results.files:
         return None
     doc = Document(results.files["controls"][""], "controls")
-    controls, lines = doc("controls"), by_line(doc("records"))
-    shown = rows(lines)
+    controls, shown = doc("controls"), rows_of(doc)
     columns = [
         Column("measure", lambda row: MEASURES[row["measure"]]),
         Column("of", lambda row: told_of(list(row["of"]), row["measure"])),
@@ -51,70 +49,28 @@ def section(results: Results) -> Section | None:
     )
 
 
-def rows(lines: dict[tuple[str, tuple[str, ...], str], list[Record]]) -> list[Record]:
-    """A row for every measure, of what, and site, with the record of each control."""
-    found: dict[tuple, Record] = {}
-    for (measure, of, control), records in lines.items():
-        for record in records:
-            row = found.setdefault(
-                (measure, of, record["site"]),
-                {"measure": measure, "of": of, "site": record["site"], "by": {}},
-            )
-            row["by"][control] = record
-    return list(found.values())
-
-
 def told(control: str):
     """Shows the value of one control."""
 
-    def show(row: Record) -> str:
+    def show(row: Row) -> str:
         record = row["by"].get(control)
         return "" if record is None else number(record)
 
     return show
 
 
-def number(record: Record) -> str:
-    """A value with its interval."""
-    bounded = {"value_low": record["low"], "value_high": record["high"]}
-    return plain(record["value"]) + (bracketed(bounded, "value") if record["low"] is not None else "")
-
-
-def apart(row: Record, controls: list[str]) -> dict[str, bool]:
-    """Of each control that has an interval beside the study's: whether the study's lies above it."""
-    own = row["by"][""]["low"]
-    high = {name: row["by"][name]["high"] for name in controls if name in row["by"]}
-    return {name: own > value for name, value in high.items() if own is not None and value is not None}
-
-
-def finding(shown: list[Record], controls: list[str]) -> Finding:
+def finding(rows: list[Row], controls: list[str]) -> Finding:
     """At its best site, which measures lie above which of the controls that were measured there?"""
-    best: dict[tuple, Record] = {}
-    for row in shown:
-        own, key = row["by"].get(""), (row["measure"], row["of"])
-        if own is None or own["value"] is None:
-            continue
-        if key not in best or own["value"] > best[key]["by"][""]["value"]:
-            best[key] = row
     lines: list[str] = []
     above: dict[str, list[bool]] = {name: [] for name in controls}
-    for (measure, of), row in best.items():
-        names = [name for name in controls if name in row["by"] and row["by"][name]["value"] is not None]
-        if not names:
-            continue
-        found = apart(row, controls)
-        for name, is_above in found.items():
-            above[name].append(is_above)
-        reached = [name for name, is_above in found.items() if not is_above]
-        says = f"not above {_called(reached)}" if reached else "above all of them"
-        beside = ", ".join(f"{CONTROLS[name]} {number(row['by'][name])}" for name in names)
-        lines.append(
-            f"{MEASURES[measure][:1].upper()}{MEASURES[measure][1:]}, {told_of(list(of), measure)}, {site_name(row['site'])}: "
-            f"{number(row['by'][''])}; {beside}: {says if found else _bare(row, names)}."
-        )
+    for row in at_their_best(rows).values():
+        if said := beside_controls(row, controls):
+            lines.append(said)
+            for name, is_above in apart(row, controls).items():
+                above[name].append(is_above)
     counts = [f"{CONTROLS[name]} {sum(of)} of {len(of)}" for name, of in above.items() if of]
     if not counts:
-        named = _called(controls)
+        named = called(controls)
         title = f"Nothing with an interval was measured both here and in a control ({named})."
         return Finding("warning", title, lines)
     title = (
@@ -122,14 +78,3 @@ def finding(shown: list[Record], controls: list[str]) -> Finding:
         "The layer was chosen by these same numbers."
     )
     return Finding("description" if any(map(any, above.values())) else "null", title, lines)
-
-
-def _called(controls: list[str]) -> str:
-    return ", ".join(CONTROLS[name] for name in controls)
-
-
-def _bare(row: Record, names: list[str]) -> str:
-    """Of a measure without an interval, which controls have no less of it."""
-    own = row["by"][""]["value"]
-    reach = [name for name in names if row["by"][name]["value"] >= own]
-    return "no interval" + (f", and {_called(reach)} not below" if reach else "")

@@ -18,8 +18,10 @@ NULLS = {"pairing": "pairs shuffled", "labels": "labels shuffled"}
 TERMS = {
     "cross": (
         "Agreement of effects",
-        "Correlation over features live in both languages of d in one language with d in the other, in an SAE of all languages; "
-        "null: the same with the pairing of features shuffled.",
+        "Correlation over features live in both languages of d in one language with d in the other, in an SAE of all languages. "
+        "Range: r ± 1.96 of its standard deviations when {units} are drawn anew, all features kept; it is that of r as so many "
+        "{units} tell it, and seldom holds r without noise. Nulls: partners of features shuffled; gender labels shuffled, alike "
+        "in both languages: what these share without any gender.",
     ),
     "noise": (
         "Without noise",
@@ -57,7 +59,7 @@ def _body(records: list[Record], results: Results) -> list[Any]:
         value("n", "features"),
         value(results.words["units"], "images"),
         Column("method", lambda row: row["method"].capitalize()),
-        value("r", "r", bounds=("low", "high")),
+        value("r [range]", "r", bounds=("low", "high")),
         Column("reliability", lambda row: _both(row["reliability"]), "n"),
         value(term("noise", "without noise"), "disattenuated"),
         *(column for null, words in NULLS.items() for column in _null(null, words)),
@@ -117,6 +119,7 @@ def finding(records: list[Record], results: Results) -> Finding:
     if not yes:
         title = f"The gender effects of {pair} do not agree beyond chance."
         return Finding("null", title, lines)
+    lines += results.controlled("effects", *best["languages"])
     title = f"The gender effects of {pair} agree beyond both nulls in {len(yes)} of {len(rows)} cases."
     return Finding("found", title, lines)
 
@@ -128,7 +131,7 @@ def _noiseless(row: Record) -> str:
 
 
 def _agreement(row: Record, units: str) -> str:
-    ci = bracketed({"r_low": row["low"], "r_high": row["high"]}, "r", 2)
+    around = bracketed({"r_low": row["low"], "r_high": row["high"]}, "r", 2)
     nulls = ", ".join(
         f"{name} {plain(row['null'][null]['q025'], 2)} to {plain(row['null'][null]['q975'], 2)}"
         for null, name in (("pairing", "features paired at random"), ("labels", "labels shuffled"))
@@ -136,6 +139,6 @@ def _agreement(row: Record, units: str) -> str:
     )
     return (
         f"Highest at {site_name(row['site'])}, {corpus_name(row['corpus'])}, {row['condition']} condition: "
-        f"r = {plain(row['r'], 2)}{ci} over n = {plain(row['features'])} features live in both and "
+        f"r = {plain(row['r'], 2)}{around and f', range{around},'} over n = {plain(row['features'])} features live in both and "
         f"{plain(row['images'])} {units}{f' (nulls: {nulls})' if nulls else ''}; {_noiseless(row)}."
     )

@@ -210,6 +210,8 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
         lines.append(f"No more than chance in {len(no)}: {'; '.join(_where(record) for record in no)}.")
     lines += read_all_the_same(yes, results.records("words"))
     title = f"{seen}: more gendered features than chance in {len(yes)} of {len(records)} combinations."
+    for name in dict.fromkeys(record["language"] for record in yes):
+        lines += results.controlled("gendered", name)
     return Finding("found", title, [*lines, *untested])
 
 
@@ -254,7 +256,10 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
             f"Linear probes read gender beyond the words{' and beyond a control task' if beside else ''} in "
             f"{len(read['beyond'])} of {len(tested)} cases."
         )
-        return Finding("found", title, lines + read_all_the_same(read["beyond"], words))
+        lines += read_all_the_same(read["beyond"], words)
+        for language in dict.fromkeys(probe["language"] for probe in read["beyond"]):
+            lines += results.controlled("probe", language)
+        return Finding("found", title, lines)
     some, unknown = sum(len(read[name]) for name in ("words", "control", "unknown")), len(read["unknown"])
     if some:
         beyond = "in none of them beyond both the bag of words and a control task"

@@ -1,7 +1,7 @@
 """Do features tell the gender of the person, or of the word?"""
 
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import number, plain
+from crosslens.report.numbers import level_words, number, plain
 from crosslens.report.sections.base import Record, Results, Section
 from crosslens.report.table import Column, language, sae, site, table, value
 from crosslens.summary.claims import significant
@@ -76,18 +76,19 @@ def _counted(results: Results, measured: list[Record]) -> str:
     if not tested:
         return f"Grammatical features were not tested, because {results.reasons(measured, 'nouns')}. "
     yes = [r for r in tested if significant(r, results.level) and r["grammatical"]["significant"]]
+    alone = f"q ≤ {level_words(results.level)} over these cases alone: it is none of the claims that are corrected for each other"
     if not yes:
         return (
-            f"In none of {len(tested)} cases (layers and SAEs) do more features tell the grammatical gender of nouns for things "
-            "than with genders shuffled between the nouns. "
+            f"In none of {len(tested)} cases (layers and SAEs) are features that tell the grammatical gender of nouns for things "
+            f"more than with genders shuffled between the nouns ({alone}). "
         )
     told = "; ".join(
         f"{_where(record)} {plain(record['grammatical']['significant'])} of {plain(record['grammatical']['features'])} tested"
         for record in yes
     )
     return (
-        "More features than by chance tell the grammatical gender of nouns for things in "
-        f"{len(yes)} of {len(tested)} cases: {told}. "
+        f"In {len(yes)} of {len(tested)} cases features that tell the grammatical gender of nouns for things are more than with "
+        f"genders shuffled between the nouns ({alone}): {told}. "
     )
 
 

@@ -177,6 +177,10 @@ def finding(matching: list[Record], matched: list[Record], results: Results) -> 
         for known in (True, False)
     )
     silent = [f"{site_name(row['site'])}: not tested, because {row['because']}." for row in untested]
+    seeds = [row for row in matching if row["role"] == "seeds" and not row["tested"]]
+    silent += [
+        f"{site_name(row['site'])}, {_compared(row)}: not tested, because {row['because']}." for row in seeds
+    ]
     if not own:
         return Finding("warning", f"The SAEs of {both_names(untested[0])} were not matched.", silent)
     matching = [row for row in matching if row["tested"]]
@@ -203,11 +207,14 @@ def finding(matching: list[Record], matched: list[Record], results: Results) -> 
         )
         if yes and (same := results.words["shared"]):
             lines.append(same)
-    return _told(both_names(own[0]), own, matching, lines)
+    return _told(both_names(own[0]), own, matching, lines, seeds=bool(seeds))
 
 
-def _told(pair: str, own: list[Record], matching: list[Record], lines: list[str]) -> Finding:
-    """Few in common is a null only where two seeds of one language have more; how many it is, a description."""
+def _told(pair: str, own: list[Record], matching: list[Record], lines: list[str], *, seeds: bool) -> Finding:
+    """Few in common is a null only where two seeds of one language have more; how many it is, a description.
+
+    seeds: whether there are two seeds that could not be matched.
+    """
     most = max(row["share"] for row in own)
     floor = max((row["share"] for row in matching if row["role"] in ("turned", "frozen")), default=0.0)
     ceilings = [row["share"] for row in matching if row["role"] == "seeds"]
@@ -226,11 +233,11 @@ def _told(pair: str, own: list[Record], matching: list[Record], lines: list[str]
         return Finding(
             "null", f"{title}; two seeds of one language have up to {plain(100 * max(ceilings), 1)} %.", lines
         )
-    because = (
-        "two seeds of one language have no more either: these SAEs are too much a matter of their seed to compare"
-        if ceilings
-        else "with one seed each, nothing says how many even one language would find twice"
-    )
+    if ceilings:
+        because = "two seeds of one language have no more either: these SAEs are too much a matter of their seed to compare"
+    else:
+        without = "as two seeds of one language could not be matched" if seeds else "with one seed each"
+        because = f"{without}, nothing says how many even one language would find twice"
     return Finding("warning", f"{title}, which says nothing of the languages: {because}.", lines)
 
 

@@ -207,6 +207,8 @@ def finding(retrieval: list[Record], cka: list[Record], results: Results) -> Fin
     cases = f"{len(beyond)} of {len(words)} cases (layers and directions; q ≤ {level_words(level)})"
     if beyond:
         title = f"{captions} find their translation among all {units} more often than by chance in {cases}."
+        for of in dict.fromkeys((row["source"], row["target"]) for row in beyond):
+            lines += results.controlled("retrieval", *of)
         return Finding("found", title, lines)
     title = f"{captions} do not find their translation more often than by chance: in {cases}."
     return Finding("null", title, lines)

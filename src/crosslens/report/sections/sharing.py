@@ -128,7 +128,10 @@ def shared_lines(records: list[Record], results: Results) -> list[str]:
         for row in records
         if row["tested"]
     )
-    lines = [f"Shared: {counts}; n = {plain(records[0]['groups'])} independent {results.words['units']}."]
+    lines = [
+        f"Shared: {counts}; n = {plain(records[0]['groups'])} independent {results.words['units']}.",
+        *results.controlled("shared", *records[0]["languages"]),
+    ]
     return lines + ([same] if (same := results.words["shared"]) else [])
 
 

@@ -251,6 +251,8 @@ def finding(
     )
     carried = [row for row in masked if transfers(row, level)]
     lines += [*read_all_the_same(carried, bags), *filter(None, [results.words["shared"]])]
+    for of in dict.fromkeys((row["source"], row["target"]) for row in carried):
+        lines += results.controlled("transfer", *of)
     return Finding("found", title, lines)
 
 
