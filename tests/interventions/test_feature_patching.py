@@ -139,7 +139,7 @@ def test_the_document_says_what_the_rows_say(effects):
         r = effect(own) / (own["outcome_other"] - own["outcome"])
         assert row["error"]["value"] == pytest.approx(r.groupby(own["group"]).mean().mean())
         assert row["error"]["n"] == 2 and row["incomplete"] <= 0.02
-    assert len(document["features"]) == 2 * 6
+    assert len(document["single"]) == 2 * 6
     assert {row["method"] for row in document["attribution"]} == {"atp", "ig", "relp"}
     alike = effects["part"] == "feature"
     same = effects.copy()
@@ -149,7 +149,7 @@ def test_the_document_says_what_the_rows_say(effects):
         row["n"] for row in document["attribution"]
     ), "codes that do not differ are no patches"
     none = told(effects, **DRAWS | {"bound": 1e6})
-    assert none["features"] == [] and all(row["site_patch"]["value"] is None for row in none["parts"])
+    assert none["single"] == [] and all(row["site_patch"]["value"] is None for row in none["parts"])
 
 
 def test_a_transcoder_is_refused_and_places_are_those_of_the_site(folder):

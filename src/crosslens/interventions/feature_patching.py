@@ -291,10 +291,10 @@ def told(effects: pd.DataFrame, *, bound: float, bootstraps: int, seed: int) -> 
 
     parts: mean R of all features, of the error and of the site, and of the features of each choice one by one (a mean over
     them first); `incomplete`: Σ|integrated gradients − effect| / Σ|effect| of the site. attribution: `recovery.by_method` over
-    single features. features: R and integrated gradients of each.
+    single features. single: R and integrated gradients of each.
     """
     kept = recoveries(effects, bound)
-    found: dict[str, list[dict[str, Any]]] = {"parts": [], "features": [], "attribution": []}
+    found: dict[str, list[dict[str, Any]]] = {"parts": [], "single": [], "attribution": []}
     for keys, own in effects.groupby(["swap", "language", "positions"], sort=False):
         about = dict(zip(("swap", "language", "positions"), keys, strict=True))
         told_of = kept.loc[kept.index.intersection(own.index)]
@@ -309,7 +309,7 @@ def told(effects: pd.DataFrame, *, bound: float, bootstraps: int, seed: int) -> 
         size = effect.abs().sum()
         incomplete = float((site["ig"] - effect).abs().sum() / size) if size else None
         found["parts"].append(about | scores | {"incomplete": incomplete})
-        found["features"] += _each(about, told_of[told_of["part"] == "feature"], bootstraps, seed)
+        found["single"] += _each(about, told_of[told_of["part"] == "feature"], bootstraps, seed)
         # a code that is the same in both runs has no effect, and every method says so
         differs = (own["outcome_patched"] != own["outcome"]) | (own["atp"] != 0)
         for chosen, rows in own[(own["part"] == "feature") & differs].groupby("chosen", sort=False):

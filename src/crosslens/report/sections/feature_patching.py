@@ -53,7 +53,7 @@ def section(results: Results) -> Section | None:
         ]
 
     parts = rows("parts")
-    features = [row for row in rows("features") if row["chosen"] == "largest"]
+    features = [row for row in rows("single") if row["chosen"] == "largest"]
     body = [
         tag(
             "p",
