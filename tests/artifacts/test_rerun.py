@@ -372,7 +372,8 @@ def test_what_decides_numbers_within_other_packages_is_in_keys(change, monkeypat
 def test_pretrained_alone_trains_nothing(change):
     (change.folder / "theirs").mkdir()
     (change.folder / "theirs/params.safetensors").write_text("weights")
-    change.settings(sae={"corpora": [], "pretrained": {"theirs": {"1": str(change.folder / "theirs")}}})
+    theirs = {"theirs": {"1": str(change.folder / "theirs")}}
+    change.studies["toy"]["sae"] = {"corpora": [], "pretrained": theirs}
     table = change._table()
     jobs = table.jobs(table.everything("toy"))
     assert jobs["adopt_sae"] == 1 and jobs["apply_saes"] and "train_saes" not in jobs
