@@ -10,9 +10,11 @@ from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.interventions.edits import Change, of_direction, of_features
+from crosslens.pooling.pool import without_sinks
 from crosslens.sae.model import SAE
 from crosslens.stats.logistic import path
 from crosslens.tables.codes import Codes
+from crosslens.tables.tokens import TokenTable
 
 BOTH = "both"
 """Found in all languages together."""
@@ -76,6 +78,14 @@ def levels(codes: Codes, keep: np.ndarray) -> Level:
     above = np.minimum(low + 1, first[fires] + count[fires] - 1)
     high[fires] = value[low] + (at - low) * (value[above] - value[low])
     return Level(count / max(int(keep.sum()), 1), high)
+
+
+def levels_on_select(codes: Codes, tokens: TokenTable, dataset: pd.DataFrame) -> Level:
+    """Of the encoded tokens of select that are no sinks, as edits spare these."""
+    select = {*dataset["sample_id"][dataset["split"] == "select"]}
+    chosen = np.array([sample in select for sample in tokens.sample_ids], dtype=bool)
+    keep = chosen[tokens.sample[codes.token]]
+    return levels(codes, without_sinks(codes.norm, tokens.role[codes.token], keep))
 
 
 class Candidates(NamedTuple):

@@ -12,7 +12,7 @@ from crosslens.alignment.dictionaries import digest_of
 from crosslens.errors import InputError
 from crosslens.features.encode import sae_of_model
 from crosslens.generation.continuation import continuation_roles
-from crosslens.interventions.arms import levels
+from crosslens.interventions.arms import levels_on_select
 from crosslens.interventions.captioned import Writer
 from crosslens.interventions.edits import Change, Edit, of_features
 from crosslens.interventions.reading import Damage, Passage, Reading, check_identity
@@ -76,8 +76,7 @@ def clamp_features(
     autoencoder = sae_of_model(sae, loaded.name, model.get("revision"), loaded.d_model)
     autoencoder = autoencoder.to(loaded.device)
     frame, table = read_table(dataset, "dataset"), read_tokens(tokens)
-    chosen = {*frame["sample_id"][frame["split"] == "select"]}
-    level = levels(stored, np.array([table.sample_ids[i] in chosen for i in table.sample[stored.token]]))
+    level = levels_on_select(stored, table, frame)
     chosen_by = "given" if len(features) else "strongest"
     features = list(features) or strongest(level.frequency, level.high, autoencoder)
     prompts = {

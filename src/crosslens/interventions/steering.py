@@ -21,7 +21,7 @@ from crosslens.interventions.arms import (
     direction_arms,
     effect_of,
     feature_arms,
-    levels,
+    levels_on_select,
     random_arms,
     strongest,
     together,
@@ -123,9 +123,7 @@ def steer_features(
         for language, frame in frames.items():
             d, middles[language] = effect_of(read_table(effects[language], "gender_effects"), condition)
             table, own = read_tokens(tokens[language]), stored[language]
-            chosen = {*frame["sample_id"][frame["split"] == "select"]}
-            keep = np.array([table.sample_ids[i] in chosen for i in table.sample[own.token]])
-            level = levels(own, keep)
+            level = levels_on_select(own, table, frame)
             candidates, output = strongest(d), np.zeros(own.d_sae)
             output[candidates] = output_scores(
                 loaded, site, autoencoder, candidates, level.high, neutral_of(frame, language), **setup
