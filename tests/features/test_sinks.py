@@ -23,10 +23,10 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def codes(world, tmp_path_factory):
-    """Twice the same, but on the first token of each text, a sink: there features are silent, or fire at 50."""
+    """Twice the same, but on the first tokens of prompts and captions, sinks: there features are silent, or fire at 50."""
     folder = tmp_path_factory.mktemp("codes")
     _, dense, token = make_codes(world, folder / "given.zarr", d_sae=FEATURES, k=4, seed=1)
-    sink = np.flatnonzero(np.diff(world.table.sample[token], prepend=-1))
+    sink = np.flatnonzero(np.diff(world.table.sample[token] * 10 + world.table.role[token], prepend=-1))
     norm = np.ones(len(token))
     norm[sink] = 100.0
     paths = []
