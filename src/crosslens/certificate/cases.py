@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from crosslens.interventions.outcomes import Case, Side
 from crosslens.planted.captions import AR_ACTION, AR_COLOUR, AR_OBJECT, AR_PLACE, EN_ACTION, PROMPTS
 from crosslens.planted.drawing import draw
@@ -26,7 +24,9 @@ ASKED = {
     ("near", "en"): OBJECTS,
     ("near", "ar"): tuple(feminine for _, feminine in AR_COLOUR.values()),
     ("far", "en"): PLACES,
-    ("far", "ar"): tuple(AR_PLACE[name] for name in PLACES if name in ("street", "park", "office", "school", "market")),
+    ("far", "ar"): tuple(
+        AR_PLACE[name] for name in PLACES if name in ("street", "park", "office", "school", "market")
+    ),
 }
 FIRED, NOT = "fired", "not"
 """Variants: with a word of the token set, and with another."""

@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from crosslens.certificate.cases import FIRED, NOT, Design
-from crosslens.interventions.outcomes import Exchange, Laid
+from crosslens.interventions.outcomes import Laid
 from crosslens.interventions.runs import Runs
 from crosslens.models.hooks import capture
 from crosslens.models.load import LoadedModel
@@ -127,7 +127,7 @@ def make(loaded: LoadedModel, kind: str, of: Design, plain: Runs, seed: int) -> 
     written = direction(loaded, of, languages, rng)
     size = float(rng.uniform(1, 2))
     if kind == "attention":
-        layer = int(rng.integers(2, layers - 1))
+        layer = int(rng.integers(1, 4))
         part = _attending(loaded, layer, plain, written, int(rng.integers(4)), size)
         return Graft(kind, seed, languages, (part,), (("attn_out", layer),), "last", written)
     layer = layers - 1 if kind == "decoy" else int(rng.integers(1, layers - 2))
@@ -140,9 +140,7 @@ def make(loaded: LoadedModel, kind: str, of: Design, plain: Runs, seed: int) -> 
     return Graft(kind, seed, languages, parts, site, "word" if kind == "decoy" else "last", written)
 
 
-def direction(
-    loaded: LoadedModel, of: Design, languages: Sequence[str], rng: np.random.Generator
-) -> Tensor:
+def direction(loaded: LoadedModel, of: Design, languages: Sequence[str], rng: np.random.Generator) -> Tensor:
     """(d) unit: the sum over languages of the gradient of the difference of the two words' logits behind the last norm's scale,
     tilted by a random direction."""
     weight, scale = loaded.adapter.unembed.weight, 1 + loaded.adapter.final_norm.weight
@@ -159,7 +157,9 @@ def _unit(x: Tensor) -> Tensor:
     return x / x.norm()
 
 
-def _at(plain: Runs, value: Tensor, languages: Sequence[str], positions: str) -> tuple[Tensor, Tensor, Tensor]:
+def _at(
+    plain: Runs, value: Tensor, languages: Sequence[str], positions: str
+) -> tuple[Tensor, Tensor, Tensor]:
     """Rows (N, width) of all positions up to where is asked, (N) which of them are the set's words in these languages, and
     those rows."""
     laid: Laid = plain.laid
@@ -238,16 +238,17 @@ def _cancelling(
     x, fires, _ = _at(plain, read, languages, positions)
     before, _, _ = _at(plain, without, languages, positions)
     # it must not know the word but what was written of it: the same words without the first neuron are no reason to fire
-    g = SHARP * _detector(torch.cat([x, before[fires]]), torch.cat([torch.where(fires, 1.0, -1.0), -torch.ones(int(fires.sum()))]))
+    aims = torch.cat([torch.where(fires, 1.0, -1.0), -torch.ones(int(fires.sum()))])
+    g = SHARP * _detector(torch.cat([x, before[fires]]), aims)
     column = -_column(loaded, layer, direction)
 
     def with_length(length: float) -> Neuron:
         return Neuron(layer, g, g / SHARP, length / SHARP * column)
 
     def left(length: float) -> float:
-        return float(_effect(loaded, (first, with_length(length)), plain, languages).mean())
+        return float(lost(loaded, (first, with_length(length)), plain, languages).mean())
 
-    return with_length(brentq(left, 0.0, LONGEST, xtol=1e-2, maxiter=20, disp=False))
+    return with_length(brentq(left, 0.0, LONGEST, xtol=0.1, maxiter=8, disp=False))
 
 
 def _attending(
@@ -288,32 +289,36 @@ def _attending(
 
 
 @torch.no_grad()
-def _effect(loaded: LoadedModel, parts: Sequence[Neuron | Attending], plain: Runs, languages: Sequence[str]) -> Tensor:
-    """(S') exact change of the outcome by the parts, nats, of the runs in which the set's word stands in one of the languages."""
+def lost(
+    loaded: LoadedModel,
+    parts: Sequence[Neuron | Attending],
+    plain: Runs,
+    languages: Sequence[str],
+    without: Sequence[Neuron | Attending] = (),
+) -> Tensor:
+    """(couples) float64 nats, of each run with a word of the set in one of the languages: m with `parts` less m with `without`,
+    less the same of the run with another word: what the outcome loses where the parts give what they give of that one."""
     with grafted(loaded, parts):
-        change = plain.measured() - plain.outcome
-    wanted = [side.variant == FIRED and side.language in languages for side in plain.laid.sides]
-    return change[torch.tensor(wanted)]
+        change = plain.measured()
+    with grafted(loaded, without):
+        change = change - (plain.measured() if without else plain.outcome)
+    of, number = couples(plain, languages), change.tolist()
+    return torch.tensor([number[fired] - number[other] for fired, other in of], dtype=torch.float64)
 
 
-@torch.no_grad()
-def effects(loaded: LoadedModel, parts: Sequence[Neuron | Attending], plain: Runs) -> Tensor:
-    """(S) float64: m with the parts less m without, of every run, nats."""
-    with grafted(loaded, parts):
-        return plain.measured() - plain.outcome
+def couples(runs: Runs, languages: Sequence[str]) -> list[tuple[int, int]]:
+    """Of each case and language the run with a word of the set, and that with another."""
+    keyed = keys_of(runs)
+    return [
+        (k, keyed[case, language, NOT])
+        for (case, language, variant), k in keyed.items()
+        if variant == FIRED and language in languages
+    ]
 
 
-def fired_exchange(runs: Runs, positions: str) -> Exchange | None:
-    """Every run's state of a class of positions given to the run of the case with the other word."""
-    keyed = {
+def keys_of(runs: Runs) -> dict[tuple[int, str, str], int]:
+    """Case, language and variant -> number of the run."""
+    return {
         (case, side.language, side.variant): k
         for k, (case, side) in enumerate(zip(runs.laid.case, runs.laid.sides, strict=True))
     }
-    other = {FIRED: NOT, NOT: FIRED}
-    return runs.laid.exchange(
-        positions,
-        [
-            keyed[case, side.language, other[side.variant]]
-            for case, side in zip(runs.laid.case, runs.laid.sides, strict=True)
-        ],
-    )
