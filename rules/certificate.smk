@@ -16,9 +16,8 @@ rule certificate:
         mem_mb=lambda w, attempt: 3000 * attempt,
         runtime=480,
     params:
-        models=Path(workflow.basedir, "resources").as_posix(),
         folder=subpath(output.page, parent=True),
     message:
         "grafts of known effect in the embedded model, and what every method says of them"
     shell:
-        f"{sys.executable} -m crosslens.certificate --models {{params.models:q}} --out {{params.folder}} > {{log}} 2>&1"
+        f"{sys.executable} -m crosslens.certificate --models resources --out {{params.folder}} > {{log}} 2>&1"

@@ -62,6 +62,8 @@ class Attending(NamedTuple):
 
     layer: int
     head: int
+    pair: int
+    """The key-value head that it reads."""
     updates: dict[str, tuple[Tensor, Tensor]]
     """Projection -> (out), (in): their outer product is added."""
 
@@ -279,6 +281,7 @@ def _attending(
     return Attending(
         layer,
         head,
+        own,
         {
             "q": (of(head, config.num_attention_heads, length * slow), _detector(x, torch.ones(len(x)))),
             "k": (of(own, pairs, length * slow), _detector(x, torch.where(fires, 1.0, -1.0))),

@@ -115,7 +115,7 @@ def rows_of(
     sites |= {("key", part.layer, "word"): k for k, part in enumerate(graft.parts) if hasattr(part, "head")}
     for one in found:
         part = sites.get((one.place, one.layer, one.positions))
-        if one.place == "key" and part is not None and one.node != graft.parts[part].head // 2:
+        if one.place == "key" and part is not None and one.node != graft.parts[part].pair:
             part = None
         about = one._asdict() | {
             "seed": seed,

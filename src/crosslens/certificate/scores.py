@@ -7,12 +7,15 @@ import numpy as np
 import pandas as pd
 
 from crosslens.certificate.measure import CHANCE, NO_GRAFT
+from crosslens.certificate.methods import PATCH
 from crosslens.interventions.recovery import means, score
 from crosslens.stats.auroc import auroc
 from crosslens.stats.resampling import stream
 
 FIRST = 1 - 1e-9
 """AUROC of the only right candidate where no other one is as likely."""
+PLACED = ["seed", "model", "kind", "place", "layer", "node", "positions", "language"]
+"""What names one place of one run of the study."""
 Record = dict[str, Any]
 
 
@@ -79,18 +82,21 @@ def _of_directions(directions: pd.DataFrame, mean: Callable[..., Record]) -> lis
 
 
 def _claims(estimates: pd.DataFrame, threshold: float, mean: Callable[..., Record]) -> list[Record]:
-    """Shares of places whose |estimate| reaches the threshold: of true ones, and of others, where nothing was put in or what was
-    put in has no effect."""
-    claimed = estimates.assign(claimed=estimates["lost"].abs() >= threshold)
+    """Shares of places whose |estimate| reaches the threshold: of the grafts', of decoys, and of those whose patch moves the outcome
+    by less than half of it; of these patching itself says nothing."""
+    patches = estimates[estimates["method"] == PATCH].set_index(PLACED)["lost"].rename("patched")
+    claimed = estimates.assign(claimed=estimates["lost"].abs() >= threshold).join(patches, on=PLACED)
     claimed = claimed[(claimed["method"] != CHANCE) & (claimed["place"] != "key")]
     alone = claimed["kind"].isin(["english", "arabic", "shared"])
+    # the words' own differences move the outcome too, where nothing was put in: that is no false claim
+    idle = (claimed["patched"].abs() < threshold / 2) & (claimed["method"] != PATCH)
     of = {
         "true": alone & claimed["site"] & claimed["fires"],
-        "elsewhere": alone & ~claimed["site"] & claimed["fires"],
-        "silent": alone & claimed["site"] & ~claimed["fires"],
+        "elsewhere": alone & ~claimed["site"] & claimed["fires"] & idle,
+        "silent": alone & claimed["site"] & ~claimed["fires"] & idle,
         "decoy": (claimed["kind"] == "decoy") & claimed["site"],
     } | {
-        model: (claimed["kind"] == NO_GRAFT) & (claimed["model"] == model)
+        model: (claimed["kind"] == NO_GRAFT) & (claimed["model"] == model) & idle
         for model in dict.fromkeys(claimed["model"])
     }
     return [
