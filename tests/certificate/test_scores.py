@@ -71,7 +71,7 @@ def test_seeds_of_development_are_no_certificate(tmp_path):
         write(tmp_path, [table()], first, 4)
         page = (tmp_path / "index.html").read_text(encoding="utf-8")
         assert ("no certificate" in page) == warned
-        assert "AtP" in page and "1.00" in page and "nan" not in page
+        assert "AtP" in page and "1.00" in page and ">nan" not in page
     assert CERTIFIED == 1000
     with pytest.raises(SystemExit):
         main(["--models", "resources", "--out", str(tmp_path), "--cases", "1"])

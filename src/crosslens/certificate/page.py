@@ -98,8 +98,8 @@ def _claimed(records: list[dict[str, Any]], threshold: float) -> Section:
         *(Column(words, lambda row, name=name: _shown(row.get(name)), "n") for name, words in CLAIMS.items()),
     ]
     words = (
-        f"Of places: the share whose estimate is {plain(threshold, 2)} nats or more, half of the median effect of a graft; but for "
-        "the graft's and decoys' places of those alone whose patch moves the outcome by less than half of that, so that "
+        f"Of places: the share whose estimate is {plain(threshold, 2)} nats or more, half of the median effect of a graft; but "
+        "for the graft's and decoys' places of those alone whose patch moves the outcome by less than half of that, so that "
         "but for the first column every claim is false, and patching is what the others are held to. Of directions: the share "
         "that comes first of its candidates, where chance has one in so many. A lens points to what moves the words that are "
         "asked for, whether a model was given a graft or not: that it comes first does not say that anything was put there."

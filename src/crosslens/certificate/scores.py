@@ -82,8 +82,8 @@ def _of_directions(directions: pd.DataFrame, mean: Callable[..., Record]) -> lis
 
 
 def _claims(estimates: pd.DataFrame, threshold: float, mean: Callable[..., Record]) -> list[Record]:
-    """Shares of places whose |estimate| reaches the threshold: of the grafts', of decoys, and of those whose patch moves the outcome
-    by less than half of it; of these patching itself says nothing."""
+    """Shares of places whose |estimate| reaches the threshold: of the grafts', of decoys, and of those whose patch moves the
+    outcome by less than half of it; of these patching itself says nothing."""
     patches = estimates[estimates["method"] == PATCH].set_index(PLACED)["lost"].rename("patched")
     claimed = estimates.assign(claimed=estimates["lost"].abs() >= threshold).join(patches, on=PLACED)
     claimed = claimed[(claimed["method"] != CHANCE) & (claimed["place"] != "key")]
