@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--ig", type=int, help="of how many seeds integrated gradients are computed; default: all"
     )
+    parser.add_argument("--saes", type=int, help="of how many seeds SAEs are trained; default: all")
     options = parser.parse_args(arguments)
     if min(options.seeds, options.cases - 1) < 1:
         parser.error("--seeds: 1 or more; --cases: 2 or more")
@@ -45,11 +46,16 @@ def main(arguments: list[str] | None = None) -> None:
     for number in range(options.seeds):
         seed = options.first + number
         random = load_model(str(options.models / GRAFTED), device="cpu", random_init=seed)
-        ig = options.ig is None or number < options.ig
+        ig, saes = (of is None or number < of for of in (options.ig, options.saes))
         with tempfile.TemporaryDirectory() as images:
             parts.append(
                 measure(
-                    loaded | {"random_init": random}, seed, number=options.cases, ig=ig, images=Path(images)
+                    loaded | {"random_init": random},
+                    seed,
+                    number=options.cases,
+                    ig=ig,
+                    saes=saes,
+                    images=Path(images),
                 )
             )
         log.info("seed %d", seed)

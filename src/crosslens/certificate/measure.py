@@ -9,9 +9,19 @@ import pandas as pd
 import torch
 
 from crosslens.certificate.cases import Design, cases, design
+from crosslens.certificate.dictionaries import CASES, of_saes
 from crosslens.certificate.grafts import FORMS, Graft, couples, direction, grafted, lost, make
-from crosslens.certificate.methods import Estimate, of_directions, of_places, read_places, state_of
-from crosslens.interventions.runs import Runs, read_cases
+from crosslens.certificate.methods import (
+    STREAM,
+    Estimate,
+    Pointed,
+    of_directions,
+    of_places,
+    read_places,
+    state_of,
+)
+from crosslens.interventions.nodes import Place
+from crosslens.interventions.runs import Read, Runs, read_cases
 from crosslens.models.head import Head
 from crosslens.models.load import LoadedModel
 from crosslens.planted.scenes import LANGUAGES
@@ -25,6 +35,10 @@ GRAFTED = "planted"
 NO_GRAFT = "none"
 CHANCE = "chance"
 """A method that is told nothing: numbers at random."""
+WITH_SAES = ("english", "arabic", "shared", "decoy")
+"""Kinds of which SAEs are trained."""
+TOGETHER = 8
+"""Cases of one pass."""
 CANDIDATES = 50
 """Directions, of which one is the graft's."""
 CLASSES = {"near": ("last",), "far": ("word", "last")}
@@ -46,15 +60,18 @@ DIRECTIONS = {
 
 
 def measure(
-    models: dict[str, LoadedModel], seed: int, *, number: int, ig: bool, images: Path
+    models: dict[str, LoadedModel], seed: int, *, number: int, ig: bool, saes: bool, images: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of ESTIMATES and of DIRECTIONS; number: of cases; ig: whether integrated gradients are computed; images: a folder for
-    pictures."""
+    """Rows of ESTIMATES and of DIRECTIONS.
+
+    number: of cases. ig, saes: whether integrated gradients are computed, and SAEs trained. images: a folder for pictures.
+    """
     estimates: list[dict[str, Any]] = []
     pointed: list[dict[str, Any]] = []
     of: dict[str, Design] = {form: design(form, seed) for form in CLASSES}
     loaded = models[GRAFTED]
     read = {form: read_cases(loaded, cases(of[form], number, seed, images), images) for form in of}
+    learned = {form: read_cases(loaded, cases(of[form], CASES, seed, images), images) for form in of if saes}
     head = Head(loaded)
     plain = {form: Runs(loaded, head, read[form], images, read_places(loaded, False)) for form in of}
     for kind, form in FORMS.items():
@@ -68,9 +85,10 @@ def measure(
             estimates += rows_of(found, graft, truth, seed)
             layer = graft.site[0][1]
             written = _written(runs, plain[form], graft)
+            more = learned.get(form, []) if kind in WITH_SAES else []
             pointed += [
                 {"seed": seed, "model": GRAFTED, "kind": kind, "layer": layer, **row}
-                for row in _told(loaded, runs, graft, layer, written, truth, images, seed)
+                for row in _told(loaded, runs, more, graft, layer, written, truth, images, seed)
             ]
         if kind == "shared":
             shared = graft
@@ -81,9 +99,10 @@ def measure(
         without = shared._replace(kind=NO_GRAFT, parts=(), site=())
         estimates += rows_of(of_places(runs, CLASSES["near"], keys=False, ig=ig), without, {}, seed, name)
         layer = shared.site[0][1]
+        more = learned.get("near", []) if name == GRAFTED else []
         pointed += [
             {"seed": seed, "model": name, "kind": NO_GRAFT, "layer": layer, **row}
-            for row in _told(own, runs, without, layer, np.nan, {}, images, seed)
+            for row in _told(own, runs, more, without, layer, np.nan, {}, images, seed)
         ]
     return (
         pd.DataFrame(estimates)[[*ESTIMATES]].astype(ESTIMATES),
@@ -143,6 +162,7 @@ def _written(runs: Runs, plain: Runs, graft: Graft) -> float:
 def _told(
     loaded: LoadedModel,
     runs: Runs,
+    more: Sequence[Read],
     graft: Graft,
     layer: int,
     written: float,
@@ -150,16 +170,18 @@ def _told(
     images: Path,
     seed: int,
 ) -> Iterator[dict[str, Any]]:
-    """Of every method its direction among CANDIDATES, and its size beside the true one."""
+    """Of every method its direction among CANDIDATES, and its size beside the true one; more: cases on which SAEs are trained."""
     candidates = torch.stack([graft.direction, *_others(loaded, graft.languages, seed)]).double().numpy()
     own = np.arange(CANDIDATES) == 0
     effect = float(np.mean([truth[language, -1] for language in graft.languages])) if truth else np.nan
     rng = stream(seed, "chance direction", graft.kind)
-    told = [
-        (one.method, one.direction, one.size)
-        for one in of_directions(loaded, runs, layer, graft.positions, graft.languages, images, seed)
-    ]
-    for method, found, size in [*told, (CHANCE, rng.standard_normal(loaded.d_model), None)]:
+    places = graft.positions, graft.languages
+    told = [*of_directions(loaded, runs, layer, *places, images, seed)]
+    if more:
+        batches = [more[first : first + TOGETHER] for first in range(0, len(more), TOGETHER)]
+        parts = [Runs(loaded, Head(loaded), own, images, [Place(STREAM, layer)]) for own in batches]
+        told += of_saes(parts, layer, *places, seed)
+    for method, found, size in [*told, Pointed(CHANCE, rng.standard_normal(loaded.d_model), None)]:
         length = np.linalg.norm(found)
         cosine = candidates @ found / length if length else np.zeros(CANDIDATES)
         yield {
@@ -167,7 +189,7 @@ def _told(
             "auroc": auroc(np.abs(cosine), own),
             "cosine": float(cosine[0]),
             "size": np.nan if size is None else size,
-            "truth": written if method == "difference" else effect,
+            "truth": written if method == "difference" or method.startswith("sae_") else effect,
         }
 
 

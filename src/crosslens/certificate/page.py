@@ -9,6 +9,7 @@ from crosslens.report.numbers import plain
 from crosslens.report.page import render
 from crosslens.report.sections.base import Section
 from crosslens.report.table import Column, table
+from crosslens.sae.settings import ARCHITECTURES
 from crosslens.summary.reading import Document
 
 NAMES = {
@@ -22,6 +23,7 @@ NAMES = {
     "logit": "logit lens",
     "tuned": "tuned lens",
     "jacobian": "Jacobian lens",
+    **{f"sae_{name}": f"SAE, {name.replace('_', ' ')}" for name in ARCHITECTURES},
     "chance": "chance",
 }
 CLAIMS = {
@@ -55,8 +57,8 @@ def write_page(certificate: Path, out: Path) -> None:
             "directions",
             "Which way? Methods that give a direction",
             f"Recovery: AUROC of the direction that the graft writes among {doc('candidates')} made alike of other words, by "
-            "|cosine|, behind the block that writes it. Error: |size − truth| / |truth|, of the difference of means in the "
-            "units of the residual stream, of lenses in nats of the outcome. That a direction comes first says that the method "
+            "|cosine|, behind the block that writes it. Error: |size − truth| / |truth|, of the difference of means and "
+            "SAEs in the units of the residual stream, of lenses in nats of the outcome. That a direction comes first says that the method "
             "knows it from directions of other words, and not that it is the only one that matters.",
             doc("directions"),
         ),
