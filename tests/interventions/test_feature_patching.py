@@ -16,7 +16,7 @@ from crosslens.sae.model import NORMALISATIONS, ReLUSAE, TopKSAE
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 import tiny
-from test_patching import CASES, LAYERS, shallow, straight
+from test_patching import CASES, shallow, straight
 
 SITE, WIDTH = "0", 40
 DRAWS = {"bound": 1e-6, "bootstraps": 20, "seed": 0}
@@ -156,8 +156,8 @@ def test_a_transcoder_is_refused_and_places_are_those_of_the_site(folder):
     with pytest.raises(InputError, match="transcoder"):
         check_writes(ReLUSAE(d_in=8, d_sae=4, d_out=7, apply_b_dec_to_input=False))
     loaded = shallow(folder)
-    for site in (f"{LAYERS - 1}.resid_pre", "0.mlp_out", "0.resid_pre"):
+    for site in ("0.mlp_out", "0.resid_pre"):
         table, _ = FeaturePatcher(loaded, None, an_sae(), site, pictures=False, seed=0).effects(
-            CASES[:2], 1, 16
+            CASES[:2], 0, 16
         )
-        assert {*table["part"]} >= {"features", "error", "site"}
+        assert {*table["part"]} == {"features", "error", "site"} and effect(table).any()

@@ -21,6 +21,7 @@ from crosslens.interventions.runs import read_cases
 from crosslens.models.hooks import capture
 from crosslens.models.load import load_model
 from crosslens.models.resume import Replay
+from crosslens.tables.documents import read_table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 import tiny
@@ -374,6 +375,20 @@ def test_pictures_that_hide_the_gender_are_paired_across_categories():
         assert one._replace(image=other.image, variant="other") == other
     alike = a_dataset().assign(gender="unknown", category="nurse")
     assert cases.category_swaps({"en": alike}, WORDS, 0) == []
+
+
+def test_all_of_a_picture_goes_through_the_projector(tmp_path):
+    """Two pictures in the place of each other as the decoder is given them: R is 1; and each half of a block is patched."""
+    loaded = load_model(id=str(tiny.save_tiny_vlm(tmp_path / "model")), device="cpu")
+    dataset, images = tiny.save_dataset(tmp_path, "en", 2)
+    frame = read_table(dataset, "dataset").assign(split="test", gender="unknown", category=["a", "b"])
+    loaded.adapter.decoder.layers = loaded.adapter.decoder.layers[:LAYERS]
+    swaps = cases.category_swaps({"en": frame}, WORDS, 0)
+    table, _ = Patcher(loaded, images, heads=False, seed=0).effects(swaps, 0, 8)
+    told = recovery.components(recovery.recoveries(table, 1e-9), bootstraps=20, seed=0)
+    found = {(row["kind"], row["layer"]): row["recovery"]["value"] for row in told}
+    assert found.pop(("resid_pre", 0)) == pytest.approx(1, abs=1e-3)
+    assert {*found} == {(kind, layer) for kind in ("attn_out", "mlp_out") for layer in range(LAYERS)}
 
 
 def test_hidden_pictures_are_read_behind_words():
