@@ -57,9 +57,9 @@ def write_page(certificate: Path, out: Path) -> None:
             "directions",
             "Which way? Methods that give a direction",
             f"Recovery: AUROC of the direction that the graft writes among {doc('candidates')} made alike of other words, by "
-            "|cosine|, behind the block that writes it. Error: |size − truth| / |truth|, of the difference of means and "
-            "SAEs in the units of the residual stream, of lenses in nats of the outcome. That a direction comes first says that the method "
-            "knows it from directions of other words, and not that it is the only one that matters.",
+            "|cosine|, behind the block that writes it. Error: |size − truth| / |truth|, of the difference of means and SAEs "
+            "in the units of the residual stream, of lenses in nats of the outcome. That a direction comes first says that "
+            "the method knows it from directions of other words, and not that it is the only one that matters.",
             doc("directions"),
         ),
         _claimed(doc("claims"), doc("threshold")),
