@@ -33,7 +33,6 @@ def test_sae_training_without_peers():
     assert all(speed > 0 for speed in speeds.values())
 
 
-@pytest.mark.long
 def test_the_time_of_a_piece_is_its_own(monkeypatch):
     """Without the pieces that it calls: all of them together are the step."""
     monkeypatch.syspath_prepend(BENCHMARKS)
@@ -65,6 +64,7 @@ def test_the_time_of_a_piece_is_its_own(monkeypatch):
     )
 
 
+@pytest.mark.long
 def test_matching_beyond_the_size_of_a_dense_assignment():
     found = measured("matching.py", *"--d-sae 4200 --d-model 64 --json".split())
     assert found["partners_found"] > 0.99 and found["shared"] > 0.99 and found["seconds"] > 0
