@@ -171,7 +171,7 @@ def _told(
     seed: int,
 ) -> Iterator[dict[str, Any]]:
     """Of every method its direction among CANDIDATES, and its size beside the true one; more: cases on which SAEs are trained."""
-    candidates = torch.stack([graft.direction, *_others(loaded, graft.languages, seed)]).double().numpy()
+    candidates = torch.stack([graft.direction, *_others(loaded, graft, seed)]).double().numpy()
     own = np.arange(CANDIDATES) == 0
     effect = float(np.mean([truth[language, -1] for language in graft.languages])) if truth else np.nan
     rng = stream(seed, "chance direction", graft.kind)
@@ -193,8 +193,12 @@ def _told(
         }
 
 
-def _others(loaded: LoadedModel, languages: Sequence[str], seed: int) -> Iterator[torch.Tensor]:
-    """Directions made as a graft's, of other words."""
-    rng = stream(seed, "other directions")
-    for number in rng.integers(0, 2**31, size=CANDIDATES - 1).tolist():
-        yield direction(loaded, design("near", number), languages, rng)
+def _others(loaded: LoadedModel, graft: Graft, seed: int) -> Iterator[torch.Tensor]:
+    """CANDIDATES - 1 directions made as a graft's, in no language of the same two words."""
+    rng, form, found = stream(seed, "other directions"), FORMS.get(graft.kind, "near"), 0
+    own = design(form, seed).forms
+    while found < CANDIDATES - 1:
+        other = design(form, int(rng.integers(2**31)))
+        if all({*other.forms[language]} != {*own[language]} for language in graft.languages):
+            found += 1
+            yield direction(loaded, other, graft.languages, rng)
