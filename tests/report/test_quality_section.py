@@ -27,5 +27,5 @@ def of(recovered, *, passed=True):
 def test_a_dictionary_that_serves_the_model_less_than_one_vector_is_no_good_news(records, kind, title):
     found = finding(records)
     assert (found.kind, found.title) == (kind, title)
-    below = "Cross-entropy recovered against the mean activation is below 0: Block 4, joint on English (−3.04)."
+    below = "Cross-entropy recovered against the mean activation is below 0: Block 4, joint SAE on English (−3.04)."
     assert (below in found.lines) == (records[1:2] == [of(-3.04)])
