@@ -43,8 +43,9 @@ include: "rules/geometry.smk"
 include: "rules/tokens.smk"
 include: "rules/controls.smk"
 include: "rules/report.smk"
-# Not part of any study: the recipe of the embedded model.
+# Not part of any study: the recipe of the embedded model, and what every method says of truths put into it.
 include: "rules/planted.smk"
+include: "rules/certificate.smk"
 
 
 localrules:

@@ -89,3 +89,26 @@ rule draw_substitution_figure:
         "{wildcards.study}: figure of substituted features, layer {wildcards.site}"
     script:
         "../workflow/scripts/draw_substitution_figure.py"
+
+
+rule ablate_groups:
+    """sae, codes, tokens, gender, dataset, model, collection, source -> interventions/groups/{corpus}/layer_{site}.json"""
+    input:
+        needed("ablate_groups"),
+    output:
+        temp(touch(done("ablate_groups"))),
+    log:
+        logged("ablate_groups"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("ablate_groups"),
+        runtime=240,
+        gpu=1,
+    params:
+        job=job("ablate_groups"),
+    message:
+        "{wildcards.study}: groups of gendered features of {wildcards.corpus} at site {wildcards.site} ablated [{resources.gpu} GPU, {resources.mem_mb} MB]"
+    script:
+        "../workflow/scripts/ablate_groups.py"

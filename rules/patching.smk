@@ -44,3 +44,26 @@ rule draw_patching_figures:
         "{wildcards.study}: figures of patched states"
     script:
         "../workflow/scripts/draw_patching_figures.py"
+
+
+rule patch_features:
+    """sae, dataset, model, collection, source -> interventions/feature_patching/{corpus}/layer_{site}"""
+    input:
+        needed("patch_features"),
+    output:
+        temp(touch(done("patch_features"))),
+    log:
+        logged("patch_features"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("patch_features"),
+        runtime=480,
+        gpu=1,
+    params:
+        job=job("patch_features"),
+    message:
+        "{wildcards.study}: features of {wildcards.corpus} at site {wildcards.site} patched into another run [{resources.gpu} GPU, {resources.mem_mb} MB]"
+    script:
+        "../workflow/scripts/patch_features.py"

@@ -34,6 +34,7 @@ LAYERS = [
     {"figures"},
     {"tokens"},
     {"report"},
+    {"certificate"},
     {"planning"},
     {"cli"},
 ]

@@ -45,16 +45,24 @@ WORDS = {
     "en": {"female": "a woman", "male": "a man"},
     "ar": {"female": "امرأة تعمل طباخة", "male": "رجل يعمل طباخا"},
 }
-PATCHING = {"words": WORDS, "pairs": 3, "attributed": 2, "bound": 0.01, "batch": 16, "bootstraps": 50}
+PATCHING = {
+    "words": WORDS,
+    "pairs": 3,
+    "attributed": 2,
+    "features": 2,
+    "bound": 0.01,
+    "batch": 16,
+    "bootstraps": 50,
+}
 NEEDS = {"collection": "emoji", "model": "gguf"}
 """Artifact to the optional package without which it is not here."""
 MISSING = {name for name, package in NEEDS.items() if find_spec(package) is None}
 LARGE = {
     *("controls", "control_figure", "matching", "matching_figure", "divergence", "divergence_figure"),
     *("seed_codes", "written_seed_codes", "agreement_figure"),
-    *("ablation", "ablation_figure", "substitution", "substitution_figure"),
+    *("ablation", "ablation_figure", "group_ablation", "substitution", "substitution_figure"),
     *("steering", "steering_figures", "clamp"),
-    *("patching", "patching_figures"),
+    *("patching", "patching_figures", "feature_patching"),
     *("lenses", "lens_reading", "lens_figure", "attention", "attention_figure"),
     *("sample_map", "decoder_map", "map_figures"),
     *("dimensions", "information", "dictionary", "circuits", "geometry_figures"),
@@ -1759,11 +1767,71 @@ def test_recoveries_and_agreement_by_hand(study):
         made = made[(made["positions"] != "all") & made["atp"].notna()]
         for name in ("swap", "language", "kind", "layer"):
             made = made if entry[name] is None else made[made[name] == entry[name]]
-        effect = (made["outcome_patched"] - made["outcome"]).to_numpy()
-        said = made[entry["method"]].to_numpy()
+        towards = np.sign(made["outcome_other"] - made["outcome"])
+        effect = (towards * (made["outcome_patched"] - made["outcome"])).to_numpy()
+        said = (towards * made[entry["method"]]).to_numpy()
         assert entry["n"] == len(made)
         if entry["pearson"]["value"] is not None:
             assert entry["pearson"]["value"] == pytest.approx(np.corrcoef(effect, said)[0, 1], abs=1e-6)
             checked += 1
         assert entry["large"] == (np.abs(effect) > told["theta"]).sum()
     assert checked > 20
+
+
+def test_patched_features_by_hand(study):
+    """R of the parts from the rows of their patches, by the words of the page; parts add up to the whole state."""
+    if "feature_patching" in MISSING:
+        pytest.skip("needs -m long")
+    folder = study / "interventions/feature_patching/joint/layer_1"
+    told = json.loads((folder / "features.json").read_text())
+    assert told["identity"] == 0 and told["sae"] == sha256(study / SAE / "sae_weights.safetensors")
+    effects = pq.read_table(folder / "effects.parquet").to_pandas()
+    difference = effects["outcome_other"] - effects["outcome"]
+    effects["R"] = (effects["outcome_patched"] - effects["outcome"]) / difference
+    effects["what"] = effects["part"].where(effects["part"] != "feature", effects["chosen"])
+    kept = effects[difference.abs() >= told["bound"]]
+    names = ["swap", "language", "positions", "what", "group"]
+    by_hand = kept.groupby(names)["R"].mean().groupby(names[:4]).agg(["size", "mean"])
+    assert told["parts"]
+    for row in told["parts"]:
+        for field, what in {"site_patch": "site", "error": "error", "largest": "largest"}.items():
+            key = (*(row[name] for name in names[:3]), what)
+            if key in by_hand.index:
+                n, mean = by_hand.loc[key]
+                assert row[field]["n"] == n and row[field]["value"] == pytest.approx(mean)
+    run = ["swap", "case", "language", "variant", "positions"]
+    parts = effects[effects["part"].isin(["features", "error"])].groupby(run)[["atp", "ig"]].sum()
+    whole = effects[effects["part"] == "site"].set_index(run)[["atp", "ig"]].loc[parts.index]
+    assert parts.to_numpy() == pytest.approx(whole.to_numpy(), abs=1e-4)
+
+
+def test_groups_of_gendered_features_by_hand(study):
+    """Which features are in them, from the tables of effects, and what share of D is gone."""
+    if "group_ablation" in MISSING:
+        pytest.skip("needs -m long")
+    told = json.loads((study / "interventions/groups/joint/layer_1.json").read_text())
+    signs = {}
+    for language in told["languages"]:
+        effects = pq.read_table(study / f"gender/joint/{language}/layer_1/effects.parquet").to_pandas()
+        effects = effects[(effects["condition"] == told["condition"]) & (effects["split"] == "select")]
+        signs[language] = np.sign(effects.set_index("feature")["z"]).where(
+            effects.set_index("feature")["significant"], 0
+        )
+    for pair in told["pairs"]:
+        first, second = (signs[language] for language in pair["languages"])
+        expected = {
+            "shared": (first == second) & (first != 0),
+            "first": (first != 0) & (second == 0),
+            "second": (first == 0) & (second != 0),
+            "all": (first != 0) | (second != 0),
+        }
+        for group in pair["groups"]:
+            assert group["features"] == expected[group["group"]].sum()
+            for of in group["of"]:
+                d = told["of"][of["language"]]["difference"]["value"]
+                assert (
+                    (of["share"] is None)
+                    == (of["removed"] is None)
+                    == (not told["of"][of["language"]]["tested"])
+                )
+                assert of["share"] is None or of["share"] == pytest.approx(of["removed"]["value"] / d)

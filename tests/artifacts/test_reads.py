@@ -89,8 +89,8 @@ class World:
         "texts": ("activations",),
         "answers": ("texts_summary", "clamp"),
         "drawn": (
-            *("dataset", "circuits", "ablation_figure", "substitution_figure"),
-            *("lens_figure", "attention_figure", "patching_figures", "steering_figures"),
+            *("dataset", "circuits", "ablation_figure", "group_ablation", "substitution_figure"),
+            *("lens_figure", "attention_figure", "patching_figures", "feature_patching", "steering_figures"),
         ),
         "sentences": ("agreement_figure",),
     }
@@ -181,7 +181,7 @@ class World:
         drawn |= {"sae": {**TOY["sae"], "corpora": ["joint", "en", "ar"]}}
         drawn |= {"causal": {"features": 1, "pairs": 1, "samples": 4}}
         person = {"en": {"female": "a woman", "male": "a man"}, "ar": {"female": "امرأة", "male": "رجل"}}
-        small = {"pairs": 2, "attributed": 0, "heads": False, "bootstraps": 20}
+        small = {"pairs": 2, "attributed": 0, "heads": False, "features": 1, "bootstraps": 20}
         drawn |= {"patching": {"words": person, **small}}
         drawn |= {"lenses": {"samples": 2, "tokens": 8, "epochs": 0, "bootstraps": 10, "permutations": 19}}
         # at such a level few random sets can carry a claim

@@ -21,10 +21,11 @@ from torch import Tensor
 
 from crosslens.generation.decode import decode
 from crosslens.interventions.edits import Edit, Rows, editing, of_features
-from crosslens.interventions.nodes import SITES, Replay, at, places_of, read, write
+from crosslens.interventions.nodes import SITES, at, places_of, read, write
 from crosslens.models.hooks import capture
 from crosslens.models.inputs import Batch, Sample, build_inputs
 from crosslens.models.load import LoadedModel, load_model
+from crosslens.models.resume import Replay
 from crosslens.planted.source import draw_source
 from crosslens.sae.model import TopKSAE
 
@@ -107,7 +108,7 @@ def patching_ratio(loaded: LoadedModel, batch: Batch, rounds: int) -> float:
             def fn(value: Tensor, given: Tensor = given) -> Tensor:
                 return write(value, rows, position, slice(None), given)
 
-            with replay.up_to(place.layer), at(loaded, place, fn):
+            with replay.up_to(place), at(loaded, place, fn):
                 call()
 
     without, within = best(rounds, plain, patched)

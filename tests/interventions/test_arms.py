@@ -70,6 +70,15 @@ def test_each_arm_takes_its_own_features_with_their_signs():
     assert found["effect"].direction == pytest.approx(expected, rel=1e-5)
 
 
+def test_an_arm_that_there_is_not_is_told():
+    """No candidate says what it promotes, and none has the sign of its attribution."""
+    known = candidates(d=at(_1=2.0), attribution=at(_1=-1.0))
+    found = arms.feature_arms(known, an_sae(), 2, "en")
+    assert [arm.method for arm in found] == ["effect", "attribution"]
+    told = {arm["method"]: arm["because"] for arm in arms.empty(found, ["en"])}
+    assert {*told} == {"output", "together", *arms.DIRECTION_METHODS} and "agree in sign" in told["together"]
+
+
 def test_an_arm_of_no_feature_is_refused():
     with pytest.raises(InputError, match="no live feature"):
         arms.feature_arms(candidates(), an_sae(), 2, "en")

@@ -13,12 +13,15 @@ from torch import nn
 from crosslens.data.minimal_pairs import differing
 from crosslens.errors import InputError
 from crosslens.interventions import attribution, cases, circuits, recovery
-from crosslens.interventions.nodes import Place, Replay, at, read, slots
-from crosslens.interventions.outcomes import Case, Laid, Side, encode_side
+from crosslens.interventions.nodes import Place, at, read, slots
+from crosslens.interventions.outcomes import Case, Laid, Side
 from crosslens.interventions.patching import Patcher, check_controls
 from crosslens.interventions.relp import knows, relevance
+from crosslens.interventions.runs import read_cases
 from crosslens.models.hooks import capture
 from crosslens.models.load import load_model
+from crosslens.models.resume import Replay
+from crosslens.tables.documents import read_table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 import tiny
@@ -72,10 +75,7 @@ def effects(patcher):
 
 
 def runs_of(patcher, some):
-    return [
-        (case, [encode_side(patcher.loaded, side, patcher.ends, None) for side in case.sides])
-        for case in some
-    ]
+    return read_cases(patcher.loaded, some, None)
 
 
 def own(effects, donor="other", **where):
@@ -165,8 +165,8 @@ def test_a_pass_from_the_record_is_the_pass(patcher):
     with torch.no_grad():
         with replay.record():
             whole = last()
-        for layer in range(LAYERS):
-            with replay.up_to(layer), at(patcher.loaded, Place("resid_post", layer), lambda value: value):
+        for place in (Place(kind, layer) for layer in range(LAYERS) for kind in ("mlp_out", "resid_post")):
+            with replay.up_to(place), at(patcher.loaded, place, lambda value: value):
                 assert torch.equal(last(), whole)
         assert torch.equal(last(), whole)
     assert not any("forward" in block.__dict__ for block in patcher.loaded.adapter.blocks)
@@ -270,9 +270,9 @@ def test_relevance_is_conserved(loaded, patcher):
 
 def test_forms_of_several_pieces_are_their_products(patcher):
     side = CASES[0].sides[0]._replace(forms=(" umbrellas", " scarf"))
-    run = encode_side(patcher.loaded, side, patcher.ends, None)
-    assert len(run.texts) == 2
-    laid = Laid(patcher.loaded, [(Case("gender", "x", (side,)), [run])], None)
+    (case,) = runs_of(patcher, [Case("gender", "x", (side,))])
+    assert len(case[1][0].texts) == 2
+    laid = Laid(patcher.loaded, [case], None)
     with torch.no_grad(), capture(patcher.loaded, [str(LAST)]) as captured:
         patcher.loaded.model(**laid.batch.inputs, use_cache=False)
         found = laid.by_run(laid.outcome(patcher.head, captured[str(LAST)]))
@@ -360,6 +360,35 @@ def test_pictures_of_one_category_are_paired_each_once():
         assert (
             female.forms == male.forms == ("woman", "man") and female.prefix == "here a " and not female.read
         )
+
+
+def test_pictures_that_hide_the_gender_are_paired_across_categories():
+    """Each once; in what is asked nothing differs but the picture."""
+    found = cases.category_swaps({"en": a_dataset().assign(gender="unknown")}, WORDS, 0)
+    category = a_dataset().set_index("image")["category"]
+    shown = [side.image for case in found for side in case.sides]
+    assert len(found) == 4 and len({*shown}) == 8
+    for case in found:
+        one, other = case.sides
+        assert {category[one.image], category[other.image]} == {"nurse", "guard"}
+        assert (one.variant, other.variant) == ("one", "other")
+        assert one._replace(image=other.image, variant="other") == other
+    alike = a_dataset().assign(gender="unknown", category="nurse")
+    assert cases.category_swaps({"en": alike}, WORDS, 0) == []
+
+
+def test_all_of_a_picture_goes_through_the_projector(tmp_path):
+    """Two pictures in the place of each other as the decoder is given them: R is 1; and each half of a block is patched."""
+    loaded = load_model(id=str(tiny.save_tiny_vlm(tmp_path / "model")), device="cpu")
+    dataset, images = tiny.save_dataset(tmp_path, "en", 2)
+    frame = read_table(dataset, "dataset").assign(split="test", gender="unknown", category=["a", "b"])
+    loaded.adapter.decoder.layers = loaded.adapter.decoder.layers[:LAYERS]
+    swaps = cases.category_swaps({"en": frame}, WORDS, 0)
+    table, _ = Patcher(loaded, images, heads=False, seed=0).effects(swaps, 0, 8)
+    told = recovery.components(recovery.recoveries(table, 1e-9), bootstraps=20, seed=0)
+    found = {(row["kind"], row["layer"]): row["recovery"]["value"] for row in told}
+    assert found.pop(("resid_pre", 0)) == pytest.approx(1, abs=1e-3)
+    assert {*found} == {(kind, layer) for kind in ("attn_out", "mlp_out") for layer in range(LAYERS)}
 
 
 def test_hidden_pictures_are_read_behind_words():

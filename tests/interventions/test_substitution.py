@@ -219,6 +219,21 @@ def test_codes_in_their_own_place_change_nothing_and_none_ablate():
     torch.testing.assert_close(gone, x - z[:, ::2] @ sae.W_dec[::2])
 
 
+def test_of_an_sae_that_normalises_tokens_what_it_writes_is_ablated():
+    """Codes are in the units of the normalised token, and the token is not."""
+    sae, x = drawn_sae(0), 50 * torch.randn(9, tiny.D_MODEL, generator=torch.Generator().manual_seed(5))
+    sae.normalize = "layer_norm"
+    own = np.arange(0, FEATURES, 2)
+    gone = substitution.replaced(sae, sae, own, own[None], torch.zeros(1, len(own)))(x)
+    z = sae.encode_dense(x)
+    left, every = z.clone(), torch.arange(FEATURES).expand(len(x), FEATURES)
+    left[:, own] = 0
+    torch.testing.assert_close(
+        gone, x + sae.decode(left, every, x) - sae.decode(z, every, x), rtol=1e-4, atol=1e-3
+    )
+    assert (gone - x).norm() > 1
+
+
 @pytest.fixture
 def _fewer_draws(monkeypatch):
     monkeypatch.setattr(substitution, "PERMUTATIONS", 999)

@@ -70,6 +70,8 @@ def shown(folder, effects):
     write_table(folder / "effects.parquet", "patching_effects", effects)
     write_table(folder / "maps.parquet", "patching_maps", maps(recoveries(effects, 1.0), **DRAWS))
     document = {
+        "languages": ["en", "ar"],
+        "attributed": 6,
         "swaps": {
             "gender": {"cases": GROUPS, "drawn": GROUPS, "first_token": 0},
             "caption": {"cases": 0, "drawn": 0, "first_token": 0},
@@ -149,11 +151,72 @@ def test_attributions_are_compared_with_the_patches(known):
     assert any("AtP 1.00" in line for finding in section.findings for line in finding.lines)
 
 
+def test_both_directions_are_told_apart(known):
+    """A place that is enough, and is not needed: R is 1 in the corrupt run and 0 in the clean one."""
+    effects = planted()
+    needless = (
+        (effects["direction"] == "noising") & (effects["positions"] == "word") & (effects["layer"] == 0)
+    )
+    effects.loc[needless, "outcome_patched"] = effects.loc[needless, "outcome"]
+    of = next(
+        row
+        for row in told(effects, **BOUND, **DRAWS)["controls"]
+        if (row["positions"], row["layer"]) == ("word", 0)
+    )
+    assert of["denoising"]["value"] == pytest.approx(1, abs=0.05) and of["noising"]["value"] == 0
+    assert of["other"]["value"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_what_is_said_of_every_place_alike_tells_none_apart():
+    """The right way for every run, and as much at every place: no correlation, though nats against nats have one."""
+    effects = planted()
+    made = effects["atp"].notna()
+    towards = np.sign(effects["outcome_other"] - effects["outcome"])
+    noise = 0.01 * np.random.default_rng(1).standard_normal(len(effects))
+    effects.loc[made, "atp"] = (towards * (2 + noise))[made]
+    (row,) = [
+        row
+        for row in told(effects, **BOUND, **DRAWS)["attribution"]
+        if row["layer"] is None and row["method"] == "atp"
+    ]
+    effect = (effects["outcome_patched"] - effects["outcome"])[made]
+    assert np.corrcoef(effect, effects["atp"][made])[0, 1] > 0.7
+    assert abs(row["pearson"]["value"]) < 0.3 and row["sign"] > 0.9
+
+
+def test_a_language_without_pairs_and_one_group_are_no_nulls(known, tmp_path):
+    section, _ = known
+    (left,) = [finding for finding in section.findings if "patches were not made" in finding.title]
+    assert left.kind == "warning" and left.title.startswith("Arabic, gendered words swapped")
+    effects = planted(across=0.0)
+    alone, _ = shown(tmp_path / "alone", effects[effects["group"] == "g0"])
+    found = [finding for finding in alone.findings if "Arabic into English" in finding.title]
+    assert found and {finding.kind for finding in found} == {"warning"}
+
+
 def test_it_is_drawn(known, tmp_path):
     shown(tmp_path / "data", planted())
     draw_patching_figures(patching=tmp_path / "data", out=tmp_path / "figures")
     for name in ("patching", "patched_heads", "attribution"):
         assert (tmp_path / f"figures/{name}.png").stat().st_size > 5000
+
+
+def test_components_are_told_of_pictures_alone(tmp_path):
+    """What is given of the picture, and of halves of blocks those that bring over most."""
+    effects = planted()
+    _, document = shown(tmp_path / "words", effects)
+    assert document["components"] == []
+    rows = (effects["donor"] == "other") & (effects["source"] == "en") & (effects["positions"] == "word")
+    own = effects[rows & (effects["layer"] == 0)].assign(**dict.fromkeys(METHODS, np.nan))
+    parts = [own.assign(kind="resid_pre", positions="image", outcome_patched=own["outcome_other"])]
+    for layer, share in enumerate((0.1, 0.6, 0.0)):
+        moved = own["outcome"] + share * (own["outcome_other"] - own["outcome"])
+        parts.append(own.assign(kind="mlp_out", layer=layer, positions="all", outcome_patched=moved))
+    pictured = pd.concat([effects, *parts], ignore_index=True).assign(swap="category")
+    section, document = shown(tmp_path / "pictures", pictured)
+    found = {(row["kind"], row["layer"]): row["recovery"]["value"] for row in document["components"]}
+    assert found[("resid_pre", 0)] == pytest.approx(1) and found[("mlp_out", 1)] == pytest.approx(0.6)
+    assert "projector" in "".join(map(str, section.body))
 
 
 def test_every_class_of_positions_has_words_on_page_and_figure():

@@ -9,7 +9,7 @@ from crosslens.figures.steering import draw_steering_figures
 from crosslens.report.sections import steering
 from crosslens.summary.claims import claimed
 from crosslens.summary.records import steering as steering_records
-from crosslens.tables.documents import write_json, write_table
+from crosslens.tables.documents import read_table, write_json, write_table
 
 STRENGTHS = [-1.0, 1.0]
 
@@ -53,8 +53,8 @@ def an_arm(method, found_in, moved, p, *, least_p=0.001, changes=True):
     }
 
 
-def a_section(folder, arms):
-    """English with these arms."""
+def a_section(folder, arms, **before):
+    """English with these arms; before: of what it says without an edit."""
     doses = pd.DataFrame(
         [
             {"language": "en", "method": method, "found_in": source, "how": how, "strength": strength}
@@ -69,10 +69,15 @@ def a_section(folder, arms):
         "p_female": score(0.4),
         "left": score(0.3),
         "captions": written(),
+        "hidden": True,
+        "asked": written(female_per_100_words=0.125, cause=0.75),
         "arms": arms,
     }
     document = {"site": "4", "sae": "d", "outcome": "pictures", "languages": ["en"], "max_kl": 0.1}
-    document |= {"random_sets": 20, "length": 3.0, "of": {"en": of}}
+    empty = (
+        [{"method": "output", "found_in": "ar", "because": "none is"}] if before.pop("empty", False) else []
+    )
+    document |= {"random_sets": 20, "length": 3.0, "of": {"en": of | before}, "empty_arms": empty}
     write_json(folder / "steering.json", "steering", document)
     write_table(folder / "doses.parquet", "steering_doses", doses)
     records = steering_records.records({"steering": {"joint": folder}})
@@ -108,6 +113,27 @@ def test_what_moves_further_is_found_and_the_furthest_of_these_is_told(tmp_path)
 def test_nulls_and_what_was_not_tested(tmp_path, given, kind, words):
     (finding,) = a_section(tmp_path, [an_arm("effect", "en", **({"moved": 0.3} | given))]).findings
     assert finding.kind == kind and words in finding.title
+
+
+def test_what_was_not_measured_is_said(tmp_path):
+    """The bias of pictures that show the gender, and the prompt that asks for none."""
+    arms = [an_arm("effect", "en", 0.3, 0.001)]
+    shown = a_section(tmp_path, arms, hidden=False, left=dict.fromkeys(("value", "low", "high")))
+    (_, left) = shown.findings
+    assert left.kind == "warning" and "because no picture of test hides the gender" in left.lines[0]
+    doses = read_table(tmp_path / "doses.parquet", "steering_doses").assign(left=np.nan)
+    write_table(tmp_path / "doses.parquet", "steering_doses", doses)
+    draw_steering_figures(steering=tmp_path, out=tmp_path / "figures")
+    assert (tmp_path / "figures/frontier.png").stat().st_size > 3000
+    section = a_section(tmp_path, arms, asked={"not_possible": "it has not the words"})
+    assert "was not tried, because it has not the words" in section.findings[1].lines[0]
+    section = a_section(tmp_path, arms, empty=True)
+    assert (
+        "output score, found in Arabic: there is no such arm, because none is." in section.findings[1].lines
+    )
+    section = a_section(tmp_path, arms)
+    assert len(section.findings) == 1
+    assert "0.125" in "".join(map(str, section.body)) and "0.750" in "".join(map(str, section.body))
 
 
 def test_captions_are_told_as_the_mean_of_both_ways(tmp_path):

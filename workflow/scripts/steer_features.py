@@ -12,10 +12,7 @@ job.run(
         tokens=job.by("tokens", "language"),
         activations=job.by("activations", "language"),
         codes=job.one_by("codes", "language"),
-        effects={
-            language: folder / "effects.parquet"
-            for language, folder in job.one_by("gender", "language").items()
-        },
+        effects=job.one_by("gender", "language"),
         lexicons={language: Path(file) for language, file in job.local["lexicons"].items()},
         sae=job.path("sae"),
         out=out["steering"],

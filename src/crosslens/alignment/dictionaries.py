@@ -53,6 +53,18 @@ def digest_of(folder: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_digest(folder: Path, encoded: str) -> str:
+    """The digest of the SAE in `folder`; InputError unless it is `encoded`, that of the SAE which codes or a table are of."""
+    if (own := digest_of(folder)) != encoded:
+        raise InputError(
+            folder,
+            found=f"the SAE {own[:12]}",
+            expected=f"{encoded[:12]}, whose features were read",
+            mend="encode again: a feature id means nothing in another SAE",
+        )
+    return own
+
+
 def _tensors(folder: Path, *names: str) -> list[np.ndarray]:
     path = Path(folder) / WEIGHTS
     try:

@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from crosslens.alignment.dictionaries import digest_of
+from crosslens.alignment.dictionaries import check_digest
 from crosslens.alignment.pairs import CELLS, PERMUTATIONS, beyond_chance, orders_of, permutation_p, shared_p
 from crosslens.alignment.scaling import linear_decoder, pooled_captions, scaled
-from crosslens.errors import InputError
 from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.languages import Pairs, open_codes, pairs_among
 from crosslens.pooling.pool import pool_codes, pooled_tokens
@@ -96,13 +95,7 @@ def feature_sharing(
     """
     stored = open_codes(codes)
     first = next(iter(stored.values()))
-    if first.attributes["sae"] != digest_of(sae):
-        raise InputError(
-            sae,
-            found=f"the SAE {digest_of(sae)[:12]}",
-            expected=first.attributes["sae"][:12],
-            mend="encode again",
-        )
+    check_digest(sae, first.attributes["sae"])
     decoder = linear_decoder(sae)
     sides, raw, lengths = {}, {}, {}
     for language in stored:

@@ -18,23 +18,16 @@ from crosslens.figures.style import (
     SKY,
     heading,
     labelled,
+    nothing,
     save,
     style,
 )
 from crosslens.summary.names import short_name, site_name
 from crosslens.summary.reading import Document
+from crosslens.summary.steering_names import METHODS
 from crosslens.tables.documents import read_table
 
-METHODS = {
-    "effect": ("effect size", BLUE),
-    "output": ("output score", ORANGE),
-    "attribution": ("attribution", GREEN),
-    "together": ("the three together", RED),
-    "difference": ("difference of means", PINK),
-    "probe": ("probe direction", BROWN),
-    "pca": ("first component", SKY),
-}
-"""What an arm is called, and its colour."""
+COLOURS = dict(zip(METHODS, (BLUE, ORANGE, GREEN, RED, PINK, BROWN, SKY), strict=True))
 BAND = (2.5, 97.5)
 LEAST = 1e-4
 """Nats: the logarithmic axis of damage begins here."""
@@ -62,10 +55,16 @@ def dose_response(doses: pd.DataFrame, document: Document) -> Figure:
             for axes, source in zip(row, found, strict=True):
                 _band(axes, own[own["method"] == "random"])
                 axes.axhline(clean, color="#333333", linewidth=0.8, linestyle=":")
-                for method, (words, shade) in METHODS.items():
+                for method, shade in COLOURS.items():
                     line = own[(own["method"] == method) & (own["found_in"] == source)]
                     if len(line):
-                        axes.plot(line["strength"], line["p_female"], color=shade, linewidth=1.2, label=words)
+                        axes.plot(
+                            line["strength"],
+                            line["p_female"],
+                            color=shade,
+                            linewidth=1.2,
+                            label=METHODS[method],
+                        )
                 axes.set(ylim=(-0.02, 1.02), title=f"{short_name(language)}, found in {_source(source)}")
             row[0].set_ylabel("P(female word)")
         for axes in grid[-1]:
@@ -90,12 +89,16 @@ def frontier(doses: pd.DataFrame, document: Document) -> Figure:
         grid = figure.subplots(1, len(languages), squeeze=False, sharey=True)
         for axes, language in zip(grid[0], languages, strict=True):
             own = neutral[neutral["language"] == language]
+            axes.set_title(short_name(language))
+            if own["left"].isna().all():
+                nothing(axes, "the bias was not measured")
+                continue
             random = own[own["method"] == "random"]
             axes.scatter(_cost(random), random["left"], s=9, color=GREY, label="random features")
             before = document("of", language, "left", "value")
             if before is not None:
                 axes.axhline(before, color="#333333", linewidth=0.8, linestyle=":")
-            for method, (words, shade) in METHODS.items():
+            for method, shade in COLOURS.items():
                 for source in _found_in(doses):
                     line = own[(own["method"] == method) & (own["found_in"] == source)]
                     if len(line):
@@ -107,11 +110,9 @@ def frontier(doses: pd.DataFrame, document: Document) -> Figure:
                             markersize=3.5,
                             linewidth=0.8,
                             color=shade,
-                            label=words,
+                            label=METHODS[method],
                         )
-            axes.set(
-                xscale="log", xlabel="KL on what should not change, nats a token", title=short_name(language)
-            )
+            axes.set(xscale="log", xlabel="KL on what should not change, nats a token")
         grid[0][0].set_ylabel(left)
         figure.legend(*_legend(grid), loc="outside right upper")
         heading(

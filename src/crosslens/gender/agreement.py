@@ -144,6 +144,20 @@ class Text(NamedTuple):
     stop: int
     word_end: bool
 
+    @property
+    def told_by(self) -> range:
+        """The positions that tell what counts: the token at i is told by the state at i - 1."""
+        return range(self.start - 1, self.stop - 1 + self.word_end)
+
+
+def states_of(residual: Tensor, texts: Sequence[Text]) -> list[Tensor]:
+    """(r, d) of each text: the states that tell what counts, of a residual stream (B, T, d) padded on the left."""
+    width = residual.shape[1]
+    return [
+        row[width - len(text.tokens) + text.told_by.start : width - len(text.tokens) + text.told_by.stop]
+        for row, text in zip(residual, texts, strict=True)
+    ]
+
 
 Editing = Callable[[Batch], AbstractContextManager]
 """What is done to the model while it reads a batch."""
@@ -196,21 +210,10 @@ def _log_p(
     batch = collate(loaded, [text.tokens for text in texts], [])
     with editing(batch), capture(loaded, [last], stop=True) as captured:
         loaded.model(**batch.inputs, use_cache=False)
-    residual = captured[last]
-    # The token at i is told by the state at i - 1.
-    read = [
-        slice(padding + text.start - 1, padding + text.stop - 1 + text.word_end)
-        for text in texts
-        for padding in [residual.shape[1] - len(text.tokens)]
-    ]
+    states = states_of(captured[last], texts)
     # Once for the batch: the head is larger than all blocks of a small model, and is read from memory for every product.
-    told = head(torch.cat([residual[row, own] for row, own in enumerate(read)])).log_softmax(-1)
-    values = np.zeros(len(texts))
-    for row, (text, log_p) in enumerate(
-        zip(texts, told.split([own.stop - own.start for own in read]), strict=True)
-    ):
-        values[row] = float(word_log_p(text, log_p, ends))
-    return values
+    told = head(torch.cat(states)).log_softmax(-1).split([*map(len, states)])
+    return np.array([float(word_log_p(*each, ends)) for each in zip(texts, told, strict=True)])
 
 
 def word_log_p(text: Text, log_p: Tensor, ends: Tensor | None) -> Tensor:

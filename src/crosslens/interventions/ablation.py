@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from crosslens.alignment.dictionaries import digest_of
+from crosslens.alignment.dictionaries import check_digest
 from crosslens.alignment.sharing import compare, open_side
 from crosslens.errors import InputError
 from crosslens.features.encode import sae_of_model
@@ -26,12 +26,11 @@ from crosslens.features.splice import (
 from crosslens.interventions.costs import BOOTSTRAPS, Costs, costs, interval, resamples
 from crosslens.memory import memory_kept
 from crosslens.models.load import LoadedModel, load_model
-from crosslens.pooling.languages import Pairs, pairs_among
+from crosslens.pooling.languages import Pairs, open_codes, pairs_among
 from crosslens.sae.io import check_site
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import stream
 from crosslens.stats.tested import tested
-from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json
 
 log = logging.getLogger(__name__)
@@ -71,14 +70,7 @@ def ablate_features(
     site or model do not belong together, and RuntimeError where ablating nothing changes a logit, or ablating all
     changes none.
     """
-    stored = Codes(next(iter(codes.values())))
-    if stored.attributes["sae"] != digest_of(sae):
-        raise InputError(
-            sae,
-            found=f"the SAE {digest_of(sae)[:12]}",
-            expected=stored.attributes["sae"][:12],
-            mend="encode again",
-        )
+    digest = check_digest(sae, next(iter(open_codes(codes).values())).attributes["sae"])
     check_site(sae, site)
     loaded = load_model(**model)
     autoencoder = sae_of_model(sae, loaded.name, model.get("revision"), loaded.d_model)
@@ -102,7 +94,7 @@ def ablate_features(
     place = {feature: i for i, feature in enumerate(ablated)}
     document = {
         "site": site,
-        "sae": stored.attributes["sae"],
+        "sae": digest,
         "languages": list(datasets),
         "roles_ablated": list(roles),
         "chosen_on": "select",

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.interventions.edits import Change, of_direction, of_features
+from crosslens.pooling.pool import without_sinks
 from crosslens.sae.model import SAE
 from crosslens.stats.logistic import path
 from crosslens.tables.codes import Codes
+from crosslens.tables.tokens import TokenTable
 
 BOTH = "both"
 """Found in all languages together."""
@@ -24,6 +26,16 @@ PENALTY = 0.1
 """C of the probe whose weights are a direction, of standardised activations."""
 FEATURE_METHODS = ("effect", "output", "attribution", "together")
 DIRECTION_METHODS = ("difference", "probe", "pca")
+
+
+EMPTY = {
+    "effect": "no live feature differs between the genders",
+    "output": "no candidate promotes a token that the model then says",
+    "attribution": "the outcome does not hang on any live feature",
+    "together": "on no candidate effect and attribution agree in sign",
+    **dict.fromkeys(DIRECTION_METHODS, "the direction has no length"),
+}
+"""Why there is no arm of a method."""
 
 
 class Arm(NamedTuple):
@@ -78,6 +90,14 @@ def levels(codes: Codes, keep: np.ndarray) -> Level:
     return Level(count / max(int(keep.sum()), 1), high)
 
 
+def levels_on_select(codes: Codes, tokens: TokenTable, dataset: pd.DataFrame) -> Level:
+    """Of the encoded tokens of select that are no sinks, as edits spare these."""
+    select = {*dataset["sample_id"][dataset["split"] == "select"]}
+    chosen = np.array([sample in select for sample in tokens.sample_ids], dtype=bool)
+    keep = chosen[tokens.sample[codes.token]]
+    return levels(codes, without_sinks(codes.norm, tokens.role[codes.token], keep))
+
+
 class Candidates(NamedTuple):
     """What is known of the F features in one language, or in all."""
 
@@ -102,6 +122,17 @@ def strongest(d: np.ndarray, count: int = CANDIDATES) -> np.ndarray:
     """The features of largest |d|, at most `count`, those of none left out."""
     order = np.argsort(-np.abs(d), kind="stable")[:count]
     return order[d[order] != 0]
+
+
+def empty(arms: Sequence[Arm], found_in: Sequence[str]) -> list[dict[str, str]]:
+    """The arms that there are not, of every method and of every language (or BOTH) that features are found in, and why."""
+    there = {(arm.method, arm.found_in) for arm in arms}
+    return [
+        {"method": method, "found_in": name, "because": because}
+        for name in found_in
+        for method, because in EMPTY.items()
+        if (method, name) not in there
+    ]
 
 
 def feature_arms(found: Candidates, sae: SAE, count: int, found_in: str) -> list[Arm]:
@@ -184,35 +215,46 @@ def direction_arms(x: np.ndarray, female: np.ndarray, language: np.ndarray, foun
     ]
 
 
-def random_arms(
-    like: Arm, used: set[int], level: Level, sae: SAE, count: int, rng: np.random.Generator
-) -> list[Arm]:
-    """`count` sets of random features with random signs, each feature one of the NEAREST to one of `like` by frequency and by
-    ‖δ‖ at strength 1 (both in logarithms, standardised), live in the same texts, in no arm (`used`), and once a set."""
+def random_sets(
+    features: Sequence[int], used: set[int], level: Level, sae: SAE, count: int, rng: np.random.Generator
+) -> list[list[int]]:
+    """`count` sets of random features, each one of the NEAREST to one of `features` by frequency and by ‖δ‖ at strength 1 (both
+    in logarithms, standardised), live in the same texts, none of `used`, and once a set."""
     norm = level.high * sae.W_dec.double().norm(dim=1).cpu().numpy()
     pool = np.array([i for i in np.flatnonzero(norm > 0).tolist() if i not in used])
-    if len(pool) < len(like.features):
+    if len(pool) < len(features):
         raise InputError(
             "random features to steer by",
             found=f"{len(pool)} live features that are in no arm",
-            expected=f"{len(like.features)} or more",
+            expected=f"{len(features)} or more",
             mend="set steering.features lower, or train the SAE with more features",
         )
     with np.errstate(divide="ignore"):
         place = np.log(np.column_stack([level.frequency, norm]))
     spread = place[pool].std(axis=0)
     place = place / np.where(spread > 0, spread, 1)
-    arms = []
-    for number in range(count):
+    sets = []
+    for _ in range(count):
         free, chosen = pool, []
-        for feature in like.features:
+        for feature in features:
             away = np.linalg.norm(place[free] - place[feature], axis=1)
             near = free[np.argsort(away, kind="stable")[:NEAREST]]
             chosen.append(int(rng.choice(near)))
             free = free[free != chosen[-1]]
-        signs = rng.choice([-1, 1], size=len(chosen))
-        arms.append(_of_features("random", str(number), np.array(chosen), signs, sae, level.high))
-    return arms
+        sets.append(chosen)
+    return sets
+
+
+def random_arms(
+    like: Arm, used: set[int], level: Level, sae: SAE, count: int, rng: np.random.Generator
+) -> list[Arm]:
+    """`random_sets` in the place of the features of an arm, with random signs."""
+    sets = random_sets(like.features, used, level, sae, count, rng)
+    signs = rng.choice([-1, 1], size=(count, len(like.features)))
+    return [
+        _of_features("random", str(number), np.array(chosen), own, sae, level.high)
+        for number, (chosen, own) in enumerate(zip(sets, signs, strict=True))
+    ]
 
 
 def steering(arm: Arm, sae: SAE, high: np.ndarray, length: float) -> Change:

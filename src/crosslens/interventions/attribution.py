@@ -6,7 +6,6 @@ gradient through that block, here with the sign of AtP. Integrated gradients: �
 from what was there to what is patched in. RelP: see `interventions.relp`.
 """
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -15,7 +14,6 @@ from torch import Tensor
 from crosslens.interventions.nodes import (
     SITES,
     Place,
-    Replay,
     at,
     dropped,
     from_embedding,
@@ -23,11 +21,10 @@ from crosslens.interventions.nodes import (
     slots,
     write,
 )
-from crosslens.interventions.outcomes import Exchange, Laid
+from crosslens.interventions.outcomes import Exchange
 from crosslens.interventions.relp import knows, relevance
-from crosslens.models.head import Head
+from crosslens.interventions.runs import Runs
 from crosslens.models.hooks import capture
-from crosslens.models.load import LoadedModel
 
 STEPS = 10
 
@@ -37,26 +34,15 @@ Grads = dict[Place, Tensor]
 class Attribution:
     """Gradients of a batch of runs, and what the methods make of them for some exchanges between these."""
 
-    def __init__(
-        self,
-        loaded: LoadedModel,
-        head: Head,
-        laid: Laid,
-        states: dict[Place, Tensor],
-        replay: Replay,
-        call: Callable[[], Tensor],
-        exchanges: dict[str, Exchange],
-    ):
-        """states: of all places. replay: what the batch's pass recorded. call: runs the model over the batch and returns the
-        last block's residual."""
-        self.loaded, self.head, self.laid, self.states = loaded, head, laid, states
-        self.replay, self.call, self.exchanges = replay, call, exchanges
-        self.plain = self._gradients()
-        self.relevant = self._gradients(outer=relevance(loaded)) if knows(loaded) else None
+    def __init__(self, runs: Runs, exchanges: dict[str, Exchange]):
+        self.runs, self.loaded, self.laid, self.states = runs, runs.loaded, runs.laid, runs.states
+        self.exchanges = exchanges
+        self.plain = gradients(runs)
+        self.relevant = gradients(runs, outer=relevance(runs.loaded)) if knows(runs.loaded) else None
         self.changes = {
             (place, name): self._change(place, exchange)
             for name, exchange in exchanges.items()
-            for place in states
+            for place in self.states
         }
         self.dropped = self._dropped()
 
@@ -73,7 +59,7 @@ class Attribution:
         heads = Place("head", place.layer)
         with (
             torch.no_grad(),
-            self.replay.up_to(place.layer),
+            self.runs.replay.up_to(place),
             at(self.loaded, place, lambda value: value + delta.to(value)),
             read(self.loaded, [heads]) as found,
             capture(self.loaded, [f"{place.layer}.attn_out"], stop=True),
@@ -86,7 +72,7 @@ class Attribution:
         layers = len(self.loaded.adapter.blocks)
         total: dict[tuple[Place, str], Tensor] = {}
         for layer in range(layers):
-            grads = self._gradients(inner=dropped(self.loaded, layer))
+            grads = gradients(self.runs, inner=dropped(self.loaded, layer))
             for (place, name), (where, change) in self.changes.items():
                 found = self._dot(place, change, grads[where], of=where).abs()
                 total[place, name] = total.get((place, name), 0) + found
@@ -94,27 +80,6 @@ class Attribution:
         return {
             (place, name): found / max(layers - (place.kind != "resid_post"), 1)
             for (place, name), found in total.items()
-        }
-
-    def _gradients(
-        self, outer: AbstractContextManager | None = None, inner: AbstractContextManager | None = None
-    ) -> Grads:
-        """∇m at all places; outer, inner: what is done to a value before and after it is read."""
-        with (
-            torch.enable_grad(),
-            outer or nullcontext(),
-            from_embedding(self.loaded),
-            read(self.loaded, [*self.states]) as values,
-            inner or nullcontext(),
-        ):
-            outcome = self.laid.outcome(self.head, self.call()).sum()
-            # what is cut off from the outcome has no gradient
-            reached = [place for place in self.states if values[place].requires_grad]
-            found = torch.autograd.grad(outcome, [values[place] for place in reached], allow_unused=True)
-        grads = dict(zip(reached, found, strict=True))
-        return {
-            place: torch.zeros_like(value) if grads.get(place) is None else grads[place]
-            for place, value in self.states.items()
         }
 
     def of(self, place: Place, name: str, *, integrate: bool) -> dict[str, Tensor | None]:
@@ -150,20 +115,49 @@ class Attribution:
 
     def _integrated(self, place: Place, exchange: Exchange, own: Tensor, given: Tensor) -> Tensor:
         """(S, 1): the sum is m patched less m but for what STEPS leave out."""
-        total = torch.zeros_like(own, dtype=torch.float32)
-        for step in range(STEPS):
-            between = own + (step + 0.5) / STEPS * (given - own)
-            point: list[Tensor] = []
-
-            def fn(value: Tensor, between: Tensor = between, point: list[Tensor] = point) -> Tensor:
-                moved = write(value.detach(), exchange.rows, exchange.positions, slice(None), between)
-                point.append(moved.requires_grad_())
-                return moved
-
-            with torch.enable_grad(), self.replay.up_to(place.layer), at(self.loaded, place, fn):
-                outcome = self.laid.outcome(self.head, self.call()).sum()
-                (grad,) = torch.autograd.grad(outcome, point)
-            total += exchange.own(grad).float() / STEPS
+        total = between(self.runs, place, exchange)
         product = torch.zeros(len(self.laid.batch.role), device=total.device)
         product.index_add_(0, exchange.rows, (total * (given - own).float()).sum(1))
         return self.laid.by_run(product)[:, None]
+
+
+def gradients(
+    runs: Runs, outer: AbstractContextManager | None = None, inner: AbstractContextManager | None = None
+) -> Grads:
+    """∇m at the places whose states are kept; outer, inner: what is done to a value before and after it is read."""
+    with (
+        torch.enable_grad(),
+        outer or nullcontext(),
+        from_embedding(runs.loaded),
+        read(runs.loaded, [*runs.states]) as values,
+        inner or nullcontext(),
+    ):
+        outcome = runs.laid.outcome(runs.head, runs.last()).sum()
+        # what is cut off from the outcome has no gradient
+        reached = [place for place in runs.states if values[place].requires_grad]
+        found = torch.autograd.grad(outcome, [values[place] for place in reached], allow_unused=True)
+    grads = dict(zip(reached, found, strict=True))
+    return {
+        place: torch.zeros_like(value) if grads.get(place) is None else grads[place]
+        for place, value in runs.states.items()
+    }
+
+
+def between(runs: Runs, place: Place, exchange: Exchange) -> Tensor:
+    """(n, width) float32: the mean of ∇m over STEPS midpoints of the line from what was at a place to what is patched in."""
+    own, given = exchange.own(runs.states[place]), exchange.donated(runs.states[place])
+    total = torch.zeros_like(own, dtype=torch.float32)
+    for step in range(STEPS):
+        point: list[Tensor] = []
+
+        def fn(value: Tensor, share: float = (step + 0.5) / STEPS, point: list[Tensor] = point) -> Tensor:
+            on_line = own + share * (given - own)
+            moved = write(value.detach(), exchange.rows, exchange.positions, slice(None), on_line)
+            point.append(moved.requires_grad_())
+            return moved
+
+        with torch.enable_grad(), runs.replay.up_to(place), at(runs.loaded, place, fn):
+            outcome = runs.laid.outcome(runs.head, runs.last()).sum()
+            (grad,) = torch.autograd.grad(outcome, point)
+        total += exchange.own(grad).float() / STEPS
+    return total

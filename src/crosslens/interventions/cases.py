@@ -52,6 +52,29 @@ def image_swaps(datasets: Mapping[str, pd.DataFrame], words: Words, seed: int) -
     return cases
 
 
+def category_swaps(datasets: Mapping[str, pd.DataFrame], words: Words, seed: int) -> list[Case]:
+    """Pictures of test that hide the gender, two of unlike categories, in every language, up to the first gendered word: in what
+    the model says of them nothing but its bias differs."""
+    first = _pictures(next(iter(datasets.values())))
+    hidden = first[~first["gender"].isin(GENDERS)]
+    mixed = hidden.iloc[stream(seed, "patched categories").permutation(len(hidden))]
+    ids, categories = (
+        mixed.sort_values("category", kind="stable")[name].tolist() for name in ("image_id", "category")
+    )
+    half = len(ids) // 2
+    cases = []
+    for k in range(half):
+        if categories[k] == categories[k + half]:
+            continue
+        sides = [
+            _shown(frame, ids[at], language, GENDERS[0], words[language], 0)._replace(variant=variant)
+            for language, frame in datasets.items()
+            for variant, at in (("one", k), ("other", k + half))
+        ]
+        cases.append(Case("category", str(ids[k]), tuple(sides)))
+    return cases
+
+
 def caption_swaps(datasets: Mapping[str, pd.DataFrame], words: Words) -> list[Case]:
     """Pictures of test that hide the gender, behind them words of a woman and of a man: what is the last gendered word?
 

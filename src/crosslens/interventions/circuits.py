@@ -14,8 +14,9 @@ import pandas as pd
 from torch import Tensor
 
 from crosslens.interventions.nodes import Place, at, slots
-from crosslens.interventions.outcomes import Exchange, Laid
+from crosslens.interventions.outcomes import Exchange
 from crosslens.interventions.recovery import means, score
+from crosslens.interventions.runs import Runs
 from crosslens.models.load import LoadedModel
 from crosslens.stats.resampling import stream
 
@@ -53,17 +54,11 @@ def numbers_of(total: int) -> list[int]:
     return [round(size * total) for size in SIZES]
 
 
-def kept_outcome(
-    loaded: LoadedModel,
-    laid: Laid,
-    states: dict[Place, Tensor],
-    exchange: Exchange,
-    kept: Sequence[Node],
-    measure: Callable[[], Tensor],
-) -> Tensor:
+def kept_outcome(runs: Runs, exchange: Exchange, kept: Sequence[Node]) -> np.ndarray:
     """(S) m with the other run's values in all nodes but those kept."""
+    states = runs.states
     own: dict[Place, list[slice]] = {}
-    channels = nodes_of(loaded, states)
+    channels = nodes_of(runs.loaded, states)
     for node in kept:
         own.setdefault(Place(node[0], node[1]), []).append(channels[node])
 
@@ -81,10 +76,11 @@ def kept_outcome(
         return fn
 
     with ExitStack() as stack:
+        stack.enter_context(runs.replay.up_to(Place("head", 0)))
         for place in states:
             if place.kind in IN_CIRCUITS:
-                stack.enter_context(at(loaded, place, put(place)))
-        return measure()
+                stack.enter_context(at(runs.loaded, place, put(place)))
+        return runs.measured().cpu().numpy()
 
 
 def areas(f: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -49,3 +49,15 @@ def interval(draws: np.ndarray, groups: int) -> dict[str, float | None]:
     """`value`, of all images (the first of the draws), with `low` and `high` of the resamples of so many groups, None of one."""
     low, high = resampled_interval(draws[1:], groups) if groups > 1 else (None, None)
     return {"value": float(draws[0]), "low": low, "high": high}
+
+
+def beside(value: float, random: np.ndarray) -> dict[str, float | None]:
+    """How far random sets (n) go: their mean and 95 % quantile, how many times that the value is, and p, one-sided."""
+    q95 = float(np.quantile(random, 0.95))
+    return {
+        "mean": float(random.mean()),
+        "q95": q95,
+        "ratio": value / q95 if q95 > 0 else None,
+        "p": float((1 + np.sum(random >= value)) / (1 + len(random))),
+        "least_p": 1 / (1 + len(random)),
+    }

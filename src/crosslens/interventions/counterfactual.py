@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from crosslens.alignment.dictionaries import digest_of
+from crosslens.alignment.dictionaries import check_digest
 from crosslens.errors import InputError
 from crosslens.features.encode import sae_of_model
 from crosslens.generation.continuation import continuation_roles
-from crosslens.interventions.arms import levels
+from crosslens.interventions.arms import levels_on_select
 from crosslens.interventions.captioned import Writer
 from crosslens.interventions.edits import Change, Edit, of_features
 from crosslens.interventions.reading import Damage, Passage, Reading, check_identity
@@ -64,20 +64,13 @@ def clamp_features(
     InputError where SAE, codes, site or model do not belong together, and RuntimeError where an edit of nothing changes anything.
     """
     stored = Codes(codes)
-    if stored.attributes["sae"] != (digest := digest_of(sae)):
-        raise InputError(
-            sae,
-            found=f"the SAE {digest[:12]}",
-            expected=stored.attributes["sae"][:12],
-            mend="encode again: a feature id means nothing in another SAE",
-        )
+    digest = check_digest(sae, stored.attributes["sae"])
     check_site(sae, site)
     loaded = load_model(**model)
     autoencoder = sae_of_model(sae, loaded.name, model.get("revision"), loaded.d_model)
     autoencoder = autoencoder.to(loaded.device)
-    frame, table = read_table(dataset, "dataset"), read_tokens(tokens)
-    chosen = {*frame["sample_id"][frame["split"] == "select"]}
-    level = levels(stored, np.array([table.sample_ids[i] in chosen for i in table.sample[stored.token]]))
+    frame = read_table(dataset, "dataset")
+    level = levels_on_select(stored, read_tokens(tokens), frame)
     chosen_by = "given" if len(features) else "strongest"
     features = list(features) or strongest(level.frequency, level.high, autoencoder)
     prompts = {

@@ -10,7 +10,7 @@ from scipy.special import expit
 from crosslens.errors import InputError
 from crosslens.interventions.arms import Arm, Candidates, neutralising, steering
 from crosslens.interventions.captioned import Writing
-from crosslens.interventions.costs import BOOTSTRAPS, interval
+from crosslens.interventions.costs import BOOTSTRAPS, beside, interval
 from crosslens.interventions.edits import Change, Edit
 from crosslens.interventions.reading import Damage, Questions, check_identity
 from crosslens.interventions.steered import Items
@@ -116,11 +116,12 @@ class Language:
 
     def left(self, log_odds: np.ndarray) -> np.ndarray:
         """(…, items, each) to (…, 1 + BOOTSTRAPS): of pictures the standard deviation of P(female) over categories, of
-        sentences the mean D = y(female prefix) − y(male prefix); NaN of fewer than two categories."""
+        sentences the mean D = y(female prefix) − y(male prefix); NaN of fewer than two categories, and of pictures that show
+        the gender, whose categories differ in who is seen."""
         if self.items["test"].each == 2:
             return self.mean(log_odds[..., 0] - log_odds[..., 1])
         names, code = np.unique(self.items["test"].category, return_inverse=True)
-        if len(names) < 2:
+        if len(names) < 2 or not self.items["test"].hidden:
             return np.full((*log_odds.shape[:-2], self.weights.shape[1]), np.nan)
         inside = (code == np.arange(len(names))[:, None]).astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -142,10 +143,11 @@ class Language:
         for arm in [*arms, *random]:
             tried[arm.name] = self.tried(arm)
             progress.update(1)
-        beside = [tried[arm.name] for arm in random]
+        sets = [tried[arm.name] for arm in random]
         head = {
             "items": {split: len(own.group) for split, own in self.items.items()},
             "left_out": {split: own.left_out for split, own in self.items.items()},
+            "hidden": self.items["test"].hidden,
             "groups": self.groups,
             "damage_positions": len(self.damage.clean),
             "p_female": between(self.mean(expit(self.clean["test"]).mean(axis=1)), self.groups),
@@ -153,12 +155,14 @@ class Language:
         }
         if writing is not None:
             head["captions"] = writing.told(None)
-            head["asked"] = None if writing.asked is None else self._asked_for(writing)
-        told = [self._arm(arm, tried[arm.name], random, beside, writing) for arm in arms]
+            head["asked"] = self._asked_for(writing)
+        told = [self._arm(arm, tried[arm.name], random, sets, writing) for arm in arms]
         table = pd.concat([self._doses(arm, tried[arm.name]) for arm in [*arms, *random]], ignore_index=True)
         return head | {"arms": told}, table
 
     def _asked_for(self, writing: Writing) -> dict[str, Any]:
+        if writing.asked is None:
+            return {"not_possible": "there is none in this language (steering.ask)"}
         try:
             return writing.told(None, prompt=writing.asked)
         except InputError as error:  # of a tokenizer that has not the words
@@ -174,7 +178,7 @@ class Language:
         arm: Arm,
         own: Tried,
         random: Sequence[Arm],
-        beside: Sequence[Tried],
+        sets: Sequence[Tried],
         writing: Writing | None,
     ) -> dict[str, Any]:
         size, strengths = self.doses.size, self.doses.strengths[self.doses.size :]
@@ -182,15 +186,15 @@ class Language:
         on_select = self.moved(own.select).mean(axis=1)
         at = chosen_strength(strengths, on_select, within)
         strength, move = float(strengths[at]), self.mean(self.moved(own.test)[at])
-        same_length = np.array([abs(self.moved(of.test)[at].mean()) for of in beside])
-        allowed = [np.flatnonzero(self._budget(of.kl)) for of in beside]
+        same_length = np.array([abs(self.moved(of.test)[at].mean()) for of in sets])
+        allowed = [np.flatnonzero(self._budget(of.kl)) for of in sets]
         same_damage = np.array(
             [
                 abs(self.moved(of.test)[fits[np.argmax(strengths[fits])] if len(fits) else 0].mean())
-                for of, fits in zip(beside, allowed, strict=True)
+                for of, fits in zip(sets, allowed, strict=True)
             ]
         )
-        curves = [np.append(0, np.abs(self.moved(of.test).mean(axis=1))) for of in beside]
+        curves = [np.append(0, np.abs(self.moved(of.test).mean(axis=1))) for of in sets]
         at_own = [strength * other.norm / arm.norm for other in random]
         same_activations = np.array(
             [np.interp(at, np.append(0, strengths), curve) for at, curve in zip(at_own, curves, strict=True)]
@@ -219,11 +223,11 @@ class Language:
             "slope": between(self.mean(slopes), self.groups),
             "anti_steerable": float((slopes < 0).mean()),
             "random": {
-                "same_length": _beside(float(move[0]), same_length),
-                "same_damage": _beside(float(move[0]), same_damage),
-                "same_activations": _beside(float(move[0]), same_activations) if arm.features else None,
+                "same_length": beside(float(move[0]), same_length),
+                "same_damage": beside(float(move[0]), same_damage),
+                "same_activations": beside(float(move[0]), same_activations) if arm.features else None,
             },
-            "neutralised": self._neutralised(own, beside),
+            "neutralised": self._neutralised(own, sets),
         }
         if writing is not None:
             edits = self.doses.steer(arm)
@@ -242,9 +246,9 @@ class Language:
         y = np.concatenate([log_odds[used], self.clean["test"][None]]).mean(axis=2)
         return (x - x.mean()) @ (y - y.mean(axis=0)) / np.square(x - x.mean()).sum()
 
-    def _neutralised(self, own: Tried, beside: Sequence[Tried]) -> dict[str, Any]:
+    def _neutralised(self, own: Tried, sets: Sequence[Tried]) -> dict[str, Any]:
         left, clean = self.left(own.neutral[-1]), self.left(self.clean["test"])
-        others = np.array([self.left(of.neutral[-1])[0] for of in beside])
+        others = np.array([self.left(of.neutral[-1])[0] for of in sets])
         value, finite = float(left[0]), others[np.isfinite(others)]
         tested = np.isfinite(value) and len(finite) > 0
         return {
@@ -288,18 +292,6 @@ def chosen_strength(strengths: np.ndarray, moved: np.ndarray, within: np.ndarray
     best = moved[within].max(initial=0.0)
     far = within & (moved >= ENOUGH * best) if best > 0 else np.ones(len(strengths), dtype=bool)
     return int(np.argmin(np.where(far, strengths, np.inf)))
-
-
-def _beside(value: float, random: np.ndarray) -> dict[str, float]:
-    """How far random sets move, either way: their mean and 95 % quantile, how many times that the arm moves, and p."""
-    q95 = float(np.quantile(random, 0.95))
-    return {
-        "mean": float(random.mean()),
-        "q95": q95,
-        "ratio": value / q95 if q95 > 0 else None,
-        "p": float((1 + np.sum(random >= value)) / (1 + len(random))),
-        "least_p": 1 / (1 + len(random)),
-    }
 
 
 def between(draws: np.ndarray, groups: int) -> dict[str, float | None]:

@@ -40,6 +40,7 @@ def of_features(
     """
     if how not in HOWS:
         raise ValueError(f"{how!r}: expected one of {', '.join(HOWS)}")
+    check_writes(sae)
     _check_features(sae, features)
     needs_levels = how in ("neutralise", "clamp", "steer")
     if needs_levels != (levels is not None) or (levels is not None and len(levels) != len(features)):
@@ -71,7 +72,8 @@ def of_direction(direction: Tensor) -> Change:
     return lambda x, strength: strength * exact.to(x.device)
 
 
-def _check_features(sae: SAE, features: Sequence[int]) -> None:
+def check_writes(sae: SAE) -> None:
+    """InputError for a transcoder, whose codes are of another site than what it writes."""
     if sae.d_in != sae.d_out or sae.W_skip is not None:
         raise InputError(
             "the SAE of an edit",
@@ -79,6 +81,9 @@ def _check_features(sae: SAE, features: Sequence[int]) -> None:
             expected="an SAE that writes where it reads",
             mend="name another SAE for the site",
         )
+
+
+def _check_features(sae: SAE, features: Sequence[int]) -> None:
     wrong = [feature for feature in features if not 0 <= feature < sae.d_sae]
     twice = [feature for feature in {*features} if list(features).count(feature) > 1]
     if wrong or twice or not len(features):
@@ -145,12 +150,12 @@ def editing(loaded: LoadedModel, edits: Sequence[Edit], rows: Rows) -> Iterator[
         yield
 
 
-def check_finite(logits: Tensor, what: str) -> None:
-    """InputError where an edit has made logits that are no numbers."""
+def check_finite(logits: Tensor, strength: float) -> None:
+    """InputError where an edit of a strength has made logits that are no numbers."""
     if not torch.isfinite(logits).all():
         raise InputError(
-            what,
-            found="logits that are not finite",
+            "the strength of an edit",
+            found=f"logits that are not finite at strength {strength:g}",
             expected="a model that still computes",
-            mend="choose smaller strengths",
+            mend="set smaller steering.strengths, or a smaller clamp.value",
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from crosslens.models.hooks import edit
 from crosslens.models.load import LoadedModel
@@ -20,7 +20,7 @@ class Place(NamedTuple):
     """A tensor of a forward pass, (B, T, width)."""
 
     kind: str
-    """One of KINDS."""
+    """One of KINDS, or resid_pre."""
     layer: int
 
 
@@ -31,13 +31,13 @@ def places_of(loaded: LoadedModel, kinds: Sequence[str], layers: Sequence[int]) 
         Place(kind, layer)
         for layer in layers
         for kind in kinds
-        if kind in SITES or OF_HEADS[kind] in loaded.adapter.projections(blocks[layer])
+        if kind not in OF_HEADS or OF_HEADS[kind] in loaded.adapter.projections(blocks[layer])
     ]
 
 
 def slots(loaded: LoadedModel, place: Place, width: int) -> list[slice]:
     """The channels of each node of a place: all of a site, and of the others those of each head (keys: key-value head)."""
-    if place.kind in SITES:
+    if place.kind not in OF_HEADS:
         return [slice(0, width)]
     config = loaded.adapter.text_config
     heads = config.num_attention_heads
@@ -50,7 +50,7 @@ def slots(loaded: LoadedModel, place: Place, width: int) -> list[slice]:
 @contextmanager
 def at(loaded: LoadedModel, place: Place, fn: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Replace the value of a place by `fn(value)` inside the block; a `fn` that returns what it is given reads alone."""
-    if place.kind in SITES:
+    if place.kind not in OF_HEADS:
         with edit(loaded, Site(place.layer, place.kind), fn):
             yield
         return
@@ -81,49 +81,6 @@ def read(loaded: LoadedModel, places: Sequence[Place]) -> Iterator[dict[Place, T
         for place in places:
             stack.enter_context(at(loaded, place, keep(place)))
         yield values
-
-
-class Replay:
-    """What parts of the model gave in one pass over a batch: a pass that changes only what comes behind can leave them out.
-
-    Bit for bit what they would compute again: nothing before the edited block differs.
-    """
-
-    def __init__(self, loaded: LoadedModel):
-        adapter = loaded.adapter
-        self.before: list[nn.Module] = [
-            part for part in (adapter.vision_tower, adapter.projector) if part is not None
-        ]
-        self.blocks, self.outputs = adapter.blocks, {}
-
-    @contextmanager
-    def record(self) -> Iterator[None]:
-        """Keep what the parts give in the pass inside the block."""
-        handles = [
-            part.register_forward_hook(lambda module, args, output: self.outputs.update({module: output}))
-            for part in (*self.before, *self.blocks)
-        ]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    @contextmanager
-    def up_to(self, layer: int) -> Iterator[None]:
-        """Inside the block a pass over the same batch takes from the record what comes before block `layer`."""
-        parts = [part for part in (*self.before, *self.blocks[:layer]) if part in self.outputs]
-        saved = [part.__dict__.get("forward") for part in parts]
-        try:
-            for part in parts:
-                part.forward = lambda *args, part=part, **kwargs: self.outputs[part]
-            yield
-        finally:
-            for part, forward in zip(parts, saved, strict=True):
-                if forward is None:
-                    del part.forward
-                else:
-                    part.forward = forward
 
 
 def write(value: Tensor, rows: Tensor, positions: Tensor, channels: slice, new: Tensor) -> Tensor:

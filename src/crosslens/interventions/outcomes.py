@@ -99,7 +99,9 @@ def _positions(side: Side, tokens: Encoded, start: int) -> dict[str, list[int]]:
         return int(own[-1]) if len(own) and before[own[-1]] else None
 
     def of_spans(spans: Sequence[tuple[int, int]]) -> list[int]:
-        return [at for first, end in spans if (at := last_piece(CAPTION, first, end)) is not None]
+        found = [last_piece(CAPTION, first, end) for first, end in spans]
+        # two words may end in one piece
+        return [*dict.fromkeys(at for at in found if at is not None)]
 
     # a word's last piece is that of what is written, not of the space behind it
     whole = [(first, first + len(side.prefix[first:end].rstrip())) for first, end in side.read]

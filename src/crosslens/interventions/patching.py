@@ -3,18 +3,18 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from crosslens.gender.agreement import word_ends
 from crosslens.interventions.attribution import STEPS, Attribution
 from crosslens.interventions.cases import (
     Words,
     caption_swaps,
+    category_swaps,
     drawn,
     image_swaps,
     language_swaps,
@@ -29,12 +29,12 @@ from crosslens.interventions.circuits import (
     numbers_of,
     ranked,
 )
-from crosslens.interventions.nodes import KINDS, OF_HEADS, Place, Replay, at, places_of, read, slots, write
-from crosslens.interventions.outcomes import CLASSES, Case, Exchange, Laid, check_cases, encode_side
-from crosslens.interventions.recovery import COLUMNS, METHODS, maps, recoveries, told
+from crosslens.interventions.nodes import KINDS, OF_HEADS, Place, places_of, slots
+from crosslens.interventions.outcomes import CLASSES, Case, Exchange, Laid, check_cases
+from crosslens.interventions.recovery import COLUMNS, COMPONENTS, METHODS, PICTURED, maps, recoveries, told
+from crosslens.interventions.runs import OTHER, Read, Runs, donors, read_cases, together
 from crosslens.memory import memory_kept
 from crosslens.models.head import Head
-from crosslens.models.hooks import capture
 from crosslens.models.load import LoadedModel, load_model
 from crosslens.progress import Progress
 from crosslens.stats.resampling import stream
@@ -42,10 +42,10 @@ from crosslens.tables.documents import read_table, write_json, write_table
 
 log = logging.getLogger(__name__)
 
-DIRECTIONS = ("noising", "denoising")
-"""Of the clean run, the first of a case's two in a language, and of the corrupt one."""
 CONTROLLED = ("image", "word", "last")
 """Classes of which controls and exchanges between languages are made."""
+GIVEN = Place("resid_pre", 0)
+"""What the decoder is given, at a picture's tokens all that the projector makes of it."""
 EVERYWHERE = "all"
 """The class that leaves nothing of the own run before what is asked: patching it is a control."""
 
@@ -97,7 +97,7 @@ def patch_activations(
     document = {
         "languages": list(datasets),
         "split": "test",
-        "bound": bound,
+        "bound": float(bound),
         "swaps": left_out,
         "attributed": attributed,
         "steps": STEPS,
@@ -123,29 +123,24 @@ def cases_of(
         return {"gender": sentences(frames)}
     return {
         "image": image_swaps(frames, words, seed),
+        "category": category_swaps(frames, words, seed),
         "caption": caption_swaps(frames, words),
         "language": language_swaps(frames, words, language_pairs),
     }
 
 
-def _made(place: Place, positions: str, whole: bool, explain: bool) -> bool:
-    """Whether a patch is made: controls and exchanges between languages of the residual stream, heads where controls are, and
-    everywhere at once of the residual stream where it begins, and of what circuits are made of where they are ranked."""
+def _made(place: Place, positions: str, whole: bool, explain: bool, swap: str) -> bool:
+    """Whether a patch is made: controls and exchanges between languages of the residual stream, heads where controls are, what
+    the decoder is given of a picture, and everywhere at once of the residual stream where it begins, of what circuits are
+    made of where they are ranked, and of each half of a block where pictures are swapped."""
+    if place == GIVEN:
+        return whole and positions == "image"
     if positions == EVERYWHERE:
-        return place == Place("resid_post", 0) or (explain and place.kind in IN_CIRCUITS)
+        component = place.kind in COMPONENTS and swap in PICTURED
+        return place == Place("resid_post", 0) or component or (explain and place.kind in IN_CIRCUITS)
     if place.kind in OF_HEADS:
         return whole and positions in CONTROLLED
     return whole or place.kind == "resid_post"
-
-
-class Donation(NamedTuple):
-    """Who gives to whom: a donor for each run of a batch, or none."""
-
-    name: str
-    """other, same: the run of the case that differs, or not, in what is swapped; `_elsewhere`: of another case; random: as far
-    from the own state as `other`, in a random direction."""
-    source: str
-    """The donor's language; empty: the own one."""
 
 
 class Patcher:
@@ -153,92 +148,60 @@ class Patcher:
 
     def __init__(self, loaded: LoadedModel, images: Path | None, *, heads: bool, seed: int):
         self.loaded, self.images, self.head = loaded, images, Head(loaded)
-        self.ends = word_ends(loaded.tokenizer).tolist()
         kinds = KINDS if heads else KINDS[:3]
-        self.places = places_of(loaded, kinds, range(loaded.n_layers))
-        self.last = str(loaded.n_layers - 1)
+        self.places = [
+            *([] if loaded.adapter.projector is None else [GIVEN]),
+            *places_of(loaded, kinds, range(loaded.n_layers)),
+        ]
         self.seed, self.identity = seed, 0.0
         self.kept: list[pd.DataFrame] = []
 
     def effects(self, cases: Sequence[Case], attributed: int, batch: int) -> tuple[pd.DataFrame, int]:
         """Rows of COLUMNS of all patches, and how many cases were left out because their forms differ in the first token."""
-        runs = [
-            [encode_side(self.loaded, side, self.ends, self.images) for side in case.sides] for case in cases
-        ]
-        whole = [(case, own) for case, own in zip(cases, runs, strict=True) if all(own)]
-        length = [max(len(run.texts[0][0]) for run in own) for _, own in whole]
-        per = max(2, batch // (2 * max((len(case.sides) for case, _ in whole), default=1)))
+        whole = read_cases(self.loaded, cases, self.images)
         parts, progress = [], Progress("patching", len(whole), "pairs of runs")
         self.rankings: dict[tuple[str, str], list[Node]] = {}
         for first, last, explain in ((0, attributed, True), (attributed, len(whole), False)):
             if not explain and parts:
                 self.rankings = rankings(pd.concat(parts, ignore_index=True), self.seed)
-            # texts of like length run together, the random sample by itself
-            order = sorted(range(first, min(last, len(whole))), key=lambda k: length[k])
-            for start in range(0, len(order), per):
-                rows = order[start : start + per]
+            # the random sample by itself
+            for rows in together(whole, range(first, min(last, len(whole))), batch):
                 parts.append(self._batch([whole[k] for k in rows], rows, explain))
                 progress.update(len(rows))
         table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*COLUMNS])
         return table.astype(COLUMNS), len(cases) - len(whole)
 
     @torch.no_grad()
-    def _batch(
-        self, cases: Sequence[tuple[Case, Any]], numbers: Sequence[int], explain: bool
-    ) -> pd.DataFrame:
-        laid = Laid(self.loaded, cases, self.images)
-        replay = Replay(self.loaded)
-
-        def call() -> Tensor:
-            with capture(self.loaded, [self.last], stop=True) as captured:
-                self.loaded.model(**laid.batch.inputs, use_cache=False)
-            return captured[self.last]
-
-        with replay.record(), read(self.loaded, self.places) as states:
-            final = call()
-        outcome = laid.by_run(laid.outcome(self.head, final))
-        donations = donors(laid, cases)
-        other = torch.tensor([-1 if k is None else k for k in donations[Donation("other", "")]])
-        about = pd.DataFrame(
-            {
-                "swap": cases[0][0].swap,
-                "group": [cases[c][0].group for c in laid.case],
-                "case": [numbers[c] for c in laid.case],
-                "language": [side.language for side in laid.sides],
-                "variant": [side.variant for side in laid.sides],
-                "direction": [DIRECTIONS[k % 2] for c, _ in cases for k in range(len(c.sides))],
-                "outcome": outcome.cpu().numpy(),
-                "outcome_other": outcome[other].cpu().numpy(),
-            }
-        )
-        self._check_identity(laid, replay, call, states, outcome)
+    def _batch(self, cases: Sequence[Read], numbers: Sequence[int], explain: bool) -> pd.DataFrame:
+        runs = Runs(self.loaded, self.head, cases, self.images, self.places)
+        laid, about, donations = runs.laid, runs.table(numbers), donors(runs)
+        self._check_identity(runs)
         attribution = None
         if explain:
-            of_runs = donations[Donation("other", "")]
-            named = {name: laid.exchange(name, of_runs) for name in (*CONTROLLED, EVERYWHERE)}
+            named = {name: laid.exchange(name, donations[OTHER]) for name in (*CONTROLLED, EVERYWHERE)}
             exchanges = {name: exchange for name, exchange in named.items() if exchange is not None}
-            attribution = Attribution(self.loaded, self.head, laid, states, replay, call, exchanges)
+            attribution = Attribution(runs, exchanges)
         rng = stream(self.seed, "random directions", *(str(number) for number in numbers))
         parts = []
         for donation, of_runs in donations.items():
-            whole = donation == Donation("other", "")
+            whole = donation == OTHER
             for name in CLASSES:
                 exchange = laid.exchange(name, of_runs, cyclic=donation.name.endswith("_elsewhere"))
                 if exchange is None or (name not in CONTROLLED and not whole):
                     continue
                 for place in self.places:
-                    if not _made(place, name, whole, explain):
+                    if not _made(place, name, whole, explain, cases[0][0].swap):
                         continue
-                    value = states[place]
+                    value = runs.states[place]
                     asked = name in CONTROLLED or (name == EVERYWHERE and place.kind in IN_CIRCUITS)
                     explained = {}
-                    if attribution and whole and asked:
+                    if attribution and whole and asked and place != GIVEN:
                         explained = attribution.of(place, name, integrate=name in CONTROLLED)
                     for node, channels in enumerate(slots(self.loaded, place, value.shape[2])):
                         given = exchange.donated(value)[:, channels]
                         if donation.name == "random":
                             given = self._random(exchange, laid, exchange.own(value), given, rng)
-                        m = self._patched(laid, replay, call, place, exchange, channels, given)
+                        m = runs.patched(place, exchange, channels, given)
                         took = exchange.took.numpy()
                         columns = {
                             "source": donation.source or about["language"],
@@ -253,72 +216,30 @@ class Patcher:
                             found = explained.get(method)
                             columns[method] = np.nan if found is None else found[:, node].cpu().numpy()
                         parts.append(about.assign(**columns)[took])
-        if self.rankings and (exchange := laid.exchange(EVERYWHERE, donations[Donation("other", "")])):
-            self.kept.append(self._kept(laid, replay, call, states, exchange, about))
+        if self.rankings and (exchange := laid.exchange(EVERYWHERE, donations[OTHER])):
+            self.kept.append(self._kept(runs, exchange, about))
         return pd.concat(parts, ignore_index=True)[[*COLUMNS]]
 
-    def _kept(
-        self,
-        laid: Laid,
-        replay: Replay,
-        call: Any,
-        states: dict[Place, Tensor],
-        exchange: Exchange,
-        about: pd.DataFrame,
-    ) -> pd.DataFrame:
+    def _kept(self, runs: Runs, exchange: Exchange, about: pd.DataFrame) -> pd.DataFrame:
         """Outcomes with the values of the other run in all heads and MLPs but a few, by each ranking of a language."""
-
-        def outcome(kept: Sequence[Node]) -> np.ndarray:
-            with replay.up_to(0):
-                m = kept_outcome(
-                    self.loaded,
-                    laid,
-                    states,
-                    exchange,
-                    kept,
-                    lambda: laid.by_run(laid.outcome(self.head, call())),
-                )
-            return m.cpu().numpy()
-
-        total, none = len(nodes_of(self.loaded, states)), outcome([])
+        total, none = len(nodes_of(self.loaded, runs.states)), kept_outcome(runs, exchange, [])
         parts = []
         for (language, by), nodes in self.rankings.items():
             own = exchange.took.numpy() & (about["language"] == language).to_numpy()
             if not own.any():
                 continue
             for count in dict.fromkeys(numbers_of(total)):
-                m = none if not count else outcome(nodes[:count])
+                m = none if not count else kept_outcome(runs, exchange, nodes[:count])
                 columns = {"by": by, "nodes": count, "total": total, "outcome_kept": m, "outcome_none": none}
                 parts.append(about.assign(**columns)[own])
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
-    def _patched(
-        self,
-        laid: Laid,
-        replay: Replay,
-        call: Any,
-        place: Place,
-        exchange: Exchange,
-        channels: slice,
-        given: Tensor,
-    ) -> Tensor:
-        """(S) m with the values (n, channels) in place."""
-
-        def fn(value: Tensor) -> Tensor:
-            return write(value, exchange.rows, exchange.positions, channels, given)
-
-        with replay.up_to(place.layer), at(self.loaded, place, fn):
-            return laid.by_run(laid.outcome(self.head, call()))
-
-    def _check_identity(
-        self, laid: Laid, replay: Replay, call: Any, states: dict[Place, Tensor], outcome: Tensor
-    ) -> None:
+    def _check_identity(self, runs: Runs) -> None:
         """Every run's own states in their place, at the first and the last place: what that changes, which must be nothing."""
-        exchange = laid.exchange(EVERYWHERE, range(len(laid.runs)))
+        exchange = runs.laid.exchange(EVERYWHERE, range(len(runs.laid.runs)))
         for place in (self.places[0], self.places[-1]):
-            own = exchange.own(states[place])
-            m = self._patched(laid, replay, call, place, exchange, slice(None), own)
-            self.identity = max(self.identity, float((m - outcome).abs().max()))
+            m = runs.patched(place, exchange, slice(None), exchange.own(runs.states[place]))
+            self.identity = max(self.identity, float((m - runs.outcome).abs().max()))
 
     @staticmethod
     def _random(
@@ -347,43 +268,6 @@ def rankings(effects: pd.DataFrame, seed: int) -> dict[tuple[str, str], list[Nod
         nodes = found[str(language), "effect"]
         order = stream(seed, "random circuit", str(language)).permutation(len(nodes))
         found[str(language), "random"] = [nodes[k] for k in order]
-    return found
-
-
-def donors(laid: Laid, cases: Sequence[tuple[Case, Any]]) -> dict[Donation, list[int | None]]:
-    """Of each exchange that is made, the donor of each run by its number in the batch."""
-    keyed = {
-        (case, side.language, side.variant): k
-        for k, (case, side) in enumerate(zip(laid.case, laid.sides, strict=True))
-    }
-    variants: dict[str, list[str]] = {}
-    for side in laid.sides:
-        if side.variant not in variants.setdefault(side.language, []):
-            variants[side.language].append(side.variant)
-
-    def find(k: int, *, other: bool, source: str = "", elsewhere: bool = False) -> int | None:
-        side, case = laid.sides[k], laid.case[k]
-        language = source or side.language
-        if source == side.language:
-            return None  # the own language is told by itself
-        if elsewhere:
-            case = (case + 1) % len(cases)
-            if cases[case][0].group == cases[laid.case[k]][0].group:
-                return None
-        own = variants[side.language]
-        variant = own[1 - own.index(side.variant)] if other and len(own) == 2 else side.variant
-        return keyed.get((case, language, variant))
-
-    runs = range(len(laid.sides))
-    found = {
-        Donation("other", ""): [find(k, other=True) for k in runs],
-        Donation("random", ""): [find(k, other=True) for k in runs],
-        Donation("other_elsewhere", ""): [find(k, other=True, elsewhere=True) for k in runs],
-        Donation("same_elsewhere", ""): [find(k, other=False, elsewhere=True) for k in runs],
-    }
-    for source in variants if len(variants) > 1 else ():
-        for name in ("other", "same"):
-            found[Donation(name, source)] = [find(k, other=name == "other", source=source) for k in runs]
     return found
 
 

@@ -19,7 +19,7 @@ from crosslens.models.hooks import capture, edit
 from crosslens.models.inputs import Batch, Encoded, Sample, collate, load_images
 from crosslens.models.lengths import check_lengths
 from crosslens.models.load import LoadedModel
-from crosslens.models.resume import Remembered
+from crosslens.models.resume import Replay
 from crosslens.models.sites import parse_site
 from crosslens.tables.roles import SINK_FACTOR
 
@@ -42,7 +42,7 @@ class _Part(NamedTuple):
     batch: Batch
     mask: Tensor
     """(B, T) bool: positions that may be edited."""
-    remembered: Remembered
+    replay: Replay
     row: Tensor
     column: Tensor
     """Of every read."""
@@ -65,7 +65,7 @@ class Reading:
         """roles: of the positions that are edited, but for sinks: norms above `limit`, or without it above SINK_FACTOR times
         the median of these positions."""
         check_lengths(loaded, [p.sample.sample_id for p in passages], [len(p.tokens) for p in passages])
-        self.loaded, self.site, self.roles = loaded, site, roles
+        self.loaded, self.site, self.roles, self.point = loaded, site, roles, parse_site(site)
         self.last = str(len(loaded.adapter.blocks) - 1)
         self.sizes = [len(passage.reads) for passage in passages]
         order = sorted(range(len(passages)), key=lambda i: len(passages[i].tokens))
@@ -88,20 +88,20 @@ class Reading:
         own = [passages[i] for i in numbers]
         shown = load_images(self.loaded, [passage.sample for passage in own], images)
         batch = collate(self.loaded, [passage.tokens for passage in own], shown)
-        remembered = Remembered(self.loaded, parse_site(self.site))
+        replay = Replay(self.loaded, self.point)
         width = batch.inputs["input_ids"].shape[1]
         column = np.concatenate([passage.reads + width - len(passage.tokens) for passage in own])
         row = np.repeat(np.arange(len(own)), [len(passage.reads) for passage in own])
-        with remembered.remembering(), capture(self.loaded, [self.site], stop=True) as captured:
+        with replay.record(), capture(self.loaded, [self.site], stop=True) as captured:
             self.loaded.model(**batch.inputs, use_cache=False)
         mask = batch.has_role(self.roles)
-        part = _Part(numbers, batch, mask, remembered, torch.from_numpy(row), torch.from_numpy(column))
+        part = _Part(numbers, batch, mask, replay, torch.from_numpy(row), torch.from_numpy(column))
         return part, captured[self.site]
 
     def run(self, part: _Part, *, resume: bool = True) -> Tensor:
         """(reads of the part, d): states of the last block."""
         with (
-            part.remembered.resuming() if resume else nullcontext(),
+            part.replay.up_to(self.point) if resume else nullcontext(),
             capture(self.loaded, [self.last], stop=True) as captured,
         ):
             self.loaded.model(**part.batch.inputs, use_cache=False)
@@ -183,20 +183,17 @@ class Questions:
         self.ends = word_ends(loaded.tokenizer) if any(text.word_end for text in self.texts) else None
         # two words of one piece each are asked of one text
         places: dict[tuple, int] = {}
-        passages = []
+        passages: list[Passage] = []
+        self.passage: list[int] = []
         for text, sample in zip(self.texts, samples, strict=True):
             if text.start == 0:
                 raise ValueError(f"{sample.sample_id}: nothing stands before the two words")
-            stop = text.stop - 1 + text.word_end
-            tokens = Encoded(*(column[:stop] for column in text.tokens))
+            tokens = Encoded(*(column[: text.told_by.stop] for column in text.tokens))
             key = (tokens.token_id.tobytes(), sample.image, text.start)
             if key not in places:
                 places[key] = len(passages)
-                passages.append(Passage(sample, tokens, np.arange(text.start - 1, stop)))
-        self.passage = [
-            places[text.tokens.token_id[: text.stop - 1 + text.word_end].tobytes(), sample.image, text.start]
-            for text, sample in zip(self.texts, samples, strict=True)
-        ]
+                passages.append(Passage(sample, tokens, np.array(text.told_by)))
+            self.passage.append(places[key])
         self.reading = Reading(loaded, site, passages, roles=roles, images=images, batch=batch)
 
     @torch.no_grad()
@@ -206,7 +203,7 @@ class Questions:
         lengths = [len(own) for own in states]
         # once: the head is larger than all blocks of a small model
         told = self.head(torch.cat(states)) if states else torch.zeros(0, 1)
-        check_finite(told, f"logits at strength {strength:g}")
+        check_finite(told, strength)
         told = told.log_softmax(-1).split(lengths)
         values = np.array(
             [
@@ -253,7 +250,7 @@ class Damage:
         total = 0.0
         for start in range(0, len(edited), READS):
             clean, changed = (self.head(x[start : start + READS]) for x in (self.clean, edited))
-            check_finite(changed, f"logits at strength {strength:g}")
+            check_finite(changed, strength)
             total += float(kl_divergence(clean.log_softmax(-1), changed.log_softmax(-1)).double().sum())
         return total / len(edited)
 

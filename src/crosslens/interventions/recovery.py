@@ -1,11 +1,13 @@
 """Recoveries of patches and how attributions agree with them, with intervals by resampled groups."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr, spearmanr
 
+from crosslens.stats.correlation import fisher_interval
 from crosslens.stats.means import resampled_interval
 from crosslens.stats.resampling import bootstrap_weights, stream
 
@@ -20,6 +22,10 @@ COLUMNS = {
 }
 """Of a table of effects, with their types."""
 CELL = ("swap", "language", "direction", "source", "donor", "kind", "layer", "node", "positions")
+PICTURED = ("image", "category")
+"""Swaps of pictures, whose difference begins in what the decoder is given of them."""
+COMPONENTS = ("attn_out", "mlp_out")
+"""What a block adds, patched at all positions."""
 THETA = 0.1
 """Nats: an effect beyond is one to be found."""
 ZERO = 0.01
@@ -120,8 +126,10 @@ def interchange(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[
 
 
 def controls(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str, Any]]:
-    """R of patches of the residual stream that should do little, beside that of the other run; by block and class."""
+    """R of patches of the residual stream that should do little, beside that of the other run, of both runs of a pair and of
+    each by itself; by block and class."""
     names = ["other", "same_elsewhere", "other_elsewhere", "random"]
+    ways = ["denoising", "noising"]
     sites = kept[
         (kept["kind"] == "resid_post") & (kept["source"] == kept["language"]) & kept["donor"].isin(names)
     ]
@@ -131,21 +139,44 @@ def controls(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str
     ):
         if positions == "all":
             continue
-        table = own.pivot_table(index="group", columns="donor", values="recovery", aggfunc="mean").reindex(
-            columns=names
-        )
+        of_other = own[own["donor"] == "other"]
+        table = pd.concat(
+            [
+                rows.pivot_table(index="group", columns=by, values="recovery", aggfunc="mean")
+                for rows, by in ((own, "donor"), (of_other, "direction"))
+            ],
+            axis=1,
+        ).reindex(columns=[*names, *ways])
         rng = stream(seed, "patching controls", swap, language, positions, str(layer))
         scores = map(score, means(table.to_numpy(), bootstraps, rng))
         found.append(
             {"swap": swap, "language": language, "positions": positions, "layer": int(layer)}
-            | dict(zip(names, scores, strict=True))
+            | dict(zip(table.columns, scores, strict=True))
         )
     return found
 
 
+def components(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str, Any]]:
+    """R of what the decoder is given of a picture (`resid_pre`, which is all of it), and of what each half of each block adds at
+    all positions, of both runs of a pair, where pictures are swapped."""
+    given = (kept["kind"] == "resid_pre") & (kept["positions"] == "image")
+    added = kept["kind"].isin(COMPONENTS) & (kept["positions"] == "all")
+    by_other = (kept["donor"] == "other") & (kept["source"] == kept["language"])
+    own = kept[kept["swap"].isin(PICTURED) & by_other & (given | added)]
+    found = []
+    for (swap, language), rows in own.groupby(["swap", "language"], sort=False):
+        table = rows.pivot_table(index="group", columns=["kind", "layer"], values="recovery", aggfunc="mean")
+        scores = means(table.to_numpy(), bootstraps, stream(seed, "components", swap, language))
+        found += [
+            {"swap": swap, "language": language, "kind": kind, "layer": int(layer), "recovery": score(row)}
+            for (kind, layer), row in zip(table.columns, scores, strict=True)
+        ]
+    return found
+
+
 def agreement(effects: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str, Any]]:
-    """How far each method's attributions are the effects of the patches, in nats; of each kind of place, over all blocks
-    (`layer` None) and block by block."""
+    """How far each method's attributions are the effects of the patches, in nats towards the other run; of each kind of place,
+    over all blocks (`layer` None) and block by block."""
     made = effects[
         (effects["donor"] == "other")
         & (effects["source"] == effects["language"])
@@ -155,16 +186,38 @@ def agreement(effects: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict
     found = []
     for (swap, language, kind), own in made.groupby(["swap", "language", "kind"], sort=False):
         for layer, rows in [(None, own), *own.groupby("layer", sort=True)]:
-            true = (rows["outcome_patched"] - rows["outcome"]).to_numpy()
-            for method in METHODS:
-                values = rows[method].to_numpy()
-                if not np.isfinite(values).all():
-                    continue
-                rng = stream(seed, "attribution", swap, language, kind, str(layer), method)
-                about = {"swap": swap, "language": language, "kind": kind, "method": method}
-                about["layer"] = None if layer is None else int(layer)
-                found.append(about | compared(true, values, rows["group"].to_numpy(), bootstraps, rng))
+            about = {
+                "swap": swap,
+                "language": language,
+                "kind": kind,
+                "layer": None if layer is None else int(layer),
+            }
+            found += by_method(
+                about, rows, METHODS, bootstraps, stream(seed, "attribution", *map(str, about.values()))
+            )
     return found
+
+
+def by_method(
+    about: dict[str, Any],
+    rows: pd.DataFrame,
+    methods: Sequence[str],
+    bootstraps: int,
+    rng: np.random.Generator,
+) -> list[dict[str, Any]]:
+    """`compared` of each method that says something of all rows.
+
+    Both runs of a pair: each towards the other, or every place would go the way of its run, and anything that does so would seem
+    to tell places apart.
+    """
+    towards = np.sign(rows["outcome_other"] - rows["outcome"]).to_numpy()
+    true = towards * (rows["outcome_patched"] - rows["outcome"]).to_numpy()
+    return [
+        about | {"method": method} | compared(true, said, rows["group"].to_numpy(), bootstraps, rng)
+        for method in methods
+        for said in [towards * rows[method].to_numpy()]
+        if np.isfinite(said).all()
+    ]
 
 
 def compared(
@@ -176,18 +229,14 @@ def compared(
     top = max(1, round(TOP * len(true)))
     largest = [{*np.argsort(-np.abs(of), kind="stable")[:top].tolist()} for of in (true, said)]
     weights = bootstrap_weights(np.zeros(len(true), dtype=np.int64), bootstraps, rng, groups)
-    few = len({*groups.tolist()}) < 2
+    few = len({*groups.tolist()}) < 3
+    r = float(pearsonr(true, said).statistic) if varied else None
     drawn = _pearsons(true, said, weights) if varied and not few else np.empty(0)
-    drawn = drawn[np.isfinite(drawn)]
-    low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) > 1 else (None, None)
+    low, high = (None, None) if r is None else fisher_interval(r, drawn)
     return {
         "n": len(true),
         "groups": len({*groups.tolist()}),
-        "pearson": {
-            "value": float(pearsonr(true, said).statistic) if varied else None,
-            "low": None if low is None else float(low),
-            "high": None if high is None else float(high),
-        },
+        "pearson": {"value": r, "low": low, "high": high},
         "spearman": float(spearmanr(true, said).statistic) if varied else None,
         "sign": float(np.mean(np.sign(true[large]) == np.sign(said[large]))) if large.any() else None,
         "top": len(largest[0] & largest[1]) / top,
@@ -251,5 +300,6 @@ def told(effects: pd.DataFrame, *, bound: float, bootstraps: int, seed: int) -> 
         "top": TOP,
         "interchange": interchange(kept, **of),
         "controls": controls(kept, **of),
+        "components": components(kept, **of),
         "attribution": agreement(effects, **of),
     }

@@ -32,6 +32,8 @@ class Items(NamedTuple):
     """(items) object: what is resampled together."""
     category: np.ndarray
     """(items) object."""
+    hidden: bool
+    """Whether what differs between items is bias: sentences are read behind both prefixes, pictures may show the gender."""
     left_out: int
     """Pictures whose caption has no person word with one of the other gender."""
     samples: list[Sample]
@@ -51,7 +53,8 @@ def sentences(frame: pd.DataFrame, count: int) -> Items:
         for gender in ("female", "male")
     ]
     groups = np.array([target.group for target in own], dtype=object)
-    return Items(questions, 2, groups, np.full(len(own), "", dtype=object), sum(left_out.values()), [], [])
+    none = np.full(len(own), "", dtype=object)
+    return Items(questions, 2, groups, none, True, sum(left_out.values()), [], [])
 
 
 def pictures(
@@ -94,7 +97,7 @@ def pictures(
     ]
     group = np.array([rows[i].get("group") or rows[i]["image_id"] for i in kept], dtype=object)
     category = np.array([rows[i].get("category") or "" for i in kept], dtype=object)
-    return Items(questions, 1, group, category, len(rows) - len(kept), samples, texts)
+    return Items(questions, 1, group, category, len(hidden) > 0, len(rows) - len(kept), samples, texts)
 
 
 def damage_passages(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crosslens.alignment.dictionaries import check_digest
 from crosslens.data.languages import language_of
 from crosslens.errors import InputError
 from crosslens.features.encode import sae_of_model
@@ -20,8 +21,9 @@ from crosslens.interventions.arms import (
     Candidates,
     direction_arms,
     effect_of,
+    empty,
     feature_arms,
-    levels,
+    levels_on_select,
     random_arms,
     strongest,
     together,
@@ -39,7 +41,7 @@ from crosslens.pooling.languages import open_codes, open_languages
 from crosslens.pooling.pool import pool_activations
 from crosslens.sae.io import check_site
 from crosslens.stats.resampling import stream
-from crosslens.tables.documents import read_table, write_json, write_table
+from crosslens.tables.documents import read_json, read_table, write_json, write_table
 from crosslens.tables.tokens import read_tokens
 
 UNTOUCHED = 20
@@ -86,6 +88,9 @@ def steer_features(
     together, and RuntimeError where an edit of strength 0 changes anything.
     """
     stored = open_codes(codes)
+    digest = check_digest(sae, next(iter(stored.values())).attributes["sae"])
+    for folder in effects.values():
+        check_digest(sae, read_json(folder / "gender.json", "gender")["sae"])
     check_site(sae, site)
     loaded = load_model(**model)
     autoencoder = sae_of_model(sae, loaded.name, model.get("revision"), loaded.d_model)
@@ -121,12 +126,11 @@ def steer_features(
         }
         known, middles = {}, {}
         for language, frame in frames.items():
-            d, middles[language] = effect_of(read_table(effects[language], "gender_effects"), condition)
-            table, own = read_tokens(tokens[language]), stored[language]
-            chosen = {*frame["sample_id"][frame["split"] == "select"]}
-            keep = np.array([table.sample_ids[i] in chosen for i in table.sample[own.token]])
-            level = levels(own, keep)
-            candidates, output = strongest(d), np.zeros(own.d_sae)
+            d, middles[language] = effect_of(
+                read_table(effects[language] / "effects.parquet", "gender_effects"), condition
+            )
+            level = levels_on_select(stored[language], read_tokens(tokens[language]), frame)
+            candidates, output = strongest(d), np.zeros(autoencoder.d_sae)
             output[candidates] = output_scores(
                 loaded, site, autoencoder, candidates, level.high, neutral_of(frame, language), **setup
             )
@@ -155,7 +159,7 @@ def steer_features(
         )
         document = {
             "site": site,
-            "sae": next(iter(stored.values())).attributes["sae"],
+            "sae": digest,
             "languages": list(frames),
             "outcome": outcome,
             "condition": condition,
@@ -172,6 +176,7 @@ def steer_features(
             "max_kl": max_kl,
             "bootstraps": BOOTSTRAPS,
             "seed": seed,
+            "empty_arms": empty(arms, [*known]),
             "of": {},
         }
         tables = []

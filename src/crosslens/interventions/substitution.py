@@ -302,7 +302,7 @@ def replaced(first: SAE, second: SAE, own: np.ndarray, partners: np.ndarray, sca
             row = torch.arange(len(exact)) % len(partners)
             other = second.encode_dense(exact).gather(1, partners[row].to(exact.device))
             change = change + scale[row.to(scale.device)] * other
-        return (exact + change @ first.W_dec[own]).to(x)
+        return (exact + first.write(change, own, exact)).to(x)
 
     return fn
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crosslens.gender.agreement import Text, compared, word_ends, word_log_p
+from crosslens.gender.agreement import Text, compared, states_of, word_ends, word_log_p
 from crosslens.generation.continuation import encode_samples
 from crosslens.lens.lenses import LENSES, Reader, sites_of
 from crosslens.lens.places import GenderPlace
@@ -97,22 +97,13 @@ def _log_p(
     inputs = collate(loaded, [text.tokens for text, _ in texts], pictures)
     with capture(loaded, sites, stop=True) as captured:
         loaded.model(**inputs.inputs, use_cache=False)
-    length = inputs.role.shape[1]
-    # The token at i is told by the state at i - 1.
-    read = [
-        slice(padding + text.start - 1, padding + text.stop - 1 + text.word_end)
-        for text, _ in texts
-        for padding in [length - len(text.tokens)]
-    ]
+    words = [text for text, _ in texts]
     values = np.zeros((len(texts), len(LENSES), len(sites)))
     for layer, site in enumerate(sites):
-        residual = torch.cat([captured[site][row, own] for row, own in enumerate(read)])
+        states = states_of(captured[site], words)
         for i, lens in enumerate(LENSES):
-            log_p = reader.logits(lens, layer, residual).log_softmax(-1)
-            parts = log_p.split([own.stop - own.start for own in read])
-            values[:, i, layer] = [
-                float(word_log_p(text, part, ends)) for (text, _), part in zip(texts, parts, strict=True)
-            ]
+            log_p = reader.logits(lens, layer, torch.cat(states)).log_softmax(-1).split([*map(len, states)])
+            values[:, i, layer] = [float(word_log_p(*each, ends)) for each in zip(words, log_p, strict=True)]
     return values
 
 

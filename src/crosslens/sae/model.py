@@ -80,6 +80,12 @@ class SAE(nn.Module):
         written = change @ self.W_dec[features]
         return written if self.normalize == "none" else written * self._normalised(x)[1]
 
+    def felt(self, gradient: Tensor, x: Tensor) -> Tensor:
+        """(B, F) the slope along each code of what has `gradient` (B, d_out) at x̂, the transpose of `write`; x is what was
+        encoded."""
+        scaled = gradient if self.normalize == "none" else gradient * self._normalised(x)[1]
+        return scaled @ self.W_dec.T
+
     def forward(self, x: Tensor) -> Tensor:
         """x (B, d_in) to x̂ (B, d_out)."""
         return self.decode(*self.encode(x), x)

@@ -23,7 +23,10 @@ from crosslens.artifacts.stages.alignment import (
     shared_saes,
 )
 from crosslens.artifacts.stages.report import level
+from crosslens.artifacts.stages.steering import READ
 
+GROUPS, RANDOM_GROUPS = 4, 20
+"""Of gendered features that are ablated at once, and beside each."""
 SIZES = 6
 """Numbers of features that are substituted at once, three passes each."""
 
@@ -31,6 +34,15 @@ SIZES = 6
 def ablated_saes(at: At) -> list[Wildcards]:
     """The SAEs whose features are compared between languages, where causes are asked for."""
     return shared_saes(at) if at.settings["causal"] else []
+
+
+def grouped_saes(at: At) -> list[Wildcards]:
+    """Of these the SAEs whose features' gender is told of what is given to the model, too."""
+    return [each for each in ablated_saes(at) if at.study.has_gender and _condition(at)]
+
+
+def _condition(at: At) -> str | None:
+    return next((name for name in at.settings["gender"]["conditions"] if name in READ), None)
 
 
 def substituted_sites(at: At) -> list[Wildcards]:
@@ -49,6 +61,13 @@ def passes(at: At) -> dict[str, Any]:
         "batch": chosen["batch"],
         "seed": chosen["seed"],
     }
+
+
+def group_needs(at: At) -> Iterator[Need]:
+    """What ablation needs, and the gender of the features in every language."""
+    yield from ablation_needs(at)
+    for language in at.study.languages:
+        yield at.moved(language=language).need("gender", "corpus", "language", "site")
 
 
 def ablation_needs(at: At) -> Iterator[Need]:
@@ -86,6 +105,11 @@ def ablating(at: At, reading: Any) -> Amount:
     """A pass a feature: of each language and at least 20 beside them, and those that are shared."""
     count, pairs = at.settings["causal"]["features"], len(at.study.pairs)
     return reading_again(at, reading, 2 + pairs * (2 * (count + max(20, 2 * count)) + count))
+
+
+def ablating_groups(at: At, reading: Any) -> Amount:
+    """Of each group and as many random ones as stand beside it a pass over samples, and one over places."""
+    return reading_again(at, reading, len(at.study.pairs) * GROUPS * 2 * (1 + RANDOM_GROUPS))
 
 
 def substituting(at: At, reading: Any) -> Amount:
@@ -135,6 +159,23 @@ KINDS = [
         files={"ablation.png": "What it costs both languages to lose the directions of features."},
     ),
     Kind(
+        "group_ablation",
+        "results/{study}/interventions/groups/{corpus}/layer_{site}.json",
+        by="ablate_groups",
+        module="crosslens.interventions.groups",
+        params=lambda at: (
+            passes(at)
+            | {"condition": _condition(at)}
+            | {"languages": at.study.languages, "pairs": at.study.pairs}
+        ),
+        needs=group_needs,
+        files_read=model_files,
+        reads=source_of,
+        every=grouped_saes,
+        into=("page",),
+        amount=ablating_groups,
+    ),
+    Kind(
         "substitution",
         "results/{study}/alignment/substitution/layer_{site}.json",
         by="substitute_features",
@@ -167,6 +208,7 @@ KINDS = [
 WORK = [
     Work("ablate_features", memory=ablation_mb, gpu=True, local=model_place),
     Work("draw_ablation_figure", memory=1000),
+    Work("ablate_groups", memory=ablation_mb, gpu=True, local=model_place),
     Work("substitute_features", memory=substitution_mb, gpu=True, local=model_place),
     Work("draw_substitution_figure", memory=1000),
 ]

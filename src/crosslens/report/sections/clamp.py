@@ -4,9 +4,9 @@ from typing import Any
 
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import plain
-from crosslens.report.sections.base import Results, Section
+from crosslens.report.sections.base import Finding, Results, Section
 from crosslens.report.table import Column, sae, site, table, text, value
-from crosslens.summary.names import direction, site_order
+from crosslens.summary.names import direction, site_name, site_order
 from crosslens.summary.reading import Document
 
 ORDER = 68
@@ -47,11 +47,21 @@ def section(results: Results) -> Section | None:
         table("clamped", COLUMNS, rows, label="What a clamped feature changes"),
         table("clamped_texts", TEXTS, texts, label="Texts before and after"),
     ]
+    idle = [row for row in rows if row["kl"] == 0 and row["changed"] == 0]
+    findings = [
+        Finding(
+            "warning",
+            f"{site_name(row['site'])}, feature {row['feature']}: held at {plain(row['level'])} it changes nothing that the "
+            f"model says, prompts {row['prompts']}.",
+        )
+        for row in idle
+    ]
     return Section(
         "clamp",
         "Clamped feature",
         "What does the model write while a feature is held at a constant?",
         body,
+        findings,
         terms=TERMS,
     )
 

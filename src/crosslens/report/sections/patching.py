@@ -18,7 +18,8 @@ TERMS = {
         "Patch, recovery R",
         "A state of one run of the model put in the place of that of another, which differs from it in what is swapped alone: "
         "R = (m patched − m) / (m of the other run − m), m the log-odds of the two words that are asked for, a mean over pairs "
-        "that differ by a declared bound or more. 1: the patch brings all of the difference over, 0: nothing. Positions go "
+        "that differ by a declared bound or more. 1: the patch brings all of the difference over, 0: nothing. In the corrupt run "
+        "(denoising): how much the place is enough for; in the clean one (noising): how much is lost without it. Positions go "
         "together by words, never by interpolation.",
     ),
     "other_same": (
@@ -31,6 +32,13 @@ TERMS = {
         "The state of another pair's run of the same gender and of the other one, and a step in a random direction as long as "
         "the one to the other run's state.",
     ),
+    "component": (
+        "Component",
+        "Of the picture: all that the projector gives to the decoder, in the place of the other picture's, which brings over "
+        "everything, for nothing else differs. Of a block: what its attention or its MLP adds, at all positions; components "
+        "follow one another, so that their R need not add up to 1. Of two pictures that hide the gender and show "
+        "different categories the difference is bias; inside the vision tower nothing is patched.",
+    ),
     "circuit": (
         "Circuit, CPR, CMD",
         "All heads and MLPs but a few have the other run's values at all positions: f is the share of what is lost that these "
@@ -42,15 +50,20 @@ TERMS = {
         "What gradients say of a patch without making it. AtP: Δ · gradient. AtP*: with the softmax computed again for queries "
         "and keys, and the mean size over blocks left out of the gradient. Integrated gradients: 10 midpoints between the two "
         "states. RelP: by rules that make norms, activations, gates and attention linear. Compared with patches that were made, "
-        "of the same runs and places, over pairs drawn at random.",
+        "of the same runs and places, over pairs drawn at random; both towards the other run, so that what is said of every "
+        "place alike counts for nothing.",
     ),
 }
 SWAPS = {
     "gender": "gendered words",
     "image": "picture",
+    "category": "picture that hides the gender",
     "caption": "words before",
     "language": "language asked",
 }
+GIVEN = "projector"
+SHOWN = 5
+"""Components of each swap and language in the table."""
 RANKINGS = {"effect": "effects of patches", "random": "chance"} | METHODS
 
 
@@ -81,6 +94,19 @@ def section(results: Results) -> Section | None:
             caption=_caption("R of the residual stream, both runs of a pair"),
         ),
     ]
+    if doc("components"):
+        body += [
+            table(
+                "components",
+                COMPONENTS,
+                _largest(doc("components")),
+                label="Components by what they bring over",
+                caption=_caption(
+                    f"R of what is given of the picture, and of the {SHOWN} halves of blocks that add most of the difference, at "
+                    "all positions, both runs of a pair"
+                ),
+            )
+        ]
     if across:
         body += [
             table(
@@ -112,9 +138,20 @@ def section(results: Results) -> Section | None:
                 caption=_caption("Other pairs than those by which heads and MLPs are ranked"),
             )
         ]
-    findings = [*_recovered(doc), *_interchanged(across), *_attributed(overall)]
+    findings = [*_recovered(doc), *_without_pairs(doc), *_interchanged(across), *_attributed(overall)]
     heading = "Through which places does the difference go?"
     return Section("patching", "Patched states", heading, body, findings, terms=TERMS)
+
+
+def _largest(rows: list[Record]) -> list[Record]:
+    """Of each swap and language what the decoder is given, and the SHOWN components of largest R."""
+    found = []
+    for swap, language in dict.fromkeys((row["swap"], row["language"]) for row in rows):
+        own = [row for row in rows if (row["swap"], row["language"]) == (swap, language)]
+        added = [row for row in own if row["kind"] != "resid_pre"]
+        found += [row for row in own if row["kind"] == "resid_pre"]
+        found += sorted(added, key=lambda row: -abs(row["recovery"]["value"]))[:SHOWN]
+    return found
 
 
 def _caption(words: str) -> Any:
@@ -133,10 +170,16 @@ def _unmeasured(doc: Document) -> str:
         )
         + "."
     )
-    return words + (f" Not measured, for want of pairs: {', '.join(empty)}." if empty else "")
+    if empty:
+        words += f" Not measured, for want of pairs: {', '.join(empty)}."
+    if not doc("circuits"):
+        words += f" Circuits were not measured, for want of pairs beyond the {doc('attributed')} by which they are ranked."
+    return words
 
 
-def _score(title: Any, name: str) -> Column:
+def score(title: Any, name: str) -> Column:
+    """The value of a score with its bounds."""
+
     def show(row: Row) -> Any:
         of = row[name]
         return number(of["value"]) + interval(of["low"], of["high"])
@@ -155,12 +198,13 @@ def _point(share: float) -> Column:
     return Column(f"f at {100 * share:g} %", show, "n")
 
 
-def _language(row: Row) -> str:
+def language_words(row: Row) -> str:
+    """The language of a run, or the two in which it may be asked."""
     return " or ".join(map(short_name, row["language"].split("-")))
 
 
 SWAP = Column("swapped", lambda row: SWAPS[row["swap"]], "row")
-LANGUAGE = Column("language", _language)
+LANGUAGE = Column("language", language_words)
 PLACE = [
     Column("positions", lambda row: POSITIONS[row["positions"]]),
     Column("behind block", lambda row: str(row["layer"]), "n"),
@@ -173,25 +217,35 @@ PAIRS = [
     value("mean difference, nats", "difference"),
     value("share above 0", "positive"),
 ]
+COMPONENTS = [
+    SWAP,
+    LANGUAGE,
+    Column("component", lambda row: KINDS.get(row["kind"], GIVEN)),
+    Column("of block", lambda row: "" if row["kind"] == "resid_pre" else str(row["layer"]), "n"),
+    Column("groups", lambda row: str(row["recovery"]["n"]), "n"),
+    score(term("component", "R"), "recovery"),
+]
 CONTROLS = [
     SWAP,
     LANGUAGE,
     *PLACE,
     Column("groups", lambda row: str(row["other"]["n"]), "n"),
-    _score(term("patch", "R"), "other"),
-    _score(term("patch_controls", "another pair, same"), "same_elsewhere"),
-    _score("another pair, other", "other_elsewhere"),
-    _score("random", "random"),
+    score(term("patch", "R"), "other"),
+    score("in the corrupt run", "denoising"),
+    score("in the clean run", "noising"),
+    score(term("patch_controls", "another pair, same"), "same_elsewhere"),
+    score("another pair, other", "other_elsewhere"),
+    score("random", "random"),
 ]
 INTERCHANGE = [
     SWAP,
     Column("from", lambda row: short_name(row["source"])),
-    Column("into", _language),
+    Column("into", language_words),
     *PLACE,
     Column("groups", lambda row: str(row["difference"]["n"]), "n"),
-    _score("other gender", "other"),
-    _score("same gender", "same"),
-    _score(term("other_same", "other − same"), "difference"),
+    score("other gender", "other"),
+    score("same gender", "same"),
+    score(term("other_same", "other − same"), "difference"),
 ]
 ATTRIBUTION = [
     SWAP,
@@ -199,7 +253,7 @@ ATTRIBUTION = [
     Column("place", lambda row: KINDS[row["kind"]]),
     Column(term("attribution", "method"), lambda row: METHODS[row["method"]]),
     value("patches", "n"),
-    _score("Pearson", "pearson"),
+    score("Pearson", "pearson"),
     value("Spearman", "spearman"),
     value("same sign", "sign"),
     value("of the largest tenth", "top"),
@@ -214,8 +268,8 @@ CIRCUITS = [
     value("heads and MLPs", "total"),
     Column("groups", lambda row: str(row["cpr"]["n"]), "n"),
     *(_point(share) for share in (0.05, 0.2, 0.5)),
-    _score(term("circuit", "CPR"), "cpr"),
-    _score("CMD", "cmd"),
+    score(term("circuit", "CPR"), "cpr"),
+    score("CMD", "cmd"),
 ]
 
 
@@ -229,7 +283,7 @@ def _recovered(doc: Document) -> list[Finding]:
             if (row["swap"], row["language"]) == (pair["swap"], pair["language"])
             and row["other"]["value"] is not None
         ]
-        name = f"{_language(pair)}, {SWAPS[pair['swap']]} swapped"
+        name = f"{language_words(pair)}, {SWAPS[pair['swap']]} swapped"
         if not own:
             title = f"{name}: patches were not told, because no pair differs by {doc('bound'):g} nats."
             found.append(Finding("warning", title))
@@ -240,15 +294,41 @@ def _recovered(doc: Document) -> list[Finding]:
             if rows:
                 most = max(rows, key=lambda row: row["other"]["value"])
                 lines.append(
-                    f"At the {words} a patch brings over most behind block {most['layer']}: R = {_told(most['other'])}; "
-                    f"there the state of another pair's run of the same kind {_told(most['same_elsewhere'])}, and a random step "
-                    f"as long {_told(most['random'])}."
+                    f"At the {words} a patch brings over most behind block {most['layer']}: R = {score_words(most['other'])}; "
+                    f"there the state of another pair's run of the same kind {score_words(most['same_elsewhere'])}, and a random "
+                    f"step as long {score_words(most['random'])}."
                 )
         title = (
             f"{name}: of {plain(pair['pairs'])} pairs {plain(pair['kept'])} differ enough; where the difference is, "
             "block by block, in the residual stream."
         )
         found.append(Finding("description", title, lines))
+    return found
+
+
+def _without_pairs(doc: Document) -> list[Finding]:
+    """Swaps and languages of which there are runs, and no pair could be patched."""
+    told = {(pair["swap"], pair["language"]) for pair in doc("pairs")}
+    found = []
+    for swap, of in doc("swaps").items():
+        if not of["drawn"]:
+            continue
+        if of["first_token"] == of["drawn"]:
+            title = (
+                f"{SWAPS[swap]} swapped: patches were not made, because the two words that are asked for differ in the first "
+                "token of all, before which nothing stands."
+            )
+            found.append(Finding("warning", title[0].upper() + title[1:]))
+            continue
+        found += [
+            Finding(
+                "warning",
+                f"{short_name(language)}, {SWAPS[swap]} swapped: patches were not made, because no two runs of test in it "
+                "differ in a gendered word with another one behind it.",
+            )
+            for language in doc("languages")
+            if swap != "language" and (swap, language) not in told
+        ]
     return found
 
 
@@ -266,13 +346,20 @@ def _interchanged(across: list[Record]) -> list[Finding]:
         ]
         if not rows:
             continue
-        above = [row for row in rows if (row["difference"]["low"] or 0) > 0]
-        most = max(rows, key=lambda row: row["difference"]["value"])
         swap, source, language, positions = key
         name = (
             f"{short_name(source)} into {short_name(language)}, {SWAPS[swap]} swapped, {POSITIONS[positions]}"
         )
-        told = f"the most behind block {most['layer']}, other − same = {_told(most['difference'])}"
+        bounded = [row for row in rows if row["difference"]["low"] is not None]
+        if not bounded:
+            title = (
+                f"{name}: whether the state tells gender was not tested, because there is one group of pairs."
+            )
+            found.append(Finding("warning", title))
+            continue
+        above = [row for row in bounded if row["difference"]["low"] > 0]
+        most = max(rows, key=lambda row: row["difference"]["value"])
+        told = f"the most behind block {most['layer']}, other − same = {score_words(most['difference'])}"
         if above:
             blocks = ", ".join(str(row["layer"]) for row in above)
             title = (
@@ -302,8 +389,8 @@ def _attributed(overall: list[Record]) -> list[Finding]:
             and row["pearson"]["value"] is not None
         ]
         if rows:
-            told = ", ".join(f"{METHODS[row['method']]} {_told(row['pearson'])}" for row in rows)
-            lines.append(f"{_language(rows[0])}, {SWAPS[swap]} swapped, {KINDS[kind]}: {told}.")
+            told = ", ".join(f"{METHODS[row['method']]} {score_words(row['pearson'])}" for row in rows)
+            lines.append(f"{language_words(rows[0])}, {SWAPS[swap]} swapped, {KINDS[kind]}: {told}.")
     return [
         Finding(
             "description",
@@ -313,7 +400,8 @@ def _attributed(overall: list[Record]) -> list[Finding]:
     ]
 
 
-def _told(score: dict[str, Any]) -> str:
+def score_words(score: dict[str, Any]) -> str:
+    """`0.50 [0.40, 0.60]`."""
     if score["value"] is None:
         return "not measured"
     bounds = "" if score["low"] is None else f" [{score['low']:.2f}, {score['high']:.2f}]"

@@ -6,17 +6,9 @@ from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, bounded, language, sae, site, table, value
 from crosslens.summary.claims import steers
 from crosslens.summary.names import short_name, site_name
+from crosslens.summary.steering_names import METHODS
 
 ORDER = 67
-METHODS = {
-    "effect": "effect size",
-    "output": "output score",
-    "attribution": "attribution",
-    "together": "the three together",
-    "difference": "difference of means",
-    "probe": "probe direction",
-    "pca": "first component",
-}
 TERMS = {
     "steered": (
         "Steering",
@@ -25,6 +17,11 @@ TERMS = {
         "the direction, all as long as each other. P(female): of the female word against the male one in the place of the "
         "model's own word for the person, or of a gendered word of a sentence. Moved: half the difference between both ways, "
         "at the strength that was chosen on select among those that cost little enough elsewhere.",
+    ),
+    "asked": (
+        "Asked for no gender",
+        "The same pictures, by a prompt that asks for captions without gender: what steering has to be better than. Tell none: "
+        "of the captions that told one, the share that then tells none.",
     ),
     "random_sets": (
         "Random sets",
@@ -41,7 +38,8 @@ TERMS = {
     "neutralised": (
         "Neutralised",
         "Features (or x along a direction) set to the mean of their means over female and male samples of select. Left: of "
-        "pictures the standard deviation of P(female) over categories, of sentences what the words before change, D.",
+        "pictures that hide the gender the standard deviation of P(female) over categories, of sentences what the words before "
+        "change, D.",
     ),
     "disentanglement": (
         "Cause and isolation",
@@ -86,6 +84,7 @@ def section(results: Results) -> Section | None:
         finding([arm for arm in arms if arm["language"] == name], results)
         for name in dict.fromkeys(arm["language"] for arm in arms)
     ]
+    findings += [found for row in before for found in _not_measured(row)]
     heading = "Can what the model says of gender be steered?"
     return Section("steering", "Steering", heading, body, findings, terms=TERMS)
 
@@ -116,6 +115,10 @@ BEFORE = [
     value("captions valid", "valid"),
     value("female words per 100", "female_per_100_words"),
     value("male", "male_per_100_words"),
+    value(term("asked", "asked for no gender: female"), "asked_female_per_100_words"),
+    value("male", "asked_male_per_100_words"),
+    value("tell none", "asked_cause"),
+    value("other words kept", "asked_isolation"),
 ]
 COLUMNS = [
     *_ARM,
@@ -175,6 +178,23 @@ def finding(arms: list[Record], results: Results) -> Finding:
         return Finding("found", title, lines)
     title = f"{name}: no arm moves what the model says of gender further than random features do: in {count}."
     return Finding("null", title, lines)
+
+
+def _not_measured(row: Record) -> list[Finding]:
+    """What of a language was not, and why."""
+    where = f"{site_name(row['site'])}, {short_name(row['language'])}"
+    lines = []
+    if not row["hidden"]:
+        lines.append("The bias was not measured, because no picture of test hides the gender.")
+    if row["outcome"] == "pictures" and row["asked_because"]:
+        lines.append(f"A prompt that asks for no gender was not tried, because {row['asked_because']}.")
+    for arm in row["empty_arms"]:
+        name, because = arm.split(": ", 1)
+        method, found_in = name.split("/")
+        lines.append(
+            f"{arm_name({'method': method, 'found_in': found_in})}: there is no such arm, because {because}."
+        )
+    return [Finding("warning", f"{where}: not all of it was measured.", lines)] if lines else []
 
 
 def _told(arm: Record) -> str:

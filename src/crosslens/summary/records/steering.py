@@ -17,6 +17,9 @@ _OF_CAPTIONS = (
 )
 
 
+_OF_ASKED = ("female_per_100_words", "male_per_100_words", "cause", "isolation", "valid")
+
+
 def records(files: Files) -> dict[str, list[Record]]:
     """`steered`: one record per SAE, language and arm; `steered_languages`: per SAE and language, before any edit.
 
@@ -26,10 +29,12 @@ def records(files: Files) -> dict[str, list[Record]]:
     for corpus, path in files["steering"].items():
         doc = Document(path / "steering.json", "steering")
         base = {"corpus": corpus} | {name: doc(name) for name in ("site", "sae", "outcome")}
+        empty = [f"{arm['method']}/{arm['found_in']}: {arm['because']}" for arm in doc("empty_arms")]
         for language in doc("languages"):
             of = doc("of", language)
             here = base | {"language": language, "groups": of["groups"], "items": of["items"]["test"]}
-            found["steered_languages"].append(here | _before(of) | {"max_kl": doc("max_kl")})
+            before = _before(of) | {"max_kl": doc("max_kl"), "empty_arms": empty}
+            found["steered_languages"].append(here | before)
             found["steered"] += [here | _arm(arm) | {"random_sets": doc("random_sets")} for arm in of["arms"]]
     return found
 
@@ -45,9 +50,13 @@ def check(summary: dict[str, Any]) -> None:
 
 
 def _before(of: dict[str, Any]) -> Record:
-    written = of.get("captions")
+    written, asked = of.get("captions"), of.get("asked")
+    because = "no captions are written" if asked is None else asked.get("not_possible")
     return {
         "left_out": of["left_out"]["test"],
+        "hidden": of["hidden"],
+        "asked_because": because,
+        **{f"asked_{name}": None if because else asked[name] for name in _OF_ASKED},
         **bounds("p_female", of["p_female"]),
         **bounds("left", of["left"]),
         "valid": written and written["valid"],

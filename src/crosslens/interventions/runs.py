@@ -1,0 +1,146 @@
+"""Runs of a model that are compared: made once, made again with something else in a place, and who gives to whom."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from crosslens.gender.agreement import word_ends
+from crosslens.interventions.nodes import Place, at, read, write
+from crosslens.interventions.outcomes import Case, Exchange, Laid, Run, encode_side
+from crosslens.models.head import Head
+from crosslens.models.hooks import capture
+from crosslens.models.load import LoadedModel
+from crosslens.models.resume import Replay
+
+DIRECTIONS = ("noising", "denoising")
+"""Of the clean run, the first of a case's two in a language, and of the corrupt one."""
+
+
+Read = tuple[Case, list[Run]]
+"""A case and its sides as tokens."""
+
+
+def read_cases(loaded: LoadedModel, cases: Sequence[Case], images: Path | None) -> list[Read]:
+    """Those of the cases of which something stands before the forms of every side."""
+    ends = word_ends(loaded.tokenizer).tolist()
+    runs = [[encode_side(loaded, side, ends, images) for side in case.sides] for case in cases]
+    return [(case, own) for case, own in zip(cases, runs, strict=True) if all(own)]
+
+
+def together(cases: Sequence[Read], numbers: Iterable[int], batch: int) -> Iterator[list[int]]:
+    """The numbers of the cases that run together, those of like length: about `batch` texts, two cases at least."""
+    per = max(2, batch // (2 * max((len(case.sides) for case, _ in cases), default=1)))
+    order = sorted(numbers, key=lambda k: max(len(run.texts[0][0]) for run in cases[k][1]))
+    for start in range(0, len(order), per):
+        yield order[start : start + per]
+
+
+class Runs:
+    """The runs of some cases as one batch, which was read once."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        head: Head,
+        cases: Sequence[Read],
+        images: Path | None,
+        places: Sequence[Place],
+    ):
+        """places: those whose `states` (texts, T, width) are kept. outcome: (S) m of each run."""
+        self.loaded, self.head, self.cases = loaded, head, cases
+        self.laid, self.replay = Laid(loaded, cases, images), Replay(loaded)
+        with self.replay.record(), read(loaded, places) as self.states:
+            final = self.last()
+        self.outcome = self.laid.by_run(self.laid.outcome(head, final))
+
+    def last(self) -> Tensor:
+        """The last block's residual (texts, T, d), in a pass as the model is just now."""
+        site = str(self.loaded.n_layers - 1)
+        with capture(self.loaded, [site], stop=True) as captured:
+            self.loaded.model(**self.laid.batch.inputs, use_cache=False)
+        return captured[site]
+
+    def measured(self) -> Tensor:
+        """(S) m in such a pass."""
+        return self.laid.by_run(self.laid.outcome(self.head, self.last()))
+
+    def patched(self, place: Place, exchange: Exchange, channels: slice, given: Tensor) -> Tensor:
+        """(S) m with the values (n, channels) in place."""
+
+        def fn(value: Tensor) -> Tensor:
+            return write(value, exchange.rows, exchange.positions, channels, given)
+
+        with self.replay.up_to(place), at(self.loaded, place, fn):
+            return self.measured()
+
+    def table(self, numbers: Sequence[int]) -> pd.DataFrame:
+        """What every patch of a run has in common; numbers: of the cases."""
+        laid = self.laid
+        other = torch.tensor([-1 if k is None else k for k in donors(self)[OTHER]])
+        return pd.DataFrame(
+            {
+                "swap": self.cases[0][0].swap,
+                "group": [self.cases[c][0].group for c in laid.case],
+                "case": [numbers[c] for c in laid.case],
+                "language": [side.language for side in laid.sides],
+                "variant": [side.variant for side in laid.sides],
+                "direction": [DIRECTIONS[k % 2] for c, _ in self.cases for k in range(len(c.sides))],
+                "outcome": self.outcome.cpu().numpy(),
+                "outcome_other": self.outcome[other].cpu().numpy(),
+            }
+        )
+
+
+class Donation(NamedTuple):
+    """Who gives to whom: a donor for each run of a batch, or none."""
+
+    name: str
+    """other, same: the run of the case that differs, or not, in what is swapped; `_elsewhere`: of another case; random: as far
+    from the own state as `other`, in a random direction."""
+    source: str
+    """The donor's language; empty: the own one."""
+
+
+OTHER = Donation("other", "")
+
+
+def donors(runs: Runs) -> dict[Donation, list[int | None]]:
+    """Of each exchange that is made, the donor of each run by its number in the batch."""
+    laid, cases = runs.laid, runs.cases
+    keyed = {
+        (case, side.language, side.variant): k
+        for k, (case, side) in enumerate(zip(laid.case, laid.sides, strict=True))
+    }
+    variants: dict[str, list[str]] = {}
+    for side in laid.sides:
+        if side.variant not in variants.setdefault(side.language, []):
+            variants[side.language].append(side.variant)
+
+    def find(k: int, *, other: bool, source: str = "", elsewhere: bool = False) -> int | None:
+        side, case = laid.sides[k], laid.case[k]
+        language = source or side.language
+        if source == side.language:
+            return None  # the own language is told by itself
+        if elsewhere:
+            case = (case + 1) % len(cases)
+            if cases[case][0].group == cases[laid.case[k]][0].group:
+                return None
+        own = variants[side.language]
+        variant = own[1 - own.index(side.variant)] if other and len(own) == 2 else side.variant
+        return keyed.get((case, language, variant))
+
+    every = range(len(laid.sides))
+    found = {
+        OTHER: [find(k, other=True) for k in every],
+        Donation("random", ""): [find(k, other=True) for k in every],
+        Donation("other_elsewhere", ""): [find(k, other=True, elsewhere=True) for k in every],
+        Donation("same_elsewhere", ""): [find(k, other=False, elsewhere=True) for k in every],
+    }
+    for source in variants if len(variants) > 1 else ():
+        for name in ("other", "same"):
+            found[Donation(name, source)] = [find(k, other=name == "other", source=source) for k in every]
+    return found

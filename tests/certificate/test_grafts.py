@@ -1,0 +1,138 @@
+"""Grafts of development seeds do what is said of them."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from crosslens.certificate.cases import FIRED, cases, design
+from crosslens.certificate.grafts import Attending, couples, grafted, grafted_mlp, lost, make
+from crosslens.certificate.measure import rows_of, truths
+from crosslens.certificate.methods import of_places, read_places, state_of
+from crosslens.interventions.runs import Runs, read_cases
+from crosslens.models.head import Head
+from crosslens.models.load import load_model
+from crosslens.stats.auroc import auroc
+
+SEED = 1
+
+
+class Prepared(NamedTuple):
+    """The embedded model, and what is read of it without a graft."""
+
+    loaded: object
+    of: dict
+    read: dict
+    plain: dict
+    images: object
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    images = tmp_path_factory.mktemp("pictures")
+    loaded = load_model("resources/planted", device="cpu")
+    of = {form: design(form, SEED) for form in ("near", "far")}
+    read = {form: read_cases(loaded, cases(of[form], 2, SEED, images), images) for form in of}
+    plain = {
+        form: Runs(loaded, Head(loaded), read[form], images, read_places(loaded, False)) for form in read
+    }
+    return Prepared(loaded, of, read, plain, images)
+
+
+def made(prepared, kind, form="near"):
+    with torch.no_grad():
+        return make(prepared.loaded, kind, prepared.of[form], prepared.plain[form], SEED)
+
+
+@pytest.fixture(scope="module")
+def shared(prepared):
+    return made(prepared, "shared")
+
+
+def test_all_cases_are_read_and_differ_in_one_token(prepared):
+    for form, plain in prepared.plain.items():
+        assert len(prepared.read[form]) == 2 and len(plain.laid.runs) == 8
+        for fired, other in couples(plain, ["en", "ar"]):
+            tokens = [plain.laid.runs[run].texts[0][0].token_id for run in (fired, other)]
+            assert (tokens[0] != tokens[1]).sum() == 1
+            assert plain.laid.sides[fired].variant == FIRED
+
+
+def test_the_run_with_a_neuron_is_its_formula(prepared, shared):
+    """Of the block's MLP at every position, from what the plain run has there."""
+    (neuron,), plain = shared.parts, prepared.plain["near"]
+    block = prepared.loaded.adapter.blocks[neuron.layer]
+    kept = {}
+    handles = [
+        block.pre_feedforward_layernorm.register_forward_hook(lambda *args: kept.update(normed=args[2])),
+        block.mlp.register_forward_hook(lambda *args: kept.update(given=args[2])),
+        block.post_feedforward_layernorm.register_forward_hook(lambda *args: kept.update(added=args[2])),
+    ]
+    with torch.no_grad():
+        plain.measured()
+        without = dict(kept)
+        with grafted(prepared.loaded, shared.parts):
+            plain.measured()
+    for handle in handles:
+        handle.remove()
+    told = grafted_mlp(block, neuron, without["normed"], without["given"])
+    assert (kept["added"] - told).abs().max() < 1e-4
+    assert (kept["added"] - without["added"]).abs().max() > 1
+
+
+def test_weights_are_put_back_and_heads_are_edited_by_rank_one(prepared):
+    graft = made(prepared, "attention", "far")
+    (part,) = graft.parts
+    assert isinstance(part, Attending)
+    attention = prepared.loaded.adapter.blocks[part.layer].self_attn
+    before = {name: getattr(attention, f"{name}_proj").weight.clone() for name in part.updates}
+    with grafted(prepared.loaded, graft.parts):
+        for name, weight in before.items():
+            change = getattr(attention, f"{name}_proj").weight - weight
+            values = torch.linalg.svdvals(change.double())
+            assert values[0] > 1e-3 and values[1] < 1e-4 * values[0]
+    assert all(torch.equal(getattr(attention, f"{name}_proj").weight, of) for name, of in before.items())
+    lost_of = lost(prepared.loaded, graft.parts, prepared.plain["far"], ["en", "ar"])
+    assert lost_of.mean() > 0.5
+
+
+def test_a_decoy_fires_and_has_no_effect(prepared):
+    graft, plain = made(prepared, "decoy", "far"), prepared.plain["far"]
+    with torch.no_grad(), grafted(prepared.loaded, graft.parts):
+        runs = Runs(prepared.loaded, Head(prepared.loaded), plain.cases, prepared.images, list(plain.states))
+    # where is asked the detector is all but silent, and behind the last block nothing reads the word's place
+    assert (runs.outcome - plain.outcome).abs().max() < 1e-3
+    (_, layer) = graft.site[0]
+    change = (state_of(runs, layer, "word") - state_of(plain, layer, "word")) @ graft.direction
+    fired = [run for run, _ in couples(plain, ["en", "ar"])]
+    other = [run for _, run in couples(plain, ["en", "ar"])]
+    assert change[fired].min() > 1
+    assert change[fired].mean() > 10 * change[other].mean().abs()
+
+
+@pytest.mark.parametrize(("kind", "own", "other"), [("english", "en", "ar"), ("arabic", "ar", "en")])
+def test_a_graft_of_one_language_is_silent_in_the_other(prepared, kind, own, other):
+    graft, plain = made(prepared, kind), prepared.plain["near"]
+    effect, silent = (lost(prepared.loaded, graft.parts, plain, [language]) for language in (own, other))
+    assert effect.mean() > 1
+    assert silent.abs().mean() < 0.05 * effect.mean()
+
+
+def test_methods_find_the_shared_graft_and_chance_does_not_know_it(prepared, shared):
+    """Of all places the graft's comes first, and its estimate is the effect that the runs tell."""
+    plain = prepared.plain["near"]
+    truth = truths(prepared.loaded, shared, plain)
+    with grafted(prepared.loaded, shared.parts):
+        runs = Runs(prepared.loaded, Head(prepared.loaded), plain.cases, prepared.images, [*plain.states])
+        rows = [*rows_of(of_places(runs, ["last"], keys=False, ig=False), shared, truth, SEED)]
+    assert truth["en", 0] == truth["en", -1] > 1
+    for method in ("patching", "atp", "atp_star", "relp"):
+        for language in ("en", "ar"):
+            own = [row for row in rows if row["method"] == method and row["language"] == language]
+            assert len(own) == 16 and sum(row["site"] for row in own) == 1
+            estimates = np.abs([row["lost"] for row in own])
+            assert auroc(estimates, np.array([row["site"] for row in own])) == 1
+            if method == "patching":
+                (site,) = (row for row in own if row["site"])
+                assert site["lost"] == pytest.approx(site["truth"], rel=0.35)
