@@ -50,7 +50,10 @@ def told(read):
 
 def read_study(name):
     """A study of the folder that config/config.yaml names."""
-    return told(lambda: Study(name, Path(config["studies"]), SCHEMAS / "study.schema.yaml", file_digests))
+    study = told(lambda: Study(name, Path(config["studies"]), SCHEMAS / "study.schema.yaml", file_digests))
+    for remark in study.remarks if workflow.is_main_process else ():
+        logger.warning(remark)
+    return study
 
 
 # What config/config.yaml and --config say together; the latter gives a lone name as a string. Snakemake read the file:

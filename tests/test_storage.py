@@ -38,7 +38,14 @@ INSPECTED = {
     "samples": ["scene_000000#0"],
     "select": {"words": ["ممرضة", "كتاب"], "positions": [0, -1], "roles": ["prompt"]},
 }
-STEERING = {"features": 2, "strengths": [0.5, 2], "samples": 6, "captions": 2, "max_new_tokens": 12}
+STEERING = {
+    "features": 2,
+    "strengths": [0.5, 2],
+    "random_sets": 20,
+    "samples": 6,
+    "captions": 2,
+    "max_new_tokens": 12,
+}
 LENSES = {"samples": 8, "tokens": 60, "epochs": 1, "bootstraps": 20, "permutations": 99}
 CAUSAL = {"features": 3, "pairs": 10, "samples": 15}
 WORDS = {

@@ -184,9 +184,7 @@ class World:
         small = {"pairs": 2, "attributed": 0, "heads": False, "features": 1, "bootstraps": 20}
         drawn |= {"patching": {"words": person, **small}}
         drawn |= {"lenses": {"samples": 2, "tokens": 8, "epochs": 0, "bootstraps": 10, "permutations": 19}}
-        # at such a level few random sets can carry a claim
-        drawn |= {"gender": {**TOY["gender"], "alpha": 0.5}}
-        steered = {"features": 1, "strengths": [1], "random_sets": 39, "samples": 2, "captions": 1}
+        steered = {"features": 1, "strengths": [1], "random_sets": 20, "samples": 2, "captions": 1}
         drawn |= {"steering": {**steered, "max_new_tokens": 2}}
         drawn |= {"attention": {"samples": 2, "shown": 1, "bootstraps": 10}}
         beside = {name: own[name] for name in (*TOY, "source", "model", "lexicons")} | {"sae": TOY["sae"]}

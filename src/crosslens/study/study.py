@@ -10,7 +10,7 @@ from crosslens.data.splits import SPLITS
 from crosslens.errors import InputError
 from crosslens.registry import member
 from crosslens.store.digests import FileDigests, digest
-from crosslens.study.checks import check
+from crosslens.study.checks import check, remarks
 from crosslens.study.controls import control_of
 from crosslens.study.model import COMMIT, Model
 from crosslens.study.settings import SOURCES, TRAINING, StudySettings, source_names
@@ -72,6 +72,7 @@ class Study:
         (kind,) = source_names(self.settings)
         self.source: Source = member(SOURCES, kind).SOURCE(kind, self.settings, digests)
         check(self.settings, self.model, self.source, folder=folder, data_needed=data_needed)
+        self.remarks: list[str] = remarks(self.settings, self.source)
 
     @property
     def has_gender(self) -> bool:
