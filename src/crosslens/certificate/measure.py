@@ -35,7 +35,7 @@ GRAFTED = "planted"
 NO_GRAFT = "none"
 CHANCE = "chance"
 """A method that is told nothing: numbers at random."""
-WITH_SAES = ("english", "arabic", "shared", "decoy")
+WITH_SAES = ("shared", "decoy")
 """Kinds of which SAEs are trained."""
 TOGETHER = 8
 """Cases of one pass."""
