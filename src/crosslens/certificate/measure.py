@@ -37,7 +37,7 @@ CHANCE = "chance"
 """A method that is told nothing: numbers at random."""
 WITH_SAES = ("shared", "decoy")
 """Kinds of which SAEs are trained."""
-TOGETHER = 8
+TOGETHER = 12
 """Cases of one pass."""
 CANDIDATES = 50
 """Directions, of which one is the graft's."""
