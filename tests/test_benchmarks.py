@@ -20,11 +20,48 @@ def measured(script: str, *options: str) -> dict:
 
 
 def test_sae_training_without_peers():
-    (speeds,) = measured("sae_training.py", *"--quick --json --skip-peers --threads 1".split()).values()
+    options = "--quick --json --skip-peers --threads 1 --profile --beside 1"
+    (speeds,) = measured("sae_training.py", *options.split()).values()
+    profile = speeds.pop("profile")
+    # all that a step calls took time, and has a limit
+    assert profile["ms"].keys() == profile["least_ms"].keys() > {"product", "decode", "adam", "rest"}
+    assert all(least > 0 for least in profile["least_ms"].values()) and profile["bfloat16_gain"] > 0
+    assert all(profile["ms"][piece] > 0 for piece in profile["ms"])
     absent = ("sparsify", "dictionary_learning", "saelens")
     assert [speeds.pop(name) for name in absent] == [None] * 3
     assert set(speeds) == {"ours", "ours_no_dead", "limit"}
     assert all(speed > 0 for speed in speeds.values())
+
+
+def test_the_time_of_a_piece_is_its_own(monkeypatch):
+    """Without the pieces that it calls: all of them together are the step."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import step_profile
+
+    class Model:
+        def outer(self):
+            clock.append(clock[-1] + 1)
+            self.inner()
+            clock.append(clock[-1] + 3)
+
+        def inner(self):
+            clock.append(clock[-1] + 10)
+
+    clock, model = [0.0], Model()
+    monkeypatch.setattr(step_profile.time, "perf_counter", lambda: clock[-1])
+    monkeypatch.setattr(step_profile, "PIECES", {"outer": (Model, "outer"), "inner": (Model, "inner")})
+
+    def step(x):
+        model.inner()
+        model.outer()
+        clock.append(clock[-1] + 100)
+
+    assert step_profile.Stopwatch().of(step, None) == {"inner": 20, "outer": 4, "rest": 100}
+    step(None)  # outside nothing is timed
+    assert (
+        step_profile.Rates(low=2, single=1, bytes=10).seconds(step_profile.Cost(low=4, single=3, gathered=20))
+        == 5
+    )
 
 
 @pytest.mark.long

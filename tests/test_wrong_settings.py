@@ -239,6 +239,9 @@ WRONG = [
     ("sae.pretrained", {"s" * 61: {"0": "hf:a/b"}}, ["key sae.pretrained: found 'sss", "at most 60"]),
     ("tokens", {"sites": ["2"]}, ["key tokens.sites: found ['2']"]),
     ("tokens", {"texts": [{"language": "English", "text": "x"}]}, ["key tokens.texts.0.language"]),
+    ("tokens", {"samples": ["i1#0", "i9#0"]}, ["key tokens.samples: found i9#0 (1 such)", "such as i0#0"]),
+    ("tokens", {}, ["key tokens: found neither texts nor samples"]),
+    ("concepts", {"some": ["i1", "i9"]}, ["key concepts.some: found i9 (1 such)", "image_ids of the source"]),
     ("pairs", [["en", "fr"]], ["key pairs: found 'fr'; expected two of ['en', 'ar']"]),
     ("pairs", [["en", "ar"], ["ar", "en"]], ["key pairs: found ['ar', 'en'] a second time"]),
     ("pairs", [["en", "en"]], ["key pairs.0: found ['en', 'en']; expected each entry once"]),
@@ -513,8 +516,9 @@ def test_a_wrong_setting_is_told(folder, place, value, words):
         changed("sae.pretrained", {"scope": {"0": "hf:google/gemma-scope-2-4b-it/resid_post/layer_17@main"}}),
         GOOD | {"prompts": {"en": "", "ar": ""}, "gender": {"conditions": ["caption"]}},
         GOOD | {"source": {"planted": {"images": 40}}},
+        changed("tokens", {"samples": ["i1#0"]}),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_what_is_at_the_edge_and_right_is_taken(folder, settings):
     assert read(settings).sites == GOOD["sites"]

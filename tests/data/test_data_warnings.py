@@ -106,6 +106,21 @@ def test_languages_that_are_one_text(warned):
     assert "no_hits" in found
 
 
+def test_a_copy_in_other_capitals_or_with_marks_that_are_not_seen_is_one(warned):
+    copies = ["A CAF\u00c9 {}", "a cafe\u0301 {}", "\u200ea  caf\u00e9 {}\u200f", "a caf\u00e9 {} ."]
+    rows = [
+        [
+            f"p{i}",
+            f"a caf\u00e9 man {i}",
+            copies[i % 4].format(f"man {i}"),
+            ("female", "male")[i // 4 % 2],
+            "",
+        ]
+        for i in range(120)
+    ]
+    assert "the same text in 90 of 120 rows" in warned(rows)["identical_languages"]["message"]
+
+
 def test_three_languages_are_named_pair_by_pair(tmp_path):
     header = ("image_id", "en_caption", "ar_caption", "fa_caption", "ground_truth_gender")
     rows = [[row[0], row[1], row[1], f"{row[1]} فا", row[3]] for row in rows_of(["female", "male"] * 60)]

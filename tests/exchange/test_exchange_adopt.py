@@ -126,6 +126,8 @@ SAID = [
     (saelens, "model.embed_tokens", {}, []),
     (saelens, "model.norm", {}, []),
     (saelens, "somewhere", {}, []),
+    (saelens, ["blocks.4.hook_resid_post", "blocks.9.hook_resid_post"], {}, []),
+    (saelens, "blocks.4.hook_resid_post", {"model": ["org/model", "org/other"]}, []),
     (saelens, None, {}, SITES),
     (flat, "blocks.4.hook_resid_pre", {}, ["4.resid_pre"]),
     (flat, "blocks.{layer}.hook_resid_pre", {"hook_point_layer": 4}, ["4.resid_pre"]),

@@ -92,6 +92,23 @@ def test_a_document_does_not_depend_on_which_other_saes_are_spliced(study, tmp_p
         assert (tmp_path / name).read_bytes() == (tmp_path / f"{alone}.json").read_bytes()
 
 
+def test_the_logits_of_few_tokens_are_there_at_once(study, tmp_path, monkeypatch):
+    """Those of a batch are gigabytes with a vocabulary of 262,144."""
+    sae = save(tmp_path / "sae", TopKSAE(tiny.D_MODEL, 16, 4))
+    whole = measure(study, sae, tmp_path / "whole.json")
+    adapter, made = type(load_model(**study[0]).adapter), []
+    monkeypatch.setattr(splice, "TOKENS", 7)
+    unembed = adapter.unembed
+    monkeypatch.setattr(
+        adapter, "unembed", property(lambda self: lambda x: made.append(len(x)) or unembed.fget(self)(x))
+    )
+    parted = measure(study, sae, tmp_path / "parted.json")
+    assert max(made) == 7
+    for name in ("ce", "kl"):
+        for of, value in whole[name].items():
+            assert parted[name][of]["value"] == pytest.approx(value["value"], rel=1e-5), (name, of)
+
+
 def test_clean_loss_is_that_of_transformers_on_the_caption_alone(study, tmp_path):
     """One sample at a time, unpadded, labels -100 outside the caption: the model's own loss."""
     model, dataset, images = study

@@ -287,6 +287,18 @@ def test_what_so_few_pictures_could_not_show_is_no_null(tmp_path):
         assert {row[-1][0] for row in page.tables[name][1:]} == {said}, "cells say what the finding says"
 
 
+def test_a_finding_says_how_many_people_its_pictures_are_of(tmp_path):
+    files = write_study(tmp_path / "in", sites=("2",))
+    for path in files.gender["2"].values():
+        change(
+            path, "gender", lambda d: [c["units"]["test"].update(female=8) for c in d["conditions"].values()]
+        )
+    build_report(**arguments(files, tmp_path, figures={}), out=tmp_path / "index.html")
+    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    (units,) = {value[0].split(" in ")[1] for value in [row[4] for row in page.tables["gender"][1:]]}
+    assert units.startswith("8 + ") and f"pictures in {units}); shuffled labels give" in page.text
+
+
 def test_a_picture_whose_captions_name_no_gender_is_not_said_to_hide_it(told_study, tmp_path):
     told = "The table says no gender: here a picture hides it where the words of its captions name none"
     assert told not in Page(told_study[2]).text

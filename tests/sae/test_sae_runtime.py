@@ -14,7 +14,7 @@ import torch
 
 from crosslens.memory import memory_kept
 from crosslens.sae import runtime
-from crosslens.sae.runtime import bfloat16_is_faster, reproducible, until_terminated
+from crosslens.sae.runtime import bfloat16_gain, bfloat16_is_faster, reproducible, until_terminated
 
 LARGE = 256 << 20
 """More than glibc ever keeps for itself of its own accord."""
@@ -62,9 +62,9 @@ def test_memory_is_kept_inside_and_given_back_outside():
 @pytest.fixture
 def unasked():
     """No answer of this process is known yet, and none of the test's stays."""
-    bfloat16_is_faster.cache_clear()
+    bfloat16_gain.cache_clear()
     yield
-    bfloat16_is_faster.cache_clear()
+    bfloat16_gain.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,6 @@ def test_bfloat16_is_faster_where_it_gains_a_third_and_is_asked_once(unasked, mo
     timed = []
     monkeypatch.setattr(runtime, "_best_of_five", lambda work: timed.append(work) or seconds[len(timed) - 1])
     cpu = torch.device("cpu")
-    monkeypatch.setattr(runtime, "can_sample_sparsely", lambda device: True)
     assert [bfloat16_is_faster(cpu) for _ in range(3)] == [faster] * 3
     assert len(timed) == 2
 
@@ -89,7 +88,7 @@ def test_other_work_on_the_machine_does_not_change_whether_bfloat16_is_faster(un
     try:
         torch.set_num_threads(os.cpu_count() or 1)
         for _ in range(3):
-            bfloat16_is_faster.cache_clear()
+            bfloat16_gain.cache_clear()
             assert bfloat16_is_faster(torch.device("cpu")) == alone
             assert torch.get_num_threads() == (os.cpu_count() or 1)
     finally:
@@ -100,9 +99,9 @@ def test_other_work_on_the_machine_does_not_change_whether_bfloat16_is_faster(un
 
 
 def test_bfloat16_is_of_no_use_where_single_float32_values_cannot_be_had(unasked, monkeypatch):
-    monkeypatch.setattr(runtime, "can_sample_sparsely", lambda device: False)
+    """Not on a CPU nor on CUDA."""
     monkeypatch.setattr(runtime, "_best_of_five", lambda work: pytest.fail("nothing to measure"))
-    assert not bfloat16_is_faster(torch.device("cpu"))
+    assert not bfloat16_is_faster(torch.device("mps"))
 
 
 def test_deterministic_kernels_are_asked_for_inside_only():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosslens.sae import sparse
-from crosslens.sae.sparse import Places, combine, pick_rows, sample
+from crosslens.sae.sparse import Places, combine, pick_rows, row_products, sample
 
 DENSITIES = (0.0, 0.01, 0.03, 0.1, 0.6, 1.0)
 
@@ -48,16 +48,15 @@ def assert_agree(found, ours, expected, dense, generator) -> None:
 
 
 @settings(deadline=None)
-@given(problems(), st.sampled_from([8, 200, sparse.STRETCH_BYTES]), st.booleans())
-def test_sample_and_its_gradients_are_those_of_the_dense_product(problem, stretch, sparsely):
+@given(problems(), st.sampled_from([8, 200, sparse.STRETCH_BYTES]))
+def test_sample_and_its_gradients_are_those_of_the_dense_product(problem, stretch):
+    """The gradient that x would have is the one of what its rows are less."""
     x, W, mask, generator = problem
-    ours, dense = (leaf(x), leaf(W)), (leaf(x), leaf(W))
-    with (
-        patch.object(sparse, "STRETCH_BYTES", stretch),
-        patch.object(sparse, "can_sample_sparsely", lambda device: sparsely),
-    ):
-        found = sample(*ours, Places.where(mask))
-        expected = (dense[0] @ dense[1].T)[mask]
+    origin = torch.randn(x.shape[1], generator=generator, dtype=x.dtype)
+    ours, dense = (leaf(origin), leaf(W)), (leaf(origin), leaf(W))
+    with patch.object(sparse, "STRETCH_BYTES", stretch):
+        found = sample(x - origin, ours[1], Places.where(mask), origin=ours[0])
+        expected = ((x - dense[0]) @ dense[1].T)[mask]
         assert_agree(found, ours, expected, dense, generator)
 
 
@@ -90,24 +89,46 @@ def test_gradients_of_all_uses_add_up_in_what_the_parameter_has_already(problem)
     torch.testing.assert_close(ours.grad, dense.grad)
 
 
+@settings(deadline=None, max_examples=15)
+@given(problems())
+def test_a_gradient_that_is_let_go_leaves_nothing_to_the_next(problem):
+    """Its memory is written over, or cleared where only some rows are reached."""
+    x, W, mask, generator = problem
+    ours, places = leaf(W), Places.where(mask)
+    rows = torch.randperm(len(W), generator=generator)[: 1 + len(W) // 2]
+    for use in (lambda: sample(x, ours, places), lambda: pick_rows(ours, rows)) * 2:
+        dense = leaf(W)
+        g = like(found := use(), generator)
+        found.backward(g)
+        (dense[rows] if found.dim() > 1 else (x @ dense.T)[mask]).backward(g)
+        torch.testing.assert_close(ours.grad, dense.grad)
+        ours.grad = None
+
+
 @given(problems(torch.float32))
 @settings(deadline=None, max_examples=50)
-def test_without_sampled_addmm_the_same_comes_out(problem):
+def test_products_at_places_are_float32_ones(problem):
     x, W, mask, _ = problem
-    places = Places.where(mask)
-    with_it = sample(x, W, places)
-    with patch.object(sparse, "can_sample_sparsely", lambda device: False):
-        torch.testing.assert_close(sample(x, W, places), with_it, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(sample(x, W, Places.where(mask)), (x @ W.T)[mask], rtol=1e-5, atol=1e-5)
+
+
+def test_row_products_are_those_of_each_row_with_its_own():
+    a, b = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(row_products(a, b), (a * b).sum(1))
 
 
 def test_values_that_are_known_are_taken_as_they_are_and_still_have_gradients():
-    x, W = torch.randn(4, 3, requires_grad=True), torch.randn(6, 3, requires_grad=True)
+    x, W, origin = (
+        torch.randn(4, 3),
+        torch.randn(6, 3, requires_grad=True),
+        torch.zeros(3, requires_grad=True),
+    )
     places = Places.where(torch.ones(4, 6, dtype=torch.bool))
     known = torch.arange(24.0)
-    found = sample(x, W, places, known)
+    found = sample(x, W, places, known, origin)
     assert torch.equal(found, known)
     found.sum().backward()
-    torch.testing.assert_close(x.grad, W.detach().sum(0).expand(4, 3))
+    torch.testing.assert_close(origin.grad, -4 * W.detach().sum(0))
     torch.testing.assert_close(W.grad, x.detach().sum(0).expand(6, 3))
 
 

@@ -20,6 +20,7 @@ from crosslens.store.changed import changed_code
 from crosslens.store.digests import FileDigests, content_digest
 from crosslens.store.fingerprint import closure
 from crosslens.store.job import build
+from crosslens.store.maintenance import explain, verify
 from crosslens.store.store import Store
 
 
@@ -161,6 +162,9 @@ def test_what_is_reused_by_key_counts_for_the_cutoff_too(bench):
         path.unlink()
     assert not made_from(bench, "same", key="1")
     assert not made_from(bench, "same", key="2")
+    # What is known by content says whose it is, so that no action stands without a record.
+    assert explain(bench.link("2-y", "toy/y"))["made"]
+    assert verify(bench.store) == []
 
 
 def test_a_job_reads_what_its_key_names_whatever_the_links_show(bench):

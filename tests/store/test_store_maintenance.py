@@ -137,7 +137,7 @@ def test_explain_of_what_was_reused_tells_who_made_it(world):
     assert found["made"] and found["inputs"][0]["key"] == "k-a"
 
 
-@pytest.mark.parametrize("damage", ["gone", "record", "fields", "link", "unreadable"])
+@pytest.mark.parametrize("damage", ["gone", "record", "no record", "fields", "link", "unreadable"])
 def test_what_is_gone_or_damaged_is_told(world, damage, monkeypatch):
     action, target = world.store.action("k-a"), world.store.object("k-a")
     record = action.with_suffix(".json")
@@ -147,6 +147,9 @@ def test_what_is_gone_or_damaged_is_told(world, damage, monkeypatch):
     elif damage == "record":
         record.write_text(record.read_text()[:-40])
         expected = f"{record}: found a damaged record"
+    elif damage == "no record":
+        record.unlink()
+        expected = f"{action}: its record k-a.json is gone"
     elif damage == "fields":
         record.write_text('{"recipe": {"path": "results/toy/a", "shown": []}}')
         expected = f"{record}: found a damaged record"
@@ -402,6 +405,15 @@ def test_what_is_about_to_be_linked_is_young(world):
         world.store.renew(key)
     collect(world)
     assert world.store.object("k-loose").read_text() == "loose"
+
+
+def test_what_is_about_to_be_linked_keeps_its_record(world):
+    """Though only its action became young, after gc had looked."""
+    age(world.store)
+    found = find_garbage(world.store)
+    world.store.renew("k-loose")
+    collect_garbage(found)
+    assert world.store.has("k-loose") and verify(world.store) == []
 
 
 @pytest.mark.parametrize("care", ["forget", "gc"])

@@ -1,6 +1,7 @@
 """What a reader must know of a data set before any number made of it: it can be used, but not for all that it looks like."""
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -85,7 +86,7 @@ def smallest_p(female: int, male: int, pairs: int = 0) -> float:
 
 def _equal(captions: Mapping[str, Sequence[str]]) -> Iterator[Warned]:
     for language, texts in captions.items():
-        if len(texts) > 1 and len({text.strip() for text in texts}) == 1:
+        if len(texts) > 1 and len(set(map(_as_seen, texts))) == 1:
             yield Warned(
                 "equal_captions",
                 f"All {len(texts):,} texts in {_name(language)} are the same: they tell no two samples apart.",
@@ -111,7 +112,7 @@ def _placeholders(captions: Mapping[str, Sequence[str]]) -> Iterator[Warned]:
 def _copied(captions: Mapping[str, Sequence[str]]) -> Iterator[Warned]:
     for first, second in combinations(captions, 2):
         rows = list(zip(captions[first], captions[second], strict=True))
-        same = sum(a.strip() == b.strip() for a, b in rows)
+        same = sum(_as_seen(a) == _as_seen(b) for a, b in rows)
         if rows and same >= COPIED * len(rows):
             yield Warned(
                 "identical_languages",
@@ -178,6 +179,12 @@ def _few(units: int, unit: str) -> Iterator[Warned]:
             "may be much different on others.",
             [],
         )
+
+
+def _as_seen(text: str) -> str:
+    """A text without what makes copies of it differ: capitals, spaces, marks that are not seen, how letters are composed."""
+    shown = "".join("" if unicodedata.category(character) == "Cf" else character for character in text)
+    return " ".join(unicodedata.normalize("NFC", shown).casefold().split())
 
 
 def _name(language: str) -> str:

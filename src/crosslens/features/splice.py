@@ -35,6 +35,8 @@ COUNTED = ("caption", "generated")
 Replacement = Callable[[Tensor], Tensor]
 """Activations (P, d) of the replaced positions to what takes their place, same shape."""
 EDITS = ("spliced", "zero", "mean")
+TOKENS = 128
+"""Whose logits are there at once: 134 MB in float32 with a vocabulary of 262,144."""
 BOOTSTRAP = 1000
 INTERVAL = 0.95
 
@@ -255,6 +257,7 @@ def run_edits(
     labels: whether to tell the losses of label words apart as well.
     """
     parts, largest, positions, replaced = [], dict.fromkeys(edits, 0.0), 0, 0
+    last = str(len(loaded.adapter.blocks) - 1)
     progress = Progress(f"{len(edits)} edits at site {site}", len(frame), "samples")
     for rows, batch in batches(loaded, frame, images, size):
         predicts = batch.has_role(COUNTED)[:, 1:]
@@ -263,39 +266,73 @@ def run_edits(
         mask = batch.has_role(roles)
         positions += int(mask.sum())
 
-        def logits(batch: Batch = batch, predicts: Tensor = predicts) -> Tensor:
-            return loaded.model(**batch.inputs, use_cache=False).logits[:, :-1][predicts].float()
-
-        def per_sample(loss: Tensor, sample: np.ndarray = sample, n: int = len(rows)) -> np.ndarray:
-            return np.bincount(sample, loss.double().cpu().numpy(), minlength=n)
+        def states(batch: Batch = batch, predicts: Tensor = predicts) -> Tensor:
+            with capture(loaded, [last], stop=True) as captured:
+                loaded.model(**batch.inputs, use_cache=False)
+            return captured[last][:, :-1][predicts.to(captured[last].device)]
 
         with capture(loaded, [site]) as captured:
-            raw = logits()
+            clean = states()
         replaced += int((norms(captured[site])[mask.to(captured[site].device)] <= limit).sum())
-        clean = raw.log_softmax(dim=-1)
+        changed = {}
+        for name, replacement in edits.items():
+            with edit(loaded, site, replace_at(mask, replacement, limit)):
+                changed[name] = states()
+        found = _losses(loaded, target.to(clean.device), clean, changed, divergence=divergence)
+        for name, difference in found.largest.items():
+            largest[name] = max(largest[name], difference)
+        in_label = (
+            label_tokens(rows, batch)[:, 1:].to(predicts.device)[predicts].cpu().numpy() if labels else None
+        )
         measured = {
             "group": rows["group" if "group" in rows else "image_id"].to_numpy(),
             "tokens": np.bincount(sample, minlength=len(rows)),
-            "ce_clean": per_sample(loss := cross_entropy(clean, target)),
         }
+        for name, loss in found.losses.items():
+            measured[name] = np.bincount(sample, loss, minlength=len(rows))
+            if labels and name.startswith("ce_"):
+                measured[f"label_{name}"] = np.bincount(sample, loss * in_label, minlength=len(rows))
         if labels:
-            in_label = label_tokens(rows, batch)[:, 1:].to(predicts.device)[predicts]
-            measured["label_tokens"] = per_sample(in_label)
-            measured["label_ce_clean"] = per_sample(loss * in_label)
-        for name, replacement in edits.items():
-            with edit(loaded, site, replace_at(mask, replacement, limit)):
-                changed = logits()
-            largest[name] = max(largest[name], float((changed - raw).abs().max()))
-            if name != "identity":
-                edited = changed.log_softmax(dim=-1)
-                measured[f"ce_{name}"] = per_sample(loss := cross_entropy(edited, target))
-                if labels:
-                    measured[f"label_ce_{name}"] = per_sample(loss * in_label)
-                if divergence:
-                    measured[f"kl_{name}"] = per_sample(kl_divergence(clean, edited))
+            measured["label_tokens"] = np.bincount(sample, in_label, minlength=len(rows))
         parts.append(pd.DataFrame(measured))
         progress.update(len(rows))
     return Edited(pd.concat(parts, ignore_index=True), largest, replaced, positions - replaced)
+
+
+class _Losses(NamedTuple):
+    """Of P predicted tokens."""
+
+    losses: dict[str, np.ndarray]
+    """(P) float64 nats each: `ce_clean`, and of each edit but `identity` `ce_{edit}` and `kl_{edit}`."""
+    largest: dict[str, float]
+    """Of each edit: the largest difference that it makes to a logit."""
+
+
+def _losses(
+    loaded: LoadedModel, target: Tensor, clean: Tensor, changed: dict[str, Tensor], *, divergence: bool
+) -> _Losses:
+    """Of states (P, d) behind the last block, clean and of each edit, whose logits are made for some tokens at a time: those of
+    all would be gigabytes with a vocabulary of 262,144. target: (P) ids."""
+    parts, largest = [], dict.fromkeys(changed, 0.0)
+
+    def log_p(states: Tensor) -> tuple[Tensor, Tensor]:
+        logits = loaded.adapter.logits(states).float()
+        return logits, logits.log_softmax(dim=-1)
+
+    for start in range(0, len(target), TOKENS) or [0]:
+        rows = slice(start, start + TOKENS)
+        raw, before = log_p(clean[rows])
+        part = {"ce_clean": cross_entropy(before, target[rows])}
+        for name, states in changed.items():
+            logits, after = log_p(states[rows])
+            largest[name] = max(largest[name], *(logits - raw).abs().amax(dim=-1).tolist(), 0.0)
+            if name != "identity":
+                part[f"ce_{name}"] = cross_entropy(after, target[rows])
+                if divergence:
+                    part[f"kl_{name}"] = kl_divergence(before, after)
+        parts.append(pd.DataFrame({name: loss.double().cpu().numpy() for name, loss in part.items()}))
+    found = pd.concat(parts, ignore_index=True)
+    return _Losses({name: found[name].to_numpy() for name in found}, largest)
 
 
 def label_tokens(rows: pd.DataFrame, batch: Batch) -> Tensor:

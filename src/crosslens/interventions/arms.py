@@ -10,6 +10,7 @@ from torch import Tensor
 
 from crosslens.errors import InputError
 from crosslens.interventions.edits import Change, of_direction, of_features
+from crosslens.pooling.pool import without_sinks
 from crosslens.sae.model import SAE
 from crosslens.stats.logistic import path
 from crosslens.tables.codes import Codes
@@ -66,12 +67,6 @@ class Level(NamedTuple):
     """99th percentile of its positive activations, 0 where it has none."""
 
 
-def levels_on_select(codes: Codes, table: TokenTable, frame: pd.DataFrame) -> Level:
-    """Over the tokens of split select; table, frame: of the language."""
-    chosen = {*frame["sample_id"][frame["split"] == "select"]}
-    return levels(codes, np.array([table.sample_ids[i] in chosen for i in table.sample[codes.token]]))
-
-
 def levels(codes: Codes, keep: np.ndarray) -> Level:
     """keep: (tokens of the codes) bool."""
     indices, values = [], []
@@ -93,6 +88,14 @@ def levels(codes: Codes, keep: np.ndarray) -> Level:
     above = np.minimum(low + 1, first[fires] + count[fires] - 1)
     high[fires] = value[low] + (at - low) * (value[above] - value[low])
     return Level(count / max(int(keep.sum()), 1), high)
+
+
+def levels_on_select(codes: Codes, tokens: TokenTable, dataset: pd.DataFrame) -> Level:
+    """Of the encoded tokens of select that are no sinks, as edits spare these."""
+    select = {*dataset["sample_id"][dataset["split"] == "select"]}
+    chosen = np.array([sample in select for sample in tokens.sample_ids], dtype=bool)
+    keep = chosen[tokens.sample[codes.token]]
+    return levels(codes, without_sinks(codes.norm, tokens.role[codes.token], keep))
 
 
 class Candidates(NamedTuple):

@@ -14,6 +14,7 @@ from crosslens.errors import InputError
 from crosslens.sae.architectures.base import Loss, Normalisation
 from crosslens.sae.io import IDENTITY, save_sae
 from crosslens.sae.settings import Settings
+from crosslens.sae.sparse import release_gradient
 from crosslens.sae.state import load_checkpoint, save_checkpoint
 from crosslens.sae.step import fresh_state, learning_rate, train_step
 from crosslens.sae.stream import TokenStream
@@ -103,7 +104,8 @@ class Run:
     def export(self, streams: Mapping[str, TokenStream]) -> None:
         """Write the SAE and the account of its training; the state cannot be trained further."""
         # gradients and moments are three quarters of the state
-        self.state.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.state.model.parameters():
+            release_gradient(parameter)
         self.state.optimizer.state.clear()
         remove(self.out)
         save_sae(

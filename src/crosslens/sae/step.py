@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from crosslens.sae.architectures import architecture
-from crosslens.sae.architectures.base import Loss, Normalisation
+from crosslens.sae.architectures.base import Architecture, Loss, Normalisation
 from crosslens.sae.normalise import centre_and_scale
 from crosslens.sae.runtime import bfloat16_is_faster
 from crosslens.sae.settings import Settings
@@ -51,10 +51,12 @@ def train_step(state: TrainState, x: Tensor, *, steps: int) -> Loss:
     read = state.reads(x[:, : model.d_in])
     written = state.writes(x[:, model.d_in :]) if model.transcoder else read
     loss = model.loss(read, written, state.dead, state.step / steps)
-    state.optimizer.zero_grad(set_to_none=False)
-    loss.total.backward()
+    state.optimizer.zero_grad()
+    for part in loss.parts:
+        if part.requires_grad:
+            part.backward()
     model.project_gradient()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
+    state.optimizer.grad_scale = _excess(model, config.grad_clip)
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(state.step, steps, config)
     state.optimizer.step()
@@ -63,6 +65,15 @@ def train_step(state: TrainState, x: Tensor, *, steps: int) -> Loss:
     state.silent.index_fill_(0, loss.fired, 0)
     state.step += 1
     return loss
+
+
+@torch.no_grad()
+def _excess(model: Architecture, clip: float) -> Tensor | None:
+    """() what Adam is to divide the gradients by, on its way, for their norm to be `clip` at most; None: by nothing."""
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    scale = torch.nn.utils.get_total_norm(gradients).div_(clip).clamp_(min=1)
+    # a division by 1 would write them all once more; to ask a GPU would be to wait for it
+    return None if scale.device.type == "cpu" and scale == 1 else scale
 
 
 def learning_rate(step: int, steps: int, config: Settings) -> float:

@@ -110,7 +110,7 @@ def collect_garbage(garbage: Garbage) -> None:
                     mend="run gc again",
                 ) from error
         for place in garbage.places:
-            if place.name in young or _object_of(place) in linked:
+            if place.name in young or _object_of(place) in linked or _is_record_of_what_stands(place):
                 continue
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - place.lstat().st_mtime >= garbage.grace_seconds:
@@ -118,9 +118,13 @@ def collect_garbage(garbage: Garbage) -> None:
 
 
 def _object_of(place: Path) -> str:
-    """Name of the object that an action, or the one that a record is of, points at; of anything else its own."""
-    action = place.with_suffix("") if place.suffix == ".json" else place
-    return object_name(action) if action.is_symlink() else place.name
+    """Name of the object that an action points at; of anything else its own."""
+    return object_name(place) if place.is_symlink() else place.name
+
+
+def _is_record_of_what_stands(place: Path) -> bool:
+    """True of the record of an action that is there, as one does that became young since gc looked."""
+    return place.suffix == ".json" and place.with_suffix("").is_symlink()
 
 
 def discard(place: Path, root: Path) -> None:

@@ -438,4 +438,7 @@ def build(job: Job, make: Make) -> None:
             seal(store, target)  # last: publishing makes it young again
     for name, artifact in job.artifacts.items():
         if cutoffs[name]:
-            store.publish(cutoffs[name], store.object(artifact["recipe"]["key"]))
+            recipe = artifact["recipe"]
+            store.publish(
+                cutoffs[name], store.object(recipe["key"]), {"recipe": recipe, "same_as": recipe["key"]}
+            )

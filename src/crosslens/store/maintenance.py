@@ -61,7 +61,7 @@ def verify(store: Store) -> list[str]:
     """A line for all that is not as it was written; [] if sound.
 
     That is every object whose bytes are not what its name says or that is gone while an action points at it, told with the
-    artifacts that it is, and every damaged action and record.
+    artifacts that it is, every damaged action and record, and every action whose record is gone.
     """
     return [fault for root in store.roots for fault in _faults(root)]
 
@@ -75,9 +75,14 @@ def _faults(root: Path) -> Iterator[str]:
             paths = shown.setdefault(name, {})
             if not action.exists():
                 gone.add(name)
-            record = record_of(action)
-            if recipe := record.get("recipe"):
-                paths[recipe["path"]] = recipe["shown"][0]
+            if not (record := record_of(action)):
+                yield (
+                    f"{action}: its record {action.name}.json is gone, and with it how the artifact was made; "
+                    "to mend: remove the link: the next run makes it anew"
+                )
+                continue
+            recipe = record["recipe"]
+            paths[recipe["path"]] = recipe["shown"][0]
             if record.get("object", name) != name:
                 yield (
                     f"{recipe['path']}: {action} leads to {name[:12]}, and its record is of {record['object'][:12]}; to mend: "
@@ -112,9 +117,11 @@ def explain(path: Path) -> dict[str, Any]:
     """How the artifact at `path` was made: recipe (code modules, parameters), inputs and their digests, when and where."""
     action = _action_of(path)
     record = record_of(action)
-    if "same_as" in record:
-        made = action.parent.parent / record["same_as"][:2] / record["same_as"]
-        record = {**record_of(made), **record}
+    made, seen = record, {action.name}
+    while (key := made.get("same_as")) and key not in seen:
+        seen.add(key)
+        made = record_of(action.parent.parent / key[:2] / key)
+        record = {**made, **record}
     return {"artifact": path.as_posix(), "key": action.name} | record | {"object": object_name(action)}
 
 

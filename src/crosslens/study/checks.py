@@ -57,7 +57,8 @@ def check(
         source.faults,
     ]
     if data_needed:
-        checks += [source.file_faults, lambda: _data(settings, source), lambda: _concepts(settings, source)]
+        checks += [source.file_faults, lambda: _data(settings, source)]
+        checks += [lambda: _concepts(settings, source), lambda: _inspected(settings, source)]
     found: list[InputError] = []
     for one in checks:
         try:
@@ -508,14 +509,40 @@ def _data(settings: StudySettings, source: Source) -> Faults:
         yield settings.fault("splits", error.found, error.expected, error.mend)
 
 
+def _sample_ids(settings: StudySettings, source: Source) -> list[str]:
+    """Those of the source, as far as it is there; none where they are not known before a job."""
+    if source.is_generation or [*source.file_faults()]:
+        return []
+    texts = source.texts(settings["languages"][0])
+    return [] if texts is None else [text.sample_id for text in texts.rows]
+
+
+def _inspected(settings: StudySettings, source: Source) -> Faults:
+    """Samples whose tokens are looked at are there, and there is something to look at."""
+    if settings["tokens"] is None:
+        return
+    named = settings["tokens"]["samples"]
+    if not named and not settings["tokens"]["texts"]:
+        yield settings.fault(
+            "tokens", "neither texts nor samples", "some", "name some, or set tokens to null"
+        )
+    known = _sample_ids(settings, source) if named else []
+    if known and (absent := [sample_id for sample_id in named if sample_id not in {*known}]):
+        yield settings.fault(
+            "tokens.samples",
+            f"{absent[0]} ({len(absent)} such)",
+            f"sample_ids of the source{nearest(absent[0], sorted(known))}, such as {known[0]}",
+            "correct the list",
+        )
+
+
 def _concepts(settings: StudySettings, source: Source) -> Faults:
     """Lists of images are of images that there are, as far as the source is there."""
-    if not settings["concepts"] or [*source.file_faults()]:
+    if not settings["concepts"]:
         return
-    texts = source.texts(settings["languages"][0])
-    if texts is None or source.is_generation:
+    known = {sample_id.rpartition("#")[0] for sample_id in _sample_ids(settings, source)}
+    if not known:
         return
-    known = {text.sample_id.rpartition("#")[0] for text in texts.rows}
     for name, listed in settings["concepts"].items():
         if absent := [image_id for image_id in listed if image_id not in known]:
             yield settings.fault(

@@ -128,10 +128,15 @@ def _own_captions(gender: list[Record], bags: list[Record]) -> str:
 
 
 def _both(row: Record) -> Any:
+    test = row["images"]["test"]
+    return number(test["female"]) + " + " + number(test["male"]) + _in_groups(row)
+
+
+def _in_groups(row: Record) -> str:
+    """How many count, where those of one group count once."""
     test, units = row["images"]["test"], row["units"]["test"]
-    shown = number(test["female"]) + " + " + number(test["male"])
     grouped = any(units[gender] < test[gender] for gender in ("female", "male"))
-    return shown + f" in {plain(units['female'])} + {plain(units['male'])} groups" if grouped else shown
+    return f" in {plain(units['female'])} + {plain(units['male'])} groups" if grouped else ""
 
 
 def _probes(probes: list[Record], results: Results) -> list[Any]:
@@ -197,10 +202,10 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
         lines = [line, _corrected(results), *untested]
         return Finding("null", f"{seen}: no more gendered features than chance gives.", lines)
     best = max(yes, key=lambda record: record["significant"] / max(record["testable"], 1))
-    test = best["images"]["test"]
+    test, units = best["images"]["test"], results.words["units"] + _in_groups(best)
     lines = [
         f"The largest share is at {_where(best)}: {plain(best['significant'])} of {plain(best['testable'])} testable features "
-        f"(n = {plain(test['female'])} female + {plain(test['male'])} male {results.words['units']}); shuffled labels give "
+        f"(n = {plain(test['female'])} female + {plain(test['male'])} male {units}); shuffled labels give "
         f"{plain(best['null']['mean'], 1)} (95th percentile {plain(best['null']['q95'], 1)}, "
         f"p = {plain(best['p'])}, q = {plain(best['q'])}).",
         _corrected(results),

@@ -165,7 +165,7 @@ def _training(results: Results) -> list[Any]:
 
 
 def finding(saes: list[Record]) -> Finding:
-    """How well the dictionaries reconstruct, and which fail a gate."""
+    """How well the dictionaries reconstruct, which fail a gate, and which serve the model less than one constant vector."""
     measured = [record for record in saes if record["ev"] is not None]
     failed = [(record, gate) for record in saes for gate in record["gates"] if gate["passed"] is False]
     lines = []
@@ -175,10 +175,27 @@ def finding(saes: list[Record]) -> Finding:
             f"{len(saes)} combinations of dictionary, language and layer were measured; explained variance on test "
             f"lies between {plain(low)} and {plain(high)}."
         )
-    if not failed:
+    spliced = [record for record in saes if record["ce_recovered_mean"] is not None]
+    worse = [record for record in spliced if record["ce_recovered_mean"] < 0]
+    if worse:
+        of = "; ".join(f"{_where(record)} ({plain(record['ce_recovered_mean'], 2)})" for record in worse)
+        lines.append(f"Cross-entropy recovered against the mean activation is below 0: {of}.")
+    lines += [f"{_where(record)}: {gate['says']}." for record, gate in failed]
+    if not failed and not worse:
         return Finding("found", "All dictionaries pass all quality gates.", lines)
-    for record, gate in failed:
-        where = f"{site_name(record['site'])}, {corpus_name(record['corpus'])} on {language_name(record['language'])}"
-        lines.append(f"{where[:1].upper()}{where[1:]}: {gate['says']}.")
-    title = f"{len(failed)} quality {'gate fails' if len(failed) == 1 else 'gates fail'}: read what follows with care."
-    return Finding("warning", title, lines)
+    said = ["all gates are passed"] if not failed else []
+    if failed:
+        said.append(f"{len(failed)} quality {'gate fails' if len(failed) == 1 else 'gates fail'}")
+    if worse:
+        said.append(
+            f"in {len(worse)} of {len(spliced)} cases the model does worse with the reconstruction than with the mean activation"
+        )
+    title = f"{', and '.join(said)}: read what follows with care."
+    return Finding("warning", title[:1].upper() + title[1:], lines)
+
+
+def _where(record: Record) -> str:
+    where = (
+        f"{site_name(record['site'])}, {corpus_name(record['corpus'])} on {language_name(record['language'])}"
+    )
+    return where[:1].upper() + where[1:]

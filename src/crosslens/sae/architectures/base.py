@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from crosslens.sae.model import SAE
 from crosslens.sae.settings import Settings
-from crosslens.sae.sparse import Places, combine, pick_rows, sample
+from crosslens.sae.sparse import Places, combine, pick_rows, row_products, sample
 
 SPARE = 16
 """Candidates beyond k that a bfloat16 product proposes, so that the k largest float32 values are among them."""
@@ -33,6 +33,9 @@ class Loss(NamedTuple):
     """() active features a token."""
     fired: Tensor
     """(n) int64: the features that were active, in any order, repeats possible."""
+    parts: tuple[Tensor, ...]
+    """What `total` is the sum of, to descend one after the other: AuxK, which only reaches some rows, comes last, so that
+    the others fill the gradients and need not be added to them."""
 
 
 class Normalisation(NamedTuple):
@@ -92,9 +95,14 @@ class Architecture(nn.Module):
         """The SAE for raw activations, with both normalisations folded in."""
         raise NotImplementedError
 
+    @property
+    def origin(self) -> Tensor | None:
+        """(d_in) what x is less where it is read: b_dec, but for a transcoder."""
+        return None if self.transcoder else self.b_dec
+
     def centred(self, x: Tensor) -> Tensor:
-        """x as the encoder reads it: less b_dec, but for a transcoder."""
-        return x if self.transcoder else x - self.b_dec
+        """x as the encoder reads it, less `origin`, which gets its gradient where x is multiplied."""
+        return x if self.origin is None else x - self.origin.detach()
 
     @torch.no_grad()
     def proposals(self, x: Tensor) -> Tensor:
@@ -121,8 +129,12 @@ class Architecture(nn.Module):
     def pre_activations(self, x: Tensor, places: Places, known: Tensor | None = None) -> Tensor:
         """(nnz) as `exact`, differentiable; known: their values, where computed already."""
         bias = self.b_enc[places.col]
-        products = None if known is None else known - bias.detach()
-        return sample(x, self.encoder, places, products) + bias
+        known = None if known is None else known - bias.detach()
+        return self.read(x, places, known) + bias
+
+    def read(self, x: Tensor, places: Places, known: Tensor | None = None) -> Tensor:
+        """(nnz) the products of centred x and the encoder's rows at the places, differentiable; known: their values."""
+        return sample(x, self.encoder, places, known, origin=self.origin)
 
     def above(self, x: Tensor, bound: Tensor | float, reach: float = 0.0) -> Places:
         """The places of centred x whose pre-activation may be above `bound`, () or (F), less `reach`."""
@@ -136,8 +148,8 @@ class Architecture(nn.Module):
     def aux_loss(self, x: Tensor, error: Tensor, dead: Tensor) -> Tensor:
         """AuxK (Gao et al. 2024): the `aux_k` strongest dead features of each token model the error (B, d_out).
 
-        x is centred. The error is detached, b_dec is left out; the gradient reaches W_dec and the encoder. Where
-        `fast`, the products are bfloat16: what they train are features that the code does not use.
+        x is centred. The error is detached, b_dec is left out of what is written; the gradient reaches W_dec and the
+        encoder. Where `fast`, the products are bfloat16: what they train are features that the code does not use.
         """
         features, aux_k = dead.nonzero().squeeze(1), self.config.aux_k
         if not (len(features) and aux_k):
@@ -178,15 +190,14 @@ class Architecture(nn.Module):
         aux = self.aux_loss(x, error, dead)
         penalty = fvu.new_zeros(()) if penalty is None else penalty
         active = places.col[values > 0]
-        total = (fvu if reconstruction is None else reconstruction) + penalty + self.config.aux_alpha * aux
-        return Loss(total, fvu, aux, penalty, fvu.new_tensor(len(active) / len(x)), active)
+        parts = (fvu if reconstruction is None else reconstruction) + penalty, self.config.aux_alpha * aux
+        return Loss(sum(parts), fvu, aux, penalty, fvu.new_tensor(len(active) / len(x)), active, parts)
 
     @torch.no_grad()
     def project_gradient(self) -> None:
         """Take from the decoder's gradient what would only change the rows' norms."""
-        # a stretch of rows that stays in the cache at a time
-        for rows, gradient in zip(self.W_dec.split(512), self.W_dec.grad.split(512), strict=True):
-            gradient.addcmul_((gradient * rows).sum(1, keepdim=True), rows, value=-1)
+        along = row_products(self.W_dec.grad, self.W_dec)
+        self.W_dec.grad.addcmul_(along[:, None], self.W_dec, value=-1)
 
     @torch.no_grad()
     def constrain(self) -> None:

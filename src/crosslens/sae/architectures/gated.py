@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from crosslens.sae.architectures.base import Loss, Normalisation, energy
 from crosslens.sae.architectures.relu import FIRST_BIAS, ReLU
 from crosslens.sae.model import SAE, JumpReLUSAE
-from crosslens.sae.sparse import combine, sample
+from crosslens.sae.sparse import combine
 
 READS = ("l1", "sparsity_warmup")
 
@@ -28,7 +28,7 @@ class Gated(ReLU):
         x = self.centred(x)
         places = self.above(x, 0.0)
         col = places.col
-        u = sample(x, self.encoder, places)
+        u = self.read(x, places)
         gate = (u + self.b_enc[col]).relu()
         values = (self.r_mag.exp()[col] * u + self.b_mag[col]).relu() * (gate > 0)
         spread = energy(y - y.mean(0))

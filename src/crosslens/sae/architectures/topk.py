@@ -9,8 +9,9 @@ from crosslens.sae.sparse import Places
 
 READS = ("k", "tied")
 
-GROUP = 64
-"""Neighbouring features of which only the largest is looked at first."""
+GROUP, GROUPS = 64, 8
+"""Neighbouring features of which only the largest is looked at first: so many at most, and so few that there are
+GROUPS · k groups, where the k-th largest of them is hardly below the k-th largest feature."""
 
 
 class TopK(Architecture):
@@ -52,21 +53,22 @@ class TopK(Architecture):
         groups that reach this bound is there anything to find. None where this says nothing: a bound that is not
         positive, too few groups. Positive bfloat16 numbers are in the order of their bits, which compare faster.
         """
-        k, groups = self.config.k, self.d_sae // GROUP
-        if self.d_sae % GROUP or groups < k:
+        k, size = self.config.k, GROUP
+        while size > 1 and (self.d_sae % size or self.d_sae // size < GROUPS * k):
+            size //= 2
+        groups = self.d_sae // size
+        if size == 1:
             return None
         bits = proposals.view(torch.int16)
-        largest = bits.view(len(bits), groups, GROUP).amax(-1)
+        largest = bits.view(len(bits), groups, size).amax(-1)
         bound = largest.topk(k, dim=-1, sorted=False).values.amin(1)
         bound = (bound.view(torch.bfloat16) - MARGIN).view(torch.int16)
         if not (bound > 0).all():
             return None
         group = (largest >= bound[:, None]).view(-1).nonzero().squeeze(1)
         token = group.div(groups, rounding_mode="floor")
-        hit, place = (bits.view(-1, GROUP).index_select(0, group) >= bound[token, None]).nonzero(
-            as_tuple=True
-        )
-        col = group[hit] * GROUP + place - token[hit] * self.d_sae
+        hit, place = (bits.view(-1, size).index_select(0, group) >= bound[token, None]).nonzero(as_tuple=True)
+        col = group[hit] * size + place - token[hit] * self.d_sae
         return Places.of(token[hit], col, len(bits), self.d_sae)
 
     def exported(self, reads: Normalisation, writes: Normalisation) -> SAE:

@@ -44,9 +44,9 @@ class Said(NamedTuple):
 
 
 def text(config: Any, key: str) -> str | None:
-    """config[key] where it is a string: what files say about their origin is told on, and not relied on."""
+    """config[key] in words; None where it says nothing. What is said in another form, such as a list of hooks, is said."""
     value = config.get(key) if isinstance(config, dict) else None
-    return value if isinstance(value, str) else None
+    return value if isinstance(value, str) else str(value) if value else None
 
 
 def weights_file(path: Path) -> Path:
