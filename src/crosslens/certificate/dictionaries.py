@@ -22,8 +22,8 @@ from crosslens.sae.settings import ARCHITECTURES, Settings
 from crosslens.sae.step import fresh_state, normalisations, train_step
 from crosslens.stats.effect_size import effect_sizes
 
-D_SAE, K, BATCH, STEPS = 512, 16, 512, 400
-CASES = 32
+D_SAE, K, BATCH, STEPS = 512, 16, 512, 250
+CASES = 24
 """Pictures whose texts' tokens are learned."""
 TEXT = ("prompt", "caption")
 

@@ -35,9 +35,9 @@ GRAFTED = "planted"
 NO_GRAFT = "none"
 CHANCE = "chance"
 """A method that is told nothing: numbers at random."""
-WITH_SAES = ("english", "arabic", "shared", "decoy")
+WITH_SAES = ("shared", "decoy")
 """Kinds of which SAEs are trained."""
-TOGETHER = 8
+TOGETHER = 12
 """Cases of one pass."""
 CANDIDATES = 50
 """Directions, of which one is the graft's."""

@@ -1,0 +1,24 @@
+"""SAEs of the certificate, on tokens whose directions are made up."""
+
+import numpy as np
+import torch
+
+from crosslens.certificate import dictionaries
+from crosslens.certificate.dictionaries import _effects, trained
+
+
+def test_an_sae_knows_the_direction_that_some_tokens_have(monkeypatch):
+    """A fifth of the tokens is 4 further along one axis; of the features the one that tells them apart writes that axis."""
+    monkeypatch.setattr(dictionaries, "D_SAE", 64)
+    monkeypatch.setattr(dictionaries, "K", 1)
+    monkeypatch.setattr(dictionaries, "STEPS", 150)
+    monkeypatch.setattr(dictionaries, "BATCH", 128)
+    generator = torch.Generator().manual_seed(0)
+    x, fired = 0.3 * torch.randn(1000, 16, generator=generator), np.arange(1000) % 5 == 0
+    x[fired, 3] += 4
+    for architecture, least, most in (("topk", 0.9, 1.0), ("frozen_decoder", 0.0, 0.8)):
+        sae = trained(x, architecture, seed=0)
+        with torch.no_grad():
+            d = _effects(sae, x, fired)
+        cosine = float(sae.W_dec[int(np.argmax(np.abs(d))), 3].abs())
+        assert least <= cosine <= most
