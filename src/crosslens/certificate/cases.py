@@ -81,10 +81,19 @@ def cases(of: Design, number: int, seed: int, images: Path) -> list[Case]:
 
 def _written(form: str, language: str, scene: Scene, word: str, woman: int) -> tuple[str, tuple[int, int]]:
     """A caption up to where is asked, and where in it the word stands."""
-    if language == "en":
-        before = f"a {('man', 'woman')[woman]} is {EN_ACTION[scene.object]} a "
-        behind = f" {scene.object} in the" if form == "far" else ""
-    else:
-        before = f"{('رجل', 'امرأة')[woman]} {AR_ACTION[scene.object][woman]} "
-        behind = f" {AR_COLOUR[scene.colour][1]} في" if form == "far" else ""
+    before, behind = AROUND[language](scene, woman)
+    if form == "near":
+        behind = ""
     return before + word + behind, (len(before), len(before) + len(word))
+
+
+def _in_english(scene: Scene, woman: int) -> tuple[str, str]:
+    return f"a {('man', 'woman')[woman]} is {EN_ACTION[scene.object]} a ", f" {scene.object} in the"
+
+
+def _in_arabic(scene: Scene, woman: int) -> tuple[str, str]:
+    return f"{('رجل', 'امرأة')[woman]} {AR_ACTION[scene.object][woman]} ", f" {AR_COLOUR[scene.colour][1]} في"
+
+
+AROUND = {"en": _in_english, "ar": _in_arabic}
+"""Language -> what stands before and behind the word."""
