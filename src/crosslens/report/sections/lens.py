@@ -239,6 +239,8 @@ def _hidden(doc: Document, records: list[dict[str, Any]]) -> str:
         f"Behind {plain(unknown)} pictures that hide the gender the model's log-odds of the female word are "
         f"{plain(lean['value'], 2)} nats on average, with a deviation of {plain(records[-1]['spread'], 2)} between pictures"
     )
+    if like is None:  # of two pictures there is no correlation
+        return f"{words}."
     return f"{words}; the logit lens says of each what the model will (r ≥ {ALIKE}) from block {like} on."
 
 
