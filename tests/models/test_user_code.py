@@ -1,5 +1,7 @@
 """An adapter's helper modules: run with it, part of the keys, and nothing else from outside of the installation."""
 
+import os
+import py_compile
 import sys
 
 import pytest
@@ -86,3 +88,15 @@ def test_what_imports_read_and_what_it_writes_is_not_its_own(folder):
     run_file(folder / "adapter.py")
     (folder / "beside.txt").write_text("")
     assert (folder / "beside.txt").open().read() == "", "outside of a run nothing is heard"
+
+
+def test_bytecode_of_another_source_of_the_same_size_and_date_is_not_run(folder):
+    """As `cp -p` leaves it."""
+    helper, date = folder / "a_stale_helper.py", (1_700_000_000, 1_700_000_000)
+    helper.write_text("VALUE = 1\n")
+    os.utime(helper, date)
+    py_compile.compile(str(helper))
+    helper.write_text("VALUE = 2\n")
+    os.utime(helper, date)
+    (folder / "family.py").write_text("from a_stale_helper import VALUE\nassert VALUE == 2, VALUE\n")
+    run_file(folder / "family.py")

@@ -5,6 +5,7 @@ import runpy
 import site
 import sys
 import sysconfig
+import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ def run_file(file: Path) -> None:
         )  # last, so that nothing in it hides what is installed; and for imports that come later
     before = set(sys.modules)
     try:
-        with _reads() as read:
+        with _reads() as read, _sources_alone():
             runpy.run_path(str(file))
     except InputError as error:
         raise InputError(
@@ -59,6 +60,19 @@ def run_file(file: Path) -> None:
                 expected="what decides numbers in itself or in modules of its folder, imported by their names",
                 mend=f"import {path.name} if it is Python, else write what it says into {by.name}",
             )
+
+
+@contextmanager
+def _sources_alone() -> Iterator[None]:
+    """What is imported meanwhile is compiled from its source: bytecode beside it may be of a source of the same size and date,
+    and no key holds it."""
+    before = sys.pycache_prefix
+    with tempfile.TemporaryDirectory() as folder:
+        sys.pycache_prefix = folder
+        try:
+            yield
+        finally:
+            sys.pycache_prefix = before
 
 
 _hearing: list[tuple[Path, Path]] | None = None
