@@ -141,6 +141,8 @@ def load_model(
             # Mistral's own package would take the place of tokenizer.json wherever it is installed.
             tokenizer = AutoTokenizer.from_pretrained(source, mistral_format=False, **pinned)
             kind = AutoModelForCausalLM
+        # Looked up by transformers without end where the unknown token is unknown itself: better here than in the first text.
+        _ = tokenizer.unk_token_id, tokenizer.all_special_ids
         if local:
             _check_size(folder, kind, config)
         model, info = kind.from_pretrained(source, **options)
