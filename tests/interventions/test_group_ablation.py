@@ -20,7 +20,9 @@ from crosslens.sae.model import TopKSAE
 from crosslens.tables.documents import write_json
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 import tiny
+from stand_in import StandIn
 
 SITE, ROLES, WIDTH = "1", ["prompt", "caption"], 40
 NAMES = ["The street", "A driver", "In the park", "A very long scarf"]
@@ -144,7 +146,7 @@ def shown(folder, p, low=2.0, **of):
     document = {"site": "4", "of": {"en": known, "ar": unknown}, "pairs": [pair]}
     write_json(folder / "groups.json", "group_ablation", document)
     files = {"group_ablation": {"joint/4": folder / "groups.json"}}
-    return section.section(SimpleNamespace(files=files, level=0.05))
+    return section.section(StandIn({}, files=files))
 
 
 def test_shares_are_said_with_their_p_and_what_was_not_tested_as_that(tmp_path):

@@ -66,6 +66,18 @@ def bounded(title: str, field: str, within: Sequence[Any] = ()) -> Column:
     return value(title, field, bounds=(f"{field}_low", f"{field}_high"), within=within)
 
 
+def scored(title: str, *within: str, digits: int = 3) -> Column:
+    """The `value` of a part of a row with the interval of its `low` and `high`; within: keys that lead to it. It may be None."""
+
+    def show(row: Row) -> Markup:
+        of = reduce(getitem, within, row)
+        if of is None:
+            return number(None)
+        return number(of["value"], digits) + interval(of["low"], of["high"], digits)
+
+    return Column(title, show, "n")
+
+
 def site(title: str = "site") -> Column:
     """The heading of a row: where in the model."""
     return Column(title, lambda row: site_name(row["site"]), "row")

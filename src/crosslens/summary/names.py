@@ -54,6 +54,11 @@ def site_name(site: str) -> str:
     return f"block {layer}{_KINDS.get(kind, f' ({kind})') if kind else ''}"
 
 
+def case_name(site: str, corpus: str, language: str) -> str:
+    """`block 4, joint SAE on Arabic (العربية)`: one dictionary in one language at one place."""
+    return f"{site_name(site)}, {corpus_name(corpus)} on {language_name(language)}"
+
+
 def site_order(site: str) -> tuple[int, str]:
     """Sorts sites by depth: block 2 before block 10."""
     layer, _, kind = site.partition(".")

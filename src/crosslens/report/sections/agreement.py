@@ -3,9 +3,9 @@
 from typing import Any
 
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import interval, level_words, number, plain
+from crosslens.report.numbers import level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, Row, language, table, value
+from crosslens.report.table import Column, Row, language, scored, table, value
 from crosslens.report.terms import CI
 from crosslens.summary.claims import goes_on, significant
 from crosslens.summary.names import language_name
@@ -83,21 +83,11 @@ def _caption(words: str) -> Any:
     return tag("span", f"{words}; ", term("ci", "95 % CI"), " over sentences in brackets")
 
 
-def _share(title: Any, *within: str) -> Column:
-    def show(row: Row) -> Any:
-        of = row
-        for name in within:
-            of = of[name]
-        return number(of["value"]) + interval(of["low"], of["high"])
-
-    return Column(title, show, "n")
-
-
 SHARES = [
-    _share(term("log-odds", "D > 0"), "agrees"),
-    _share("m > 0", "own", "both"),
-    _share("of a woman", "own", "female"),
-    _share("of a man", "own", "male"),
+    scored(term("log-odds", "D > 0"), "agrees"),
+    scored("m > 0", "own", "both"),
+    scored("of a woman", "own", "female"),
+    scored("of a man", "own", "male"),
 ]
 COUNTS = [value("words", "targets"), value("sentences", "sentences")]
 COLUMNS = [
@@ -106,9 +96,9 @@ COLUMNS = [
     *COUNTS,
     *SHARES,
     value("D > 0, by sentence", "by_sentence"),
-    _share(term("alone", "female form the likelier, nothing read"), "alone", "female"),
-    _share("mean D, nats", "difference"),
-    _share(term("lean", "lean, nats"), "lean"),
+    scored(term("alone", "female form the likelier, nothing read"), "alone", "female"),
+    scored("mean D, nats", "difference"),
+    scored(term("lean", "lean, nats"), "lean"),
     Column(term("agreement-p", "p"), lambda row: number(row["p"]) if row["tested"] else "not tested", "n"),
 ]
 STRATUM = {"distance": "words on", "pieces": "pieces", "before": "gendered words before"}
@@ -117,7 +107,7 @@ STRATA = [
     Column("stratum", lambda row: f"{STRATUM[row['by']]}: {_range(row)}"),
     *COUNTS,
     *SHARES,
-    _share("mean D, nats", "difference"),
+    scored("mean D, nats", "difference"),
 ]
 
 

@@ -11,7 +11,7 @@ from crosslens.report.controlled import at_their_best, beside_controls, rows_of
 from crosslens.report.html import picture
 from crosslens.report.numbers import level_words, plain
 from crosslens.report.pictures import Picture
-from crosslens.summary.names import short_name
+from crosslens.summary.names import short_name, site_order
 from crosslens.summary.reading import Document
 from crosslens.summary.tested import untested
 
@@ -76,6 +76,12 @@ class Results:
     def level(self) -> float:
         """From which p or q on nothing is told from chance: the study's."""
         return self.summary("level")
+
+    def by_place(self, kind: str) -> list[tuple[str, Path]]:
+        """(corpus, file or folder) of all artifacts of a kind whose keys end in a site, by depth; none where there is none."""
+        files = self.files.get(kind, {})
+        keys = sorted(files, key=lambda key: (site_order(key.split("/")[-1]), key))
+        return [(key.split("/")[0], files[key]) for key in keys]
 
     def _claim(self, records: str, family: str) -> Record | None:
         claims = self.summary("claims")

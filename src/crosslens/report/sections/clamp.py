@@ -6,7 +6,7 @@ from crosslens.report.html import tag, term
 from crosslens.report.numbers import plain
 from crosslens.report.sections.base import Finding, Results, Section
 from crosslens.report.table import Column, sae, site, table, text, value
-from crosslens.summary.names import direction, site_name, site_order
+from crosslens.summary.names import direction, site_name
 from crosslens.summary.reading import Document
 
 ORDER = 68
@@ -23,11 +23,10 @@ WHICH = {"study": "of the study", "unrelated": "unrelated"}
 
 def section(results: Results) -> Section | None:
     """Where a feature was clamped."""
-    files = results.files.get("clamp", {})
     rows, texts = [], []
-    for key in sorted(files, key=lambda key: (site_order(key.split("/")[-1]), key)):
-        doc = Document(files[key], "clamp")
-        base = {"corpus": key.split("/")[0], "site": doc("site"), "language": doc("language")}
+    for corpus, path in results.by_place("clamp"):
+        doc = Document(path, "clamp")
+        base = {"corpus": corpus, "site": doc("site"), "language": doc("language")}
         for feature in doc("features"):
             here = base | {"feature": feature["feature"], "level": feature["level"]}
             for which, words in WHICH.items():

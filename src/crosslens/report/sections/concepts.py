@@ -8,7 +8,7 @@ from crosslens.report.numbers import percent
 from crosslens.report.sections.base import Results, Section
 from crosslens.report.table import Column, language, sae, site, table, text, value
 from crosslens.summary.claims import significant
-from crosslens.summary.names import corpus_name, language_name, site_name, site_order
+from crosslens.summary.names import case_name, site_order
 from crosslens.summary.reading import Document
 
 ORDER = 87
@@ -68,7 +68,7 @@ def section(results: Results) -> Section | None:
     groups = dict.fromkeys((row["site"], row["corpus"], row["language"]) for row in rows)
     for at, corpus, tongue in groups:
         own = [row for row in rows if (row["site"], row["corpus"], row["language"]) == (at, corpus, tongue)]
-        title = f"All ten of each list, {site_name(at)}, {corpus_name(corpus)} on {language_name(tongue)}"
+        title = f"All ten of each list, {case_name(at, corpus, tongue)}"
         body.append(details(title, table("concept", _columns(results), own, label=title)))
     return Section("concepts", "Concepts", "Which features stand for what was listed?", body, terms=TERMS)
 

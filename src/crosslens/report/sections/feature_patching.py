@@ -1,14 +1,12 @@
 """Does the difference in gender go through features of an SAE, or through what it leaves out?"""
 
-from typing import Any
-
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.sections.patching import SWAPS, language_words, score, score_words
-from crosslens.report.table import Column, sae, site, table, value
+from crosslens.report.sections.patching import SWAPS, caption, language_words, score_words
+from crosslens.report.table import Column, sae, scored, site, table, value
 from crosslens.report.terms import CI
-from crosslens.summary.names import corpus_name, site_name, site_order
+from crosslens.summary.names import corpus_name, site_name
 from crosslens.summary.patching_names import METHODS, POSITIONS
 from crosslens.summary.reading import Document
 
@@ -39,10 +37,9 @@ TERMS = {
 
 def section(results: Results) -> Section | None:
     """Where features were patched."""
-    files = results.files.get("feature_patching", {})
     documents = [
-        (key.split("/")[0], Document(files[key] / "features.json", "feature_patching"))
-        for key in sorted(files, key=lambda key: (site_order(key.split("/")[-1]), key))
+        (corpus, Document(folder / "features.json", "feature_patching"))
+        for corpus, folder in results.by_place("feature_patching")
     ]
     if not documents:
         return None
@@ -61,29 +58,25 @@ def section(results: Results) -> Section | None:
             term("patched_feature", "features, or in the error node"),
             "?",
         ),
-        table("feature_parts", PARTS, parts, label="Parts of patched states", caption=_caption()),
+        table("feature_parts", PARTS, parts, label="Parts of patched states", caption=caption("Test")),
         table(
             "patched_features",
             FEATURES,
             _first(features),
             label="Features that bring over most",
-            caption=_caption(),
+            caption=caption("Test"),
         ),
         table(
             "feature_attribution",
             ATTRIBUTION,
             rows("attribution"),
             label="Attributions of features beside their patches",
-            caption=_caption(),
+            caption=caption("Test"),
         ),
     ]
     findings = [finding(row) for row in parts]
     heading = "Does the difference go through features?"
     return Section("feature_patching", "Patched features", heading, body, findings, terms=TERMS)
-
-
-def _caption() -> Any:
-    return tag("span", "Test; ", term("ci", "95 % CI"), " over groups in brackets")
 
 
 def _first(rows: list[Record]) -> list[Record]:
@@ -108,17 +101,17 @@ _WHERE = [
 PARTS = [
     *_WHERE,
     Column("groups", lambda row: str(row["site_patch"]["n"]), "n"),
-    score("whole state, R", "site_patch"),
-    score(term("patched_feature", "all features"), "features"),
-    score("error node", "error"),
-    score("a chosen feature, mean", "largest"),
-    score("a random one, mean", "random"),
+    scored("whole state, R", "site_patch"),
+    scored(term("patched_feature", "all features"), "features"),
+    scored("error node", "error"),
+    scored("a chosen feature, mean", "largest"),
+    scored("a random one, mean", "random"),
     value(term("incomplete", "incomplete"), "incomplete"),
 ]
 FEATURES = [
     *_WHERE,
     value("feature", "feature"),
-    score("R", "recovery"),
+    scored("R", "recovery"),
     value("integrated gradients, nats", "ig"),
 ]
 ATTRIBUTION = [
@@ -126,7 +119,7 @@ ATTRIBUTION = [
     Column("features", lambda row: row["chosen"]),
     Column(term("feature_methods", "method"), lambda row: METHODS[row["method"]]),
     value("patches", "n"),
-    score("Pearson", "pearson"),
+    scored("Pearson", "pearson"),
     value("Spearman", "spearman"),
     value("same sign", "sign"),
     value("missed", "missed"),

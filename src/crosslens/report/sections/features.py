@@ -16,7 +16,7 @@ from crosslens.report.promoted import TERM, Tokens, promoted_line, read_promoted
 from crosslens.report.robust import readings_words, seeds_words
 from crosslens.report.sections.base import Results, Section
 from crosslens.report.terms import D, Q
-from crosslens.summary.names import corpus_name, direction, language_name, site_name
+from crosslens.summary.names import case_name, direction
 from crosslens.summary.reading import Document
 from crosslens.summary.records.gender_robustness import place_of
 
@@ -222,7 +222,7 @@ def _group(
     site: str, corpus: str, language: str, sae: str, cards: list[dict[str, Any]], *, first: bool
 ) -> dict[str, Any]:
     return {
-        "title": f"{site_name(site)}, {corpus_name(corpus)} on {language_name(language)}",
+        "title": case_name(site, corpus, language),
         "site": site,
         "corpus": corpus,
         "language": language,

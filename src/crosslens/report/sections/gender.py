@@ -12,7 +12,7 @@ from crosslens.report.terms import AUROC, CI, CONDITION, D, Q
 from crosslens.summary.beyond import READINGS, reading, words_beside
 from crosslens.summary.claims import more_gendered
 from crosslens.summary.conditions import condition_name, masking
-from crosslens.summary.names import corpus_name, language_name, short_name, site_name
+from crosslens.summary.names import case_name, language_name, short_name, site_name
 
 ORDER = 30
 TERMS = {
@@ -229,8 +229,7 @@ def _corrected(results: Results) -> str:
 
 
 def _where(record: Record) -> str:
-    of = f"{corpus_name(record['corpus'])} on {language_name(record['language'])}"
-    return f"{site_name(record['site'])}, {of}"
+    return case_name(record["site"], record["corpus"], record["language"])
 
 
 def probes_finding(probes: list[Record], words: list[Record], results: Results) -> Finding:

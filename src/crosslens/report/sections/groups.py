@@ -1,11 +1,11 @@
 """What do the languages lose with whole groups of gendered features?"""
 
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import interval, level_words, number, plain
+from crosslens.report.numbers import level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, Row, language, sae, site, table, value
+from crosslens.report.table import Column, Row, language, sae, scored, site, table, value
 from crosslens.report.terms import CI
-from crosslens.summary.names import corpus_name, short_name, site_name, site_order
+from crosslens.summary.names import corpus_name, short_name, site_name
 from crosslens.summary.reading import Document
 
 ORDER = 66
@@ -33,10 +33,8 @@ TERMS = {
 
 def section(results: Results) -> Section | None:
     """Where groups were ablated."""
-    files = results.files.get("group_ablation", {})
     documents = [
-        (key.split("/")[0], Document(files[key], "group_ablation"))
-        for key in sorted(files, key=lambda key: (site_order(key.split("/")[-1]), key))
+        (corpus, Document(path, "group_ablation")) for corpus, path in results.by_place("group_ablation")
     ]
     if not documents:
         return None
@@ -91,14 +89,6 @@ def group_name(group: str, languages: list[str]) -> str:
     return f"of {short_name(alone[group])} alone" if group in alone else group
 
 
-def _bounded(title: str, field: str) -> Column:
-    def show(row: Row) -> object:
-        of = row[field]
-        return number(None) if of is None else number(of["value"]) + interval(of["low"], of["high"])
-
-    return Column(title, show, "n")
-
-
 def _random(title: str, field: str, name: str) -> Column:
     return Column(title, lambda row: number(row[field] and row[field][name]), "n")
 
@@ -110,11 +100,11 @@ COLUMNS = [
     value("features", "features"),
     language(),
     value(term("hangs_on", "D"), "before"),
-    _bounded("removed", "removed"),
+    scored("removed", "removed"),
     value("share", "share", 2),
     _random(term("random_groups", "random, 95 %"), "removed_random", "q95"),
     _random("p", "removed_random", "p"),
-    _bounded("cost, nats a token", "cost"),
+    scored("cost, nats a token", "cost"),
     _random("random, 95 %", "cost_random", "q95"),
 ]
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import interval, level_words, number, plain
+from crosslens.report.numbers import level_words, number, plain
 from crosslens.report.sections.base import Finding, Results, Section
-from crosslens.report.table import Column, Row, language, table, value
+from crosslens.report.table import Column, Row, language, scored, table, value
 from crosslens.report.terms import CI
 from crosslens.summary.names import language_name
 from crosslens.summary.reading import Document
@@ -114,25 +114,17 @@ def _causal_rows(doc: Document) -> list[Row]:
     ]
 
 
-def _bounded(title: Any, get: Any, digits: int = 2) -> Column:
-    def show(row: Row) -> Any:
-        of = get(row)
-        if of is None:
-            return number(None)
-        return number(of["value"], digits) + interval(of["low"], of["high"], digits)
-
-    return Column(title, show, "n")
-
-
 def _read(title: Any, lens: str, field: str) -> Column:
-    return _bounded(title, lambda row: row["read"].get(lens, {}).get(field))
+    """Nothing where the lens reads no gender."""
+    shown = scored(title, "of", digits=2).show
+    return Column(title, lambda row: shown({"of": row["read"].get(lens, {}).get(field)}), "n")
 
 
 COLUMNS = [
     language("row"),
     value("block", "layer"),
-    _bounded(term("lenses", "logit lens, bits off"), lambda row: row["bits_logit"], 3),
-    _bounded("tuned lens, bits off", lambda row: row["bits_tuned"], 3),
+    scored(term("lenses", "logit lens, bits off"), "bits_logit"),
+    scored("tuned lens, bits off", "bits_tuned"),
     _read("logit lens: women less men, nats", "logit", "difference"),
     Column(
         term("lens-null", "p"),
@@ -154,7 +146,7 @@ CAUSAL = [
         column
         for lens, name in NAMES.items()
         for column in (
-            _bounded(f"{name}: r", lambda row, lens=lens: row[lens]["correlation"]),
+            scored(f"{name}: r", lens, "correlation", digits=2),
             # of the Jacobian lens the units are others
             *([] if lens == "jacobian" else [value("lens says", "said", within=(lens,))]),
             value("model moves", "moved", within=(lens,)),

@@ -5,7 +5,7 @@ from typing import Any
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import interval, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, Row, table, value
+from crosslens.report.table import Column, Row, scored, table, value
 from crosslens.report.terms import CI
 from crosslens.summary.names import short_name
 from crosslens.summary.patching_names import KINDS, METHODS, POSITIONS
@@ -91,7 +91,7 @@ def section(results: Results) -> Section | None:
             CONTROLS,
             doc("controls"),
             label="Patches and controls by block",
-            caption=_caption("R of the residual stream, both runs of a pair"),
+            caption=caption("R of the residual stream, both runs of a pair"),
         ),
     ]
     if doc("components"):
@@ -101,7 +101,7 @@ def section(results: Results) -> Section | None:
                 COMPONENTS,
                 _largest(doc("components")),
                 label="Components by what they bring over",
-                caption=_caption(
+                caption=caption(
                     f"R of what is given of the picture, and of the {SHOWN} halves of blocks that add most of the difference, at "
                     "all positions, both runs of a pair"
                 ),
@@ -114,7 +114,7 @@ def section(results: Results) -> Section | None:
                 INTERCHANGE,
                 across,
                 label="States of one language in another",
-                caption=_caption("R of the residual stream"),
+                caption=caption("R of the residual stream"),
             )
         ]
     if overall:
@@ -125,7 +125,7 @@ def section(results: Results) -> Section | None:
                 ATTRIBUTION,
                 overall,
                 label="Attributions beside patches",
-                caption=_caption("All blocks together"),
+                caption=caption("All blocks together"),
             ),
         ]
     if doc("circuits"):
@@ -135,7 +135,7 @@ def section(results: Results) -> Section | None:
                 CIRCUITS,
                 doc("circuits"),
                 label="Circuits by ranking",
-                caption=_caption("Other pairs than those by which heads and MLPs are ranked"),
+                caption=caption("Other pairs than those by which heads and MLPs are ranked"),
             )
         ]
     findings = [*_recovered(doc), *_without_pairs(doc), *_interchanged(across), *_attributed(overall)]
@@ -154,7 +154,7 @@ def _largest(rows: list[Record]) -> list[Record]:
     return found
 
 
-def _caption(words: str) -> Any:
+def caption(words: str) -> Any:
     return tag("span", f"{words}; ", term("ci", "95 % CI"), " over groups in brackets")
 
 
@@ -175,16 +175,6 @@ def _unmeasured(doc: Document) -> str:
     if not doc("circuits"):
         words += f" Circuits were not measured, for want of pairs beyond the {doc('attributed')} by which they are ranked."
     return words
-
-
-def score(title: Any, name: str) -> Column:
-    """The value of a score with its bounds."""
-
-    def show(row: Row) -> Any:
-        of = row[name]
-        return number(of["value"]) + interval(of["low"], of["high"])
-
-    return Column(title, show, "n")
 
 
 def _point(share: float) -> Column:
@@ -223,19 +213,19 @@ COMPONENTS = [
     Column("component", lambda row: KINDS.get(row["kind"], GIVEN)),
     Column("of block", lambda row: "" if row["kind"] == "resid_pre" else str(row["layer"]), "n"),
     Column("groups", lambda row: str(row["recovery"]["n"]), "n"),
-    score(term("component", "R"), "recovery"),
+    scored(term("component", "R"), "recovery"),
 ]
 CONTROLS = [
     SWAP,
     LANGUAGE,
     *PLACE,
     Column("groups", lambda row: str(row["other"]["n"]), "n"),
-    score(term("patch", "R"), "other"),
-    score("in the corrupt run", "denoising"),
-    score("in the clean run", "noising"),
-    score(term("patch_controls", "another pair, same"), "same_elsewhere"),
-    score("another pair, other", "other_elsewhere"),
-    score("random", "random"),
+    scored(term("patch", "R"), "other"),
+    scored("in the corrupt run", "denoising"),
+    scored("in the clean run", "noising"),
+    scored(term("patch_controls", "another pair, same"), "same_elsewhere"),
+    scored("another pair, other", "other_elsewhere"),
+    scored("random", "random"),
 ]
 INTERCHANGE = [
     SWAP,
@@ -243,9 +233,9 @@ INTERCHANGE = [
     Column("into", language_words),
     *PLACE,
     Column("groups", lambda row: str(row["difference"]["n"]), "n"),
-    score("other gender", "other"),
-    score("same gender", "same"),
-    score(term("other_same", "other − same"), "difference"),
+    scored("other gender", "other"),
+    scored("same gender", "same"),
+    scored(term("other_same", "other − same"), "difference"),
 ]
 ATTRIBUTION = [
     SWAP,
@@ -253,7 +243,7 @@ ATTRIBUTION = [
     Column("place", lambda row: KINDS[row["kind"]]),
     Column(term("attribution", "method"), lambda row: METHODS[row["method"]]),
     value("patches", "n"),
-    score("Pearson", "pearson"),
+    scored("Pearson", "pearson"),
     value("Spearman", "spearman"),
     value("same sign", "sign"),
     value("of the largest tenth", "top"),
@@ -268,8 +258,8 @@ CIRCUITS = [
     value("heads and MLPs", "total"),
     Column("groups", lambda row: str(row["cpr"]["n"]), "n"),
     *(_point(share) for share in (0.05, 0.2, 0.5)),
-    score(term("circuit", "CPR"), "cpr"),
-    score("CMD", "cmd"),
+    scored(term("circuit", "CPR"), "cpr"),
+    scored("CMD", "cmd"),
 ]
 
 

@@ -9,7 +9,7 @@ from crosslens.report.html import details, tag, term
 from crosslens.report.numbers import number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, Row, language, sae, site, table, text, value
-from crosslens.summary.names import corpus_name, language_name, site_name
+from crosslens.summary.names import case_name, site_name
 
 ORDER = 20
 GATES = {"sparse": "sparse", "beats_pca": "better than PCA", "alive": "alive"}
@@ -195,7 +195,5 @@ def finding(saes: list[Record]) -> Finding:
 
 
 def _where(record: Record) -> str:
-    where = (
-        f"{site_name(record['site'])}, {corpus_name(record['corpus'])} on {language_name(record['language'])}"
-    )
+    where = case_name(record["site"], record["corpus"], record["language"])
     return where[:1].upper() + where[1:]

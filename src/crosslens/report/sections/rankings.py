@@ -10,7 +10,7 @@ from crosslens.report.links import feature_name
 from crosslens.report.numbers import level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, language, sae, site, table, text, value
-from crosslens.summary.names import corpus_name, direction, language_name, site_name
+from crosslens.summary.names import case_name, corpus_name, direction, language_name, site_name
 from crosslens.summary.reading import Document
 
 ORDER = 85
@@ -175,7 +175,7 @@ def _shown(one: dict[str, Any], results: Results) -> Markup:
         value("q", "q"),
         Column("fires most on", most, "words"),
     ]
-    title = f"{site_name(one['site'])}, {corpus_name(one['corpus'])} on {language_name(one['language'])}"
+    title = case_name(one["site"], one["corpus"], one["language"])
     rows = sorted(document("specialists", "features"), key=lambda row: (row["q"], row["category"]))
     return details(title, table("specialist", columns, rows, label=f"Specialists, {title}"))
 

@@ -188,12 +188,9 @@ def _not_measured(row: Record) -> list[Finding]:
         lines.append("The bias was not measured, because no picture of test hides the gender.")
     if row["outcome"] == "pictures" and row["asked_because"]:
         lines.append(f"A prompt that asks for no gender was not tried, because {row['asked_because']}.")
-    for arm in row["empty_arms"]:
-        name, because = arm.split(": ", 1)
-        method, found_in = name.split("/")
-        lines.append(
-            f"{arm_name({'method': method, 'found_in': found_in})}: there is no such arm, because {because}."
-        )
+    lines += [
+        f"{arm_name(arm)}: there is no such arm, because {arm['because']}." for arm in row["empty_arms"]
+    ]
     return [Finding("warning", f"{where}: not all of it was measured.", lines)] if lines else []
 
 

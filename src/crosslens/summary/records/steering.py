@@ -29,11 +29,10 @@ def records(files: Files) -> dict[str, list[Record]]:
     for corpus, path in files["steering"].items():
         doc = Document(path / "steering.json", "steering")
         base = {"corpus": corpus} | {name: doc(name) for name in ("site", "sae", "outcome")}
-        empty = [f"{arm['method']}/{arm['found_in']}: {arm['because']}" for arm in doc("empty_arms")]
         for language in doc("languages"):
             of = doc("of", language)
             here = base | {"language": language, "groups": of["groups"], "items": of["items"]["test"]}
-            before = _before(of) | {"max_kl": doc("max_kl"), "empty_arms": empty}
+            before = _before(of) | {"max_kl": doc("max_kl"), "empty_arms": doc("empty_arms")}
             found["steered_languages"].append(here | before)
             found["steered"] += [here | _arm(arm) | {"random_sets": doc("random_sets")} for arm in of["arms"]]
     return found
