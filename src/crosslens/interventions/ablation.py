@@ -14,7 +14,6 @@ from torch import Tensor
 from crosslens.alignment.dictionaries import check_digest
 from crosslens.alignment.sharing import compare, open_side
 from crosslens.errors import InputError
-from crosslens.features.encode import sae_of_model
 from crosslens.features.splice import (
     Replacement,
     batches,
@@ -24,10 +23,10 @@ from crosslens.features.splice import (
     run_edits,
 )
 from crosslens.interventions.costs import BOOTSTRAPS, Costs, costs, interval, resamples
+from crosslens.interventions.subject import model_and_sae
 from crosslens.memory import memory_kept
-from crosslens.models.load import LoadedModel, load_model
+from crosslens.models.load import LoadedModel
 from crosslens.pooling.languages import Pairs, open_codes, pairs_among
-from crosslens.sae.io import check_site
 from crosslens.stats.nulls import null_band
 from crosslens.stats.resampling import stream
 from crosslens.stats.tested import tested
@@ -71,9 +70,7 @@ def ablate_features(
     changes none.
     """
     digest = check_digest(sae, next(iter(open_codes(codes).values())).attributes["sae"])
-    check_site(sae, site)
-    loaded = load_model(**model)
-    autoencoder = sae_of_model(sae, loaded.name, model.get("revision"), loaded.d_model)
+    loaded, autoencoder = model_and_sae(model, sae, site)
     compared = {}
     for pair in pairs_among(datasets, pairs):
         rng = stream(seed, "ablation", *pair)

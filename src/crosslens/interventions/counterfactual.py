@@ -10,16 +10,15 @@ import torch
 
 from crosslens.alignment.dictionaries import check_digest
 from crosslens.errors import InputError
-from crosslens.features.encode import sae_of_model
 from crosslens.generation.continuation import continuation_roles
 from crosslens.interventions.arms import levels_on_select
 from crosslens.interventions.captioned import Writer
 from crosslens.interventions.edits import Change, Edit, of_features
 from crosslens.interventions.reading import Damage, Passage, Reading, check_identity
+from crosslens.interventions.subject import model_and_sae
 from crosslens.models.hooks import capture
 from crosslens.models.inputs import Encoded, Sample, encode
-from crosslens.models.load import LoadedModel, load_model
-from crosslens.sae.io import check_site
+from crosslens.models.load import LoadedModel
 from crosslens.sae.model import SAE
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json
@@ -65,9 +64,7 @@ def clamp_features(
     """
     stored = Codes(codes)
     digest = check_digest(sae, stored.attributes["sae"])
-    check_site(sae, site)
-    loaded = load_model(**model)
-    autoencoder = sae_of_model(sae, loaded.name, model.get("revision"), loaded.d_model)
+    loaded, autoencoder = model_and_sae(model, sae, site)
     autoencoder = autoencoder.to(loaded.device)
     frame = read_table(dataset, "dataset")
     level = levels_on_select(stored, read_tokens(tokens), frame)

@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from crosslens.features.encode import sae_of_model
 from crosslens.interventions.attribution import STEPS, between, gradients
 from crosslens.interventions.cases import Words, drawn
 from crosslens.interventions.edits import check_writes
@@ -25,12 +24,13 @@ from crosslens.interventions.patching import cases_of
 from crosslens.interventions.recovery import by_method, means, recoveries, score
 from crosslens.interventions.relp import knows, relevance
 from crosslens.interventions.runs import OTHER, Read, Runs, donors, read_cases, together
+from crosslens.interventions.subject import model_and_sae
 from crosslens.memory import memory_kept
 from crosslens.models.head import Head
-from crosslens.models.load import LoadedModel, load_model
+from crosslens.models.load import LoadedModel
 from crosslens.models.sites import parse_site
 from crosslens.progress import Progress
-from crosslens.sae.io import check_site, sae_digest
+from crosslens.sae.io import sae_digest
 from crosslens.sae.model import SAE
 from crosslens.stats.resampling import stream
 from crosslens.tables.documents import read_table, write_json, write_table
@@ -76,9 +76,7 @@ def patch_features(
     tokens that the SAE has learned, without which pictures' tokens are left out. Raises InputError where no two runs can be
     compared, or SAE, site or model do not belong together, and RuntimeError where adding nothing changes an outcome.
     """
-    check_site(sae, site)
-    loaded = load_model(**model)
-    autoencoder = sae_of_model(sae, loaded.name, model.get("revision"), loaded.d_model)
+    loaded, autoencoder = model_and_sae(model, sae, site)
     check_writes(autoencoder)
     frames = {language: read_table(path, "dataset") for language, path in datasets.items()}
     swaps = cases_of(frames, language_pairs, words, seed)

@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 
 from crosslens.alignment.dictionaries import check_digest
-from crosslens.features.encode import sae_of_model
 from crosslens.features.splice import Replacement, batches, check_edits, mean_activation, run_edits
 from crosslens.gender.robustness import directions
 from crosslens.interventions.ablation import shared_samples
@@ -18,12 +17,12 @@ from crosslens.interventions.arms import Level, levels_on_select, random_sets
 from crosslens.interventions.costs import BOOTSTRAPS, beside, costs, interval, resamples
 from crosslens.interventions.edits import Change, Edit, of_features
 from crosslens.interventions.reading import Question, Questions
+from crosslens.interventions.subject import model_and_sae
 from crosslens.lens.places import GenderPlace, drawn, places_of
 from crosslens.lens.summary import Readings
 from crosslens.memory import memory_kept
-from crosslens.models.load import LoadedModel, load_model
+from crosslens.models.load import LoadedModel
 from crosslens.pooling.languages import Pairs, open_codes, pairs_among
-from crosslens.sae.io import check_site
 from crosslens.sae.model import SAE
 from crosslens.stats.resampling import stream
 from crosslens.stats.tested import tested
@@ -69,9 +68,8 @@ def ablate_groups(
     digest = check_digest(sae, next(iter(stored.values())).attributes["sae"])
     for folder in effects.values():
         check_digest(sae, read_json(folder / "gender.json", "gender")["sae"])
-    check_site(sae, site)
-    loaded = load_model(**model)
-    autoencoder = sae_of_model(sae, loaded.name, model.get("revision"), loaded.d_model).to(loaded.device)
+    loaded, autoencoder = model_and_sae(model, sae, site)
+    autoencoder = autoencoder.to(loaded.device)
     frames = {language: read_table(path, "dataset") for language, path in datasets.items()}
     signs, level = {}, {}
     for language, frame in frames.items():

@@ -15,7 +15,6 @@ import pandas as pd
 from crosslens.alignment.dictionaries import check_digest
 from crosslens.data.languages import language_of
 from crosslens.errors import InputError
-from crosslens.features.encode import sae_of_model
 from crosslens.interventions.arms import (
     BOTH,
     Candidates,
@@ -34,12 +33,11 @@ from crosslens.interventions.doses import Doses, Language
 from crosslens.interventions.output_score import output_scores
 from crosslens.interventions.reading import Damage, Questions, Reading
 from crosslens.interventions.steered import damage_passages, neutral_of, pictures, sentences
+from crosslens.interventions.subject import model_and_sae
 from crosslens.memory import memory_kept
-from crosslens.models.load import load_model
 from crosslens.pooling.images import by_image
 from crosslens.pooling.languages import open_codes, open_languages
 from crosslens.pooling.pool import pool_activations
-from crosslens.sae.io import check_site
 from crosslens.stats.resampling import stream
 from crosslens.tables.documents import read_json, read_table, write_json, write_table
 from crosslens.tables.tokens import read_tokens
@@ -91,9 +89,7 @@ def steer_features(
     digest = check_digest(sae, next(iter(stored.values())).attributes["sae"])
     for folder in effects.values():
         check_digest(sae, read_json(folder / "gender.json", "gender")["sae"])
-    check_site(sae, site)
-    loaded = load_model(**model)
-    autoencoder = sae_of_model(sae, loaded.name, model.get("revision"), loaded.d_model)
+    loaded, autoencoder = model_and_sae(model, sae, site)
     autoencoder = autoencoder.to(loaded.device)
     frames = {language: read_table(path, "dataset") for language, path in datasets.items()}
     setup: dict[str, Any] = {"roles": tuple(roles), "images": images, "batch": batch}
