@@ -34,6 +34,8 @@ FORMS = {
     "decoy": "far",
 }
 """Kind of graft -> which texts it is for."""
+ALONE = ("english", "arabic", "shared")
+"""Kinds that are one neuron, of an effect that nothing takes back."""
 LANGUAGES_OF = {"english": ("en",), "arabic": ("ar",)}
 """Those in which it fires; others in both."""
 SHARP = 4.0

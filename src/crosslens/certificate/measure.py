@@ -10,7 +10,7 @@ import torch
 
 from crosslens.certificate.cases import Design, cases, design
 from crosslens.certificate.dictionaries import CASES, of_saes
-from crosslens.certificate.grafts import FORMS, Graft, couples, direction, grafted, lost, make
+from crosslens.certificate.grafts import FORMS, Attending, Graft, couples, direction, grafted, lost, make
 from crosslens.certificate.methods import (
     STREAM,
     Estimate,
@@ -70,7 +70,8 @@ def measure(
     pointed: list[dict[str, Any]] = []
     of: dict[str, Design] = {form: design(form, seed) for form in CLASSES}
     loaded = models[GRAFTED]
-    read = {form: read_cases(loaded, cases(of[form], number, seed, images), images) for form in of}
+    drawn = {form: cases(of[form], number, seed, images) for form in of}
+    read = {form: read_cases(loaded, drawn[form], images) for form in of}
     learned = {form: read_cases(loaded, cases(of[form], CASES, seed, images), images) for form in of if saes}
     head = Head(loaded)
     plain = {form: Runs(loaded, head, read[form], images, read_places(loaded, False)) for form in of}
@@ -94,8 +95,11 @@ def measure(
             shared = graft
     # what the methods say where nothing was put in, of the same texts and the same candidates
     for name, own in models.items():
-        cased = read_cases(own, cases(of["near"], number, seed, images), images)
-        runs = Runs(own, Head(own), cased, images, read_places(own, False))
+        runs = plain["near"]
+        if own is not loaded:
+            runs = Runs(
+                own, Head(own), read_cases(own, drawn["near"], images), images, read_places(own, False)
+            )
         without = shared._replace(kind=NO_GRAFT, parts=(), site=())
         estimates += rows_of(of_places(runs, CLASSES["near"], keys=False, ig=ig), without, {}, seed, name)
         layer = shared.site[0][1]
@@ -131,7 +135,9 @@ def rows_of(
     """Rows of ESTIMATES; of every place of a method also what chance says."""
     rng = stream(seed, "chance", model, graft.kind)
     sites = {(place, layer, graft.positions): k for k, (place, layer) in enumerate(graft.site)}
-    sites |= {("key", part.layer, "word"): k for k, part in enumerate(graft.parts) if hasattr(part, "head")}
+    sites |= {
+        ("key", part.layer, "word"): k for k, part in enumerate(graft.parts) if isinstance(part, Attending)
+    }
     for one in found:
         part = sites.get((one.place, one.layer, one.positions))
         if one.place == "key" and part is not None and one.node != graft.parts[part].pair:

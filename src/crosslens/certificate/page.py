@@ -10,13 +10,10 @@ from crosslens.report.page import render
 from crosslens.report.sections.base import Section
 from crosslens.report.table import Column, table
 from crosslens.sae.settings import ARCHITECTURES
+from crosslens.summary.patching_names import METHODS
 from crosslens.summary.reading import Document
 
-NAMES = {
-    "atp": "AtP",
-    "atp_star": "AtP*",
-    "ig": "integrated gradients",
-    "relp": "RelP",
+NAMES = METHODS | {
     "patching": "activation patching",
     "difference": "difference of means",
     "probe": "logistic probe",

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crosslens.certificate.grafts import ALONE
 from crosslens.certificate.measure import CHANCE, NO_GRAFT
 from crosslens.certificate.methods import PATCH
 from crosslens.interventions.recovery import means, score
@@ -47,7 +48,7 @@ def scores(estimates: pd.DataFrame, directions: pd.DataFrame, *, bootstraps: int
 
 def _sites(estimates: pd.DataFrame) -> pd.DataFrame:
     """Places of the grafts that one neuron makes, in the languages in which it fires."""
-    alone = estimates["kind"].isin(["english", "arabic", "shared"])
+    alone = estimates["kind"].isin([*ALONE])
     return estimates[alone & estimates["site"] & estimates["fires"]]
 
 
@@ -87,7 +88,7 @@ def _claims(estimates: pd.DataFrame, threshold: float, mean: Callable[..., Recor
     patches = estimates[estimates["method"] == PATCH].set_index(PLACED)["lost"].rename("patched")
     claimed = estimates.assign(claimed=estimates["lost"].abs() >= threshold).join(patches, on=PLACED)
     claimed = claimed[(claimed["method"] != CHANCE) & (claimed["place"] != "key")]
-    alone = claimed["kind"].isin(["english", "arabic", "shared"])
+    alone = claimed["kind"].isin([*ALONE])
     # the words' own differences move the outcome too, where nothing was put in: that is no false claim
     idle = (claimed["patched"].abs() < threshold / 2) & (claimed["method"] != PATCH)
     of = {
@@ -112,7 +113,7 @@ def _claims(estimates: pd.DataFrame, threshold: float, mean: Callable[..., Recor
 def _first(directions: pd.DataFrame, mean: Callable[..., Record]) -> list[Record]:
     """Shares of grafts whose direction comes first among the candidates."""
     first = directions.assign(claimed=directions["auroc"] >= FIRST)
-    alone = first["kind"].isin(["english", "arabic", "shared"])
+    alone = first["kind"].isin([*ALONE])
     of = {"true": alone, "decoy": first["kind"] == "decoy"} | {
         model: (first["kind"] == NO_GRAFT) & (first["model"] == model)
         for model in dict.fromkeys(first["model"])

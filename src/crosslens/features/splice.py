@@ -319,8 +319,7 @@ def _losses(
         logits = loaded.adapter.logits(states).float()
         return logits, logits.log_softmax(dim=-1)
 
-    for start in range(0, len(target), TOKENS) or [0]:
-        rows = slice(start, start + TOKENS)
+    for rows in torch.arange(len(target), device=target.device).split(TOKENS):
         raw, before = log_p(clean[rows])
         part = {"ce_clean": cross_entropy(before, target[rows])}
         for name, states in changed.items():
