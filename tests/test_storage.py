@@ -571,6 +571,7 @@ def test_figures_and_page_are_what_their_names_say(study):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.values())
     page = (study / "report/index.html").read_text(encoding="utf-8")
     assert "src=" in page and not re.search(r"(src|href)=[\"']?(https?:|/|\.)", page)
+    assert "&lt;data" not in page  # markup where words are meant
     words = re.sub(r"(?s)<(style|script).*?</\1>|<[^>]+>", " ", page)
     assert re.findall(r".*\b(?:None|nan)\b(?! where).*", words) == []  # what a sentence has no number for
 

@@ -1,5 +1,6 @@
 """How much of a difference a patch of each place brings over, and how well attributions tell it."""
 
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from crosslens.summary.reading import Document, read_parquet
 
 CELLS = ["swap", "language", "direction", "source", "donor", "kind", "layer", "node", "positions"]
 EFFECTS = ["swap", "language", "source", "donor", "kind", "positions"]
+ACROSS = 3
+"""Panels in a row: of more the numbers could not be read on a page."""
 COLOURS = (BLUE, ORANGE, GREEN, RED)
 
 
@@ -100,11 +103,15 @@ def _heat(axes: Axes, shown: pd.DataFrame, names: list[str]) -> None:
 
 def _heads(table: pd.DataFrame, bound: float) -> Figure:
     rows = panels(table)
-    figure = Figure(figsize=(5.5 * max(len(rows), 1), 3.2))
-    line = figure.subplots(1, max(len(rows), 1), squeeze=False)[0]
+    across = min(ACROSS, max(len(rows), 1))
+    down = max(1, ceil(len(rows) / across))
+    figure = Figure(figsize=(5.5 * across, 0.4 + 2.8 * down))
+    grid = figure.subplots(down, across, squeeze=False).ravel()
     if not rows:
-        nothing(line[0], "no head was patched")
-    for axes, (title, own) in zip(line, rows, strict=False):
+        nothing(grid[0], "no head was patched")
+    for axes in grid[max(len(rows), 1) :]:
+        axes.set_visible(False)
+    for axes, (title, own) in zip(grid, rows, strict=False):
         shown = own.pivot_table(index="node", columns="layer", values="recovery")
         _heat(axes, shown, [str(head) for head in shown.index])
         axes.set(title=title, xlabel="block", ylabel="head")

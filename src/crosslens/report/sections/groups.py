@@ -50,16 +50,13 @@ def section(results: Results) -> Section | None:
             term("random_groups", "random groups"),
             ".",
         ),
-        table(
-            "gendered_groups",
-            COLUMNS,
-            rows,
-            label="Groups of gendered features ablated",
-            caption=tag(
-                "span", "Test; ", term("ci", "95 % CI"), " over groups of images or sentences in brackets"
-            ),
-        ),
     ]
+    if rows:  # none where no group could be tested, which the findings say
+        caption = tag(
+            "span", "Test; ", term("ci", "95 % CI"), " over groups of images or sentences in brackets"
+        )
+        label = "Groups of gendered features ablated"
+        body.append(table("gendered_groups", COLUMNS, rows, label=label, caption=caption))
     findings = [
         finding(corpus, doc, pair, results.level) for corpus, doc in documents for pair in doc("pairs")
     ]

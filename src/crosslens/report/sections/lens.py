@@ -165,7 +165,8 @@ def _what(doc: Document) -> str:
     if counts["unknown"]:
         words += f", {counts['unknown']} behind pictures that hide the gender"
     if gender["words"]:
-        words += f"; the words are “{gender['words'][0]}” and “{gender['words'][1]}”"
+        # isolated: what stands between two words that are written from the right would run that way too
+        words += "; the words are " + " and ".join(f"“\u2068{word}\u2069”" for word in gender["words"])
     several = f"{plain(pieces['several'])} of {plain(pieces['of'])} places have a word of several pieces"
     return f"{words}; {several}, which counts with all of them."
 

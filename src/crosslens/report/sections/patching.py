@@ -166,7 +166,7 @@ def _unmeasured(doc: Document) -> str:
         + (
             ""
             if error is None
-            else f", and all states of the other run at once leave {number(error)} of R = 1 at most"
+            else f", and all states of the other run at once leave {plain(error)} of R = 1 at most"
         )
         + "."
     )

@@ -107,6 +107,7 @@ _ARM = [
 ]
 BEFORE = [
     site(),
+    sae(),
     language(),
     value("pictures or sentences", "items"),
     value("left out", "left_out"),
