@@ -1,5 +1,6 @@
 """`pytest -m fuzz`: whatever a file has become, its reader says a right answer or one line, soon, and in little memory."""
 
+import faulthandler
 import json
 import os
 import random
@@ -95,6 +96,7 @@ def faults(make: Callable[[Path], Target], folder: Path, seeds: list[str]) -> di
         if child == 0:
             try:
                 warnings.simplefilter("ignore")
+                faulthandler.disable()  # pytest's writes past stderr what looks like the suite's own crash
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
                 _worker(make, place, left, told)
                 os._exit(0)
