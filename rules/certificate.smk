@@ -7,6 +7,7 @@ rule certificate:
         document="results/certificate/certificate.json",
         estimates="results/certificate/estimates.parquet",
         directions="results/certificate/directions.parquet",
+        calls="results/certificate/calls.parquet",
     log:
         "logs/certificate.log",
     conda:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from crosslens.certificate import dictionaries
-from crosslens.certificate.dictionaries import _effects, trained
+from crosslens.certificate.dictionaries import Texts, effects, trained
 
 
 def test_an_sae_knows_the_direction_that_some_tokens_have(monkeypatch):
@@ -16,9 +16,8 @@ def test_an_sae_knows_the_direction_that_some_tokens_have(monkeypatch):
     generator = torch.Generator().manual_seed(0)
     x, fired = 0.3 * torch.randn(1000, 16, generator=generator), np.arange(1000) % 5 == 0
     x[fired, 3] += 4
+    texts = Texts(x, *[np.zeros(len(x), dtype=int)] * 2, fired, *[np.ones(len(x), dtype=bool)] * 2)
     for architecture, least, most in (("topk", 0.9, 1.0), ("frozen_decoder", 0.0, 0.8)):
         sae = trained(x, architecture, seed=0)
-        with torch.no_grad():
-            d = _effects(sae, x, fired)
-        cosine = float(sae.W_dec[int(np.argmax(np.abs(d))), 3].abs())
+        cosine = float(sae.W_dec[int(np.argmax(np.abs(effects(sae, texts)))), 3].abs())
         assert least <= cosine <= most
