@@ -142,7 +142,11 @@ def test_methods_find_the_shared_graft_and_chance_does_not_know_it(prepared, sha
 
 def test_the_feature_that_carries_the_graft_is_found_by_its_patch(prepared, shared):
     """Of an SAE that has the graft's direction, and three others, as features: the patch takes away what differs along it."""
-    plain, layer, drawn = prepared.plain["near"], shared.site[0][1], [case for case, _ in prepared.read["near"]]
+    plain, layer, drawn = (
+        prepared.plain["near"],
+        shared.site[0][1],
+        [case for case, _ in prepared.read["near"]],
+    )
     rows = torch.randn(4, prepared.loaded.d_model, generator=torch.Generator().manual_seed(0))
     rows[2] = shared.direction
     rows /= rows.norm(dim=1, keepdim=True)
@@ -160,9 +164,17 @@ def test_the_feature_that_carries_the_graft_is_found_by_its_patch(prepared, shar
             given = exchange.own(value) + (given - own)[:, None] * rows[2]
             m = runs.patched(Place("resid_post", layer), exchange, slice(None), given)
     assert {row["kind"] for row in table} == {"shared (features)"}
-    for method, language in ((method, language) for method in ("patching", "ig") for language in ("en", "ar")):
-        of = {row["node"]: row["lost"] for row in table if (row["method"], row["language"]) == (method, language)}
+    for method, language in (
+        (method, language) for method in ("patching", "ig") for language in ("en", "ar")
+    ):
+        of = {
+            row["node"]: row["lost"]
+            for row in table
+            if (row["method"], row["language"]) == (method, language)
+        }
         fired = [run for run, _ in couples(plain, [language])]
         assert max(of, key=lambda feature: abs(of[feature])) == 2
-        assert of[2] == pytest.approx(float((runs.outcome - m)[fired].mean()), rel=1e-4 if method == "patching" else 0.05)
+        assert of[2] == pytest.approx(
+            float((runs.outcome - m)[fired].mean()), rel=1e-4 if method == "patching" else 0.05
+        )
     assert {row["node"] for row in table if row["site"]} == {2}

@@ -18,8 +18,8 @@ def axis(number):
 
 
 def captions(languages):
-    """Of each picture a caption of four tokens in each language, whose last is the word; every other picture has one of the set,
-    which `languages` know."""
+    """Of each picture a caption of four tokens in each language, whose last is the word, and strong enough to be above the
+    median of what fires; every other picture has one of the set, which `languages` know."""
     rng, rows, about = np.random.default_rng(0), [], []
     for case in range(PICTURES):
         seen = rng.uniform(1, 3)
@@ -28,7 +28,7 @@ def captions(languages):
             for token in range(4):
                 x = 0.05 * torch.from_numpy(rng.standard_normal(WIDTH)).float()
                 x += 2 * axis(own) + seen * (token == 1) * axis(PICTURED)
-                x += 3.0 * (token == 3 and fired and language in languages) * axis(WORD)
+                x += 9.0 * (token == 3 and fired and language in languages) * axis(WORD)
                 rows.append(x)
                 about.append((case, language, fired, True, token == 3))
     columns = (np.array(of, dtype=object) for of in zip(*about, strict=True))
@@ -60,8 +60,8 @@ def test_sharing_and_selectivity_call_a_feature_what_it_is(sae, languages):
         assert abs(found["nu"].score) < 0.05
     else:
         assert found["sharing"].score == 0 and found["selectivity"].score == -1
-        # 2.6 on one token in four of every other caption
-        assert found["nu"].score == pytest.approx(-2.6 / 8, abs=0.05)
+        # 8.6 on one token in four of every other caption
+        assert found["nu"].score == pytest.approx(-8.6 / 8, abs=0.05)
 
 
 def test_pairs_shuffled_share_nothing_and_exchanged_languages_own_nothing(sae):
@@ -91,5 +91,7 @@ def test_the_set_of_words_has_a_specialist_and_drawn_categories_have_none(sae):
     assert np.array_equal(paired(texts).case, texts.case)
     call, feature = of_category("topk", sae, texts, texts, BOTH, 0)
     assert (call.claimed, feature) == (1, WORD)
-    claimed = [of_category("topk", sae, texts, texts, BOTH, seed, nothing=True)[0].claimed for seed in range(4)]
+    claimed = [
+        of_category("topk", sae, texts, texts, BOTH, seed, nothing=True)[0].claimed for seed in range(4)
+    ]
     assert sum(claimed) <= 1

@@ -75,7 +75,10 @@ def test_what_is_claimed_of_decoys_and_of_nothing(found):
 
 def test_who_is_told_whose_a_feature_is(found):
     of = {record["method"]: record for record in found["calls"]}
-    shares = {name: [record[of]["value"] for of in ("shared", "one", "planted", "nothing")] for name, record in of.items()}
+    shares = {
+        name: [record[of]["value"] for of in ("shared", "one", "planted", "nothing")]
+        for name, record in of.items()
+    }
     assert shares == {"sharing": [1, 0, 0, 0], "matching": [1, 0.5, 0, 0]}
     assert of["sharing"]["recovery"]["value"] == 1 and of["matching"]["recovery"]["value"] == 0.5
     assert of["matching"]["one"]["n"] == SEEDS

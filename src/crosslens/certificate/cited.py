@@ -41,7 +41,11 @@ def compact(doc: Document) -> str:
         claims = {row["method"]: row for row in doc("claims") if row["of"] == name}
         for row in tables.get(name, []):
             method = row["method"]
-            if method in methods and row.get("kind", "shared") == "shared" and row.get("sae", "topk") == "topk":
+            if (
+                method in methods
+                and row.get("kind", "shared") == "shared"
+                and row.get("sae", "topk") == "topk"
+            ):
                 wrong = row[FALSE[method]] if name == "calls" else claims[method]["decoy"]
                 rows.append(row | {"asked": ASKED[name], "wrong": wrong})
     columns = [

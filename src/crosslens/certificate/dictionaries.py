@@ -5,7 +5,7 @@ of the set is there, by the largest |d|, as `gender.effects` has it of the gende
 direction; its size is the difference of the mean codes in other texts, in the units of the residual stream.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import cycle, islice
 from typing import NamedTuple
 
@@ -58,7 +58,9 @@ def texts_of(parts: Sequence[Runs], layer: int, positions: str) -> Texts:
         laid = runs.laid
         text, column = laid.batch.has_role(TEXT).nonzero(as_tuple=True)
         run = laid.run_of_text[text].numpy()
-        at = np.array([laid.padding[laid.text_of[i][0]] + own.at[positions][0] for i, own in enumerate(laid.runs)])
+        at = np.array(
+            [laid.padding[laid.text_of[i][0]] + own.at[positions][0] for i, own in enumerate(laid.runs)]
+        )
         found.append(
             Texts(
                 runs.states[Place(STREAM, layer)][text, column].float(),
@@ -110,7 +112,7 @@ def effects(sae: SAE, texts: Texts) -> np.ndarray:
 
 
 def carrier(sae: SAE, texts: Texts, direction: Tensor) -> int:
-    """The feature that fires in these captions whose decoder row is most along a direction (d): that of a graft which writes it."""
+    """Of the features that fire in these captions the one whose decoder row is most along a direction (d): a graft's."""
     fires = codes_of(sae, texts.rows(texts.caption)).max(axis=0).toarray().ravel() > 0
     cosine = (sae.W_dec @ direction / sae.W_dec.norm(dim=1)).numpy()
     return int(np.argmax(np.where(fires, cosine, -np.inf)))

@@ -42,8 +42,10 @@ SHARP = 4.0
 """g·n(x) where the detector fires: gelu(-SHARP) is -1e-4."""
 RIDGE = 1e-2
 """Of least squares, times the mean variance."""
-LONGEST = 400.0
-"""Column of the neuron that cancels another."""
+LONGEST = (12.5, 25.0, 50.0, 100.0, 200.0)
+"""Columns of the neuron that cancels another are no longer than the first of these that is more than enough."""
+TRIES = 20
+"""Of blocks that undo each other."""
 LONG = 10.0
 """How much longer than keys are the axis that queries and keys are given, and than its values the value."""
 TILT = 0.5
@@ -134,12 +136,11 @@ def make(loaded: LoadedModel, kind: str, of: Design, plain: Runs, seed: int) -> 
         layer = int(rng.integers(1, 4))
         part = _attending(loaded, layer, plain, written, int(rng.integers(4)), size)
         return Graft(kind, seed, languages, (part,), (("attn_out", layer),), "last", written)
-    layer = layers - 1 if kind == "decoy" else int(rng.integers(1, layers - 2))
-    part = _neuron(loaded, layer, plain, languages, written, size)
-    parts: tuple[Neuron, ...] = (part,)
     if kind == "cancelling":
-        later = int(rng.integers(layer + 1, layers))
-        parts = (part, _cancelling(loaded, part, later, plain, languages, written))
+        parts = _undone(loaded, plain, languages, written, size, rng)
+    else:
+        layer = layers - 1 if kind == "decoy" else int(rng.integers(1, layers - 2))
+        parts = (_neuron(loaded, layer, plain, languages, written, size),)
     site = tuple(("mlp_out", one.layer) for one in parts)
     return Graft(kind, seed, languages, parts, site, "word" if kind == "decoy" else "last", written)
 
@@ -233,10 +234,30 @@ def _neuron(
     return Neuron(layer, g, g / SHARP, size / SHARP * given * _column(loaded, layer, direction))
 
 
+def _undone(
+    loaded: LoadedModel,
+    plain: Runs,
+    languages: Sequence[str],
+    direction: Tensor,
+    size: float,
+    rng: np.random.Generator,
+) -> tuple[Neuron, Neuron]:
+    """A neuron, and a later one that undoes it; what is behind a norm is bounded, so that not every block can."""
+    for _ in range(TRIES):
+        layer = int(rng.integers(1, loaded.n_layers - 2))
+        first = _neuron(loaded, layer, plain, languages, direction, size)
+        later = int(rng.integers(layer + 1, loaded.n_layers))
+        second = _cancelling(loaded, first, later, plain, languages, direction)
+        if second is not None:
+            return first, second
+    raise RuntimeError(f"no two of {TRIES} drawn neurons undo each other")
+
+
 def _cancelling(
     loaded: LoadedModel, first: Neuron, layer: int, plain: Runs, languages: Sequence[str], direction: Tensor
-) -> Neuron:
-    """A neuron that reads what the first one writes, and writes the opposite: as much as leaves the outcome where it was."""
+) -> Neuron | None:
+    """A neuron that reads what the first one writes, and writes the opposite: as much as leaves the outcome where it was; None
+    where no length does."""
     without, read = (_inside(loaded, layer, plain, parts)["mlp"] for parts in ((), (first,)))
     positions = _trigger_class(plain)
     x, fires, _ = _at(plain, read, languages, positions)
@@ -252,7 +273,11 @@ def _cancelling(
     def left(length: float) -> float:
         return float(lost(loaded, (first, with_length(length)), plain, languages).mean())
 
-    return with_length(brentq(left, 0.0, LONGEST, xtol=0.1, maxiter=8, disp=False))
+    # a long one writes in the run with another word too, so that more is not always more
+    enough = next((length for length in LONGEST if left(length) < 0), None)
+    if enough is None or left(0.0) <= 0:
+        return None
+    return with_length(brentq(left, 0.0, enough, xtol=0.1, maxiter=8, disp=False))
 
 
 def _attending(

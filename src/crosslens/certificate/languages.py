@@ -82,8 +82,8 @@ def of_two(
     seed: int,
     nothing: bool = False,
 ) -> Call:
-    """Of an SAE of each language: are the features of the graft a pair? Of a graft of one language, has its feature a partner in the
-    SAE of the other? nothing: the second SAE turned at random, and claimed is any pair."""
+    """Of an SAE of each language: are the features of the graft a pair? Of a graft of one language, has its feature a partner in
+    the SAE of the other? nothing: the second SAE turned at random, and claimed is any pair."""
     found, own = [], {}
     for language, sae in saes.items():
         of = texts.rows(texts.language == language)
@@ -106,7 +106,13 @@ def of_two(
 
 
 def of_category(
-    name: str, sae: SAE, select: Texts, test: Texts, languages: Sequence[str], seed: int, nothing: bool = False
+    name: str,
+    sae: SAE,
+    select: Texts,
+    test: Texts,
+    languages: Sequence[str],
+    seed: int,
+    nothing: bool = False,
 ) -> tuple[Call, int | None]:
     """Has the set of words a specialist, and which feature is it? nothing: the categories of the pictures are drawn."""
     rng, given = stream(seed, "certificate categories", name), []

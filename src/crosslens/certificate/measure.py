@@ -146,7 +146,13 @@ class Asked:
         return [Runs(loaded, Head(loaded), own, self.images, places) for own in parts]
 
     def ask(
-        self, of: Subject, graft: Graft, truth: dict[tuple[str, int], float], form: str, layer: int, written: float
+        self,
+        of: Subject,
+        graft: Graft,
+        truth: dict[tuple[str, int], float],
+        form: str,
+        layer: int,
+        written: float,
     ) -> None:
         """All methods, of a model that has the graft, or has none of that place and direction.
 
@@ -162,7 +168,8 @@ class Asked:
             pointed += self._of_saes(of, graft, truth, form, layer)
         effect = float(np.mean([truth[name, -1] for name in graft.languages])) if truth else np.nan
         self.directions += [
-            about | {"layer": layer, **row} for row in told_of(of.loaded, pointed, graft, written, effect, self.seed)
+            about | {"layer": layer, **row}
+            for row in told_of(of.loaded, pointed, graft, written, effect, self.seed)
         ]
 
     def _of_saes(
@@ -181,7 +188,9 @@ class Asked:
         for name in COMPARED:
             sae, own = saes[name], {}
             for language in LANGUAGES:
-                own[language] = trained(learned.x[torch.from_numpy(learned.language == language)], name, self.seed)
+                own[language] = trained(
+                    learned.x[torch.from_numpy(learned.language == language)], name, self.seed
+                )
             asked = graft.direction, graft.languages, self.seed
             calls += [(graft.kind, call) for call in of_joint(name, sae, told, *asked)]
             calls += [(graft.kind, of_two(name, own, told, *asked))]
@@ -214,7 +223,9 @@ def measure(
     read = {form: asked.read(loaded, form) for form in CLASSES}
     plain = {form: asked.runs(loaded, of["runs"], False) for form, of in read.items()}
 
-    def subject(own: LoadedModel, name: str, form: str, runs: Runs | None = None, keys: bool = False) -> Subject:
+    def subject(
+        own: LoadedModel, name: str, form: str, runs: Runs | None = None, keys: bool = False
+    ) -> Subject:
         of = read[form] if own is loaded else asked.read(own, form)
         runs = runs or asked.runs(own, of["runs"], keys)
         return Subject(own, name, runs, *(asked.others(own, of[part]) for part in ("learned", "told")))

@@ -162,7 +162,9 @@ def of_directions(
     head = Head(loaded)
     texts = [own.laid.batch.has_role(TEXT) for own in others]
     states = [
-        torch.cat([own.states[Place(STREAM, number)][mask].float() for own, mask in zip(others, texts, strict=True)])
+        torch.cat(
+            [own.states[Place(STREAM, number)][mask].float() for own, mask in zip(others, texts, strict=True)]
+        )
         for number in range(loaded.n_layers)
     ]
     reader = Reader(head, fit(head, states, epochs=1, seed=seed))

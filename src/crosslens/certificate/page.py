@@ -76,22 +76,33 @@ def shown(doc: Document) -> Iterator[Shown]:
     """The tables of a document of kind certificate that have a row."""
     threshold, claims = plain(doc("threshold"), 2), doc("claims")
     held = (
-        f"The share whose estimate is {threshold} nats or more, half of the median effect of a graft; but for the first column and "
-        "decoys of those alone whose patch moves the outcome by less than half of that, so that every such claim is false; patching "
-        "is what the others are held to."
+        f"The share whose estimate is {threshold} nats or more, half of the median effect of a graft; but for the first "
+        "column and decoys of those alone whose patch moves the outcome by less than half of that, so that every such "
+        "claim is false; patching is what the others are held to."
     )
     own_features = (
-        "The same of single features of a TopK SAE: first the one that is most along what the graft writes, then others beside it. "
+        "The same of single features of a TopK SAE: first the one that is most along what the graft writes, then others "
+        "beside it. "
     )
     first = (
-        f"The share that comes first of {doc('candidates')} candidates, where chance has one in so many. A lens points to what moves "
-        "the words that are asked for, whether a model was given a graft or not: that it comes first does not say that anything "
-        "was put there."
+        f"The share that comes first of {doc('candidates')} candidates, where chance has one in so many. A lens points to "
+        "what moves the words that are asked for, whether a model was given a graft or not: that it comes first does not "
+        "say that anything was put there."
     )
     tables = [
-        Shown("places", "Where? Methods that say how much goes through a place", PLACES, RECOVERY, doc("places")),
-        Shown("directions", "Which way? Methods that give a direction", DIRECTIONS, RECOVERY, doc("directions")),
-        Shown("calls", "Whose? Methods that call a feature shared, or one language's", CALLS, CALLED, doc("calls")),
+        Shown(
+            "places", "Where? Methods that say how much goes through a place", PLACES, RECOVERY, doc("places")
+        ),
+        Shown(
+            "directions", "Which way? Methods that give a direction", DIRECTIONS, RECOVERY, doc("directions")
+        ),
+        Shown(
+            "calls",
+            "Whose? Methods that call a feature shared, or one language's",
+            CALLS,
+            CALLED,
+            doc("calls"),
+        ),
         *(
             Shown(f"claims_{of}", f"How often is something claimed of {of}?", words, CLAIMED, own)
             for of, words in (("places", held), ("features", own_features + held), ("directions", first))
@@ -102,24 +113,25 @@ def shown(doc: Document) -> Iterator[Shown]:
 
 
 PLACES = (
-    "Recovery: AUROC of the graft's places among the halves of all blocks (of “(keys)” among the keys of all blocks, of “(features)” "
-    "among the features of a TopK SAE behind the graft's block), by the size of the estimate: .5 is chance. Error: |estimate − "
-    "truth| as a share of the effect of the graft's largest part, the truth from running with and without it. Mean over seeds, "
-    "95 % interval from resampling them."
+    "Recovery: AUROC of the graft's places among the halves of all blocks (of “(keys)” among the keys of all blocks, "
+    "of “(features)” among the features of a TopK SAE behind the graft's block), by the size of the estimate: .5 is "
+    "chance. Error: |estimate − truth| as a share of the effect of the graft's largest part, the truth from running "
+    "with and without it. Mean over seeds, 95 % interval from resampling them."
 )
 DIRECTIONS = (
-    "Recovery: AUROC of the direction that the graft writes among others made alike of other words, by |cosine|, behind the block "
-    "that writes it. Error: |size − truth| / |truth|, of the difference of means and SAEs in the units of the residual stream, of "
-    "lenses in nats of the outcome. That a direction comes first says that the method knows it from directions of other words, and "
-    "not that it is the only one that matters."
+    "Recovery: AUROC of the direction that the graft writes among others made alike of other words, by |cosine|, "
+    "behind the block that writes it. Error: |size − truth| / |truth|, of the difference of means and SAEs in the "
+    "units of the residual stream, of lenses in nats of the outcome. That a direction comes first says that the "
+    "method knows it from directions of other words, and not that it is the only one that matters."
 )
 CALLS = (
-    "Of the feature that fires and whose decoder row is most along what the graft writes. Recovery: AUROC of shared grafts against "
-    "those of one language, by the number that the method gives. Then the share of which the method says what it says; of a graft of "
-    "one language selectivity must name that language. Without a graft it is the feature that is most along the direction that a "
-    "graft would write, and nobody knows what would be right. “Nothing to be found”: any feature at all is called so where pairs of "
-    "captions are shuffled (sharing), languages exchanged by a coin (selectivity), the second SAE turned at random (matching), "
-    "categories drawn (specialist). The frozen decoder was drawn and has learned no feature."
+    "Of the feature that fires and whose decoder row is most along what the graft writes. Recovery: AUROC of shared "
+    "grafts against those of one language, by the number that the method gives. Then the share of which the method "
+    "says what it says; of a graft of one language selectivity must name that language. Without a graft it is the "
+    "feature that is most along the direction that a graft would write, and nobody knows what would be right. "
+    "“Nothing to be found”: any feature at all is called so where pairs of captions are shuffled (sharing), languages"
+    " exchanged by a coin (selectivity), the second SAE turned at random (matching), categories drawn (specialist). "
+    "The frozen decoder was drawn and has learned no feature."
 )
 
 
@@ -136,7 +148,9 @@ def _method(row: dict[str, Any]) -> str:
 
 def score_columns(titles: dict[str, str]) -> list[Column]:
     """Of scores of these names, with their titles."""
-    return [Column(title, lambda row, name=name: _score(row.get(name)), "n") for name, title in titles.items()]
+    return [
+        Column(title, lambda row, name=name: _score(row.get(name)), "n") for name, title in titles.items()
+    ]
 
 
 METHOD = Column("method", _method, "row")

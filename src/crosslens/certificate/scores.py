@@ -110,7 +110,8 @@ def _calls(calls: pd.DataFrame, mean: Callable[..., Record]) -> list[Record]:
             "one": own["kind"].isin([*LANGUAGES_OF]),
             "nothing": own["kind"] == NOTHING,
         } | {
-            model: (own["kind"] == NO_GRAFT) & (own["model"] == model) for model in dict.fromkeys(own["model"])
+            model: (own["kind"] == NO_GRAFT) & (own["model"] == model)
+            for model in dict.fromkeys(own["model"])
         }
         told = own[own["claimed"].notna()]
         found.append(
@@ -118,13 +119,18 @@ def _calls(calls: pd.DataFrame, mean: Callable[..., Record]) -> list[Record]:
                 "method": method,
                 "sae": sae,
                 "recovery": mean(areas, "auroc", method, sae) if len(areas) else None,
-                **{name: mean(told[rows[told.index]], "claimed", method, sae, name) for name, rows in of.items()},
+                **{
+                    name: mean(told[rows[told.index]], "claimed", method, sae, name)
+                    for name, rows in of.items()
+                },
             }
         )
     return found
 
 
-def _claims(estimates: pd.DataFrame, of_what: str, threshold: float, mean: Callable[..., Record]) -> list[Record]:
+def _claims(
+    estimates: pd.DataFrame, of_what: str, threshold: float, mean: Callable[..., Record]
+) -> list[Record]:
     """Shares of places whose |estimate| reaches the threshold: of the grafts', of decoys, and of those whose patch moves the
     outcome by less than half of it; of these patching itself says nothing."""
     patches = estimates[estimates["method"] == PATCH].set_index(PLACED)["lost"].rename("patched")
