@@ -1,10 +1,11 @@
 """SAEs of the certificate, on tokens whose directions are made up."""
 
 import numpy as np
+import pytest
 import torch
 
 from crosslens.certificate import dictionaries
-from crosslens.certificate.dictionaries import Texts, effects, trained
+from crosslens.certificate.dictionaries import Texts, codes_of, effects, known, trained
 
 
 def test_an_sae_knows_the_direction_that_some_tokens_have(monkeypatch):
@@ -18,6 +19,16 @@ def test_an_sae_knows_the_direction_that_some_tokens_have(monkeypatch):
     x[fired, 3] += 4
     texts = Texts(x, *[np.zeros(len(x), dtype=int)] * 2, fired, *[np.ones(len(x), dtype=bool)] * 2)
     for architecture, least, most in (("topk", 0.9, 1.0), ("frozen_decoder", 0.0, 0.8)):
-        sae = trained(x, architecture, seed=0)
+        sae = trained(texts, architecture, seed=0)
         cosine = float(sae.W_dec[int(np.argmax(np.abs(effects(sae, texts)))), 3].abs())
         assert least <= cosine <= most
+
+
+def test_the_direction_itself_fires_where_the_word_is():
+    generator = torch.Generator().manual_seed(0)
+    x, fired = torch.randn(200, 16, generator=generator), np.arange(200) % 2 == 0
+    x[fired, 3] += 12
+    texts = Texts(x, *[np.zeros(len(x), dtype=int)] * 2, fired, *[np.ones(len(x), dtype=bool)] * 2)
+    codes = codes_of(known(torch.eye(16)[3], texts), texts).toarray()[:, 0]
+    assert np.array_equal(codes > 0, fired)
+    assert codes[fired].mean() == pytest.approx(6, abs=0.3)

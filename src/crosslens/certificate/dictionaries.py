@@ -1,8 +1,8 @@
 """SAEs on the tokens behind a graft's block, and what they say of its direction.
 
-Of every architecture one is trained on the tokens of all languages: of the features the one whose codes tell best whether a word
-of the set is there, by the largest |d|, as `gender.effects` has it of the genders, writes what the SAE says is the
-direction; its size is the difference of the mean codes in other texts, in the units of the residual stream.
+Of every architecture one is trained on the tokens of the captions of both languages: of the features the one whose codes tell
+best whether a word of the set is there, by the largest |d|, as `gender.effects` has it of the genders, writes what the SAE says is
+the direction; its size is the difference of the mean codes in other texts, in the units of the residual stream.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from crosslens.certificate.cases import FIRED
 from crosslens.certificate.methods import STREAM, TEXT, Pointed
 from crosslens.interventions.nodes import Place
 from crosslens.interventions.runs import Runs
-from crosslens.sae.model import SAE
+from crosslens.sae.model import SAE, ReLUSAE
 from crosslens.sae.settings import Settings
 from crosslens.sae.step import fresh_state, normalisations, train_step
 from crosslens.stats.effect_size import effect_sizes
 
-D_SAE, K, BATCH, STEPS = 512, 16, 512, 250
+D_SAE, K, BATCH, STEPS, RATE = 64, 4, 128, 300, 5e-3
 
 
 class Texts(NamedTuple):
@@ -76,15 +76,30 @@ def texts_of(parts: Sequence[Runs], layer: int, positions: str) -> Texts:
     return Texts(torch.cat(x), *map(np.concatenate, others))
 
 
-def trained(tokens: Tensor, architecture: str, seed: int) -> SAE:
-    """After STEPS steps on the rows (N, d) float32 in random order, round and round."""
-    config = Settings(architecture=architecture, d_sae=D_SAE, k=K, l1=(2 * K) ** -0.5, batch_tokens=BATCH)
+def trained(texts: Texts, architecture: str, seed: int) -> SAE:
+    """After STEPS steps on the tokens of captions in random order, round and round."""
+    tokens = texts.x[torch.from_numpy(texts.caption)]
+    config = Settings(
+        architecture=architecture, d_sae=D_SAE, k=K, l1=(2 * K) ** -0.5, batch_tokens=BATCH, lr=RATE
+    )
     config = config.resolve(d_model=tokens.shape[1], tokens=BATCH * STEPS)
     state = fresh_state(config, *normalisations(tokens, tokens.shape[1]), seed=seed)
     order = torch.randperm(len(tokens), generator=torch.Generator().manual_seed(seed))
     for x in islice(cycle(tokens[order].split(BATCH)), STEPS):
         train_step(state, x, steps=STEPS)
     return state.exported()
+
+
+def known(direction: Tensor, texts: Texts) -> SAE:
+    """A dictionary of one feature, which reads and writes a direction (d), from halfway on between positions of texts with a word
+    of the set and others: what an SAE could find at best."""
+    along = texts.x @ direction
+    halfway = (along[torch.from_numpy(texts.fired)].mean() + along[torch.from_numpy(~texts.fired)].mean()) / 2
+    sae = ReLUSAE(len(direction), 1)
+    sae.W_enc.copy_(direction[:, None])
+    sae.W_dec.copy_(direction[None])
+    sae.b_enc.fill_(-float(halfway))
+    return sae
 
 
 @torch.no_grad()

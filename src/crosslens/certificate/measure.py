@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from crosslens.certificate.cases import cases, design, of_one_kind
-from crosslens.certificate.dictionaries import carrier, of_sae, texts_of, trained
+from crosslens.certificate.dictionaries import carrier, known, of_sae, texts_of, trained
 from crosslens.certificate.grafts import (
     ALONE,
     FORMS,
@@ -53,12 +53,14 @@ SUFFIX = {"key": " (keys)", FEATURE: " (features)"}
 """Of the kind of graft, where a place is no half of a block."""
 NOTHING = "nothing"
 """Where what a method looks for was undone: pairs shuffled, languages exchanged, an SAE turned, categories drawn."""
-WITH_SAES = (*ALONE, "decoy")
-"""Kinds of graft of which SAEs are trained."""
-WITH_ALL = ("shared", "decoy", NO_GRAFT)
+WITH_SAES = ALONE
+"""Kinds of graft of which SAEs are trained, all near; and of the model that gets none."""
+WITH_ALL = ("shared",)
 """And those of every architecture; of the others COMPARED."""
 COMPARED = ("topk", "frozen_decoder")
 """What was learned, and a dictionary that was drawn: the floor."""
+KNOWN = "known"
+"""The dictionary that is told the direction."""
 CASES = 24
 """Pictures whose texts SAEs learn, and as many others of which they tell."""
 FIRST = {"learned": 1000, "told": 2000}
@@ -119,8 +121,8 @@ class Asked:
                 name: cases(of, count, seed, images, first)
                 for name, count, first in (
                     ("runs", number, 0),
-                    ("learned", CASES if saes else number, FIRST["learned"]),
-                    ("told", CASES if saes else 0, FIRST["told"]),
+                    ("learned", CASES if saes and form == "near" else TOGETHER, FIRST["learned"]),
+                    ("told", CASES if saes and form == "near" else 0, FIRST["told"]),
                 )
             }
             for form, of in self.design.items()
@@ -177,32 +179,33 @@ class Asked:
     ) -> Iterator[Pointed]:
         """Directions of SAEs; what else they tell is noted."""
         learned, told = (texts_of(parts, layer, graft.positions) for parts in (of.learned, of.told))
-        near = form == "near"
-        every = ARCHITECTURES if graft.kind in WITH_ALL and of.name == GRAFTED else COMPARED
-        saes = {name: trained(learned.x, name, self.seed) for name in every}
+        every = ARCHITECTURES if graft.kind in WITH_ALL else COMPARED
+        saes = {name: trained(learned, name, self.seed) for name in every}
+        here = learned.where(graft.languages)
         for name, sae in saes.items():
-            yield of_sae(name, sae, learned.where(graft.languages), told.where(graft.languages))
-        if not near:
-            return
+            yield of_sae(name, sae, here, told.where(graft.languages))
         calls: list[tuple[str, Call]] = []
-        for name in COMPARED:
-            sae, own = saes[name], {}
-            for language in LANGUAGES:
-                own[language] = trained(
-                    learned.x[torch.from_numpy(learned.language == language)], name, self.seed
-                )
-            asked = graft.direction, graft.languages, self.seed
+        asked = graft.direction, graft.languages, self.seed
+        for name in (KNOWN, *COMPARED):
+            sae = saes[name] if name in saes else known(graft.direction, here)
             calls += [(graft.kind, call) for call in of_joint(name, sae, told, *asked)]
-            calls += [(graft.kind, of_two(name, own, told, *asked))]
             categories = name, sae, paired(learned), told, graft.languages, self.seed
             call, feature = of_category(*categories)
             calls += [(graft.kind, call)]
-            if feature is not None:
-                yield Pointed(f"specialist_{name}", sae.W_dec[feature].double().numpy(), None)
             if graft.kind == NO_GRAFT:
                 calls += [(NOTHING, call) for call in of_nothing(name, sae, told, self.seed)]
-                calls += [(NOTHING, of_two(name, own, told, *asked, nothing=True))]
                 calls += [(NOTHING, of_category(*categories, nothing=True)[0])]
+            if name == KNOWN:
+                continue
+            if feature is not None:
+                yield Pointed(f"specialist_{name}", sae.W_dec[feature].double().numpy(), None)
+            own = {
+                language: trained(learned.rows(learned.language == language), name, self.seed)
+                for language in LANGUAGES
+            }
+            calls += [(graft.kind, of_two(name, own, told, *asked))]
+            if graft.kind == NO_GRAFT:
+                calls += [(NOTHING, of_two(name, own, told, *asked, nothing=True))]
         about = {"seed": self.seed, "model": of.name}
         self.calls += [about | {"kind": kind, **call._asdict()} for kind, call in calls]
         sae = saes["topk"]
@@ -224,27 +227,33 @@ def measure(
     plain = {form: asked.runs(loaded, of["runs"], False) for form, of in read.items()}
 
     def subject(
-        own: LoadedModel, name: str, form: str, runs: Runs | None = None, keys: bool = False
+        own: LoadedModel,
+        name: str,
+        form: str,
+        *,
+        plain: Runs | None = None,
+        keys: bool = False,
+        with_saes: bool,
     ) -> Subject:
         of = read[form] if own is loaded else asked.read(own, form)
-        runs = runs or asked.runs(own, of["runs"], keys)
-        return Subject(own, name, runs, *(asked.others(own, of[part]) for part in ("learned", "told")))
+        runs = plain or asked.runs(own, of["runs"], keys)
+        told = of["told"] if with_saes else []
+        return Subject(own, name, runs, asked.others(own, of["learned"]), asked.others(own, told))
 
     for kind, form in FORMS.items():
         with torch.no_grad():
             graft = make(loaded, kind, asked.design[form], plain[form], seed)
         truth = truths(loaded, graft, plain[form])
         with grafted(loaded, graft.parts):
-            of = subject(loaded, GRAFTED, form, keys=kind == "attention")
-            if kind not in WITH_SAES:
-                of = of._replace(told=[])
+            of = subject(loaded, GRAFTED, form, keys=kind == "attention", with_saes=kind in WITH_SAES)
             asked.ask(of, graft, truth, form, graft.site[0][1], _written(of.runs, plain[form], graft))
         if kind == "shared":
             shared = graft
     # what the methods say where nothing was put in, of the same texts and the same candidates
     without, layer = shared._replace(kind=NO_GRAFT, parts=(), site=()), shared.site[0][1]
     for name, own in models.items():
-        of = subject(own, name, "near", plain["near"] if own is loaded else None)
+        own_runs = plain["near"] if own is loaded else None
+        of = subject(own, name, "near", plain=own_runs, with_saes=own is loaded)
         asked.ask(of, without, {}, "near", layer, np.nan)
     return tuple(
         pd.DataFrame(rows, columns=[*columns]).astype(columns)

@@ -37,6 +37,7 @@ SAYS = {
     "specialist": "there is one of the set",
 }
 """What a method calls a feature; ν gives a number alone."""
+FEATURES = {"known": "the direction itself", "frozen_decoder": "SAE, frozen decoder"}
 MODELS = {
     "planted": "no graft: planted model",
     "planted_control": "no graft: control model",
@@ -162,7 +163,7 @@ RECOVERY = [
 ]
 CALLED = [
     METHOD,
-    Column("SAE", lambda row: row["sae"].replace("_", " ")),
+    Column("features", lambda row: FEATURES.get(row["sae"], f"SAE, {row['sae']}")),
     Column("says of a feature", lambda row: SAYS.get(row["method"], "–")),
     Column("seeds", lambda row: str((row["recovery"] or row["shared"])["n"]), "n"),
     *score_columns(
@@ -170,7 +171,7 @@ CALLED = [
             "recovery": "recovery",
             "shared": "shared graft",
             "one": "graft of one language",
-            **MODELS,
+            "planted": "no graft",
             "nothing": "nothing to be found",
         }
     ),
