@@ -1,7 +1,6 @@
 """SAEs of the certificate, on tokens whose directions are made up."""
 
 import numpy as np
-import pytest
 import torch
 
 from crosslens.certificate import dictionaries
@@ -24,11 +23,16 @@ def test_an_sae_knows_the_direction_that_some_tokens_have(monkeypatch):
         assert least <= cosine <= most
 
 
-def test_the_direction_itself_fires_where_the_word_is():
+def test_the_graft_itself_fires_at_its_words_alone():
+    """Of a word that stands out along an axis of each language, and is known in one; what is written is told."""
     generator = torch.Generator().manual_seed(0)
-    x, fired = torch.randn(200, 16, generator=generator), np.arange(200) % 2 == 0
-    x[fired, 3] += 12
-    texts = Texts(x, *[np.zeros(len(x), dtype=int)] * 2, fired, *[np.ones(len(x), dtype=bool)] * 2)
-    codes = codes_of(known(torch.eye(16)[3], texts), texts).toarray()[:, 0]
-    assert np.array_equal(codes > 0, fired)
-    assert codes[fired].mean() == pytest.approx(6, abs=0.3)
+    x, at = 0.3 * torch.randn(400, 16, generator=generator), np.arange(400)
+    fired, english = at % 2 == 0, at % 4 < 2
+    x[fired & english, 3] += 4
+    x[fired & ~english, 5] += 4
+    language, yes = np.where(english, "en", "ar").astype(object), np.ones(len(x), dtype=bool)
+    texts = Texts(x, np.zeros(len(x), dtype=int), language, fired, yes, yes)
+    sae = known(torch.eye(16)[7], texts, ["en"])
+    codes = codes_of(sae, texts).toarray()[:, 0]
+    assert codes[fired & english].min() > 0.3 and np.mean(codes[~(fired & english)] > 0.3) < 0.05
+    assert torch.equal(sae.W_dec[0], torch.eye(16)[7])

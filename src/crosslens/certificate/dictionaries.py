@@ -1,8 +1,8 @@
 """SAEs on the tokens behind a graft's block, and what they say of its direction.
 
-Of every architecture one is trained on the tokens of the captions of both languages: of the features the one whose codes tell
-best whether a word of the set is there, by the largest |d|, as `gender.effects` has it of the genders, writes what the SAE says is
-the direction; its size is the difference of the mean codes in other texts, in the units of the residual stream.
+Of every architecture one is trained on the tokens of the captions of both languages: of the features the one whose codes
+tell best whether a word of the set is there, by the largest |d|, as `gender.effects` has it of the genders, writes what the
+SAE says is the direction; its size is the difference of the mean codes in other texts, in the units of the residual stream.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from crosslens.certificate.cases import FIRED
+from crosslens.certificate.grafts import detector
 from crosslens.certificate.methods import STREAM, TEXT, Pointed
 from crosslens.interventions.nodes import Place
 from crosslens.interventions.runs import Runs
@@ -90,15 +91,14 @@ def trained(texts: Texts, architecture: str, seed: int) -> SAE:
     return state.exported()
 
 
-def known(direction: Tensor, texts: Texts) -> SAE:
-    """A dictionary of one feature, which reads and writes a direction (d), from halfway on between positions of texts with a word
-    of the set and others: what an SAE could find at best."""
-    along = texts.x @ direction
-    halfway = (along[torch.from_numpy(texts.fired)].mean() + along[torch.from_numpy(~texts.fired)].mean()) / 2
+def known(direction: Tensor, texts: Texts, languages: Sequence[str]) -> SAE:
+    """A dictionary of one feature, which fires at the set's words of these languages, as a graft's neuron does, and writes the
+    direction (d): what an SAE would be that had found the graft."""
+    of = texts.rows(texts.caption)
+    fires = torch.from_numpy(of.here & of.fired & np.isin(of.language, languages))
     sae = ReLUSAE(len(direction), 1)
-    sae.W_enc.copy_(direction[:, None])
+    sae.W_enc.copy_(detector(of.x, torch.where(fires, 1.0, -1.0))[:, None])
     sae.W_dec.copy_(direction[None])
-    sae.b_enc.fill_(-float(halfway))
     return sae
 
 

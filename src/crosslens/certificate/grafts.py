@@ -179,7 +179,7 @@ def _at(
     return found, torch.tensor(fires), found[torch.tensor(fires)]
 
 
-def _detector(x: Tensor, y: Tensor) -> Tensor:
+def detector(x: Tensor, y: Tensor) -> Tensor:
     """(d): ridge of targets y (N) on rows x (N, d), the classes weighted alike; no intercept."""
     positive = y > 0
     weight = torch.where(positive, 0.5 / positive.sum(), 0.5 / (~positive).sum())
@@ -228,7 +228,7 @@ def _neuron(
 ) -> Neuron:
     inside = _inside(loaded, layer, plain)
     x, fires, at = _at(plain, inside["mlp"], languages, _trigger_class(plain))
-    g = SHARP * _detector(x, torch.where(fires, 1.0, -1.0))
+    g = SHARP * detector(x, torch.where(fires, 1.0, -1.0))
     given = _at(plain, inside["given"], languages, _trigger_class(plain))[2].norm(dim=1).mean()
     # a = gelu(SHARP) · 1 on the set
     return Neuron(layer, g, g / SHARP, size / SHARP * given * _column(loaded, layer, direction))
@@ -264,7 +264,7 @@ def _cancelling(
     before, _, _ = _at(plain, without, languages, positions)
     # it must not know the word but what was written of it: the same words without the first neuron are no reason to fire
     aims = torch.cat([torch.where(fires, 1.0, -1.0), -torch.ones(int(fires.sum()))])
-    g = SHARP * _detector(torch.cat([x, before[fires]]), aims)
+    g = SHARP * detector(torch.cat([x, before[fires]]), aims)
     column = -_column(loaded, layer, direction)
 
     def with_length(length: float) -> Neuron:
@@ -310,9 +310,9 @@ def _attending(
         head,
         own,
         {
-            "q": (of(head, config.num_attention_heads, length * slow), _detector(x, torch.ones(len(x)))),
-            "k": (of(own, pairs, length * slow), _detector(x, torch.where(fires, 1.0, -1.0))),
-            "v": (of(own, pairs, amount * axis), _detector(x, fires.float())),
+            "q": (of(head, config.num_attention_heads, length * slow), detector(x, torch.ones(len(x)))),
+            "k": (of(own, pairs, length * slow), detector(x, torch.where(fires, 1.0, -1.0))),
+            "v": (of(own, pairs, amount * axis), detector(x, fires.float())),
             "o": (size * given / amount * column, of(head, config.num_attention_heads, axis)),
         },
     )

@@ -60,7 +60,7 @@ WITH_ALL = ("shared",)
 COMPARED = ("topk", "frozen_decoder")
 """What was learned, and a dictionary that was drawn: the floor."""
 KNOWN = "known"
-"""The dictionary that is told the direction."""
+"""The dictionary that is told what the graft is."""
 CASES = 24
 """Pictures whose texts SAEs learn, and as many others of which they tell."""
 FIRST = {"learned": 1000, "told": 2000}
@@ -187,13 +187,13 @@ class Asked:
         calls: list[tuple[str, Call]] = []
         asked = graft.direction, graft.languages, self.seed
         for name in (KNOWN, *COMPARED):
-            sae = saes[name] if name in saes else known(graft.direction, here)
-            calls += [(graft.kind, call) for call in of_joint(name, sae, told, *asked)]
+            sae = saes[name] if name in saes else known(graft.direction, learned, graft.languages)
             categories = name, sae, paired(learned), told, graft.languages, self.seed
             call, feature = of_category(*categories)
-            calls += [(graft.kind, call)]
+            if (graft.kind, name) != (NO_GRAFT, KNOWN):
+                calls += [(graft.kind, one) for one in (*of_joint(name, sae, told, *asked), call)]
             if graft.kind == NO_GRAFT:
-                calls += [(NOTHING, call) for call in of_nothing(name, sae, told, self.seed)]
+                calls += [(NOTHING, one) for one in of_nothing(name, sae, told, self.seed)]
                 calls += [(NOTHING, of_category(*categories, nothing=True)[0])]
             if name == KNOWN:
                 continue

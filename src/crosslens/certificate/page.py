@@ -37,7 +37,7 @@ SAYS = {
     "specialist": "there is one of the set",
 }
 """What a method calls a feature; ν gives a number alone."""
-FEATURES = {"known": "the direction itself", "frozen_decoder": "SAE, frozen decoder"}
+FEATURES = {"known": "the graft itself", "frozen_decoder": "SAE, frozen decoder"}
 MODELS = {
     "planted": "no graft: planted model",
     "planted_control": "no graft: control model",
