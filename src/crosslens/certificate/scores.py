@@ -61,7 +61,8 @@ def _sites(estimates: pd.DataFrame) -> pd.DataFrame:
 
 def _of_places(estimates: pd.DataFrame, mean: Callable[..., Record]) -> list[Record]:
     """recovery: AUROC of the graft's places among all, by |estimate|; error: |estimate - truth| over its largest truth."""
-    known = estimates[estimates["fires"] & estimates["effect"].notna() & (estimates["kind"] != "decoy")]
+    without = [NO_GRAFT, NO_GRAFT + SUFFIX[FEATURE], "decoy"]
+    known = estimates[estimates["fires"] & ~estimates["kind"].isin(without)]
     found = []
     for (method, kind), own in known.groupby(["method", "kind"], sort=False):
         areas = pd.DataFrame(
@@ -133,6 +134,8 @@ def _claims(
 ) -> list[Record]:
     """Shares of places whose |estimate| reaches the threshold: of the grafts', of decoys, and of those whose patch moves the
     outcome by less than half of it; of these patching itself says nothing."""
+    if not len(estimates):
+        return []
     patches = estimates[estimates["method"] == PATCH].set_index(PLACED)["lost"].rename("patched")
     claimed = estimates.assign(claimed=estimates["lost"].abs() >= threshold).join(patches, on=PLACED)
     claimed = claimed[claimed["method"] != CHANCE]
