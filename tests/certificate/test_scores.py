@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from crosslens.certificate.__main__ import main, write
+from crosslens.certificate.cited import cited
 from crosslens.certificate.measure import CALLS, CERTIFIED, DIRECTIONS, ESTIMATES
 from crosslens.certificate.scores import scores
 from crosslens.stats.resampling import stream
@@ -90,6 +91,13 @@ def test_seeds_of_development_are_no_certificate(tmp_path):
         page = (tmp_path / "index.html").read_text(encoding="utf-8")
         assert ("no certificate" in page) == warned
         assert "AtP" in page and "1.00" in page and ">nan" not in page
+    text = "before\n<!-- certificate: compact -->\nold\n<!-- /certificate -->\nbehind\n"
+    now = cited(text, tmp_path / "certificate.json")
+    assert now.startswith("before\n") and now.endswith("\nbehind\n") and "old" not in now
+    # half of the grafts of one language are taken for shared
+    assert f"| whose is an SAE's feature | matching | {SEEDS} | 0.50 [0.50, 0.50] | – | 0.50 [" in now
+    assert f"| where | AtP | {SEEDS} | 1.00 [1.00, 1.00] | 0.10 [0.10, 0.10] | 1.00 [1.00, 1.00] |" in now
+    assert cited(now, tmp_path / "certificate.json") == now
     assert CERTIFIED == 1000
     with pytest.raises(SystemExit):
         main(["--models", "resources", "--out", str(tmp_path), "--cases", "1"])

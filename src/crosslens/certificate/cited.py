@@ -12,13 +12,14 @@ from crosslens.summary.reading import Document
 MARKS = re.compile(r"(<!-- certificate: (\w+) -->\n).*?(<!-- /certificate -->)", re.DOTALL)
 """Around what is written here: `compact` or `whole`."""
 COMPACT = {
-    "places": ("patching", "atp", "atp_star", "relp", "ig"),
-    "directions": ("difference", "jacobian", "sae_topk", "sae_frozen_decoder"),
-    "calls": ("sharing", "selectivity", "matching"),
+    "where": ("places", ["patching", "atp", "atp_star", "relp"], "topk"),
+    "which way": ("directions", ["difference", "jacobian", "sae_topk", "sae_frozen_decoder"], "topk"),
+    "whose is the graft's own feature": ("calls", ["sharing", "selectivity"], "known"),
+    "whose is an SAE's feature": ("calls", ["sharing", "matching"], "topk"),
 }
-FALSE = {"sharing": "one", "selectivity": "shared", "matching": "one"}
+"""What is asked -> table, methods, and of which features."""
+WRONG = {"sharing": "one", "selectivity": "shared", "matching": "one"}
 """Grafts of which a method's claim is false."""
-ASKED = {"places": "where", "directions": "which way", "calls": "whose"}
 
 
 def cited(text: str, certificate: Path) -> str:
@@ -35,19 +36,15 @@ def whole(doc: Document) -> str:
 
 
 def compact(doc: Document) -> str:
-    """Of the shared graft and the methods of COMPACT, those of SAEs by the TopK ones."""
+    """Of the shared graft, by the methods of COMPACT."""
     tables, rows = {of.name: of.records for of in shown(doc)}, []
-    for name, methods in COMPACT.items():
-        claims = {row["method"]: row for row in doc("claims") if row["of"] == name}
+    for asked, (name, methods, features) in COMPACT.items():
+        claims = {row["method"]: row["decoy"] for row in doc("claims") if row["of"] == name}
         for row in tables.get(name, []):
-            method = row["method"]
-            if (
-                method in methods
-                and row.get("kind", "shared") == "shared"
-                and row.get("sae", "topk") == "topk"
-            ):
-                wrong = row[FALSE[method]] if name == "calls" else claims[method]["decoy"]
-                rows.append(row | {"asked": ASKED[name], "wrong": wrong})
+            of_shared = row.get("kind", "shared") == "shared" and row.get("sae", features) == features
+            if row["method"] in methods and of_shared:
+                wrong = row[WRONG[row["method"]]] if name == "calls" else claims[row["method"]]
+                rows.append(row | {"asked": asked, "wrong": wrong})
     columns = [
         Column("asked", lambda row: row["asked"]),
         METHOD,
