@@ -55,10 +55,10 @@ def compact(doc: Document) -> str:
 
 
 def markdown(columns: Sequence[Column], rows: Sequence[dict[str, Any]]) -> str:
-    """A table."""
+    """A table; stars are no emphasis."""
     lines = [[column.title for column in columns], ["---"] * len(columns)]
     lines += [[str(column.show(row)) for column in columns] for row in rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines).replace("*", r"\*")
 
 
 def _seeds(doc: Document) -> str:

@@ -14,8 +14,9 @@ from crosslens.sae.settings import ARCHITECTURES
 from crosslens.summary.patching_names import METHODS
 from crosslens.summary.reading import Document
 
-NAMES = METHODS | {
+NAMES = {
     "patching": "activation patching",
+    **METHODS,
     "difference": "difference of means",
     "probe": "logistic probe",
     "logit": "logit lens",
@@ -30,6 +31,7 @@ NAMES = METHODS | {
     "specialist": "specialist",
     "chance": "chance",
 }
+"""In the order of the tables."""
 SAYS = {
     "sharing": "shared by the languages",
     "selectivity": "one language's",
@@ -110,7 +112,16 @@ def shown(doc: Document) -> Iterator[Shown]:
             if (own := [row for row in claims if row["of"] == of])
         ),
     ]
-    return (of for of in tables if of.records)
+    return (of._replace(records=_ordered(of.records)) for of in tables if of.records)
+
+
+def _ordered(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of a graft or of a dictionary together, as they come, and the methods in one order."""
+    apart = [row.get("kind", row.get("sae")) for row in records]
+    place = {of: number for number, of in enumerate(dict.fromkeys(apart))}
+    methods = [*NAMES]
+    keys = [(place[of], methods.index(row["method"])) for of, row in zip(apart, records, strict=True)]
+    return [records[i] for i in sorted(range(len(records)), key=keys.__getitem__)]
 
 
 PLACES = (
@@ -192,4 +203,7 @@ CLAIMED = [
 
 def _section(of: Shown) -> Section:
     body = [tag("p", of.words), table(of.name, of.columns, of.records, label=of.heading)]
-    return Section(of.name, of.heading.partition("?")[0] + "?", of.heading, body)
+    short, _, more = of.heading.partition("?")
+    return Section(
+        of.name, f"{short}?" if more else f"Claims of {of.name.partition('_')[2]}", of.heading, body
+    )
