@@ -189,6 +189,7 @@ CALLED = [
 ]
 CLAIMED = [
     METHOD,
+    Column("seeds", lambda row: str(row["true"]["n"]), "n"),
     *score_columns(
         {
             "true": "the graft's",
