@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from crosslens.report.html import tag
 from crosslens.report.numbers import interval, number
-from crosslens.summary.names import corpus_name, language_name, site_name
+from crosslens.summary.names import corpus_name, in_groups, language_name, site_name
 
 Row = dict[str, Any]
 
@@ -64,6 +64,16 @@ def value(
 def bounded(title: str, field: str, within: Sequence[Any] = ()) -> Column:
     """A number with the interval of `{field}_low` and `{field}_high`."""
     return value(title, field, bounds=(f"{field}_low", f"{field}_high"), within=within)
+
+
+def counted(title: str, images: str = "images", groups: str = "groups", within: Sequence[Any] = ()) -> Column:
+    """A number of images, and of how many groups they are where that is fewer; within as above."""
+
+    def show(row: Row) -> Markup:
+        of = reduce(getitem, within, row)
+        return number(of[images]) + in_groups(of[images], of[groups])
+
+    return Column(title, show, "n")
 
 
 def scored(title: str, *within: str, digits: int = 3) -> Column:

@@ -59,6 +59,11 @@ def case_name(site: str, corpus: str, language: str) -> str:
     return f"{site_name(site)}, {corpus_name(corpus)} on {language_name(language)}"
 
 
+def in_groups(images: int, groups: int) -> str:
+    """` in 12 groups`, of which each is one witness; empty where every image is one by itself."""
+    return "" if groups == images else f" in {groups:,} groups"
+
+
 def site_order(site: str) -> tuple[int, str]:
     """Sorts sites by depth: block 2 before block 10."""
     layer, _, kind = site.partition(".")

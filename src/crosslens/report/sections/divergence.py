@@ -102,6 +102,11 @@ def _at(row: Row, name: str) -> Record:
     return next(point for point in row["points"] if point["site"] == row[name]["site"])
 
 
+def _groups(row: Row) -> str:
+    """How many independent units a series is of, where sites differ the fewest."""
+    return plain(min(point["groups"] for point in row["points"]))
+
+
 def _extremum(title: str, name: str) -> list[Column]:
     return [
         Column(title, lambda row: site_name(row[name]["site"])),
@@ -121,6 +126,7 @@ SERIES = [
     Column("measure", lambda row: MEASURES[row["measure"]], "row"),
     Column("languages", _pair),
     text("of", "called"),
+    Column("independent units", lambda row: _groups(row), "n"),
     *_extremum("largest at", "highest"),
     *_extremum("smallest at", "lowest"),
     value(term("differs", "p, differs"), "p", within=["differs"]),
@@ -197,8 +203,9 @@ def finding(series: list[Row], pair: tuple[str, ...], results: Results) -> Findi
     lines = _others([of for of in tested if of is not head], level, units)
     low, high = (_at(head, name) for name in ("lowest", "highest"))
     told = f"{MEASURES[head['measure']]}, {head['called']}"
+    counted = f"{_groups(head)} independent {units}"
     if head["differs"]["q"] > level:
-        same = f"is the same at all layers as far as these {units} tell (q = {plain(head['differs']['q'])})."
+        same = f"is the same at all layers as far as {counted} tell (q = {plain(head['differs']['q'])})."
         title = f"{names}: the {told}, {same}"
         return Finding("null", title, lines)
     known = [point for point in head["points"] if point["null_high"] is not None]
@@ -209,7 +216,7 @@ def finding(series: list[Row], pair: tuple[str, ...], results: Results) -> Findi
         )
     title = (
         f"{names} are farthest apart at {site_name(low['site'])} and nearest at {site_name(high['site'])} by the {told}: "
-        f"{_valued(low)} and {_valued(high)} (q ≤ {level_words(level)}; {_certainty(head)})."
+        f"{_valued(low)} and {_valued(high)} (n = {counted}, q ≤ {level_words(level)}; {_certainty(head)})."
     )
     if not known:
         lines.append("What chance gives is not known at any of these layers.")

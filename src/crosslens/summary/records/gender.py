@@ -27,9 +27,15 @@ def gender_records(gender: dict[str, Path]) -> list[dict[str, Any]]:
                 {"corpus": corpus, "language": language, "condition": condition}
                 | {name: doc(name) for name in ("alpha", "sae", "site")}
                 | {name: doc("conditions", condition, name) for name in names}
+                | {"groups": _independent(doc("conditions", condition, "units"))}
                 | _family(doc("conditions", condition, "null"), doc("conditions", condition, "tested"))
             )
     return records
+
+
+def _independent(units: dict[str, dict[str, int]]) -> dict[str, int]:
+    """Groups of known gender by split; one that shows both genders is one."""
+    return {split: of["female"] + of["male"] - of["pairs"] for split, of in units.items()}
 
 
 def _family(null: dict[str, float | None], tested: bool) -> dict[str, Any]:
