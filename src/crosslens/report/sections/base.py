@@ -102,7 +102,7 @@ class Results:
     def untested(self, record: Record, units: str | None = None) -> str | None:
         """Why a record says nothing, in words that follow "not tested, because"; None where it does. units: of which there
         may be too few, those of the study where none are named."""
-        return untested(record, self.level, units or f"test {self.words['units']}")
+        return untested(record, units or f"test {self.words['units']}")
 
     def tested(self, records: list[Record], units: str | None = None) -> list[Record]:
         """Those that say something, found or not."""

@@ -6,7 +6,7 @@ from crosslens.report.html import details, tag, term
 from crosslens.report.leaks import read_all_the_same
 from crosslens.report.numbers import bracketed, interval, level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, Row, site, table, text, value
+from crosslens.report.table import Column, Row, counted, site, table, text, value
 from crosslens.summary.conditions import condition_name
 from crosslens.summary.names import pair_name, short_name, site_name, site_order
 from crosslens.summary.reading import Document
@@ -171,7 +171,7 @@ LIKENESS = [
     site(),
     Column("languages", lambda row: " and ".join(map(short_name, row["languages"]))),
     Column("read", lambda row: READ.get(row["read"], row["read"])),
-    value("n", "images"),
+    counted("n"),
     *_against("svcca", term("svcca", "SVCCA")),
     *_against("pwcca", "PWCCA"),
     *_against("procrustes", term("procrustes", "Procrustes")),

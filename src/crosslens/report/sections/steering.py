@@ -3,7 +3,7 @@
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import bracketed, level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, bounded, language, sae, site, table, value
+from crosslens.report.table import Column, bounded, judged, language, sae, site, table, value
 from crosslens.summary.claims import steers
 from crosslens.summary.names import short_name, site_name
 from crosslens.summary.steering_names import METHODS
@@ -131,8 +131,8 @@ COLUMNS = [
     value("times", "ratio_random", 1),
     value("at equal damage", "ratio_same_damage", 1),
     value("at equal activations", "ratio_same_activations", 1),
-    value("p", "p"),
-    value("q", "q"),
+    judged("p", "p"),
+    judged("q"),
     bounded("slope, nats", "slope"),
     value(term("anti_steerable", "anti-steerable"), "anti_steerable"),
     value("KL elsewhere", "kl"),
