@@ -25,8 +25,8 @@ def write_transfer(
     french: float | None = None,
 ) -> Path:
     """kind gender_transfer; the directions of the two languages have cosine `shared`, gender the length `size`.
-    tested: test images, else as many as train images. per_person: images of one person. french: the cosine of a third language's with the first, which alone
-    it is compared with."""
+    tested: test images, else as many as train images. per_person: images of one person. french: the cosine of a third
+    language's with the first, which alone it is compared with."""
     rng = np.random.default_rng(int(site.partition(".")[0]))
     english = np.eye(WIDTH)[0]
     directions = {"en": english} | {

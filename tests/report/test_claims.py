@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 from scipy.stats import false_discovery_control, norm
 
 from crosslens.report import sections
+from crosslens.report.table import judged
 from crosslens.summary.claims import CLAIMS, claimed
 from crosslens.summary.tested import untested
 

@@ -110,7 +110,7 @@ def test_direction_and_retrieval_numbers_are_the_files(told):
     cosines = [doc[condition]["cosine"][0]["value"] for condition in CONDITIONS for doc in documents]
     rows = [row for row in page.tables["directions"] if row[0][0] != "site"]
     assert [row[1][1] for row in rows] == [[repr(value)] for value in cosines]
-    assert [row[7][0] for row in rows] == ["3"] * 4 and [row[11][0] for row in rows] == ["4"] * 4
+    assert [row[8][0] for row in rows] == ["3"] * 4 and [row[13][0] for row in rows] == ["4"] * 4
     rows = page.tables["retrieval"][1:]
     beyond = page.tables["above-prompt"][1:]
     for site in SITES:
@@ -221,8 +221,9 @@ def test_pictures_of_one_person_are_told_as_what_they_are(tmp_path):
 
 
 JUDGED = {
-    **{name: ("p", "q over all rows and claims") for name in ("gender",)},
-    **{"probes": ("q",), "cross": ("q",), "transfer": ("p",), "directions": ("p",), "above-prompt": ("q",)},
+    "gender": ("p", "q over all rows and claims"),
+    **dict.fromkeys(("probes", "cross", "above-prompt"), ("q",)),
+    **dict.fromkeys(("transfer", "directions"), ("p",)),
     "tilt": ("q against .5", "q of differences between categories"),
 }
 """Table -> columns of what the findings read."""

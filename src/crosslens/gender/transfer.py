@@ -277,7 +277,7 @@ def scored(scores: Scores | None, female: np.ndarray, groups: np.ndarray | None 
     because = None
     if half >= 0.5:
         counts = f"{int(female.sum())} female and {int((~female).sum())} male"
-        because = f"random directions tell the {counts} test images apart without a fault in more than 5 %"
+        because = f"random directions tell the {counts} independent test images apart without a fault in more than 5 %"
     return {
         "auroc": {"value": value, "low": low, "high": high},
         "null": {"low": 0.5 - half, "high": 0.5 + half, "p": None if because else p}

@@ -115,10 +115,11 @@ def series_of(
 ) -> dict[str, Any]:
     """One measure over its sites: `points` with 95 % intervals, `differs`, and the `highest` and `lowest` site.
 
-    told: site -> value, deviations (B) of the same draws at every site, null_low, null_high, groups, and low and high where they
-    are known otherwise; limits: what the measure can be. Without an interval where no draw deviates. differs: p that all sites are
-    the same, of the sum of squares about their mean among that of the deviations; None for one site. highest, lowest: the
-    site, the `share` of draws in which it is that, and the sites that are in COVERED of them, the most frequent first.
+    told: site -> value, deviations (B) of the same draws at every site, null_low, null_high, groups, and low and high where
+    they are known otherwise; limits: what the measure can be. Without an interval where no draw deviates. differs: p that all
+    sites are the same, of the sum of squares about their mean among that of the deviations; None for one site. highest,
+    lowest: the site, the `share` of draws in which it is that, and the sites that are in COVERED of them, the most frequent
+    first.
     """
     sites = list(told)
     values = np.array([told[site]["value"] for site in sites])

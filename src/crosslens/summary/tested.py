@@ -6,7 +6,7 @@ Record = dict[str, Any]
 
 
 def decided(record: Record) -> bool:
-    """Whether a record, after `claims.claimed`, says something, found or not: tested, and of data that could have been claimed."""
+    """Whether a record, after `claims.claimed`, says something, found or not: tested, of data that could have been claimed."""
     return record["q"] is not None and record["reachable"]
 
 

@@ -91,9 +91,7 @@ def _body(records: Stereotype, results: Results) -> list[Any]:
         counted(units, "images_gendered", "units"),
         value("gendered captions", "captions_gendered"),
         Column("q against .5", _decided, "n"),
-        Column(
-            "q of differences between categories", lambda row: _decided(row["differences"]), "n"
-        ),
+        Column("q of differences between categories", lambda row: _decided(row["differences"]), "n"),
     ]
     return [
         told,

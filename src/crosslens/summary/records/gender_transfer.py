@@ -44,8 +44,9 @@ def transfer_records(path: Path) -> list[dict[str, Any]]:
 def direction_records(path: Path) -> list[dict[str, Any]]:
     """One record per condition and pair of languages: the cosine of their gender directions, and each one's length.
 
-    Lists have one entry a language: `train` images of known gender and their `train_groups`, `dropped` samples (train and test) that had
-    nothing to pool over, `lengths` relative to the spread of the train images and their 95 % level under shuffled labels.
+    Lists have one entry a language: `train` images of known gender and their `train_groups`, `dropped` samples (train and
+    test) that had nothing to pool over, `lengths` relative to the spread of the train images and their 95 % level under
+    shuffled labels.
     """
     doc = Document(path, "gender_transfer")
     records = []

@@ -21,9 +21,9 @@ def probe_records(probes: dict[str, Path]) -> list[dict[str, Any]]:
     """One record per input, language and condition: the probe's scores on test beside its baselines.
 
     Keys: `{corpus}/{language}`, with `activations` for the corpus of raw activations. `accuracy` and `auroc` come with
-    `_low` and `_high` (95 % CI), `n` is images of `groups` independent ones, `shuffled` and `control` are AUROCs with the range over repeats. `p` is one of a family,
-    all probes of the study, `least_p` what it would be of the plainest scores; `because` says why there is none. `sparse`:
-    AUROC and p by `columns`, in no family.
+    `_low` and `_high` (95 % CI), `n` images of `groups` independent ones, `shuffled` and `control` are AUROCs with the range
+    over repeats. `p` is one of a family, all probes of the study, `least_p` what it would be of the plainest scores;
+    `because` says why there is none. `sparse`: AUROC and p by `columns`, in no family.
     """
     records = []
     for key, path in probes.items():
