@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
 from checkouts import START, Checkout
+from PIL import Image
 
 from crosslens import cli
 from crosslens.artifacts.table import Studies, Table
