@@ -62,6 +62,9 @@ WRONG = [
         ["key sae.matryoshka_fractions", "rising"],
     ),
     ("sae", {"architecture": "relu", "k": 16}, ["key sae.k: found 16, which relu does not read", "topk"]),
+    # written down, if only what stands there anyway
+    ("sae", {"architecture": "relu", "k": 32}, ["key sae.k: found 32, which relu does not read", "topk"]),
+    ("sae", {"train_tokens": 4096, "epochs": 1}, ["key sae.epochs: found 1 beside sae.train_tokens 4096"]),
     ("sae.l1", 0.3, ["key sae.l1: found 0.3, which topk does not read; expected it with gated, relu alone"]),
     ("sae.matryoshka_fractions", [0.5, 1], ["which topk does not read; expected it with matryoshka alone"]),
     ("sweep.l1", [0.1, 0.3], ["key sweep.l1: found [0.1, 0.3], which topk does not read"]),

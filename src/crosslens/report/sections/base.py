@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +115,18 @@ class Results:
 
     def controlled(self, measure: str, *of: str) -> list[str]:
         """A line that sets a measure of these languages beside that of the study's controls; none where there is none."""
-        if "controls" not in self.files:
-            return []
-        doc = Document(self.files["controls"][""], "controls")
-        row = at_their_best(rows_of(doc)).get((measure, of))
-        said = row and beside_controls(row, doc("controls"))
+        best, controls = self._controls
+        row = best.get((measure, of))
+        said = row and beside_controls(row, controls)
         return [f"Controls. {said}"] if said else []
+
+    @cached_property
+    def _controls(self) -> tuple[dict[tuple[str, tuple[str, ...]], Record], list[str]]:
+        """(measure, of) -> its row at its best site, and the controls; none of a study without them."""
+        if "controls" not in self.files:
+            return {}, []
+        doc = Document(self.files["controls"][""], "controls")
+        return at_their_best(rows_of(doc)), doc("controls")
 
     @property
     def has_gender(self) -> bool:
