@@ -12,6 +12,8 @@ from crosslens.summary.names import site_order
 from crosslens.summary.reading import Document
 from crosslens.tables.documents import write_json
 
+LEAST_GROUPS = 8
+"""Fewer have too few halves to tell how they vary; as in `alignment.sharing`, of exchanges."""
 COVERED = 0.95
 """Share of the draws that the layers named for an extremum hold together."""
 METHOD = "difference_of_means"
@@ -117,7 +119,7 @@ def series_of(
 
     told: site -> value, deviations (B) of the same draws at every site, null_low, null_high, groups, and low and high where
     they are known otherwise; limits: what the measure can be. Without an interval where no draw deviates. differs: p that all
-    sites are the same, of the sum of squares about their mean among that of the deviations; None for one site. highest,
+    sites are the same, of the sum of squares about their mean among that of the deviations, or why there is none. highest,
     lowest: the site, the `share` of draws in which it is that, and the sites that are in COVERED of them, the most frequent
     first.
     """
@@ -131,9 +133,14 @@ def series_of(
         for site in sites
     ]
     draws = values[:, None] + noise
+    units = min(of["groups"] for of in told.values())
+    because = (
+        f"there are {units} independent units, and it takes {LEAST_GROUPS}" if units < LEAST_GROUPS else None
+    )
+    because = "one layer alone was measured" if len(sites) < 2 else because
     return {
         "points": points,
-        "differs": {"p": _differ(values, noise) if len(sites) > 1 else None, "q": None},
+        "differs": {"p": None if because else _differ(values, noise), "q": None, "because": because},
         "highest": _extremum(sites, values, draws, np.argmax),
         "lowest": _extremum(sites, values, draws, np.argmin),
     }

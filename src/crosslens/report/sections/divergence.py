@@ -4,7 +4,7 @@ from typing import Any
 
 from crosslens.report.html import details, tag, term
 from crosslens.report.leaks import read_all_the_same
-from crosslens.report.numbers import bracketed, interval, level_words, plain
+from crosslens.report.numbers import bracketed, interval, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, Row, counted, site, table, text, value
 from crosslens.summary.conditions import condition_name
@@ -122,6 +122,12 @@ def _extremum(title: str, name: str) -> list[Column]:
     ]
 
 
+def _differs(title: Any, name: str) -> Column:
+    return Column(
+        title, lambda row: "not tested" if row["differs"]["p"] is None else number(row["differs"][name]), "n"
+    )
+
+
 SERIES = [
     Column("measure", lambda row: MEASURES[row["measure"]], "row"),
     Column("languages", _pair),
@@ -129,8 +135,8 @@ SERIES = [
     Column("independent units", lambda row: _groups(row), "n"),
     *_extremum("largest at", "highest"),
     *_extremum("smallest at", "lowest"),
-    value(term("differs", "p, differs"), "p", within=["differs"]),
-    value("q", "q", within=["differs"]),
+    _differs(term("differs", "p, differs"), "p"),
+    _differs("q", "q"),
 ]
 
 
@@ -198,7 +204,8 @@ def finding(series: list[Row], pair: tuple[str, ...], results: Results) -> Findi
     names, level, units = " and ".join(map(short_name, pair)), results.level, results.words["units"]
     tested = [of for of in series if of["differs"]["q"] is not None]
     if not tested:
-        return Finding("warning", f"{names}: not tested over depth, because one layer alone was measured.")
+        because = "; ".join(dict.fromkeys(of["differs"]["because"] for of in series))
+        return Finding("warning", f"{names}: not tested over depth, because {because}.")
     head = min(tested, key=_rank)
     lines = _others([of for of in tested if of is not head], level, units)
     low, high = (_at(head, name) for name in ("lowest", "highest"))
