@@ -981,6 +981,9 @@ def test_transfer_of_the_difference_of_means_by_hand(study):
             along = direction[row["source"]]
             scores = [group[row["target"], "test"] @ along for group in (female, male)]
             assert row["n"] == dict(zip(("female", "male"), map(len, scores), strict=True))
+            target = languages[row["target"]].dataset
+            known = target[(target["split"] == "test") & (target["gender"] != "unknown")]
+            assert row["groups"] == known["group"].nunique()
             # images whose texts are the same may be tied but for rounding
             assert row["auroc"]["value"] == pytest.approx(
                 auroc(*scores), abs=1 / np.prod([*map(len, scores)])
