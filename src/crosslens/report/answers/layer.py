@@ -43,7 +43,7 @@ def answer(results: Results) -> Answer:
         " ".join(told),
         lines,
         [_dot(row) for row in _one_way(of, depth)],
-        "AUROC by depth",
+        "AUROC of the weaker way at each layer",
         "divergence",
     )
 
@@ -82,5 +82,5 @@ def _one_way(of: list[Record], depth: list[str]) -> list[Record]:
 
 def _dot(row: Record) -> Dot:
     chance = None if row["null_low"] is None else (row["null_low"], row["null_high"])
-    name = f"{site_name(row['site'])}, the weaker way: {pair_name(row['source'], row['target'])}"
+    name = f"{site_name(row['site'])}: {pair_name(row['source'], row['target'])}"
     return Dot(name, row["auroc"], row["auroc_low"], row["auroc_high"], chance, row["target"])
