@@ -199,6 +199,6 @@ def _told(arm: Record) -> str:
     return (
         f"{site_name(arm['site'])}, {arm_name(arm)}, strength {plain(arm['strength'], 1)}: P(female) moves by "
         f"{plain(arm['moved'])}{bracketed(arm, 'moved')}, 95 % of random sets by at most {plain(arm['q95_random'])}; "
-        f"{plain(arm['anti_steerable'], 2)} of {plain(arm['items'])}{in_groups(arm['items'], arm['groups'])} go the other way; KL "
-        f"elsewhere {plain(arm['kl'])} nats."
+        f"{plain(arm['anti_steerable'], 2)} of {plain(arm['items'])}{in_groups(arm['items'], arm['groups'])} go the other way; "
+        f"KL elsewhere {plain(arm['kl'])} nats."
     )
