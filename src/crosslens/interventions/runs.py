@@ -80,7 +80,7 @@ class Runs:
     def table(self, numbers: Sequence[int]) -> pd.DataFrame:
         """What every patch of a run has in common; numbers: of the cases."""
         laid = self.laid
-        other = torch.tensor([-1 if k is None else k for k in donors(self)[OTHER]])
+        other = torch.tensor([-1 if k is None else k for k in donors(self)[OTHER].of])
         return pd.DataFrame(
             {
                 "swap": self.cases[0][0].swap,
@@ -100,16 +100,25 @@ class Donation(NamedTuple):
 
     name: str
     """other, same: the run of the case that differs, or not, in what is swapped; `_elsewhere`: of another case; random: as far
-    from the own state as `other`, in a random direction."""
-    source: str
-    """The donor's language; empty: the own one."""
+    from `same` as `other`, in a random direction."""
+    away: int = 0
+    """How many languages of the batch further the donor's is, in a circle: of the own one 0, whose `same` is the run itself."""
 
 
-OTHER = Donation("other", "")
+OTHER = Donation("other")
 
 
-def donors(runs: Runs) -> dict[Donation, list[int | None]]:
-    """Of each exchange that is made, the donor of each run by its number in the batch."""
+class Donors(NamedTuple):
+    """Of each run (S) of a batch."""
+
+    source: list[str]
+    """The donor's language."""
+    of: list[int | None]
+    """Its number in the batch."""
+
+
+def donors(runs: Runs) -> dict[Donation, Donors]:
+    """Every exchange that is made; of a random step the donors are those of `other` where `same` is there too."""
     laid, cases = runs.laid, runs.cases
     keyed = {
         (case, side.language, side.variant): k
@@ -119,28 +128,29 @@ def donors(runs: Runs) -> dict[Donation, list[int | None]]:
     for side in laid.sides:
         if side.variant not in variants.setdefault(side.language, []):
             variants[side.language].append(side.variant)
+    languages = [*variants]
 
-    def find(k: int, *, other: bool, source: str = "", elsewhere: bool = False) -> int | None:
+    def find(k: int, source: str, *, other: bool, elsewhere: bool = False) -> int | None:
         side, case = laid.sides[k], laid.case[k]
-        language = source or side.language
-        if source == side.language:
-            return None  # the own language is told by itself
         if elsewhere:
             case = (case + 1) % len(cases)
             if cases[case][0].group == cases[laid.case[k]][0].group:
                 return None
         own = variants[side.language]
         variant = own[1 - own.index(side.variant)] if other and len(own) == 2 else side.variant
-        return keyed.get((case, language, variant))
+        return keyed.get((case, source, variant))
 
-    every = range(len(laid.sides))
-    found = {
-        OTHER: [find(k, other=True) for k in every],
-        Donation("random", ""): [find(k, other=True) for k in every],
-        Donation("other_elsewhere", ""): [find(k, other=True, elsewhere=True) for k in every],
-        Donation("same_elsewhere", ""): [find(k, other=False, elsewhere=True) for k in every],
-    }
-    for source in variants if len(variants) > 1 else ():
-        for name in ("other", "same"):
-            found[Donation(name, source)] = [find(k, other=name == "other", source=source) for k in every]
+    found = {}
+    for away in range(len(languages)):
+        source = [languages[(languages.index(side.language) + away) % len(languages)] for side in laid.sides]
+
+        def every(other: bool, elsewhere: bool = False, source: list[str] = source) -> list[int | None]:
+            return [find(k, of, other=other, elsewhere=elsewhere) for k, of in enumerate(source)]
+
+        other, same = every(other=True), every(other=False)
+        both = [None if of is None else giver for giver, of in zip(other, same, strict=True)]
+        given = {"other": other, "same": same, "random": both}
+        given["other_elsewhere"] = every(other=True, elsewhere=True)
+        given["same_elsewhere"] = every(other=False, elsewhere=True)
+        found |= {Donation(name, away): Donors(source, of) for name, of in given.items()}
     return found
