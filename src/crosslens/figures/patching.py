@@ -170,8 +170,8 @@ def _interchange(rows: list[dict[str, Any]]) -> Figure:
     heading(
         figure,
         "Does one language's state tell gender in another?",
-        "Recovery R by the state of the other gender less that of the own one, both of the other language, over n groups of pairs "
-        "at most; band: 95 %. Dotted: R by the language's own states.",
+        "Recovery R by the state of the other gender less that of the own one, both of the other language, over at most n groups "
+        "of pairs; band: 95 %. Dotted: R by the language's own states.",
     )
     return figure
 

@@ -293,10 +293,10 @@ class Patcher:
 def _rows(
     about: pd.DataFrame, exchange: Exchange, place: Place, node: int, m: Tensor, more: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """Rows of COLUMNS of one patch, of the runs that take part; m: (S) the outcome with it; more: what else is the same in it, and
-    what METHODS say of it (S)."""
-    columns = dict.fromkeys(METHODS, np.nan) | {"kind": place.kind, "layer": place.layer, "node": node}
-    return about.assign(**columns, outcome_patched=m.cpu().numpy(), **more)[exchange.took.numpy()]
+    """Rows of COLUMNS of one patch, of the runs that take part; m: (S) the outcome with it; more: what else is the same in it,
+    and what METHODS say of it (S)."""
+    of_place = {"kind": place.kind, "layer": place.layer, "node": node, "outcome_patched": m.cpu().numpy()}
+    return about.assign(**(dict.fromkeys(METHODS, np.nan) | of_place | more))[exchange.took.numpy()]
 
 
 def rankings(effects: pd.DataFrame, seed: int) -> dict[tuple[str, str], list[Node]]:

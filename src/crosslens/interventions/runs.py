@@ -1,6 +1,6 @@
 """Runs of a model that are compared: made once, made again with something else in a place, and who gives to whom."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,12 +31,15 @@ def read_cases(loaded: LoadedModel, cases: Sequence[Case], images: Path | None) 
     return [(case, own) for case, own in zip(cases, runs, strict=True) if all(own)]
 
 
-def together(cases: Sequence[Read], numbers: Iterable[int], batch: int) -> Iterator[list[int]]:
-    """The numbers of the cases that run together, those of like length: about `batch` texts, two cases at least."""
+def together(cases: Sequence[Read], numbers: Iterable[int], batch: int) -> list[list[int]]:
+    """The numbers of the cases that run together, those of like length: about `batch` texts, and two cases at least where there
+    are two, so that each has another one beside it."""
     per = max(2, batch // (2 * max((len(case.sides) for case, _ in cases), default=1)))
     order = sorted(numbers, key=lambda k: max(len(run.texts[0][0]) for run in cases[k][1]))
-    for start in range(0, len(order), per):
-        yield order[start : start + per]
+    found = [order[start : start + per] for start in range(0, len(order), per)]
+    if len(found) > 1 and len(found[-1]) == 1:
+        found[-2:] = [found[-2] + found[-1]]
+    return found
 
 
 class Runs:

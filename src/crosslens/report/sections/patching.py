@@ -31,11 +31,11 @@ TERMS = {
     ),
     "between_controls": (
         "States beside the pair's own",
-        "Of another pair: both states are those of another sentence, or picture, of the other language; where its other − same is "
-        "as large, what is handed over is gender and not what else the two languages say alike. In Latin letters: all texts of a "
-        "language of another script are written in these, so that what is left is not the script's. Random step: the state of "
-        "the same gender, and from it as far as that of the other gender is, in a random direction; only of a state that goes "
-        "beyond it is anything told. q: groups change signs, Benjamini and Hochberg over the blocks of a row's exchange.",
+        "Of another pair: both states are those of another sentence, or picture, of the other language; where its other − same "
+        "is as large, what is handed over is gender and not what else the two languages say alike. In Latin letters: texts of "
+        "a language of another script are written in these, so that what is left is not the script's. Random step: the state "
+        "of the same gender, and from it as far as that of the other gender is, in a random direction; only of a state that "
+        "goes beyond it is anything told. q: groups change signs, Benjamini and Hochberg over the blocks of a row's exchange.",
     ),
     "patch_controls": (
         "Patched as controls",
@@ -332,7 +332,7 @@ def _recovered(doc: Document) -> list[Finding]:
 
 def _without_pairs(doc: Document) -> list[Finding]:
     """Swaps and languages of which there are runs, and no pair could be patched."""
-    told = {(pair["swap"], pair["language"]) for pair in doc("pairs")}
+    told = {(pair["swap"], pair["language"]) for pair in doc("pairs") if not pair["text"]}
     found = []
     for swap, of in doc("swaps").items():
         if not of["drawn"]:
