@@ -462,7 +462,51 @@ def test_all_of_a_picture_goes_through_the_projector(tmp_path):
     told = recovery.components(recovery.recoveries(table, 1e-9), bootstraps=20, seed=0)
     found = {(row["kind"], row["layer"]): row["recovery"]["value"] for row in told}
     assert found.pop(("resid_pre", 0)) == pytest.approx(1, abs=1e-3)
-    assert {*found} == {(kind, layer) for kind in ("attn_out", "mlp_out") for layer in range(LAYERS)}
+    tower = loaded.adapter.vision_tower.config.num_hidden_layers
+    assert len(loaded.adapter.tower_halves) == tower > 0
+    assert {*found} == {
+        *((kind, layer) for kind in ("attn_out", "mlp_out") for layer in range(LAYERS)),
+        *((kind, layer) for kind in ("tower_attn", "tower_mlp") for layer in range(tower)),
+    }
+    _one_picture_by_hand(loaded, images, swaps[0], table)
+
+
+def _one_picture_by_hand(loaded, images, case, table):
+    """What the first tower block's halves add to one picture, from a run of the other alone, with hooks on torch's modules."""
+    ((_, runs),) = read_cases(loaded, [case], images)
+    singles = [
+        Laid(loaded, [(case._replace(sides=(side,)), [run])], images)
+        for side, run in zip(case.sides, runs, strict=True)
+    ]
+    head = Patcher(loaded, images, heads=False, seed=0).head
+
+    def outcome(laid):
+        with capture(loaded, [str(LAST)], stop=True) as captured:
+            loaded.model(**laid.batch.inputs, use_cache=False)
+        return float(laid.by_run(laid.outcome(head, captured[str(LAST)])))
+
+    for kind, module in zip(("tower_attn", "tower_mlp"), loaded.adapter.tower_halves[0], strict=True):
+        kept = []
+
+        def keep(_, args, output, kept=kept):
+            kept.append(output[0] if isinstance(output, tuple) else output)
+
+        def put(_, args, output, kept=kept):
+            return (kept[0], *output[1:]) if isinstance(output, tuple) else kept[0]
+
+        with torch.no_grad():
+            handle = module.register_forward_hook(keep)
+            plain = outcome(singles[0])
+            kept.clear()
+            outcome(singles[1])
+            handle.remove()
+            handle = module.register_forward_hook(put)
+            by_hand = outcome(singles[0])
+            handle.remove()
+        row = own(table, kind=kind, layer=0, variant="one")
+        assert row["outcome"].item() == pytest.approx(plain, abs=1e-4)
+        assert row["outcome_patched"].item() == pytest.approx(by_hand, abs=1e-4)
+        assert abs(by_hand - plain) > 1e-6
 
 
 def test_hidden_pictures_are_read_behind_words():

@@ -30,7 +30,7 @@ from crosslens.interventions.circuits import (
     numbers_of,
     ranked,
 )
-from crosslens.interventions.nodes import KINDS, OF_HEADS, Place, places_of, slots
+from crosslens.interventions.nodes import KINDS, OF_HEADS, OF_TOWER, Place, places_of, slots
 from crosslens.interventions.outcomes import CLASSES, Case, Exchange, Laid, check_cases
 from crosslens.interventions.recovery import COLUMNS, COMPONENTS, METHODS, PICTURED, maps, recoveries, told
 from crosslens.interventions.runs import OTHER, Donation, Read, Runs, donors, read_cases, together
@@ -164,6 +164,9 @@ class Patcher:
             *([] if loaded.adapter.projector is None else [GIVEN]),
             *places_of(loaded, kinds, range(loaded.n_layers)),
         ]
+        self.tower = [
+            Place(kind, layer) for layer in range(len(loaded.adapter.tower_halves)) for kind in OF_TOWER
+        ]
         self.seed, self.identity = seed, 0.0
         self.kept: list[pd.DataFrame] = []
 
@@ -225,9 +228,23 @@ class Patcher:
                         }
                         about_donor = {"source": source, "donor": donation.name, "positions": name}
                         parts.append(_rows(about, exchange, place, node, m, about_donor | said))
+        if cases[0][0].swap in PICTURED:
+            parts += self._inside(runs, about)
         if self.rankings and (exchange := laid.exchange(EVERYWHERE, donations[OTHER].of)):
             self.kept.append(self._kept(runs, exchange, about))
         return pd.concat(parts, ignore_index=True)[[*COLUMNS]]
+
+    def _inside(self, runs: Runs, about: pd.DataFrame) -> list[pd.DataFrame]:
+        """Rows of COLUMNS of the image encoder; none of pictures of unlike sizes, in whose places there is nothing alike."""
+        if len({len(run.at.get("image", [])) for run in runs.laid.runs}) > 1:
+            return []
+        source, givers = donors(runs)[OTHER]
+        exchange = runs.laid.exchange("image", givers)
+        more = {"source": source, "donor": OTHER.name, "positions": "image"}
+        return [
+            _rows(about, exchange, place, 0, runs.swapped(place, exchange), more)
+            for place in (self.tower if exchange else ())
+        ]
 
     def _romanised(self, cases: Sequence[Case], batch: int) -> list[pd.DataFrame]:
         """Rows of COLUMNS of exchanges between languages, all texts in Latin letters; cases: those patched as they are."""

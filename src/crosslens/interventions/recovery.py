@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr, spearmanr
 
+from crosslens.interventions.nodes import OF_TOWER
 from crosslens.stats.correlation import fisher_interval
 from crosslens.stats.fdr import benjamini_hochberg
 from crosslens.stats.means import resampled_interval
@@ -189,9 +190,9 @@ def controls(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str
 
 
 def components(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str, Any]]:
-    """R of what the decoder is given of a picture (`resid_pre`, which is all of it), and of what each half of each block adds at
-    all positions, of both runs of a pair, where pictures are swapped."""
-    given = (kept["kind"] == "resid_pre") & (kept["positions"] == "image")
+    """R where pictures are swapped, of both runs of a pair: of what each half of each block of the image encoder adds, of what
+    the decoder is given of a picture (`resid_pre`, all of it), and of what each half of each block adds at all positions."""
+    given = kept["kind"].isin(["resid_pre", *OF_TOWER]) & (kept["positions"] == "image")
     added = kept["kind"].isin(COMPONENTS) & (kept["positions"] == "all")
     by_other = (kept["donor"] == "other") & (kept["source"] == kept["language"])
     own = kept[kept["swap"].isin(PICTURED) & by_other & (given | added)]

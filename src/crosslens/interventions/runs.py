@@ -80,6 +80,21 @@ class Runs:
         with self.replay.up_to(place), at(self.loaded, place, fn):
             return self.measured()
 
+    def swapped(self, place: Place, exchange: Exchange) -> Tensor:
+        """(S) m where the pictures of the runs that take part have what the others' have at a place of the image encoder."""
+        rows, givers = torch.stack([exchange.rows, exchange.donor_rows]).unique(dim=1)
+
+        def fn(value: Tensor) -> Tensor:
+            by_text = value.reshape(
+                len(self.laid.batch.role), -1, value.shape[-1]
+            )  # some families lay them end to end
+            changed = by_text.clone()
+            changed[rows] = by_text[givers]
+            return changed.reshape(value.shape)
+
+        with at(self.loaded, place, fn):
+            return self.measured()
+
     def table(self, numbers: Sequence[int]) -> pd.DataFrame:
         """What every patch of a run has in common; numbers: of the cases."""
         laid = self.laid

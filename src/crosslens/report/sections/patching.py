@@ -10,7 +10,7 @@ from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, Row, scored, table, value
 from crosslens.report.terms import CI
 from crosslens.summary.names import short_name
-from crosslens.summary.patching_names import KINDS, METHODS, POSITIONS
+from crosslens.summary.patching_names import KINDS, METHODS, OF_TOWER, POSITIONS
 from crosslens.summary.reading import Document
 
 ORDER = 68
@@ -45,9 +45,9 @@ TERMS = {
     "component": (
         "Component",
         "Of the picture: all that the projector gives to the decoder, in the place of the other picture's, which brings over "
-        "everything, for nothing else differs. Of a block: what its attention or its MLP adds, at all positions; components "
-        "follow one another, so that their R need not add up to 1. Of two pictures that hide the gender and show "
-        "different categories the difference is bias; inside the vision tower nothing is patched.",
+        "everything, for nothing else differs. Of a block: what its attention or its MLP adds, at all positions, and in the "
+        "vision tower to all of the picture; components follow one another, so that their R need not add up to 1. Of two "
+        "pictures that hide the gender and show different categories the difference is bias.",
     ),
     "circuit": (
         "Circuit, CPR, CMD",
@@ -118,8 +118,8 @@ def section(results: Results) -> Section | None:
                 _largest(doc("components")),
                 label="Components by what they bring over",
                 caption=caption(
-                    f"R of what is given of the picture, and of the {SHOWN} halves of blocks that add most of the difference, at "
-                    "all positions, both runs of a pair"
+                    f"R of what is given of the picture, and of the {SHOWN} halves of blocks that add most of the difference in "
+                    "the vision tower and behind it, both runs of a pair"
                 ),
             )
         ]
@@ -173,13 +173,17 @@ def _pairs(doc: Document) -> list[Record]:
 
 
 def _largest(rows: list[Record]) -> list[Record]:
-    """Of each swap and language what the decoder is given, and the SHOWN components of largest R."""
+    """Of each swap and language the SHOWN components of the vision tower of largest R, what the decoder is given, and as many of
+    its blocks'."""
     found = []
     for swap, language in dict.fromkeys((row["swap"], row["language"]) for row in rows):
         own = [row for row in rows if (row["swap"], row["language"]) == (swap, language)]
-        added = [row for row in own if row["kind"] != "resid_pre"]
+        own.sort(key=lambda row: -abs(row["recovery"]["value"]))
+        inside = [row for row in own if row["kind"] in OF_TOWER]
+        added = [row for row in own if row["kind"] in KINDS]
+        found += inside[:SHOWN]
         found += [row for row in own if row["kind"] == "resid_pre"]
-        found += sorted(added, key=lambda row: -abs(row["recovery"]["value"]))[:SHOWN]
+        found += added[:SHOWN]
     return found
 
 
@@ -239,7 +243,7 @@ PAIRS = [
 COMPONENTS = [
     SWAP,
     LANGUAGE,
-    Column("component", lambda row: KINDS.get(row["kind"], GIVEN)),
+    Column("component", lambda row: (KINDS | OF_TOWER).get(row["kind"], GIVEN)),
     Column("of block", lambda row: "" if row["kind"] == "resid_pre" else str(row["layer"]), "n"),
     Column("groups", lambda row: str(row["recovery"]["n"]), "n"),
     scored(term("component", "R"), "recovery"),
