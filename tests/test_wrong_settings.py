@@ -124,6 +124,23 @@ WRONG = [
     ("clamp", {}, ["key clamp: found texts that are given", "source.prompts"]),
     ("clamp", {"features": [10**6]}, ["key clamp.features: found feature 1000000"]),
     (
+        "clamp",
+        {"features": [3]},
+        [
+            "key clamp.features: found features of one SAE, and 2 that are clamped: joint at 0, joint at 3.attn_out"
+        ],
+    ),
+    (
+        GOOD | {"sae": {"sites": ["0"]}, "clamp": {"sites": ["3.attn_out"]}},
+        None,
+        ["key clamp.sites: found ['3.attn_out'], where no SAE is; expected some of ['0']"],
+    ),
+    (
+        GOOD | {"sae": {"sites": ["0"]}, "steering": {"sites": ["3.attn_out"]}},
+        None,
+        ["key steering.sites: found ['3.attn_out'], where no SAE is"],
+    ),
+    (
         ENGLISH | {"gender": {"morphology": "camel_tools"}},
         None,
         ["key gender.morphology: found camel_tools, and no Arabic"],
