@@ -118,6 +118,8 @@ WRONG = [
     ("steering", {"sites": ["9"]}, ["key steering.sites: found ['9']", "some of the study's sites"]),
     ("steering", {"strengths": [0]}, ["key steering.strengths.0: found 0; expected a number greater than 0"]),
     ("steering", {"strengths": []}, ["key steering.strengths"]),
+    ("steering", {"strengths": [float("inf")]}, ["key steering.strengths.0: found"]),
+    ("steering", {"strengths": [float("nan")]}, ["key steering.strengths.0: found"]),
     ("steering", {"random_sets": 19}, ["key steering.random_sets: found 19", "at least 20"]),
     ("steering", {"words": {"fr": [["femme", "homme"]]}}, ["key steering.words: found 'fr'"]),
     ("steering", {"words": {"en": [["woman"]]}}, ["key steering.words.en.0"]),

@@ -157,14 +157,17 @@ def _sites(settings: StudySettings, model: Model) -> Faults:
         if strange := sorted({*(named or ())} - {*sites}):
             yield settings.fault(key, strange, f"some of the study's sites, {sites}", "correct them")
         elif key in ("steering.sites", "clamp.sites") and (
-            bare := sorted({*(named or ())} - _saes(settings).keys())
+            bare := sorted({*(named or ())} - _read_saes(settings).keys())
         ):
             yield settings.fault(
-                key, f"{bare}, where no SAE is", f"some of {[*_saes(settings)]}", "correct them, or sae.sites"
+                key,
+                f"{bare}, where no SAE is",
+                f"some of {[*_read_saes(settings)]}",
+                "correct them, or sae.sites",
             )
 
 
-def _saes(settings: StudySettings) -> dict[str, list[str]]:
+def _read_saes(settings: StudySettings) -> dict[str, list[str]]:
     """Site -> what its SAEs are called."""
     own = settings["sae"]
     found = {site: [*own["corpora"]] for site in own["sites"] or settings["sites"]}
@@ -373,7 +376,7 @@ def _clamp(settings: StudySettings, model: Model, source: Source) -> Faults:
         )
     chosen_saes = [
         f"{name} at {site}"
-        for site, names in _saes(settings).items()
+        for site, names in _read_saes(settings).items()
         for name in names
         if not chosen["sites"] or site in chosen["sites"]
     ]

@@ -19,7 +19,7 @@ from crosslens.data.languages import language_of
 
 SWAPS = 4
 """Of pictures."""
-PASSES_A_BLOCK = 40
+PASSES_A_BLOCK = 48
 """Patches of one block, of which each computes half of the blocks."""
 PASSES_OF_GRADIENTS = 60
 """Forward and back again, of two classes of positions."""
