@@ -154,6 +154,15 @@ def test_one_patch_by_hand(patcher, effects):
         assert abs(by_hand - plain) > 1e-5
 
 
+def test_outcomes_that_are_no_numbers_are_refused(folder):
+    """A NaN would be left out of every mean without a word."""
+    broken = shallow(folder)
+    with torch.no_grad():
+        broken.adapter.blocks[LAST].mlp.down_proj.weight[0, 0] = torch.nan
+    with pytest.raises(InputError, match="no number.*model.dtype"):
+        Patcher(broken, None, heads=False, seed=0).effects(CASES[:2], 0, 16)
+
+
 def test_a_pass_from_the_record_is_the_pass(patcher):
     laid, replay = Laid(patcher.loaded, runs_of(patcher, CASES), None), Replay(patcher.loaded)
 

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from crosslens.errors import InputError
 from crosslens.gender.agreement import word_ends
 from crosslens.interventions.nodes import Place, at, read, write
 from crosslens.interventions.outcomes import Case, Exchange, Laid, Run, encode_side
@@ -53,12 +54,15 @@ class Runs:
         images: Path | None,
         places: Sequence[Place],
     ):
-        """places: those whose `states` (texts, T, width) are kept. outcome: (S) m of each run."""
+        """places: those whose `states` (texts, T, width) are kept. outcome: (S) m of each run.
+
+        InputError where an outcome, here or with a patch, is no number.
+        """
         self.loaded, self.head, self.cases = loaded, head, cases
         self.laid, self.replay = Laid(loaded, cases, images), Replay(loaded)
         with self.replay.record(), read(loaded, places) as self.states:
             final = self.last()
-        self.outcome = self.laid.by_run(self.laid.outcome(head, final))
+        self.outcome = self._told(final)
 
     def last(self) -> Tensor:
         """The last block's residual (texts, T, d), in a pass as the model is just now."""
@@ -69,7 +73,19 @@ class Runs:
 
     def measured(self) -> Tensor:
         """(S) m in such a pass."""
-        return self.laid.by_run(self.laid.outcome(self.head, self.last()))
+        return self._told(self.last())
+
+    def _told(self, final: Tensor) -> Tensor:
+        m = self.laid.by_run(self.laid.outcome(self.head, final))
+        if not torch.isfinite(m).all():
+            number = int((~torch.isfinite(m)).nonzero()[0])
+            raise InputError(
+                f"a run that is compared, of {self.cases[self.laid.case[number]][0].group!r}",
+                found="log-odds that are no number",
+                expected="a model that computes every text",
+                mend="set model.dtype to float32 or bfloat16",
+            )
+        return m
 
     def patched(self, place: Place, exchange: Exchange, channels: slice, given: Tensor) -> Tensor:
         """(S) m with the values (n, channels) in place."""
