@@ -1765,15 +1765,31 @@ def test_recoveries_and_agreement_by_hand(study):
         assert row["n"] == n and row["recovery"] == pytest.approx(mean)
     own = kept[(kept["donor"] == "other") & (kept["source"] == kept["language"])]
     for entry in told["pairs"]:
-        clean = effects[(effects["direction"] == "noising") & (effects["donor"] == "other")]
+        donor = f"other_{entry['text']}" if entry["text"] else "other"
+        clean = effects[(effects["direction"] == "noising") & (effects["donor"] == donor)]
         clean = clean[(clean["swap"] == entry["swap"]) & (clean["language"] == entry["language"])]
-        clean = clean[clean["source"] == clean["language"]].drop_duplicates("case")
+        clean = clean[(clean["source"] == clean["language"]) != bool(entry["text"])].drop_duplicates("case")
         d = clean["outcome"] - clean["outcome_other"]
         assert entry["pairs"] == len(clean) and entry["difference"] == pytest.approx(d.mean())
         assert entry["kept"] == (d.abs() >= told["bound"]).sum()
     assert own[(own["positions"] == "all") & (own["kind"] == "resid_post")]["R"].to_numpy() == pytest.approx(
         1, abs=1e-3
     )
+    assert {entry["control"] for entry in told["interchange"]} >= {"", "elsewhere", "random"}
+    for entry in told["interchange"]:
+        behind = f"_{entry['control']}" if entry["control"] in ("elsewhere", "romanised") else ""
+        other, same = f"other{behind}", f"same{behind}"
+        if entry["control"] == "random":
+            other = "random"
+        rows = kept[(kept["kind"] == "resid_post") & kept["donor"].isin([other, same])]
+        for name in ("swap", "language", "source", "positions", "layer"):
+            rows = rows[rows[name] == entry[name]]
+        by_run = rows.groupby(["group", "variant", "donor"])["R"].mean().unstack("donor")
+        if entry["source"] == entry["language"]:
+            by_run[same] = 0.0
+        difference = (by_run[other] - by_run[same]).dropna().groupby("group").mean()
+        assert entry["difference"]["n"] == len(difference) > 0
+        assert entry["difference"]["value"] == pytest.approx(difference.mean())
     checked = 0
     for entry in told["attribution"]:
         made = effects[(effects["donor"] == "other") & (effects["source"] == effects["language"])]

@@ -121,11 +121,30 @@ WRONG = [
     ("steering", {"sites": ["9"]}, ["key steering.sites: found ['9']", "some of the study's sites"]),
     ("steering", {"strengths": [0]}, ["key steering.strengths.0: found 0; expected a number greater than 0"]),
     ("steering", {"strengths": []}, ["key steering.strengths"]),
+    ("steering", {"strengths": [float("inf")]}, ["key steering.strengths.0: found"]),
+    ("steering", {"strengths": [float("nan")]}, ["key steering.strengths.0: found"]),
     ("steering", {"random_sets": 19}, ["key steering.random_sets: found 19", "at least 20"]),
     ("steering", {"words": {"fr": [["femme", "homme"]]}}, ["key steering.words: found 'fr'"]),
     ("steering", {"words": {"en": [["woman"]]}}, ["key steering.words.en.0"]),
     ("clamp", {}, ["key clamp: found texts that are given", "source.prompts"]),
     ("clamp", {"features": [10**6]}, ["key clamp.features: found feature 1000000"]),
+    (
+        "clamp",
+        {"features": [3]},
+        [
+            "key clamp.features: found features of one SAE, and 2 that are clamped: joint at 0, joint at 3.attn_out"
+        ],
+    ),
+    (
+        GOOD | {"sae": {"sites": ["0"]}, "clamp": {"sites": ["3.attn_out"]}},
+        None,
+        ["key clamp.sites: found ['3.attn_out'], where no SAE is; expected some of ['0']"],
+    ),
+    (
+        GOOD | {"sae": {"sites": ["0"]}, "steering": {"sites": ["3.attn_out"]}},
+        None,
+        ["key steering.sites: found ['3.attn_out'], where no SAE is"],
+    ),
     (
         ENGLISH | {"gender": {"morphology": "camel_tools"}},
         None,
