@@ -1,0 +1,154 @@
+/* The page: controls, the address, and when the model is asked. */
+(async function (Live) {
+  "use strict";
+  const { $, element } = Live;
+  const study = Live.take("study");
+  for (const picture of study.pictures) picture.rgb = Live.decodeBase64(picture.rgb);
+  const page = { study, state: Live.fresh(study), own: null };
+  const saes = new Map(); // name → promise of what data/sae_….js holds, its weights made
+  let asking = null;
+  let latest = 0;
+
+  const say = (text) => ($("#status [role=status]").textContent = text);
+  const failed = (error) => {
+    say(error.message);
+    throw error;
+  };
+
+  /** The SAE of that name, loaded once. */
+  function saeOf(name) {
+    const { file } = study.saes.find((own) => own.name === name);
+    if (!saes.has(name)) {
+      saes.set(name, Live.load(file).then(({ weights, cfg, ...rest }) => {
+        const sae = new Live.SparseAutoencoder(cfg, Live.readSafetensors(Live.decodeBase64(weights)));
+        return { name, sae, ...rest, site: Live.siteOf(rest.site) };
+      }));
+    }
+    return saes.get(name);
+  }
+
+  /** From a choice to what it shows. */
+  async function update() {
+    const mine = ++latest;
+    controls();
+    const hash = Live.toHash(page.state, study);
+    // Not history.replaceState: what it allows at file: addresses differs between browsers.
+    if (hash !== (location.hash || "#")) location.replace(hash);
+    if (!asking) return;
+    say("Writing …");
+    const began = performance.now();
+    page.own = await saeOf(page.state.sae);
+    if (mine !== latest) return;
+    if (await asking.ask(page.state, page.own)) say(`Written in ${Math.round(performance.now() - began)} ms.`);
+  }
+  const changed = () => update().catch(failed);
+
+  const captions = new Live.Captions(page, () => {
+    $("#order").value = captions.chosen ? "token" : "caption";
+    show(asking.results);
+  });
+  const features = new Live.Features(page, captions, changed);
+  const map = new Live.PatchMap(page, changed);
+
+  function show(results) {
+    if (!results.plain || !page.own) return;
+    captions.show(results);
+    features.show(results);
+    map.show(results);
+  }
+
+  /** Fetch the weights, which the page does without until they are asked for. */
+  async function start() {
+    $("#start").disabled = true;
+    say("Loading the model …");
+    const weights = Live.decodeBase64(await Live.load("model"));
+    asking = new Live.Asking(study, new Live.Model(study, weights), show);
+    $("#start").hidden = true;
+    $("#live").hidden = false;
+    await update();
+  }
+
+  /** Bring the controls to the state; a field that is being typed in is left alone. */
+  function controls() {
+    const { state } = page;
+    const own = Live.saesOf(study, state.language);
+    $("#sae").replaceChildren(...own.map(({ name, label }) => element("option", { value: name, textContent: label })));
+    for (const id of ["language", "sae", "text", "scope", "other", "otherPicture", "otherText"]) {
+      const control = $(`#${id}`);
+      if (control !== document.activeElement || control.tagName === "SELECT") control.value = state[id];
+    }
+    for (const [id, language] of [["text", state.language], ["otherText", state.other]]) {
+      Object.assign($(`#${id}`), { dir: study.languages[language].direction, lang: language });
+    }
+    for (const button of document.querySelectorAll("#pictures button")) {
+      const on = button.dataset.id === state.picture;
+      button.ariaChecked = String(on);
+      button.tabIndex = on ? 0 : -1;
+    }
+    const picture = study.pictures.find(({ id }) => id === state.picture);
+    Live.paint($("#picture"), picture.rgb, study.pixels.size).ariaLabel = picture.label;
+    const { name, direction } = study.languages[state.language];
+    $("#about").replaceChildren(
+      `${picture.label}. Asked in ${name}: `, Object.assign(Live.isolated(picture.prompts[state.language], state.language), { dir: direction }),
+    );
+    $("#link").href = Live.toHash(state, study);
+  }
+
+  function build() {
+    document.title = `${study.study}: the model, live`;
+    $("h1").textContent = document.title;
+    if (study.note) $("#lead").append(` ${study.note}`);
+    $("#start").textContent = `Run the model here (${(study.bytes / 1e6).toFixed(1)} MB)`;
+    const options = (id, pairs) => $(id).append(...pairs.map(([value, textContent]) => element("option", { value, textContent })));
+    const languages = Object.entries(study.languages).map(([id, { name }]) => [id, name]);
+    options("#language", languages);
+    options("#other", languages);
+    options("#otherPicture", [["", "the same"], ...study.pictures.map(({ id, label }) => [id, `${label} (${id})`])]);
+    options("#scope", Object.entries(Live.SCOPES));
+    for (const { id, label, rgb } of study.pictures) {
+      const canvas = Live.paint(document.createElement("canvas"), rgb, study.pixels.size);
+      const button = element("button", { type: "button", role: "radio", title: `${label} (${id})`, ariaLabel: `${label}, ${id}` }, canvas);
+      button.dataset.id = id;
+      button.onclick = () => ((page.state.picture = id), changed());
+      // the arrow keys of a radio group choose what they reach
+      button.onfocus = () => page.state.picture !== id && button.click();
+      $("#pictures").append(button);
+    }
+    Live.walk($("#pictures"), "button");
+    const choose = (id, also = () => {}) => {
+      const control = $(`#${id}`);
+      control[control.tagName === "SELECT" ? "onchange" : "oninput"] = () => {
+        page.state[id] = control.value;
+        also(page.state);
+        changed();
+      };
+    };
+    for (const id of ["text", "scope", "otherPicture", "otherText"]) choose(id);
+    const forgetFeatures = (state) => Object.assign(state, { feature: null, off: new Set(), push: new Map() });
+    choose("sae", forgetFeatures);
+    choose("other", (state) => Object.assign(state, { otherText: "", patch: new Set() }));
+    choose("language", (state) => {
+      Object.assign(state, { text: "", otherText: "", patch: new Set() });
+      state.other = Object.keys(study.languages).find((id) => id !== state.language) ?? state.language;
+      if (Live.saesOf(study, state.language).every(({ name }) => name !== state.sae)) {
+        forgetFeatures(state).sae = Live.saesOf(study, state.language)[0].name;
+      }
+      captions.chosen = null;
+    });
+    $("#undo").onclick = () => (Object.assign(page.state, { off: new Set(), push: new Map(), patch: new Set() }), changed());
+    $("#start").onclick = () => start().catch(failed);
+    window.onhashchange = () => {
+      if (location.hash === Live.toHash(page.state, study)) return;
+      page.state = Live.fromHash(location.hash, study);
+      changed();
+    };
+  }
+
+  build();
+  page.state = Live.fromHash(location.hash, study);
+  controls();
+  if (location.hash.length > 1) await start();
+})(globalThis.Live).catch((error) => {
+  document.querySelector("#status [role=status]").textContent = error.message;
+  throw error;
+});

@@ -1,0 +1,143 @@
+/* From what is chosen to what the model says: captions as it is and under the changes, the word for the person, the map of patches. */
+(function (Live) {
+  "use strict";
+  const SLICE = 30; // milliseconds of work between two looks at what the reader does
+
+  Live.Asking = class {
+    /** show(results) is called whenever there is more to show. */
+    constructor(study, model, show) {
+      Object.assign(this, { study, model, show });
+      this.turn = 0;
+      this.keys = {};
+      /**
+       * plain, other, edited: steps of `Model.write`, edited null where nothing is changed. columns: of both runs. word: what of
+       * the person is asked, { language, start, said, female, male, prefix }; logP: of its two forms, { plain, edited }.
+       * effects: change of the log-odds by a patch, a Map of "block.column"; null where the map cannot be read.
+       */
+      this.results = { plain: null, other: null, edited: null, columns: [], word: null, logP: {}, effects: new Map() };
+    }
+
+    picture(id) {
+      return this.study.pictures.find((picture) => picture.id === id);
+    }
+
+    /** Whether the reader has changed anything that reaches the model. */
+    changes(state) {
+      return state.off.size + [...state.push.values()].filter(Boolean).length + this.patches(state).length > 0;
+    }
+
+    /** The patches that are chosen and whose position both runs have: [block, column]. */
+    patches({ patch }) {
+      return [...patch].flatMap((cell) => {
+        const [block, name] = cell.split(".");
+        const column = this.results.columns.find((own) => own.name === name);
+        return column ? [[Number(block), column]] : [];
+      });
+    }
+
+    /** The taps of the changes, as a function of the tokens; codes are read before the SAE's own edits. own: the SAE chosen. */
+    taps(state, own, { codes }) {
+      const { sae, site } = own;
+      const roles = new Set([
+        ...(state.scope === "picture" ? [] : Live.editedRoles(own.roles)), ...(state.scope === "text" ? [] : ["image"]),
+      ]);
+      return (tokens) => {
+        const where = { tokens, roles, limit: own.limits[state.language] };
+        const taps = this.patches(state).map(([block, { pairs }]) => this.patched(block, pairs));
+        if (codes) taps.push(Live.readCodes(sae, site, tokens));
+        if (state.off.size) taps.push(Live.suppress(sae, site, [...state.off], where));
+        const push = new Map([...state.push].filter(([, strength]) => strength));
+        if (push.size) taps.push(Live.steer(sae, site, push, own.levels[state.language], where));
+        return taps;
+      };
+    }
+
+    patched(block, pairs) {
+      return Live.patch(block, pairs, this.there, this.model.text.width);
+    }
+
+    /** Ask anew what has changed; a later call ends an earlier one at its next pause. True where it came to the end. */
+    async ask(state, own) {
+      const mine = ++this.turn;
+      let began = performance.now();
+      const goesOn = async (rests = false) => {
+        if (performance.now() - began < SLICE && !rests) return true;
+        this.show(this.results);
+        await new Promise((resolve) => setTimeout(resolve));
+        began = performance.now();
+        return mine === this.turn;
+      };
+      const { results, model, study } = this;
+      /** Write into results[name]; false where another turn has begun. */
+      const write = async (name, pass, taps) => {
+        for (const step of model.write(pass, { taps })) {
+          results[name] = step;
+          if (!(await goesOn())) return false;
+        }
+        return true;
+      };
+
+      const picture = this.picture(state.picture);
+      const here = Live.begin(model, picture, state.language, state.text);
+      const reading = (tokens) => [Live.readCodes(own.sae, own.site, tokens)];
+      const run = [state.picture, state.language, state.text];
+      let key = JSON.stringify([run, own.name]);
+      if (this.keys.plain !== key) {
+        if (!(await write("plain", model.pass(picture, here), reading))) return false;
+        this.keys.plain = key;
+      }
+      const otherPicture = this.picture(state.otherPicture || state.picture);
+      const there = Live.begin(model, otherPicture, state.other, state.otherText);
+      this.there = model.pass(otherPicture, there);
+      results.columns = Live.columns(here, there, model);
+      key = JSON.stringify([otherPicture.id, state.other, state.otherText]);
+      if (this.keys.other !== key) {
+        if (!(await write("other", this.there, () => []))) return false;
+        this.keys.other = key;
+      }
+      const taps = this.taps(state, own, { codes: true });
+      if (!this.changes(state)) results.edited = null;
+      else if (!(await write("edited", model.pass(picture, here), taps))) return false;
+
+      key = JSON.stringify(run);
+      if (this.keys.word !== key) {
+        results.word = this.asked(here, state.language);
+        const { prefix, female, male } = results.word;
+        this.question = new Live.Question(model, picture, state.language, prefix, [female, male]);
+        results.logP = { plain: this.question.logP() };
+        this.keys.word = key;
+      }
+      const edited = this.taps(state, own, { codes: false });
+      results.logP.edited = results.edited ? this.question.logP(edited) : null;
+      if (!(await goesOn(true))) return false;
+
+      key = JSON.stringify([run, this.keys.other]);
+      if (this.keys.map !== key) {
+        results.effects = this.question.beginsWith(here) ? new Map() : null;
+        const plain = results.logP.plain[0] - results.logP.plain[1];
+        for (let block = 0; results.effects && block < study.config.text_config.num_hidden_layers; block++) {
+          for (const { name, pairs } of results.columns) {
+            const from = Math.min(...pairs.map(([position]) => position));
+            const [female, male] = this.question.logP(() => [this.patched(block, pairs)], from);
+            results.effects.set(`${block}.${name}`, female - male - plain);
+            if (!(await goesOn())) return false;
+          }
+        }
+        this.keys.map = key;
+      }
+      return goesOn(true);
+    }
+
+    /** Where in the caption as it is a person is named, and the two words for it; else the first pair behind what was typed. */
+    asked(here, language) {
+      const own = this.study.languages[language];
+      const tokens = this.results.plain.tokens.slice(here.length);
+      const text = here.text + tokens.map((token) => token.text).join("");
+      const word = Live.personWord(text, own);
+      if (word) return { ...word, language, prefix: text.slice(0, word.start) };
+      const [female, male] = own.pairs[0];
+      const prefix = here.text && !/\s$/.test(here.text) ? `${here.text} ` : here.text;
+      return { start: null, said: null, female, male, language, prefix };
+    }
+  };
+})(globalThis.Live);
