@@ -34,7 +34,7 @@ def scripts(folder: Path) -> list[Path]:
 def answers(
     requests: list[dict[str, Any]], work: Path, folder: Path = SOURCE, data: tuple[str, ...] = ()
 ) -> list[Any]:
-    """What live_driver.js answers. folder: of the page; data: of its scripts under data/ those that are needed; work: to write to."""
+    """What live_driver.js answers. folder: of the page; data: those of its data scripts that are needed; work: to write to."""
     files = [*scripts(folder), *(folder / f"data/{name}.js" for name in data), DRIVER]
     asked = work / "asked.json"
     asked.write_text(json.dumps(requests), encoding="utf-8")

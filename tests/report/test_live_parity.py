@@ -192,7 +192,9 @@ def check_captions(packed: Packed, pictures: list[str]) -> dict[str, Any]:
         assert told["ids"] == tokens.token_id.tolist()
         assert told["roles"] == [ROLES[role] for role in tokens.role]
         assert told["written"] == ids, request
-        assert all(same_codes(*pair) for pair in zip(told["codes"], codes, strict=True)), request
+        # PyTorch does not read the token behind which it stops
+        assert len(told["codes"]) - len(codes) in (0, 1)
+        assert all(same_codes(*pair) for pair in zip(told["codes"], codes, strict=False)), request
         if told["logits"]:
             found["logits"] = max(found["logits"], float((torch.tensor(told["logits"]) - logits).abs().max()))
         place = (request["picture"], request["language"])
@@ -340,7 +342,6 @@ def test_texts_of_all_sorts(packed):
         found = own and (own["start"], own["female"], own["male"])
         assert found == (expected and (expected.start, expected.female, expected.male))
     # what a reader types is text, whatever it spells
-    assert told[-1]["roles"].count("special") == told[0 - 1]["roles"].count("special")
     plain = packed.begun(packed.sample(picture, "en"))
     assert told[-1]["roles"].count("special") == sum(ROLES[role] == "special" for role in plain.role)
 
@@ -352,8 +353,9 @@ def test_every_picture_of_the_page(packed):
 
 
 def odd_model() -> Gemma3ForConditionalGeneration:
-    """A random Gemma-3 whose numbers differ where the shipped model's agree: head_dim and query_pre_attn_scalar, heads × head_dim
-    and width, a rope factor, a window that pictures and texts exceed, a head of its own. Mistakes in these would not show there."""
+    """A random Gemma-3 whose numbers differ where the shipped model's agree, so that mistakes show which do not show there:
+    head_dim and query_pre_attn_scalar, heads × head_dim and width, a rope factor, a window that picture and text exceed, a
+    head of its own."""
     text = Gemma3TextConfig(
         vocab_size=203,
         hidden_size=48,

@@ -11,7 +11,7 @@
       this.keys = {};
       /**
        * plain, other, edited: steps of `Model.write`, edited null where nothing is changed. columns: of both runs. word: what of
-       * the person is asked, { language, start, said, female, male, prefix }; logP: of its two forms, { plain, edited }.
+       * the person is asked, { language, start, said, female, male, forms, prefix }, or null; logP: of its two forms, { plain, edited }.
        * effects: change of the log-odds by a patch, a Map of "block.column"; null where the map cannot be read.
        */
       this.results = { plain: null, other: null, edited: null, columns: [], word: null, logP: {}, effects: new Map() };
@@ -102,19 +102,18 @@
       key = JSON.stringify(run);
       if (this.keys.word !== key) {
         results.word = this.asked(here, state.language);
-        const { prefix, female, male } = results.word;
-        this.question = new Live.Question(model, picture, state.language, prefix, [female, male]);
-        results.logP = { plain: this.question.logP() };
+        this.question = results.word && new Live.Question(model, picture, state.language, results.word.prefix, results.word.forms);
+        results.logP = { plain: this.question?.logP() };
         this.keys.word = key;
       }
       const edited = this.taps(state, own, { codes: false });
-      results.logP.edited = results.edited ? this.question.logP(edited) : null;
+      results.logP.edited = results.edited ? this.question?.logP(edited) : null;
       if (!(await goesOn(true))) return false;
 
       key = JSON.stringify([run, this.keys.other]);
       if (this.keys.map !== key) {
-        results.effects = this.question.beginsWith(here) ? new Map() : null;
-        const plain = results.logP.plain[0] - results.logP.plain[1];
+        results.effects = this.question?.beginsWith(here) ? new Map() : null;
+        const plain = results.effects && results.logP.plain[0] - results.logP.plain[1];
         for (let block = 0; results.effects && block < study.config.text_config.num_hidden_layers; block++) {
           for (const { name, pairs } of results.columns) {
             const from = Math.min(...pairs.map(([position]) => position));
@@ -128,16 +127,20 @@
       return goesOn(true);
     }
 
-    /** Where in the caption as it is a person is named, and the two words for it; else the first pair behind what was typed. */
+    /**
+     * Where in the caption as it is a person is named, and the two words for it; else the first pair behind what was typed; null
+     * of a study without a lexicon.
+     */
     asked(here, language) {
       const own = this.study.languages[language];
       const tokens = this.results.plain.tokens.slice(here.length);
       const text = here.text + tokens.map((token) => token.text).join("");
       const word = Live.personWord(text, own);
-      if (word) return { ...word, language, prefix: text.slice(0, word.start) };
+      if (word) return { ...word, language, forms: [word.female, word.male], prefix: text.slice(0, word.start) };
+      if (!own.pairs.length) return null;
       const [female, male] = own.pairs[0];
       const prefix = here.text && !/\s$/.test(here.text) ? `${here.text} ` : here.text;
-      return { start: null, said: null, female, male, language, prefix };
+      return { start: null, said: null, female, male, forms: [female, male], language, prefix };
     }
   };
 })(globalThis.Live);

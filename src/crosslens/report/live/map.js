@@ -30,12 +30,13 @@
       Object.assign($("#otherCaption"), { lang: state.other, dir: direction });
       $("#otherCaption").textContent = (results.other?.tokens ?? []).filter(({ role }) => Live.isCaption(role)).map(({ text }) => text).join("");
       const { word, columns, effects } = results;
-      if (!word) return;
+      const told = effects && word
+        ? ["The number is what a patch of that cell alone does to the log-odds of ", isolated(word.female, word.language), " against ",
+           isolated(word.male, word.language), ", in nats: orange towards the first, blue towards the second."]
+        : [word ? "No effect is told: the caption is tokenised otherwise than what was typed." : "No effect is told: the study has no gendered words."];
       $("#explained").replaceChildren(
-        `A click puts the state of that run (${name}) behind a block, at a position, in the place of this run’s: only here, before anything is written. ` +
-          (effects ? "The colour is what a patch of that cell alone does to the log-odds of " : "The map cannot be read: the caption is tokenised otherwise than what was typed. The words are "),
-        isolated(word.female, word.language), " against ", isolated(word.male, word.language),
-        effects ? ": orange towards the first, blue towards the second, in nats. Positions are paired only where both runs have them; those before the picture are the same in both." : ".",
+        `A click puts the state of that run (${name}) behind a block, at a position, in the place of this run’s, before anything is written. `, ...told,
+        " Positions are paired where both runs have them; those before the picture are the same in both.",
       );
       const most = Math.max(ENOUGH, ...[...(effects?.values() ?? [])].map(Math.abs));
       const focused = document.activeElement?.dataset?.cell;

@@ -15,6 +15,7 @@ import pandas as pd
 
 from crosslens.alignment.dictionaries import check_digest
 from crosslens.data.languages import language_of
+from crosslens.data.lexicons import load_lexicon
 from crosslens.gender.agreement import word_ends
 from crosslens.generation.ids import end_tokens
 from crosslens.interventions.arms import levels_on_select
@@ -126,7 +127,7 @@ def pack_live_page(
                     "name": language_name(language),
                     "direction": direction(language),
                     "proclitics": list(language_of(language).prefixes),
-                    "pairs": word_pairs(lexicons[language], words.get(language)) if lexicons else [],
+                    **person_words(language, lexicons, words),
                 }
                 for language in datasets
             },
@@ -166,6 +167,16 @@ def reading(loaded: LoadedModel) -> dict[str, Any]:
             "factor": processor.rescale_factor,
         },
     }
+
+
+def person_words(
+    language: str, lexicons: dict[str, Path], words: dict[str, list[list[str]]]
+) -> dict[str, Any]:
+    """Pairs of a female and a male word, and all gendered words; none of a study without lexicons."""
+    if language not in lexicons:
+        return {"pairs": [], "gendered": []}
+    known = load_lexicon(lexicons[language], language)
+    return {"pairs": word_pairs(lexicons[language], words.get(language)), "gendered": sorted(known.entries)}
 
 
 def computed_in(loaded: LoadedModel) -> str:

@@ -2,22 +2,35 @@
 (function (Live) {
   "use strict";
   const WORD = /[\p{L}\p{M}\p{N}]+(?:[-'’][\p{L}\p{M}\p{N}]+)*/gu;
-  const normalised = (word) => word.normalize("NFKC").toLowerCase();
+  const ALIKE = { أ: "ا", إ: "ا", آ: "ا", ى: "ي", ئ: "ي", ؤ: "و" };
+  const normalised = (word) =>
+    word.normalize("NFKC").toLowerCase().replace(/[أإآ]/g, (c) => ALIKE[c]).normalize("NFD").replace(/[\p{M}\u0640]/gu, "")
+      .normalize("NFC").replace(/[ىئؤ]/g, (c) => ALIKE[c]);
+
+  /** What is left of a word without some of the proclitics in front: [stem, how many were taken off]. */
+  const stems = (word, proclitics, off = 0) => [
+    [word, off],
+    ...proclitics.flatMap((prefix) => (word.length > prefix.length && word.startsWith(prefix) ? stems(word.slice(prefix.length), proclitics, off + 1) : [])),
+  ];
 
   /**
-   * The first word of a text that is one of a language's pairs, behind at most a proclitic: { start, said, female, male }, both
-   * forms with the proclitic; null where there is none. language: { pairs: [[female, male]], proclitics }.
+   * The first gendered word of a text, if it is one of a language's pairs behind at most a proclitic: { start, said, female,
+   * male }, both forms with the proclitic; else null. language: { pairs: [[female, male]], gendered, proclitics }, gendered: all
+   * words of the study's lexicon. Matching is the lexicon's but for clitics that only some of its words may carry.
    */
-  Live.personWord = (text, { pairs, proclitics }) => {
+  Live.personWord = (text, { pairs, gendered, proclitics }) => {
+    const known = new Set([...gendered, ...pairs.flat()].map(normalised));
     for (const { 0: word, index } of text.matchAll(WORD)) {
-      for (const prefix of ["", ...[...proclitics].sort((a, b) => b.length - a.length)]) {
-        if (!word.startsWith(prefix)) continue;
-        const stem = normalised(word.slice(prefix.length));
-        const pair = pairs.find((forms) => forms.some((form) => normalised(form) === stem));
-        if (!pair) continue;
+      const found = stems(word, proclitics).filter(([stem]) => known.has(normalised(stem)));
+      if (!found.length) continue;
+      for (const [stem, off] of found) {
+        const pair = pairs.find((forms) => forms.some((form) => normalised(form) === normalised(stem)));
+        if (!pair || off > 1) continue;
+        const prefix = word.slice(0, word.length - stem.length);
         const [female, male] = pair.map((form) => prefix + form);
-        return { start: index, said: normalised(pair[0]) === stem ? "female" : "male", female, male };
+        return { start: index, said: normalised(pair[0]) === normalised(stem) ? "female" : "male", female, male };
       }
+      return null;
     }
     return null;
   };
