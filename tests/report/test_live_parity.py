@@ -446,11 +446,11 @@ def test_a_permalink_is_what_it_was_made_of(tmp_path):
     study = {
         "pictures": [{"id": "a"}, {"id": "b"}],
         "languages": {"en": {}, "ar": {}},
-        "saes": [{"name": "joint.2", "features": 40, "languages": ["en", "ar"]}],
+        "saes": [{"name": "joint.2", "features": 40, "gendered": 0, "languages": ["en", "ar"]}],
         "config": {"text_config": {"num_hidden_layers": 8}},
     }
     whole = (
-        "#picture=b&language=ar&text=%D9%87%D8%B0%D9%87&feature=7&scope=all&other=en&otherPicture=a&otherText=a+man"
+        "#picture=b&language=ar&text=%D9%87%D8%B0%D9%87&feature=7&scope=all&other=ar&otherPicture=a&otherText=a+man"
         "&off=3.5&push=7*-2.5&patch=4.last_0.picture"
     )
     hashes = ["", whole, "#picture=z&language=fr&feature=40&off=99&push=7*6&patch=9.last_4.a<b&sae=x"]

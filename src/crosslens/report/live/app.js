@@ -45,16 +45,18 @@
 
   const captions = new Live.Captions(page, () => {
     $("#order").value = captions.chosen ? "token" : "caption";
-    show(asking.results);
+    show(asking.results, "done");
   });
   const features = new Live.Features(page, captions, changed);
   const map = new Live.PatchMap(page, changed);
 
-  function show(results) {
+  /** what: as of `Live.Asking`; while the map is filled nothing else has changed. */
+  function show(results, what) {
     if (!results.plain || !page.own) return;
-    captions.show(results);
-    features.show(results);
-    map.show(results);
+    if (what === "mapping") say(`Patching, ${results.effects.size} of ${results.columns.length * study.config.text_config.num_hidden_layers} …`);
+    if (what !== "mapping") captions.show(results);
+    if (what === "done") features.show(results);
+    if (what !== "writing") map.show(results);
   }
 
   /** Fetch the weights, which the page does without until they are asked for. */
@@ -87,23 +89,21 @@
     }
     const picture = study.pictures.find(({ id }) => id === state.picture);
     Live.paint($("#picture"), picture.rgb, study.pixels.size).ariaLabel = picture.label;
-    const { name, direction } = study.languages[state.language];
+    const { short, direction } = study.languages[state.language];
     $("#about").replaceChildren(
-      `${picture.label}. Asked in ${name}: `, Object.assign(Live.isolated(picture.prompts[state.language], state.language), { dir: direction }),
+      `${picture.label}. Asked in ${short}: `, Object.assign(Live.isolated(picture.prompts[state.language], state.language), { dir: direction }),
     );
     $("#link").href = Live.toHash(state, study);
   }
 
   function build() {
-    document.title = `${study.study}: the model, live`;
-    $("h1").textContent = document.title;
     if (study.note) $("#lead").append(` ${study.note}`);
     $("#start").textContent = `Run the model here (${(study.bytes / 1e6).toFixed(1)} MB)`;
     const options = (id, pairs) => $(id).append(...pairs.map(([value, textContent]) => element("option", { value, textContent })));
     const languages = Object.entries(study.languages).map(([id, { name }]) => [id, name]);
     options("#language", languages);
     options("#other", languages);
-    options("#otherPicture", [["", "the same"], ...study.pictures.map(({ id, label }) => [id, `${label} (${id})`])]);
+    options("#otherPicture", [...Object.entries(Live.OTHER_PICTURES), ...study.pictures.map(({ id, label }) => [id, `${label} (${id})`])]);
     options("#scope", Object.entries(Live.SCOPES));
     for (const { id, label, rgb } of study.pictures) {
       const canvas = Live.paint(document.createElement("canvas"), rgb, study.pixels.size);
@@ -124,15 +124,14 @@
       };
     };
     for (const id of ["text", "scope", "otherPicture", "otherText"]) choose(id);
-    const forgetFeatures = (state) => Object.assign(state, { feature: null, off: new Set(), push: new Map() });
-    choose("sae", forgetFeatures);
+    const withoutFeatures = { feature: null, off: new Set(), push: new Map() };
+    choose("sae", (state) => Object.assign(state, structuredClone(withoutFeatures)));
     choose("other", (state) => Object.assign(state, { otherText: "", patch: new Set() }));
     choose("language", (state) => {
-      Object.assign(state, { text: "", otherText: "", patch: new Set() });
-      state.other = Object.keys(study.languages).find((id) => id !== state.language) ?? state.language;
-      if (Live.saesOf(study, state.language).every(({ name }) => name !== state.sae)) {
-        forgetFeatures(state).sae = Live.saesOf(study, state.language)[0].name;
-      }
+      const { sae, other } = Live.fresh(study, state.language);
+      Object.assign(state, { other, text: "", otherText: "", patch: new Set() });
+      const stays = Live.saesOf(study, state.language).some(({ name }) => name === state.sae);
+      if (!stays) Object.assign(state, { sae }, structuredClone(withoutFeatures));
       captions.chosen = null;
     });
     $("#undo").onclick = () => (Object.assign(page.state, { off: new Set(), push: new Map(), patch: new Set() }), changed());

@@ -4,7 +4,7 @@
   const SLICE = 30; // milliseconds of work between two looks at what the reader does
 
   Live.Asking = class {
-    /** show(results) is called whenever there is more to show. */
+    /** show(results, what) is called whenever there is more to show; what: "writing", "mapping", or "done". */
     constructor(study, model, show) {
       Object.assign(this, { study, model, show });
       this.turn = 0;
@@ -15,10 +15,6 @@
        * effects: change of the log-odds by a patch, a Map of "block.column"; null where the map cannot be read.
        */
       this.results = { plain: null, other: null, edited: null, columns: [], word: null, logP: {}, effects: new Map() };
-    }
-
-    picture(id) {
-      return this.study.pictures.find((picture) => picture.id === id);
     }
 
     /** Whether the reader has changed anything that reaches the model. */
@@ -60,9 +56,9 @@
     async ask(state, own) {
       const mine = ++this.turn;
       let began = performance.now();
-      const goesOn = async (rests = false) => {
+      const goesOn = async (what, rests = false) => {
         if (performance.now() - began < SLICE && !rests) return true;
-        this.show(this.results);
+        this.show(this.results, what);
         await new Promise((resolve) => setTimeout(resolve));
         began = performance.now();
         return mine === this.turn;
@@ -72,12 +68,12 @@
       const write = async (name, pass, taps) => {
         for (const step of model.write(pass, { taps })) {
           results[name] = step;
-          if (!(await goesOn())) return false;
+          if (!(await goesOn("writing"))) return false;
         }
         return true;
       };
 
-      const picture = this.picture(state.picture);
+      const picture = study.pictures.find(({ id }) => id === state.picture);
       const here = Live.begin(model, picture, state.language, state.text);
       const reading = (tokens) => [Live.readCodes(own.sae, own.site, tokens)];
       const run = [state.picture, state.language, state.text];
@@ -86,7 +82,7 @@
         if (!(await write("plain", model.pass(picture, here), reading))) return false;
         this.keys.plain = key;
       }
-      const otherPicture = this.picture(state.otherPicture || state.picture);
+      const otherPicture = Live.otherPicture(state, study);
       const there = Live.begin(model, otherPicture, state.other, state.otherText);
       this.there = model.pass(otherPicture, there);
       results.columns = Live.columns(here, there, model);
@@ -108,7 +104,7 @@
       }
       const edited = this.taps(state, own, { codes: false });
       results.logP.edited = results.edited ? this.question?.logP(edited) : null;
-      if (!(await goesOn(true))) return false;
+      if (!(await goesOn("done", true))) return false;
 
       key = JSON.stringify([run, this.keys.other]);
       if (this.keys.map !== key) {
@@ -119,12 +115,12 @@
             const from = Math.min(...pairs.map(([position]) => position));
             const [female, male] = this.question.logP(() => [this.patched(block, pairs)], from);
             results.effects.set(`${block}.${name}`, female - male - plain);
-            if (!(await goesOn())) return false;
+            if (!(await goesOn("mapping"))) return false;
           }
         }
         this.keys.map = key;
       }
-      return goesOn(true);
+      return goesOn("done", true);
     }
 
     /**

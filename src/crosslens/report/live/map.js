@@ -26,7 +26,7 @@
       this.results = results;
       this.person();
       const { state, study } = this.page;
-      const { name, direction } = study.languages[state.other];
+      const { short, direction } = study.languages[state.other];
       Object.assign($("#otherCaption"), { lang: state.other, dir: direction });
       $("#otherCaption").textContent = (results.other?.tokens ?? []).filter(({ role }) => Live.isCaption(role)).map(({ text }) => text).join("");
       const { word, columns, effects } = results;
@@ -35,7 +35,7 @@
            isolated(word.male, word.language), ", in nats: orange towards the first, blue towards the second."]
         : [word ? "No effect is told: the caption is tokenised otherwise than what was typed." : "No effect is told: the study has no gendered words."];
       $("#explained").replaceChildren(
-        `A click puts the state of that run (${name}) behind a block, at a position, in the place of this run’s, before anything is written. `, ...told,
+        `A click puts the state of that run (${short}) behind a block, at a position, in the place of this run’s, before anything is written. `, ...told,
         " Positions are paired where both runs have them; those before the picture are the same in both.",
       );
       const most = Math.max(ENOUGH, ...[...(effects?.values() ?? [])].map(Math.abs));

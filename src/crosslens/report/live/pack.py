@@ -26,7 +26,14 @@ from crosslens.report.live.shown import pictures_of
 from crosslens.report.live.weights import as_text, model_tensors, smallest
 from crosslens.sae.io import read_config, read_safetensors
 from crosslens.sae.layout import WEIGHTS
-from crosslens.summary.names import corpus_name, direction, language_name, site_name, site_order
+from crosslens.summary.names import (
+    corpus_name,
+    direction,
+    language_name,
+    short_name,
+    site_name,
+    site_order,
+)
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table
 from crosslens.tables.roles import SINK_FACTOR
@@ -88,6 +95,11 @@ def pack_live_page(
             language: Steered(saes[name], path, tokens[language], frames[language])
             for language, path in of.items()
         }
+        effect = {
+            language: effect_sizes(effects[place], condition)
+            for language in of
+            if (place := f"{corpus}/{language}/{site}") in effects
+        }
         provide(
             out,
             file,
@@ -98,11 +110,7 @@ def pack_live_page(
                 "weights": as_text(read_safetensors(saes[name] / WEIGHTS)),
                 "levels": {language: told.levels for language, told in steered.items()},
                 "limits": {language: told.limit for language, told in steered.items()},
-                "effects": {
-                    language: effect_sizes(effects[place], condition)
-                    for language in of
-                    if (place := f"{corpus}/{language}/{site}") in effects
-                },
+                "effects": effect,
                 "promoted": promoted_tokens(promoted[name]),
             },
         )
@@ -113,6 +121,7 @@ def pack_live_page(
                 "label": f"{site_name(site)}, {corpus_name(corpus)}",
                 "languages": list(of),
                 "features": config["d_sae"],
+                "gendered": sum(map(len, effect.values())),
             }
         )
     provide(
@@ -125,6 +134,7 @@ def pack_live_page(
             "languages": {
                 language: {
                     "name": language_name(language),
+                    "short": short_name(language),
                     "direction": direction(language),
                     "proclitics": list(language_of(language).prefixes),
                     **person_words(language, lexicons, words),

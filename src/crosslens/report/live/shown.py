@@ -28,7 +28,7 @@ def chosen_pictures(frame: pd.DataFrame, count: int = PICTURES) -> pd.DataFrame:
 def pictures_of(
     loaded: LoadedModel, frames: Mapping[str, pd.DataFrame], images: Path | None, *, gendered: bool
 ) -> list[dict[str, Any]]:
-    """Of each chosen picture its id, label, the prompt in every language, and its RGB bytes at the size that the model sees.
+    """Of each chosen picture its id, label, gender, the prompt in every language, and its RGB bytes at the size that the model sees.
 
     Raw bytes, as the model's own processor scales the picture: no decoder of a browser can change a bit of them.
     """
@@ -53,6 +53,7 @@ def pictures_of(
             {
                 "id": row["image_id"],
                 "label": label_of(row, gendered=gendered),
+                "gender": row["gender"],
                 "prompts": {language: known[row["image_id"]] for language, known in prompts.items()},
                 "rgb": b64encode(rgb.tobytes()).decode("ascii"),
             }

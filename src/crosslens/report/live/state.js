@@ -4,21 +4,33 @@
   Live.STRENGTHS = { most: 5, step: 0.25 };
   Live.SCOPES = { text: "the text", picture: "the picture", all: "both" };
 
-  /** The state of a page that was opened without a hash. */
-  Live.fresh = ({ pictures, languages, saes }) => {
-    const [language, other = language] = Object.keys(languages);
-    const otherPicture = other === language && pictures[1] ? pictures[1].id : "";
+  /** The state of a page of which nothing is known but a language: the SAE with the most gendered features, and the run of
+   * another language and a picture that shows another gender as the one whose states can be had. */
+  Live.fresh = (study, language = Object.keys(study.languages)[0]) => {
+    const other = Object.keys(study.languages).find((id) => id !== language) ?? language;
+    const sae = Live.saesOf(study, language).reduce((best, own) => (own.gendered > best.gendered ? own : best));
     return {
-      picture: pictures[0].id, language, text: "", sae: saes[0].name, feature: null, scope: "text",
-      off: new Set(), push: new Map(), other, otherPicture, otherText: "", patch: new Set(),
+      picture: study.pictures[0].id, language, text: "", sae: sae.name, feature: null, scope: "text",
+      off: new Set(), push: new Map(), other, otherPicture: "unlike", otherText: "", patch: new Set(),
     };
+  };
+
+  Live.OTHER_PICTURES = { same: "the same", unlike: "one that shows another gender" };
+
+  /** The picture of the other run: one of that id, the same, or the first that shows a gender and not the same. */
+  Live.otherPicture = ({ picture, otherPicture }, { pictures }) => {
+    const own = pictures.find(({ id }) => id === picture);
+    if (otherPicture === "same") return own;
+    if (otherPicture !== "unlike") return pictures.find(({ id }) => id === otherPicture);
+    const unlike = ({ gender }) => gender !== own.gender;
+    return pictures.find((one) => one.gender !== "unknown" && unlike(one)) ?? pictures.find((one) => one !== own) ?? own;
   };
 
   const TEXTS = ["picture", "language", "text", "sae", "feature", "scope", "other", "otherPicture", "otherText"];
 
   /** The hash of a state: what differs from a fresh page. */
   Live.toHash = (state, study) => {
-    const plain = Live.fresh(study);
+    const plain = { ...Live.fresh(study, state.language), language: Live.fresh(study).language };
     const words = new URLSearchParams();
     for (const key of TEXTS) if (state[key] !== plain[key]) words.set(key, state[key]);
     if (state.off.size) words.set("off", [...state.off].join("."));
@@ -30,14 +42,15 @@
   /** The state of a hash; what in it is not of this study is left out. */
   Live.fromHash = (hash, study) => {
     const words = new URLSearchParams(hash.slice(1));
-    const state = Live.fresh(study);
+    const language = words.get("language");
+    const state = Live.fresh(study, language in study.languages ? language : undefined);
     const known = {
       picture: study.pictures.map(({ id }) => id), language: Object.keys(study.languages), other: Object.keys(study.languages),
-      otherPicture: study.pictures.map(({ id }) => id), sae: study.saes.map(({ name }) => name), scope: Object.keys(Live.SCOPES),
+      otherPicture: [...Object.keys(Live.OTHER_PICTURES), ...study.pictures.map(({ id }) => id)], sae: study.saes.map(({ name }) => name), scope: Object.keys(Live.SCOPES),
     };
     for (const key of TEXTS) if (words.has(key) && (known[key] ?? [words.get(key)]).includes(words.get(key))) state[key] = words.get(key);
     const { features, languages } = study.saes.find(({ name }) => name === state.sae);
-    if (!languages.includes(state.language)) state.sae = Live.saesOf(study, state.language)[0].name;
+    if (!languages.includes(state.language)) return Live.fromHash(`#language=${state.language}`, study);
     const isFeature = (n) => Number.isInteger(n) && n >= 0 && n < features;
     const feature = words.has("feature") ? Number(words.get("feature")) : null;
     state.feature = isFeature(feature) ? feature : null;
