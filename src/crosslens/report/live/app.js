@@ -3,6 +3,7 @@
   "use strict";
   const { $, element } = Live;
   const study = Live.take("study");
+  if (!study.saes.length) throw new Error("This study has no SAE that writes where it reads: there is nothing to run here.");
   for (const picture of study.pictures) picture.rgb = Live.decodeBase64(picture.rgb);
   const page = { study, state: Live.fresh(study), own: null };
   const saes = new Map(); // name → promise of what data/sae_….js holds, its weights made
@@ -100,9 +101,9 @@
     if (study.note) $("#lead").append(` ${study.note}`);
     $("#start").textContent = `Run the model here (${(study.bytes / 1e6).toFixed(1)} MB)`;
     const options = (id, pairs) => $(id).append(...pairs.map(([value, textContent]) => element("option", { value, textContent })));
-    const languages = Object.entries(study.languages).map(([id, { name }]) => [id, name]);
-    options("#language", languages);
-    options("#other", languages);
+    const named = (ids) => ids.map((id) => [id, study.languages[id].name]);
+    options("#language", named(Live.languagesOf(study)));
+    options("#other", named(Object.keys(study.languages)));
     options("#otherPicture", [...Object.entries(Live.OTHER_PICTURES), ...study.pictures.map(({ id, label }) => [id, `${label} (${id})`])]);
     options("#scope", Object.entries(Live.SCOPES));
     for (const { id, label, rgb } of study.pictures) {

@@ -124,14 +124,14 @@
     }
 
     /**
-     * Where in the caption as it is a person is named, and the two words for it; else the first pair behind what was typed; null
-     * of a study without a lexicon.
+     * Where the model first names a person in the caption as it is, and the two words for it; else the first pair behind what was
+     * typed; null of a study without a lexicon.
      */
     asked(here, language) {
       const own = this.study.languages[language];
       const tokens = this.results.plain.tokens.slice(here.length);
       const text = here.text + tokens.map((token) => token.text).join("");
-      const word = Live.personWord(text, own);
+      const word = Live.personWord(text, own, here.text.length);
       if (word) return { ...word, language, forms: [word.female, word.male], prefix: text.slice(0, word.start) };
       if (!own.pairs.length) return null;
       const [female, male] = own.pairs[0];

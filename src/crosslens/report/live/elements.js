@@ -51,8 +51,10 @@
     return canvas;
   };
 
-  Live.signed = (value, digits = 2) => {
+  Live.decimal = (value, digits = 2) => {
     const text = Math.abs(value).toFixed(digits);
-    return Number(text) === 0 ? text : `${value < 0 ? "−" : "+"}${text}`;
+    return value < 0 && Number(text) ? `−${text}` : text;
   };
+
+  Live.signed = (value, digits = 2) => (value > 0 && Number(value.toFixed(digits)) ? "+" : "") + Live.decimal(value, digits);
 })(globalThis.Live);

@@ -28,6 +28,8 @@
       const { state, study } = this.page;
       const { short, direction } = study.languages[state.other];
       Object.assign($("#otherCaption"), { lang: state.other, dir: direction });
+      const shown = Live.otherPicture(state, study);
+      Live.paint($("#otherShown"), shown.rgb, study.pixels.size).ariaLabel = shown.label;
       $("#otherCaption").textContent = (results.other?.tokens ?? []).filter(({ role }) => Live.isCaption(role)).map(({ text }) => text).join("");
       const { word, columns, effects } = results;
       const told = effects && word
@@ -85,8 +87,8 @@
       const cells = (values) => values.map((text) => element("td", { textContent: text }));
       const rows = [word.female, word.male].map((form, i) => {
         const plain = logP.plain[i], edited = logP.edited?.[i];
-        const told = edited === undefined ? [] : [edited.toFixed(2), Live.signed(edited - plain)];
-        return element("tr", {}, element("th", { scope: "row" }, isolated(form, language)), ...cells([plain.toFixed(2), ...told]));
+        const told = edited === undefined ? [] : [Live.decimal(edited), Live.signed(edited - plain)];
+        return element("tr", {}, element("th", { scope: "row" }, isolated(form, language)), ...cells([Live.decimal(plain), ...told]));
       });
       const odds = [logP.plain, logP.edited].filter(Boolean).map(([female, male]) => female - male);
       const share = element("tr", {}, element("th", { scope: "row" }, "P(", isolated(word.female, language), ") of the two"), ...cells(odds.map((v) => sigmoid(v).toFixed(2))));

@@ -221,6 +221,6 @@ def promoted_tokens(folder: Path) -> dict[int, list[str]]:
     table = read_table(folder / "tokens.parquet", "promoted_tokens")
     own = table[(table["side"] == "promoted") & (table["rank"] <= PROMOTED)].sort_values(["feature", "rank"])
     return {
-        int(feature): [text.strip() or text for text in rows["token"]]
+        int(feature): [text.strip() or text.replace(" ", "␣").replace("\n", "⏎") for text in rows["token"]]
         for feature, rows in own.groupby("feature")
     }

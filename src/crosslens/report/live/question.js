@@ -14,13 +14,14 @@
   ];
 
   /**
-   * The first gendered word of a text, if it is one of a language's pairs behind at most a proclitic: { start, said, female,
+   * The first gendered word of a text from character `from` on, if it is one of a language's pairs behind at most a proclitic: { start, said, female,
    * male }, both forms with the proclitic; else null. language: { pairs: [[female, male]], gendered, proclitics }, gendered: all
    * words of the study's lexicon. Matching is the lexicon's but for clitics that only some of its words may carry.
    */
-  Live.personWord = (text, { pairs, gendered, proclitics }) => {
+  Live.personWord = (text, { pairs, gendered, proclitics }, from = 0) => {
     const known = new Set([...gendered, ...pairs.flat()].map(normalised));
     for (const { 0: word, index } of text.matchAll(WORD)) {
+      if (index < from) continue;
       const found = stems(word, proclitics).filter(([stem]) => known.has(normalised(stem)));
       if (!found.length) continue;
       for (const [stem, off] of found) {

@@ -28,7 +28,7 @@ def chosen_pictures(frame: pd.DataFrame, count: int = PICTURES) -> pd.DataFrame:
 def pictures_of(
     loaded: LoadedModel, frames: Mapping[str, pd.DataFrame], images: Path | None, *, gendered: bool
 ) -> list[dict[str, Any]]:
-    """Of each chosen picture its id, label, gender, the prompt in every language, and its RGB bytes at the size that the model sees.
+    """Of each chosen picture its id, label, gender, the prompt in every language, and its RGB bytes as large as it is seen.
 
     Raw bytes, as the model's own processor scales the picture: no decoder of a browser can change a bit of them.
     """

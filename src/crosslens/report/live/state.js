@@ -6,7 +6,7 @@
 
   /** The state of a page of which nothing is known but a language: the SAE with the most gendered features, and the run of
    * another language and a picture that shows another gender as the one whose states can be had. */
-  Live.fresh = (study, language = Object.keys(study.languages)[0]) => {
+  Live.fresh = (study, language = Live.languagesOf(study)[0]) => {
     const other = Object.keys(study.languages).find((id) => id !== language) ?? language;
     const sae = Live.saesOf(study, language).reduce((best, own) => (own.gendered > best.gendered ? own : best));
     return {
@@ -43,9 +43,9 @@
   Live.fromHash = (hash, study) => {
     const words = new URLSearchParams(hash.slice(1));
     const language = words.get("language");
-    const state = Live.fresh(study, language in study.languages ? language : undefined);
+    const state = Live.fresh(study, Live.languagesOf(study).includes(language) ? language : undefined);
     const known = {
-      picture: study.pictures.map(({ id }) => id), language: Object.keys(study.languages), other: Object.keys(study.languages),
+      picture: study.pictures.map(({ id }) => id), language: Live.languagesOf(study), other: Object.keys(study.languages),
       otherPicture: [...Object.keys(Live.OTHER_PICTURES), ...study.pictures.map(({ id }) => id)], sae: study.saes.map(({ name }) => name), scope: Object.keys(Live.SCOPES),
     };
     for (const key of TEXTS) if (words.has(key) && (known[key] ?? [words.get(key)]).includes(words.get(key))) state[key] = words.get(key);
@@ -63,6 +63,9 @@
     state.patch = new Set(parts("patch").filter((cell) => /^\d+\.\w+$/.test(cell) && parseInt(cell, 10) < blocks));
     return state;
   };
+
+  /** The languages that some SAE is of: those in which the page runs. */
+  Live.languagesOf = (study) => Object.keys(study.languages).filter((language) => Live.saesOf(study, language).length);
 
   /** The SAEs that are of a language. */
   Live.saesOf = (study, language) => study.saes.filter(({ languages }) => languages.includes(language));
