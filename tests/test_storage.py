@@ -250,6 +250,7 @@ class Language:
     """All parts of one language at one site put one after the other, as the codes count them."""
 
     def __init__(self, study: Path, language: str, site: str = "1"):
+        self.language = language
         folder = study / "activations" / language
         parts = sorted((folder / "tokens").iterdir())
         tokens = [group(part) for part in parts]
@@ -614,7 +615,7 @@ def test_the_page_that_runs_the_model_is_as_documented(study, tmp_path):
     named = tensors(packed)
     parts = {
         "text": "language_model.model.",
-        "vision": "vision_tower.vision_model.",
+        "vision": "vision_tower.",
         "projector": "multi_modal_projector.",
     }
     assert {tensor.dtype for tensor in named.values()} == {np.dtype("float16")} and len(named) == len(shipped)
@@ -637,15 +638,12 @@ def test_the_page_that_runs_the_model_is_as_documented(study, tmp_path):
 def test_a_strength_of_the_live_page_is_in_units_of_select(study, language):
     (folder,) = places(study, "live")
     own = provided(folder / "data/sae_0.js")
-    name = language.dataset["caption"].iloc[0] and (
-        "ar" if "ا" in "".join(language.dataset["caption"]) else "en"
-    )
     z, norm = language.z(), language.codes["norm"]
-    assert own["limits"][name] == pytest.approx(10 * np.median(norm))
+    assert own["limits"][language.language] == pytest.approx(10 * np.median(norm))
     select = language.of_sample("split")[language.codes["token"]] == "select"
-    rows = z[select & (norm <= own["limits"][name])]
+    rows = z[select & (norm <= own["limits"][language.language])]
     expected = [np.percentile(column[column > 0], 99) if (column > 0).any() else 0 for column in rows.T]
-    assert own["levels"][name] == pytest.approx(expected, rel=1e-5)
+    assert own["levels"][language.language] == pytest.approx(expected, rel=1e-5)
 
 
 # what the words say of the numbers

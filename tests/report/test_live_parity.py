@@ -1,6 +1,9 @@
 """The page that runs the model computes what PyTorch computes: crosslens.generation, .sae and .interventions are the truth."""
 
+import html
 import json
+import re
+import subprocess
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -8,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from live_scripts import answers, needs_javascript
+from live_scripts import BROWSER, answers, needs_javascript
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3TextConfig, SiglipVisionConfig
 
 from crosslens.data.lexicons import load_lexicon
 from crosslens.generation.decode import decode
-from crosslens.generation.ids import end_tokens
+from crosslens.generation.ids import end_tokens, text_of
 from crosslens.interventions.cases import Words
 from crosslens.interventions.edits import Edit, Rows, editing, of_features
 from crosslens.interventions.nodes import Place
@@ -79,11 +82,11 @@ class Packed:
 
     @torch.inference_mode()
     def caption(
-        self, sample: Sample, edits: list[tuple[Edit, float]], limit: float
+        self, sample: Sample, edits: list[tuple[Edit, float]], limit: float, length: int = MAX_NEW
     ) -> tuple[torch.Tensor, list[int], torch.Tensor]:
         """Logits (T, vocabulary), the ids that are written, and codes (T + written, F) before the edits of the last of them."""
         tokens, batch = self.batch(sample)
-        uniforms = torch.zeros(1, MAX_NEW)
+        uniforms = torch.zeros(1, length)
         read = []
 
         def run(what):
@@ -457,3 +460,47 @@ def test_a_permalink_is_what_it_was_made_of(tmp_path):
     told = answers([{"what": "state", "hash": hash, "study": study} for hash in hashes], tmp_path)
     assert told[0] == "#" and told[2] == "#"
     assert sorted(told[1][1:].split("&")) == sorted(whole[1:].split("&"))
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here: THE PAGE ITSELF IS NOT TESTED")
+def test_the_page_in_a_browser_from_a_file(packed, tmp_path):
+    """A permalink with a typed beginning, a steered feature and a patch, in Arabic: captions of PyTorch, nothing on the console."""
+    picture, language = packed.study["pictures"][0]["id"], "ar"
+    name = packed.study["saes"][0]["name"]
+    steered = int(np.argmax(packed.own["levels"][language]))
+    level, limit = packed.own["levels"][language][steered], packed.own["limits"][language]
+    steer = Edit(packed.site, of_features(packed.sae, [steered], "steer", levels=[level]))
+    sample = packed.sample(picture, language)
+    captions = []
+    for edits in ([], [(steer, 3.0)]):
+        _, ids, _ = packed.caption(sample, edits, limit, length=packed.study["max_new"])
+        captions.append(text_of(packed.loaded.tokenizer, ids))
+    hash = f"#picture={picture}&language={language}&sae={name}&push={steered}*3&patch=1.prompt"
+    for wanted, changed in ((captions[1], hash.replace("&patch=1.prompt", "")), (None, hash)):
+        dom, said = dumped(packed.page / "index.html", changed, tmp_path)
+        plain, edited = (
+            re.search(rf'<p id="{of}" class="caption"[^>]*>(.*?)</p>', dom, re.S)[0]
+            for of in ("plain", "edited")
+        )
+        assert 'dir="rtl"' in plain and 'lang="ar"' in plain
+        assert words(plain) == captions[0].strip()
+        assert wanted is None or words(edited) == wanted.strip()
+        assert "Written in" in dom and "CONSOLE" not in said, said
+        cells = re.findall(r'<button type="button"[^>]*data-cell="[^"]*"[^>]*>([^<]*)</button>', dom)
+        assert len(cells) >= 8 * 4 and all(re.fullmatch(r"[+−]?\d+\.\d", cell) for cell in cells)
+    assert dom.count('aria-pressed="true" tabindex') >= 1
+
+
+def words(markup: str) -> str:
+    """The text of a paragraph."""
+    return html.unescape(re.sub(r"<[^>]+>", "", markup)).strip()
+
+
+def dumped(page: Path, hash: str, work: Path) -> tuple[str, str]:
+    """The page as it is when it has come to rest, and what the browser logged."""
+    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    command += [f"--user-data-dir={work / 'profile'}", "--virtual-time-budget=60000", "--dump-dom"]
+    ended = subprocess.run(
+        [*command, page.absolute().as_uri() + hash], capture_output=True, text=True, timeout=200
+    )
+    return ended.stdout, ended.stderr
