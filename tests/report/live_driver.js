@@ -58,15 +58,15 @@
       return [() => [], this.taps(request)].map((taps) => question.logP(taps)).map(([one, other]) => one - other);
     }
 
-    /** The columns of two runs, and of every block and column the log-odds under that patch: whole, and from its first position. */
-    patches({ here, there, prefix, forms }) {
+    /** The columns of two runs, and of every block and of those columns that are asked for the log-odds under that patch: whole, and from its first position. */
+    patches({ here, there, prefix, forms, columns: asked }) {
       const [own, other] = [here, there].map((run) => this.tokens(run));
       const columns = Live.columns(own, other, this.model);
       const pass = this.model.pass(this.picture(there.picture), other);
       const question = new Live.Question(this.model, this.picture(here.picture), here.language, prefix, forms);
       const found = {};
       for (let block = 0; block < this.model.text.blocks.length; block++) {
-        for (const { name, pairs } of columns) {
+        for (const { name, pairs } of columns.filter((column) => asked.includes(column.name))) {
           const taps = () => [Live.patch(block, pairs, pass, this.model.text.width)];
           const from = Math.min(...pairs.map(([position]) => position));
           found[`${block}.${name}`] = [0, from].map((first) => question.logP(taps, first)).map(([one, two]) => one - two);
