@@ -79,6 +79,7 @@
       const run = [state.picture, state.language, state.text];
       let key = JSON.stringify([run, own.name]);
       if (this.keys.plain !== key) {
+        results.edited = null; // of another run
         if (!(await write("plain", model.pass(picture, here), reading))) return false;
         this.keys.plain = key;
       }
@@ -104,23 +105,33 @@
       }
       const edited = this.taps(state, own, { codes: false });
       results.logP.edited = results.edited ? this.question?.logP(edited) : null;
-      if (!(await goesOn("done", true))) return false;
-
       key = JSON.stringify([run, this.keys.other]);
       if (this.keys.map !== key) {
         results.effects = this.question?.beginsWith(here) ? new Map() : null;
-        const plain = results.effects && results.logP.plain[0] - results.logP.plain[1];
-        for (let block = 0; results.effects && block < study.config.text_config.num_hidden_layers; block++) {
-          for (const { name, pairs } of results.columns) {
-            const from = Math.min(...pairs.map(([position]) => position));
-            const [female, male] = this.question.logP(() => [this.patched(block, pairs)], from);
-            results.effects.set(`${block}.${name}`, female - male - plain);
-            if (!(await goesOn("mapping"))) return false;
-          }
-        }
         this.keys.map = key;
       }
+      if (!(await goesOn("done", true))) return false;
+
+      for (const [cell, effect] of this.missing()) {
+        results.effects.set(cell, effect());
+        if (!(await goesOn("mapping"))) return false;
+      }
       return goesOn("done", true);
+    }
+
+    /** The cells of the map that are still to be computed, and what computes them. */
+    missing() {
+      const { effects, columns, logP } = this.results;
+      const blocks = [...Array(this.study.config.text_config.num_hidden_layers).keys()];
+      const cells = effects ? blocks.flatMap((block) => columns.map((column) => [`${block}.${column.name}`, block, column.pairs])) : [];
+      return cells.filter(([cell]) => !effects.has(cell)).map(([cell, block, pairs]) => {
+        const from = Math.min(...pairs.map(([position]) => position));
+        const effect = () => {
+          const [female, male] = this.question.logP(() => [this.patched(block, pairs)], from);
+          return female - male - (logP.plain[0] - logP.plain[1]);
+        };
+        return [cell, effect];
+      });
     }
 
     /**

@@ -74,7 +74,9 @@
       $("#patches").style.setProperty("--side", this.side);
       this.replace($("#patches"), image);
       $("figcaption").textContent =
-        this.feature === null ? "Choose a feature to see where it fires." : `Feature ${this.feature}: at most ${this.most < 1e-6 ? 0 : this.most.toFixed(1)}.`;
+        this.feature === null
+          ? "Choose a feature to see where it fires."
+          : `Feature ${this.feature}: at most ${this.most < 1e-6 ? 0 : this.most.toFixed(1)}.`;
       if (!this.token(this.chosen)) this.chosen = null;
       this.tell(this.chosen);
     }
@@ -117,7 +119,9 @@
       const { language } = this.page.state;
       const strongest = [...(token.codes ?? [])].slice(0, 5).map(([feature, value]) => `#${feature} ${value.toFixed(1)}`);
       const own = this.feature === null ? [] : [`#${this.feature} fires ${this.firing(token).toFixed(1)}. `];
-      const words = (token.alternatives ?? []).flatMap(([text, share], i) => [i ? ", " : " Could be: ", isolated(visible(text).trim(), language), ` ${percent(share)}`]);
+      const words = (token.alternatives ?? []).flatMap(([text, share], i) => [
+        i ? ", " : " Could be: ", isolated(visible(text).trim(), language), ` ${percent(share)}`,
+      ]);
       const name = token.role === "image" ? "A token of the picture" : isolated(visible(token.text), language);
       place.replaceChildren(name, ": ", ...own, `Strongest here: ${strongest.join(", ") || "none"}.`, ...words);
     }

@@ -21,9 +21,9 @@
       const { state, own } = this.page;
       $("#number").max = own.sae.cfg.d_sae - 1;
       $("#unit").textContent =
-        "One step of a slider adds a quarter of the 99th percentile of the feature’s activations in the study’s select split, times its decoder row, " +
-        "at the text positions that the study edits and at all that is written; sinks are spared. Switched off, a feature is set to 0 there, and what " +
-        "the SAE does not explain stays as it is.";
+        "One step of a slider adds a quarter of the 99th percentile of the feature’s activations in the study’s select split, times " +
+        "its decoder row, at the text positions that the study edits and at all that is written; sinks are spared. Switched off, a " +
+        "feature is set to 0 there, and what the SAE does not explain stays as it is.";
       // A slider that is being moved must not be replaced under the pointer.
       const focused = document.activeElement;
       if ($("#features tbody").contains(focused) && focused.type === "range" && focused.matches(":active")) return;
@@ -44,7 +44,8 @@
     listed() {
       const order = $("#order").value;
       if (order === "effect") {
-        return Object.entries(this.effects).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).map(([feature]) => [Number(feature), this.strongest(Number(feature))]);
+        const largest = Object.entries(this.effects).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
+        return largest.map(([feature]) => [Number(feature), this.strongest(Number(feature))]);
       }
       const chosen = this.captions.token(this.captions.chosen);
       let tokens = this.tokens.filter(({ role }) => (order === "image" ? role === "image" : Live.isCaption(role)));
@@ -67,7 +68,8 @@
       const effect = this.effects[feature];
       const strength = state.push.get(feature) ?? 0;
       const output = element("output", { textContent: strength ? Live.signed(strength) : "" });
-      const slider = element("input", { type: "range", min: -Live.STRENGTHS.most, max: Live.STRENGTHS.most, step: Live.STRENGTHS.step, value: strength });
+      const { most: furthest, step } = Live.STRENGTHS;
+      const slider = element("input", { type: "range", min: -furthest, max: furthest, step, value: strength });
       slider.ariaLabel = `steer along feature ${feature}`;
       slider.dataset.label = `steer${feature}`;
       slider.disabled = !own.levels[state.language][feature];
@@ -93,10 +95,11 @@
         this.update();
       };
       const words = (own.promoted[feature] ?? []).flatMap((text, i) => [i ? " · " : "", isolated(text)]);
+      const meter = element("meter", { max: most, value, ariaLabel: `feature ${feature} fires ${value.toFixed(1)}` });
       return element(
         "tr", { className: feature === state.feature ? "chosen" : "" },
         element("td", {}, name, " ", element("span", { className: "promoted", title: "tokens that its decoder row promotes" }, ...words)),
-        element("td", {}, element("meter", { max: most, value, ariaLabel: `feature ${feature} fires ${value.toFixed(1)}` }), ` ${value ? value.toFixed(1) : "–"}`),
+        element("td", {}, meter, ` ${value ? value.toFixed(1) : "–"}`),
         element("td", { textContent: effect === undefined ? "" : `d ${Live.signed(effect)}` }),
         element("td", {}, toggle),
         element("td", {}, slider, " ", output),

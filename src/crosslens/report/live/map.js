@@ -35,15 +35,17 @@
       const told = effects && word
         ? ["The number is what a patch of that cell alone does to the log-odds of ", isolated(word.female, word.language), " against ",
            isolated(word.male, word.language), ", in nats: orange towards the first, blue towards the second."]
-        : [word ? "No effect is told: the caption is tokenised otherwise than what was typed." : "No effect is told: the study has no gendered words."];
+        : ["No effect is told: ", word ? "the caption is tokenised otherwise than what was typed." : "the study has no gendered words."];
       $("#explained").replaceChildren(
-        `A click puts the state of that run (${short}) behind a block, at a position, in the place of this run’s, before anything is written. `, ...told,
+        `A click puts the state of that run (${short}) behind a block, at a position, in the place of this run’s, before anything is `,
+        "written. ", ...told,
         " Positions are paired where both runs have them; those before the picture are the same in both.",
       );
       const most = Math.max(ENOUGH, ...[...(effects?.values() ?? [])].map(Math.abs));
       const focused = document.activeElement?.dataset?.cell;
       const blocks = study.config.text_config.num_hidden_layers;
-      const head = element("tr", {}, element("th", { scope: "col", textContent: "block" }), ...columns.map(({ label }) => element("th", { scope: "col" }, isolated(label))));
+      const titles = columns.map(({ label }) => element("th", { scope: "col" }, isolated(label)));
+      const head = element("tr", {}, element("th", { scope: "col", textContent: "block" }), ...titles);
       const rows = Array.from({ length: blocks }, (_, block) =>
         element("tr", {}, element("th", { scope: "row", textContent: block }), ...columns.map((column) => this.cell(block, column, most))),
       );
@@ -67,12 +69,13 @@
 
     tell(key) {
       const place = $("#cell");
-      if (key === null) return place.replaceChildren();
-      const [block, name] = key.split(".");
-      const { label } = this.results.columns.find((column) => column.name === name);
+      const [block, name] = (key ?? ".").split(".");
+      const column = this.results.columns.find((own) => own.name === name);
+      if (!column) return place.replaceChildren();
       const effect = this.results.effects?.get(key);
       const on = this.page.state.patch.has(key);
-      place.replaceChildren(`Block ${block}, `, isolated(label), effect === undefined ? "" : `: ${Live.signed(effect)} nats by itself`, on ? ". Patched; click to take it back." : ". Click to patch.");
+      const told = effect === undefined ? "" : `: ${Live.signed(effect)} nats by itself`;
+      place.replaceChildren(`Block ${block}, `, isolated(column.label), told, on ? ". Patched; click to take it back." : ". Click to patch.");
     }
 
     /** The two words for the person, as it is and under the changes. */
@@ -85,15 +88,16 @@
         ? ["The caption names no person that the study’s lexicon pairs. As the next word behind what was typed:"]
         : ["Where the caption says ", isolated(word[word.said], language), ", the model could say:"];
       const cells = (values) => values.map((text) => element("td", { textContent: text }));
-      const rows = [word.female, word.male].map((form, i) => {
-        const plain = logP.plain[i], edited = logP.edited?.[i];
-        const told = edited === undefined ? [] : [Live.decimal(edited), Live.signed(edited - plain)];
-        return element("tr", {}, element("th", { scope: "row" }, isolated(form, language)), ...cells([Live.decimal(plain), ...told]));
-      });
-      const odds = [logP.plain, logP.edited].filter(Boolean).map(([female, male]) => female - male);
-      const share = element("tr", {}, element("th", { scope: "row" }, "P(", isolated(word.female, language), ") of the two"), ...cells(odds.map((v) => sigmoid(v).toFixed(2))));
-      const ratio = element("tr", {}, element("th", { scope: "row", textContent: "log-odds" }), ...cells([...odds.map((v) => Live.signed(v)), ...(odds[1] === undefined ? [] : [Live.signed(odds[1] - odds[0])])]));
-      if (odds[1] !== undefined) share.append(element("td", { textContent: Live.signed(sigmoid(odds[1]) - sigmoid(odds[0])) }));
+      const both = [logP.plain, logP.edited].filter(Boolean);
+      const odds = both.map(([female, male]) => female - male);
+      /** A row of a number as it is, changed, and the difference. */
+      const row = (title, values, told) => {
+        const change = values.length > 1 ? [Live.signed(values[1] - values[0])] : [];
+        return element("tr", {}, element("th", { scope: "row" }, ...title), ...cells([...values.map((v) => told(v)), ...change]));
+      };
+      const share = row(["P(", isolated(word.female, language), ") of the two"], odds.map(sigmoid), Live.decimal);
+      const ratio = row(["log-odds"], odds, Live.signed);
+      const rows = word.forms.map((form, i) => row([isolated(form, language)], both.map((own) => own[i]), Live.decimal));
       const titles = ["log P of", "as it is", ...(logP.edited ? ["changed", "change"] : [])];
       const head = element("tr", {}, ...titles.map((text) => element("th", { scope: "col", textContent: text })));
       place.replaceChildren(element("p", {}, ...where), element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows, ratio, share)));

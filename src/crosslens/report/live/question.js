@@ -10,12 +10,14 @@
   /** What is left of a word without some of the proclitics in front: [stem, how many were taken off]. */
   const stems = (word, proclitics, off = 0) => [
     [word, off],
-    ...proclitics.flatMap((prefix) => (word.length > prefix.length && word.startsWith(prefix) ? stems(word.slice(prefix.length), proclitics, off + 1) : [])),
+    ...proclitics
+      .filter((prefix) => word.length > prefix.length && word.startsWith(prefix))
+      .flatMap((prefix) => stems(word.slice(prefix.length), proclitics, off + 1)),
   ];
 
   /**
-   * The first gendered word of a text from character `from` on, if it is one of a language's pairs behind at most a proclitic: { start, said, female,
-   * male }, both forms with the proclitic; else null. language: { pairs: [[female, male]], gendered, proclitics }, gendered: all
+   * The first gendered word of a text from character `from` on, if it is one of a language's pairs behind at most a proclitic:
+   * { start, said, female, male }, both forms with the proclitic; else null. language: { pairs: [[female, male]], gendered, proclitics }, gendered: all
    * words of the study's lexicon. Matching is the lexicon's but for clitics that only some of its words may carry.
    */
   Live.personWord = (text, { pairs, gendered, proclitics }, from = 0) => {
@@ -36,8 +38,10 @@
     return null;
   };
 
-  /** log P of two words that may follow a text: of all their pieces from the first that differs, and of the word's end where the
-   * pieces of one begin the other's. */
+  /**
+   * log P of two words that may follow a text: of all their pieces from the first that differs, and of the word's end where the
+   * pieces of one begin the other's.
+   */
   Live.Question = class {
     constructor(model, picture, language, prefix, forms) {
       Object.assign(this, { model, forms });

@@ -4,8 +4,10 @@
   Live.STRENGTHS = { most: 5, step: 0.25 };
   Live.SCOPES = { text: "the text", picture: "the picture", all: "both" };
 
-  /** The state of a page of which nothing is known but a language: the SAE with the most gendered features, and the run of
-   * another language and a picture that shows another gender as the one whose states can be had. */
+  /**
+   * The state of a page of which nothing is known but a language: the SAE with the most gendered features, and as the run whose
+   * states can be had that of another language and of a picture that shows another gender.
+   */
   Live.fresh = (study, language = Live.languagesOf(study)[0]) => {
     const other = Object.keys(study.languages).find((id) => id !== language) ?? language;
     const sae = Live.saesOf(study, language).reduce((best, own) => (own.gendered > best.gendered ? own : best));
@@ -48,7 +50,10 @@
       picture: study.pictures.map(({ id }) => id), language: Live.languagesOf(study), other: Object.keys(study.languages),
       otherPicture: [...Object.keys(Live.OTHER_PICTURES), ...study.pictures.map(({ id }) => id)], sae: study.saes.map(({ name }) => name), scope: Object.keys(Live.SCOPES),
     };
-    for (const key of TEXTS) if (words.has(key) && (known[key] ?? [words.get(key)]).includes(words.get(key))) state[key] = words.get(key);
+    for (const key of TEXTS) {
+      const value = words.get(key);
+      if (value !== null && (known[key] ?? [value]).includes(value)) state[key] = value;
+    }
     const { features, languages } = study.saes.find(({ name }) => name === state.sae);
     if (!languages.includes(state.language)) return Live.fromHash(`#language=${state.language}`, study);
     const isFeature = (n) => Number.isInteger(n) && n >= 0 && n < features;
