@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import subprocess
+from base64 import b64decode
 from collections import Counter
 from importlib.util import find_spec
 from itertools import permutations, product
@@ -18,6 +19,7 @@ import pytest
 import zarr
 from chat_server import by_words, serving_chat
 from checkouts import ANSWERS, TOY, Checkout, lay_sentences, write_tiny_gguf
+from PIL import Image
 from safetensors import safe_open
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import f_oneway, false_discovery_control, rankdata, spearmanr
@@ -248,6 +250,7 @@ class Language:
     """All parts of one language at one site put one after the other, as the codes count them."""
 
     def __init__(self, study: Path, language: str, site: str = "1"):
+        self.language = language
         folder = study / "activations" / language
         parts = sorted((folder / "tokens").iterdir())
         tokens = [group(part) for part in parts]
@@ -574,6 +577,73 @@ def test_figures_and_page_are_what_their_names_say(study):
     assert "&lt;data" not in page  # markup where words are meant
     words = re.sub(r"(?s)<(style|script).*?</\1>|<[^>]+>", " ", page)
     assert re.findall(r".*\b(?:None|nan)\b(?! where).*", words) == []  # what a sentence has no number for
+
+
+def provided(file: Path):
+    """What a script of the live page hands over."""
+    name, value = re.fullmatch(
+        r"Live\.provide\((\"\w+\"),(.*)\);\n", file.read_text(encoding="utf-8")
+    ).groups()
+    assert json.loads(name) == file.stem
+    return json.loads(value)
+
+
+def test_the_page_that_runs_the_model_is_as_documented(study, tmp_path):
+    (folder,) = places(study, "live")
+    told = provided(folder / "data/study.js")
+    assert sorted(path.name for path in (folder / "data").iterdir()) == sorted(
+        ["study.js", "model.js", *(f"{own['file']}.js" for own in told["saes"])]
+    )
+    own = {sae["name"]: provided(folder / f"data/{sae['file']}.js") for sae in told["saes"]}
+    for kind, found in (("live/study.js", [told]), ("live/sae.js", own.values())):
+        document = Document(kind, fields(PAGES, kind))
+        for each in found:
+            document.check(each)
+        assert document.unseen() == []
+    assert own.keys() == {"joint.1", f"{OTHERS}.1"}
+
+    def tensors(text: str) -> dict:
+        file = tmp_path / "tensors.safetensors"
+        file.write_bytes(b64decode(text))
+        with safe_open(file, "numpy") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}
+
+    packed = provided(folder / "data/model.js")
+    assert told["bytes"] == len(packed)
+    with safe_open(study.parents[1] / "resources/planted/model.safetensors", "numpy") as file:
+        shipped = {name: file.get_tensor(name) for name in file.keys()}
+    named = tensors(packed)
+    parts = {
+        "text": "language_model.model.",
+        "vision": "vision_tower.",
+        "projector": "multi_modal_projector.",
+    }
+    assert {tensor.dtype for tensor in named.values()} == {np.dtype("float16")} and len(named) == len(shipped)
+    for name, tensor in named.items():
+        part, _, rest = name.partition(".")
+        assert np.array_equal(tensor, shipped[parts[part] + rest]), name
+    sae = own["joint.1"]
+    for name, tensor in tensors(sae["weights"]).items():
+        assert np.array_equal(tensor, weights(study / SAE)[name])
+    for picture in told["pictures"]:
+        with Image.open(study / f"source/images/{picture['id']}.png") as opened:
+            assert opened.convert("RGB").tobytes() == b64decode(picture["rgb"])
+    effects = pq.read_table(study / "gender/joint/en/layer_1/effects.parquet").to_pandas()
+    shown = effects[
+        (effects["condition"] == "prompt") & (effects["split"] == "test") & effects["significant"]
+    ]
+    assert sae["effects"]["en"].keys() == {str(feature) for feature in shown["feature"]}
+
+
+def test_a_strength_of_the_live_page_is_in_units_of_select(study, language):
+    (folder,) = places(study, "live")
+    own = provided(folder / "data/sae_0.js")
+    z, norm = language.z(), language.codes["norm"]
+    assert own["limits"][language.language] == pytest.approx(10 * np.median(norm))
+    select = language.of_sample("split")[language.codes["token"]] == "select"
+    rows = z[select & (norm <= own["limits"][language.language])]
+    expected = [np.percentile(column[column > 0], 99) if (column > 0).any() else 0 for column in rows.T]
+    assert own["levels"][language.language] == pytest.approx(expected, rel=1e-5)
 
 
 # what the words say of the numbers

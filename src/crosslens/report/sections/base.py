@@ -63,6 +63,8 @@ class Results:
     """Of kind dataset_summary."""
     words: dict[str, str]
     """As of crosslens.report.words."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Kind -> why the study has none of it, in words that follow "because"."""
 
     def records(self, name: str) -> list[Record]:
         """The records of that name of all layers, by depth; none where nothing was measured."""
