@@ -8,7 +8,6 @@ from markupsafe import Markup
 
 from crosslens.errors import InputError
 from crosslens.features.promoted import Promoted
-from crosslens.report.highlight import Piece, pieces
 from crosslens.report.html import details, missing, tag, term
 from crosslens.report.labels import Labels, labelled, told_labels
 from crosslens.report.numbers import interval, number, plain
@@ -19,6 +18,7 @@ from crosslens.report.terms import D, Q
 from crosslens.summary.names import case_name, direction
 from crosslens.summary.reading import Document
 from crosslens.summary.records.gender_robustness import place_of
+from crosslens.tokens.highlight import Piece, pieces
 
 ORDER = 80
 TERMS = {"d": D, "q": Q}
