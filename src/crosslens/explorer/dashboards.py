@@ -97,7 +97,7 @@ def feature_dashboards(
     write_table(out / "neighbours.parquet", "feature_neighbours", neighbours(read_decoder(sae)))
     document = {
         "corpus": corpus,
-        **{name: first.attributes[name] for name in ("site", "sae", "d_sae")},
+        **{name: first.attributes[name] for name in ("site", "sae", "d_sae", "roles")},
         "split": SPLIT,
         "languages": list(sides),
         "samples": {language: side.samples for language, side in sides.items()},

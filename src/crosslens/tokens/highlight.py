@@ -3,9 +3,14 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from crosslens.errors import InputError
 from crosslens.tokens.text_map import clusters
+
+
+_borders = lru_cache(maxsize=1 << 14)(clusters)
+"""Of texts that are shown for one feature after the other."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ def pieces(text: str, spans: Iterable[tuple[int, int, float]], scale: float) -> 
     activation counts, and characters are whole as a reader sees them. `scale` is the activation that gets full opacity.
     """
     # Cut before a vowel sign a browser would draw it on a dotted circle, and cut inside an emoji two others.
-    starts = clusters(text)
+    starts = _borders(text)
     values: list[float] = [0.0] * len(text)
     borders = {0, len(text)}
     for start, end, value in spans:

@@ -13,7 +13,7 @@
     ["part_4", "From the weakest quarter"],
     ["random", "At random, of all others in which it fires"],
   ];
-  const CHIPS = { image: "picture", prompt: "prompt", bos: "begin of text", special: "template", caption: "no place in the text", generated: "no place in the text" };
+  const CHIPS = { image: "picture", prompt: "prompt", template: "template, token", text: "outside of what is shown, token" };
 
   const short = (code) => Explorer.language(code).short;
   const interval = (low, high) => (low === null || high === null ? "" : ` [${number(low)}, ${number(high)}]`);
@@ -122,7 +122,7 @@
     const blind = ordered.filter((code) => !sae.languages.includes(code));
     const made = [legend];
     if (blind.length) made.push(el("p", { class: "note" }, `This SAE reads ${sae.languages.map(short).join(", ")}: the ${blind.map(short).join(", ")} text says the same and was not read by it.`));
-    const heads = ordered.length > 1 ? el("div", { class: "languages", "aria-hidden": "true" }, ordered.map((code) => el("b", {}, Explorer.language(code).name))) : [];
+    const heads = () => ordered.length > 1 ? el("div", { class: "languages", "aria-hidden": "true" }, ordered.map((code) => el("b", {}, Explorer.language(code).name))) : [];
     for (const code of sae.languages) {
       const own = feature.examples[code];
       const title = sae.languages.length > 1 ? `By its activations in ${short(code)}` : "Examples";
@@ -130,7 +130,7 @@
         made.push(el("h3", {}, title), el("p", { class: "missing" }, `It fires in no ${short(code)} text of test that was looked through.`));
         continue;
       }
-      made.push(el("h3", {}, title), heads);
+      made.push(el("h3", {}, title), heads());
       for (const [group, words] of GROUPS) {
         const some = own.filter(([name]) => name === group);
         if (!some.length) continue;
@@ -157,13 +157,14 @@
     const panels = sae.languages.map((code) => {
       const of = feature.statistics[code];
       const scopes = [["test", "all"], ["test_female", "female"], ["test_male", "male"]].filter(([scope]) => of[scope].some((value) => value !== null));
-      const rows = [["tokens on which it fires", 0, percent], ["captions in which it fires", 1, percent], ["mean where it fires", 2, number], ["largest", 3, number]];
+      const rows = [["tokens on which it fires", 0, percent], ["samples in which it fires", 1, percent], ["mean where it fires", 2, number], ["largest", 3, number]];
       return el("div", { class: "panel" },
         el("h3", {}, Explorer.language(code).name),
         feature.histograms[code] ? histogram(feature.histograms[code], sae.tokens[code], code) : el("p", { class: "missing" }, "It fires on no test token here."),
         grid(`Statistics in ${short(code)}`, ["", ...scopes.map(([, words]) => words)], [...rows.map(([words, i, shown]) => [words, ...scopes.map(([scope]) => shown(of[scope][i]))]), ["selectivity", number(of.selectivity), ...scopes.slice(1).map(() => "")]]));
     });
-    return section("How it fires", el("div", { class: "panels" }, panels));
+    const note = `On test, over all tokens that the SAE reads (${sae.roles.join(", ")}); a sample is a prompt with its text.`;
+    return section("How it fires", el("p", { class: "note" }, note), el("div", { class: "panels" }, panels));
   }
 
   function verdict(row) {
@@ -189,7 +190,7 @@
     const reach = Math.max(...bounds, 0.5);
     const rows = feature.gender.map((row) => [
       `${short(row.language)}, ${row.condition}`,
-      [whisker(row, reach), " ", number(row.d), interval(row.d_low, row.d_high)],
+      [whisker(row, reach), " ", el("span", { class: "whole" }, number(row.d), interval(row.d_low, row.d_high))],
       number(row.auroc),
       number(row.p),
       number(row.q),
@@ -203,7 +204,7 @@
       return el("li", {}, `${short(row.language)}, ${row.condition}, ${row.side}: gendered in the same direction in ${kept.length} of ${row.views.length} other views`, kept.length ? ` (${kept.map(([view]) => view).join(", ")})` : "", ".");
     });
     return section("Gender",
-      el("p", { class: "note" }, `d above 0: stronger for female. The interval is of 95 %; q is corrected over the features of this layer, language and condition; d and q of test were not used to choose anything.`),
+      el("p", { class: "note" }, `d above 0: stronger for female. The interval is of 95 %; q is corrected over the features of this layer, language and condition. Label words are masked, so that the words which tell the gender do not count.`),
       grid("Effect of gender", ["language, condition", "d on test [95 % CI]", "AUROC", "p", "q", "d on select", "q on select", "units f / m", "says"], rows),
       views.length ? el("ul", {}, views) : []);
   }
@@ -293,7 +294,6 @@
       const some = [...table.numbers.state.keys()].filter((at) => table.numbers.state[at]);
       location.hash = Explorer.address(sae, some[Math.floor(Math.random() * some.length)]);
     };
-    const elsewhere = study.saes.filter((each) => each.corpus === sae.corpus && each !== sae);
     const top = [
       el("nav", { class: "steps", "aria-label": "Features" }, el("a", { href: Explorer.left ?? "#/" }, "Back to the table"), go("Previous", live(id, -1)), go("Next", live(id, 1)), el("button", { type: "button", onclick: random }, "Random"),
         sae.neuronpedia ? el("a", { href: `${sae.neuronpedia}/${id}`, rel: "noreferrer" }, "Neuronpedia") : []),
@@ -310,6 +310,5 @@
     main.replaceChildren(
       ...[top, head(feature, sae), statistics(feature, sae), gender(feature), examples(feature, sae, samples), related(feature, sae, table, tables), roles(feature), provenance(id, sae)].flat(Infinity),
     );
-    if (!elsewhere.length) return;
   };
 }

@@ -40,13 +40,14 @@ class Features:
         self.neighbours = Grouped(sae.neighbours)
         self.sharing = Grouped(sae.sharing) if sae.sharing is not None else None
         self.effects = {key: _by_split(table) for key, table in sae.effects.items()}
+        self.statistics = {language: _statistics(table) for language, table in sae.statistics.items()}
 
     def object(self, feature: int) -> dict[str, Any]:
         """All of one feature."""
         sae = self.sae
         found = {
             "id": feature,
-            "statistics": {language: self._statistics(language, feature) for language in sae.languages},
+            "statistics": {language: of[feature] for language, of in self.statistics.items()},
             "histograms": {row["language"]: _histogram(row) for row in self.histograms.rows(feature)},
             "gender": [self._effect(key, feature) for key in self.effects],
             "near": [[row["neighbour"], short(row["cosine"])] for row in self.neighbours.rows(feature)],
@@ -64,11 +65,6 @@ class Features:
                 sae.promoted.tokens(feature, side, PROMOTED) for side in ("promoted", "suppressed")
             )
         return found
-
-    def _statistics(self, language: str, feature: int) -> dict[str, Any]:
-        row = self.sae.statistics[language].iloc[feature]
-        told = {scope: [short(row[f"{scope}_{name}"]) for name in STATISTICS] for scope in SCOPES}
-        return told | {"selectivity": short(row["test_selectivity"])}
 
     def _effect(self, key: tuple[str, str], feature: int) -> dict[str, Any]:
         language, condition = key
@@ -129,19 +125,30 @@ class Features:
                 words = self.samples.prompt(language, sample_id)[row["char_start"] : row["char_end"]]
                 yield ["prompt", words, short(row["activation"]), 1]
             elif row["role"] != "image":
-                yield [row["role"], str(row["position"]), short(row["activation"]), 1]
+                yield [
+                    "text" if row["role"] in TEXT else "template",
+                    str(row["position"]),
+                    short(row["activation"]),
+                    1,
+                ]
 
 
 class Grouped:
-    """A table by its column `feature`."""
+    """A table by its column `feature`: its rows are asked for feature by feature, of which there may be many thousands."""
 
     def __init__(self, table: pd.DataFrame):
-        self.table, self._of = table, table.groupby("feature").indices
+        table = table.sort_values("feature", kind="stable")
+        self.names = list(table.columns)
+        self.columns = [table[name].to_numpy() for name in self.names]
+        self.ids = table["feature"].to_numpy()
 
     def rows(self, feature: int) -> list[dict[str, Any]]:
         """Those of one feature, in the order of the table."""
-        found = self._of.get(feature)
-        return [] if found is None else self.table.iloc[found].to_dict("records")
+        part = slice(*np.searchsorted(self.ids, [feature, feature + 1]))
+        return [
+            dict(zip(self.names, row, strict=True))
+            for row in zip(*(of[part].tolist() for of in self.columns), strict=True)
+        ]
 
 
 def by_feature(rows: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
@@ -155,7 +162,21 @@ def by_feature(rows: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
 def agrees(select: dict[str, Any], test: dict[str, Any]) -> bool:
     """Whether both halves find an effect, in the same direction."""
     both = bool(select["significant"]) and bool(test["significant"])
-    return both and np.sign(select["z"]) == np.sign(test["z"])
+    return both and bool(np.sign(select["z"]) == np.sign(test["z"]))
+
+
+def _statistics(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """For each feature of a table `features`: STATISTICS of each of SCOPES, and its selectivity."""
+    told = {
+        scope: table[[f"{scope}_{name}" for name in STATISTICS]].to_numpy(dtype=float).tolist()
+        for scope in SCOPES
+    }
+    selectivity = table["test_selectivity"].to_numpy(dtype=float).tolist()
+    return [
+        {scope: list(map(short, of[i])) for scope, of in told.items()}
+        | {"selectivity": short(selectivity[i])}
+        for i in range(len(table))
+    ]
 
 
 def _by_split(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:

@@ -36,7 +36,7 @@
   /** A share in percent. */
   Explorer.percent = (value) => {
     const shown = Explorer.number(typeof value === "number" ? 100 * value : value, 2);
-    return shown === "–" ? shown : `${shown} %`;
+    return shown === "–" ? shown : `${shown}\u00a0%`;
   };
 
   Explorer.count = (value) => value.toLocaleString("en");

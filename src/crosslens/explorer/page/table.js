@@ -60,19 +60,9 @@
       columns.push({ key: "layer", name: "layer", about: "Where the SAE reads.", number: (table) => table.sae, cell: (value, table) => [study.saes[table.sae].place] });
     }
     for (const code of languages) {
-      columns.push(worded(`fires:${code}`, `fires on, ${short(code)}`, "The words under its largest activations in its strongest test captions.", Explorer.written(code)));
+      columns.push(worded(`fires:${code}`, `fires on, ${short(code)}`, "The words under its largest activations in its strongest test samples.", Explorer.written(code)));
     }
     if (has("label")) columns.push(worded("label", "label", "A description that tells where it fires beyond chance and beyond the texts of other features.", { dir: "auto" }));
-    for (const code of languages) {
-      columns.push(numeric(`rate:${code}`, `tokens, ${short(code)}`, "Firing rate: share of the test tokens on which it fires.", percent));
-    }
-    for (const code of languages) {
-      columns.push(numeric(`max:${code}`, `max, ${short(code)}`, "Its largest activation on a test token."));
-    }
-    for (const code of languages) {
-      const about = "Treves–Rolls selectivity over test captions: 0 where all make it fire alike, 1 where one does.";
-      columns.push(numeric(`selectivity:${code}`, `selectivity, ${short(code)}`, about));
-    }
     for (const code of chosen.condition ? languages : []) {
       const key = `d:${code}:${chosen.condition}`;
       columns.push({
@@ -83,12 +73,24 @@
         },
       });
     }
+    for (const code of languages) {
+      columns.push(numeric(`rate:${code}`, `tokens, ${short(code)}`, "Firing rate: share of the test tokens that the SAE reads on which it fires.", percent));
+    }
+    for (const code of languages) {
+      columns.push(numeric(`max:${code}`, `max, ${short(code)}`, "Its largest activation on a test token."));
+    }
+    for (const code of languages) {
+      const about = "Treves–Rolls selectivity over test samples: 0 where all make it fire alike, 1 where one does.";
+      columns.push(numeric(`selectivity:${code}`, `selectivity, ${short(code)}`, about));
+    }
     for (const [first, second] of saes[0].pairs) {
       columns.push(numeric(`language:${first}:${second}`, `${short(first)} − ${short(second)}`, `How much more often it fires in one language: (f₁ − f₂) / (f₁ + f₂) of its rates a token, 1: in ${short(first)} alone, −1: in ${short(second)} alone.`));
     }
     if (has("promoted")) columns.push(worded("promoted", "promotes", "The tokens whose logits its decoder row raises most, through the model's own head.", { dir: "auto" }));
     return columns;
   }
+
+  const isNumber = ({ key, number: isOne }, place) => Boolean(isOne) && place > 0 && key !== "layer";
 
   /** What is searched of each row of a table, made when it is first looked for. */
   function searched(table) {
@@ -214,25 +216,28 @@
     ];
     if (corpora.length > 1) made.push(select("SAE", "corpus", chosen, corpora, changed));
     if (own.length > 1) made.push(select("Layer", "site", chosen, [["all", "all layers"], ...own.map((each) => [each.site, each.place])], changed));
-    made.push(select("Shown", "state", chosen, [["live", "live features"], ["dense", "dense (10 % of tokens or more)"], ["dead", "dead features"], ["all", "all features"]], changed));
+    const more = [];
+    more.push(select("Shown", "state", chosen, [["live", "live features"], ["dense", "dense (10 % of tokens or more)"], ["dead", "dead features"], ["all", "all features"]], changed));
     if (sae.conditions.length) {
-      if (sae.conditions.length > 1) made.push(select("Gender of", "condition", chosen, sae.conditions.map((name) => [name, name]), changed));
-      made.push(select("Gender effect", "gender", chosen, [["", "any"], ["female", "stronger for female"], ["male", "stronger for male"]], changed));
+      if (sae.conditions.length > 1) more.push(select("Gender of", "condition", chosen, sae.conditions.map((name) => [name, name]), changed));
+      more.push(select("Gender effect", "gender", chosen, [["", "any"], ["female", "stronger for female"], ["male", "stronger for male"]], changed));
       const places = [["any", "in any language"], ["all", "in every language"], ...sae.languages.map((code) => [code, `in ${short(code)}`])];
-      if (sae.languages.length > 1) made.push(select("Found", "where", chosen, places, changed));
-      made.push(select("Significant", "agree", chosen, [["", "on test"], ["yes", "on select and test"]], changed));
+      if (sae.languages.length > 1) more.push(select("Found", "where", chosen, places, changed));
+      more.push(select("Significant", "agree", chosen, [["", "on test"], ["yes", "on select and test"]], changed));
     }
     if (sae.languages.length > 1) {
       const kinds = [["", "any"]];
       for (const [a, b] of sae.pairs) kinds.push([`shared:${a}:${b}`, `shared by ${short(a)} and ${short(b)}`]);
       for (const code of sae.pairs.length ? sae.languages : []) kinds.push([`specific:${code}`, `specific to ${short(code)}`]);
       for (const code of sae.languages) kinds.push([`only:${code}`, `fires in ${short(code)} alone`]);
-      made.push(select("Language", "language", chosen, kinds, changed));
+      more.push(select("Language", "language", chosen, kinds, changed));
     }
-    made.push(field("Fires on at least, %", "least", chosen, { inputmode: "decimal", size: 5 }, changed));
-    made.push(field("at most, %", "most", chosen, { inputmode: "decimal", size: 5 }, changed));
-    made.push(field("Selectivity at least", "selective", chosen, { inputmode: "decimal", size: 5 }, changed));
-    return el("form", { class: "controls", role: "search", onsubmit: (event) => event.preventDefault() }, made);
+    more.push(field("Fires on at least, %", "least", chosen, { inputmode: "decimal", size: 5 }, changed));
+    more.push(field("at most, %", "most", chosen, { inputmode: "decimal", size: 5 }, changed));
+    more.push(field("Selectivity at least", "selective", chosen, { inputmode: "decimal", size: 5 }, changed));
+    const asked = ["state", "gender", "agree", "language", "least", "most", "selective"].some((name) => chosen[name] && chosen[name] !== "live");
+    const folded = el("details", { open: asked || matchMedia("(min-width: 60rem)").matches }, el("summary", {}, "Filters"), el("div", { class: "controls" }, more));
+    return el("form", { role: "search", onsubmit: (event) => event.preventDefault() }, el("div", { class: "controls" }, made), folded);
   }
 
   /** The table of all features, in `main`, as the address asks for it. */
@@ -263,7 +268,7 @@
         const of = tables[found.at[i]];
         const cells = columns.map((column, c) => {
           const value = (column.number ?? column.words)(of, found.row[i]);
-          return el(c ? "td" : "th", { scope: c ? undefined : "row", class: column.number && c ? "n" : undefined }, column.cell(value, of, found.row[i]));
+          return el(c ? "td" : "th", { scope: c ? undefined : "row", class: isNumber(column, c) ? "n" : undefined }, column.cell(value, of, found.row[i]));
         });
         rows.push(el("tr", { "aria-rowindex": place + 2 }, cells));
       }
@@ -282,11 +287,11 @@
           const down = chosen.sort.startsWith("-");
           const next = sorted !== column.key ? (column.number ? `-${column.key}` : column.key) : down === Boolean(column.number) ? (down ? column.key : `-${column.key}`) : "";
           const button = el("button", { type: "button", title: column.about, onclick: () => change({ sort: next }, column.key) }, column.name, el("span", { "aria-hidden": "true" }, sorted === column.key ? (down ? " ↓" : " ↑") : ""));
-          return el("th", { scope: "col", class: column.number && c ? "n" : undefined, "data-key": column.key, "aria-sort": sorted === column.key ? (down ? "descending" : "ascending") : undefined }, button);
+          return el("th", { scope: "col", class: isNumber(column, c) ? "n" : undefined, "data-key": column.key, "aria-sort": sorted === column.key ? (down ? "descending" : "ascending") : undefined }, button);
         })),
       );
       // fixed, so that the columns stand still while rows come and go
-      const wide = (column, c) => (column.words ? 13 : c ? 6.6 : 5.4);
+      const wide = (column, c) => (column.words ? 11.5 : c ? 6.4 : 5.4);
       table.style.setProperty("width", `${columns.reduce((sum, column, c) => sum + wide(column, c), 0)}rem`);
       for (const [c, cell] of [...head.rows[0].cells].entries()) cell.style.setProperty("width", `${wide(columns[c], c)}rem`);
       glossary.replaceChildren(...columns.flatMap(({ name, about }) => [el("dt", {}, name), el("dd", {}, about)]));
@@ -337,7 +342,7 @@
     const kinds = [...new Set(study.saes.map((sae) => sae.name))].join(", ");
     main.replaceChildren(
       el("h1", {}, bdi(study.study), ": features"),
-      el("p", { class: "lead" }, `Every feature of ${kinds}. Numbers are of test captions; what is called significant was corrected over the features of its layer, language and condition.`),
+      el("p", { class: "lead" }, `Every feature of ${kinds}. Numbers are of test, over the tokens that the SAE reads (${study.saes[0].roles.join(", ")}); what is called significant was corrected over the features of its layer, language and condition.`),
       form,
       el("div", { class: "above" }, status, download),
       view,

@@ -27,7 +27,7 @@ WORDS, PROMOTED = 4, 4
 
 
 def columns(sae: Sae, samples: Samples, labels: dict[int, str]) -> dict[str, Any]:
-    """`numbers`: column to (F) float32 in base64; `words`: column to a list of F strings. labels: feature to a label that tells."""
+    """`numbers`: column to (F) float32 in base64; `words`: column to F strings. labels: feature to a label that tells."""
     numbers = {"state": states(sae)}
     for language, table in sae.statistics.items():
         numbers |= {
@@ -48,7 +48,7 @@ def columns(sae: Sae, samples: Samples, labels: dict[int, str]) -> dict[str, Any
 
 
 def states(sae: Sae) -> np.ndarray:
-    """(F) DEAD: fires on no encoded token of any language; DENSE_STATE: on a share of DENSE or more of one's test tokens; LIVE."""
+    """(F) DEAD: fires on no encoded token of any language; DENSE_STATE: on DENSE or more of one's test tokens; LIVE."""
     live = np.any([table["live"].to_numpy() for table in sae.statistics.values()], axis=0)
     rates = [table["test_token_frequency"].fillna(0).to_numpy() for table in sae.statistics.values()]
     return np.where(live, np.where(np.max(rates, axis=0) >= DENSE, DENSE_STATE, LIVE), DEAD)
@@ -83,18 +83,30 @@ def _sharing(table: pd.DataFrame, d_sae: int) -> dict[str, np.ndarray]:
 
 
 def fires_on(sae: Sae, samples: Samples, language: str) -> list[str]:
-    """(F) the words on which each feature fires most in its strongest examples of a language, in their order, each once."""
+    """(F) the words under each feature's largest activations in its strongest examples of a language, each once, in their order.
+
+    What lies in no text is called by its place: ‹picture› or ‹template›.
+    """
     examples = sae.examples[(sae.examples["language"] == language) & (sae.examples["group"] == "top")]
-    tokens = sae.tokens[(sae.tokens["language"] == language) & sae.tokens["role"].isin(TEXT)]
-    tokens = tokens[tokens["char_end"] > tokens["char_start"]]
+    tokens = sae.tokens[sae.tokens["language"] == language]
     both = examples.assign(rank=np.arange(len(examples))).merge(tokens, on=["feature", "sample_id"])
-    both = both.sort_values(["rank", "activation"], ascending=[True, False]).drop_duplicates("rank")
+    both = both.sort_values(["rank", "activation"], ascending=[True, False], kind="stable").drop_duplicates(
+        "rank"
+    )
     words: list[dict[str, None]] = [{} for _ in range(sae.d_sae)]
     for row in both.itertuples():
-        text = samples.text(language, row.sample_id)
-        if row.char_end <= len(text):
-            words[row.feature].setdefault(word_at(language, text, row.char_start, row.char_end))
+        words[row.feature].setdefault(_called(samples, language, row))
     return [" ".join(list(found)[:WORDS]) for found in words]
+
+
+def _called(samples: Samples, language: str, token: Any) -> str:
+    if token.role == "image":
+        return "‹picture›"
+    texts = {"prompt": samples.prompt, **dict.fromkeys(TEXT, samples.text)}
+    text = texts[token.role](language, token.sample_id) if token.role in texts else ""
+    if 0 <= token.char_start < token.char_end <= len(text):
+        return word_at(language, text, token.char_start, token.char_end)
+    return "‹template›"
 
 
 def word_at(language: str, text: str, start: int, end: int) -> str:

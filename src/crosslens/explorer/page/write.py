@@ -113,6 +113,7 @@ def _write_sae(
         "features": sae.d_sae,
         "dead": int((state == DEAD).sum()),
         "perFile": PER_FILE,
+        "roles": sae.document("roles"),
         "samples": sae.document("samples"),
         "tokens": sae.document("tokens"),
         "conditions": list(dict.fromkeys(condition for _, condition in sae.effects)),
