@@ -218,7 +218,7 @@ def _tokens(side: Side, language: str, examples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _histograms(side: Side, language: str) -> pd.DataFrame:
-    """A row a feature that fires: how many tokens in each of BINS equal parts of what lies between 0 and its largest activation."""
+    """A row a feature that fires: tokens in each of BINS equal parts of what lies between 0 and its largest activation."""
     F = side.peaks.shape[1]
     largest = np.zeros(F, dtype=np.float32)
     np.maximum.at(largest, np.repeat(np.arange(F), np.diff(side.peaks.indptr)), side.peaks.data)
@@ -234,7 +234,7 @@ def _histograms(side: Side, language: str) -> pd.DataFrame:
 
 
 def neighbours(decoder: np.ndarray) -> pd.DataFrame:
-    """The NEIGHBOURS nearest others of each row of a decoder (F, d), by cosine, as rows feature, rank (from 1), neighbour, cosine."""
+    """Of each row of a decoder (F, d) the NEIGHBOURS nearest others by cosine, a row each, rank from 1."""
     F = len(decoder)
     if F < 2:
         raise InputError("SAE", found=f"{F} features", expected="two or more", mend="train a larger one")

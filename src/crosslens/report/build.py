@@ -7,6 +7,7 @@ from typing import Any
 from crosslens.registry import member
 from crosslens.report.header import lead, subject, warnings
 from crosslens.report.html import tag
+from crosslens.report.links import FEATURES
 from crosslens.report.page import render
 from crosslens.report.pictures import load_pictures
 from crosslens.report.sections.base import Results, Section
@@ -50,7 +51,14 @@ def build_report(
     shown = [section for module, section in made if module.ORDER < LAST]
     shown.append(definitions(terms, words))
     shown += [section for module, section in made if module.ORDER >= LAST]
-    page = {"study": study, "subject": subject(results), "lead": lead(results), "warnings": warnings(results)}
+    explorer = FEATURES if "feature_pages" in files else None
+    page = {
+        "study": study,
+        "explorer": explorer,
+        "subject": subject(results),
+        "lead": lead(results),
+        "warnings": warnings(results),
+    }
     Path(out).write_text(render(page | {"findings": findings, "sections": shown}), encoding="utf-8")
 
 

@@ -8,7 +8,6 @@ from functools import lru_cache
 from crosslens.errors import InputError
 from crosslens.tokens.text_map import clusters
 
-
 _borders = lru_cache(maxsize=1 << 14)(clusters)
 """Of texts that are shown for one feature after the other."""
 
