@@ -190,7 +190,7 @@
     const reach = Math.max(...bounds, 0.5);
     const rows = feature.gender.map((row) => [
       `${short(row.language)}, ${row.condition}`,
-      [whisker(row, reach), " ", el("span", { class: "whole" }, number(row.d), interval(row.d_low, row.d_high))],
+      el("span", { class: "whole" }, whisker(row, reach), " ", number(row.d), interval(row.d_low, row.d_high)),
       number(row.auroc),
       number(row.p),
       number(row.q),

@@ -222,7 +222,7 @@
       if (sae.conditions.length > 1) more.push(select("Gender of", "condition", chosen, sae.conditions.map((name) => [name, name]), changed));
       more.push(select("Gender effect", "gender", chosen, [["", "any"], ["female", "stronger for female"], ["male", "stronger for male"]], changed));
       const places = [["any", "in any language"], ["all", "in every language"], ...sae.languages.map((code) => [code, `in ${short(code)}`])];
-      if (sae.languages.length > 1) more.push(select("Found", "where", chosen, places, changed));
+      if (sae.languages.length > 1) more.push(select("In", "where", chosen, places, changed));
       more.push(select("Significant", "agree", chosen, [["", "on test"], ["yes", "on select and test"]], changed));
     }
     if (sae.languages.length > 1) {
@@ -291,7 +291,7 @@
         })),
       );
       // fixed, so that the columns stand still while rows come and go
-      const wide = (column, c) => (column.words ? 11.5 : c ? 6.4 : 5.4);
+      const wide = ({ key, words: isWords }, c) => (isWords ? 11.5 : key.startsWith("d:") ? 7.6 : c ? 6.4 : 5.4);
       table.style.setProperty("width", `${columns.reduce((sum, column, c) => sum + wide(column, c), 0)}rem`);
       for (const [c, cell] of [...head.rows[0].cells].entries()) cell.style.setProperty("width", `${wide(columns[c], c)}rem`);
       glossary.replaceChildren(...columns.flatMap(({ name, about }) => [el("dt", {}, name), el("dd", {}, about)]));
