@@ -66,6 +66,23 @@ const Explorer = (globalThis.Explorer = {});
     return tables.get(i);
   };
 
+  /** Promise of the samples that each feature of SAE number `i` shows: those of feature f stand from starts[f] to starts[f + 1]. */
+  Explorer.uses = async (i) => {
+    const { starts, samples } = await Explorer.load(`uses/${i}`);
+    return { starts: unpacked(starts), samples: unpacked(samples) };
+  };
+
+  let texts;
+
+  /** Promise of what is searched of every sample: its texts in all languages. */
+  Explorer.texts = () => (texts ??= allTexts());
+
+  async function allTexts() {
+    const { count, perFile } = Explorer.study().samples;
+    const files = await Promise.all(Array.from({ length: Math.ceil(count / perFile) }, (_, k) => Explorer.load(`samples/${k}`)));
+    return files.flat().map((sample) => Explorer.plain(Object.values(sample.texts).join("\n")));
+  }
+
   /** Promise of all that is said of one feature of SAE number `i`; undefined of one that never fires. */
   Explorer.feature = async (i, id) => {
     const file = Math.floor(id / Explorer.study().saes[i].perFile);

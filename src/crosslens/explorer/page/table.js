@@ -8,7 +8,7 @@
   const MANY = 12000; // features beyond which one layer is loaded at first
   const words = new Intl.Collator("en", { numeric: true });
   const STATES = { live: [1, 2], dense: [2], dead: [0], all: [0, 1, 2] };
-  const KEYS = ["corpus", "site", "find", "state", "condition", "gender", "where", "agree", "language", "least", "most", "selective", "sort"];
+  const KEYS = ["corpus", "site", "find", "in", "state", "condition", "gender", "where", "agree", "language", "least", "most", "selective", "sort"];
 
   /** Choices of a table as the address holds them, with what it leaves out. */
   function choices(query) {
@@ -21,7 +21,7 @@
     const site = known ? given.site : total > MANY ? own[0].site : "all";
     const conditions = [...new Set(own.flatMap((sae) => sae.conditions))];
     const condition = conditions.includes(given.condition) ? given.condition : (conditions.find((name) => name === "caption") ?? conditions[0]);
-    return { find: "", state: "live", gender: "", where: "any", agree: "", language: "", least: "", most: "", selective: "", sort: "", ...given, corpus, site, condition };
+    return { find: "", in: "", state: "live", gender: "", where: "any", agree: "", language: "", least: "", most: "", selective: "", sort: "", ...given, corpus, site, condition };
   }
 
   /** The same as part of an address; what is empty or as at first is left out. */
@@ -101,6 +101,21 @@
     return table.searched;
   }
 
+  /** Whether row i has all pieces in its words, tokens, label or number. */
+  function inWords(table, pieces) {
+    const texts = searched(table);
+    return (i) => pieces.every((piece) => texts[i].includes(piece));
+  }
+
+  /** Whether one of the samples that row i shows has all pieces; the table has what it needs (see `load`). */
+  function inTexts({ texts, uses: { starts, samples } }, pieces) {
+    const found = texts.map((text) => pieces.every((piece) => text.includes(piece)));
+    return (i) => {
+      for (let at = starts[i]; at < starts[i + 1]; at++) if (found[samples[at]]) return true;
+      return false;
+    };
+  }
+
   /** Whether row i of a table is asked for, by everything but its words. */
   function tests(table, chosen) {
     const sae = Explorer.study().saes[table.sae];
@@ -149,9 +164,9 @@
     const pieces = plain(chosen.find).split(/\s+/).filter(Boolean);
     for (const [t, table] of tables.entries()) {
       const asked = tests(table, chosen);
-      const texts = pieces.length ? searched(table) : null;
+      const has = !pieces.length ? () => true : chosen.in === "texts" ? inTexts(table, pieces) : inWords(table, pieces);
       for (let i = 0; i < table.numbers.state.length; i++) {
-        if (asked(i) && (!texts || pieces.every((piece) => texts[i].includes(piece)))) {
+        if (asked(i) && has(i)) {
           at.push(t);
           row.push(i);
         }
@@ -214,6 +229,7 @@
         oninput: (event) => changed({ find: event.target.value }),
       })),
     ];
+    made.push(select("in", "in", chosen, [["", "words it fires on, tokens, labels"], ["texts", "the texts of its examples"]], changed));
     if (corpora.length > 1) made.push(select("SAE", "corpus", chosen, corpora, changed));
     if (own.length > 1) made.push(select("Layer", "site", chosen, [["all", "all layers"], ...own.map((each) => [each.site, each.place])], changed));
     const more = [];
@@ -313,6 +329,10 @@
       const wanted = study.saes.flatMap((sae, i) => (sae.corpus === chosen.corpus && (chosen.site === "all" || sae.site === chosen.site) ? [i] : []));
       status.textContent = "Loading …";
       tables = await Promise.all(wanted.map(Explorer.table));
+      if (chosen.in === "texts") {
+        const texts = await Explorer.texts();
+        await Promise.all(tables.map(async (table) => Object.assign(table, { texts, uses: table.uses ?? (await Explorer.uses(table.sae)) })));
+      }
       columns = columnsOf(tables, chosen);
       heads();
       refresh();
@@ -325,7 +345,7 @@
       if (more.corpus) chosen = choices(new URLSearchParams({ ...more }));
       history.replaceState(null, "", address(chosen));
       Explorer.left = address(chosen);
-      if (before.corpus !== chosen.corpus || before.site !== chosen.site) {
+      if (["corpus", "site", "in"].some((name) => before[name] !== chosen[name])) {
         if (more.corpus) form.replaceWith((form = controls(chosen, change)));
         view.scrollTop = 0;
         await load();

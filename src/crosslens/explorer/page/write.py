@@ -4,10 +4,12 @@ from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from crosslens.explorer.page.features import Features, matches
 from crosslens.explorer.page.sae import Files, Sae
 from crosslens.explorer.page.samples import Samples
-from crosslens.explorer.page.scripts import provide
+from crosslens.explorer.page.scripts import packed, provide
 from crosslens.explorer.page.table import DEAD, columns, states
 from crosslens.store.digests import content_digest
 from crosslens.summary.claims import describes
@@ -99,9 +101,15 @@ def _write_sae(
     }
     state = states(sae)
     features = Features(sae, samples, matches(sae, sae.files), records)
+    uses: list[list[int]] = []
     for start in range(0, sae.d_sae, PER_FILE):
-        some = [i for i in range(start, min(start + PER_FILE, sae.d_sae)) if state[i] != DEAD]
-        provide(out, f"features/{number}/{start // PER_FILE}", {str(i): features.object(i) for i in some})
+        ids = range(start, min(start + PER_FILE, sae.d_sae))
+        objects = {str(i): features.object(i) for i in ids if state[i] != DEAD}
+        provide(out, f"features/{number}/{start // PER_FILE}", objects)
+        uses += [_shown_samples(objects.get(str(i))) for i in ids]
+    starts = np.cumsum([0, *map(len, uses)])
+    flat = [sample for some in uses for sample in some]
+    provide(out, f"uses/{number}", {"starts": packed(starts), "samples": packed(np.array(flat))})
     provide(out, f"tables/{number}", columns(sae, samples, labels))
     return {
         "corpus": sae.corpus,
@@ -123,6 +131,12 @@ def _write_sae(
         "neuronpedia": neuronpedia_page(neuronpedia, sae.corpus, sae.site),
         "made": list(_made_from(sae, shown)),
     }
+
+
+def _shown_samples(feature: dict[str, Any] | None) -> list[int]:
+    """The samples among a feature's examples; none of a dead one."""
+    groups = feature["examples"].values() if feature else ()
+    return sorted({sample for examples in groups for _, sample, _ in examples})
 
 
 def _made_from(sae: Sae, shown: dict[str, dict[str, str]]):
