@@ -92,19 +92,33 @@
 
   const isNumber = ({ key, number: isOne }, place) => Boolean(isOne) && place > 0 && key !== "layer";
 
-  /** What is searched of each row of a table, made when it is first looked for. */
+  const END = "\u0001"; // of what is searched of a row
+
+  /** What is searched of a table, all rows in one text, which is far faster than row by row: { text, ends }. */
   function searched(table) {
     if (!table.searched) {
       const columns = Object.values(table.words);
-      table.searched = Array.from(table.numbers.state, (state, i) => plain(`#${i}\n${columns.map((column) => column[i]).join("\n")}`));
+      const rows = Array.from(table.numbers.state, (state, i) => `#${i}\n${columns.map((column) => column[i].replaceAll(END, " ")).join("\n")}${END}`);
+      const text = plain(rows.join(""));
+      const ends = new Int32Array(rows.length);
+      for (let i = 0, at = 0; i < ends.length; i++) ends[i] = at = text.indexOf(END, at) + 1;
+      table.searched = { text, ends };
     }
     return table.searched;
   }
 
   /** Whether row i has all pieces in its words, tokens, label or number. */
   function inWords(table, pieces) {
-    const texts = searched(table);
-    return (i) => pieces.every((piece) => texts[i].includes(piece));
+    const { text, ends } = searched(table);
+    const found = new Uint8Array(ends.length);
+    for (const [n, piece] of pieces.entries()) {
+      for (let at = text.indexOf(piece), row = 0; at >= 0; at = text.indexOf(piece, ends[row])) {
+        while (ends[row] <= at) row++;
+        // only where those before were found
+        if (found[row] === n) found[row] = n + 1;
+      }
+    }
+    return (i) => found[i] === pieces.length;
   }
 
   /** Whether one of the samples that row i shows has all pieces; the table has what it needs (see `load`). */
@@ -122,7 +136,7 @@
     const { numbers } = table;
     const found = [];
     const states = STATES[chosen.state] ?? STATES.live;
-    found.push((i) => states.includes(numbers.state[i]));
+    if (states.length < 3) found.push((i) => states.includes(numbers.state[i]));
     const rates = sae.languages.map((code) => numbers[`rate:${code}`]);
     const bounds = [[chosen.least, 1], [chosen.most, -1]];
     for (const [bound, sign] of bounds) {
@@ -159,31 +173,33 @@
 
   /** [table, row] pairs as two arrays, filtered and sorted. */
   function chosenRows(tables, columns, chosen) {
-    const at = [];
-    const row = [];
-    const pieces = plain(chosen.find).split(/\s+/).filter(Boolean);
+    const most = tables.reduce((sum, table) => sum + table.numbers.state.length, 0);
+    const at = new Int32Array(most);
+    const row = new Int32Array(most);
+    const pieces = plain(chosen.find).replaceAll(END, " ").split(/\s+/).filter(Boolean).map((piece) => (/^#\d+$/.test(piece) ? `${piece}\n` : piece));
+    let total = 0;
     for (const [t, table] of tables.entries()) {
       const asked = tests(table, chosen);
       const has = !pieces.length ? () => true : chosen.in === "texts" ? inTexts(table, pieces) : inWords(table, pieces);
       for (let i = 0; i < table.numbers.state.length; i++) {
-        if (asked(i) && has(i)) {
-          at.push(t);
-          row.push(i);
+        if (has(i) && asked(i)) {
+          at[total] = t;
+          row[total++] = i;
         }
       }
     }
-    const order = Int32Array.from(at, (_, i) => i);
+    const order = new Int32Array(total).map((_, i) => i);
     const column = columns.find(({ key }) => key === chosen.sort.replace(/^-/, ""));
     if (column) {
       const down = chosen.sort.startsWith("-") ? -1 : 1;
-      if (column.number) {
-        const values = Float64Array.from(at, (t, i) => column.number(tables[t], row[i]));
-        // what has no value is last either way
-        order.sort((a, b) => (Number.isNaN(values[a]) - Number.isNaN(values[b]) || down * (values[a] - values[b]) || a - b));
-      } else {
-        const values = at.map((t, i) => column.words(tables[t], row[i]));
-        order.sort((a, b) => (!values[a] - !values[b] || down * words.compare(values[a], values[b]) || a - b));
+      const values = Array.from({ length: column.number ? 0 : total }, (_, i) => column.words(tables[at[i]], row[i]));
+      const numbers = new Float64Array(column.number ? total : 0);
+      for (let i = 0; i < numbers.length; i++) {
+        const value = column.number(tables[at[i]], row[i]);
+        numbers[i] = Number.isNaN(value) ? Infinity : down * value; // what has no value is last either way
       }
+      if (column.number) order.sort((a, b) => numbers[a] - numbers[b] || a - b);
+      else order.sort((a, b) => !values[a] - !values[b] || down * words.compare(values[a], values[b]) || a - b);
     }
     return { at, row, order };
   }
@@ -336,6 +352,9 @@
       columns = columnsOf(tables, chosen);
       heads();
       refresh();
+      // before the first word is looked for, while nothing else is to be done
+      const idle = globalThis.requestIdleCallback ?? setTimeout;
+      for (const each of tables) idle(() => searched(each));
     }
 
     /** New choices: the address follows, and the controls where they hang on them. */
