@@ -16,6 +16,8 @@ from crosslens.explorer.page.write import write_feature_pages
 from crosslens.tables.documents import write_json, write_table
 
 SITE, FEATURES, IMAGES = "4", 210, 40
+OWN = 12
+"""Features of the SAE of each language."""
 NURSE, TEMPLATE, DEAD, DENSE, DEEP = 0, 1, 2, 3, 205
 """Features: that fires on one word; on nothing of any text; nowhere; everywhere; one of a second file."""
 HOSTILE = [
@@ -108,6 +110,14 @@ def write_explored(folder: Path) -> Explored:
     files["sharing"] = {f"joint/{SITE}": _sharing(folder / "sharing", digest, rng)}
     told = {NURSE: {"promoted": [" she", "<b>"], "suppressed": [" he"]}}
     files["promoted"] = {f"joint/{SITE}": write_promoted(folder / "promoted", told, sae=digest)}
+    files |= _told_of_nurse(folder / "told", digest)
+    own = {
+        language: _own_sae(
+            folder / f"own_{language}", language, corpora[language], codes[language], decoder, files
+        )
+        for language in captions
+    }
+    files["matching"] = {SITE: _matching(folder / "matching", own)}
     files["summary"] = {"": folder / "summary.json"}
     write_json(
         files["summary"][""],
@@ -118,6 +128,103 @@ def write_explored(folder: Path) -> Explored:
     pages = folder / "report" / "features"
     write_feature_pages(study="s", neuronpedia={}, files=files, shown=shown, images=pictures, out=pages)
     return Explored(corpora, codes, decoder, effects, dashboards, pages, pictures)
+
+
+def _told_of_nurse(folder: Path, sae: str) -> dict[str, dict[str, Path]]:
+    """What interventions, other seeds and other views of the SAE of both say of NURSE; fields as in docs/storage.md."""
+    for name in ("steering", "feature_patching"):
+        (folder / name).mkdir(parents=True)
+    arm = {
+        "method": "effect",
+        "found_in": "both",
+        "strength": 2.0,
+        "moved": {"value": 0.123, "low": 0.05, "high": 0.2},
+    }
+    arm |= {
+        "changes": True,
+        "random": {"same_length": {"p": 0.0025}},
+        "features": [{"feature": NURSE, "sign": 1}],
+    }
+    write_json(folder / "steering/steering.json", "steering", {"sae": sae, "of": {"en": {"arms": [arm]}}})
+    cost = {"en": {"value": 0.31, "low": 0.1, "high": 0.5}, "ar": {"value": 0.01, "low": None, "high": None}}
+    ablated = {"feature": NURSE, "role": "specific", "language": "en", "beside": NURSE, "cost": cost}
+    pair = {"languages": ["en", "ar"], "features": [ablated]}
+    write_json(folder / "ablation.json", "ablation", {"sae": sae, "pairs": [pair]})
+    single = {
+        "swap": "gender",
+        "language": "en",
+        "positions": "words",
+        "chosen": "attributed",
+        "feature": NURSE,
+    }
+    single |= {"recovery": {"n": 9, "value": 0.42, "low": 0.3, "high": 0.5}, "ig": 0.77}
+    write_json(
+        folder / "feature_patching/features.json", "feature_patching", {"sae": sae, "single": [single]}
+    )
+    views = [
+        {"view": "max", "kind": "reading", "gendered": True},
+        {"view": "last", "kind": "reading", "gendered": False},
+    ]
+    named = {"feature": NURSE, "side": "female", "confirmed": True, "views": views}
+    conditions = {"caption": {"named": [named]}}
+    write_json(folder / "robustness.json", "gender_robustness", {"sae": sae, "conditions": conditions})
+    others = {
+        "other": ["seed_1", "seed_2"],
+        "sae": sae,
+        "other_sae": "f" * 64,
+        "feature": NURSE,
+        "partner": [5, 6],
+    }
+    others |= {"decoder_cosine": [0.9, 0.3], "encoder_cosine": [0.8, 0.2]}
+    write_table(folder / "counterparts.parquet", "counterparts", pd.DataFrame(others))
+    places = {"steering": "steering", "feature_patching": "feature_patching", "ablation": "ablation.json"}
+    places |= {"counterparts": "counterparts.parquet"}
+    told = {kind: {f"joint/{SITE}": folder / place} for kind, place in places.items()}
+    return told | {"gender_robustness": {f"joint/en/{SITE}": folder / "robustness.json"}}
+
+
+def _own_sae(
+    folder: Path,
+    language: str,
+    corpus: Corpus,
+    codes: np.ndarray,
+    decoder: np.ndarray,
+    files: dict[str, dict[str, Path]],
+) -> str:
+    """An SAE of one language alone, the first OWN features of that of both: adds its files, gives its digest."""
+    sae, own = folder / "sae", codes[:, :OWN]
+    sae.mkdir(parents=True)
+    rows = decoder[:OWN] * np.float32(2 if language == "en" else 3)
+    save_file({"W_dec": rows, "W_enc": rows.T.copy()}, sae / "sae_weights.safetensors")
+    digest = hashlib.sha256((sae / "sae_weights.safetensors").read_bytes()).hexdigest()
+    roles = ["special", "image", "prompt", "caption"]
+    path = write_dense_codes(folder / "codes.zarr", own, sae=digest, roles=roles, language=language)
+    given = {
+        "datasets": {language: corpus.dataset},
+        "tokens": {language: corpus.tokens},
+        "codes": {language: path},
+    }
+    feature_dashboards(**given, sae=sae, corpus=language, seed=0, out=folder / "dashboards")
+    files["dashboards"][f"{language}/{SITE}"] = folder / "dashboards"
+    files["features"][f"{language}/{language}/{SITE}"] = _statistics(folder / "features", own, digest)
+    return digest
+
+
+def _matching(folder: Path, saes: dict[str, str]) -> Path:
+    """Each feature of the one with the next of the other."""
+    folder.mkdir()
+    pair = {"languages": list(saes), "saes": list(saes.values())}
+    write_json(folder / "matching.json", "matching", {"site": SITE, "pairs": [pair]})
+    table = {"first": "en", "second": "ar", "feature": np.arange(OWN - 1), "partner": np.arange(1, OWN)}
+    table |= {
+        "decoder_cosine": 0.8,
+        "encoder_cosine": 0.75,
+        "shared": np.arange(OWN - 1) == NURSE,
+        "r": 0.5,
+        "q": 0.01,
+    }
+    write_table(folder / "pairs.parquet", "feature_matching", pd.DataFrame(table))
+    return folder
 
 
 def _samples(
@@ -164,7 +271,7 @@ def _statistics(folder: Path, codes: np.ndarray, sae: str) -> Path:
     """Columns of kind `features` that the pages read, of codes of all tokens."""
     folder.mkdir()
     fires = codes > 0
-    table = {"feature": np.arange(FEATURES, dtype=np.int32), "live": fires.any(axis=0)}
+    table = {"feature": np.arange(codes.shape[1], dtype=np.int32), "live": fires.any(axis=0)}
     for scope in ("test", "test_female", "test_male"):
         table |= {
             f"{scope}_token_frequency": fires.mean(axis=0),
@@ -174,7 +281,7 @@ def _statistics(folder: Path, codes: np.ndarray, sae: str) -> Path:
             ),
             f"{scope}_max": codes.max(axis=0).astype(float),
         }
-    table["test_selectivity"] = np.linspace(0, 1, FEATURES)
+    table["test_selectivity"] = np.linspace(0, 1, codes.shape[1])
     write_table(folder / "features.parquet", "features", pd.DataFrame(table))
     specialist = {
         "category": "<i>nurse</i>",

@@ -92,6 +92,13 @@ async function drive() {
   lit.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
   told.tip.gone = tip.hidden;
   told.hacked = window.hacked ?? null;
+  await go("#/4/en/0");
+  told.own = {
+    text: main.textContent,
+    lit: [...new Set(all(".caption .lit").map((each) => each.closest(".caption").lang))],
+    translated: all(".caption[lang=ar]").length,
+    partner: main.querySelector("a[href*='/ar/']").getAttribute("href"),
+  };
   await go("#/4/joint/2");
   told.dead = texts("h1, .missing");
   await go("#/9/x/1");
@@ -128,13 +135,13 @@ def told(explored, tmp_path_factory):
     ]
     flags += ["--blink-settings=preferredColorScheme=0", f"--user-data-dir={folder / 'profile'}"]
     ended = subprocess.run(
-        [BROWSER, *flags, "--virtual-time-budget=30000", "--dump-dom", index.as_uri()],
+        [BROWSER, *flags, "--virtual-time-budget=120000", "--dump-dom", index.as_uri()],
         capture_output=True,
         text=True,
         timeout=120,
     )
     found = re.search(r'<pre id="told">(.*?)</pre>', ended.stdout, re.S)
-    assert found, ended.stderr
+    assert found, ended.stderr[-2000:]
     unescaped = (
         found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", "\xa0").replace("&amp;", "&")
     )
@@ -211,6 +218,25 @@ def test_a_feature_has_a_page_by_its_address(told):
     assert float(seen["tip"]["text"].split(" ")[0]) == pytest.approx(float(seen["tip"]["value"]), abs=0.01)
     assert seen["dead"][1].startswith("Dead:")
     assert seen["nowhere"][0] == "Not there" and "“x”" in seen["nowhere"][1]
+
+
+@needs_browser
+def test_a_page_says_what_the_rest_of_the_study_says_of_its_feature(told):
+    text = told[0]["feature"]["text"]
+    for words in (
+        "at strength 2, move P(female) in English by 0.123 [0.05, 0.2], against random sets p = 0.0025",
+        "cost in nats a token: English 0.31 [0.1, 0.5], Arabic 0.01.",
+        "patched alone (gender, English, words, chosen attributed): recovery 0.42 [0.3, 0.5], attributed 0.77",
+        "In 1 of 2 other seeds its partner is alike",
+        "English, caption, female: gendered in the same direction in 1 of 2 other views (max).",
+        "“nurse <u>” n-grams, tried on English: balanced accuracy 0.9 [0.8, 0.95] over 20 pairs",
+    ):
+        assert words in text
+    own = told[0]["own"]
+    # the SAE of one language lights up its own texts alone; the others stand beside them
+    assert own["lit"] == ["en"] and own["translated"] > 5
+    assert "This SAE reads English: the Arabic text says the same and was not read by it." in own["text"]
+    assert own["partner"] == "#/4/ar/1" and "counted as the same feature" in own["text"]
 
 
 @needs_browser

@@ -100,7 +100,7 @@
       body.push(el("details", {}, el("summary", {}, "the whole text"), el("p", { ...written, class: "caption" }, show(pieces))));
     }
     const chips = (fired?.chips ?? []).map(([kind, words, value, tokens], i) =>
-      el("li", {}, lit([kind === "prompt" ? [] : CHIPS[kind], kind === "prompt" ? bdi(words, Explorer.written(code)) : kind === "image" ? ` ×${tokens}` : ` ${words}`], value, scale, first && !i, { class: "lit chip", "aria-label": `${CHIPS[kind]} ${visible(words)}` })));
+      el("li", {}, lit([kind === "prompt" ? [] : CHIPS[kind], kind === "prompt" ? bdi(words, Explorer.written(code)) : kind === "image" ? ` ×${tokens}` : ` ${words}`], value, scale, first && !i, { class: "lit chip" })));
     if (chips.length) body.push(el("ul", { class: "chips", "aria-label": "Tokens outside of the text" }, chips));
     return el("div", { class: "reading" }, body);
   }
