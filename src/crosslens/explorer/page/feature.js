@@ -190,7 +190,7 @@
     const reach = Math.max(...bounds, 0.5);
     const rows = feature.gender.map((row) => [
       `${short(row.language)}, ${row.condition}`,
-      el("span", { class: "whole" }, whisker(row, reach), " ", number(row.d), interval(row.d_low, row.d_high)),
+      el("span", { class: "whole" }, whisker(row, reach), " ", number(row.d), interval(row.d_low, row.d_high) || (typeof row.d === "number" ? " (no CI: too few fire)" : "")),
       number(row.auroc),
       number(row.p),
       number(row.q),
