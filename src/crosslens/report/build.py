@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.registry import member
+from crosslens.report.answers import biased, layer, shared, steered
+from crosslens.report.answers.base import Answer
 from crosslens.report.header import lead, subject, warnings
 from crosslens.report.html import tag
 from crosslens.report.links import FEATURES
@@ -15,6 +17,7 @@ from crosslens.report.words import words_of
 from crosslens.summary.reading import Document
 
 SECTIONS = "crosslens.report.sections"
+QUESTIONS = (biased, shared, layer, steered)
 LAST = 1000
 """Sections of this ORDER or beyond stand behind the definitions."""
 
@@ -51,15 +54,16 @@ def build_report(
     shown = [section for module, section in made if module.ORDER < LAST]
     shown.append(definitions(terms, words))
     shown += [section for module, section in made if module.ORDER >= LAST]
-    explorer = FEATURES if "feature_pages" in files else None
-    page = {
-        "study": study,
-        "explorer": explorer,
-        "subject": subject(results),
-        "lead": lead(results),
-        "warnings": warnings(results),
-    }
-    Path(out).write_text(render(page | {"findings": findings, "sections": shown}), encoding="utf-8")
+    page = {"study": study, "subject": subject(results), "lead": lead(results), "warnings": warnings(results)}
+    page["explorer"] = FEATURES if "feature_pages" in files else None
+    page |= {"answers": answers_of(results), "findings": findings, "sections": shown}
+    Path(out).write_text(render(page), encoding="utf-8")
+
+
+def answers_of(results: Results) -> list[Answer]:
+    """What a study of gender is asked; none of another."""
+    asked = results.has_gender or results.records("transfer") or results.records("agreement")
+    return [module.answer(results) for module in QUESTIONS] if asked else []
 
 
 def definitions(terms: dict[str, tuple[str, str]], words: dict[str, str]) -> Section:
