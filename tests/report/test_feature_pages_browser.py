@@ -53,11 +53,11 @@ async function drive() {
   put("#find", "ممرضة", "input");
   told.found = { rows: rows(), hash: location.hash };
   put("#find", "رجل يقرا", "input");
-  choose("in", "texts");
+  choose("Find in", "texts");
   await wait(() => location.hash.includes("in=texts") && !status().startsWith("Loading"));
   told.texts = { status: status(), hash: location.hash };
   put("#find", "", "input");
-  choose("in", "");
+  choose("Find in", "");
   await wait(() => !location.hash.includes("in=texts") && !status().startsWith("Loading"));
   main.querySelector("[data-key='max:en'] button").click();
   const heading = main.querySelector("[data-key='max:en']");

@@ -29,8 +29,9 @@
 
   /** A link to a feature, with a label or the words that it fires on. */
   function named(sae, table, id) {
-    const label = table?.words.label[id] || sae.languages.map((code) => table?.words[`fires:${code}`]?.[id]).filter(Boolean).join(" · ");
-    return [el("a", { href: Explorer.address(sae, id) }, `#${id}`), label ? [" ", bdi(label, { class: "soft" })] : []];
+    const label = table?.words.label[id];
+    const words = label ? [label] : sae.languages.flatMap((code) => (table?.words[`fires:${code}`]?.[id] ?? "").split("\n")).filter(Boolean);
+    return [el("a", { href: Explorer.address(sae, id) }, `#${id}`), words.map((word) => [" ", bdi(word, { class: "soft" })])];
   }
 
   // activations on one scale
@@ -197,7 +198,7 @@
       number(row.select.d),
       number(row.select.q),
       `${row.n[0]} / ${row.n[1]}`,
-      verdict(row),
+      el("span", { class: "verdict" }, verdict(row)),
     ]);
     const views = feature.views.map((row) => {
       const kept = row.views.filter(([, , gendered]) => gendered);

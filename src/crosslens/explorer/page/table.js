@@ -43,10 +43,14 @@
       number: (table, i) => table.numbers[key]?.[i] ?? NaN,
       cell: (value) => [shown(value)],
     });
+    // words are parted by line ends; each stands for itself, whatever its direction
     const worded = (key, name, about, attributes) => ({
       key, name, about,
       words: (table, i) => table.words[key]?.[i] ?? "",
-      cell: (value) => [el("span", { ...attributes, class: "words", title: Explorer.visible(value) }, Explorer.visible(value))],
+      cell: (value) => {
+        const some = value.split("\n").filter(Boolean);
+        return [el("span", { ...attributes, class: "words", title: Explorer.visible(some.join(" ")) }, some.flatMap((word, n) => [n ? " " : "", bdi(word)]))];
+      },
     });
     const columns = [
       {
@@ -215,7 +219,7 @@
     for (const i of order) {
       const table = tables[at[i]];
       const sae = study.saes[table.sae];
-      const cells = columns.filter(({ key }) => key !== "layer").map((column) => (column.number ?? column.words)(table, row[i]));
+      const cells = columns.filter(({ key }) => key !== "layer").map((column) => (column.number ?? column.words)(table, row[i])).map((value) => (typeof value === "string" ? value.replaceAll("\n", " ") : value));
       lines.push([sae.site, sae.corpus, ...cells].map(cell).join(","));
     }
     return `\ufeff${lines.join("\r\n")}\r\n`;
@@ -245,7 +249,7 @@
         oninput: (event) => changed({ find: event.target.value }),
       })),
     ];
-    made.push(select("in", "in", chosen, [["", "words it fires on, tokens, labels"], ["texts", "the texts of its examples"]], changed));
+    made.push(select("Find in", "in", chosen, [["", "words it fires on, tokens, labels"], ["texts", "the texts of its examples"]], changed));
     if (corpora.length > 1) made.push(select("SAE", "corpus", chosen, corpora, changed));
     if (own.length > 1) made.push(select("Layer", "site", chosen, [["all", "all layers"], ...own.map((each) => [each.site, each.place])], changed));
     const more = [];
@@ -378,7 +382,7 @@
     }
 
     let form = controls(chosen, change);
-    const kinds = [...new Set(study.saes.map((sae) => sae.name))].join(", ");
+    const kinds = [...new Set(study.saes.map((sae) => `the ${sae.name}`))].join(", ");
     main.replaceChildren(
       el("h1", {}, bdi(study.study), ": features"),
       el("p", { class: "lead" }, `Every feature of ${kinds}. Numbers are of test, over the tokens that the SAE reads (${study.saes[0].roles.join(", ")}); what is called significant was corrected over the features of its layer, language and condition.`),

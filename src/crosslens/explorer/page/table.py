@@ -27,7 +27,7 @@ WORDS, PROMOTED = 4, 4
 
 
 def columns(sae: Sae, samples: Samples, labels: dict[int, str]) -> dict[str, Any]:
-    """`numbers`: column to (F) float32 in base64; `words`: column to F strings. labels: feature to a label that tells."""
+    """`numbers`: column to (F) float32 in base64; `words`: column to F strings, words parted by line ends. labels: feature to a label that tells."""
     numbers = {"state": states(sae)}
     for language, table in sae.statistics.items():
         numbers |= {
@@ -42,7 +42,7 @@ def columns(sae: Sae, samples: Samples, labels: dict[int, str]) -> dict[str, Any
     words["label"] = [labels.get(feature, "") for feature in range(sae.d_sae)]
     if sae.promoted is not None:
         words["promoted"] = [
-            " ".join(sae.promoted.tokens(feature, "promoted", PROMOTED)) for feature in range(sae.d_sae)
+            "\n".join(sae.promoted.tokens(feature, "promoted", PROMOTED)) for feature in range(sae.d_sae)
         ]
     return {"numbers": {name: packed(of) for name, of in numbers.items()}, "words": words}
 
@@ -96,7 +96,7 @@ def fires_on(sae: Sae, samples: Samples, language: str) -> list[str]:
     words: list[dict[str, None]] = [{} for _ in range(sae.d_sae)]
     for row in both.itertuples():
         words[row.feature].setdefault(_called(samples, language, row))
-    return [" ".join(list(found)[:WORDS]) for found in words]
+    return ["\n".join(list(found)[:WORDS]) for found in words]
 
 
 def _called(samples: Samples, language: str, token: Any) -> str:
