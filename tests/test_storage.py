@@ -943,6 +943,107 @@ def test_examples_are_the_codes_of_their_sample(study, language):
         assert example["max"] == max(activations)
 
 
+def test_dashboards_by_hand(study, site="1"):
+    """Examples, tokens, histograms and neighbours of some features, from codes and decoder alone."""
+    folder = study / f"features/joint/dashboards/layer_{site}"
+    said = json.loads((folder / "dashboards.json").read_text(encoding="utf-8"))
+    tables = {
+        name: pq.read_table(folder / f"{name}.parquet").to_pandas()
+        for name in ("examples", "tokens", "histograms", "neighbours")
+    }
+    for code in said["languages"]:
+        of = Language(study, code, site)
+        of.codes = group(study / f"codes/joint/{code}/layer_{site}.zarr")
+        z, token, norm = of.z(), of.codes["token"], of.codes["norm"]
+        keep = (of.of_sample("split")[token] == "test") & (norm <= 10 * np.median(norm))
+        assert (said["tokens"][code], said["samples"][code]) == (
+            keep.sum(),
+            len({*of.sample_id[token[keep]]}),
+        )
+        own = {
+            name: table[table["language"] == code] for name, table in tables.items() if "language" in table
+        }
+        for feature in own["examples"]["feature"].unique()[:: max(1, said["d_sae"] // 8)]:
+            on = keep & (z[:, feature] > 0)
+            peaks: dict[str, float] = {}
+            for t in np.flatnonzero(on):
+                name = of.sample_id[token[t]]
+                peaks[name] = max(peaks.get(name, 0), z[t, feature])
+            examples = own["examples"][own["examples"]["feature"] == feature].set_index("sample_id")
+            assert {name: peaks[name] for name in examples.index} == examples["peak"].to_dict()
+            captions = of.dataset.loc[examples.index, ["image_id", "caption"]]
+            assert captions["image_id"].is_unique and captions["caption"].is_unique
+            top = examples[examples["group"] == "top"]
+            best = sorted(peaks, key=lambda name: -peaks[name])
+            assert top["peak"].iloc[0] == peaks[best[0]] and top["peak"].is_monotonic_decreasing
+            left_out = {name for name in best if peaks[name] > top["peak"].min()} - {*top.index}
+            beside = of.dataset.loc[[*left_out]]
+            assert (
+                beside["caption"].isin(captions["caption"]) | beside["image_id"].isin(captions["image_id"])
+            ).all()
+            tokens = own["tokens"][own["tokens"]["feature"] == feature]
+            for name in examples.index[:3]:
+                rows = np.flatnonzero(on & (of.sample_id[token] == name))
+                stored = tokens[tokens["sample_id"] == name].set_index("position")["activation"].to_dict()
+                expected = {of.position[token[t]]: z[t, feature] for t in rows}
+                assert stored == expected if len(rows) <= 32 else stored.items() <= expected.items()
+            (histogram,) = own["histograms"][own["histograms"]["feature"] == feature].to_dict("records")
+            assert histogram["largest"] == max(peaks.values())
+            at = np.minimum(
+                (z[on, feature].astype("f4") / np.float32(histogram["largest"]) * 20).astype(int), 19
+            )
+            bins = [histogram[f"bin_{i:02d}"] for i in range(20)]
+            assert bins == np.bincount(at, minlength=20).tolist()
+    rows = weights(study / f"sae/joint/layer_{site}/seed_0")["W_dec"].astype(float)
+    cosines = rows @ rows.T
+    np.fill_diagonal(cosines, -2)
+    count = min(8, len(rows) - 1)
+    stored = tables["neighbours"]["cosine"].to_numpy().reshape(-1, count)
+    np.testing.assert_allclose(stored, -np.sort(-cosines, axis=1)[:, :count], atol=1e-5)
+    near = tables["neighbours"]
+    assert cosines[near["feature"], near["neighbour"]] == pytest.approx(near["cosine"].to_numpy(), abs=1e-5)
+
+
+def test_the_pages_of_features_are_as_documented(study):
+    """Every file hands over what its place says, and the folder needs nothing else."""
+    folder = study / "report/features"
+
+    def data(name: str):
+        text = (folder / "data" / f"{name}.js").read_text(encoding="utf-8")
+        start = f"Explorer.give({json.dumps(name)},"
+        assert text.startswith(start) and text.endswith(");\n")
+        return json.loads(text[len(start) : -3])
+
+    told, samples = data("study"), []
+    for k in range(math.ceil(told["samples"]["count"] / told["samples"]["perFile"])):
+        samples += data(f"samples/{k}")
+    assert len(samples) == told["samples"]["count"] and told["samples"]["perFile"] == 500
+    for number, sae in enumerate(told["saes"]):
+        table, uses = data(f"tables/{number}"), data(f"uses/{number}")
+        columns = {
+            name: np.frombuffer(b64decode(text), "<f4") for name, text in (table["numbers"] | uses).items()
+        }
+        assert {len(columns[name]) for name in table["numbers"]} == {sae["features"]}
+        assert {len(words) for words in table["words"].values()} == {sae["features"]}
+        files = [data(f"features/{number}/{k}") for k in range(math.ceil(sae["features"] / 200))]
+        live = {int(name): of for file in files for name, of in file.items()}
+        assert all(int(name) // 200 == k for k, file in enumerate(files) for name in file)
+        assert {*live} == {*np.flatnonzero(columns["state"])} and sae["dead"] == sae["features"] - len(live)
+        feature = next(iter(live))
+        used = columns["samples"][int(columns["starts"][feature]) : int(columns["starts"][feature + 1])]
+        shown = {number for rows in live[feature]["examples"].values() for _, number, _ in rows}
+        assert {*used} == shown and all(0 <= i < len(samples) for i in shown)
+        for _, path, digest in sae["made"]:
+            assert (study.parents[1] / path).exists() and len(digest) == 64
+    pictures = {sample["picture"] for sample in samples}
+    assert {path.stem for path in (folder / "pictures").iterdir()} == {*map(str, pictures)}
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert {path.name for path in folder.glob("*.*")} == {
+        "index.html",
+        *re.findall(r'(?:src|href)="([\w.]+)"', page),
+    }
+
+
 def auroc(female: np.ndarray, male: np.ndarray) -> float:
     """Share of the pairs in which the woman's score is the larger; ties count half."""
     difference = female[:, None] - male[None, :]
