@@ -33,7 +33,7 @@ LAYERS = [
     {"summary"},
     {"figures"},
     {"tokens"},
-    {"report"},
+    {"report", "explorer"},
     {"certificate"},
     {"planning"},
     {"cli"},

@@ -157,7 +157,7 @@ def test_the_feature_that_carries_the_graft_is_found_by_its_patch(prepared, shar
         found = rows_of(of_features(*args), shared, truths(prepared.loaded, shared, plain), SEED, feature=2)
         table = [row for row in found if row["place"] == FEATURE]
         runs = Runs(prepared.loaded, Head(prepared.loaded), plain.cases, prepared.images, [*plain.states])
-        exchange = runs.laid.exchange("last", donors(runs)[OTHER])
+        exchange = runs.laid.exchange("last", donors(runs)[OTHER].of)
         value = runs.states[Place("resid_post", layer)]
         own, given = ((of(value) @ rows[2]).relu() for of in (exchange.own, exchange.donated))
         with torch.no_grad():

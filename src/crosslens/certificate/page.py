@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from crosslens.certificate.measure import CERTIFIED
 from crosslens.report.html import tag
-from crosslens.report.numbers import plain
+from crosslens.report.numbers import plain, score_words
 from crosslens.report.page import render
 from crosslens.report.sections.base import Section
 from crosslens.report.table import Column, table
@@ -69,6 +69,7 @@ def write_page(certificate: Path, out: Path) -> None:
         "subject": "how often is each method right?",
         "lead": f"Grafts of known place, direction, language and effect in the embedded model: {about}.",
         "warnings": warnings,
+        "answers": [],
         "findings": [],
         "sections": [_section(of) for of in shown(doc)],
     }
@@ -147,13 +148,6 @@ CALLS = (
 )
 
 
-def _score(record: dict[str, Any] | None) -> str:
-    if record is None or record["value"] is None:
-        return "–"
-    bounds = "" if record["low"] is None else f" [{plain(record['low'], 2)}, {plain(record['high'], 2)}]"
-    return plain(record["value"], 2) + bounds
-
-
 def _method(row: dict[str, Any]) -> str:
     return NAMES[row["method"]]
 
@@ -161,7 +155,8 @@ def _method(row: dict[str, Any]) -> str:
 def score_columns(titles: dict[str, str]) -> list[Column]:
     """Of scores of these names, with their titles."""
     return [
-        Column(title, lambda row, name=name: _score(row.get(name)), "n") for name, title in titles.items()
+        Column(title, lambda row, name=name: score_words(row.get(name), "–"), "n")
+        for name, title in titles.items()
     ]
 
 
