@@ -70,6 +70,7 @@ def write_page(certificate: Path, out: Path) -> None:
         "lead": f"Grafts of known place, direction, language and effect in the embedded model: {about}.",
         "warnings": warnings,
         "answers": [],
+        "explorer": None,
         "findings": [],
         "sections": [_section(of) for of in shown(doc)],
     }
