@@ -108,13 +108,10 @@ class Subject(NamedTuple):
 class Asked:
     """What all methods say of one seed, row by row."""
 
-    def __init__(
-        self, models: dict[str, LoadedModel], seed: int, *, number: int, ig: bool, saes: bool, images: Path
-    ):
+    def __init__(self, seed: int, *, number: int, ig: bool, saes: bool, images: Path):
         """number: of cases. ig, saes: whether integrated gradients are computed, and SAEs trained. images: a folder for
         pictures."""
-        self.models, self.seed, self.number, self.images = models, seed, number, images
-        self.ig, self.saes = ig, saes
+        self.seed, self.number, self.ig, self.images = seed, number, ig, images
         self.design = {form: design(form, seed) for form in CLASSES}
         self.cases = {
             form: {
@@ -220,8 +217,8 @@ class Asked:
 def measure(
     models: dict[str, LoadedModel], seed: int, *, number: int, ig: bool, saes: bool, images: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Rows of ESTIMATES, DIRECTIONS and CALLS; arguments as of Asked."""
-    asked = Asked(models, seed, number=number, ig=ig, saes=saes, images=images)
+    """Rows of ESTIMATES, DIRECTIONS and CALLS; models: GRAFTED and those that get no graft; the rest as of Asked."""
+    asked = Asked(seed, number=number, ig=ig, saes=saes, images=images)
     loaded = models[GRAFTED]
     read = {form: asked.read(loaded, form) for form in CLASSES}
     plain = {form: asked.runs(loaded, of["runs"], False) for form, of in read.items()}
