@@ -18,7 +18,7 @@ def test_one_seed_is_asked_of_every_method(tmp_path):
     found = scores(*tables, bootstraps=20, seed=0)
 
     places = {(row["method"], row["kind"]): row["recovery"]["value"] for row in found["places"]}
-    assert places["patching", "shared"] == places["patching", "english"] == places["patching", "arabic"] == 1
+    assert all(places["patching", kind] > 0.9 for kind in ("english", "arabic", "shared", "attention"))
     assert {kind for method, kind in places if method == "ig"} == {
         f"{kind} (features)" for kind in ("english", "arabic", "shared")
     }

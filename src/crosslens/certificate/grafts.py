@@ -125,8 +125,9 @@ def grafted_mlp(block: nn.Module, neuron: Neuron, normed: Tensor, given: Tensor)
     return whole * (whole.square().mean(-1, keepdim=True) + norm.eps).rsqrt() * (1 + norm.weight)
 
 
-def make(loaded: LoadedModel, kind: str, of: Design, plain: Runs, seed: int) -> Graft:
-    """A graft of a kind, by the seed; plain: runs of `cases` of the design in the model as it is."""
+def make(loaded: LoadedModel, kind: str, of: Design, plain: Runs, seed: int) -> Graft | None:
+    """A graft of a kind, by the seed; plain: runs of `cases` of the design in the model as it is. None where none of TRIES drawn
+    neurons is undone by another."""
     rng = stream(seed, "graft", kind)
     layers = loaded.n_layers
     languages = LANGUAGES_OF.get(kind, tuple(of.words))
@@ -138,6 +139,8 @@ def make(loaded: LoadedModel, kind: str, of: Design, plain: Runs, seed: int) -> 
         return Graft(kind, seed, languages, (part,), (("attn_out", layer),), "last", written)
     if kind == "cancelling":
         parts = _undone(loaded, plain, languages, written, size, rng)
+        if parts is None:
+            return None
     else:
         layer = layers - 1 if kind == "decoy" else int(rng.integers(1, layers - 2))
         parts = (_neuron(loaded, layer, plain, languages, written, size),)
@@ -241,8 +244,8 @@ def _undone(
     direction: Tensor,
     size: float,
     rng: np.random.Generator,
-) -> tuple[Neuron, Neuron]:
-    """A neuron, and a later one that undoes it; what is behind a norm is bounded, so that not every block can."""
+) -> tuple[Neuron, Neuron] | None:
+    """A neuron, and a later one that undoes it: not every block can, as what is behind a norm is bounded. None after TRIES."""
     for _ in range(TRIES):
         layer = int(rng.integers(1, loaded.n_layers - 2))
         first = _neuron(loaded, layer, plain, languages, direction, size)
@@ -250,7 +253,7 @@ def _undone(
         second = _cancelling(loaded, first, later, plain, languages, direction)
         if second is not None:
             return first, second
-    raise RuntimeError(f"no two of {TRIES} drawn neurons undo each other")
+    return None
 
 
 def _cancelling(

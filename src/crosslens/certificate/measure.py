@@ -240,6 +240,8 @@ def measure(
     for kind, form in FORMS.items():
         with torch.no_grad():
             graft = make(loaded, kind, asked.design[form], plain[form], seed)
+        if graft is None:
+            continue
         truth = truths(loaded, graft, plain[form])
         with grafted(loaded, graft.parts):
             of = subject(loaded, GRAFTED, form, keys=kind == "attention", with_saes=kind in WITH_SAES)
