@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from crosslens.certificate import grafts
 from crosslens.certificate.cases import FIRED, cases, design
 from crosslens.certificate.grafts import Attending, couples, grafted, grafted_mlp, lost, make
 from crosslens.certificate.measure import rows_of, truths
@@ -119,6 +120,16 @@ def test_a_graft_of_one_language_is_silent_in_the_other(prepared, kind, own, oth
     effect, silent = (lost(prepared.loaded, graft.parts, plain, [language]) for language in (own, other))
     assert effect.mean() > 1
     assert silent.abs().mean() < 0.05 * effect.mean()
+
+
+def test_two_neurons_undo_each_other_or_there_is_no_such_graft(prepared, monkeypatch):
+    graft, plain = made(prepared, "cancelling"), prepared.plain["near"]
+    both, alone = (
+        lost(prepared.loaded, parts, plain, ["en", "ar"]).mean() for parts in (graft.parts, graft.parts[:1])
+    )
+    assert alone > 0.5 and both.abs() < 0.15 * alone
+    monkeypatch.setattr(grafts, "TRIES", 0)
+    assert made(prepared, "cancelling") is None
 
 
 def test_methods_find_the_shared_graft_and_chance_does_not_know_it(prepared, shared):

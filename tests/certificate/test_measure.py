@@ -33,7 +33,7 @@ def test_one_seed_is_asked_of_every_method(tmp_path):
     assert calls["selectivity", KNOWN]["shared"]["value"] == 0
     assert calls["selectivity", KNOWN]["one"]["value"] == 1
     claims = {(row["method"], row["of"]): row for row in found["claims"]}
-    assert claims["patching", "places"]["true"]["value"] == 1
+    assert claims["patching", "places"]["true"]["value"] > 0.5
     assert claims["patching", "places"]["decoy"]["value"] == 0
     for model in models:
         assert claims["atp", "places"][model]["n"] == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from crosslens.certificate.measure import CANDIDATES, CERTIFIED, GRAFTED, measure
+from crosslens.certificate.measure import CANDIDATES, FRESH, GRAFTED, measure
 from crosslens.certificate.page import write_page
 from crosslens.certificate.scores import scores
 from crosslens.models.load import load_model
@@ -25,9 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--models", type=Path, required=True, help="folder of planted and planted_control")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--seeds", type=int, default=20, help="how many grafts of each kind")
-    parser.add_argument(
-        "--first", type=int, default=CERTIFIED, help="seed of the first; below 1000 to develop"
-    )
+    parser.add_argument("--first", type=int, default=FRESH, help="seed of the first; below 1000 to develop")
     parser.add_argument("--cases", type=int, default=4, help="pictures, each with texts in both languages")
     parser.add_argument(
         "--ig", type=int, help="of how many seeds integrated gradients are computed; default: all"

@@ -44,6 +44,8 @@ from crosslens.stats.resampling import stream
 
 CERTIFIED = 1000
 """Seeds from here on are never used while developing: what is reported is of these."""
+FRESH = 2000
+"""Those from here on nobody has looked at; a change of what is asked moves it on."""
 GRAFTED = "planted"
 """The model that gets grafts."""
 NO_GRAFT = "none"
@@ -63,6 +65,8 @@ KNOWN = "known"
 """The dictionary that is told what the graft is."""
 CASES = 24
 """Pictures whose texts SAEs learn, and as many others of which they tell."""
+APART = (10**6, 2 * 10**6)
+"""Added to the seed of each language's SAE."""
 FIRST = {"learned": 1000, "told": 2000}
 """Number of the first picture."""
 TOGETHER = 12
@@ -196,9 +200,10 @@ class Asked:
                 continue
             if feature is not None:
                 yield Pointed(f"specialist_{name}", sae.W_dec[feature].double().numpy(), None)
+            # as a study's, they begin from other weights: drawn decoders must not match themselves
             own = {
-                language: trained(learned.rows(learned.language == language), name, self.seed)
-                for language in LANGUAGES
+                language: trained(learned.rows(learned.language == language), name, self.seed + offset)
+                for language, offset in zip(LANGUAGES, APART, strict=True)
             }
             calls += [(graft.kind, of_two(name, own, told, *asked))]
             if graft.kind == NO_GRAFT:
