@@ -22,7 +22,7 @@ from crosslens.artifacts.kinds import wildcards_of
 from crosslens.artifacts.missing import kept_and_lost
 from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
-from crosslens.store.digests import FileDigests
+from crosslens.store.digests import FileDigests, content_digest
 from crosslens.store.code import remember_in
 from crosslens.store.checkouts import register_checkout
 from crosslens.store.store import Store

@@ -94,8 +94,8 @@ def _shown(
         dense[token[own] - start] = activation[own]
         return Shown(text, number, dense, int(token[at] - start), interval)
 
-    strongest = pd.Series(activation).groupby(sample).idxmax()
-    best = strongest.iloc[np.argsort(-activation[strongest], kind="stable")]
+    strongest = pd.Series(activation).groupby(sample).idxmax().to_numpy()
+    best = strongest[np.argsort(-activation[strongest], kind="stable")]
     seen: set[str] = set()
     for at in best:
         caption = text.rows[text.tokens.sample_ids[sample[at]]]["caption"]
@@ -125,10 +125,9 @@ def pieces(text: Texts, sample: int) -> list[str]:
         if role not in texts or start < 0:
             found.append("" if role in texts else f"<{ROLES[role]}>")
             continue
+        line = ""
         if role != before:
             line, before, reached = "\n" if before is not None else "", role, 0
-        else:
-            line = ""
         found.append(line + texts[role][reached : max(reached, end)])
         reached = max(reached, end)
     return found

@@ -18,6 +18,7 @@ import torch
 from crosslens.errors import InputError
 from crosslens.export.firing import Firing, Shown, pieces, read_texts
 from crosslens.export.firing import firings as firings_of
+from crosslens.results.built import Built
 from crosslens.results.sae import OpenSAE
 from crosslens.results.study import OpenStudy
 from crosslens.sae.io import hook_name, sae_origin
@@ -48,15 +49,18 @@ def export_neuronpedia(
     for a folder that is not empty, an SAE that the study has not, and what was not built.
     """
     chosen = list(study.saes) if saes is None else list(saes)
-    if wrong := [name for name in chosen if name not in study.saes] or not chosen:
+    unknown = [name for name in chosen if name not in study.saes]
+    if unknown or not chosen:
         raise InputError(
-            "--sae",
-            found=wrong[0] if isinstance(wrong, list) else f"a study without SAEs ({study.name})",
-            expected=f"one of {', '.join(study.saes) or 'those of another study'}",
-            mend="name SAEs as {corpus}/{site}",
+            f"SAEs of {study.name}",
+            found=", ".join(unknown) or "none",
+            expected=f"some of {', '.join(study.saes)}" if study.saes else "a study with SAEs",
+            mend="name them as {corpus}/{site}, or export another study",
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(out, found="something that is there", expected="a new or empty folder", mend="name another")
+        raise InputError(
+            out, found="something that is there", expected="a new or empty folder", mend="name another"
+        )
     return [_export(study.saes[name], out, creator, url) for name in chosen]
 
 
@@ -67,7 +71,7 @@ def _export(sae: OpenSAE, out: Path, creator: str, url: str | None) -> Path:
     of_set = f"{release}-{_plain(sae.corpus)}-{KINDS[kind or 'resid_post']}"
     source = f"{layer}-{of_set}"
     folder = out / model / source
-    made = explain(sae.folder / "cfg.json")["made"].removesuffix("+00:00")
+    made = explain(sae.folder / "cfg.json")["made"].removesuffix("+00:00")  # its importer reads naive times
     texts = read_texts(sae)
     own = {"creatorId": CREATOR, "createdAt": made}
     by = {"creatorName": creator, "urls": [url] if url else [], "creatorEmail": None}
@@ -101,15 +105,19 @@ def _export(sae: OpenSAE, out: Path, creator: str, url: str | None) -> Path:
         ids = np.arange(start, min(start + BATCH, weights.d_sae))
         found = list(firings_of(texts, ids))
         _packed(folder / f"features/batch-{number}.jsonl.gz", (place | told.record(of) | own for of in found))
-        activations = (_activation(of.feature, shown, place, study.name) | own for of in found for shown in of.shown)
+        activations = (
+            _activation(of.feature, shown, place, study.name) | own for of in found for shown in of.shown
+        )
         _packed(folder / f"activations/batch-{number}.jsonl.gz", activations)
     if study.has("descriptions", corpus=sae.corpus, site=sae.site):
-        _packed(folder / "explanations/batch-0.jsonl.gz", (place | of for of in _explanations(sae, place, made)))
+        _packed(
+            folder / "explanations/batch-0.jsonl.gz", (place | of for of in _explanations(sae, place, made))
+        )
     return folder
 
 
 def _release(
-    name: str, study: OpenStudy, by: dict[str, Any], creator: str, source: str, of_set: str
+    name: str, study: Built, by: dict[str, Any], creator: str, source: str, of_set: str
 ) -> dict[str, Any]:
     return {
         **{"name": name, "description": f"SAEs of the study {study.name} (crosslens)"},
@@ -120,12 +128,14 @@ def _release(
     }
 
 
-def _model(name: str, study: OpenStudy) -> dict[str, Any]:
-    model = study.at().study.model
+def _model(name: str, study: Built) -> dict[str, Any]:
+    with study.there():
+        model = study.at().study.model
+        d_model, depth = model.d_model, model.depth
     return {
         **{"id": name, "instruct": name.endswith("-it"), "displayNameShort": name, "displayName": name},
-        **{"tlensId": None, "dimension": model.d_model, "visibility": "PUBLIC", "defaultSourceSetName": None},
-        **{"defaultSourceId": None, "inferenceEnabled": False, "layers": model.depth or 0},
+        **{"tlensId": None, "dimension": d_model, "visibility": "PUBLIC", "defaultSourceSetName": None},
+        **{"defaultSourceId": None, "inferenceEnabled": False, "layers": depth or 0},
         **{"neuronsPerLayer": 0, "owner": "", "website": None},
     }
 
@@ -139,7 +149,7 @@ def _source_set(model: str, name: str, release: str, description: str, by: dict[
     }
 
 
-def _dataset(study: OpenStudy, sae: OpenSAE) -> str:
+def _dataset(study: Built, sae: OpenSAE) -> str:
     return f"{study.name} ({', '.join(sae.languages)})"
 
 
@@ -158,7 +168,9 @@ class _Features:
         """The fields of a feature but those of its place and maker."""
         row = self.rows[of.feature]
         largest = max((float(shown.values.max()) for shown in of.shown), default=0.0)
-        heights, edges = np.histogram(of.values, bins=BINS, range=(0, largest)) if len(of.values) else ([], [])
+        heights, edges = (
+            np.histogram(of.values, bins=BINS, range=(0, of.values.max())) if len(of.values) else ([], [])
+        )
         aligned = row.topk(min(ALIGNED, len(row)))
         cosines = self.unit @ self.unit[of.feature]
         cosines[of.feature] = -2
@@ -176,10 +188,16 @@ class _Features:
             **{f"correlated_features_{of}": [] for of in ("indices", "pearson", "l1")},
             **self._tokens("neg", "suppressed", of.feature),
             **self._tokens("pos", "promoted", of.feature),
-            "frac_nonzero": _short(len(of.values) / of.tokens),
+            "frac_nonzero": _short(len(of.values) / max(of.tokens, 1)),
             "freq_hist_data_bar_heights": [int(height) for height in heights],
-            "freq_hist_data_bar_values": _shortened([(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)]),
-            **{"logits_hist_data_bar_heights": [], "logits_hist_data_bar_values": [], "decoder_weights_dist": []},
+            "freq_hist_data_bar_values": _shortened(
+                [(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)]
+            ),
+            **{
+                "logits_hist_data_bar_heights": [],
+                "logits_hist_data_bar_values": [],
+                "decoder_weights_dist": [],
+            },
         }
 
     def _tokens(self, name: str, side: str, feature: int) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Built:
                 expected="results/STUDY of a checkout of crosslens",
                 mend="open it where it was built",
             )
-        with self._there():
+        with self.there():
             studies = Path((load_yaml(CONFIG) or {}).get("studies", "config/studies"))
             digests = FileDigests(Path("results/.store/files.json"))
             self._place = Table(
@@ -57,7 +57,7 @@ class Built:
             raise self._not_built(folder, "no such folder", f"results/{self.name}/report/index.html")
 
     @contextlib.contextmanager
-    def _there(self) -> Iterator[None]:
+    def there(self) -> Iterator[None]:
         """Settings name files from the checkout on."""
         with contextlib.chdir(self.top):
             yield
@@ -76,6 +76,11 @@ class Built:
         """
         return self.of((kind, {"study": self.name, **wildcards}))
 
+    def has(self, kind: str, **wildcards: str) -> bool:
+        """Whether the settings of the study ask for such an artifact, built or not."""
+        with self.there():
+            return (kind, {"study": self.name, **wildcards}) in self._place.every(kind)
+
     def of(self, need: Need) -> Path:
         """The same, of an artifact as declarations name it."""
         kind, wildcards = need
@@ -87,7 +92,7 @@ class Built:
                 expected=f"one of {', '.join(sorted(table.kinds))}",
                 mend="take a name of the first table of docs/storage.md",
             )
-        with self._there():
+        with self.there():
             names = [set(of) for _, of in self._place.every(kind)[:1]]
             if names and names[0] != set(wildcards):
                 raise InputError(
@@ -100,7 +105,9 @@ class Built:
         for path in table.kinds[kind].paths(wildcards):
             if not (self.top / path).exists():
                 gone = (self.top / path).is_symlink()
-                raise self._not_built(path, "a link to what the store has no more" if gone else "no such file", path)
+                raise self._not_built(
+                    path, "a link to what the store has no more" if gone else "no such file", path
+                )
         return self.top / self._place.path(need)
 
     def _not_built(self, where: object, found: str, target: str) -> InputError:
@@ -114,13 +121,15 @@ class Built:
     def artifacts(self) -> pd.DataFrame:
         """All that the study can have, a row an artifact: kind, its wildcards (missing where it has none), path, built."""
         rows = []
-        with self._there():
+        with self.there():
             for kind in self._place.table.kinds.values():
                 for _, wildcards in self._place.every(kind.name):
                     paths = kind.paths(wildcards)
                     own = {name: value for name, value in wildcards.items() if name != "study"}
                     built = all(Path(path).exists() for path in paths)
-                    rows.append({"kind": kind.name, **own, "path": kind.path.format(**wildcards), "built": built})
+                    rows.append(
+                        {"kind": kind.name, **own, "path": kind.path.format(**wildcards), "built": built}
+                    )
         return pd.DataFrame(rows)
 
     # texts, tokens, activations
@@ -139,7 +148,7 @@ class Built:
 
     def _parts(self, kind: str, language: str, **more: str) -> list[Path]:
         at = self.at(language=self._known(language), **more)
-        with self._there():
+        with self.there():
             needs = parts_of(at, kind, language, *more)
         return [self.of(need) for need in needs]
 
@@ -162,9 +171,9 @@ class Built:
     @cached_property
     def model(self) -> LoadedModel:
         """The study's model, loaded as its jobs load it."""
-        with self._there():
+        with self.there():
             return load_model(**self._model_place()["model"])
 
     def _model_place(self) -> dict[str, Any]:
-        with self._there():
+        with self.there():
             return model_place(self._place)

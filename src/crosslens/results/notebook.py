@@ -55,7 +55,9 @@ def _run(cell: dict[str, Any], namespace: dict[str, Any], count: int) -> list[di
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         with contextlib.redirect_stdout(printed):
             exec(compile(tree, f"cell {name}", "exec"), namespace)
-            shown = eval(compile(ast.Expression(last.value), f"cell {name}", "eval"), namespace) if last else None
+            shown = (
+                eval(compile(ast.Expression(last.value), f"cell {name}", "eval"), namespace) if last else None
+            )
     except Exception as error:
         raise InputError(
             f"cell {name!r} of the notebook",

@@ -120,7 +120,11 @@ class OpenSAE:
         """Of any features, the samples of a split in which each fires strongest, token by token as in `rankings`."""
         features = np.asarray(features)
         self._check_ids(features)
-        codes, tokens, dataset = self.codes(language), self.study.tokens(language), self.study.dataset(language)
+        codes, tokens, dataset = (
+            self.codes(language),
+            self.study.tokens(language),
+            self.study.dataset(language),
+        )
         inside = np.isin(tokens.sample_ids, dataset["sample_id"][dataset["split"] == split])
         keep = inside[tokens.sample[codes.token]]
         found = top_examples(
@@ -165,8 +169,8 @@ class OpenSAE:
     ) -> pd.DataFrame:
         """The study's model reads captions of one's own: a row for each of their tokens and each feature that fires there.
 
-        image: a picture that is shown before them, of the study's folder or any path. prompt: the study's, where none is given. Columns:
-        sample (0, 1, … as the captions come), position, role, token, feature, activation; tokens of text alone.
+        image: a picture that is shown before them, of the study's folder or any path. prompt: the study's, where none is given.
+        Columns: sample (0, 1, … as the captions come), position, role, token, feature, activation; tokens of text alone.
         """
         self._check_model()
         samples = [
@@ -225,14 +229,17 @@ class OpenSAE:
             limit=SINK_FACTOR * float(np.median(norm)),
         )
         samples = [
-            self._sample(f"strength {strength:g}", language, image=image, prompt=prompt) for strength in strengths
+            self._sample(f"strength {strength:g}", language, image=image, prompt=prompt)
+            for strength in strengths
         ]
         change = of_features(self.weights, [feature], how, levels=level)
         texts = writer.write(samples, [Edit(self.site, change)], torch.tensor(list(strengths)).float())
         return pd.DataFrame({"strength": list(strengths), "text": [writer.text(ids) for ids in texts]})
 
     def _levels(self, language: str) -> Level:
-        return levels_on_select(self.codes(language), self.study.tokens(language), self.study.dataset(language))
+        return levels_on_select(
+            self.codes(language), self.study.tokens(language), self.study.dataset(language)
+        )
 
     def _check_model(self) -> None:
         model = self.study.model
