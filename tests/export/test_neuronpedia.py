@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 from datetime import datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file
 import crosslens
 from crosslens.cli import parser
 from crosslens.errors import InputError
-from crosslens.export.neuronpedia import export_neuronpedia
+from crosslens.export.neuronpedia import explanations, export_neuronpedia
 
 TEXT, WHOLE, NUMBER, TRUTH = str, int, float, bool
 NUMBERS, WHOLES, TEXTS = [float], [int], [str]
@@ -51,7 +52,9 @@ SOURCE = {
     **dict.fromkeys(["id", "modelId", "setName", "creatorId", "visibility", "createdAt"], TEXT),
     **dict.fromkeys(["hasDashboards", "inferenceEnabled", "hasUmap"], TRUTH),
     **dict.fromkeys(["hasUmapLogSparsity", "hasUmapClusters"], TRUTH),
-    **dict.fromkeys(["saelensConfig", "saelensRelease", "saelensSaeId", "hfRepoId", "hfFolderId"], or_null(TEXT)),
+    **dict.fromkeys(
+        ["saelensConfig", "saelensRelease", "saelensSaeId", "hfRepoId", "hfFolderId"], or_null(TEXT)
+    ),
     **dict.fromkeys(["defaultOfModelId", "dataset", "notes"], or_null(TEXT)),
     **dict.fromkeys(["num_prompts", "num_tokens_in_prompt"], or_null(WHOLE)),
     "inferenceHosts": TEXTS,
@@ -63,7 +66,9 @@ FEATURE = {
     **{"hasVector": TRUTH, "frac_nonzero": NUMBER},
     **dict.fromkeys(["topkCosSimIndices", "neuron_alignment_indices"], WHOLES),
     **dict.fromkeys(["correlated_neurons_indices", "correlated_features_indices"], WHOLES),
-    **dict.fromkeys(["vector", "topkCosSimValues", "neuron_alignment_values", "neuron_alignment_l1"], NUMBERS),
+    **dict.fromkeys(
+        ["vector", "topkCosSimValues", "neuron_alignment_values", "neuron_alignment_l1"], NUMBERS
+    ),
     **dict.fromkeys(["correlated_neurons_pearson", "correlated_neurons_l1"], NUMBERS),
     **dict.fromkeys(["correlated_features_pearson", "correlated_features_l1"], NUMBERS),
     **dict.fromkeys(["neg_values", "pos_values", "decoder_weights_dist"], NUMBERS),
@@ -147,7 +152,12 @@ def test_files_have_the_fields_of_the_importer(folder):
         "features/batch-0.jsonl.gz",
         "activations/batch-0.jsonl.gz",
     }
-    for name, schema in {"release": RELEASE, "model": MODEL, "sourceset": SOURCE_SET, "source": SOURCE}.items():
+    for name, schema in {
+        "release": RELEASE,
+        "model": MODEL,
+        "sourceset": SOURCE_SET,
+        "source": SOURCE,
+    }.items():
         check(found := lines(folder / f"{name}.jsonl"), schema)
         assert len(found) == 1
         datetime.fromisoformat(found[0]["createdAt"])
@@ -191,11 +201,17 @@ def test_numbers_of_features_are_those_of_the_artifacts(folder, results, fired):
         near = feature["topkCosSimIndices"]
         assert number not in near and len(near) == 10
         assert np.allclose(cosines[near], feature["topkCosSimValues"], atol=1e-5)
-        assert sorted(np.delete(cosines, number))[-10:] == pytest.approx(feature["topkCosSimValues"][::-1], abs=1e-5)
+        assert sorted(np.delete(cosines, number))[-10:] == pytest.approx(
+            feature["topkCosSimValues"][::-1], abs=1e-5
+        )
         aligned = feature["neuron_alignment_indices"]
-        assert feature["neuron_alignment_values"] == pytest.approx(np.sort(weights[number])[::-1][:3], rel=1e-4)
+        assert feature["neuron_alignment_values"] == pytest.approx(
+            np.sort(weights[number])[::-1][:3], rel=1e-4
+        )
         assert np.allclose(
-            weights[number][aligned] / np.abs(weights[number]).sum(), feature["neuron_alignment_l1"], rtol=1e-4
+            weights[number][aligned] / np.abs(weights[number]).sum(),
+            feature["neuron_alignment_l1"],
+            rtol=1e-4,
         )
 
 
@@ -210,7 +226,9 @@ def test_activations_are_texts_of_the_study_with_the_codes_of_their_tokens(folde
         lengths = np.concatenate([np.diff(group["offsets"][:]) for group in groups])
         ids = [sample for group in groups for sample in group.attrs["sample_ids"]]
         ends = np.cumsum(lengths)
-        tokens[language] = {id: (end - length, end) for id, end, length in zip(ids, ends, lengths, strict=True)}
+        tokens[language] = {
+            id: (end - length, end) for id, end, length in zip(ids, ends, lengths, strict=True)
+        }
         tables[language] = (
             pq.read_table(results / f"dataset/{language}.parquet").to_pandas().set_index("sample_id")
         )
@@ -219,7 +237,8 @@ def test_activations_are_texts_of_the_study_with_the_codes_of_their_tokens(folde
         study, language, split = activation["dataSource"].split("/")
         row = tables[language].loc[activation["dataIndex"]]
         assert (study, split) == ("toy", row["split"])
-        assert "".join(activation["tokens"]) == f"{row['prompt']}\n{row['caption']}"
+        said = "".join(token for token in activation["tokens"] if token not in ("<prompt>", "<caption>"))
+        assert said == f"{row['prompt']}\n{row['caption']}"
         start, stop = tokens[language][activation["dataIndex"]]
         dense, place = fired[language]
         expected = np.zeros(stop - start, dtype=np.float32)
@@ -244,7 +263,11 @@ def test_activations_are_texts_of_the_study_with_the_codes_of_their_tokens(folde
         assert found == sorted(found, reverse=True) and len(found) <= 10
         assert found[0] == pytest.approx(fired[language][0][:, int(index)].max(), rel=1e-5)
     assert {language for _, language in strongest} == {"en", "ar"}
-    dead = {feature["index"] for feature in lines(folder / "features/batch-0.jsonl.gz") if not feature["frac_nonzero"]}
+    dead = {
+        feature["index"]
+        for feature in lines(folder / "features/batch-0.jsonl.gz")
+        if not feature["frac_nonzero"]
+    }
     assert dead and dead.isdisjoint(activation["index"] for activation in activations)
 
 
@@ -264,22 +287,22 @@ def test_the_same_study_gives_the_same_bytes_by_the_command(folder, built_once, 
         args.run(args)
 
 
-def test_labels_are_explanations_that_say_what_they_are_worth(built_once, tmp_path, monkeypatch):
+def test_labels_are_explanations_that_say_what_they_are_worth(tmp_path):
     """Of a study with labels: a language each; one that has none is left out."""
-    study = crosslens.open_study(built_once.folder / "results/toy")
     row = {
         **{"method": "ngrams", "feature": 3, "language": "ar", "label": "امرأة", "p": 0.01, "shuffled": 0.5},
         **{"accuracy": {"value": 0.9, "low": 0.7, "high": 0.97}, "because": None},
     }
     asked = row | {"method": "endpoint", "language": "en", "label": "a woman"}
-    rows = [row, asked, row | {"feature": 4, "label": None}]
     path = tmp_path / "descriptions.json"
-    path.write_text(json.dumps({"rows": rows, "endpoint": {"model": "a-model"}}))
-    paths, has = study.path, study.has
-    monkeypatch.setattr(study, "path", lambda kind, **of: path if kind == "descriptions" else paths(kind, **of))
-    monkeypatch.setattr(study, "has", lambda kind, **of: kind == "descriptions" or has(kind, **of))
-    (folder,) = export_neuronpedia(study, tmp_path / "exported")
-    found = lines(folder / "explanations/batch-0.jsonl.gz")
+    path.write_text(
+        json.dumps(
+            {"rows": [row, asked, row | {"feature": 4, "label": None}], "endpoint": {"model": "a-model"}}
+        )
+    )
+    sae = SimpleNamespace(study=SimpleNamespace(path=lambda kind, **of: path), corpus="joint", site="1")
+    place = {"modelId": "m", "layer": "1-s"}
+    found = [place | of for of in explanations(sae, place, "2026-01-01T00:00:00")]
     check(found, EXPLANATION)
     assert [(of["index"], of["description"], of["typeName"], of["explanationModelName"]) for of in found] == [
         ("3", "امرأة", "crosslens_ngrams", None),

@@ -28,6 +28,8 @@ class Texts(NamedTuple):
     """(M) bool: the encoded tokens without sinks."""
     rows: dict[str, dict[str, Any]]
     """The dataset's, by sample id."""
+    said: dict[int, list[str]]
+    """What `pieces` has told: a text is shown for many features."""
 
 
 class Shown(NamedTuple):
@@ -61,7 +63,7 @@ def read_texts(sae: OpenSAE) -> list[Texts]:
         tokens, codes = sae.study.tokens(language), sae.codes(language)
         keep = without_sinks(codes.norm, tokens.role[codes.token], np.ones(len(codes), dtype=bool))
         rows = {row["sample_id"]: row for row in sae.study.dataset(language).to_dict("records")}
-        found.append(Texts(language, tokens, codes, keep, rows))
+        found.append(Texts(language, tokens, codes, keep, rows, {}))
     return found
 
 
@@ -114,20 +116,23 @@ def _shown(
 def pieces(text: Texts, sample: int) -> list[str]:
     """The stored tokens of a sample as characters that, put side by side, are its prompt and, in a line of its own, its text.
 
-    A token without characters of either is its role (`<image>`); one that shares its characters with the token before, as
-    bytes of one letter do, is empty.
+    A token without characters of either is its role, `<image>`, or `<prompt>` of the chat template's; one that shares its
+    characters with the token before, as bytes of one letter do, is empty.
     """
+    if sample in text.said:
+        return text.said[sample]
     table, row = text.tokens, text.rows[text.tokens.sample_ids[sample]]
     texts = {PROMPT: row["prompt"], CAPTION: row["caption"], GENERATED: row["caption"]}
     found, before, reached = [], None, 0
     for at in range(*table.offsets[sample : sample + 2].tolist()):
         role, start, end = (int(of[at]) for of in (table.role, table.char_start, table.char_end))
         if role not in texts or start < 0:
-            found.append("" if role in texts else f"<{ROLES[role]}>")
+            found.append(f"<{ROLES[role]}>")
             continue
         line = ""
         if role != before:
             line, before, reached = "\n" if before is not None else "", role, 0
         found.append(line + texts[role][reached : max(reached, end)])
         reached = max(reached, end)
+    text.said[sample] = found
     return found

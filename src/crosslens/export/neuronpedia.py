@@ -67,7 +67,9 @@ def export_neuronpedia(
 def _export(sae: OpenSAE, out: Path, creator: str, url: str | None) -> Path:
     study, identity = sae.study, sae.identity
     layer, _, kind = sae.site.partition(".")
-    release, model = _plain(study.name), _plain(Path(identity["model"]).name)
+    with study.there():
+        model = _plain(study.at().study.model.name.split("/")[-1])
+    release = _plain(study.name)
     of_set = f"{release}-{_plain(sae.corpus)}-{KINDS[kind or 'resid_post']}"
     source = f"{layer}-{of_set}"
     folder = out / model / source
@@ -111,7 +113,7 @@ def _export(sae: OpenSAE, out: Path, creator: str, url: str | None) -> Path:
         _packed(folder / f"activations/batch-{number}.jsonl.gz", activations)
     if study.has("descriptions", corpus=sae.corpus, site=sae.site):
         _packed(
-            folder / "explanations/batch-0.jsonl.gz", (place | of for of in _explanations(sae, place, made))
+            folder / "explanations/batch-0.jsonl.gz", (place | of for of in explanations(sae, place, made))
         )
     return folder
 
@@ -227,7 +229,7 @@ def _activation(feature: int, shown: Shown, place: dict[str, str], study: str) -
     }
 
 
-def _explanations(sae: OpenSAE, place: dict[str, str], made: str) -> Iterator[dict[str, Any]]:
+def explanations(sae: OpenSAE, place: dict[str, str], made: str) -> Iterator[dict[str, Any]]:
     """A label in a language each; what it is worth is in `notes`."""
     path = sae.study.path("descriptions", corpus=sae.corpus, site=sae.site)
     document = json.loads(path.read_text(encoding="utf-8"))
