@@ -162,11 +162,9 @@ def stored(kind):
 def shown(kind):
     """Output: the place or places of an artifact; pictures and the page go into `snakemake --report`."""
     declared = table.kinds[kind]
-    if any(declared.files.values()):
-        captions = {f"{declared.path}/{file}": (file, words) for file, words in declared.files.items()}
-        return [pictured(path, *named) for path, named in captions.items()]
     if declared.files:
-        return declared.patterns()
+        captions = {f"{declared.path}/{file}": (file, words) for file, words in declared.files.items()}
+        return [pictured(path, *named) if named[1] else path for path, named in captions.items()]
     if declared.path.endswith(".html"):
         return pictured(declared.path, "the page", "Findings, tables and figures of the study on one page.")
     return declared.path if Path(declared.path).suffix not in ("", ".zarr") else directory(declared.path)

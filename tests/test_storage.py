@@ -569,6 +569,12 @@ def test_figures_and_page_are_what_their_names_say(study):
     figures |= {path: path for path in study.glob("comparison/sibling/*/comparison.png")}
     assert len(figures) == shown + len(drawn) + 2
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.values())
+    for path in figures.values():
+        assert path.with_suffix(".svg").read_bytes().startswith(b"<?xml")
+        assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        with path.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        assert all(len(row) == len(rows[0]) for row in rows), path
     page = (study / "report/index.html").read_text(encoding="utf-8")
     assert "src=" in page and not re.search(r"(src|href)=[\"']?(https?:|/|\.)", page)
     assert "&lt;data" not in page  # markup where words are meant

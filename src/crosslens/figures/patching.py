@@ -38,13 +38,15 @@ def draw_patching_figures(*, patching: Path, out: Path) -> None:
     ]
     out.mkdir(parents=True, exist_ok=True)
     with style():
-        save(_maps(own[own["kind"].isin(SITES)], bound), out / "patching.png")
-        save(
-            _heads(own[(own["kind"] == "head") & (own["positions"] == "last")], bound),
-            out / "patched_heads.png",
+        sites, heads = (
+            own[own["kind"].isin(SITES)],
+            own[(own["kind"] == "head") & (own["positions"] == "last")],
         )
+        save(_maps(sites, bound), out / "patching.png", sites)
+        save(_heads(heads, bound), out / "patched_heads.png", heads)
         made = (effects["donor"] == "other") & (effects["source"] == effects["language"])
-        save(_attribution(effects[made & effects["atp"].notna()]), out / "attribution.png")
+        told = effects[made & effects["atp"].notna()]
+        save(_attribution(told), out / "attribution.png", told)
 
 
 def panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
