@@ -14,3 +14,10 @@ def told_study(tmp_path_factory):
     given = arguments(files, folder)
     build_report(**given, out=folder / "index.html")
     return files, given, (folder / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(request, monkeypatch):
+    """As PNG alone: test_formats looks at the others, which take as long once more."""
+    if request.path.stem != "test_formats":
+        monkeypatch.setattr("crosslens.figures.style.LINES", {})

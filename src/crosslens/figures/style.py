@@ -20,6 +20,8 @@ from crosslens.data.languages import language_of
 
 DPI, FINE = 150, 300
 """Of the PNG; and of what is no line in SVG and PDF."""
+LINES = {"svg": ("Creator", "Date"), "pdf": ("Creator", "Producer", "CreationDate")}
+"""Formats beside PNG, and what they would say of the machine and the hour."""
 MANY = 2000
 """Points beyond which a cloud is drawn as a picture in SVG and PDF, whose file would grow with each."""
 BLUE, ORANGE, GREEN, RED, PINK, BROWN, GREY, SKY = (
@@ -156,8 +158,7 @@ def save(figure: Figure, path: Path, table: pd.DataFrame) -> None:
         for axes in figure.axes:
             for cloud in axes.collections:
                 cloud.set_rasterized(isinstance(cloud, PathCollection) and len(cloud.get_offsets()) > MANY)
-        unnamed = {"svg": ("Creator", "Date"), "pdf": ("Creator", "Producer", "CreationDate")}
-        for name, fields in unnamed.items():
+        for name, fields in LINES.items():
             silent = about | dict.fromkeys(fields)
             figure.savefig(path.with_suffix(f".{name}"), dpi=FINE, format=name, metadata=silent)
     table.to_csv(path.with_suffix(".csv"), index=False, lineterminator="\n", float_format="%.10g")
