@@ -98,7 +98,7 @@ def numeric(records: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
 def heading(figure: Figure, title: str, note: str) -> None:
     """What n, CI and marks mean at the figure's foot, in lines that fit its width (SVG: the group `note`).
 
-    The title is not drawn, as a page and a paper have a caption: `save` writes it to what the files say of themselves.
+    The title is not drawn, as a page and a paper have a caption: it is what SVG and PDF say of themselves.
     """
     figure.set_label(title)
     if note:
@@ -153,7 +153,7 @@ def save(figure: Figure, path: Path, table: pd.DataFrame) -> None:
     """
     about = {"Title": figure.get_label()}
     with style():
-        figure.savefig(path, dpi=DPI, format="png", metadata=about | {"Software": None})
+        figure.savefig(path, dpi=DPI, format="png", metadata={"Software": None})
         figure.set_layout_engine("none")  # everything has its place by now
         for axes in figure.axes:
             for cloud in axes.collections:
