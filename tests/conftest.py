@@ -24,9 +24,16 @@ STARTS_SNAKEMAKE = {"made_once", "project"}
 """Fixtures whose tests do, beside those of tests/workflow."""
 TAKE_SECONDS = {
     # files whose tests train, or run stages, again and again
+    "test_ablation",
+    "test_adapters",
+    "test_adapters_inputs",
+    "test_extraction",
     "test_extraction_resume",
     "test_gender_probes",
+    "test_generation_texts",
     "test_gguf",
+    "test_grafts",
+    "test_language_page",
     "test_lens_planted",
     "test_model_comparison",
     "test_null_studies",
@@ -35,11 +42,15 @@ TAKE_SECONDS = {
     "test_rerun",
     "test_retrieval",
     "test_sae_resume",
+    "test_sae_stream",
     "test_shipped",
     "test_splice",
     "test_subsets",
+    "test_substitution",
+    "test_table",
     "test_token_inspection",
     "test_transfer_figures",
+    "test_warm",
     # tests that take more than three seconds each
     "test_a_first_token_of_huge_norm_is_no_likeness_of_two_models",
     "test_a_site_of_zeros_is_written_and_drawn",

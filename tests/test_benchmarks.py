@@ -19,6 +19,7 @@ def measured(script: str, *options: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.long
 def test_sae_training_without_peers():
     options = "--quick --json --skip-peers --threads 1 --profile"
     (speeds,) = measured("sae_training.py", *options.split()).values()

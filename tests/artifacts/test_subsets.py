@@ -37,7 +37,17 @@ STUDIES = {
     },
     "answers": ANSWERS,
 }
-SLOW = ("draw_maps", "measure_geometry", "draw_layer_figures", "draw_study_figures", "describe_features")
+SLOW = (
+    "analyse_activations",
+    "analyse_codes",
+    "describe_features",
+    "draw_layer_figures",
+    "draw_maps",
+    "draw_study_figures",
+    "measure_geometry",
+    "splice_saes",
+    "splice_swept_saes",
+)
 ASKING = "ask_endpoint"
 """Asks a server, which need not say the same twice."""
 SEVERAL = [

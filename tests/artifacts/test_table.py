@@ -1,6 +1,7 @@
 """The table of artifacts against the rules, the scripts and the functions that its names lead to, for every study."""
 
 import ast
+import copy
 import importlib
 import re
 from pathlib import Path
@@ -142,3 +143,11 @@ def test_names_of_a_job_are_unique(table, study):
         made = [n for other in table.kinds_of(rule) for n in table.at(w).every(other.name)]
         same = [n for n in made if all(n[1].get(name, w[name]) == w[name] for name in table.per(rule))]
         assert len(table.makes(rule, w)) == len(same), f"{rule} {w}: two artifacts of one name"
+
+
+def test_snakemake_records_and_prints_a_line_of_what_a_job_is_told(table):
+    """Of two jobs two lines; the script itself is given the text (as a copy is), whatever it can import."""
+    jobs = [table.job("train_saes", {"study": "planted", "site": site}) for site in ("2", "4", "4")]
+    assert len({*map(repr, jobs)}) == 2 and all(len(repr(job)) < 50 < len(job) for job in jobs)
+    given = copy.copy(jobs[0])
+    assert type(given) is str and given == jobs[0]

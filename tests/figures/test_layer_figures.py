@@ -205,6 +205,7 @@ def test_three_languages_have_panels_pair_by_pair(drawn_study):
         assert sum(len(scatter.get_offsets()) for scatter in axes.collections) == D_SAE
 
 
+@pytest.mark.long  # the style is one: test_study_figures.py
 def test_stage_writes_the_same_bytes_twice(drawn_study, tmp_path):
     """Of one SAE: the others' panels are drawn in the same way."""
 

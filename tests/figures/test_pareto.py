@@ -90,6 +90,7 @@ def test_a_dead_setting_is_drawn_on_a_linear_axis():
     assert figure.axes[0].get_xscale() == "linear" and len(numbers(figure.axes[0])) == 4
 
 
+@pytest.mark.long  # the style is one: test_study_figures.py
 def test_the_stage_writes_the_same_bytes_twice(drawn_study, tmp_path):
     for name in ("first", "second"):
         draw_sweep_figure(drawn_study.sweeps["2"]["joint"], tmp_path / name)

@@ -34,6 +34,7 @@ def _restore_torch_settings():
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.long
 def test_two_trainings_give_the_same_bits_and_calibrating_stored_weights_continues_them(
     tmp_path: Path,
 ) -> None:

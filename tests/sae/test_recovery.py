@@ -24,9 +24,9 @@ FINDING = [name for name in ARCHITECTURES if name != "frozen_decoder"]
 STEPS = {3: 1000, 8: 1500}
 """True L0, of 128 features in 64 dimensions -> steps: features that fire together more often take longer to part."""
 SPARSITIES = tuple(STEPS)
-OFTEN = ("gated", "matryoshka")
-"""Of these the recovery is in the normal suite: of one with a loss, and of one with steps, of its own. topk and a transcoder
-are trained to theirs through the stage (test_sae_training.py), every step of every architecture is in test_sae_step.py."""
+OFTEN = ("gated",)
+"""Of these the recovery is in the normal suite: of one with a loss of its own. topk and a transcoder are trained to theirs
+through the stage (test_sae_training.py), every step of every architecture is in test_sae_step.py."""
 BEGUN = 150
 """Steps after which an SAE can be exported as well as after all."""
 BY_CHANCE = 0.55

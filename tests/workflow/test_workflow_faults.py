@@ -122,10 +122,10 @@ def test_a_run_killed_many_times_resumes_to_the_same_bytes(built, seed):
     ("title", "kinds", "rule"),
     [
         ("activations", ("tokens", "activations", "sae"), "extract"),
-        # processes that train are killed in tests/sae/test_sae_resume.py, and their jobs outlive Snakemake below
-        pytest.param("SAE", ("sae",), "train_saes", marks=pytest.mark.long),
+        ("SAE", ("sae",), "train_saes"),
     ],
 )
+@pytest.mark.long  # stages are killed in test_extraction_resume.py and test_sae_resume.py, and their jobs outlive Snakemake below
 def test_a_kill_in_the_middle_of_a_stage_leaves_nothing_taken_for_complete(built, title, kinds, rule):
     """The stage is held where it has begun, killed there, and resumed by the next run."""
     before = mini_digests(built)

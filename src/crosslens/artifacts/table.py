@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from crosslens.artifacts.job_text import JobText
 from crosslens.artifacts.kinds import At, Kind, Need, Wildcards, Work, wildcards_of
 from crosslens.artifacts.members import members_of
 from crosslens.artifacts.recipes import Recipes
@@ -104,7 +105,7 @@ class Table(Recipes):
         makes = list(self.makes(rule, wildcards).values())
         return [need for need in self.inputs(rule, wildcards) if need not in makes]
 
-    def job(self, rule: str, wildcards: Wildcards) -> str:
+    def job(self, rule: str, wildcards: Wildcards) -> JobText:
         """What a script is told: the recipes to make, their inputs and the place, as canonical JSON (see store.job)."""
         place, makes = self.at(wildcards), self.makes(rule, wildcards)
         artifacts = {
@@ -134,7 +135,7 @@ class Table(Recipes):
             "local": self.works[rule].local(place),
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         }
-        return json.dumps(document, ensure_ascii=False)
+        return JobText(json.dumps(document, ensure_ascii=False))
 
     def megabytes(self, rule: str, wildcards: Wildcards, threads: int = 1) -> int:
         """What one job asks for."""

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.registry import member
+from crosslens.report.answers import biased, layer, shared, steered
+from crosslens.report.answers.base import Answer
 from crosslens.report.header import lead, subject, warnings
 from crosslens.report.html import tag
 from crosslens.report.page import render
@@ -14,6 +16,7 @@ from crosslens.report.words import words_of
 from crosslens.summary.reading import Document
 
 SECTIONS = "crosslens.report.sections"
+QUESTIONS = (biased, shared, layer, steered)
 LAST = 1000
 """Sections of this ORDER or beyond stand behind the definitions."""
 
@@ -51,7 +54,14 @@ def build_report(
     shown.append(definitions(terms, words))
     shown += [section for module, section in made if module.ORDER >= LAST]
     page = {"study": study, "subject": subject(results), "lead": lead(results), "warnings": warnings(results)}
-    Path(out).write_text(render(page | {"findings": findings, "sections": shown}), encoding="utf-8")
+    page |= {"answers": answers_of(results), "findings": findings, "sections": shown}
+    Path(out).write_text(render(page), encoding="utf-8")
+
+
+def answers_of(results: Results) -> list[Answer]:
+    """What a study of gender is asked; none of another."""
+    asked = results.has_gender or results.records("transfer") or results.records("agreement")
+    return [module.answer(results) for module in QUESTIONS] if asked else []
 
 
 def definitions(terms: dict[str, tuple[str, str]], words: dict[str, str]) -> Section:
