@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--study", required=True, help="a study that was built")
     parser.add_argument("--out", type=Path, required=True, help="the notebook with its outputs")
     options = parser.parse_args(arguments)
-    run_notebook(options.notebook, options.out, study=options.study)
+    try:
+        run_notebook(options.notebook, options.out, study=options.study)
+    except InputError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
