@@ -582,6 +582,15 @@ def test_figures_and_page_are_what_their_names_say(study):
     assert re.findall(r".*\b(?:None|nan)\b(?! where).*", words) == []  # what a sentence has no number for
 
 
+def test_the_table_beside_a_figure_has_the_numbers_of_the_artifact_that_it_shows(study):
+    with (study / "figures/quality.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["metric"], row["baseline"]) == ("ev", "")]
+    shown = {row["language"]: float(row["value"]) for row in rows if row["corpus"] == "joint"}
+    layer = json.loads((study / "layers/1.json").read_text(encoding="utf-8"))
+    told = {sae["language"]: sae["ev"] for sae in layer["saes"] if sae["corpus"] == "joint"}
+    assert shown == pytest.approx(told, rel=1e-9) and len(shown) == 2
+
+
 # what the words say of the numbers
 
 
