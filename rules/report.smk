@@ -131,3 +131,25 @@ rule build_report:
         "{wildcards.study}: the report"
     script:
         "../workflow/scripts/build_report.py"
+
+
+rule pack_live_page:
+    """dataset, tokens, sae, promoted, codes, gender, source -> report/live"""
+    input:
+        needed("pack_live_page"),
+    output:
+        temp(touch(done("pack_live_page"))),
+    log:
+        logged("pack_live_page"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("pack_live_page"),
+        runtime=60,
+    params:
+        job=job("pack_live_page"),
+    message:
+        "{wildcards.study}: the page that runs the model"
+    script:
+        "../workflow/scripts/pack_live_page.py"

@@ -19,6 +19,7 @@ import pytest
 import zarr
 from chat_server import by_words, serving_chat
 from checkouts import ANSWERS, TOY, Checkout, lay_sentences, write_tiny_gguf
+from PIL import Image
 from safetensors import safe_open
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import f_oneway, false_discovery_control, rankdata, spearmanr
@@ -249,6 +250,7 @@ class Language:
     """All parts of one language at one site put one after the other, as the codes count them."""
 
     def __init__(self, study: Path, language: str, site: str = "1"):
+        self.language = language
         folder = study / "activations" / language
         parts = sorted((folder / "tokens").iterdir())
         tokens = [group(part) for part in parts]
@@ -570,11 +572,93 @@ def test_figures_and_page_are_what_their_names_say(study):
     figures |= {path: path for path in study.glob("comparison/sibling/*/comparison.png")}
     assert len(figures) == shown + len(drawn) + 2
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.values())
+    for path in figures.values():
+        assert path.with_suffix(".svg").read_bytes().startswith(b"<?xml")
+        assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        with path.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        assert all(len(row) == len(rows[0]) for row in rows), path
     page = (study / "report/index.html").read_text(encoding="utf-8")
     assert "src=" in page and not re.search(r"(src|href)=[\"']?(https?:|/|\.)", page)
     assert "&lt;data" not in page  # markup where words are meant
     words = re.sub(r"(?s)<(style|script).*?</\1>|<[^>]+>", " ", page)
     assert re.findall(r".*\b(?:None|nan)\b(?! where).*", words) == []  # what a sentence has no number for
+
+
+def provided(file: Path):
+    """What a script of the live page hands over."""
+    name, value = re.fullmatch(
+        r"Live\.provide\((\"\w+\"),(.*)\);\n", file.read_text(encoding="utf-8")
+    ).groups()
+    assert json.loads(name) == file.stem
+    return json.loads(value)
+
+
+def test_the_page_that_runs_the_model_is_as_documented(study, tmp_path):
+    (folder,) = places(study, "live")
+    told = provided(folder / "data/study.js")
+    assert sorted(path.name for path in (folder / "data").iterdir()) == sorted(
+        ["study.js", "model.js", *(f"{own['file']}.js" for own in told["saes"])]
+    )
+    own = {sae["name"]: provided(folder / f"data/{sae['file']}.js") for sae in told["saes"]}
+    for kind, found in (("live/study.js", [told]), ("live/sae.js", own.values())):
+        document = Document(kind, fields(PAGES, kind))
+        for each in found:
+            document.check(each)
+        assert document.unseen() == []
+    assert own.keys() == {"joint.1", f"{OTHERS}.1"}
+
+    def tensors(text: str) -> dict:
+        file = tmp_path / "tensors.safetensors"
+        file.write_bytes(b64decode(text))
+        with safe_open(file, "numpy") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}
+
+    packed = provided(folder / "data/model.js")
+    assert told["bytes"] == len(packed)
+    with safe_open(study.parents[1] / "resources/planted/model.safetensors", "numpy") as file:
+        shipped = {name: file.get_tensor(name) for name in file.keys()}
+    named = tensors(packed)
+    parts = {
+        "text": "language_model.model.",
+        "vision": "vision_tower.",
+        "projector": "multi_modal_projector.",
+    }
+    assert {tensor.dtype for tensor in named.values()} == {np.dtype("float16")} and len(named) == len(shipped)
+    for name, tensor in named.items():
+        part, _, rest = name.partition(".")
+        assert np.array_equal(tensor, shipped[parts[part] + rest]), name
+    sae = own["joint.1"]
+    for name, tensor in tensors(sae["weights"]).items():
+        assert np.array_equal(tensor, weights(study / SAE)[name])
+    for picture in told["pictures"]:
+        with Image.open(study / f"source/images/{picture['id']}.png") as opened:
+            assert opened.convert("RGB").tobytes() == b64decode(picture["rgb"])
+    effects = pq.read_table(study / "gender/joint/en/layer_1/effects.parquet").to_pandas()
+    shown = effects[
+        (effects["condition"] == "prompt") & (effects["split"] == "test") & effects["significant"]
+    ]
+    assert sae["effects"]["en"].keys() == {str(feature) for feature in shown["feature"]}
+
+
+def test_a_strength_of_the_live_page_is_in_units_of_select(study, language):
+    (folder,) = places(study, "live")
+    own = provided(folder / "data/sae_0.js")
+    z, norm = language.z(), language.codes["norm"]
+    assert own["limits"][language.language] == pytest.approx(10 * np.median(norm))
+    select = language.of_sample("split")[language.codes["token"]] == "select"
+    rows = z[select & (norm <= own["limits"][language.language])]
+    expected = [np.percentile(column[column > 0], 99) if (column > 0).any() else 0 for column in rows.T]
+    assert own["levels"][language.language] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_table_beside_a_figure_has_the_numbers_of_the_artifact_that_it_shows(study):
+    with (study / "figures/quality.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["metric"], row["baseline"]) == ("ev", "")]
+    shown = {row["language"]: float(row["value"]) for row in rows if row["corpus"] == "joint"}
+    layer = json.loads((study / "layers/1.json").read_text(encoding="utf-8"))
+    told = {sae["language"]: sae["ev"] for sae in layer["saes"] if sae["corpus"] == "joint"}
+    assert shown == pytest.approx(told, rel=1e-9) and len(shown) == 2
 
 
 # what the words say of the numbers
@@ -1083,6 +1167,9 @@ def test_transfer_of_the_difference_of_means_by_hand(study):
             along = direction[row["source"]]
             scores = [group[row["target"], "test"] @ along for group in (female, male)]
             assert row["n"] == dict(zip(("female", "male"), map(len, scores), strict=True))
+            target = languages[row["target"]].dataset
+            known = target[(target["split"] == "test") & (target["gender"] != "unknown")]
+            assert row["groups"] == known["group"].nunique()
             # images whose texts are the same may be tied but for rounding
             assert row["auroc"]["value"] == pytest.approx(
                 auroc(*scores), abs=1 / np.prod([*map(len, scores)])
@@ -1864,15 +1951,31 @@ def test_recoveries_and_agreement_by_hand(study):
         assert row["n"] == n and row["recovery"] == pytest.approx(mean)
     own = kept[(kept["donor"] == "other") & (kept["source"] == kept["language"])]
     for entry in told["pairs"]:
-        clean = effects[(effects["direction"] == "noising") & (effects["donor"] == "other")]
+        donor = f"other_{entry['text']}" if entry["text"] else "other"
+        clean = effects[(effects["direction"] == "noising") & (effects["donor"] == donor)]
         clean = clean[(clean["swap"] == entry["swap"]) & (clean["language"] == entry["language"])]
-        clean = clean[clean["source"] == clean["language"]].drop_duplicates("case")
+        clean = clean[(clean["source"] == clean["language"]) != bool(entry["text"])].drop_duplicates("case")
         d = clean["outcome"] - clean["outcome_other"]
         assert entry["pairs"] == len(clean) and entry["difference"] == pytest.approx(d.mean())
         assert entry["kept"] == (d.abs() >= told["bound"]).sum()
     assert own[(own["positions"] == "all") & (own["kind"] == "resid_post")]["R"].to_numpy() == pytest.approx(
         1, abs=1e-3
     )
+    assert {entry["control"] for entry in told["interchange"]} >= {"", "elsewhere", "random"}
+    for entry in told["interchange"]:
+        behind = f"_{entry['control']}" if entry["control"] in ("elsewhere", "romanised") else ""
+        other, same = f"other{behind}", f"same{behind}"
+        if entry["control"] == "random":
+            other = "random"
+        rows = kept[(kept["kind"] == "resid_post") & kept["donor"].isin([other, same])]
+        for name in ("swap", "language", "source", "positions", "layer"):
+            rows = rows[rows[name] == entry[name]]
+        by_run = rows.groupby(["group", "variant", "donor"])["R"].mean().unstack("donor")
+        if entry["source"] == entry["language"]:
+            by_run[same] = 0.0
+        difference = (by_run[other] - by_run[same]).dropna().groupby("group").mean()
+        assert entry["difference"]["n"] == len(difference) > 0
+        assert entry["difference"]["value"] == pytest.approx(difference.mean())
     checked = 0
     for entry in told["attribution"]:
         made = effects[(effects["donor"] == "other") & (effects["source"] == effects["language"])]

@@ -60,6 +60,11 @@ def case_name(site: str, corpus: str, language: str) -> str:
     return f"{site_name(site)}, {corpus_name(corpus)} on {language_name(language)}"
 
 
+def in_groups(images: int, groups: int) -> str:
+    """` in 12 groups`, of which each is one witness; empty where every image is one by itself."""
+    return "" if groups == images else f" in {groups:,} groups"
+
+
 def neuronpedia_page(called: dict[str, dict[str, str]], corpus: str, site: str) -> str | None:
     """Where Neuronpedia has the features of an SAE, each below its number; called: `sae.neuronpedia` of the study's settings."""
     name = called.get(corpus, {}).get(site)
