@@ -9,6 +9,7 @@ from crosslens.report.answers import biased, layer, shared, steered
 from crosslens.report.answers.base import Answer
 from crosslens.report.header import lead, subject, warnings
 from crosslens.report.html import tag
+from crosslens.report.links import FEATURES
 from crosslens.report.page import render
 from crosslens.report.pictures import load_pictures
 from crosslens.report.sections.base import Results, Section
@@ -55,6 +56,7 @@ def build_report(
     shown.append(definitions(terms, words))
     shown += [section for module, section in made if module.ORDER >= LAST]
     page = {"study": study, "subject": subject(results), "lead": lead(results), "warnings": warnings(results)}
+    page["explorer"] = FEATURES if "feature_pages" in files else None
     page |= {"answers": answers_of(results), "findings": findings, "sections": shown}
     Path(out).write_text(render(page), encoding="utf-8")
 
