@@ -34,7 +34,7 @@ LAYERS = [
     {"figures"},
     {"tokens"},
     {"results"},
-    {"report", "export"},
+    {"report", "explorer", "export"},
     {"certificate"},
     {"planning"},
     {"cli"},

@@ -87,10 +87,10 @@ def test_the_legend_names_what_only_a_later_panel_of_probes_has():
     """Words are read where there are any: not before the caption, which is the first panel."""
     probes = pd.DataFrame(
         [
-            ("2", "en", condition, probe, 0.7, 0.6, 0.8, 40)
+            ("2", "en", condition, probe, 0.7, 0.6, 0.8, 40, 40)
             for condition, probe in (("prompt", "codes"), ("caption", "codes"), ("caption", "words"))
         ],
-        columns=["site", "language", "condition", "probe", "auroc", "low", "high", "n"],
+        columns=["site", "language", "condition", "probe", "auroc", "low", "high", "n", "groups"],
     )
     (legend,) = probes_figure(probes).legends
     assert [text.get_text() for text in legend.get_texts()] == ["chance", "SAE codes", "bag of words"]

@@ -114,7 +114,7 @@ def effect_frames(
         {
             **dict(zip(("first", "second"), record["languages"], strict=True)),
             **{name: record[name] for name in ("condition", "family", "r", "low", "high")},
-            **{name: record[name] for name in ("features", "images")},
+            **{name: record[name] for name in ("features", "images", "groups")},
             "pairing_low": record["null"]["pairing"]["q025"],
             "pairing_high": record["null"]["pairing"]["q975"],
             "labels_low": record["null"]["labels"]["q025"],

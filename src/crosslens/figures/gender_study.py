@@ -29,7 +29,7 @@ _STEREOTYPE = {
     ],
     "fits": ["language", "r", "r_low", "r_high", "mae", "categories"],
 }
-_PROBES = ["site", "corpus", "language", "condition", "probe", "auroc", "low", "high", "n"]
+_PROBES = ["site", "corpus", "language", "condition", "probe", "auroc", "low", "high", "n", "groups"]
 
 
 def gender_figures(*, layers: dict[str, Path], stereotype: Path | None, out: Path) -> None:
@@ -69,7 +69,7 @@ def probes_frame(summaries: list[Document]) -> pd.DataFrame:
             of = {"site": summary("site")} | {
                 name: record[name] for name in ("corpus", "language", "condition")
             }
-            of["n"] = record["n"]
+            of |= {name: record[name] for name in ("n", "groups")}
             bounds = {"low": record["auroc_low"], "high": record["auroc_high"]}
             if corpus == "activations":
                 rows.append({**of, **bounds, "probe": "activations", "auroc": record["auroc"]})
