@@ -572,6 +572,12 @@ def test_figures_and_page_are_what_their_names_say(study):
     figures |= {path: path for path in study.glob("comparison/sibling/*/comparison.png")}
     assert len(figures) == shown + len(drawn) + 2
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.values())
+    for path in figures.values():
+        assert path.with_suffix(".svg").read_bytes().startswith(b"<?xml")
+        assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        with path.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        assert all(len(row) == len(rows[0]) for row in rows), path
     page = (study / "report/index.html").read_text(encoding="utf-8")
     assert "src=" in page and not re.search(r"(src|href)=[\"']?(https?:|/|\.)", page)
     assert "&lt;data" not in page  # markup where words are meant
@@ -644,6 +650,15 @@ def test_a_strength_of_the_live_page_is_in_units_of_select(study, language):
     rows = z[select & (norm <= own["limits"][language.language])]
     expected = [np.percentile(column[column > 0], 99) if (column > 0).any() else 0 for column in rows.T]
     assert own["levels"][language.language] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_table_beside_a_figure_has_the_numbers_of_the_artifact_that_it_shows(study):
+    with (study / "figures/quality.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["metric"], row["baseline"]) == ("ev", "")]
+    shown = {row["language"]: float(row["value"]) for row in rows if row["corpus"] == "joint"}
+    layer = json.loads((study / "layers/1.json").read_text(encoding="utf-8"))
+    told = {sae["language"]: sae["ev"] for sae in layer["saes"] if sae["corpus"] == "joint"}
+    assert shown == pytest.approx(told, rel=1e-9) and len(shown) == 2
 
 
 # what the words say of the numbers

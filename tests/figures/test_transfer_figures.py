@@ -122,7 +122,7 @@ def test_what_was_not_measured_is_said(tmp_path):
 def test_the_same_numbers_give_the_same_bytes(files, tmp_path):
     for name in ("first", "second"):
         summaries = [told[2] for told in files.values()]
-        save(transfer_figure(transfer_frame(summaries)), tmp_path / f"{name}.png")
+        save(transfer_figure(transfer_frame(summaries)), tmp_path / f"{name}.png", transfer_frame(summaries))
     assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
 
 

@@ -21,3 +21,10 @@ def told_study(tmp_path_factory):
 def explored(tmp_path_factory):
     """A study whose features have pages."""
     return write_explored(tmp_path_factory.mktemp("explored"))
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(request, monkeypatch):
+    """As PNG alone: test_formats looks at the others, which take as long once more."""
+    if request.path.stem != "test_formats":
+        monkeypatch.setattr("crosslens.figures.style.LINES", {})

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, RED, heading, nothing, save, style
+from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, RED, heading, nothing, save, style, tidy
 from crosslens.summary.names import language_name, short_name
 from crosslens.summary.patching_names import KINDS, METHODS, POSITIONS, SITES
 from crosslens.summary.reading import Document, read_parquet
@@ -46,14 +46,17 @@ def draw_patching_figures(*, patching: Path, out: Path) -> None:
     ]
     out.mkdir(parents=True, exist_ok=True)
     with style():
-        save(_maps(own[own["kind"].isin(SITES)], bound), out / "patching.png")
-        save(
-            _heads(own[(own["kind"] == "head") & (own["positions"] == "last")], bound),
-            out / "patched_heads.png",
+        sites, heads = (
+            own[own["kind"].isin(SITES)],
+            own[(own["kind"] == "head") & (own["positions"] == "last")],
         )
-        save(_interchange(document("interchange")), out / "interchange.png")
+        save(_maps(sites, bound), out / "patching.png", sites)
+        save(_heads(heads, bound), out / "patched_heads.png", heads)
+        exchanges = document("interchange")
+        save(_interchange(exchanges), out / "interchange.png", tidy(exchanges))
         made = (effects["donor"] == "other") & (effects["source"] == effects["language"])
-        save(_attribution(effects[made & effects["atp"].notna()]), out / "attribution.png")
+        told = effects[made & effects["atp"].notna()]
+        save(_attribution(told), out / "attribution.png", told)
 
 
 def panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

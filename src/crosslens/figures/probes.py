@@ -51,7 +51,6 @@ def probes_figure(probes: pd.DataFrame, words: Sequence[Record] = ()) -> Figure:
             handles = labelled(grid.flat)
             figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
         heading(figure, "Gender probes per layer (logistic regression)", "")
-        figure.supxlabel("")
     return figure
 
 
