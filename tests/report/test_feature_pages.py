@@ -220,4 +220,5 @@ def test_a_study_of_texts_alone_has_pages_too(explored, tmp_path):
         and not (pages / "pictures").exists()
     )
     feature = told.data("features/0/0")[str(NURSE)]
-    assert feature["gender"] == feature["roles"] == feature["matches"] == [] and "sharing" not in feature
+    assert feature["gender"] == feature["seeds"] == feature["matches"] == [] and "sharing" not in feature
+    assert [role["as"] for role in feature["roles"]] == ["specialist"]
