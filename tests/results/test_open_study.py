@@ -36,7 +36,9 @@ def test_it_says_what_it_is_about_and_names_can_be_completed(study):
     assert {"features", "effects", "encode", "examples", "steered"} <= {*dir(study.saes[SAE])}
     assert "toy" in repr(study) and SAE in repr(study.saes[SAE])
     listed = study.artifacts()
-    assert listed["built"].all() and {"codes", "sae", "page"} <= {*listed["kind"]}
+    asked = listed[listed["kind"].isin(["codes", "sae", "page"])]
+    assert asked["built"].all() and asked["kind"].nunique() == 3
+    assert asked["path"].map(lambda path: (study.top / path).exists()).all()
 
 
 def test_tables_and_documents_are_the_files(study):
