@@ -1,5 +1,5 @@
-from types from dataclasses import replace
-import SimpleNamespace
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
