@@ -199,6 +199,15 @@ def test_the_notebook_runs_from_its_first_to_its_last_cell(built_once, tmp_path)
     assert not any(cell.get("outputs") for cell in source["cells"]), "save the notebook without outputs"
 
 
+@pytest.mark.long
+def test_its_rule_runs_it_once(built_once, tmp_path):
+    checkout = built_once.copy(tmp_path / "own")
+    target = "results/toy/notebooks/explore.ipynb"
+    checkout.snakemake(target)
+    assert json.loads((checkout.folder / target).read_text(encoding="utf-8"))["cells"]
+    assert not checkout.planned(target)
+
+
 def test_a_cell_that_fails_is_named(tmp_path):
     cell = {"cell_type": "code", "id": "third", "metadata": {}, "outputs": [], "source": ["1 / 0"]}
     broken = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
