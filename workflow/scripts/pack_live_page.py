@@ -6,7 +6,8 @@ from crosslens.store.job import Job
 job = Job(snakemake)
 job.run(
     lambda out: pack_live_page(
-        model=job.local["model"],
+        # small as it is, and no rule of a GPU
+        model=job.local["model"] | {"device": "cpu", "device_map": None},
         images=Path(job.local["images"]) if job.local["images"] else None,
         tokenizer=Path(job.local["model"]["id"]) / "tokenizer.json",
         datasets=job.one_by("dataset", "language"),
