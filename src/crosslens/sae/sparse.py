@@ -22,8 +22,9 @@ at smaller widths gathering is still twice as quick there)."""
 _SUM = 0
 """The mode of a bag that adds up, by torch's number for it."""
 
-# torch says once that its sparse matrices may lack operations: the ones that are used here it has
-warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+# torch warns once in a process that its sparse matrices may lack operations: those that are used here it has
+with warnings.catch_warnings(action="ignore"):
+    torch.sparse_csr_tensor(torch.zeros(1, dtype=torch.int64), [], torch.zeros(0), size=(0, 0))
 
 
 class Places:
@@ -45,6 +46,13 @@ class Places:
         at = true_places(mask.view(-1))
         row = at.div(width, rounding_mode="floor")
         return cls.of(row, at - row * width, rows, width)
+
+    @classmethod
+    def reaching(cls, x: Tensor, bound: Tensor) -> "Places":
+        """The places where x (rows, width), no bfloat16 numbers on a CPU, is at least its row's `bound` (rows)."""
+        bound = bound[:, None]
+        mask = x >= bound if x.device.type != "cpu" else torch.from_numpy(x.numpy() >= bound.numpy())
+        return cls.where(mask)
 
     @classmethod
     def of(cls, row: Tensor, col: Tensor, rows: int, width: int) -> "Places":
@@ -196,10 +204,7 @@ def _sample(x: Tensor, W: Tensor, places: Places) -> Tensor:
     if places.crowded:
         return (x @ W.T).view(-1)[places.row * places.width + places.col]
     if x.device.type == "cpu":
-        # a row of W for all its places at once, out of the cache
-        order, _ = places.by_column
-        by_column = _products_at(x, W, places.col[order], places.row[order])
-        return torch.empty_like(by_column).index_copy_(0, order, by_column)
+        return _products_at(x, W, places.col, places.row)
     zeros = x.new_zeros(len(places.col))
     pattern = torch.sparse_csr_tensor(
         places.crow, places.col, zeros, size=(places.rows, places.width), check_invariants=False

@@ -66,7 +66,7 @@ class TopK(Architecture):
         bound = (kth_largest(largest, k).view(torch.bfloat16) - MARGIN).view(torch.int16)
         if not (bound > 0).all():
             return None
-        return Places.where(bits >= bound[:, None])
+        return Places.reaching(bits, bound)
 
     def exported(self, reads: Normalisation, writes: Normalisation) -> SAE:
         return self.fold(TopKSAE(k=self.config.k, **self.raw_options()), reads, writes)
