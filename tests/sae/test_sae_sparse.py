@@ -112,12 +112,15 @@ def test_products_at_places_are_float32_ones(problem):
 
 @given(problems(torch.float32), st.integers(0, 2**31))
 @settings(deadline=None, max_examples=50)
-def test_the_kth_largest_is_that_of_the_sorted_row(problem, seed):
-    x = problem[0]
+def test_what_reaches_the_kth_largest_of_its_row_is_what_sorting_puts_first(problem, seed):
+    x = problem[0].bfloat16()
     k = 1 + seed % x.shape[1]
-    found = kth_largest(x.bfloat16().view(torch.int16), k)
-    assert torch.equal(found, x.bfloat16().view(torch.int16).sort(-1, descending=True).values[:, k - 1])
-    assert torch.equal(kth_largest(x, k), x.sort(-1, descending=True).values[:, k - 1])
+    # equals among float32 numbers too
+    for numbers in (x.view(torch.int16), x.float()):
+        bound = kth_largest(numbers, k)
+        assert torch.equal(bound, numbers.sort(-1, descending=True).values[:, k - 1])
+        reaching, same = Places.reaching(numbers, bound), Places.where(numbers >= bound[:, None])
+        assert torch.equal(reaching.crow, same.crow) and torch.equal(reaching.col, same.col)
 
 
 def test_row_products_are_those_of_each_row_with_its_own():

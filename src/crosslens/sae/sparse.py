@@ -43,7 +43,7 @@ class Places:
     def where(cls, mask: Tensor) -> "Places":
         """The places where mask (rows, width) is true."""
         rows, width = mask.shape
-        at = true_places(mask.view(-1))
+        at = true_places(mask.reshape(-1))
         row = at.div(width, rounding_mode="floor")
         return cls.of(row, at - row * width, rows, width)
 

@@ -39,7 +39,7 @@ class TopK(Architecture):
         padded[slot] = values
         padded = padded.view(-1, width)
         chosen = true_places(values >= kth_largest(padded, k)[places.row])
-        if len(chosen) > len(x) * k:  # equals that would be one too many
+        if len(chosen) != len(x) * k:  # equals at the bound, or no number at all
             within = padded.topk(k, dim=-1, sorted=False).indices.sort(-1).values
             chosen = (within + places.crow[:-1, None]).view(-1)
         return Places.even(places.col[chosen].view(-1, k), self.d_sae), values[chosen]
