@@ -37,9 +37,6 @@ class Loss(NamedTuple):
     """() active features a token."""
     fired: Tensor
     """(n) int64: the features that were active, in any order, repeats possible."""
-    parts: tuple[Tensor, ...]
-    """What `total` is the sum of, to descend one after the other: AuxK, which only reaches some rows, comes last, so that
-    the others fill the gradients and need not be added to them."""
 
 
 class Normalisation(NamedTuple):
@@ -212,8 +209,8 @@ class Architecture(nn.Module):
         aux = self.aux_loss(x, error, dead)
         penalty = fvu.new_zeros(()) if penalty is None else penalty
         active = places.col[values > 0]
-        parts = (fvu if reconstruction is None else reconstruction) + penalty, self.config.aux_alpha * aux
-        return Loss(sum(parts), fvu, aux, penalty, fvu.new_tensor(len(active) / len(x)), active, parts)
+        total = (fvu if reconstruction is None else reconstruction) + penalty + self.config.aux_alpha * aux
+        return Loss(total, fvu, aux, penalty, fvu.new_tensor(len(active) / len(x)), active)
 
     @torch.no_grad()
     def project_gradient(self) -> None:
