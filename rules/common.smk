@@ -22,7 +22,7 @@ from crosslens.artifacts.kinds import wildcards_of
 from crosslens.artifacts.missing import kept_and_lost
 from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
-from crosslens.store.digests import FileDigests
+from crosslens.store.digests import FileDigests, content_digest
 from crosslens.store.code import remember_in
 from crosslens.store.checkouts import register_checkout
 from crosslens.store.store import Store
@@ -162,11 +162,9 @@ def stored(kind):
 def shown(kind):
     """Output: the place or places of an artifact; pictures and the page go into `snakemake --report`."""
     declared = table.kinds[kind]
-    if any(declared.files.values()):
-        captions = {f"{declared.path}/{file}": (file, words) for file, words in declared.files.items()}
-        return [pictured(path, *named) for path, named in captions.items()]
     if declared.files:
-        return declared.patterns()
+        captions = {f"{declared.path}/{file}": (file, words) for file, words in declared.files.items()}
+        return [pictured(path, *named) if named[1] else path for path, named in captions.items()]
     if declared.path.endswith(".html"):
         return pictured(declared.path, "the page", "Findings, tables and figures of the study on one page.")
     return declared.path if Path(declared.path).suffix not in ("", ".zarr") else directory(declared.path)

@@ -70,7 +70,7 @@ rule promote_tokens:
 
 
 rule analyse_codes:
-    """texts, codes, tokens, gender, dataset, sae, swept_sae -> features/{corpus}/{language}/layer_{site} and features/{corpus}/{language}/concepts/layer_{site}.json and alignment/counterparts/{corpus}/layer_{site}.parquet and gender/{corpus}/{language}/layer_{site} and gender/{corpus}/{language}/robustness/layer_{site}.json and gender/{corpus}/{language}/grammar/layer_{site} and gender/{corpus}/{language}/examples/layer_{site}.json and gender/{corpus}/{language}/probe/layer_{site}.json and gender/{corpus}/{language}/written/layer_{site} and gender/{corpus}/{language}/written/robustness/layer_{site}.json and gender/{corpus}/{language}/written/probe/layer_{site}.json and gender/{corpus}/cross_lingual/layer_{site}.json"""
+    """texts, codes, tokens, gender, dataset, sae, swept_sae -> features/{corpus}/{language}/layer_{site} and features/{corpus}/dashboards/layer_{site} and features/{corpus}/{language}/concepts/layer_{site}.json and alignment/counterparts/{corpus}/layer_{site}.parquet and gender/{corpus}/{language}/layer_{site} and gender/{corpus}/{language}/robustness/layer_{site}.json and gender/{corpus}/{language}/grammar/layer_{site} and gender/{corpus}/{language}/examples/layer_{site}.json and gender/{corpus}/{language}/probe/layer_{site}.json and gender/{corpus}/{language}/written/layer_{site} and gender/{corpus}/{language}/written/robustness/layer_{site}.json and gender/{corpus}/{language}/written/probe/layer_{site}.json and gender/{corpus}/cross_lingual/layer_{site}.json"""
     input:
         needed("analyse_codes"),
     output:

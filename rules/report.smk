@@ -89,8 +89,30 @@ rule draw_study_figures:
         "../workflow/scripts/draw_study_figures.py"
 
 
+rule write_feature_pages:
+    """dashboards, features, gender, gender_robustness, sharing, matching, counterparts, promoted, steering, ablation, feature_patching, summary, dataset, texts -> report/features"""
+    input:
+        needed("write_feature_pages"),
+    output:
+        temp(touch(done("write_feature_pages"))),
+    log:
+        logged("write_feature_pages"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("write_feature_pages"),
+        runtime=120,
+    params:
+        job=job("write_feature_pages"),
+    message:
+        "{wildcards.study}: a page for every feature"
+    script:
+        "../workflow/scripts/write_feature_pages.py"
+
+
 rule build_report:
-    """texts_metadata, texts_summary, features, summary, layer_figures, study_figures, dataset_summary, gendered_examples, gender_layer_figures, gender_figures, stereotype, sweep, sweep_figure -> report/index.html"""
+    """texts_metadata, texts_summary, features, feature_pages, summary, layer_figures, study_figures, dataset_summary, gendered_examples, gender_layer_figures, gender_figures, stereotype, sweep, sweep_figure -> report/index.html"""
     input:
         needed("build_report"),
     output:
@@ -109,3 +131,25 @@ rule build_report:
         "{wildcards.study}: the report"
     script:
         "../workflow/scripts/build_report.py"
+
+
+rule pack_live_page:
+    """dataset, tokens, sae, promoted, codes, gender, source -> report/live"""
+    input:
+        needed("pack_live_page"),
+    output:
+        temp(touch(done("pack_live_page"))),
+    log:
+        logged("pack_live_page"),
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("pack_live_page"),
+        runtime=60,
+    params:
+        job=job("pack_live_page"),
+    message:
+        "{wildcards.study}: the page that runs the model"
+    script:
+        "../workflow/scripts/pack_live_page.py"

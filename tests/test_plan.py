@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from checkouts import START, Checkout
+from PIL import Image
 
 from crosslens import cli
 from crosslens.artifacts.table import Studies, Table
@@ -309,6 +310,47 @@ def test_memory_of_an_extraction_is_bounded_by_the_rows_that_there_are(tmp_path,
     values = 4 * 4 * 12 * length * d_model * sites
     scores = 3 * 4 * heads * 12 * length**2
     assert memory[0] == memory[1] == pytest.approx(weights + (values + scores) / 2**20, abs=2)
+
+
+def test_nothing_asks_for_much_more_than_the_model_where_there_are_few_rows(tmp_path, monkeypatch):
+    """Twelve short captions with pictures in gemma-3-4b-it: every rule of all that a study can ask for.
+
+    5.5 GB beside the model are its logits, SAEs, a batch; a tuned lens besides has seven maps of d x d in each of 34 blocks.
+    """
+    monkeypatch.chdir(ROOT)
+    said = ((number, *(("woman", "امرأة") if number % 2 else ("man", "رجل"))) for number in range(12))
+    rows = "".join(f"{number},a {english} reads,{arabic} تقرأ\n" for number, english, arabic in said)
+    (tmp_path / "captions.csv").write_text(f"image_id,en_caption,ar_caption\n{rows}", encoding="utf-8")
+    for number in range(12):
+        Image.new("RGB", (64, 48), (20 * number, 90, 30)).save(tmp_path / f"{number}.png")
+    own = yaml.safe_load((ROOT / "config/studies/planted_full.yaml").read_text(encoding="utf-8")) | {
+        "model": {"id": "google/gemma-3-4b-it"},
+        "source": {"captions": str(tmp_path / "captions.csv"), "images": str(tmp_path)},
+        "lexicons": {language: f"resources/lexicons/gender_{language}.yaml" for language in ("en", "ar")},
+        "sites": ["14", "17"],
+        "sweep": {"k": [16, 32]},
+        "controls": [],
+    }
+    own["steering"] |= {"sites": ["17"]}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(own, allow_unicode=True), encoding="utf-8")
+    declared, asked = table(tmp_path), {}
+    for kind, wildcards in declared.everything("own"):
+        rule = declared.kinds[kind].by
+        asked[rule] = max(asked.get(rule, 0), declared.megabytes(rule, wildcards))
+    on_model = {
+        "extract",
+        "splice_saes",
+        "steer_features",
+        "patch_activations",
+        "patch_features",
+        "generate_captions",
+    }
+    assert on_model | {"ablate_features", "substitute_features", "measure_attention", "read_lenses"} < {
+        *asked
+    }
+    weights, maps = 4 * 4_300_079_472 / 2**20, 34 * 7 * 2560**2 * 4 / 2**20
+    assert weights + maps < asked.pop("fit_lenses") < weights + maps + 5500
+    assert max(asked.values()) < weights + 5500, asked
 
 
 def test_what_is_wrong_with_the_data_is_known_to_the_plan(tmp_path, monkeypatch):

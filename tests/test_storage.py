@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import subprocess
+from base64 import b64decode
 from collections import Counter
 from importlib.util import find_spec
 from itertools import permutations, product
@@ -18,6 +19,7 @@ import pytest
 import zarr
 from chat_server import by_words, serving_chat
 from checkouts import ANSWERS, TOY, Checkout, lay_sentences, write_tiny_gguf
+from PIL import Image
 from safetensors import safe_open
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import f_oneway, false_discovery_control, rankdata, spearmanr
@@ -248,6 +250,7 @@ class Language:
     """All parts of one language at one site put one after the other, as the codes count them."""
 
     def __init__(self, study: Path, language: str, site: str = "1"):
+        self.language = language
         folder = study / "activations" / language
         parts = sorted((folder / "tokens").iterdir())
         tokens = [group(part) for part in parts]
@@ -569,11 +572,93 @@ def test_figures_and_page_are_what_their_names_say(study):
     figures |= {path: path for path in study.glob("comparison/sibling/*/comparison.png")}
     assert len(figures) == shown + len(drawn) + 2
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.values())
+    for path in figures.values():
+        assert path.with_suffix(".svg").read_bytes().startswith(b"<?xml")
+        assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        with path.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        assert all(len(row) == len(rows[0]) for row in rows), path
     page = (study / "report/index.html").read_text(encoding="utf-8")
     assert "src=" in page and not re.search(r"(src|href)=[\"']?(https?:|/|\.)", page)
     assert "&lt;data" not in page  # markup where words are meant
     words = re.sub(r"(?s)<(style|script).*?</\1>|<[^>]+>", " ", page)
     assert re.findall(r".*\b(?:None|nan)\b(?! where).*", words) == []  # what a sentence has no number for
+
+
+def provided(file: Path):
+    """What a script of the live page hands over."""
+    name, value = re.fullmatch(
+        r"Live\.provide\((\"\w+\"),(.*)\);\n", file.read_text(encoding="utf-8")
+    ).groups()
+    assert json.loads(name) == file.stem
+    return json.loads(value)
+
+
+def test_the_page_that_runs_the_model_is_as_documented(study, tmp_path):
+    (folder,) = places(study, "live")
+    told = provided(folder / "data/study.js")
+    assert sorted(path.name for path in (folder / "data").iterdir()) == sorted(
+        ["study.js", "model.js", *(f"{own['file']}.js" for own in told["saes"])]
+    )
+    own = {sae["name"]: provided(folder / f"data/{sae['file']}.js") for sae in told["saes"]}
+    for kind, found in (("live/study.js", [told]), ("live/sae.js", own.values())):
+        document = Document(kind, fields(PAGES, kind))
+        for each in found:
+            document.check(each)
+        assert document.unseen() == []
+    assert own.keys() == {"joint.1", f"{OTHERS}.1"}
+
+    def tensors(text: str) -> dict:
+        file = tmp_path / "tensors.safetensors"
+        file.write_bytes(b64decode(text))
+        with safe_open(file, "numpy") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys()}
+
+    packed = provided(folder / "data/model.js")
+    assert told["bytes"] == len(packed)
+    with safe_open(study.parents[1] / "resources/planted/model.safetensors", "numpy") as file:
+        shipped = {name: file.get_tensor(name) for name in file.keys()}
+    named = tensors(packed)
+    parts = {
+        "text": "language_model.model.",
+        "vision": "vision_tower.",
+        "projector": "multi_modal_projector.",
+    }
+    assert {tensor.dtype for tensor in named.values()} == {np.dtype("float16")} and len(named) == len(shipped)
+    for name, tensor in named.items():
+        part, _, rest = name.partition(".")
+        assert np.array_equal(tensor, shipped[parts[part] + rest]), name
+    sae = own["joint.1"]
+    for name, tensor in tensors(sae["weights"]).items():
+        assert np.array_equal(tensor, weights(study / SAE)[name])
+    for picture in told["pictures"]:
+        with Image.open(study / f"source/images/{picture['id']}.png") as opened:
+            assert opened.convert("RGB").tobytes() == b64decode(picture["rgb"])
+    effects = pq.read_table(study / "gender/joint/en/layer_1/effects.parquet").to_pandas()
+    shown = effects[
+        (effects["condition"] == "prompt") & (effects["split"] == "test") & effects["significant"]
+    ]
+    assert sae["effects"]["en"].keys() == {str(feature) for feature in shown["feature"]}
+
+
+def test_a_strength_of_the_live_page_is_in_units_of_select(study, language):
+    (folder,) = places(study, "live")
+    own = provided(folder / "data/sae_0.js")
+    z, norm = language.z(), language.codes["norm"]
+    assert own["limits"][language.language] == pytest.approx(10 * np.median(norm))
+    select = language.of_sample("split")[language.codes["token"]] == "select"
+    rows = z[select & (norm <= own["limits"][language.language])]
+    expected = [np.percentile(column[column > 0], 99) if (column > 0).any() else 0 for column in rows.T]
+    assert own["levels"][language.language] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_table_beside_a_figure_has_the_numbers_of_the_artifact_that_it_shows(study):
+    with (study / "figures/quality.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if (row["metric"], row["baseline"]) == ("ev", "")]
+    shown = {row["language"]: float(row["value"]) for row in rows if row["corpus"] == "joint"}
+    layer = json.loads((study / "layers/1.json").read_text(encoding="utf-8"))
+    told = {sae["language"]: sae["ev"] for sae in layer["saes"] if sae["corpus"] == "joint"}
+    assert shown == pytest.approx(told, rel=1e-9) and len(shown) == 2
 
 
 # what the words say of the numbers
@@ -873,6 +958,107 @@ def test_examples_are_the_codes_of_their_sample(study, language):
         assert example["max"] == max(activations)
 
 
+def test_dashboards_by_hand(study, site="1"):
+    """Examples, tokens, histograms and neighbours of some features, from codes and decoder alone."""
+    folder = study / f"features/joint/dashboards/layer_{site}"
+    said = json.loads((folder / "dashboards.json").read_text(encoding="utf-8"))
+    tables = {
+        name: pq.read_table(folder / f"{name}.parquet").to_pandas()
+        for name in ("examples", "tokens", "histograms", "neighbours")
+    }
+    for code in said["languages"]:
+        of = Language(study, code, site)
+        of.codes = group(study / f"codes/joint/{code}/layer_{site}.zarr")
+        z, token, norm = of.z(), of.codes["token"], of.codes["norm"]
+        keep = (of.of_sample("split")[token] == "test") & (norm <= 10 * np.median(norm))
+        assert (said["tokens"][code], said["samples"][code]) == (
+            keep.sum(),
+            len({*of.sample_id[token[keep]]}),
+        )
+        own = {
+            name: table[table["language"] == code] for name, table in tables.items() if "language" in table
+        }
+        for feature in own["examples"]["feature"].unique()[:: max(1, said["d_sae"] // 8)]:
+            on = keep & (z[:, feature] > 0)
+            peaks: dict[str, float] = {}
+            for t in np.flatnonzero(on):
+                name = of.sample_id[token[t]]
+                peaks[name] = max(peaks.get(name, 0), z[t, feature])
+            examples = own["examples"][own["examples"]["feature"] == feature].set_index("sample_id")
+            assert {name: peaks[name] for name in examples.index} == examples["peak"].to_dict()
+            captions = of.dataset.loc[examples.index, ["image_id", "caption"]]
+            assert captions["image_id"].is_unique and captions["caption"].is_unique
+            top = examples[examples["group"] == "top"]
+            best = sorted(peaks, key=lambda name: -peaks[name])
+            assert top["peak"].iloc[0] == peaks[best[0]] and top["peak"].is_monotonic_decreasing
+            left_out = {name for name in best if peaks[name] > top["peak"].min()} - {*top.index}
+            beside = of.dataset.loc[[*left_out]]
+            assert (
+                beside["caption"].isin(captions["caption"]) | beside["image_id"].isin(captions["image_id"])
+            ).all()
+            tokens = own["tokens"][own["tokens"]["feature"] == feature]
+            for name in examples.index[:3]:
+                rows = np.flatnonzero(on & (of.sample_id[token] == name))
+                stored = tokens[tokens["sample_id"] == name].set_index("position")["activation"].to_dict()
+                expected = {of.position[token[t]]: z[t, feature] for t in rows}
+                assert stored == expected if len(rows) <= 32 else stored.items() <= expected.items()
+            (histogram,) = own["histograms"][own["histograms"]["feature"] == feature].to_dict("records")
+            assert histogram["largest"] == max(peaks.values())
+            at = np.minimum(
+                (z[on, feature].astype("f4") / np.float32(histogram["largest"]) * 20).astype(int), 19
+            )
+            bins = [histogram[f"bin_{i:02d}"] for i in range(20)]
+            assert bins == np.bincount(at, minlength=20).tolist()
+    rows = weights(study / f"sae/joint/layer_{site}/seed_0")["W_dec"].astype(float)
+    cosines = rows @ rows.T
+    np.fill_diagonal(cosines, -2)
+    count = min(8, len(rows) - 1)
+    stored = tables["neighbours"]["cosine"].to_numpy().reshape(-1, count)
+    np.testing.assert_allclose(stored, -np.sort(-cosines, axis=1)[:, :count], atol=1e-5)
+    near = tables["neighbours"]
+    assert cosines[near["feature"], near["neighbour"]] == pytest.approx(near["cosine"].to_numpy(), abs=1e-5)
+
+
+def test_the_pages_of_features_are_as_documented(study):
+    """Every file hands over what its place says, and the folder needs nothing else."""
+    folder = study / "report/features"
+
+    def data(name: str):
+        text = (folder / "data" / f"{name}.js").read_text(encoding="utf-8")
+        start = f"Explorer.give({json.dumps(name)},"
+        assert text.startswith(start) and text.endswith(");\n")
+        return json.loads(text[len(start) : -3])
+
+    told, samples = data("study"), []
+    for k in range(math.ceil(told["samples"]["count"] / told["samples"]["perFile"])):
+        samples += data(f"samples/{k}")
+    assert len(samples) == told["samples"]["count"] and told["samples"]["perFile"] == 500
+    for number, sae in enumerate(told["saes"]):
+        table, uses = data(f"tables/{number}"), data(f"uses/{number}")
+        columns = {
+            name: np.frombuffer(b64decode(text), "<f4") for name, text in (table["numbers"] | uses).items()
+        }
+        assert {len(columns[name]) for name in table["numbers"]} == {sae["features"]}
+        assert {len(words) for words in table["words"].values()} == {sae["features"]}
+        files = [data(f"features/{number}/{k}") for k in range(math.ceil(sae["features"] / 200))]
+        live = {int(name): of for file in files for name, of in file.items()}
+        assert all(int(name) // 200 == k for k, file in enumerate(files) for name in file)
+        assert {*live} == {*np.flatnonzero(columns["state"])} and sae["dead"] == sae["features"] - len(live)
+        feature = next(iter(live))
+        used = columns["samples"][int(columns["starts"][feature]) : int(columns["starts"][feature + 1])]
+        shown = {number for rows in live[feature]["examples"].values() for _, number, _ in rows}
+        assert {*used} == shown and all(0 <= i < len(samples) for i in shown)
+        for _, path, digest in sae["made"]:
+            assert (study.parents[1] / path).exists() and len(digest) == 64
+    pictures = {sample["picture"] for sample in samples}
+    assert {path.stem for path in (folder / "pictures").iterdir()} == {*map(str, pictures)}
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert {path.name for path in folder.glob("*.*")} == {
+        "index.html",
+        *re.findall(r'(?:src|href)="([\w.]+)"', page),
+    }
+
+
 def auroc(female: np.ndarray, male: np.ndarray) -> float:
     """Share of the pairs in which the woman's score is the larger; ties count half."""
     difference = female[:, None] - male[None, :]
@@ -981,6 +1167,9 @@ def test_transfer_of_the_difference_of_means_by_hand(study):
             along = direction[row["source"]]
             scores = [group[row["target"], "test"] @ along for group in (female, male)]
             assert row["n"] == dict(zip(("female", "male"), map(len, scores), strict=True))
+            target = languages[row["target"]].dataset
+            known = target[(target["split"] == "test") & (target["gender"] != "unknown")]
+            assert row["groups"] == known["group"].nunique()
             # images whose texts are the same may be tied but for rounding
             assert row["auroc"]["value"] == pytest.approx(
                 auroc(*scores), abs=1 / np.prod([*map(len, scores)])
@@ -1762,15 +1951,31 @@ def test_recoveries_and_agreement_by_hand(study):
         assert row["n"] == n and row["recovery"] == pytest.approx(mean)
     own = kept[(kept["donor"] == "other") & (kept["source"] == kept["language"])]
     for entry in told["pairs"]:
-        clean = effects[(effects["direction"] == "noising") & (effects["donor"] == "other")]
+        donor = f"other_{entry['text']}" if entry["text"] else "other"
+        clean = effects[(effects["direction"] == "noising") & (effects["donor"] == donor)]
         clean = clean[(clean["swap"] == entry["swap"]) & (clean["language"] == entry["language"])]
-        clean = clean[clean["source"] == clean["language"]].drop_duplicates("case")
+        clean = clean[(clean["source"] == clean["language"]) != bool(entry["text"])].drop_duplicates("case")
         d = clean["outcome"] - clean["outcome_other"]
         assert entry["pairs"] == len(clean) and entry["difference"] == pytest.approx(d.mean())
         assert entry["kept"] == (d.abs() >= told["bound"]).sum()
     assert own[(own["positions"] == "all") & (own["kind"] == "resid_post")]["R"].to_numpy() == pytest.approx(
         1, abs=1e-3
     )
+    assert {entry["control"] for entry in told["interchange"]} >= {"", "elsewhere", "random"}
+    for entry in told["interchange"]:
+        behind = f"_{entry['control']}" if entry["control"] in ("elsewhere", "romanised") else ""
+        other, same = f"other{behind}", f"same{behind}"
+        if entry["control"] == "random":
+            other = "random"
+        rows = kept[(kept["kind"] == "resid_post") & kept["donor"].isin([other, same])]
+        for name in ("swap", "language", "source", "positions", "layer"):
+            rows = rows[rows[name] == entry[name]]
+        by_run = rows.groupby(["group", "variant", "donor"])["R"].mean().unstack("donor")
+        if entry["source"] == entry["language"]:
+            by_run[same] = 0.0
+        difference = (by_run[other] - by_run[same]).dropna().groupby("group").mean()
+        assert entry["difference"]["n"] == len(difference) > 0
+        assert entry["difference"]["value"] == pytest.approx(difference.mean())
     checked = 0
     for entry in told["attribution"]:
         made = effects[(effects["donor"] == "other") & (effects["source"] == effects["language"])]

@@ -62,6 +62,9 @@ WRONG = [
         ["key sae.matryoshka_fractions", "rising"],
     ),
     ("sae", {"architecture": "relu", "k": 16}, ["key sae.k: found 16, which relu does not read", "topk"]),
+    # written down, if only what stands there anyway
+    ("sae", {"architecture": "relu", "k": 32}, ["key sae.k: found 32, which relu does not read", "topk"]),
+    ("sae", {"train_tokens": 4096, "epochs": 1}, ["key sae.epochs: found 1 beside sae.train_tokens 4096"]),
     ("sae.l1", 0.3, ["key sae.l1: found 0.3, which topk does not read; expected it with gated, relu alone"]),
     ("sae.matryoshka_fractions", [0.5, 1], ["which topk does not read; expected it with matryoshka alone"]),
     ("sweep.l1", [0.1, 0.3], ["key sweep.l1: found [0.1, 0.3], which topk does not read"]),
@@ -118,11 +121,30 @@ WRONG = [
     ("steering", {"sites": ["9"]}, ["key steering.sites: found ['9']", "some of the study's sites"]),
     ("steering", {"strengths": [0]}, ["key steering.strengths.0: found 0; expected a number greater than 0"]),
     ("steering", {"strengths": []}, ["key steering.strengths"]),
+    ("steering", {"strengths": [float("inf")]}, ["key steering.strengths.0: found"]),
+    ("steering", {"strengths": [float("nan")]}, ["key steering.strengths.0: found"]),
     ("steering", {"random_sets": 19}, ["key steering.random_sets: found 19", "at least 20"]),
     ("steering", {"words": {"fr": [["femme", "homme"]]}}, ["key steering.words: found 'fr'"]),
     ("steering", {"words": {"en": [["woman"]]}}, ["key steering.words.en.0"]),
     ("clamp", {}, ["key clamp: found texts that are given", "source.prompts"]),
     ("clamp", {"features": [10**6]}, ["key clamp.features: found feature 1000000"]),
+    (
+        "clamp",
+        {"features": [3]},
+        [
+            "key clamp.features: found features of one SAE, and 2 that are clamped: joint at 0, joint at 3.attn_out"
+        ],
+    ),
+    (
+        GOOD | {"sae": {"sites": ["0"]}, "clamp": {"sites": ["3.attn_out"]}},
+        None,
+        ["key clamp.sites: found ['3.attn_out'], where no SAE is; expected some of ['0']"],
+    ),
+    (
+        GOOD | {"sae": {"sites": ["0"]}, "steering": {"sites": ["3.attn_out"]}},
+        None,
+        ["key steering.sites: found ['3.attn_out'], where no SAE is"],
+    ),
     (
         ENGLISH | {"gender": {"morphology": "camel_tools"}},
         None,

@@ -1,4 +1,5 @@
-"""The `crosslens` command: the store, SAEs of others, text to fetch, plans and overviews. All else is a Snakemake target."""
+"""The `crosslens` command: the store, SAEs of others, text to fetch, plans, overviews, exports. All else is a Snakemake
+target."""
 
 import argparse
 import json
@@ -119,6 +120,18 @@ def _overview(args: argparse.Namespace) -> int:
     return 0
 
 
+def _export_neuronpedia(args: argparse.Namespace) -> int:
+    from crosslens.export.neuronpedia import export_neuronpedia
+    from crosslens.results.study import OpenStudy
+
+    folder = Path(args.study) if Path(args.study).name != args.study else Path("results") / args.study
+    for made in export_neuronpedia(
+        OpenStudy(folder), args.out, saes=args.sae, creator=args.creator, url=args.url
+    ):
+        print(f"wrote {made}")
+    return 0
+
+
 def _plan(args: argparse.Namespace) -> int:
     from crosslens.planning.command import told
 
@@ -135,6 +148,7 @@ def parser() -> argparse.ArgumentParser:
     _add_plan(commands)
     _add_source(commands)
     _add_overview(commands)
+    _add_export(commands)
     return top
 
 
@@ -239,6 +253,29 @@ def _add_overview(commands: argparse._SubParsersAction) -> None:
     overview.add_argument("results", type=Path, metavar="FOLDER", help="results/STUDY")
     overview.add_argument("--to", required=True, type=Path, metavar="FILE", help="the JSON file")
     overview.set_defaults(run=_overview)
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    export = commands.add_parser("export", help="write a built study in the files of other tools")
+    tools = export.add_subparsers(required=True, metavar="TOOL")
+    neuronpedia = tools.add_parser("neuronpedia", help="features, activations and labels as JSON lines")
+    neuronpedia.add_argument(
+        "study", metavar="STUDY", help="the name of a study that was built, or its folder"
+    )
+    neuronpedia.add_argument(
+        "--out", required=True, type=Path, metavar="FOLDER", help="a new or empty folder"
+    )
+    neuronpedia.add_argument(
+        "--sae",
+        action="append",
+        metavar="CORPUS/SITE",
+        help="of one SAE, joint/4; may be repeated (default: all)",
+    )
+    neuronpedia.add_argument(
+        "--creator", default="crosslens", metavar="NAME", help="whose SAEs they are (default: %(default)s)"
+    )
+    neuronpedia.add_argument("--url", metavar="URL", help="where more is said of them")
+    neuronpedia.set_defaults(run=_export_neuronpedia)
 
 
 def main() -> None:

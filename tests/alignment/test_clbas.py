@@ -64,6 +64,7 @@ def test_what_matched_features_see_alike_is_no_agreement_on_gender(groups):
     p = []
     for _ in range(studies):
         matched, _ = agreement(*study(rng, groups=groups), rng, DRAWS)
+        assert (matched["images"], matched["groups"]) == (IMAGES, groups)
         p.append([null["p"] for null in matched["null"].values()])
     pairing, both = np.transpose(p)[0], np.max(p, axis=1)
     assert np.mean(pairing <= 0.05) > 0.9

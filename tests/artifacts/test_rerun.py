@@ -99,9 +99,11 @@ def test_editing_plots_draws_and_never_retrains(change):
     assert change.work().keys() == FIGURES | {"build_report"}
 
 
-def test_editing_the_page_builds_the_page(change):
-    change.edit("report/page.css", "\nbody { margin: 1px }\n")
-    assert change.work() == {"build_report": 1}
+@pytest.mark.parametrize("file", ["page.css", "live/live.css", "live/app.js"])
+def test_editing_a_page_builds_the_pages(change, file):
+    """What lies beside the modules of a package is in the keys of what is inside of it, too."""
+    change.edit(f"report/{file}", "\n/* 1px */\n")
+    assert change.work() == {"build_report": 1, "pack_live_page": 1}
 
 
 def test_a_comment_or_docstring_never_reruns_anything(change):

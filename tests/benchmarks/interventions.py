@@ -2,10 +2,10 @@
 
 `python tests/benchmarks/interventions.py [--pictures 64] [--tokens 24] [--rounds 5] [--threads 1] [--json]`: on the embedded
 model. `edited_generation_ratio`: tokens a second that are written while five features of an SAE are suppressed at every text
-position and token, over those that are written without an edit, of the same batch; the best of alternating rounds of each.
-`patching_ratio`: forward passes a second with values of another run patched in, at the residual stream, attention and MLP of
-every block in turn, over plain ones of the same batch. With `--json` the last line of stdout is one object. Ends with 1
-where a stated limit is missed, unless `--no-check`.
+position and token, over those that are written without an edit, of the same batch. `patching_ratio`: passes a second in which
+the other picture's state is patched in as `patch_activations` does it, outcome and all, at the residual stream, attention and
+MLP of every block in turn, over passes of the same batch through the model alone. Both are of the best of rounds in turns. With
+`--json` the last line of stdout is one object. Ends with 1 where a stated limit is missed, unless `--no-check`.
 """
 
 import argparse
@@ -17,29 +17,41 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from crosslens.generation.decode import decode
 from crosslens.interventions.edits import Edit, Rows, editing, of_features
-from crosslens.interventions.nodes import SITES, at, places_of, read, write
-from crosslens.models.hooks import capture
+from crosslens.interventions.nodes import SITES, places_of
+from crosslens.interventions.outcomes import Case, Side
+from crosslens.interventions.runs import OTHER, Runs, donors, read_cases
+from crosslens.models.head import Head
 from crosslens.models.inputs import Batch, Sample, build_inputs
 from crosslens.models.load import LoadedModel, load_model
-from crosslens.models.resume import Replay
 from crosslens.planted.source import draw_source
 from crosslens.sae.model import TopKSAE
 
 REPOSITORY = Path(__file__).parents[2]
 LIMITS = {"edited_generation_ratio": 0.8, "patching_ratio": 0.7}
 SITE, D_SAE, K, FEATURES = "4", 1024, 16, [1, 2, 3, 5, 8]
+PROMPT, FORMS = "Describe the picture.", ("woman", "man")
 
 
-def prompts(loaded: LoadedModel, count: int, folder: Path) -> Batch:
+def prompts(loaded: LoadedModel, names: list[str], images: Path) -> Batch:
     """Pictures with the usual prompt."""
-    draw_source(folder, images=count, seed=0)
-    names = sorted(path.name for path in (folder / "images").iterdir())
-    samples = [Sample(name, "", "Describe the picture.", name) for name in names]
-    return build_inputs(loaded, samples, images=folder / "images", with_caption=False)
+    samples = [Sample(name, "", PROMPT, name) for name in names]
+    return build_inputs(loaded, samples, images=images, with_caption=False)
+
+
+def pairs(names: list[str]) -> list[Case]:
+    """Pictures two by two, each asked for the first gendered word of its caption."""
+    sides = [Side("en", variant, PROMPT, "a ", [], FORMS) for variant in ("one", "other")]
+    return [
+        Case(
+            "category",
+            two[0],
+            tuple(side._replace(image=name) for side, name in zip(sides, two, strict=True)),
+        )
+        for two in zip(names[::2], names[1::2], strict=False)
+    ]
 
 
 def an_sae(d: int) -> TopKSAE:
@@ -79,37 +91,20 @@ def edited_generation_ratio(loaded: LoadedModel, batch: Batch, tokens: int, roun
     return without / within
 
 
-def patching_ratio(loaded: LoadedModel, batch: Batch, rounds: int) -> float:
-    """Passes a second with the last position's value of the row before patched in, over plain ones.
-
-    A patched pass takes what stands before its block from the record of the plain one, as the stage does.
-    """
-    last = str(loaded.n_layers - 1)
+@torch.no_grad()
+def patching_ratio(loaded: LoadedModel, cases: list[Case], images: Path, rounds: int) -> float:
+    """Patched passes a second over passes through the model alone, of one batch."""
     places = places_of(loaded, SITES, range(loaded.n_layers))
-    rows = torch.arange(len(batch.role), device=loaded.device)
-    position = torch.full_like(rows, batch.role.shape[1] - 1)
-    replay = Replay(loaded)
-
-    def call() -> None:
-        with torch.no_grad(), capture(loaded, [last], stop=True):
-            loaded.model(**batch.inputs, use_cache=False)
-
-    with replay.record(), read(loaded, places) as states:
-        call()
+    runs = Runs(loaded, Head(loaded), read_cases(loaded, cases, images), images, places)
+    exchange = runs.laid.exchange("last", donors(runs)[OTHER].of)
 
     def plain() -> None:
         for _ in places:
-            call()
+            runs.last()
 
     def patched() -> None:
         for place in places:
-            given = states[place][rows.roll(1), position]
-
-            def fn(value: Tensor, given: Tensor = given) -> Tensor:
-                return write(value, rows, position, slice(None), given)
-
-            with replay.up_to(place), at(loaded, place, fn):
-                call()
+            runs.patched(place, exchange, slice(None), exchange.donated(runs.states[place]))
 
     without, within = best(rounds, plain, patched)
     return without / within
@@ -127,11 +122,14 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     loaded = load_model(str(REPOSITORY / "resources/planted"))
     with tempfile.TemporaryDirectory() as folder:
-        batch = prompts(loaded, asked.pictures, Path(folder))
-    found = {
-        "edited_generation_ratio": edited_generation_ratio(loaded, batch, asked.tokens, asked.rounds),
-        "patching_ratio": patching_ratio(loaded, batch, asked.rounds),
-    }
+        draw_source(Path(folder), images=asked.pictures, seed=0)
+        images = Path(folder) / "images"
+        names = sorted(path.name for path in images.iterdir())
+        batch = prompts(loaded, names, images)
+        found = {
+            "edited_generation_ratio": edited_generation_ratio(loaded, batch, asked.tokens, asked.rounds),
+            "patching_ratio": patching_ratio(loaded, pairs(names), images, asked.rounds),
+        }
     for name, ratio in found.items():
         print(f"{name}: {ratio:.3f}, at least {LIMITS[name]}")
     if asked.json:

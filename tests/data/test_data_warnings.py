@@ -107,7 +107,7 @@ def test_languages_that_are_one_text(warned):
 
 
 def test_a_copy_in_other_capitals_or_with_marks_that_are_not_seen_is_one(warned):
-    copies = ["A CAF\u00c9 {}", "a cafe\u0301 {}", "\u200ea  caf\u00e9 {}\u200f", "a caf\u00e9 {} ."]
+    copies = ["A CAF\u00c9 {}", "a cafe\u0301 {}", "\u200ea  caf\u00e9\n{}\u200f\u3164", "a caf\u00e9 {} ."]
     rows = [
         [
             f"p{i}",

@@ -57,7 +57,7 @@ def test_pretrained_saes_have_no_curve_and_the_figure_says_so(drawn_study, tmp_p
     for name in ("effects", "gender", "robustness"):
         arguments[name] = {key: path for key, path in arguments[name].items() if key.startswith(OTHERS)}
     gender_layer_figures(**arguments, cross_lingual={}, words=drawn_study.words, out=tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == NAMES
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == NAMES
     assert set(gender_frame(arguments["gender"])["corpus"]) == {OTHERS}
 
 
@@ -217,7 +217,7 @@ def test_stage_writes_the_same_bytes_twice(drawn_study, tmp_path):
         for draw, wanted in STAGES.items():
             given = drawn_study.figures("2", *wanted)
             draw(**{argument: of_joint(value) for argument, value in given.items()}, out=tmp_path / name)
-    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == NAMES
+    assert sorted(path.name for path in (tmp_path / "first").glob("*.png")) == NAMES
     for name in NAMES:
         first, second = ((tmp_path / run / name).read_bytes() for run in ("first", "second"))
         assert first == second
@@ -257,9 +257,9 @@ def test_a_users_matplotlib_settings_change_nothing(drawn_study, tmp_path):
     from crosslens.figures.style import save
 
     density = density_frames(drawn_study.quality["2"])
-    save(density_figure(*density, site="2"), tmp_path / "plain.png")
+    save(density_figure(*density, site="2"), tmp_path / "plain.png", density[0])
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 40}):
-        save(density_figure(*density, site="2"), tmp_path / "styled.png")
+        save(density_figure(*density, site="2"), tmp_path / "styled.png", density[0])
     assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "styled.png").read_bytes()
 
 

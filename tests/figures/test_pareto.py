@@ -36,7 +36,7 @@ def test_points_line_and_ring_are_those_of_the_file(drawn_study):
         for i, s in enumerate(sweep["settings"], 1)
     ]
     said = words(figure)
-    assert "joint SAE, block 2" in said
+    assert "joint SAE, block 2" in figure.get_label()
     assert f"n = {max(o['tokens'] for s in sweep['settings'] for o in s['languages'].values()):,}" in said
 
 

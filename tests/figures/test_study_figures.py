@@ -87,10 +87,10 @@ def test_the_legend_names_what_only_a_later_panel_of_probes_has():
     """Words are read where there are any: not before the caption, which is the first panel."""
     probes = pd.DataFrame(
         [
-            ("2", "en", condition, probe, 0.7, 0.6, 0.8, 40)
+            ("2", "en", condition, probe, 0.7, 0.6, 0.8, 40, 40)
             for condition, probe in (("prompt", "codes"), ("caption", "codes"), ("caption", "words"))
         ],
-        columns=["site", "language", "condition", "probe", "auroc", "low", "high", "n"],
+        columns=["site", "language", "condition", "probe", "auroc", "low", "high", "n", "groups"],
     )
     (legend,) = probes_figure(probes).legends
     assert [text.get_text() for text in legend.get_texts()] == ["chance", "SAE codes", "bag of words"]
@@ -173,8 +173,10 @@ def test_stage_is_deterministic_and_says_what_is_missing(drawn_study, layers, tm
     gender_figures(layers={"2": layers["2"]}, stereotype=drawn_study.stereotype, out=tmp_path / "first")
     for name in ("first", "second"):
         study_figures(layers={"2": layers["2"]}, out=tmp_path / name)
-    for name in ("quality.png", "retrieval.png", "specialists.png"):
-        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+    for name in ("quality", "retrieval", "specialists"):
+        for suffix in (".png", ".csv"):
+            first, second = (tmp_path / of / f"{name}{suffix}" for of in ("first", "second"))
+            assert first.read_bytes() == second.read_bytes()
     assert {"probes.png", "stereotype.png"} <= {path.name for path in (tmp_path / "first").iterdir()}
     assert "not measured" in words(stereotype_figure(*stereotype_frames(None)))
     with pytest.raises(InputError, match="no such file"):
@@ -183,9 +185,9 @@ def test_stage_is_deterministic_and_says_what_is_missing(drawn_study, layers, tm
 
 def test_specialists_are_shown_by_site_and_sae(layers):
     summaries = [Document(path, "layer") for path in layers.values()]
-    figure = specialists_figure(summaries)
-    grid = figure.axes[0].images[0].get_array()
     records = [row for summary in summaries for row in summary("specialists")]
+    figure = specialists_figure(records)
+    grid = figure.axes[0].images[0].get_array()
     assert grid.shape == (2, len(records) // 2)
     first = records[0]
     np.testing.assert_allclose(grid.filled(np.nan), first["score"] / first["n_inside"])
@@ -197,4 +199,6 @@ def test_without_categories_the_figure_of_specialists_says_so(drawn_study, tmp_p
     given = drawn_study.layer("2")
     del given["files"]["features"]
     layer_summary(**given, out=tmp_path / "2.json")
-    assert "no categories" in words(specialists_figure([Document(tmp_path / "2.json", "layer")]))
+    assert "no categories" in words(
+        specialists_figure(Document(tmp_path / "2.json", "layer").records("specialists"))
+    )

@@ -70,6 +70,7 @@ def test_every_panel_shows_all_of_its_intervals():
     rows = [
         {"site": "2", "condition": condition, "source": "en", "target": "en", "method": "logistic"}
         | {"auroc": 0.5, "auroc_low": low, "auroc_high": 0.8, "null_low": 0.4, "null_high": 0.6, "n": 10.0}
+        | {"groups": 10.0}
         for condition, low in (("caption", 0.45), ("caption_whole", 0.05))
     ]
     for axes in transfer_figure(pd.DataFrame(rows)).axes:
@@ -121,7 +122,7 @@ def test_what_was_not_measured_is_said(tmp_path):
 def test_the_same_numbers_give_the_same_bytes(files, tmp_path):
     for name in ("first", "second"):
         summaries = [told[2] for told in files.values()]
-        save(transfer_figure(transfer_frame(summaries)), tmp_path / f"{name}.png")
+        save(transfer_figure(transfer_frame(summaries)), tmp_path / f"{name}.png", transfer_frame(summaries))
     assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
 
 
@@ -131,6 +132,7 @@ def test_sites_of_another_kind_are_no_part_of_a_line():
     rows = [
         {"site": site, "condition": "caption", "source": "en", "target": "en", "method": "logistic"}
         | {"auroc": 0.7, "auroc_low": 0.6, "auroc_high": 0.8, "null_low": 0.4, "null_high": 0.6, "n": 10.0}
+        | {"groups": 10.0}
         for site in sites
     ]
     (axes,) = transfer_figure(pd.DataFrame(rows)).axes

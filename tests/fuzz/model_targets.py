@@ -49,7 +49,7 @@ def runs(folder: Path) -> None:
     """What every extraction does first."""
     loaded = load_model(str(folder), device="cpu")
     sample = SAMPLE | ({"image": "a.png"} if loaded.processor else {})
-    batch = build_inputs(loaded, [sample], images=folder.parent, with_caption=True)
+    batch = build_inputs(loaded, [sample] * 2, images=folder.parent, with_caption=True)
     check_composition(loaded, batch, loaded.n_layers)
 
 

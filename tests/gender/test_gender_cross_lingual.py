@@ -74,7 +74,7 @@ def test_only_images_labelled_in_both_languages_count():
     gender = second.gender.copy()
     gender[:10], gender[10] = "unknown", "male" if gender[10] == "female" else "female"
     found = compared([first.rows(np.arange(5, IMAGES)[::-1].copy()), images(second.values, gender)], rng)
-    assert sum(found["images"].values()) == IMAGES - 10
+    assert sum(found["images"].values()) == found["groups"] == IMAGES - 10
     assert found["labels_disagree"] == 1
     nobody = compared([first, images(second.values, np.full(IMAGES, "unknown", dtype=object))], rng)
     assert nobody["live"]["tested"] is False and nobody["live"]["pearson"]["r"] is None

@@ -70,6 +70,7 @@ def test_of_few_images_the_plainest_scores_have_the_least_p():
     assert told["p"] == pytest.approx(told["least_p"], abs=0.01)
     groups = np.array([f"g{i // 3}" for i in range(9)], dtype=object)  # a woman and a man in each
     told = probe(train, replace(test, group=groups), seed=0, stream_name="x")
+    assert told["groups"] == {"train": len(train.labelled()), "test": 3}
     assert told["least_p"] == 1 / 8 and told["p"] == pytest.approx(1 / 8, abs=0.02)
 
 

@@ -17,7 +17,7 @@ from crosslens.interventions.nodes import Place, at, read, slots
 from crosslens.interventions.outcomes import Case, Laid, Side
 from crosslens.interventions.patching import Patcher, check_controls
 from crosslens.interventions.relp import knows, relevance
-from crosslens.interventions.runs import read_cases
+from crosslens.interventions.runs import Donation, Runs, donors, read_cases
 from crosslens.models.hooks import capture
 from crosslens.models.load import load_model
 from crosslens.models.resume import Replay
@@ -154,6 +154,15 @@ def test_one_patch_by_hand(patcher, effects):
         assert abs(by_hand - plain) > 1e-5
 
 
+def test_outcomes_that_are_no_numbers_are_refused(folder):
+    """A NaN would be left out of every mean without a word."""
+    broken = shallow(folder)
+    with torch.no_grad():
+        broken.adapter.blocks[LAST].mlp.down_proj.weight[0, 0] = torch.nan
+    with pytest.raises(InputError, match="no number.*model.dtype"):
+        Patcher(broken, None, heads=False, seed=0).effects(CASES[:2], 0, 16)
+
+
 def test_a_pass_from_the_record_is_the_pass(patcher):
     laid, replay = Laid(patcher.loaded, runs_of(patcher, CASES), None), Replay(patcher.loaded)
 
@@ -192,6 +201,80 @@ def test_controls_are_as_far_and_elsewhere(effects):
         assert {*rows["kind"]} == {"resid_post"} and {*rows["positions"]} == {"word", "last"}
     random = own(effects, donor="random", layer=LAST, positions="last")
     assert np.abs(recovered(random) - 1).min() > 1e-3
+
+
+ARABIC = {"q": "\u0642", "j": "\u062c"}
+"""Letters of another language for those of CASES."""
+
+
+def in_two_languages(case: Case) -> Case:
+    """With the same text in Arabic, of which in Latin letters the English one is left."""
+    theirs = [
+        side._replace(language="ar", prefix=side.prefix.translate(str.maketrans(ARABIC)))
+        for side in case.sides
+    ]
+    return case._replace(sides=(*case.sides, *theirs))
+
+
+LETTERS = {"ar": {arabic: latin for latin, arabic in ARABIC.items()}}
+
+
+@pytest.fixture(scope="module")
+def exchanged(loaded):
+    """Effects of exchanges between two languages."""
+    table, _ = Patcher(loaded, None, heads=False, seed=0, letters=LETTERS).effects(
+        [in_two_languages(case) for case in CASES[:3]], 0, 16
+    )
+    return table
+
+
+def test_in_latin_letters_a_language_gives_what_its_text_there_gives(exchanged):
+    """The Arabic texts are then the English ones: their states bring over what English does, and of the own gender nothing."""
+    own = exchanged[(exchanged["source"] == "en") & (exchanged["language"] == "en")]
+    names = ["case", "variant", "layer", "positions"]
+    of = own[(own["donor"] == "other") & (own["kind"] == "resid_post")].set_index(names)
+    latin = exchanged[exchanged["language"] == "en"].set_index(names)
+    given, same = (latin[latin["donor"] == f"{name}_romanised"] for name in ("other", "same"))
+    assert len(given) == len(same) == 3 * 2 * 2 * LAYERS and {*given["source"]} == {"ar"}
+    assert given["outcome_patched"].to_numpy() == pytest.approx(
+        of.loc[given.index]["outcome_patched"].to_numpy(), abs=1e-5
+    )
+    assert same["outcome_patched"].to_numpy() == pytest.approx(same["outcome"].to_numpy(), abs=1e-5)
+    plain = latin[(latin["donor"] == "other") & (latin["source"] == "ar")].loc[given.index]
+    assert (plain["outcome_patched"] - given["outcome_patched"]).abs().max() > 1e-3
+    # into Arabic in these letters, too: there the outcome is the English text's
+    theirs = exchanged[(exchanged["language"] == "ar") & (exchanged["donor"] == "other_romanised")]
+    assert theirs["outcome_patched"].to_numpy() == pytest.approx(
+        given["outcome_patched"].to_numpy(), abs=1e-5
+    )
+
+
+def test_between_languages_every_control_is_made(exchanged):
+    across = exchanged[exchanged["source"] != exchanged["language"]]
+    expected = {"other", "same", "other_elsewhere", "same_elsewhere", "random"}
+    assert {*across["donor"]} == expected | {"other_romanised", "same_romanised"}
+    cells = across.groupby(["language", "donor", "positions"]).size()
+    assert {*cells} == {3 * 2 * LAYERS} and {*across["kind"]} == {"resid_post"}
+
+
+def test_a_random_step_is_from_the_same_gender_as_far_as_to_the_other(patcher):
+    cases_ = runs_of(patcher, [in_two_languages(case) for case in CASES[:2]])
+    place = Place("resid_post", 0)
+    with torch.no_grad():
+        runs = Runs(patcher.loaded, patcher.head, cases_, None, [place])
+    found, sides = donors(runs), runs.laid.sides
+    for name, alike in (("other", False), ("same", True), ("random", False)):
+        source, givers = found[Donation(name, 1)]
+        for side, of, giver in zip(sides, source, givers, strict=True):
+            assert of == sides[giver].language != side.language
+            assert (sides[giver].variant == side.variant) == alike
+    exchange, base = runs.laid.both("word", found[Donation("random", 1)].of, found[Donation("same", 1)].of)
+    assert torch.equal(exchange.rows, base.rows) and torch.equal(exchange.positions, base.positions)
+    same, other = (of.donated(runs.states[place]) for of in (base, exchange))
+    given = Patcher._random(exchange, runs.laid, same, other, np.random.default_rng(0))
+    torch.testing.assert_close((given - same).norm(dim=1), (other - same).norm(dim=1))
+    cosine = torch.cosine_similarity(given - same, other - same, dim=1)
+    assert cosine.abs().max() < 0.6
 
 
 def straight(folder, *, queries: bool):
@@ -388,7 +471,51 @@ def test_all_of_a_picture_goes_through_the_projector(tmp_path):
     told = recovery.components(recovery.recoveries(table, 1e-9), bootstraps=20, seed=0)
     found = {(row["kind"], row["layer"]): row["recovery"]["value"] for row in told}
     assert found.pop(("resid_pre", 0)) == pytest.approx(1, abs=1e-3)
-    assert {*found} == {(kind, layer) for kind in ("attn_out", "mlp_out") for layer in range(LAYERS)}
+    tower = loaded.adapter.vision_tower.config.num_hidden_layers
+    assert len(loaded.adapter.tower_halves) == tower > 0
+    assert {*found} == {
+        *((kind, layer) for kind in ("attn_out", "mlp_out") for layer in range(LAYERS)),
+        *((kind, layer) for kind in ("tower_attn", "tower_mlp") for layer in range(tower)),
+    }
+    _one_picture_by_hand(loaded, images, swaps[0], table)
+
+
+def _one_picture_by_hand(loaded, images, case, table):
+    """What the first tower block's halves add to one picture, from a run of the other alone, with hooks on torch's modules."""
+    ((_, runs),) = read_cases(loaded, [case], images)
+    singles = [
+        Laid(loaded, [(case._replace(sides=(side,)), [run])], images)
+        for side, run in zip(case.sides, runs, strict=True)
+    ]
+    head = Patcher(loaded, images, heads=False, seed=0).head
+
+    def outcome(laid):
+        with capture(loaded, [str(LAST)], stop=True) as captured:
+            loaded.model(**laid.batch.inputs, use_cache=False)
+        return float(laid.by_run(laid.outcome(head, captured[str(LAST)])))
+
+    for kind, module in zip(("tower_attn", "tower_mlp"), loaded.adapter.tower_halves[0], strict=True):
+        kept = []
+
+        def keep(_, args, output, kept=kept):
+            kept.append(output[0] if isinstance(output, tuple) else output)
+
+        def put(_, args, output, kept=kept):
+            return (kept[0], *output[1:]) if isinstance(output, tuple) else kept[0]
+
+        with torch.no_grad():
+            handle = module.register_forward_hook(keep)
+            plain = outcome(singles[0])
+            kept.clear()
+            outcome(singles[1])
+            handle.remove()
+            handle = module.register_forward_hook(put)
+            by_hand = outcome(singles[0])
+            handle.remove()
+        row = own(table, kind=kind, layer=0, variant="one")
+        assert row["outcome"].item() == pytest.approx(plain, abs=1e-4)
+        assert row["outcome_patched"].item() == pytest.approx(by_hand, abs=1e-4)
+        assert abs(by_hand - plain) > 1e-6
 
 
 def test_hidden_pictures_are_read_behind_words():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from crosslens.errors import InputError
 from crosslens.gender.agreement import Place, log_odds
 from crosslens.generation.continuation import encode_samples
 from crosslens.interventions.edits import Edit, Rows, editing, of_direction
@@ -61,6 +62,18 @@ def test_running_on_from_the_site_gives_every_bit_of_the_whole_pass(pictured, si
     whole = reading.states(edits, 2.0, resume=False)
     assert all(torch.equal(*pair) for pair in zip(whole, reading.states(edits, 2.0), strict=True))
     assert not torch.equal(whole[0], plain[0])
+
+
+def test_a_strength_under_which_a_model_does_not_compute_is_told(text):
+    """Beyond what float32 holds: the next norm makes NaN of it, which no log-odds and no cost may swallow."""
+    edits = [Edit("2", of_direction(torch.ones(text.d_model)))]
+    samples = [Sample("x", "a text of some words", "")]
+    damage = Damage(reading_of(text, samples, None))
+    questions = Questions(text, "2", QUESTIONS[:1], roles=ROLES, images=None, batch=4)
+    for measured in (lambda: damage.kl(edits, 1e39), lambda: questions.log_odds(edits, 1e39)):
+        with pytest.raises(InputError, match="not finite at strength .*steering.strengths"):
+            measured()
+    assert np.isfinite(damage.kl(edits, 1.0)) and np.isfinite(questions.log_odds(edits, 1.0)).all()
 
 
 def test_blocks_before_the_site_and_the_tower_are_not_run_again(pictured, monkeypatch):

@@ -1,6 +1,7 @@
 """Where gender is read, and what is said of it, against numbers by hand."""
 
 import json
+from math import comb
 
 import numpy as np
 import pandas as pd
@@ -92,9 +93,9 @@ def test_differences_shares_and_likeness_by_hand():
     # groups turn round as a whole: the differences of a, b, c are -2, 0, 4 at first, and 5, 4, 5 in the end
     null = readings.null(4000, rng)
     assert {*np.round(null[0] * 4, 9)} == {-6.0, -2.0, 2.0, 6.0}
-    said = against_null(readings.difference(200, rng), null)
+    said = against_null(readings.difference(200, rng), null, readings.ways())
     assert said[1]["p"] == pytest.approx(2 / 8, abs=0.03), "all groups agree: two of eight ways are as large"
-    assert said[0]["p"] > 0.5
+    assert said[0]["p"] > 0.5 and said[0]["least_p"] == said[1]["least_p"] == 2 / 8
 
 
 def test_pictures_are_compared_between_women_and_men_and_hidden_ones_apart():
@@ -108,7 +109,10 @@ def test_pictures_are_compared_between_women_and_men_and_hidden_ones_apart():
     noise, signal = readings.difference(300, rng)
     assert signal["value"] == pytest.approx(last[:30].mean() - last[30:60].mean())
     assert signal["low"] < signal["value"] < signal["high"] and noise["low"] < 0 < noise["high"]
-    first, second = against_null([noise, signal], readings.null(500, rng))
+    first, second = against_null([noise, signal], readings.null(500, rng), readings.ways())
+    assert first["least_p"] == 1 / 501
+    few = Readings(values[24:36], gender[24:36], group[24:36], np.full(12, "", dtype=object))
+    assert few.ways() == comb(12, 6) // 2, "the genders exchanged are as far apart"
     assert second["p"] < 0.01 < first["p"] and second["low"] < 0 < second["high"] < signal["low"]
     assert readings.told()[1]["value"] == pytest.approx(np.mean(last[:30, None] > last[None, 30:60]))
     assert readings.lean(300, rng)[1]["value"] == pytest.approx(last[60:].mean())

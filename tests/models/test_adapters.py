@@ -8,7 +8,8 @@ from torch import nn
 from crosslens.errors import InputError
 from crosslens.models.hooks import capture, edit
 from crosslens.models.inputs import PADDING, build_inputs
-from crosslens.models.sites import KINDS, Site
+from crosslens.models.resume import Replay
+from crosslens.models.sites import KINDS, Site, parse_site
 
 EVERY_SITE = [str(Site(layer, kind)) for layer in range(LAYERS) for kind in KINDS]
 
@@ -30,8 +31,12 @@ def test_parts(family, batch):
     parts = {name: getattr(adapter, name) for name in ("embed", "final_norm", "unembed")}
     if adapter.is_vision:
         parts |= {"vision_tower": adapter.vision_tower, "projector": adapter.projector}
+        seen = family.model.config.vision_config
+        depth = getattr(seen, "num_hidden_layers", None) or seen.depth
+        assert len(adapter.tower_halves) == depth + getattr(seen, "num_global_layers", 0) > 0
+        parts |= {half: half for halves in adapter.tower_halves for half in halves}
     else:
-        assert adapter.vision_tower is None and adapter.projector is None
+        assert adapter.vision_tower is None and adapter.projector is None and not adapter.tower_halves
     handles = [
         part.register_forward_hook(lambda *found, name=name: reached.setdefault(name, found[2]))
         for name, part in parts.items()
@@ -43,6 +48,37 @@ def test_parts(family, batch):
     assert isinstance(adapter.embed, nn.Embedding)
     narrow = {"embed", "final_norm", "projector"} & parts.keys()
     assert all(reached[name].shape[-1] == D_MODEL for name in narrow)
+
+
+def test_a_pass_goes_on_from_any_block(family, batch):
+    """To the same bits, without what comes before: not even the embedding runs."""
+    last, replay = str(LAYERS - 1), Replay(family)
+
+    def states():
+        with torch.no_grad(), capture(family, [last], stop=True) as captured:
+            family.model(**batch.inputs, use_cache=False)
+        return captured[last]
+
+    with replay.record():
+        whole = states()
+    assert replay.linked
+    embedded = []
+    handle = family.adapter.embed.register_forward_hook(lambda *_: embedded.append(1))
+    for site in map(parse_site, EVERY_SITE):
+        with replay.up_to(site), edit(family, site, lambda value: value):
+            assert torch.equal(states(), whole)
+    assert not embedded
+    for site in (Site(1, "mlp_out"), Site(LAYERS - 2)):
+        only = Replay(family, site)
+        with only.record():
+            states()
+        embedded.clear()
+        with only.up_to(site), edit(family, site, lambda value: 2 * value):
+            assert not torch.allclose(states(), whole)
+        assert not embedded
+    handle.remove()
+    assert torch.equal(states(), whole)
+    assert "forward" not in vars(family.model)
 
 
 def test_captured_residuals_are_the_hidden_states(family, batch):

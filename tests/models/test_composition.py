@@ -31,9 +31,9 @@ def registry(monkeypatch):
 
 
 def check(loaded, samples=TEXT, images=None):
-    batch = build_inputs(loaded, samples, images=images, with_caption=True)
-    check_composition(loaded, batch, loaded.n_layers)
-    return batch
+    check_composition(
+        loaded, build_inputs(loaded, samples * 2, images=images, with_caption=True), loaded.n_layers
+    )
 
 
 def tiny(folder, kind, config, **settings):
@@ -166,8 +166,27 @@ def test_one_wrong_block_among_right_ones_is_named(load_family, monkeypatch):
     monkeypatch.setattr(Llama, "mlp_out", lambda self, block: wrong.get(block, block.mlp))
     with pytest.raises(InputError, match=r"site 2\.attn_out or 2\.mlp_out"):
         check(loaded)
-    batch = build_inputs(loaded, TEXT, images=None, with_caption=True)
+    batch = build_inputs(loaded, TEXT * 2, images=None, with_caption=True)
     check_composition(loaded, batch, 2)  # no deeper site is asked for
+
+
+@pytest.mark.parametrize("name", [*TEXT_FAMILIES, *VISION_FAMILIES])
+def test_halves_that_change_their_names_are_refused(load_family, samples_of, pictures, monkeypatch, name):
+    """Their sum is right; which of them hears of other tokens is not, one behind the other or side by side."""
+    loaded = load_family(name)
+    kind = type(loaded.adapter)
+    for half in ("{}_out", "{}_gate"):
+        attn, mlp = (getattr(kind, half.format(which)) for which in ("attn", "mlp"))
+        monkeypatch.setattr(kind, half.format("attn"), mlp)
+        monkeypatch.setattr(kind, half.format("mlp"), attn)
+    for dtype in (torch.float32, torch.bfloat16):
+        loaded.model.to(dtype)
+        try:
+            with pytest.raises(InputError, match=rf"{kind.__name__} .*0\.attn_out and 0\.mlp_out") as found:
+                check(loaded, samples_of(loaded)[:1], pictures)
+        finally:
+            loaded.model.float()
+        assert f"exchange `attn_out` and `mlp_out` of {kind.__name__}" in str(found.value)
 
 
 def test_a_half_that_the_block_never_runs_is_refused(load_family, monkeypatch):

@@ -21,11 +21,12 @@ def write_transfer(
     conditions=("caption",),
     images: int = 120,
     tested: int | None = None,
+    per_person: int = 1,
     french: float | None = None,
 ) -> Path:
     """kind gender_transfer; the directions of the two languages have cosine `shared`, gender the length `size`.
-    tested: test images, else as many as train images. french: the cosine of a third language's with the first, which alone
-    it is compared with."""
+    tested: test images, else as many as train images. per_person: images of one person. french: the cosine of a third
+    language's with the first, which alone it is compared with."""
     rng = np.random.default_rng(int(site.partition(".")[0]))
     english = np.eye(WIDTH)[0]
     directions = {"en": english} | {
@@ -40,7 +41,7 @@ def write_transfer(
         pooled = {}
         for language, direction in directions.items():
             sizes = {"train": images, "test": tested or images}
-            tables = [_images(split, gendered * direction, n, rng) for split, n in sizes.items()]
+            tables = [_images(split, gendered * direction, n, rng, per_person) for split, n in sizes.items()]
             pooled[language] = Language(*tables, dropped={"train": 3, "test": 1 if language == "ar" else 0})
         told = transfer(pooled, pairs=pairs, permutations=999, seed=0, name=condition)
         found[condition] = {"lexical": condition == "caption_whole"} | told
@@ -48,11 +49,14 @@ def write_transfer(
     return path
 
 
-def _images(split: str, direction: np.ndarray, images: int, rng: np.random.Generator) -> ImageTable:
+def _images(
+    split: str, direction: np.ndarray, images: int, rng: np.random.Generator, per_person: int = 1
+) -> ImageTable:
     gender = np.array(["female", "male"], dtype=object)[np.arange(images) % 2]
     values = rng.normal(size=(images, WIDTH)) + (gender == "female")[:, None] * direction
     ids = np.array([f"{split}{i:03d}" for i in range(images)], dtype=object)
-    return ImageTable(values, ids, gender, np.full(images, "", dtype=object))
+    person = np.array([f"{split}{i % 2}/{i // 2 // per_person}" for i in range(images)], dtype=object)
+    return ImageTable(values, ids, gender, np.full(images, "", dtype=object), person)
 
 
 def write_retrieval(

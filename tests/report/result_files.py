@@ -516,6 +516,7 @@ def _probe(
         return {
             "n_train": {"female": 200, "male": 200},
             "n_test": {"female": 60, "male": 62},
+            "groups": {"train": 400, "test": 122},
             "majority": {"label": "female", "accuracy": 60 / 122},
             "C": 0.01,
             "accuracy": _score(auroc - 0.1),
@@ -589,6 +590,7 @@ def _cross_lingual(
                 "condition": condition,
                 "languages": list(LANGUAGES),
                 "images": {"female": 60, "male": 62},
+                "groups": 122,
                 "labels_disagree": 0,
                 **{
                     family: {"tested": True, "because": None, "features": int(features)}

@@ -11,7 +11,7 @@ class StandIn(SimpleNamespace):
     """`records`, name -> records after `claimed`, and whatever else the section reads."""
 
     untested, tested, reasons = Results.untested, Results.tested, Results.reasons
-    controlled, by_place = Results.controlled, Results.by_place
+    controlled, _controls, by_place = Results.controlled, Results._controls, Results.by_place
 
     def __init__(self, records: dict[str, list[dict[str, Any]]], **changed: Any):
         given = {

@@ -46,10 +46,11 @@ def test_what_is_found_with_words_masked_may_be_what_they_said(condition, masked
     """The model has read them: of probes as of effects and of what languages share."""
     words = [of | {"condition": condition, "masked": masked, "leaks": False} for of in MASKED]
     common = {"site": "4", "corpus": "joint", "condition": condition, "q": 0.01, "reachable": True}
-    bounds = {"auroc": 0.9, "auroc_low": 0.8, "auroc_high": 0.95, "n": 90, "shuffled": 0.5}
+    bounds = {"auroc": 0.9, "auroc_low": 0.8, "auroc_high": 0.95, "n": 90, "groups": 30, "shuffled": 0.5}
     probe = common | bounds | {"language": "en", "control": 0.5, "control_high": 0.6}
     found = gender.probes_finding([probe], words, StandIn({"words": words}))
     assert found.kind == "found" and found.lines.count(READ_ALL_THE_SAME) == said
+    assert "n = 90 test pictures in 30 groups (q = " in found.lines[0]
     null = {"q025": -0.1, "q975": 0.1}
     of_both = common | {
         "languages": ["en", "ar"],
@@ -57,6 +58,7 @@ def test_what_is_found_with_words_masked_may_be_what_they_said(condition, masked
         "family": "live",
         "features": 50,
         "images": 90,
+        "groups": 45,
     }
     of_both |= {
         "r": 0.5,
@@ -67,5 +69,6 @@ def test_what_is_found_with_words_masked_may_be_what_they_said(condition, masked
     }
     found = cross_lingual.finding([of_both], StandIn({"words": words}))
     assert found.kind == "found" and found.lines.count(READ_ALL_THE_SAME) == said
+    assert "over n = 50 features live in both and 90 pictures in 45 groups" in found.lines[0]
     weak = of_both | {"r": 0.05}
     assert READ_ALL_THE_SAME not in cross_lingual.finding([weak], StandIn({"words": words})).lines

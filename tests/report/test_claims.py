@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 from scipy.stats import false_discovery_control, norm
 
 from crosslens.report import sections
+from crosslens.report.table import judged
 from crosslens.summary.claims import CLAIMS, claimed
 from crosslens.summary.tested import untested
 
@@ -149,10 +151,30 @@ def test_a_test_of_few_is_told_apart_from_a_null_of_many_in_one_family():
     claimed(records, LEVEL)
     few, many = records[claim.records]
     assert not few["reachable"] and many["reachable"]
-    assert untested(few, LEVEL, "pictures").startswith("with so few pictures no result")
-    assert untested(many, LEVEL, "pictures") is None
-    assert untested(few | {"q": 0.04}, LEVEL, "pictures") is None, "what is found needs no excuse"
-    assert untested(few | {"q": None, "because": "there is one gender"}, LEVEL, "") == "there is one gender"
+    assert untested(few, "pictures").startswith("with so few pictures no result")
+    assert untested(many, "pictures") is None
+    assert untested(few | {"q": None, "because": "there is one gender"}, "") == "there is one gender"
+    records = drawn([1e-6, 0.5], claim=claim)
+    records[claim.records][0]["least_p"] = 0.9
+    claimed(records, LEVEL)
+    assert untested(records[claim.records][0], "pictures") is None, "what is found needs no excuse"
+
+
+@pytest.mark.parametrize(
+    ("record", "p", "q", "why"),
+    [
+        ({"q_family": "f", "p": 0.2, "q": 0.6, "reachable": True}, "0.200", "0.600", False),
+        ({"q_family": "f", "p": 0.2, "q": 0.6, "reachable": False}, "not tested", "not tested", True),
+        ({"q_family": None, "p": None, "q": None, "reachable": None}, "not tested", "not tested", True),
+        ({"q_family": None, "p": 0.2, "q": None, "reachable": None}, "0.200", "", True),
+    ],
+)
+def test_a_table_shows_what_the_findings_read(record, p, q, why):
+    """What is in no family but has a p stands beside the claims: there is no q of it."""
+    row = {"part": record}
+    shown = [judged("", name, within=["part"]).show(row) for name in ("p", "q")]
+    assert [Markup(cell).striptags() for cell in shown] == [p, q]
+    assert bool(untested(record, "pictures")) == why
 
 
 def test_a_record_of_a_family_has_to_say_what_it_could_have_shown():

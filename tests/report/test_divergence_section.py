@@ -21,6 +21,7 @@ def told(values, noise, null_high=0.2, seed=0):
             "deviations": noise * rng.normal(size=200),
             "null_low": None,
             "null_high": null_high,
+            "groups": 90,
         }
         for site, value in zip(SITES, values, strict=True)
     }
@@ -57,15 +58,15 @@ def test_layers_that_are_the_same_differ_as_often_as_the_level():
     assert np.mean(np.array(p) <= 0.1) == pytest.approx(0.1, abs=0.05)
 
 
-def write(folder, cosines, *, noise=0.02, null=0.3, cka_null=0.05, masked=40):
+def write(folder, cosines, *, noise=0.02, null=0.3, cka_null=0.05, masked=40, groups=45):
     """representations and layer of three sites, with a cosine of gender directions and a CKA of captions."""
     layers, documents = {}, {}
     rng = np.random.default_rng(0)
     for site, cosine in zip(SITES, cosines, strict=True):
         layers[site], documents[site] = folder / f"layer_{site}.json", folder / f"{site}.json"
         null_of = {"null": {"bound": 0.1, "p": 0.01}, "value": 0.5}
-        measure = {"value": cosine, "deviations": noise * rng.normal(size=200)}
-        read = {"read": "caption", "images": 90, "cka": measure, "retrieval": []}
+        measure = {"value": cosine, "deviations": noise * rng.normal(size=200), "groups": groups}
+        read = {"read": "caption", "images": 90, "groups": min(groups, 60), "cka": measure, "retrieval": []}
         read |= {"subspace": {"value": 0.2, "ceiling": 0.8, "chance": 0.1}}
         read |= dict.fromkeys(("svcca", "pwcca", "procrustes"), null_of)
         gender = [{"condition": "caption", "cosine": measure, "transfer": [], "within": []}]
@@ -93,6 +94,7 @@ def test_the_sentence_names_the_layers_with_their_uncertainty(tmp_path):
     assert "farthest apart at block 10 and nearest at block 14" in finding.title
     assert "cosine of the gender directions, caption read, label words masked" in finding.title
     assert "the smallest in 100 % of halves; the largest in 100 % of halves" in finding.title
+    assert "(n = 45 independent texts, q ≤ .05" in finding.title and " in 45 groups" in str(section.body)
     assert finding.lines[0] == (
         "Smallest at block 10 and largest at block 14, q ≤ .05: unbiased CKA of the same captions (1 of 1)."
     )
@@ -103,7 +105,7 @@ def test_the_sentence_names_the_layers_with_their_uncertainty(tmp_path):
 def test_the_same_everywhere_and_chance_everywhere_are_null(tmp_path):
     _, section = write(tmp_path, [0.5, 0.505, 0.495], noise=0.1)
     assert section.findings[0].kind == "null" and "is the same at all layers" in section.findings[0].title
-    assert "as far as these texts tell" in section.findings[0].title
+    assert "as far as 45 independent texts tell" in section.findings[0].title
     _, section = write(tmp_path, [0.4, 0.1, 0.7], null=0.8)
     assert section.findings[0].kind == "null" and "at no layer" in section.findings[0].title
 
@@ -119,6 +121,25 @@ def test_words_are_called_masked_only_where_some_are(tmp_path):
 def test_without_gender_the_captions_speak(tmp_path):
     _, section = write(tmp_path, [0.4, 0.1, 0.9], null=None)
     assert "by the unbiased CKA of the same captions, whole caption" in section.findings[0].title
+
+
+def test_of_seven_units_and_of_one_layer_no_difference_is_tested(tmp_path):
+    """Halves of so few do not tell how they vary: p would be the least there is of layers that differ by chance."""
+    few = {site: of | {"groups": 7} for site, of in told([0.1, 0.9, 0.5], 0.02).items()}
+    assert series_of(few)["differs"] == {
+        "p": None,
+        "q": None,
+        "because": "there are 7 independent units, and it takes 8",
+    }
+    _, section = write(tmp_path, [0.4, 0.1, 0.9], groups=7)
+    (finding,) = section.findings
+    assert finding.kind == "warning"
+    assert finding.title.endswith(
+        "not tested over depth, because there are 7 independent units, and it takes 8."
+    )
+    assert str(section.body).count(">not tested<") == 4
+    alone = series_of({"2": told([0.1, 0.9, 0.5], 0.02)["2"]})["differs"]
+    assert alone["p"] is None and alone["because"] == "one layer alone was measured"
 
 
 def test_where_no_null_is_known_chance_is_not_said_to_give_it(tmp_path):

@@ -42,7 +42,7 @@ def records(*, p=0.001, bits=1.0, tested=True, above=3, clustered=0.05) -> dict:
         ],
         "information": [
             at
-            | {"corpus": "joint", "language": "en", **told}
+            | {"corpus": "joint", "language": "en", "groups": 40, **told}
             | {"q_family": "information" if tested else None}
         ],
         "dictionaries": [

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosslens.errors import InputError
-from crosslens.report.highlight import pieces
+from crosslens.tokens.highlight import pieces
 
 
 def test_sub_word_pieces_of_an_arabic_word_stay_one_word():

@@ -110,7 +110,7 @@ def test_direction_and_retrieval_numbers_are_the_files(told):
     cosines = [doc[condition]["cosine"][0]["value"] for condition in CONDITIONS for doc in documents]
     rows = [row for row in page.tables["directions"] if row[0][0] != "site"]
     assert [row[1][1] for row in rows] == [[repr(value)] for value in cosines]
-    assert [row[7][0] for row in rows] == ["3"] * 4 and [row[11][0] for row in rows] == ["4"] * 4
+    assert [row[8][0] for row in rows] == ["3"] * 4 and [row[13][0] for row in rows] == ["4"] * 4
     rows = page.tables["retrieval"][1:]
     beyond = page.tables["above-prompt"][1:]
     for site in SITES:
@@ -204,6 +204,54 @@ def test_of_eight_pictures_what_no_sign_could_show_is_no_null(tmp_path):
     above = [row | {"reachable": False} for row in above]
     finding = retrieval.above_finding(above, results)
     assert finding.kind == "warning" and "was not tested, because with so few test pictures" in finding.title
+
+
+def test_pictures_of_one_person_are_told_as_what_they_are(tmp_path):
+    """Of 60 pictures of 20 people 20 are independent: headline, directions and table say so."""
+    path = write_transfer(tmp_path / "t.json", site="2", shared=0.9, tested=60, per_person=3)
+    results = summary_of(tmp_path, "gender_transfer", path)
+    assert {(row["n"], row["groups"]) for row in results.records("transfer")} == {(60, 20)}
+    assert [row["train_groups"] for row in results.records("directions")] == [[40, 40]]
+    section = transfer.section(results)
+    lines = " ".join(section.findings[0].lines)
+    assert "n = 60 test pictures in 20 groups," in lines and "n = 120 train pictures in 40 groups," in lines
+    tables = Page("".join(map(str, section.body))).tables
+    assert "60 in 20 groups" in [text for text, _ in tables["transfer"][1]]
+    assert "120 in 40 groups" in [text for text, _ in tables["directions"][1]]
+
+
+JUDGED = {
+    "gender": ("p", "q over all rows and claims"),
+    **dict.fromkeys(("probes", "cross", "above-prompt"), ("q",)),
+    **dict.fromkeys(("transfer", "directions"), ("p",)),
+    "tilt": ("q against .5", "q of differences between categories"),
+}
+"""Table -> columns of what the findings read."""
+
+
+def test_what_could_not_be_claimed_is_untested_in_tables_as_in_findings(told, tmp_path):
+    """No table tells a null where the finding of the same records says that nothing was tested."""
+    _, given, _ = told
+    document = read_json(given["files"]["summary"][""], "summary")
+    for records in document["records"].values():
+        for record in records:
+            if record.get("q_family"):
+                record |= {"q": 0.6, "reachable": False}
+    fields = {name: value for name, value in document.items() if name not in ("schema", "kind")}
+    write_json(tmp_path / "summary.json", "summary", fields)
+    build_report(**with_files(given, summary={"": tmp_path / "summary.json"}), out=tmp_path / "index.html")
+    page = Page((tmp_path / "index.html").read_text(encoding="utf-8"))
+    for name, titles in JUDGED.items():
+        shown: list[str] = []
+        for row in page.tables[name]:
+            if row[0][0] in ("site", "language"):
+                at = [i for i, (title, _) in enumerate(row) if title in titles]
+            else:
+                shown += [row[i][0] for i in at]
+        # across no two languages, and of what is shown beside the claims, p is itself and there is no q
+        assert "not tested" in shown and not [cell for cell in shown if cell.startswith("0.6")], name
+    verdicts = [row[-1][0] for name in ("gender", "probes") for row in page.tables[name][1:]]
+    assert all(verdict.startswith("not tested, because") for verdict in verdicts)
 
 
 def test_each_pair_of_three_languages_has_its_finding(tmp_path):

@@ -50,6 +50,7 @@ def told(folder, shared, *, seeds=None, silent=None, effect=None, labels=0.1):
     null = {"mean": 0.0, "q025": -0.2, "q95": 0.18, "q975": 0.2, "p": 0.001, "least_p": 0.001}
     pair["clbas"] = [
         {"condition": "caption", "family": "matched", "features": 50, "tested": True, "because": None}
+        | {"images": 122, "groups": 80}
         | {"value": effect, "null": {"pairing": null, "labels": null | {"q975": labels, "p": 0.002}}}
     ] * (effect is not None)
     write_json(folder / "matching.json", "matching", {"site": "4", "pairs": [pair]})

@@ -18,10 +18,12 @@ BOUND = {"bound": 1.0}
 DRAWS = {"bootstraps": 100, "seed": 0}
 
 
-def planted(*, difference=4.0, across=0.5, language="en"):
+def planted(*, difference=4.0, across=0.5, language="en", random=0.0, elsewhere=0.25, romanised=0.0):
     """Effects of which R is known: the word's state hands over to the last position at block 1.
 
-    Of another language the state of the same gender moves .2 of the difference, that of the other gender as much and `across`.
+    Of another language the state of the same gender moves .2 of the difference, that of the other gender as much and `across`;
+    of its controls a random step `random` more, another pair's state of the other gender `elsewhere` more than that of the same
+    one, and one in Latin letters `romanised` more.
     """
     rng, rows = np.random.default_rng(0), []
     known = {"word": (1.0, 0.5, 0.0), "last": (0.0, 0.5, 1.0), "all": (1.0,)}
@@ -38,6 +40,10 @@ def planted(*, difference=4.0, across=0.5, language="en"):
                         donors |= {("random", "en"): 0.1, ("same_elsewhere", "en"): 0.05}
                         donors |= {("other_elsewhere", "en"): share / 2}
                         donors |= {("other", "ar"): 0.2 + across * share, ("same", "ar"): 0.2}
+                        donors |= {("random", "ar"): 0.2 + random * share, ("same_elsewhere", "ar"): 0.3}
+                        donors |= {("other_elsewhere", "ar"): 0.3 + elsewhere * share}
+                        donors |= {("other_romanised", "ar"): 0.1 + romanised * share}
+                        donors |= {("same_romanised", "ar"): 0.1}
                     for (donor, source), of in donors.items():
                         noise = 0.0 if positions == "all" else 0.02 * rng.standard_normal()
                         effect = -2 * own * (of + noise)
@@ -103,19 +109,28 @@ def test_recoveries_are_those_that_were_planted(known, tmp_path):
         assert row["random"]["value"] == pytest.approx(0.1, abs=0.02)
         assert row["same_elsewhere"]["value"] == pytest.approx(0.05, abs=0.02)
     assert document["all_patched"] == {"n": 2 * GROUPS, "largest_error": pytest.approx(0, abs=1e-9)}
-    (pair,) = document["pairs"]
+    (pair,) = [pair for pair in document["pairs"] if not pair["text"]]
     assert (pair["pairs"], pair["kept"], pair["difference"], pair["positive"]) == (GROUPS, GROUPS, 4.0, 1.0)
 
 
 def test_between_languages_only_what_tells_gender_counts(known):
     section, document = known
-    row = next(
-        row
+    of = {
+        row["control"]: row
         for row in document["interchange"]
         if (row["source"], row["positions"], row["layer"]) == ("ar", "word", 0)
-    )
-    assert row["other"]["value"] == pytest.approx(0.7, abs=0.02)
-    assert row["difference"]["value"] == pytest.approx(0.5, abs=0.02)
+    }
+    assert of[""]["other"]["value"] == pytest.approx(0.7, abs=0.02)
+    expected = {"": 0.5, "elsewhere": 0.25, "romanised": 0.0, "random": 0.0}
+    assert {*of} == {*expected}
+    for control, difference in expected.items():
+        assert of[control]["difference"]["value"] == pytest.approx(difference, abs=0.02)
+        if control:
+            assert of[control]["beyond"]["value"] == pytest.approx(0.5 - difference, abs=0.03)
+            assert of[control]["beyond"]["n"] == GROUPS
+    # all groups of one sign: the rarest of 2 ** 12 patterns, both ways, in three blocks
+    assert of[""]["p"] == 2 / 2**GROUPS and of[""]["q"] <= 3 * of[""]["p"]
+    assert of[""]["beyond"]["value"] is None
     own = [row for row in document["interchange"] if row["source"] == "en"]
     assert own and all(row["same"]["value"] == 0 for row in own)
     (finding,) = [
@@ -123,7 +138,42 @@ def test_between_languages_only_what_tells_gender_counts(known):
         for f in section.findings
         if f.title.startswith("Arabic into English, gendered words swapped, gendered words:")
     ]
-    assert finding.kind == "description" and "behind blocks 0, 1" in finding.title
+    assert finding.kind == "description" and "behind blocks 0, 1 (" in finding.title
+    assert any("English's own state of the other gender there: R = 1.0" in line for line in finding.lines)
+    (elsewhere,) = [line for line in finding.lines if line.startswith("Of another pair there")]
+    assert "other − same = 0.2" in elsewhere and "goes further behind blocks 0, 1" in elsewhere
+
+
+def test_a_state_that_does_no_more_than_a_random_step_is_a_null(tmp_path):
+    """Other − same is .5 with certainty, and so is that of a step in no direction."""
+    section, document = shown(tmp_path / "random", planted(random=0.5))
+    above = [row for row in document["interchange"] if row["control"] == "" and row["source"] == "ar"]
+    assert any(row["difference"]["low"] > 0.4 and row["q"] < 0.01 for row in above)
+    found = [finding for finding in section.findings if "Arabic into English" in finding.title]
+    assert found and {finding.kind for finding in found} == {"null"}
+    assert all("random step as long; the most" in finding.title for finding in found)
+
+
+def test_latin_letters_that_the_model_does_not_read_are_no_null(tmp_path):
+    """Pairs that hardly differ in these letters: not measured, and how many there were."""
+    effects = planted()
+    latin = effects["donor"].str.endswith("_romanised")
+    for name in ("outcome", "outcome_other", "outcome_patched"):
+        effects.loc[latin, name] *= 0.05
+    theirs = effects[latin].assign(language="ar", source="en")
+    section, document = shown(tmp_path / "latin", pd.concat([effects, theirs], ignore_index=True))
+    counts = {(pair["language"], pair["text"]): (pair["pairs"], pair["kept"]) for pair in document["pairs"]}
+    assert counts == {("en", None): (12, 12), ("en", "romanised"): (12, 0), ("ar", "romanised"): (12, 0)}
+    assert not any(row["control"] == "romanised" for row in document["interchange"])
+    (finding,) = [
+        f
+        for f in section.findings
+        if "Arabic into English" in f.title and "swapped, gendered words:" in f.title
+    ]
+    (latin,) = [line for line in finding.lines if line.startswith("In Latin letters")]
+    assert "of 12 pairs of Arabic 0 differ by 1 nats" in latin and "other − same" not in latin
+    words = "".join(map(str, section.body))
+    assert "Arabic in Latin letters" in words and "English in Latin letters" not in words
 
 
 def test_a_language_that_tells_nothing_is_a_null(tmp_path):
@@ -199,7 +249,7 @@ def test_a_language_without_pairs_and_one_group_are_no_nulls(known, tmp_path):
 def test_it_is_drawn(known, tmp_path):
     shown(tmp_path / "data", planted())
     draw_patching_figures(patching=tmp_path / "data", out=tmp_path / "figures")
-    for name in ("patching", "patched_heads", "attribution"):
+    for name in ("patching", "patched_heads", "interchange", "attribution"):
         assert (tmp_path / f"figures/{name}.png").stat().st_size > 5000
 
 

@@ -45,7 +45,8 @@ document.body.append(said);
 
 def page(body: Markup) -> str:
     """A page of one section."""
-    frame = {"study": "s", "subject": "x", "lead": "", "warnings": [], "findings": []}
+    frame = {"study": "s", "subject": "x", "lead": "", "explorer": None}
+    frame |= {"warnings": [], "answers": [], "findings": []}
     return render(frame | {"sections": [Section("numbers", "Numbers", "Numbers", [body])]})
 
 

@@ -1,4 +1,5 @@
 from crosslens.alignment.counterparts import find_counterparts
+from crosslens.explorer.dashboards import feature_dashboards
 from crosslens.features.concepts import search_concepts
 from crosslens.features.statistics import feature_statistics
 from crosslens.gender.cross_lingual import cross_lingual_bias
@@ -38,6 +39,14 @@ Job(snakemake).each(
         **own.params,
         out_table=folder(out) / "features.parquet",
         out=out / "rankings.json",
+    ),
+    dashboards=lambda own, out: feature_dashboards(
+        datasets=own.one_by("dataset", "language"),
+        tokens=own.by("tokens", "language"),
+        codes=own.one_by("codes", "language"),
+        sae=own.path("sae"),
+        **own.params,
+        out=out,
     ),
     concepts=lambda own, out: search_concepts(**read(own), **own.params, out=out),
     gender=lambda own, out: gender_effects(

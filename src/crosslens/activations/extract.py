@@ -106,7 +106,7 @@ def extract(
         return
     plan = make_plan(loaded, samples, images=images, roles=roles, batch_tokens=batch_tokens)
     if parsed:
-        shortest = _few_tokens(loaded, samples[plan.batches[0].samples[0]], images)
+        shortest = _few_tokens_twice(loaded, samples[plan.batches[0].samples[0]], images)
         check_composition(loaded, shortest, 1 + max(site.layer for site in parsed.values()))
     if tokens is not None:
         with disk_errors(tokens):
@@ -130,12 +130,12 @@ def extract(
         writer.finish()
 
 
-def _few_tokens(loaded: LoadedModel, sample: Sample, images: Path | None) -> Batch:
-    """A sample with its picture, or the first MOST_TOKENS tokens of one without."""
+def _few_tokens_twice(loaded: LoadedModel, sample: Sample, images: Path | None) -> Batch:
+    """Twice a sample with its picture, or the first MOST_TOKENS tokens of one without."""
     (encoded,) = encode_samples(loaded, [sample], images=images)
     if not sample.image:
         encoded = Encoded(*(column[:MOST_TOKENS] for column in encoded))
-    return collate(loaded, [encoded], load_images(loaded, [sample], images))
+    return collate(loaded, [encoded] * 2, load_images(loaded, [sample] * 2, images))
 
 
 def read_samples(dataset: Path, rows: tuple[int, int], kind: str = "dataset") -> list[Sample]:

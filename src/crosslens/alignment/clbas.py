@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from crosslens.alignment.pairs import PERMUTATIONS
-from crosslens.pooling.images import ImageTable, by_image, shared_units
+from crosslens.pooling.images import ImageTable, by_image, shared_images, shared_units
 from crosslens.pooling.pool import pool_codes
 from crosslens.stats.correlation import spearman
 from crosslens.stats.effect_correlation import of_both, resampled, with_partners_shuffled
@@ -63,6 +63,7 @@ def agreement(
     results = []
     for condition in sides[0]:
         both = [side[condition] for side in sides]
+        images, _ = shared_images(*(side.images for side in both))
         units = shared_units(*(side.images for side in both))
         values = [of.values[:, at] for of, at in zip(units, columns, strict=True)]
         female = [of.gender == "female" for of in units]
@@ -89,6 +90,7 @@ def agreement(
             }
             results.append(
                 {"condition": condition, "family": family, "features": len(x)}
+                | {"images": len(images), "groups": images.independent()}
                 | tested(because)
                 | {"value": value, "null": of_both(nulls, value, len(x), of_units)}
             )

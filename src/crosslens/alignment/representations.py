@@ -245,6 +245,7 @@ def gendered(
 ) -> dict[str, Any]:
     """Two languages' differences of the class means: `cosine`, `transfer` both ways, and `within` the top subspaces.
 
+    groups: independent ones of those that a number is of; of a cosine in the language that has fewer.
     pooled: language -> train and test images. transfer: AUROC of the source's direction on the target's test images. Halves
     are of train and test alike, so that a direction is learned anew on each. within: the share (cos²) of each language's
     direction in the SUBSPACE directions of largest variance of the train images of each, beside directions of shuffled labels.
@@ -264,7 +265,7 @@ def gendered(
     }
     nothing = {"value": None, "deviations": None}
     if min(min(of[0], of[2]) for of in counts.values()) < LEAST_TRAIN:
-        return {"cosine": nothing, "transfer": [], "within": []}
+        return {"cosine": nothing | {"groups": None}, "transfer": [], "within": []}
 
     def direction(language: str, i: int | None) -> np.ndarray:
         weights = (
@@ -282,9 +283,10 @@ def gendered(
         at = slice(None) if i is None else rows[target]["test"][:, i]
         return float(auroc(scores[at], labels[at]))
 
-    told: dict[str, Any] = {"cosine": _drawn(cosine)}
+    few = min(train[k].independent() for k in pooled)
+    told: dict[str, Any] = {"cosine": _drawn(cosine) | {"groups": few}}
     told["transfer"] = [
-        {"source": source, "target": target}
+        {"source": source, "target": target, "groups": test[target].independent()}
         | (
             _drawn(lambda i, s=source, t=target: area(s, t, i))
             if counts[target][1] and counts[target][3]

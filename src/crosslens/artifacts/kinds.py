@@ -11,6 +11,8 @@ Wildcards = dict[str, str]
 Need = tuple[str, Wildcards]
 """A kind and the wildcards of one artifact of it, `study` among them."""
 
+BESIDE_PICTURES = (".svg", ".pdf", ".csv")
+"""What crosslens.figures.style.save writes beside a PNG."""
 WILDCARDS = "study model other corpus language site seed variant part".split()
 """All that a path can have, in the order in which logs and marks name them."""
 
@@ -118,11 +120,17 @@ class Kind:
     """What its job calls it, where that makes several: a pattern with {wildcards}; empty: its role or name, and the values
     of the wildcards that the job has not."""
     files: dict[str, str] = field(default_factory=dict)
-    """The files of a folder artifact that are shown one by one, each with its caption (empty for what is no picture)."""
+    """The files of a folder artifact that are shown one by one, each with its caption (empty for what is no picture). Those
+    beside a picture come by themselves."""
     holds: int = 1
     """Files of a folder artifact that is shown as one."""
     amount: Callable[[At, Any], Amount | None] = lambda at, reading: None
     """What making it takes, by the sizes that planning.reading.Reading knows; None: next to nothing beside its start."""
+
+    def __post_init__(self) -> None:
+        pictures = [file.removesuffix(".png") for file, caption in self.files.items() if caption]
+        beside = {f"{name}{suffix}": "" for name in pictures for suffix in BESIDE_PICTURES}
+        object.__setattr__(self, "files", self.files | beside)
 
     def patterns(self) -> list[str]:
         """The path pattern or patterns under which artifacts of this kind are shown."""

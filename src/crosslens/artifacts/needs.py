@@ -1,5 +1,6 @@
 """What several stages are made from, and where their jobs run."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,14 @@ def model_mb(at: At) -> int:
     if at.study.model.must_be_prepared:
         return 3000
     return 4 * at.study.model.config.get("parameters", 4_000_000_000) // 2**20
+
+
+def longest_of(at: At, language: str) -> tuple[float, float]:
+    """Rows of a language, and tokens of its longest prompt with its text, both at most: infinite where nobody has looked."""
+    parts = [at.study.extent(part, language) for part in at.parts]
+    return sum(rows for rows, _ in parts), max(
+        math.inf if longest is None else longest for _, longest in parts
+    )
 
 
 def features_of(at: At) -> int:

@@ -64,7 +64,7 @@ def read_places(loaded: LoadedModel, keys: bool) -> list[Place]:
 @torch.no_grad()
 def of_places(runs: Runs, positions: Sequence[str], *, keys: bool, ig: bool = True) -> Iterator[Estimate]:
     """Of every block's halves at each class of positions, and of its keys where they are asked for."""
-    other = donors(runs)[OTHER]
+    other = donors(runs)[OTHER].of
     found = {name: runs.laid.exchange(name, other) for name in positions}
     exchanges = {name: exchange for name, exchange in found.items() if exchange is not None}
     attribution = Attribution(runs, exchanges)

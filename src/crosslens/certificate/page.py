@@ -5,7 +5,7 @@ from typing import Any
 
 from crosslens.certificate.measure import CERTIFIED
 from crosslens.report.html import tag
-from crosslens.report.numbers import plain
+from crosslens.report.numbers import plain, score_words
 from crosslens.report.page import render
 from crosslens.report.sections.base import Section
 from crosslens.report.table import Column, table
@@ -23,6 +23,7 @@ NAMES = METHODS | {
     **{f"sae_{name}": f"SAE, {name.replace('_', ' ')}" for name in ARCHITECTURES},
     "chance": "chance",
 }
+NOTHING = "–"
 CLAIMS = {
     "true": "the graft's",
     "elsewhere": "others beside it",
@@ -66,17 +67,11 @@ def write_page(certificate: Path, out: Path) -> None:
         "subject": "how often is each method right?",
         "lead": f"Grafts of known place, direction, language and effect in the embedded model: {about}.",
         "warnings": warnings,
+        "answers": [],
         "findings": [],
         "sections": sections,
     }
     Path(out).write_text(render(page), encoding="utf-8")
-
-
-def _shown(record: dict[str, Any] | None) -> str:
-    if record is None or record["value"] is None:
-        return "–"
-    bounds = "" if record["low"] is None else f" [{plain(record['low'], 2)}, {plain(record['high'], 2)}]"
-    return plain(record["value"], 2) + bounds
 
 
 def _recovery(anchor: str, heading: str, words: str, records: list[dict[str, Any]]) -> Section:
@@ -84,8 +79,8 @@ def _recovery(anchor: str, heading: str, words: str, records: list[dict[str, Any
         Column("method", lambda row: NAMES[row["method"]], "row"),
         Column("graft", lambda row: row["kind"]),
         Column("seeds", lambda row: str(row["recovery"]["n"]), "n"),
-        Column("recovery", lambda row: _shown(row["recovery"]), "n"),
-        Column("error of the size", lambda row: _shown(row["error"]), "n"),
+        Column("recovery", lambda row: score_words(row["recovery"], NOTHING), "n"),
+        Column("error of the size", lambda row: score_words(row["error"], NOTHING), "n"),
     ]
     body = [tag("p", words), table(anchor, columns, records, label=heading)]
     return Section(anchor, heading.partition("?")[0] + "?", heading, body)
@@ -94,7 +89,10 @@ def _recovery(anchor: str, heading: str, words: str, records: list[dict[str, Any
 def _claimed(records: list[dict[str, Any]], threshold: float) -> Section:
     columns = [
         Column("method", lambda row: NAMES[row["method"]], "row"),
-        *(Column(words, lambda row, name=name: _shown(row.get(name)), "n") for name, words in CLAIMS.items()),
+        *(
+            Column(words, lambda row, name=name: score_words(row.get(name), NOTHING), "n")
+            for name, words in CLAIMS.items()
+        ),
     ]
     words = (
         f"Of places: the share whose estimate is {plain(threshold, 2)} nats or more, half of the median effect of a graft; but "

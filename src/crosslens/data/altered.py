@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def altered(
     return text, [(start, end) for start, end in spans]
 
 
-def romanised(text: str, spans: Sequence[Sequence[int]], table: dict[str, str]) -> tuple[str, list[Span]]:
+def romanised(text: str, spans: Sequence[Sequence[int]], table: Mapping[str, str]) -> tuple[str, list[Span]]:
     """Each letter of the text by `table`, the others as they are."""
     pieces = [table.get(letter, letter) for letter in text]
     place = np.cumsum([0, *map(len, pieces)]).tolist()

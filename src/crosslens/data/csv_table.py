@@ -67,7 +67,7 @@ def read_table(path: Path) -> Table:
 
 def is_blank(text: str) -> bool:
     """Whether nothing is seen of a text."""
-    return all(character.isspace() or _is_hidden(character) for character in text)
+    return all(character.isspace() or is_hidden(character) for character in text)
 
 
 def hidden_in(name: str) -> str | None:
@@ -76,12 +76,13 @@ def hidden_in(name: str) -> str | None:
         return None
     for i, character in enumerate(name):
         joins = character in _JOINERS and 0 < i < len(name) - 1
-        if _is_hidden(character) and not joins and ord(character) not in _FLAG_TAGS:
+        if is_hidden(character) and not joins and ord(character) not in _FLAG_TAGS:
             return unicodedata.name(character, f"U+{ord(character):04X}")
     return None
 
 
-def _is_hidden(character: str) -> bool:
+def is_hidden(character: str) -> bool:
+    """Whether a character is not seen; white space that ends a line is such too."""
     return unicodedata.category(character) in _NOT_SEEN or character in _NOT_SEEN_LETTERS
 
 

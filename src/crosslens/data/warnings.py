@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
+from crosslens.data.csv_table import is_hidden
 from crosslens.data.languages import language_of
 
 FEW = 10
@@ -183,7 +184,7 @@ def _few(units: int, unit: str) -> Iterator[Warned]:
 
 def _as_seen(text: str) -> str:
     """A text without what makes copies of it differ: capitals, spaces, marks that are not seen, how letters are composed."""
-    shown = "".join("" if unicodedata.category(character) == "Cf" else character for character in text)
+    shown = "".join(character for character in text if character.isspace() or not is_hidden(character))
     return " ".join(unicodedata.normalize("NFC", shown).casefold().split())
 
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crosslens.figures.style import GREY, colour, heading, nothing, save, style
+from crosslens.figures.style import GREY, colour, heading, nothing, save, style, tidy
 from crosslens.summary.names import short_name, site_name
 from crosslens.summary.reading import Document
 
@@ -18,7 +19,20 @@ def draw_ablation_figure(*, ablation: Path, out: Path) -> None:
     """Write ablation.png to the folder `out`; ablation: JSON of that kind. Raises InputError where a field is missing."""
     document = Document(ablation, "ablation")
     out.mkdir(parents=True, exist_ok=True)
-    save(ablation_figure(document("pairs"), document("site"), document("groups")), out / "ablation.png")
+    figure = ablation_figure(document("pairs"), document("site"), document("groups"))
+    save(figure, out / "ablation.png", ablation_table(document("pairs")))
+
+
+def ablation_table(pairs: list[dict[str, Any]]) -> pd.DataFrame:
+    """A row a feature and language whose cross-entropy is told."""
+    return tidy(
+        {"pair": "-".join(pair["languages"])}
+        | {name: value for name, value in row.items() if name != "cost"}
+        | {"captions": language, "cost": cost}
+        for pair in pairs
+        for row in pair["features"]
+        for language, cost in row["cost"].items()
+    )
 
 
 def ablation_figure(pairs: list[dict[str, Any]], site: str, groups: int) -> Figure:

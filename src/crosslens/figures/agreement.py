@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crosslens.figures.style import colour, heading, nothing, save, style
+from crosslens.figures.style import colour, heading, nothing, save, style, tidy
 from crosslens.summary.names import language_name, short_name
 from crosslens.summary.reading import Document
 
@@ -58,7 +59,25 @@ def agreement_figure(*, agreement: dict[str, Path], out: Path) -> None:
             "of the two the form that agrees is the likelier.",
         )
     out.mkdir(parents=True, exist_ok=True)
-    save(figure, out / "agreement.png")
+    save(figure, out / "agreement.png", agreement_table(documents))
+
+
+def agreement_table(documents: dict[str, Document]) -> pd.DataFrame:
+    """A row a language and share: of all words, and by each of the strata."""
+    rows = [
+        {"language": language, "by": "all", "share": " ".join([name, *within])}
+        | doc("of", "all", name, *within)
+        for language, doc in documents.items()
+        for name, within, _ in SHARES
+    ]
+    rows += [
+        {"language": language, "by": by, "share": "agrees", "first": row["first"], "last": row["last"]}
+        | (row["agrees"] or {})
+        for language, doc in documents.items()
+        for by in STRATA
+        for row in _of(doc, by)
+    ]
+    return tidy(rows)
 
 
 def _shares(doc: Document) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,8 @@ SCORES = {
     "distance": "distance, tokens",
 }
 SHARES = ("previous", "itself", "first", "image", "induction")
+Row = tuple[str, dict[str, Any], pd.DataFrame, pd.DataFrame]
+"""A language, one of its samples, the weights of all heads on its picture, and the heads that are shown."""
 HEADS, SAMPLES = 3, 4
 """Heads and samples of a language that are laid over pictures."""
 
@@ -40,8 +43,10 @@ def draw_attention_figure(*, attention: dict[str, Path], images: Path | None, ou
     }
     heads = {language: read_heads(folder) for language, folder in attention.items()}
     out.mkdir(parents=True, exist_ok=True)
-    save(_maps(documents, heads), out / "attention.png")
-    save(_pictures(documents, heads, attention, images), out / "attention_pictures.png")
+    table = pd.concat([of.assign(language=language) for language, of in heads.items()], ignore_index=True)
+    save(_maps(documents, heads), out / "attention.png", table)
+    rows = shown_pictures(documents, heads, attention)
+    save(_pictures(rows, images), out / "attention_pictures.png", weights_table(rows))
 
 
 def read_heads(folder: Path) -> pd.DataFrame:
@@ -115,13 +120,10 @@ def folded(weights: np.ndarray, height: int, width: int) -> np.ndarray:
     return weights.reshape(best, n // best)
 
 
-def _pictures(
-    documents: dict[str, Document],
-    heads: dict[str, pd.DataFrame],
-    attention: dict[str, Path],
-    images: Path | None,
-) -> Figure:
-    """Each language's samples, under the heads that look at pictures most."""
+def shown_pictures(
+    documents: dict[str, Document], heads: dict[str, pd.DataFrame], attention: dict[str, Path]
+) -> list[Row]:
+    """Each language's samples, and the heads that look at pictures most."""
     rows = []
     for language, doc in documents.items():
         columns = ["sample_id", "layer", "head", "place", "weight"]
@@ -131,6 +133,21 @@ def _pictures(
         best = own.sort_values(["value", "layer", "head"], ascending=[False, True, True]).head(HEADS)
         for sample in [sample for sample in doc("shown") if sample["image"]][:SAMPLES]:
             rows.append((language, sample, weights[weights["sample_id"] == sample["sample_id"]], best))
+    return rows
+
+
+def weights_table(rows: list[Row]) -> pd.DataFrame:
+    """A row a language, sample, head and place of the picture."""
+    shown = [
+        weights.merge(best[["layer", "head"]]).assign(language=language)
+        for language, _, weights, best in rows
+    ]
+    columns = ["language", "sample_id", "layer", "head", "place", "weight"]
+    return pd.concat(shown, ignore_index=True)[columns] if shown else pd.DataFrame(columns=columns)
+
+
+def _pictures(rows: list[Row], images: Path | None) -> Figure:
+    """Each language's samples, under the heads that look at pictures most."""
     with style():
         if not rows or images is None:
             figure = Figure(figsize=(5, 1.6))

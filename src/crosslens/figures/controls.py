@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crosslens.figures.sites import runs, site_ticks
-from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, WINE, heading, labelled, save, style
+from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, WINE, heading, labelled, save, style, tidy
 from crosslens.summary.control_names import CONTROLS, MEASURES, by_line, told_of
 from crosslens.summary.names import site_order
 from crosslens.summary.reading import Document
@@ -48,7 +48,7 @@ def draw_controls(*, controls: Path, out: Path) -> None:
             "is read.\nA measure that a control reaches too says nothing of what the control lacks.",
         )
     out.mkdir(parents=True, exist_ok=True)
-    save(figure, out / "controls.png")
+    save(figure, out / "controls.png", tidy(records))
 
 
 def panel(

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crosslens.figures.sites import runs, site_ticks
-from crosslens.figures.style import BLUE, GREEN, ORANGE, PINK, heading, nothing, save, style
+from crosslens.figures.style import BLUE, GREEN, ORANGE, PINK, heading, nothing, save, style, tidy
 from crosslens.summary.names import pair_name, short_name
 from crosslens.summary.reading import Document
 
@@ -32,7 +33,14 @@ def draw_divergence_figure(*, divergence: Path, out: Path) -> None:
     """Write divergence.png to the folder `out`."""
     document = Document(divergence, "divergence")
     out.mkdir(parents=True, exist_ok=True)
-    save(divergence_figure(document("series"), document("sites")), out / "divergence.png")
+    figure = divergence_figure(document("series"), document("sites"))
+    save(figure, out / "divergence.png", divergence_table(document("series")))
+
+
+def divergence_table(series: list[dict[str, Any]]) -> pd.DataFrame:
+    """A row a line and site."""
+    lines = ("source", "target", "measure", "of")
+    return tidy({name: of[name] for name in lines} | point for of in series for point in of["points"])
 
 
 def divergence_figure(series: list[dict[str, Any]], sites: list[str]) -> Figure:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from crosslens.figures.style import BLUE, GREY, ORANGE, RED, heading, nothing, style
 from crosslens.summary.conditions import Record, condition_name
-from crosslens.summary.names import corpus_name, short_name, site_name
+from crosslens.summary.names import corpus_name, in_groups, short_name, site_name
 
 _MARKS = {
     "not chosen": ("not chosen on select", GREY, "."),
@@ -37,7 +37,7 @@ def effect_sizes_figure(
 
     A row of panels per pair of languages, a panel per condition. points: rows (*WHOSE, feature, d_first, d_second, status),
     status in not chosen/neither/first/second/both: chosen = significant on select in a language, then where it is
-    significant on test. agreement: rows (*WHOSE, family, r, low, high, features, images, pairing_low, pairing_high,
+    significant on test. agreement: rows (*WHOSE, family, r, low, high, features, images, groups, pairing_low, pairing_high,
     labels_low, labels_high), as in the cross-lingual result. words: records of kind words.
     """
     conditions = list(dict.fromkeys(agreement["condition"]))
@@ -110,6 +110,7 @@ def _words(row) -> str:
     if not pd.isna(row.low):
         text += f" [{row.low:.2f}, {row.high:.2f}]"
     text += f", n = {int(row.features):,} features, {int(row.images):,} pictures or texts"
+    text += in_groups(int(row.images), int(row.groups))
     if not pd.isna(row.pairing_low):
         text += (
             f"\n    null: pairing {row.pairing_low:.2f} to {row.pairing_high:.2f}, "

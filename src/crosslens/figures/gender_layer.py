@@ -8,7 +8,7 @@ import pandas as pd
 from crosslens.errors import InputError
 from crosslens.figures.effect_sizes import WHOSE, effect_sizes_figure
 from crosslens.figures.gender_features import gender_features_figure
-from crosslens.figures.style import save
+from crosslens.figures.style import save, stacked
 from crosslens.summary.names import main_corpora
 from crosslens.summary.reading import Document, read_parquet
 from crosslens.summary.records.base import Record
@@ -43,14 +43,10 @@ def gender_layer_figures(
     named = named_records(robustness) + named_records(written.get("robustness", {}))
     corpus = next(iter(cross_lingual), "joint")
     out.mkdir(parents=True, exist_ok=True)
-    figures = {
-        "gender_features": gender_features_figure(
-            gender_frame(gender, named, written=written.get("gender", {})), site=site, words=masked
-        ),
-        "effect_sizes": effect_sizes_figure(points, agreement, site=site, corpus=corpus, words=masked),
-    }
-    for name, figure in figures.items():
-        save(figure, out / f"{name}.png")
+    top = gender_frame(gender, named, written=written.get("gender", {}))
+    save(gender_features_figure(top, site=site, words=masked), out / "gender_features.png", top)
+    figure = effect_sizes_figure(points, agreement, site=site, corpus=corpus, words=masked)
+    save(figure, out / "effect_sizes.png", stacked(features=points, correlations=agreement))
 
 
 def gender_frame(
@@ -118,7 +114,7 @@ def effect_frames(
         {
             **dict(zip(("first", "second"), record["languages"], strict=True)),
             **{name: record[name] for name in ("condition", "family", "r", "low", "high")},
-            **{name: record[name] for name in ("features", "images")},
+            **{name: record[name] for name in ("features", "images", "groups")},
             "pairing_low": record["null"]["pairing"]["q025"],
             "pairing_high": record["null"]["pairing"]["q975"],
             "labels_low": record["null"]["labels"]["q025"],

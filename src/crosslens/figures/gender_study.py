@@ -8,7 +8,7 @@ from crosslens.figures.probes import probes_figure
 from crosslens.figures.robustness import VIEWS, robustness_figure
 from crosslens.figures.sparse_probes import ALL, sparse_probes_figure
 from crosslens.figures.stereotype import stereotype_figure
-from crosslens.figures.style import numeric, save
+from crosslens.figures.style import numeric, save, stacked
 from crosslens.figures.transfer import transfer_figure, transfer_frame
 from crosslens.summary.beyond import words_beside
 from crosslens.summary.names import main_corpora
@@ -29,7 +29,7 @@ _STEREOTYPE = {
     ],
     "fits": ["language", "r", "r_low", "r_high", "mae", "categories"],
 }
-_PROBES = ["site", "corpus", "language", "condition", "probe", "auroc", "low", "high", "n"]
+_PROBES = ["site", "corpus", "language", "condition", "probe", "auroc", "low", "high", "n", "groups"]
 
 
 def gender_figures(*, layers: dict[str, Path], stereotype: Path | None, out: Path) -> None:
@@ -41,11 +41,15 @@ def gender_figures(*, layers: dict[str, Path], stereotype: Path | None, out: Pat
     out.mkdir(parents=True, exist_ok=True)
     summaries = [Document(path, "layer") for path in layers.values()]
     words = [record for summary in summaries for record in summary.records("words")]
-    save(probes_figure(probes_frame(summaries), words), out / "probes.png")
-    save(sparse_probes_figure(sparse_frame(summaries), words), out / "sparse_probes.png")
-    save(robustness_figure(robustness_frame(summaries), words), out / "robustness.png")
-    save(transfer_figure(transfer_frame(summaries), words), out / "transfer.png")
-    save(stereotype_figure(*stereotype_frames(stereotype)), out / "stereotype.png")
+    for name, draw, rows in (
+        ("probes", probes_figure, probes_frame(summaries)),
+        ("sparse_probes", sparse_probes_figure, sparse_frame(summaries)),
+        ("robustness", robustness_figure, robustness_frame(summaries)),
+        ("transfer", transfer_figure, transfer_frame(summaries)),
+    ):
+        save(draw(rows, words), out / f"{name}.png", rows)
+    shares, fits = stereotype_frames(stereotype)
+    save(stereotype_figure(shares, fits), out / "stereotype.png", stacked(shares=shares, fits=fits))
 
 
 def stereotype_frames(path: Path | None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -65,7 +69,7 @@ def probes_frame(summaries: list[Document]) -> pd.DataFrame:
             of = {"site": summary("site")} | {
                 name: record[name] for name in ("corpus", "language", "condition")
             }
-            of["n"] = record["n"]
+            of |= {name: record[name] for name in ("n", "groups")}
             bounds = {"low": record["auroc_low"], "high": record["auroc_high"]}
             if corpus == "activations":
                 rows.append({**of, **bounds, "probe": "activations", "auroc": record["auroc"]})

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crosslens.figures.sites import runs, site_ticks
-from crosslens.figures.style import colour, heading, labelled, nothing, save, style
+from crosslens.figures.style import colour, heading, labelled, nothing, save, stacked, style, tidy
 from crosslens.summary.names import corpus_name, main_corpora, short_name, site_order
 from crosslens.summary.reading import Document
 
@@ -30,8 +30,10 @@ def geometry_figures(*, layers: dict[str, Path], circuits: Path | None, out: Pat
         for name in ("dimensions", "information")
     }
     sites = sorted(layers, key=site_order)
-    save(geometry_figure(records["dimensions"], records["information"], sites), out / "geometry.png")
-    save(circuits_figure(Document(circuits, "circuits") if circuits else None), out / "circuits.png")
+    figure = geometry_figure(records["dimensions"], records["information"], sites)
+    save(figure, out / "geometry.png", stacked(**{name: tidy(rows) for name, rows in records.items()}))
+    doc = Document(circuits, "circuits") if circuits else None
+    save(circuits_figure(doc), out / "circuits.png", tidy(doc("heads") if doc else []))
 
 
 def geometry_figure(dimensions: list[Record], information: list[Record], sites: list[str]) -> Figure:

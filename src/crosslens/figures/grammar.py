@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crosslens.figures.sites import site_ticks
-from crosslens.figures.style import heading, nothing, save, style
+from crosslens.figures.style import heading, nothing, save, style, tidy
 from crosslens.summary.names import corpus_name, short_name, site_order
 from crosslens.summary.reading import Document
 
@@ -19,7 +19,7 @@ def grammar_figure(*, layers: dict[str, Path], out: Path) -> None:
     """Write grammar.png to the folder `out`; layers: site → its summary. Raises InputError where a field is missing."""
     out.mkdir(parents=True, exist_ok=True)
     records = [record for path in layers.values() for record in Document(path, "layer").records("grammar")]
-    save(drawn(records, sorted(layers, key=site_order)), out / "grammar.png")
+    save(drawn(records, sorted(layers, key=site_order)), out / "grammar.png", tidy(records))
 
 
 def drawn(records: list[Record], sites: list[str]) -> Figure:

@@ -8,7 +8,7 @@ import pandas as pd
 from crosslens.errors import InputError
 from crosslens.figures.decoder import decoder_figure
 from crosslens.figures.density import density_figure
-from crosslens.figures.style import save
+from crosslens.figures.style import save, stacked
 from crosslens.figures.training import training_figure
 from crosslens.summary.reading import Document, split_key
 
@@ -23,13 +23,14 @@ def layer_figures(*, site: str, training: dict[str, Path], quality: dict[str, Pa
     curves = training_frame(training, features)
     absent = [corpus for corpus in dict.fromkeys(features["corpus"]) if corpus not in training]
     out.mkdir(parents=True, exist_ok=True)
-    figures = {
-        "training": training_figure(curves, site=site, absent=absent),
-        "density": density_figure(density, features, site=site),
-        "decoder": decoder_figure(*decoder_frames(quality), site=site),
-    }
-    for name, figure in figures.items():
-        save(figure, out / f"{name}.png")
+    cosines, saes = decoder_frames(quality)
+    save(training_figure(curves, site=site, absent=absent), out / "training.png", curves)
+    save(
+        density_figure(density, features, site=site),
+        out / "density.png",
+        stacked(bins=density, saes=features),
+    )
+    save(decoder_figure(cosines, saes, site=site), out / "decoder.png", stacked(bins=cosines, saes=saes))
 
 
 def training_frame(training: dict[str, Path], features: pd.DataFrame) -> pd.DataFrame:

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, heading, labelled, nothing, save, style
+from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, heading, labelled, nothing, save, style, tidy
 from crosslens.summary.names import language_name
 from crosslens.summary.reading import Document
 
@@ -41,7 +42,28 @@ def draw_lens_figure(*, readings: dict[str, Path], out: Path) -> None:
         figure.legend(handles.values(), handles.keys(), loc="outside right upper")
         heading(figure, "What the model would say if it ended earlier", _note([*documents.values()]))
     out.mkdir(parents=True, exist_ok=True)
-    save(figure, out / "lens.png")
+    save(figure, out / "lens.png", lens_table(documents))
+
+
+def lens_table(documents: dict[str, Document]) -> pd.DataFrame:
+    """A row a language, lens, measure and block: bits, difference (nats) and told (share), and what shuffled genders give."""
+    rows = []
+    for language, doc in documents.items():
+        gender = doc("gender")
+        of = {("bits", lens): doc("bits")[lens] for lens in ("logit", "tuned")}
+        if gender is not None:
+            of |= {
+                ("difference", lens): [one["difference"] for one in gender["of"][lens]]
+                for lens in ("logit", "tuned")
+            }
+            of |= {("told", lens): [one["told"] for one in gender["of"][lens]] for lens in LENSES}
+            of |= {("null", "logit"): [one["null"] for one in gender["of"]["logit"]]}
+        rows += [
+            {"language": language, "measure": measure, "lens": lens, "block": block} | values
+            for (measure, lens), line in of.items()
+            for block, values in enumerate(line)
+        ]
+    return tidy(rows)
 
 
 def _note(documents: list[Document]) -> str:

@@ -50,20 +50,26 @@ def map_figures(
     `{corpus}/{language}` → parquet of those kinds. Raises InputError where a file or field is missing.
     """
     out.mkdir(parents=True, exist_ok=True)
-    save(samples_figure(samples), out / "samples_map.png")
+    save(samples_figure(samples), out / "samples_map.png", sample_frame(samples))
     told = {corpus: decoder_frame(folder, corpus, features, effects) for corpus, folder in decoders.items()}
     save(
         decoders_figure(decoders, told, Document(samples / "map.json", "sample_map")("languages")),
         out / "decoder_map.png",
+        pd.concat([of.assign(corpus=corpus) for corpus, of in told.items()], ignore_index=True),
     )
+
+
+def sample_frame(folder: Path) -> pd.DataFrame:
+    """Rows of the points: language, gender, category, and places in each map."""
+    methods = _methods(Document(folder / "map.json", "sample_map"))
+    columns = ["language", "gender", "category", *_columns(methods)]
+    return read_parquet(folder / "map.parquet", "sample_embedding", columns)
 
 
 def samples_figure(folder: Path) -> Figure:
     """A row a method, a column a label; what has no label is pale."""
-    doc = Document(folder / "map.json", "sample_map")
+    doc, table = Document(folder / "map.json", "sample_map"), sample_frame(folder)
     methods = _methods(doc)
-    columns = ["language", "gender", "category", *_columns(methods)]
-    table = read_parquet(folder / "map.parquet", "sample_embedding", columns)
     labels = [label for label in ("gender", "language", "category") if _values(doc, label) > 1] or [
         "language"
     ]

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, heading, in_rows, save, style
+from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, heading, in_rows, save, style, tidy
 from crosslens.summary.names import short_name, site_name
 from crosslens.summary.reading import Document
 
@@ -26,7 +27,24 @@ def draw_matching_figure(*, matching: Path, out: Path) -> None:
     figure = matching_figure(
         document("pairs"), document("thresholds"), document("shared_from"), document("site")
     )
-    save(figure, out / "matching.png")
+    save(figure, out / "matching.png", matching_table(document("pairs"), document("thresholds")))
+
+
+def matching_table(pairs: list[dict[str, Any]], thresholds: list[float]) -> pd.DataFrame:
+    """A row a comparison and cosine from which on pairs count: the share of matched features."""
+    return tidy(
+        {
+            "pair": "-".join(pair["languages"]),
+            "role": of["role"],
+            "names": of["names"],
+            "matched": of["matched"],
+        }
+        | {"cosine": cosine, "share": share}
+        for pair in pairs
+        for of in (pair, *pair["ceilings"], *pair["floors"])
+        if of["tested"]
+        for cosine, share in zip(thresholds, of["curve"], strict=True)
+    )
 
 
 def matching_figure(

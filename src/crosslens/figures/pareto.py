@@ -38,9 +38,9 @@ _MARKER, _RING = 3.5, 7.0
 
 def draw_sweep_figure(sweep: Path, out: Path) -> None:
     """Write pareto.png to the folder `out` from a result of kind `sweep`."""
-    figure = pareto_figure(*sweep_frame(sweep))
+    frame, *of = sweep_frame(sweep)
     out.mkdir(parents=True, exist_ok=True)
-    save(figure, out / "pareto.png")
+    save(pareto_figure(frame, *of), out / "pareto.png", frame)
 
 
 def sweep_frame(sweep: Path) -> tuple[pd.DataFrame, str, str, int]:

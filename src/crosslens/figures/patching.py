@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crosslens.figures.style import BLUE, GREEN, ORANGE, RED, heading, nothing, save, style
-from crosslens.summary.names import language_name
+from crosslens.figures.style import BLUE, GREEN, GREY, ORANGE, RED, heading, nothing, save, style, tidy
+from crosslens.summary.names import language_name, short_name
 from crosslens.summary.patching_names import KINDS, METHODS, POSITIONS, SITES
 from crosslens.summary.reading import Document, read_parquet
 
@@ -19,10 +19,17 @@ EFFECTS = ["swap", "language", "source", "donor", "kind", "positions"]
 ACROSS = 3
 """Panels in a row: of more the numbers could not be read on a page."""
 COLOURS = (BLUE, ORANGE, GREEN, RED)
+EXCHANGED = {
+    "": ("the pair's own state", BLUE),
+    "elsewhere": ("another pair's", ORANGE),
+    "romanised": ("in Latin letters", GREEN),
+    "random": ("random step", GREY),
+}
+"""What one language gives to another: in words, and its colour."""
 
 
 def draw_patching_figures(*, patching: Path, out: Path) -> None:
-    """Write patching.png, patched_heads.png and attribution.png to the folder `out`.
+    """Write patching.png, patched_heads.png, interchange.png and attribution.png to the folder `out`.
 
     patching: the folder of that artifact. Raises InputError where a field or column is missing.
     """
@@ -32,19 +39,24 @@ def draw_patching_figures(*, patching: Path, out: Path) -> None:
         "patching_effects",
         [*EFFECTS, "outcome", "outcome_patched", *METHODS],
     )
-    bound = Document(patching / "patching.json", "patching")("bound")
+    document = Document(patching / "patching.json", "patching")
+    bound = document("bound")
     own = maps[
         (maps["donor"] == "other") & (maps["source"] == maps["language"]) & (maps["direction"] == "denoising")
     ]
     out.mkdir(parents=True, exist_ok=True)
     with style():
-        save(_maps(own[own["kind"].isin(SITES)], bound), out / "patching.png")
-        save(
-            _heads(own[(own["kind"] == "head") & (own["positions"] == "last")], bound),
-            out / "patched_heads.png",
+        sites, heads = (
+            own[own["kind"].isin(SITES)],
+            own[(own["kind"] == "head") & (own["positions"] == "last")],
         )
+        save(_maps(sites, bound), out / "patching.png", sites)
+        save(_heads(heads, bound), out / "patched_heads.png", heads)
+        exchanges = document("interchange")
+        save(_interchange(exchanges), out / "interchange.png", tidy(exchanges))
         made = (effects["donor"] == "other") & (effects["source"] == effects["language"])
-        save(_attribution(effects[made & effects["atp"].notna()]), out / "attribution.png")
+        told = effects[made & effects["atp"].notna()]
+        save(_attribution(told), out / "attribution.png", told)
 
 
 def panels(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -114,10 +126,79 @@ def _heads(table: pd.DataFrame, bound: float) -> Figure:
     for axes, (title, own) in zip(grid, rows, strict=False):
         shown = own.pivot_table(index="node", columns="layer", values="recovery")
         _heat(axes, shown, [str(head) for head in shown.index])
-        axes.set(title=title, xlabel="block", ylabel="head")
-    note = f"Mean recovery R, the head's output at the last position patched; pairs that differ by {bound:g} nats or more."
+        axes.set(title=f"{title}, n = {own['n'].max():,}", xlabel="block", ylabel="head")
+    note = (
+        f"Mean recovery R, the head's output at the last position patched, over n groups of pairs that differ by {bound:g} nats "
+        "or more."
+    )
     heading(figure, "Which heads bring the difference to where the word is told?", note)
     return figure
+
+
+def _interchange(rows: list[dict[str, Any]]) -> Figure:
+    """Other − same over blocks, a panel for each two languages and class of positions; its controls beside it."""
+    named = ("swap", "source", "language", "positions")
+    panels = [
+        key for key in dict.fromkeys(tuple(row[name] for name in named) for row in rows) if key[1] != key[2]
+    ]
+    down = max(1, ceil(len(panels) / ACROSS))
+    figure = Figure(figsize=(11, 1.0 + 2.6 * down))
+    grid = figure.subplots(down, ACROSS, squeeze=False, sharex=True).ravel()
+    if not panels:
+        nothing(grid[0], "no state was patched into another language")
+    for axes in grid[max(len(panels), 1) :]:
+        axes.set_visible(False)
+    for axes, key in zip(grid, panels, strict=False):
+        own = [row for row in rows if tuple(row[name] for name in named) == key]
+        for control, (words, shade) in EXCHANGED.items():
+            line = [
+                row for row in own if row["control"] == control and row["difference"]["value"] is not None
+            ]
+            _line(axes, line, "difference", shade, words, banded=control == "")
+        swap, source, language, positions = key
+        itself = [
+            row for row in rows if tuple(row[name] for name in named) == (swap, language, language, positions)
+        ]
+        _line(axes, itself, "other", "#333333", "own language", linestyle=":")
+        axes.axhline(0, color="#333333", linewidth=0.6)
+        n = max((row["difference"]["n"] for row in own if row["control"] == ""), default=0)
+        axes.set(
+            title=f"{short_name(source)} → {short_name(language)}\n{swap} swap, {POSITIONS[positions]}, n = {n:,}",
+            xlabel="behind block",
+        )
+    grid[0].set_ylabel("other − same")
+    if panels:
+        handles, labels = grid[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right upper")
+    heading(
+        figure,
+        "Does one language's state tell gender in another?",
+        "Recovery R by the state of the other gender less that of the own one, both of the other language, over at most n groups "
+        "of pairs; band: 95 %. Dotted: R by the language's own states.",
+    )
+    return figure
+
+
+def _line(
+    axes: Axes,
+    rows: list[dict[str, Any]],
+    field: str,
+    shade: str,
+    words: str,
+    *,
+    banded: bool = False,
+    linestyle: str = "-",
+) -> None:
+    shown = [row for row in rows if row[field]["value"] is not None]
+    if not shown:
+        return
+    layers = [row["layer"] for row in shown]
+    of = [row[field] for row in shown]
+    marked = {"marker": "o", "markersize": 3, "linewidth": 1.2, "linestyle": linestyle}
+    axes.plot(layers, [one["value"] for one in of], color=shade, label=words, **marked)
+    if banded and all(one["low"] is not None for one in of):
+        bounds = ([one[name] for one in of] for name in ("low", "high"))
+        axes.fill_between(layers, *bounds, color=shade, alpha=0.2, linewidth=0)
 
 
 def _attribution(made: pd.DataFrame) -> Figure:

@@ -20,7 +20,7 @@ from crosslens.figures.style import (
     style,
 )
 from crosslens.summary.conditions import Record
-from crosslens.summary.names import site_order
+from crosslens.summary.names import in_groups, site_order
 
 _PROBES = {
     "activations": ("raw activations", BLUE, "o-"),
@@ -51,7 +51,6 @@ def probes_figure(probes: pd.DataFrame, words: Sequence[Record] = ()) -> Figure:
             handles = labelled(grid.flat)
             figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
         heading(figure, "Gender probes per layer (logistic regression)", "")
-        figure.supxlabel("")
     return figure
 
 
@@ -73,7 +72,7 @@ def _panel(axes, rows: pd.DataFrame, sites: list[str], title: str) -> None:
             axes.plot(x[at], some["auroc"][at], mark, color=shade, markersize=4.5, linewidth=1.2, label=label)
     first = rows.iloc[0]
     axes.set_title(
-        f"{title}\nn = {int(first['n'])} test pictures or texts; bars: 95 % CI",
+        f"{title}\nn = {int(first['n'])} test pictures or texts{in_groups(int(first['n']), int(first['groups']))}; bars: 95 % CI",
         fontsize=8.5,
     )
     site_ticks(axes, sites)

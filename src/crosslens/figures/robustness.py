@@ -33,19 +33,14 @@ def robustness_figure(kept: pd.DataFrame, words: Sequence[Record] = ()) -> Figur
             axes.set_title(title)
             _panel(axes, part, sites)
         for row in grid:
-            row[0].set_ylabel("share kept")
+            row[0].set_ylabel("share kept\n(dotted: as frequent ones at random)")
         if kept.empty:
             nothing(grid[0][0], "no gendered feature")
         else:
             grid[0][0].set_ylim(-0.03, 1.03)
             handles = labelled(grid.flat)
             figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5)
-        heading(
-            figure,
-            "Gendered features, gendered in other views (dotted: as frequent ones drawn at random)",
-            "",
-        )
-        figure.supxlabel("")
+        heading(figure, "Gendered features, gendered in other views", "")
     return figure
 
 

@@ -21,7 +21,7 @@ def draw_sharing_figure(*, sharing: Path, out: Path) -> None:
         features, {tuple(pair["languages"]): pair for pair in document("pairs")}, document("site")
     )
     out.mkdir(parents=True, exist_ok=True)
-    save(figure, out / "sharing.png")
+    save(figure, out / "sharing.png", features)
 
 
 def sharing_figure(features: pd.DataFrame, pairs: dict[tuple[str, str], dict], site: str) -> Figure:

@@ -38,7 +38,6 @@ def sparse_probes_figure(probes: pd.DataFrame, words: Sequence[Record] = ()) -> 
             handles = labelled(grid.flat)
             figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6)
         heading(figure, "How many features hold the gender?", "")
-        figure.supxlabel("")
     return figure
 
 

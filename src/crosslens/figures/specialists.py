@@ -1,20 +1,20 @@
 """Which categories have a feature of their own, over layers, sites and SAEs."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from crosslens.figures.style import heading, nothing, style
 from crosslens.summary.names import corpus_name, short_name, site_name, site_order
-from crosslens.summary.reading import Document
 
 LEVEL = 0.05
 MOST = 24
 """Columns with names."""
 
 
-def specialists_figure(summaries: list[Document]) -> Figure:
-    """Heat map category × (site, SAE, language) of the score of its best feature, 1 at most."""
-    rows = [record for summary in summaries for record in summary.records("specialists")]
+def specialists_figure(rows: list[dict[str, Any]]) -> Figure:
+    """Heat map category × (site, SAE, language) of the score of its best feature, 1 at most; rows: records of that name."""
     categories = sorted({row["category"] for row in rows})
     places = dict.fromkeys((row["site"], row["corpus"], row["language"]) for row in rows)
     columns = sorted(places, key=lambda place: (place[1], place[2], site_order(place[0])))

@@ -38,8 +38,8 @@ def draw_steering_figures(*, steering: Path, out: Path) -> None:
     document = Document(steering / "steering.json", "steering")
     doses = read_table(steering / "doses.parquet", "steering_doses")
     out.mkdir(parents=True, exist_ok=True)
-    save(dose_response(doses, document), out / "dose_response.png")
-    save(frontier(doses, document), out / "frontier.png")
+    save(dose_response(doses, document), out / "dose_response.png", doses[doses["how"] == "steer"])
+    save(frontier(doses, document), out / "frontier.png", doses[doses["how"] == "neutralise"])
 
 
 def dose_response(doses: pd.DataFrame, document: Document) -> Figure:

@@ -7,7 +7,7 @@ import pandas as pd
 from crosslens.figures.quality import quality_figure
 from crosslens.figures.retrieval import retrieval_figure, retrieval_frames
 from crosslens.figures.specialists import specialists_figure
-from crosslens.figures.style import numeric, save
+from crosslens.figures.style import numeric, save, stacked, tidy
 from crosslens.summary.reading import Document
 from crosslens.summary.records.quality import BASELINES
 
@@ -22,9 +22,11 @@ def study_figures(*, layers: dict[str, Path], out: Path) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     summaries = [Document(path, "layer") for path in layers.values()]
-    save(quality_figure(quality_frame(summaries)), out / "quality.png")
-    save(retrieval_figure(*retrieval_frames(summaries)), out / "retrieval.png")
-    save(specialists_figure(summaries), out / "specialists.png")
+    quality, (retrieval, cka) = quality_frame(summaries), retrieval_frames(summaries)
+    save(quality_figure(quality), out / "quality.png", quality)
+    save(retrieval_figure(retrieval, cka), out / "retrieval.png", stacked(retrieval=retrieval, cka=cka))
+    specialists = [record for summary in summaries for record in summary.records("specialists")]
+    save(specialists_figure(specialists), out / "specialists.png", tidy(specialists))
 
 
 def quality_frame(summaries: list[Document]) -> pd.DataFrame:

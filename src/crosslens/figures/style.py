@@ -1,5 +1,6 @@
 """One look for all figures, independent of the machine's matplotlib settings, saved to the same bytes every time."""
 
+import json
 import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,12 +12,18 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from crosslens.data.languages import language_of
 
-DPI = 150
+DPI, FINE = 150, 300
+"""Of the PNG; and of what is no line in SVG and PDF."""
+LINES = {"svg": ("Creator", "Date"), "pdf": ("Creator", "Producer", "CreationDate")}
+"""Formats beside PNG, and what they would say of the machine and the hour."""
+MANY = 2000
+"""Points beyond which a cloud is drawn as a picture in SVG and PDF, whose file would grow with each."""
 BLUE, ORANGE, GREEN, RED, PINK, BROWN, GREY, SKY = (
     "#0173B2",
     "#DE8F05",
@@ -49,6 +56,10 @@ _STYLE = {
     "legend.fontsize": 8.5,
     "figure.dpi": DPI,
     "figure.constrained_layout.use": True,
+    # letters as outlines: Arabic stays joined wherever the file is opened
+    "svg.fonttype": "path",
+    "svg.hashsalt": "crosslens",
+    "pdf.fonttype": 42,
 }
 
 
@@ -85,11 +96,15 @@ def numeric(records: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
 
 
 def heading(figure: Figure, title: str, note: str) -> None:
-    """The figure's title on top and what n, CI and marks mean at its foot, in lines that fit its width."""
-    width = int(figure.get_figwidth() * NOTE_CHARACTERS)
-    note = "\n".join(textwrap.fill(line, width) for line in note.splitlines())
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-    figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color="#444444")
+    """What n, CI and marks mean at the figure's foot, in lines that fit its width (SVG: the group `note`).
+
+    The title is not drawn, as a page and a paper have a caption: it is what SVG and PDF say of themselves.
+    """
+    figure.set_label(title)
+    if note:
+        width = int(figure.get_figwidth() * NOTE_CHARACTERS)
+        note = "\n".join(textwrap.fill(line, width) for line in note.splitlines())
+        figure.supxlabel(note, x=0.01, ha="left", fontsize=8, color="#444444", gid="note")
 
 
 def in_rows(panels: int, *, width: float, height: float) -> tuple[Figure, list[Axes]]:
@@ -131,10 +146,36 @@ def plain_log(axes: Axes, values, which: str = "y") -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a PNG whose bytes depend on nothing but what is drawn."""
+def save(figure: Figure, path: Path, table: pd.DataFrame) -> None:
+    """Write a figure to `path`, a PNG, beside it the same as SVG and PDF, and as CSV what it shows.
+
+    table: tidy rows, a number or a word a column (see `tidy`). The bytes depend on nothing but what is drawn.
+    """
+    about = {"Title": figure.get_label()}
     with style():
         figure.savefig(path, dpi=DPI, format="png", metadata={"Software": None})
+        figure.set_layout_engine("none")  # everything has its place by now
+        for axes in figure.axes:
+            for cloud in axes.collections:
+                cloud.set_rasterized(isinstance(cloud, PathCollection) and len(cloud.get_offsets()) > MANY)
+        for name, fields in LINES.items():
+            silent = about | dict.fromkeys(fields)
+            figure.savefig(path.with_suffix(f".{name}"), dpi=FINE, format=name, metadata=silent)
+    table.to_csv(path.with_suffix(".csv"), index=False, lineterminator="\n", float_format="%.10g")
+
+
+def tidy(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Records as a table: what they hold of other records becomes columns (`null_mean`), lists of words and numbers are JSON."""
+    table = pd.json_normalize(list(records), sep="_")
+    for name in table:
+        if table[name].map(lambda value: isinstance(value, list)).any():
+            table[name] = table[name].map(lambda value: json.dumps(value, ensure_ascii=False))
+    return table
+
+
+def stacked(**tables: pd.DataFrame) -> pd.DataFrame:
+    """Tables of unlike rows in one, told apart by the column `table`."""
+    return pd.concat([table.assign(table=name) for name, table in tables.items()], ignore_index=True)
 
 
 def labelled(panels: Iterable[Axes]) -> dict[str, Artist]:

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crosslens.figures.matching import LOOKS
-from crosslens.figures.style import GREY, colour, heading, nothing, save, style
+from crosslens.figures.style import GREY, colour, heading, nothing, save, stacked, style, tidy
 from crosslens.summary.names import short_name, site_name
 from crosslens.summary.reading import Document
 
@@ -22,7 +23,18 @@ def draw_substitution_figure(*, substitution: Path, out: Path) -> None:
     save(
         substitution_figure(document("comparisons"), document("languages"), document("site")),
         out / "substitution.png",
+        substitution_table(document("comparisons")),
     )
+
+
+def substitution_table(comparisons: list[dict[str, Any]]) -> pd.DataFrame:
+    """A row a point of a curve, and a row a feature that was ablated beside its partner."""
+    whose = ("role", "language", "first", "second")
+    points, features = (
+        tidy({name: of[name] for name in whose} | row for of in comparisons for row in of[of_what])
+        for of_what in ("curve", "features")
+    )
+    return stacked(curve=points, features=features)
 
 
 def substitution_figure(comparisons: list[dict[str, Any]], languages: list[str], site: str) -> Figure:

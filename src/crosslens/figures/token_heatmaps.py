@@ -56,7 +56,7 @@ def dimensions_figure(
         heading(
             figure,
             f"Tokens and dimensions, {site_name(site)}",
-            f"n = {_count(tokens)}; one forward pass each, no interval.\nValue: {scale}.\n"
+            f"{site_name(site).capitalize()}. n = {_count(tokens)}; one forward pass each, no interval.\nValue: {scale}.\n"
             f"{which}Colours end at ±{limit:.3g}: {beyond} of {grid.size} cells lie beyond.",
         )
     return figure
@@ -118,7 +118,8 @@ def cosines_figure(tokens: pd.DataFrame, cosines: pd.DataFrame, *, site: str) ->
         heading(
             figure,
             f"Cosine between tokens, {site_name(site)}",
-            f"n = {_count(tokens)}; one forward pass each, no interval. White lines part the texts.",
+            f"{site_name(site).capitalize()}. n = {_count(tokens)}; one forward pass each, no interval. White lines part the "
+            "texts.",
         )
     return figure
 

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from crosslens.figures.sites import runs, site_ticks
 from crosslens.figures.style import auroc_axis, colour, heading, labelled, nothing, style
 from crosslens.summary.conditions import Record, condition_name
-from crosslens.summary.names import language_name, site_order
+from crosslens.summary.names import pair_name, short_name, site_order
 from crosslens.summary.reading import Document
 
 METHODS = {"difference_of_means": "difference of means", "logistic": "logistic regression"}
-_NUMBERS = ["auroc", "auroc_low", "auroc_high", "null_low", "null_high", "n"]
+_NUMBERS = ["auroc", "auroc_low", "auroc_high", "null_low", "null_high", "n", "groups"]
 _COLUMNS = ["site", "condition", "source", "target", "method", *_NUMBERS]
 
 
@@ -27,7 +27,7 @@ def transfer_frame(summaries: list[Document]) -> pd.DataFrame:
 def transfer_figure(transfer: pd.DataFrame, words: Sequence[Record] = ()) -> Figure:
     """AUROC with its CI as a band against the site: a row per condition, a column per method, a line per pair.
 
-    transfer: rows (site, condition, source, target, method, auroc, auroc_low, auroc_high, null_low, null_high, n).
+    transfer: rows (site, condition, source, target, method, auroc, auroc_low, auroc_high, null_low, null_high, n, groups).
     words: records of kind words.
     """
     sites = sorted(set(transfer["site"]), key=site_order)
@@ -64,10 +64,14 @@ def transfer_figure(transfer: pd.DataFrame, words: Sequence[Record] = ()) -> Fig
 
 
 def _counts(rows: pd.DataFrame) -> str:
-    counts = rows.groupby("target", sort=False)["n"].agg(["min", "max"]).astype(int)
+    def span(of: pd.Series) -> str:
+        low, high = int(of.min()), int(of.max())
+        return f"{low}" if low == high else f"{low} to {high}"
+
     return ", ".join(
-        f"{language_name(language).split(' ')[0]} n = {low if low == high else f'{low} to {high}'}"
-        for language, low, high in counts.itertuples()
+        f"{short_name(language)} n = {span(of['n'])}"
+        + (f" in {span(of['groups'])} groups" if (of["groups"] < of["n"]).any() else "")
+        for language, of in rows.groupby("target", sort=False)
     )
 
 
@@ -95,7 +99,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, sites: list[str]) -> None:
                 markersize=4,
                 linewidth=1.3,
                 markerfacecolor=colour(target, languages),
-                label=" → ".join(language_name(language).split(" ")[0] for language in (source, target)),
+                label=pair_name(source, target),
             )
     axes.axhline(0.5, color="#333333", linewidth=0.9, linestyle=":", label="chance")
     site_ticks(axes, sites)

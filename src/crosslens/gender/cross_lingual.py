@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from crosslens.errors import InputError
-from crosslens.pooling.images import ImageTable, by_image, shared_units
+from crosslens.pooling.images import ImageTable, by_image, shared_images, shared_units
 from crosslens.pooling.languages import Pairs, open_codes, pairs_among
 from crosslens.pooling.pool import pool_codes
 from crosslens.stats.correlation import fisher_interval
@@ -95,7 +95,7 @@ def cross_lingual_bias(
         "bootstraps": bootstraps,
         "permutations": permutations,
         "seed": seed,
-        "unit": "image",
+        "unit": "image, or the images of one group and gender",
         "split": "test",
         "families": {
             "live": "live on test in both languages",
@@ -147,6 +147,7 @@ def compare(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Correlations of the d of two languages for two families of features, with CI and nulls."""
+    images, others = shared_images(first, second)
     first, second = shared_units(first, second)
     values = [table.values[:, live] for table in (first, second)]
     female = [table.gender == "female" for table in (first, second)]
@@ -166,8 +167,9 @@ def compare(
     of_labels = resampled(values, [shuffled > 1, shuffled % 2 == 1], inside, np.ones(shuffled.shape))
     noise = disattenuated(values, female, inside, halves(labels, SPLITS, rng, first.group))
     document: dict[str, Any] = {
-        "images": counts,
-        "labels_disagree": int(np.sum(female[0] != female[1])),
+        "images": {gender: images.counts()[gender] for gender in counts},
+        "groups": images.independent(),
+        "labels_disagree": int(np.sum(images.gender != others.gender)),
     }
     few = too_few_units(counts, 2)
     for family, rows in inside.items():

@@ -104,7 +104,7 @@ def write_probe(out: Path, identity: dict[str, Any], seed: int, conditions: dict
     """JSON of kind probe."""
     settings = {
         "seed": seed,
-        "unit": "image",
+        "unit": "image, or the images of one group",
         "penalties": list(PENALTIES),
         "folds": FOLDS,
         "permutations": PERMUTATIONS,
@@ -139,6 +139,7 @@ def probe(
     document: dict[str, Any] = {
         "n_train": {"female": int(y_train.sum()), "male": int((~y_train).sum())},
         "n_test": {"female": int(y_test.sum()), "male": int((~y_test).sum())},
+        "groups": {"train": train.independent(), "test": test.independent()},
         "majority": _majority(y_train, y_test),
     }
     because = too_few(train, FOLDS, "train") or too_few(test, TEST_UNITS, "test") or _alike(train.values)

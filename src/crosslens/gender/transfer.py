@@ -81,7 +81,7 @@ def gender_transfer(
     document = {
         **described(stored),
         "seed": seed,
-        "unit": "image",
+        "unit": "image, or the images of one group and gender",
         "learned_on": "train",
         "scored_on": "test",
         "positive": "female",
@@ -137,7 +137,8 @@ def transfer(
     images from their mean.
     """
     train = {language: images.train.labelled().by_group() for language, images in pooled.items()}
-    test = {language: images.test.labelled().by_group() for language, images in pooled.items()}
+    shown = {language: images.test.labelled() for language, images in pooled.items()}
+    test = {language: images.by_group() for language, images in shown.items()}
     learnable = [
         language
         for language, images in train.items()
@@ -165,13 +166,11 @@ def transfer(
             if (source, target) not in scorable:
                 continue
             female = test[target].gender == "female"
-            counts = {"female": int(female.sum()), "male": int((~female).sum())}
+            counts = {gender: shown[target].counts()[gender] for gender in ("female", "male")}
+            of = {"source": source, "target": target, "n": counts, "groups": shown[target].independent()}
             for method in METHODS:
                 found = scores.get((source, target, method)) if min(counts.values()) else None
-                results.append(
-                    {"source": source, "target": target, "method": method, "n": counts}
-                    | scored(found, female, test[target].group)
-                )
+                results.append(of | {"method": method} | scored(found, female, test[target].group))
     return {
         "languages": {
             language: _described(images, directions.get(language), nulls.get(language), ways.get(language, 0))
@@ -278,7 +277,7 @@ def scored(scores: Scores | None, female: np.ndarray, groups: np.ndarray | None 
     because = None
     if half >= 0.5:
         counts = f"{int(female.sum())} female and {int((~female).sum())} male"
-        because = f"random directions tell the {counts} test images apart without a fault in more than 5 %"
+        because = f"random directions tell the {counts} independent test images apart without a fault in more than 5 %"
     return {
         "auroc": {"value": value, "low": low, "high": high},
         "null": {"low": 0.5 - half, "high": 0.5 + half, "p": None if because else p}
@@ -322,8 +321,9 @@ def _described(
     images: Language, direction: np.ndarray | None, null: np.ndarray | None, ways: int
 ) -> dict[str, Any]:
     document: dict[str, Any] = {
-        split: getattr(images, split).counts() | {"dropped_samples": images.dropped[split]}
-        for split in ("train", "test")
+        split: part.counts()
+        | {"groups": part.labelled().independent(), "dropped_samples": images.dropped[split]}
+        for split, part in (("train", images.train), ("test", images.test))
     }
     if direction is None or null is None:
         return document | {

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from crosslens.data.altered import romanised
 from crosslens.data.minimal_pairs import differing
 from crosslens.gender.targets import GENDERS, targets_of
 from crosslens.interventions.outcomes import Case, Side
@@ -116,6 +117,26 @@ def language_swaps(
             ]
             cases.append(Case("language", str(row["image_id"]), tuple(asked)))
     return cases
+
+
+def in_latin(case: Case, letters: Mapping[str, Mapping[str, str]]) -> Case | None:
+    """The case with what its runs say in the letters of another script, so that what is left of an exchange between languages is
+    not the script's; prompts stay. letters: of a language, by letter.
+
+    None where one language alone is there, or nothing before the words that are asked for has other letters.
+    """
+    changed = [_in_latin(side, letters.get(side.language, {})) for side in case.sides]
+    if len({side.language for side in case.sides}) < 2 or not any(
+        side.prefix != own.prefix for side, own in zip(changed, case.sides, strict=True)
+    ):
+        return None
+    return case._replace(sides=tuple(changed))
+
+
+def _in_latin(side: Side, table: Mapping[str, str]) -> Side:
+    prefix, read = romanised(side.prefix, side.read, table)
+    forms = tuple(romanised(form, [], table)[0] for form in side.forms)
+    return side._replace(prefix=prefix, read=read, forms=forms)
 
 
 def _pictures(frame: pd.DataFrame) -> pd.DataFrame:

@@ -161,7 +161,7 @@ class FeaturePatcher:
     def _runs(self, cases: Sequence[Read]) -> tuple[Runs, dict[str, Exchange]]:
         """These runs, and the exchanges of each class of positions in which any takes part."""
         runs = Runs(self.loaded, self.head, cases, self.images, [self.place])
-        of = {name: runs.laid.exchange(name, donors(runs)[OTHER]) for name in self.classes}
+        of = {name: runs.laid.exchange(name, donors(runs)[OTHER].of) for name in self.classes}
         return runs, {name: exchange for name, exchange in of.items() if exchange is not None}
 
     def _states(self, runs: Runs, exchange: Exchange) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from crosslens.models.hooks import edit
+from crosslens.models.hooks import edit, on_output
 from crosslens.models.load import LoadedModel
 from crosslens.models.sites import Site
 
@@ -14,13 +14,15 @@ SITES = ("resid_post", "attn_out", "mlp_out")
 OF_HEADS = {"head": "o", "query": "q", "key": "k"}
 """What a head gives to the output projection, and its query and key, with the projection that has it."""
 KINDS = (*SITES, *OF_HEADS)
+OF_TOWER = ("tower_attn", "tower_mlp")
+"""What attention and MLP add in a block of the image encoder, whose layers are counted by themselves."""
 
 
 class Place(NamedTuple):
     """A tensor of a forward pass, (B, T, width)."""
 
     kind: str
-    """One of KINDS, or resid_pre."""
+    """One of KINDS or OF_TOWER, or resid_pre."""
     layer: int
 
 
@@ -50,15 +52,18 @@ def slots(loaded: LoadedModel, place: Place, width: int) -> list[slice]:
 @contextmanager
 def at(loaded: LoadedModel, place: Place, fn: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Replace the value of a place by `fn(value)` inside the block; a `fn` that returns what it is given reads alone."""
-    if place.kind not in OF_HEADS:
+    if place.kind not in (*OF_HEADS, *OF_TOWER):
         with edit(loaded, Site(place.layer, place.kind), fn):
             yield
         return
-    module = loaded.adapter.projections(loaded.adapter.blocks[place.layer])[OF_HEADS[place.kind]]
+    if place.kind in OF_TOWER:
+        module = loaded.adapter.tower_halves[place.layer][OF_TOWER.index(place.kind)]
+    else:
+        module = loaded.adapter.projections(loaded.adapter.blocks[place.layer])[OF_HEADS[place.kind]]
     if place.kind == "head":
         handle = module.register_forward_pre_hook(lambda _, args: (fn(args[0]), *args[1:]))
     else:
-        handle = module.register_forward_hook(lambda _, args, output: fn(output))
+        handle = module.register_forward_hook(on_output(fn))
     try:
         yield
     finally:

@@ -188,6 +188,19 @@ class Laid:
         device = self.run_of_text.device
         return Exchange(*(torch.tensor(column, device=device) for column in zip(*found, strict=True)), took)
 
+    def both(
+        self, name: str, first: Sequence[int | None], second: Sequence[int | None]
+    ) -> tuple["Exchange | None", "Exchange | None"]:
+        """The same positions, with the states of either run's donor: of runs that take part with both."""
+        found = [self.exchange(name, donors) for donors in (first, second)]
+        if any(one is None for one in found):
+            return None, None
+        took = found[0].took & found[1].took
+        return tuple(
+            self.exchange(name, [donor if own else None for donor, own in zip(donors, took, strict=True)])
+            for donors in (first, second)
+        )
+
 
 class Exchange(NamedTuple):
     """n positions of a batch's texts, and those whose values they get."""

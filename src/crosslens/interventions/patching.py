@@ -1,7 +1,7 @@
 """Activation patching: how much of what two runs differ in goes through one place (methods 9)."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from crosslens.interventions.cases import (
     category_swaps,
     drawn,
     image_swaps,
+    in_latin,
     language_swaps,
     sentences,
 )
@@ -29,10 +30,10 @@ from crosslens.interventions.circuits import (
     numbers_of,
     ranked,
 )
-from crosslens.interventions.nodes import KINDS, OF_HEADS, Place, places_of, slots
+from crosslens.interventions.nodes import KINDS, OF_HEADS, OF_TOWER, Place, places_of, slots
 from crosslens.interventions.outcomes import CLASSES, Case, Exchange, Laid, check_cases
 from crosslens.interventions.recovery import COLUMNS, COMPONENTS, METHODS, PICTURED, maps, recoveries, told
-from crosslens.interventions.runs import OTHER, Read, Runs, donors, read_cases, together
+from crosslens.interventions.runs import OTHER, Donation, Read, Runs, donors, read_cases, together
 from crosslens.memory import memory_kept
 from crosslens.models.head import Head
 from crosslens.models.load import LoadedModel, load_model
@@ -57,6 +58,7 @@ def patch_activations(
     datasets: dict[str, Path],
     language_pairs: Sequence[tuple[str, str]],
     words: Words | None,
+    letters: Mapping[str, Mapping[str, str]],
     pairs: int,
     attributed: int,
     bound: float,
@@ -70,7 +72,8 @@ def patch_activations(
     a place: the mean recovery) and `patching.json` (kind patching).
 
     datasets: by language. words: of each language a text of a woman and one of a man, for pictures; None: sentences in two
-    genders, whose gendered words are marked. pairs: cases of each swap, at most, drawn by `seed`; of the first `attributed`
+    genders, whose gendered words are marked. letters: of languages of another script each letter in Latin ones, for a control
+    of exchanges between languages. pairs: cases of each swap, at most, drawn by `seed`; of the first `attributed`
     of them attributions are computed too. bound: nats; pairs whose outcomes differ by less are left out of recoveries.
     batch: texts of one forward pass. heads: whether single heads, their queries and keys are patched as well.
     model: keyword arguments of load_model. Raises InputError where no two runs can be compared, and RuntimeError
@@ -80,7 +83,7 @@ def patch_activations(
     frames = {language: read_table(path, "dataset") for language, path in datasets.items()}
     swaps = cases_of(frames, language_pairs, words, seed)
     check_cases([case for cases in swaps.values() for case in cases], "case")
-    patcher = Patcher(loaded, images, heads=heads, seed=seed)
+    patcher = Patcher(loaded, images, letters=letters, heads=heads, seed=seed)
     parts, left_out = [], {}
     with memory_kept():
         for swap, cases in swaps.items():
@@ -146,12 +149,23 @@ def _made(place: Place, positions: str, whole: bool, explain: bool, swap: str) -
 class Patcher:
     """A model with what every batch needs of it."""
 
-    def __init__(self, loaded: LoadedModel, images: Path | None, *, heads: bool, seed: int):
-        self.loaded, self.images, self.head = loaded, images, Head(loaded)
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        images: Path | None,
+        *,
+        heads: bool,
+        seed: int,
+        letters: Mapping[str, Mapping[str, str]] | None = None,
+    ):
+        self.loaded, self.images, self.head, self.letters = loaded, images, Head(loaded), letters or {}
         kinds = KINDS if heads else KINDS[:3]
         self.places = [
             *([] if loaded.adapter.projector is None else [GIVEN]),
             *places_of(loaded, kinds, range(loaded.n_layers)),
+        ]
+        self.tower = [
+            Place(kind, layer) for layer in range(len(loaded.adapter.tower_halves)) for kind in OF_TOWER
         ]
         self.seed, self.identity = seed, 0.0
         self.kept: list[pd.DataFrame] = []
@@ -168,6 +182,7 @@ class Patcher:
             for rows in together(whole, range(first, min(last, len(whole))), batch):
                 parts.append(self._batch([whole[k] for k in rows], rows, explain))
                 progress.update(len(rows))
+        parts += self._romanised([case for case, _ in whole], batch)
         table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*COLUMNS])
         return table.astype(COLUMNS), len(cases) - len(whole)
 
@@ -178,47 +193,84 @@ class Patcher:
         self._check_identity(runs)
         attribution = None
         if explain:
-            named = {name: laid.exchange(name, donations[OTHER]) for name in (*CONTROLLED, EVERYWHERE)}
+            named = {name: laid.exchange(name, donations[OTHER].of) for name in (*CONTROLLED, EVERYWHERE)}
             exchanges = {name: exchange for name, exchange in named.items() if exchange is not None}
             attribution = Attribution(runs, exchanges)
         rng = stream(self.seed, "random directions", *(str(number) for number in numbers))
         parts = []
-        for donation, of_runs in donations.items():
-            whole = donation == OTHER
-            for name in CLASSES:
-                exchange = laid.exchange(name, of_runs, cyclic=donation.name.endswith("_elsewhere"))
-                if exchange is None or (name not in CONTROLLED and not whole):
+        for donation, (source, givers) in donations.items():
+            whole, random = donation == OTHER, donation.name == "random"
+            if donation == Donation("same"):
+                continue  # the run itself
+            for name in CLASSES if whole else CONTROLLED:
+                exchange = laid.exchange(name, givers, cyclic=donation.name.endswith("_elsewhere"))
+                if random:
+                    exchange, base = laid.both(name, givers, donations[Donation("same", donation.away)].of)
+                if exchange is None:
                     continue
                 for place in self.places:
                     if not _made(place, name, whole, explain, cases[0][0].swap):
                         continue
                     value = runs.states[place]
                     asked = name in CONTROLLED or (name == EVERYWHERE and place.kind in IN_CIRCUITS)
-                    explained = {}
+                    explained: dict[str, Tensor | None] = {}
                     if attribution and whole and asked and place != GIVEN:
                         explained = attribution.of(place, name, integrate=name in CONTROLLED)
                     for node, channels in enumerate(slots(self.loaded, place, value.shape[2])):
                         given = exchange.donated(value)[:, channels]
-                        if donation.name == "random":
-                            given = self._random(exchange, laid, exchange.own(value), given, rng)
+                        if random:
+                            given = self._random(exchange, laid, base.donated(value), given, rng)
                         m = runs.patched(place, exchange, channels, given)
-                        took = exchange.took.numpy()
-                        columns = {
-                            "source": donation.source or about["language"],
-                            "donor": donation.name,
-                            "kind": place.kind,
-                            "layer": place.layer,
-                            "node": node,
-                            "positions": name,
-                            "outcome_patched": m.cpu().numpy(),
+                        said = {
+                            method: of[:, node].cpu().numpy()
+                            for method, of in explained.items()
+                            if of is not None
                         }
-                        for method in METHODS:
-                            found = explained.get(method)
-                            columns[method] = np.nan if found is None else found[:, node].cpu().numpy()
-                        parts.append(about.assign(**columns)[took])
-        if self.rankings and (exchange := laid.exchange(EVERYWHERE, donations[OTHER])):
+                        about_donor = {"source": source, "donor": donation.name, "positions": name}
+                        parts.append(_rows(about, exchange, place, node, m, about_donor | said))
+        if cases[0][0].swap in PICTURED:
+            parts += self._inside(runs, about)
+        if self.rankings and (exchange := laid.exchange(EVERYWHERE, donations[OTHER].of)):
             self.kept.append(self._kept(runs, exchange, about))
         return pd.concat(parts, ignore_index=True)[[*COLUMNS]]
+
+    def _inside(self, runs: Runs, about: pd.DataFrame) -> list[pd.DataFrame]:
+        """Rows of COLUMNS of the image encoder; none of pictures of unlike sizes, in whose places there is nothing alike."""
+        if len({len(run.at.get("image", [])) for run in runs.laid.runs}) > 1:
+            return []
+        source, givers = donors(runs)[OTHER]
+        exchange = runs.laid.exchange("image", givers)
+        more = {"source": source, "donor": OTHER.name, "positions": "image"}
+        return [
+            _rows(about, exchange, place, 0, runs.swapped(place, exchange), more)
+            for place in (self.tower if exchange else ())
+        ]
+
+    def _romanised(self, cases: Sequence[Case], batch: int) -> list[pd.DataFrame]:
+        """Rows of COLUMNS of exchanges between languages, all texts in Latin letters; cases: those patched as they are."""
+        number = {case.group: k for k, case in enumerate(cases)}
+        altered = [in_latin(case, self.letters) for case in cases]
+        latin = read_cases(self.loaded, [case for case in altered if case is not None], self.images)
+        return [
+            part
+            for rows in together(latin, range(len(latin)), batch)
+            for part in self._in_latin([latin[k] for k in rows], [number[latin[k][0].group] for k in rows])
+        ]
+
+    @torch.no_grad()
+    def _in_latin(self, cases: Sequence[Read], numbers: Sequence[int]) -> Iterator[pd.DataFrame]:
+        places = [place for place in self.places if place.kind == "resid_post"]
+        runs = Runs(self.loaded, self.head, cases, self.images, places)
+        about = runs.table(numbers)
+        for donation, (source, givers) in donors(runs).items():
+            if donation.name not in ("other", "same") or not donation.away:
+                continue
+            about_donor = {"source": source, "donor": f"{donation.name}_romanised"}
+            for name in CONTROLLED:
+                exchange = runs.laid.exchange(name, givers)
+                for place in places if exchange else ():
+                    m = runs.patched(place, exchange, slice(None), exchange.donated(runs.states[place]))
+                    yield _rows(about, exchange, place, 0, m, about_donor | {"positions": name})
 
     def _kept(self, runs: Runs, exchange: Exchange, about: pd.DataFrame) -> pd.DataFrame:
         """Outcomes with the values of the other run in all heads and MLPs but a few, by each ranking of a language."""
@@ -243,16 +295,25 @@ class Patcher:
 
     @staticmethod
     def _random(
-        exchange: Exchange, laid: Laid, own: Tensor, given: Tensor, rng: np.random.Generator
+        exchange: Exchange, laid: Laid, base: Tensor, given: Tensor, rng: np.random.Generator
     ) -> Tensor:
-        """(n, d): `own` and a step in a random direction, as long as that to `given`; the same in all texts of a run."""
-        padding = torch.tensor(laid.padding, device=own.device)[exchange.rows]
+        """(n, d): `base` and a step in a random direction, as long as that to `given`; the same in all texts of a run."""
+        padding = torch.tensor(laid.padding, device=base.device)[exchange.rows]
         at = torch.stack([laid.run_of_text[exchange.rows], exchange.positions - padding], 1)
         drawn, which = np.unique(at.cpu().numpy(), axis=0, return_inverse=True)
-        directions = rng.standard_normal((len(drawn), own.shape[1]))[which.ravel()]
-        direction = torch.from_numpy(directions).to(own.device, torch.float32)
-        length = (given - own).float().norm(dim=1, keepdim=True)
-        return own.float() + length * direction / direction.norm(dim=1, keepdim=True)
+        directions = rng.standard_normal((len(drawn), base.shape[1]))[which.ravel()]
+        direction = torch.from_numpy(directions).to(base.device, torch.float32)
+        length = (given - base).float().norm(dim=1, keepdim=True)
+        return base.float() + length * direction / direction.norm(dim=1, keepdim=True)
+
+
+def _rows(
+    about: pd.DataFrame, exchange: Exchange, place: Place, node: int, m: Tensor, more: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Rows of COLUMNS of one patch, of the runs that take part; m: (S) the outcome with it; more: what else is the same in it,
+    and what METHODS say of it (S)."""
+    of_place = {"kind": place.kind, "layer": place.layer, "node": node, "outcome_patched": m.cpu().numpy()}
+    return about.assign(**(dict.fromkeys(METHODS, np.nan) | of_place | more))[exchange.took.numpy()]
 
 
 def rankings(effects: pd.DataFrame, seed: int) -> dict[tuple[str, str], list[Node]]:

@@ -92,7 +92,7 @@ class Reading:
         width = batch.inputs["input_ids"].shape[1]
         column = np.concatenate([passage.reads + width - len(passage.tokens) for passage in own])
         row = np.repeat(np.arange(len(own)), [len(passage.reads) for passage in own])
-        with replay.record(), capture(self.loaded, [self.site], stop=True) as captured:
+        with replay.record(), capture(self.loaded, [self.site, self.last], stop=True) as captured:
             self.loaded.model(**batch.inputs, use_cache=False)
         mask = batch.has_role(self.roles)
         part = _Part(numbers, batch, mask, replay, torch.from_numpy(row), torch.from_numpy(column))

@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr, spearmanr
 
+from crosslens.interventions.nodes import OF_TOWER
 from crosslens.stats.correlation import fisher_interval
+from crosslens.stats.fdr import benjamini_hochberg
 from crosslens.stats.means import resampled_interval
 from crosslens.stats.resampling import bootstrap_weights, stream
+from crosslens.stats.sign_flips import sign_flip_p
 
 METHODS = ("atp", "atp_star", "ig", "relp")
 COLUMNS = {
@@ -26,10 +29,20 @@ PICTURED = ("image", "category")
 """Swaps of pictures, whose difference begins in what the decoder is given of them."""
 COMPONENTS = ("attn_out", "mlp_out")
 """What a block adds, patched at all positions."""
+BETWEEN = {
+    "": ("other", "same"),
+    "elsewhere": ("other_elsewhere", "same_elsewhere"),
+    "romanised": ("other_romanised", "same_romanised"),
+    "random": ("random", "same"),
+}
+"""What is exchanged between languages beside the states of the same case, with its donors of the other gender and of the own:
+those of another case; of texts in Latin letters; and the own gender's with a step in a random direction."""
 THETA = 0.1
 """Nats: an effect beyond is one to be found."""
 ZERO = 0.01
 """Nats: an effect within is none."""
+LEVEL = 0.05
+"""Of the share of false ones among the blocks behind which a language's state is said to tell gender in another."""
 TOP = 0.1
 """The largest tenth of the effects, whose share among the largest attributions is told."""
 
@@ -90,39 +103,59 @@ def score(row: np.ndarray) -> dict[str, Any]:
 
 
 def interchange(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str, Any]]:
-    """Of each two languages, block and class: R by the state of the other gender and of the own one, and other - same.
+    """Of each two languages, block and class, and of each of BETWEEN: R by the state of the other gender and of the own one, and
+    other − same, with its p by groups' signs, BH over the blocks.
 
-    What destroys information alone moves the outcome too: other - same is what the language of the donor says of gender. Of the
-    own language (source = language) `same` is the state that is there, whose R is 0.
+    What destroys information alone moves the outcome too: other − same is what the language of the donor says of gender. Of the
+    own language (source = language) `same` is the state that is there, whose R is 0; its controls are those of `controls`.
+    `beyond`: how much further other − same goes than the control's, of the groups that have both.
     """
-    sites = kept[(kept["kind"] == "resid_post") & kept["donor"].isin(["other", "same"])]
+    sites = kept[(kept["kind"] == "resid_post") & (kept["positions"] != "all")]
     found = []
     keys = ["swap", "language", "source", "positions", "layer"]
     for (swap, language, source, positions, layer), own in sites.groupby(keys, sort=False):
-        if positions == "all":
-            continue
         table = own.pivot_table(
             index=["group", "variant"], columns="donor", values="recovery", aggfunc="mean"
         )
         if source == language:
             table["same"] = 0.0
-        if not {"other", "same"} <= {*table.columns}:
-            continue
-        table["difference"] = table["other"] - table["same"]
-        by_group = table.groupby("group").mean()[["other", "same", "difference"]]
-        rng = stream(seed, "interchange", swap, language, source, positions, str(layer))
-        scores = map(score, means(by_group.to_numpy(), bootstraps, rng))
-        found.append(
-            {
-                "swap": swap,
-                "language": language,
-                "source": source,
-                "positions": positions,
-                "layer": int(layer),
-            }
-            | dict(zip(by_group.columns, scores, strict=True))
-        )
+        between = BETWEEN if source != language else {"": BETWEEN[""]}
+        by_control = {
+            control: _differences(table, *donors)
+            for control, donors in between.items()
+            if {*donors} <= {*table.columns}
+        }
+        for control, by_group in by_control.items():
+            if by_group.empty:
+                continue
+            if "" in by_control and control:
+                by_group["beyond"] = by_control[""]["difference"] - by_group["difference"]
+            columns = by_group.reindex(columns=["other", "same", "difference", "beyond"])
+            about = {"swap": swap, "language": language, "source": source, "control": control}
+            about |= {"positions": positions, "layer": int(layer)}
+            rng = stream(seed, "interchange", *map(str, about.values()))
+            scores = map(score, means(columns.to_numpy(), bootstraps, rng))
+            p = sign_flip_p(columns["difference"].to_numpy(), rng)
+            found.append(about | dict(zip(columns.columns, scores, strict=True)) | {"p": p})
+    _correct(found)
     return found
+
+
+def _differences(table: pd.DataFrame, other: str, same: str) -> pd.DataFrame:
+    """A row for each group: R by either donor, of the runs that have both, and the difference."""
+    both = table[[other, same]].dropna().set_axis(["other", "same"], axis=1)
+    return both.assign(difference=both["other"] - both["same"]).groupby("group").mean()
+
+
+def _correct(rows: list[dict[str, Any]]) -> None:
+    """Give each row its `q`, of the blocks of one exchange."""
+    exchanges: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        named = ("swap", "language", "source", "control", "positions")
+        exchanges.setdefault(tuple(row[name] for name in named), []).append(row)
+    for own in exchanges.values():
+        for row, q in zip(own, benjamini_hochberg(np.array([row["p"] for row in own])), strict=True):
+            row["q"] = float(q)
 
 
 def controls(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str, Any]]:
@@ -157,9 +190,9 @@ def controls(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str
 
 
 def components(kept: pd.DataFrame, *, bootstraps: int, seed: int) -> list[dict[str, Any]]:
-    """R of what the decoder is given of a picture (`resid_pre`, which is all of it), and of what each half of each block adds at
-    all positions, of both runs of a pair, where pictures are swapped."""
-    given = (kept["kind"] == "resid_pre") & (kept["positions"] == "image")
+    """R where pictures are swapped, of both runs of a pair: of what each half of each block of the image encoder adds, of what
+    the decoder is given of a picture (`resid_pre`, all of it), and of what each half of each block adds at all positions."""
+    given = kept["kind"].isin(["resid_pre", *OF_TOWER]) & (kept["positions"] == "image")
     added = kept["kind"].isin(COMPONENTS) & (kept["positions"] == "all")
     by_other = (kept["donor"] == "other") & (kept["source"] == kept["language"])
     own = kept[kept["swap"].isin(PICTURED) & by_other & (given | added)]
@@ -261,18 +294,20 @@ def _pearsons(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def counted(effects: pd.DataFrame, bound: float) -> list[dict[str, Any]]:
-    """Of each swap and language: how many pairs of runs, how many of them differ by `bound` nats, and by how many on average."""
+    """Of each swap and language: how many pairs of runs, how many of them differ by `bound` nats, and by how many on average; of
+    texts as they are, and in Latin letters where these are exchanged."""
+    text = effects["donor"].str.endswith("_romanised").map({True: "romanised", False: ""})
+    first = effects.assign(text=text)[effects["direction"] == "noising"]
+    first = first.drop_duplicates(["swap", "language", "text", "case", "variant"])
     found = []
-    first = effects.drop_duplicates(["swap", "language", "case", "variant"])
-    for (swap, language), own in first[first["direction"] == "noising"].groupby(
-        ["swap", "language"], sort=False
-    ):
+    for (swap, language, text), own in first.groupby(["swap", "language", "text"], sort=False):
         difference = (own["outcome"] - own["outcome_other"]).to_numpy()
         kept = np.abs(difference) >= bound
         found.append(
             {
                 "swap": swap,
                 "language": language,
+                "text": text or None,
                 "pairs": len(own),
                 "kept": int(kept.sum()),
                 "groups": int(own["group"][kept].nunique()),
@@ -298,6 +333,7 @@ def told(effects: pd.DataFrame, *, bound: float, bootstraps: int, seed: int) -> 
         "theta": THETA,
         "zero": ZERO,
         "top": TOP,
+        "level": LEVEL,
         "interchange": interchange(kept, **of),
         "controls": controls(kept, **of),
         "components": components(kept, **of),

@@ -173,7 +173,7 @@ def _summed(
     difference = readings.difference(bootstraps, rng)
     parts = {
         "difference": difference,
-        "null": against_null(difference, readings.null(permutations, rng)),
+        "null": against_null(difference, readings.null(permutations, rng), readings.ways()),
         "told": readings.told(),
         "likeness": readings.likeness(answer),
         "lean": readings.lean(bootstraps, rng),

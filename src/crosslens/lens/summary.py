@@ -1,13 +1,16 @@
 """What lenses read at places, per block: how far the genders part, from when on, and how like the model's own answer it is."""
 
+import math
+
 import numpy as np
 
 from crosslens.gender.targets import GENDERS
 from crosslens.stats.auroc import auroc, auroc_interval
 from crosslens.stats.correlation import fisher_interval, pearson
 from crosslens.stats.means import resampled_interval
-from crosslens.stats.resampling import bootstrap_weights, shuffled_labels, units
+from crosslens.stats.resampling import arrangements, bootstrap_weights, shuffled_labels, units
 from crosslens.stats.shares import share_interval
+from crosslens.stats.tested import permutation_floor
 
 Bounded = dict[str, float | None]
 UNKNOWN: Bounded = dict.fromkeys(("value", "low", "high"))
@@ -85,6 +88,14 @@ class Readings:
         values = self.values[known]
         return _of_weights(values, shuffled.astype(float)) - _of_weights(values, (~shuffled).astype(float))
 
+    def ways(self) -> int:
+        """How many draws of `null` there are that no other is the mirror of."""
+        if self.paired:
+            return 2 ** max(0, len(np.unique(self.of)) - 1)
+        known = self.known()
+        female = self.gender[known] == "female"
+        return arrangements(female, self.group[known], mirror=~female)
+
     def told(self) -> list[Bounded]:
         """Share of pairs in which the woman's reading is the higher, or of couples of pictures (AUROC); ties half."""
         if self.paired:
@@ -117,13 +128,17 @@ class Readings:
         return [float(of.std(ddof=1)) if len(of) > 1 else None for of in rows.T]
 
 
-def against_null(difference: list[Bounded], null: np.ndarray | None) -> list[dict[str, float | None]]:
+def against_null(
+    difference: list[Bounded], null: np.ndarray | None, ways: float = math.inf
+) -> list[dict[str, float | None]]:
     """Per block the band of the null (95 %, two-sided) and p of |difference| against the largest |null| of all blocks.
 
     Blocks are of unlike size, so each is divided by its null's standard deviation first (Westfall and Young 1993, max-T).
+    least_p: the least that p could have been, with so many `ways` to draw the null.
     """
     if null is None:
-        return [{"low": None, "high": None, "p": None} for _ in difference]
+        return [dict.fromkeys(("low", "high", "p", "least_p")) for _ in difference]
+    least = permutation_floor(null.shape[1], arrangements=ways)
     low, high = np.quantile(null, [0.025, 0.975], axis=1)
     scale = null.std(axis=1)
     scale[scale == 0] = np.inf
@@ -134,7 +149,8 @@ def against_null(difference: list[Bounded], null: np.ndarray | None) -> list[dic
         for v, s in zip(values, scale, strict=True)
     ]
     return [
-        {"low": float(a), "high": float(b), "p": float(one)} for a, b, one in zip(low, high, p, strict=True)
+        {"low": float(a), "high": float(b), "p": float(one), "least_p": least}
+        for a, b, one in zip(low, high, p, strict=True)
     ]
 
 

@@ -106,7 +106,7 @@ def _attach(loaded: LoadedModel, site: Site, fn: Edit) -> torch.utils.hooks.Remo
         case "resid_pre":
             return block.register_forward_pre_hook(_on_input(fn), with_kwargs=True)
         case "resid_post":
-            return block.register_forward_hook(_on_output(fn))
+            return block.register_forward_hook(on_output(fn))
         case "attn_out":
             module, gate = adapter.attn_out(block), adapter.attn_gate
         case "mlp_out":
@@ -116,7 +116,7 @@ def _attach(loaded: LoadedModel, site: Site, fn: Edit) -> torch.utils.hooks.Remo
         factor = gate(block)
         return fn(value) if factor is None else _through_gate(fn, value, factor, site)
 
-    return module.register_forward_hook(_on_output(on_added))
+    return module.register_forward_hook(on_output(on_added))
 
 
 def _through_gate(fn: Edit, value: Tensor, factor: Tensor | float, site: Site) -> Tensor | None:
@@ -143,7 +143,9 @@ def _on_input(fn: Edit) -> Callable:
     return hook
 
 
-def _on_output(fn: Edit) -> Callable:
+def on_output(fn: Edit) -> Callable:
+    """A forward hook that calls `fn` with a module's output, or the first of its outputs, and puts what it gives in its place."""
+
     # transformers 5 blocks return a tensor, older ones and attention modules a tuple that starts with it.
     def hook(module: nn.Module, args: tuple, output: Tensor | tuple) -> Tensor | tuple | None:
         if isinstance(output, Tensor):

@@ -1,7 +1,8 @@
-"""What an edit cannot change is not run again: exact, for what those parts of the model gave is put in their place."""
+"""What an edit cannot change is not run again: exact, for the blocks behind it are given what they were given then."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 from unittest.mock import patch
 
@@ -17,46 +18,73 @@ class Point(Protocol):
     kind: str
 
 
+@dataclass
+class _Call:
+    """A block as it ran: what stood before it, what else it was given (masks, positions), and what it gave."""
+
+    block: nn.Module
+    hidden: Tensor | None
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    output: Any = None
+
+
 class Replay:
-    """What the vision tower, the projector and the blocks gave in one pass over a batch."""
+    """The blocks of one pass over a batch, from any of which the pass can be gone on with."""
 
     def __init__(self, loaded: LoadedModel, first: Point | None = None):
         """first: the only point from which passes begin; None: any, for which every block's output is held."""
-        adapter = loaded.adapter
-        self.blocks = list(adapter.blocks)
-        self.towers = [part for part in (adapter.vision_tower, adapter.projector) if part is not None]
-        self.held = self.blocks if first is None else self.blocks[: _before(first)][-1:]
-        self.given: dict[nn.Module, Any] = {}
+        self.model, self.blocks, self.first = loaded.model, list(loaded.adapter.blocks), first
+        self.calls: list[_Call] = []
+        self.linked = True
 
     @contextmanager
     def record(self) -> Iterator[None]:
-        """Hold what the parts give in the pass inside the block."""
+        """Hold what the blocks are given in the pass inside the block; one that ends early is gone on with to there alone."""
         with ExitStack() as stack:
-            for part in (*self.towers, *self.held):
-                stack.callback(part.register_forward_hook(self._hold).remove)
+            for block in self.blocks:
+                stack.callback(block.register_forward_pre_hook(self._enter, with_kwargs=True).remove)
+                stack.callback(block.register_forward_hook(self._leave).remove)
             yield
+        if self.first is not None:
+            for call in self.calls:
+                if call.block is not self.blocks[self.first.layer]:
+                    call.hidden = call.output = None
 
     @contextmanager
     def up_to(self, point: Point) -> Iterator[None]:
-        """Passes of the same batch inside the block begin with what was given before `point`."""
-        before = self.blocks[: _before(point)]
+        """Passes of the same batch inside the block begin at `point`; the model itself returns nothing then.
+
+        They are whole ones where the model does something between its blocks, or did not run this one.
+        """
+        reached = [k for k, call in enumerate(self.calls) if call.block is self.blocks[point.layer]]
+        if not self.linked or not reached:
+            yield
+            return
+        calls = self.calls[reached[0] :]
         with ExitStack() as stack:
-            for part in (*self.towers, *before[-1:]):
-                if part in self.given:
-                    stack.enter_context(
-                        patch.object(part, "forward", lambda *_, given=self.given[part], **__: given)
-                    )
-            for block in before[:-1]:
-                stack.enter_context(patch.object(block, "forward", self._passed_on))
+            if point.kind == "resid_post":
+                given = calls[0].output
+                stack.enter_context(patch.object(calls[0].block, "forward", lambda *_, **__: given))
+            stack.enter_context(patch.object(self.model, "forward", lambda *_, **__: _go_on(calls)))
             yield
 
-    def _hold(self, module: nn.Module, args: Any, output: Any) -> None:
-        self.given[module] = output
+    def _enter(self, block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        hidden, *more = args or [kwargs["hidden_states"]]
+        if self.calls and hidden is not _hidden(self.calls[-1].output):
+            self.linked = False
+        others = {name: value for name, value in kwargs.items() if name != "hidden_states"}
+        self.calls.append(_Call(block, hidden, tuple(more), others))
 
-    def _passed_on(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return hidden_states if isinstance(self.given[self.held[-1]], Tensor) else (hidden_states,)
+    def _leave(self, block: nn.Module, args: Any, output: Any) -> None:
+        self.calls[-1].output = output
 
 
-def _before(point: Point) -> int:
-    """How many blocks come before it."""
-    return point.layer + (point.kind == "resid_post")
+def _hidden(output: Any) -> Tensor:
+    return output if isinstance(output, Tensor) else output[0]
+
+
+def _go_on(calls: list[_Call]) -> None:
+    hidden = calls[0].hidden
+    for call in calls:
+        hidden = _hidden(call.block(hidden, *call.args, **call.kwargs))

@@ -69,6 +69,10 @@ class ImageTable:
             "pairs": len(shown["female"] & shown["male"])
         }
 
+    def independent(self) -> int:
+        """Groups that the images are of: so many witnesses."""
+        return len(set(self.group))
+
     def counts(self) -> dict[str, int]:
         """Images per gender."""
         names = ("female", "male", "unknown", CONTRADICTORY)
@@ -124,9 +128,14 @@ def by_image(values: Any, sample_ids: list[str], dataset: pd.DataFrame) -> Image
     return ImageTable(average, image_ids, gender, category, np.asarray(group, dtype=object))
 
 
+def shared_images(first: ImageTable, second: ImageTable) -> tuple[ImageTable, ImageTable]:
+    """The images labelled in both of two languages, in the same order."""
+    return _aligned(first.labelled(), second.labelled(), lambda table: table.image_ids)
+
+
 def shared_units(first: ImageTable, second: ImageTable) -> tuple[ImageTable, ImageTable]:
     """The units labelled in both of two languages, in the same order: those of the same images, averaged over groups."""
-    first, second = _aligned(first.labelled(), second.labelled(), lambda table: table.image_ids)
+    first, second = shared_images(first, second)
     units = [table.by_group() for table in (first, second)]
     if all(len(table) == len(first) for table in units):
         return first, second

@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.registry import member
+from crosslens.report.answers import biased, layer, shared, steered
+from crosslens.report.answers.base import Answer
 from crosslens.report.header import lead, subject, warnings
 from crosslens.report.html import tag
+from crosslens.report.links import FEATURES
 from crosslens.report.page import render
 from crosslens.report.pictures import load_pictures
 from crosslens.report.sections.base import Results, Section
@@ -14,6 +17,7 @@ from crosslens.report.words import words_of
 from crosslens.summary.reading import Document
 
 SECTIONS = "crosslens.report.sections"
+QUESTIONS = (biased, shared, layer, steered)
 LAST = 1000
 """Sections of this ORDER or beyond stand behind the definitions."""
 
@@ -28,20 +32,21 @@ def build_report(
     files: dict[str, dict[str, Path]],
     figures: dict[str, Path],
     out: Path,
+    absent: dict[str, str] | None = None,
 ) -> None:
     """Write the report of `study` to `out`, one HTML file that needs nothing else.
 
     settings: the study's settings. source: what to say of the model (name -> words). sections: members of
     report.sections that may have something to show. captions, figures: as in `report.pictures.load_pictures`. files:
     kind -> key -> file or folder of all that is shown, the key `{corpus}/{language}/{site}` or those of them that the
-    kind has; `dataset_summary` and `summary` must be there. Raises InputError where a file or field is missing, and
-    where files of different SAEs are mixed.
+    kind has; `dataset_summary` and `summary` must be there. absent: kind -> why the study
+    has none. Raises InputError where a file or field is missing, and where files of different SAEs are mixed.
     """
     dataset = Document(files["dataset_summary"][""], "dataset_summary")
     summary = Document(files["summary"][""], "summary")
     words = words_of(dataset)
     pictures = load_pictures(figures, captions, words)
-    results = Results(study, settings, source, files, pictures, summary, dataset, words)
+    results = Results(study, settings, source, files, pictures, summary, dataset, words, absent or {})
     modules = sorted((member(SECTIONS, name) for name in sections), key=lambda module: module.ORDER)
     asked = [(module, module.section(results)) for module in modules]
     made = [(module, section) for module, section in asked if section is not None]
@@ -51,7 +56,15 @@ def build_report(
     shown.append(definitions(terms, words))
     shown += [section for module, section in made if module.ORDER >= LAST]
     page = {"study": study, "subject": subject(results), "lead": lead(results), "warnings": warnings(results)}
-    Path(out).write_text(render(page | {"findings": findings, "sections": shown}), encoding="utf-8")
+    page["explorer"] = FEATURES if "feature_pages" in files else None
+    page |= {"answers": answers_of(results), "findings": findings, "sections": shown}
+    Path(out).write_text(render(page), encoding="utf-8")
+
+
+def answers_of(results: Results) -> list[Answer]:
+    """What a study of gender is asked; none of another."""
+    asked = results.has_gender or results.records("transfer") or results.records("agreement")
+    return [module.answer(results) for module in QUESTIONS] if asked else []
 
 
 def definitions(terms: dict[str, tuple[str, str]], words: dict[str, str]) -> Section:

@@ -47,6 +47,14 @@ def bracketed(record: dict[str, Any], name: str, digits: int = 3) -> str:
     return "" if low is None or high is None else f" [{plain(low, digits)}, {plain(high, digits)}]"
 
 
+def score_words(score: dict[str, Any] | None, nothing: str = "not measured") -> str:
+    """`0.50 [0.40, 0.60]` of `value`, `low` and `high` in words; `nothing` where there is none."""
+    if score is None or score["value"] is None:
+        return nothing
+    bounds = "" if score["low"] is None else f" [{plain(score['low'], 2)}, {plain(score['high'], 2)}]"
+    return plain(score["value"], 2) + bounds
+
+
 def level_words(level: float) -> str:
     """`0.05` to `.05`."""
     return f"{level:g}".removeprefix("0")

@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from crosslens.report.html import tag
 from crosslens.report.numbers import interval, number
-from crosslens.summary.names import corpus_name, language_name, site_name
+from crosslens.summary.names import corpus_name, in_groups, language_name, site_name
+from crosslens.summary.tested import decided
 
 Row = dict[str, Any]
 
@@ -64,6 +65,31 @@ def value(
 def bounded(title: str, field: str, within: Sequence[Any] = ()) -> Column:
     """A number with the interval of `{field}_low` and `{field}_high`."""
     return value(title, field, bounds=(f"{field}_low", f"{field}_high"), within=within)
+
+
+def counted(title: str, images: str = "images", groups: str = "groups", within: Sequence[Any] = ()) -> Column:
+    """A number of images, and of how many groups they are where that is fewer; within as above."""
+
+    def show(row: Row) -> Markup:
+        of = reduce(getitem, within, row)
+        return number(of[images]) + in_groups(of[images], of[groups])
+
+    return Column(title, show, "n")
+
+
+def judged(title: str, field: str = "q", within: Sequence[Any] = ()) -> Column:
+    """p or q of a record that may be of a family: "not tested" wherever the findings say so (`summary.tested`).
+
+    Of one in no family that has a p, as of what is shown beside the claims, p is shown and there is no q.
+    """
+
+    def show(row: Row) -> Any:
+        of = reduce(getitem, within, row)
+        if of["q_family"] is None and of["p"] is not None:
+            return number(of[field]) if field == "p" else ""
+        return number(of[field]) if decided(of) else "not tested"
+
+    return Column(title, show, "n")
 
 
 def scored(title: str, *within: str, digits: int = 3) -> Column:

@@ -220,11 +220,18 @@ class Job:
 
     def by_kind(self, *names: str) -> dict[str, dict[str, Path]]:
         """All inputs that are whole: kind to what `one_by` gives, by those of the wildcards `names` that it has."""
-        found: dict[str, dict[str, Path]] = {}
+        return self._by_kind(names, self.object)
+
+    def shown_by_kind(self, *names: str) -> dict[str, dict[str, str]]:
+        """The same with the paths under results/ that people know."""
+        return self._by_kind(names, lambda entry: entry["path"])
+
+    def _by_kind(self, names: tuple[str, ...], told: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        found: dict[str, dict[str, Any]] = {}
         for entry in self.inputs:
             if "part" not in entry["wildcards"]:
                 key = "/".join(entry["wildcards"][name] for name in names if name in entry["wildcards"])
-                found.setdefault(entry["kind"], {})[key] = self.object(entry)
+                found.setdefault(entry["kind"], {})[key] = told(entry)
         return found
 
     def files_by(self, suffix: str, *names: str) -> dict[str, Path]:

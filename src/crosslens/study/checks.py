@@ -156,6 +156,25 @@ def _sites(settings: StudySettings, model: Model) -> Faults:
     ):
         if strange := sorted({*(named or ())} - {*sites}):
             yield settings.fault(key, strange, f"some of the study's sites, {sites}", "correct them")
+        elif key in ("steering.sites", "clamp.sites") and (
+            bare := sorted({*(named or ())} - _read_saes(settings).keys())
+        ):
+            yield settings.fault(
+                key,
+                f"{bare}, where no SAE is",
+                f"some of {[*_read_saes(settings)]}",
+                "correct them, or sae.sites",
+            )
+
+
+def _read_saes(settings: StudySettings) -> dict[str, list[str]]:
+    """Site -> what its SAEs are called."""
+    own = settings["sae"]
+    found = {site: [*own["corpora"]] for site in own["sites"] or settings["sites"]}
+    for name, sources in own["pretrained"].items():
+        for site in sources:
+            found.setdefault(site, []).append(name)
+    return found
 
 
 def _languages(settings: StudySettings, source: Source) -> Faults:
@@ -354,6 +373,19 @@ def _clamp(settings: StudySettings, model: Model, source: Source) -> Faults:
             f"feature {beyond[0]}",
             f"0 to {width - 1}: the SAEs have {width} features",
             "take ids from the rankings of the SAE that is clamped",
+        )
+    chosen_saes = [
+        f"{name} at {site}"
+        for site, names in _read_saes(settings).items()
+        for name in names
+        if not chosen["sites"] or site in chosen["sites"]
+    ]
+    if chosen["features"] and len(chosen_saes) > 1:
+        yield settings.fault(
+            "clamp.features",
+            f"features of one SAE, and {len(chosen_saes)} that are clamped: {', '.join(chosen_saes)}",
+            "ids of the SAE that they were read from: in another the same number is another feature",
+            "name its site in clamp.sites and its corpus alone in sae.corpora, or no features, which takes one of each SAE",
         )
     if not source.is_generation:
         yield settings.fault(

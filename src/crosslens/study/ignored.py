@@ -99,10 +99,7 @@ def _of_training(settings: StudySettings) -> Faults:
     own, swept = settings["sae"], settings["sweep"]
     if not own["corpora"]:
         return
-    plain = {
-        name: list(of) if isinstance(of, tuple) else of for name, of in TRAINING.items()
-    }  # as YAML has it
-    given = [name for name in plain if own[name] != plain[name]]
+    given = settings.given_in("sae", *TRAINING)
     architectures = {own["architecture"], *swept.get("architecture", ())}
     ignored = set.intersection(*map(unread, architectures))
     named = ", ".join(sorted(architectures))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from crosslens.summary.tested import untested
+from crosslens.summary.tested import decided
 
 Record = dict[str, Any]
 
@@ -31,7 +31,7 @@ def reading(probe: Record, words: Record | None, level: float) -> str:
     nothing to be above; what a bag of words tells that was not measured, or has no interval, is unknown. Where there is no
     control task, as with one category, there is none to be above.
     """
-    if untested(probe, level, "images"):
+    if not decided(probe):
         return "untested"
     low = probe["auroc_low"]
     if low is None or probe["q"] > level or low <= 0.5:

@@ -200,8 +200,8 @@ def claimed(records: Records, level: float) -> list[dict[str, Any]]:
     q of a record that is in a family: the larger of Benjamini-Hochberg's in it and of its claim's p by Holm; None of all
     others that name a family. reachable: whether it could have been at or below the level, if every test of its family
     had the least p that it can have (`least_p`), beside the other claims as they are; where it could not, that nothing was
-    found says nothing. Of a claim: its family, the number of tests, the least p and q, in how many tests it holds, and
-    whether one of them is reachable.
+    found says nothing (`tested.decided`). Of a claim: its family, the number of tests, the least p and q, in how many tests
+    it holds, and whether one of them is reachable.
     """
     families = {}
     for name, of_name in records.items():
@@ -221,7 +221,8 @@ def claimed(records: Records, level: float) -> list[dict[str, Any]]:
         reachable = _reachable(family, number, simes, level)
         for record in family:
             record["q"] = max(record["q"], float(p))
-            record["reachable"] &= reachable
+            # what was claimed could be, even where a floor of p is a little too high
+            record["reachable"] = record["q"] <= level or (record["reachable"] and reachable)
     return [
         {"claim": claim.name, "records": claim.records, "family": claim.family, "scope": claim.scope}
         | {"tests": len(family)}

@@ -12,6 +12,8 @@ from crosslens.summary.names import site_order
 from crosslens.summary.reading import Document
 from crosslens.tables.documents import write_json
 
+LEAST_GROUPS = 8
+"""Fewer have too few halves to tell how they vary; as in `alignment.sharing`, of exchanges."""
 COVERED = 0.95
 """Share of the draws that the layers named for an extremum hold together."""
 METHOD = "difference_of_means"
@@ -69,13 +71,14 @@ def compare_layers(*, layers: dict[str, Path], representations: dict[str, Path],
 
 
 def measured(document: Document) -> Iterator[tuple[tuple[str, str, str, str], dict[str, Any]]]:
-    """What a document of kind representations measured of which: `value` and `deviations`."""
+    """What a document of kind representations measured of which: `value`, `deviations` and `groups`."""
     for pair in document("pairs"):
         languages = tuple(pair["languages"])
         for read in pair["reads"]:
-            yield ("cka", read["read"], *languages), read["cka"]
+            of = {"groups": read["groups"]}
+            yield ("cka", read["read"], *languages), read["cka"] | of
             for row in read["retrieval"]:
-                yield ("retrieval", read["read"], row["source"], row["target"]), row
+                yield ("retrieval", read["read"], row["source"], row["target"]), row | of
         for gender in pair["gender"]:
             yield ("cosine", gender["condition"], *languages), gender["cosine"]
             for row in gender["transfer"]:
@@ -114,10 +117,11 @@ def series_of(
 ) -> dict[str, Any]:
     """One measure over its sites: `points` with 95 % intervals, `differs`, and the `highest` and `lowest` site.
 
-    told: site -> value, deviations (B) of the same draws at every site, null_low, null_high, and low and high where they are
-    known otherwise; limits: what the measure can be. Without an interval where no draw deviates. differs: p that all sites are
-    the same, of the sum of squares about their mean among that of the deviations; None for one site. highest, lowest: the
-    site, the `share` of draws in which it is that, and the sites that are in COVERED of them, the most frequent first.
+    told: site -> value, deviations (B) of the same draws at every site, null_low, null_high, groups, and low and high where
+    they are known otherwise; limits: what the measure can be. Without an interval where no draw deviates. differs: p that all
+    sites are the same, of the sum of squares about their mean among that of the deviations, or why there is none. highest,
+    lowest: the site, the `share` of draws in which it is that, and the sites that are in COVERED of them, the most frequent
+    first.
     """
     sites = list(told)
     values = np.array([told[site]["value"] for site in sites])
@@ -125,13 +129,18 @@ def series_of(
     points = [
         {"site": site, "value": told[site]["value"]}
         | _interval(told[site], limits)
-        | {name: told[site][name] for name in ("null_low", "null_high")}
+        | {name: told[site][name] for name in ("null_low", "null_high", "groups")}
         for site in sites
     ]
     draws = values[:, None] + noise
+    units = min(of["groups"] for of in told.values())
+    because = (
+        f"there are {units} independent units, and it takes {LEAST_GROUPS}" if units < LEAST_GROUPS else None
+    )
+    because = "one layer alone was measured" if len(sites) < 2 else because
     return {
         "points": points,
-        "differs": {"p": _differ(values, noise) if len(sites) > 1 else None, "q": None},
+        "differs": {"p": None if because else _differ(values, noise), "q": None, "because": because},
         "highest": _extremum(sites, values, draws, np.argmax),
         "lowest": _extremum(sites, values, draws, np.argmin),
     }

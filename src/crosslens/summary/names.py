@@ -8,6 +8,7 @@ from crosslens.data.languages import language_of
 LANGUAGE = re.compile("[a-z]{2,3}")
 """The code of a language; the schema of studies gives no SAE of others such a name."""
 ONE_SEED = "Each SAE is known from one training alone: how far these features hang on it is not known."
+NEURONPEDIA = "https://www.neuronpedia.org"
 _KINDS = {
     "resid_post": "",
     "resid_pre": " (input)",
@@ -57,6 +58,17 @@ def site_name(site: str) -> str:
 def case_name(site: str, corpus: str, language: str) -> str:
     """`block 4, joint SAE on Arabic (العربية)`: one dictionary in one language at one place."""
     return f"{site_name(site)}, {corpus_name(corpus)} on {language_name(language)}"
+
+
+def in_groups(images: int, groups: int) -> str:
+    """` in 12 groups`, of which each is one witness; empty where every image is one by itself."""
+    return "" if groups == images else f" in {groups:,} groups"
+
+
+def neuronpedia_page(called: dict[str, dict[str, str]], corpus: str, site: str) -> str | None:
+    """Where Neuronpedia has the features of an SAE, each below its number; called: `sae.neuronpedia` of the study's settings."""
+    name = called.get(corpus, {}).get(site)
+    return f"{NEURONPEDIA}/{name}" if name else None
 
 
 def site_order(site: str) -> tuple[int, str]:

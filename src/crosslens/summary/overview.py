@@ -8,15 +8,19 @@ from crosslens.errors import InputError
 from crosslens.summary.beyond import words_beside
 from crosslens.summary.names import corpus_name, pair_name, short_name
 from crosslens.summary.reading import Document
+from crosslens.summary.tested import decided
 from crosslens.tables.documents import write_json
 
 _OF_SAE = ("corpus", "language")
 _KEPT = {
     "transfer": (
-        *("condition", "method", "source", "target", "n"),
-        *("auroc", "auroc_low", "auroc_high", "null_low", "null_high", "p", "q"),
+        *("condition", "method", "source", "target", "n", "groups"),
+        *("auroc", "auroc_low", "auroc_high", "null_low", "null_high", "p", "q", "reachable"),
     ),
-    "directions": ("condition", "languages", "cosine", "p", "q", "null_low", "null_high"),
+    "directions": (
+        *("condition", "languages", "train", "train_groups"),
+        *("cosine", "p", "q", "reachable", "null_low", "null_high"),
+    ),
     "retrieval": (
         *(
             "read",
@@ -35,7 +39,7 @@ _KEPT = {
     "cka": ("read", "languages", "unbiased", "unbiased_q95", "unbiased_p", "q_family"),
     "words": ("language", "condition", "auroc", "auroc_low", "auroc_high", "leaks"),
     "probes": (
-        *(*_OF_SAE, "condition", "n", "auroc", "auroc_low", "auroc_high"),
+        *(*_OF_SAE, "condition", "n", "groups", "auroc", "auroc_low", "auroc_high"),
         *("shuffled", "shuffled_low", "shuffled_high", "control", "control_low", "control_high"),
     ),
     "saes": (
@@ -52,11 +56,14 @@ _KEPT = {
         "significant",
         "null",
         "confirmed",
+        "groups",
         "q",
+        "reachable",
     ),
 }
 """What is kept of the records of a study's summary."""
 MASKED, WHOLE = "caption", "caption_whole"
+UNTESTED = "not tested: too few data"
 
 
 def overview(results: Path) -> dict[str, Any]:
@@ -141,7 +148,7 @@ def _claims(document: dict[str, Any]) -> Iterator[dict[str, str]]:
         told = claim["holds"] or claim["reachable"]
         yield {
             "claim": claim["claim"],
-            "holds in": str(claim["holds"]) if told else "not tested: too few data",
+            "holds in": str(claim["holds"]) if told else UNTESTED,
             "of tests": str(claim["tests"]),
             "over": claim["scope"],
             "least q": _p(claim["q"]),
@@ -238,7 +245,7 @@ def _features(document: dict[str, Any]) -> Iterator[dict[str, str]]:
                 "significant on test, of testable": f"{row['significant']} of {row['testable']}"
                 if row["tested"]
                 else f"not tested, because {row['because']}",
-                "by chance (q)": f"{_short(row['null']['mean'])} ({_p(row['q'])})",
+                "by chance (q)": f"{_short(row['null']['mean'])} ({_p(row['q']) if decided(row) else UNTESTED})",
                 "of them on select too": str(row["confirmed"]),
             }
 
@@ -274,8 +281,10 @@ def _p(p: float | None) -> str:
 
 
 def _corrected(row: dict[str, Any]) -> str:
-    """q; of what is in no family, and so can be claimed by nobody, p."""
-    return f"p = {_p(row['p'])}, not corrected" if row["q"] is None else f"q = {_p(row['q'])}"
+    """q, or that nothing was tested; of what is in no family, and so can be claimed by nobody, p."""
+    if row["q"] is None:
+        return UNTESTED if row["p"] is None else f"p = {_p(row['p'])}, not corrected"
+    return f"q = {_p(row['q'])}" if decided(row) else UNTESTED
 
 
 def _chance(row: dict[str, Any], level: float) -> str:

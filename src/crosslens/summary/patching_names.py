@@ -2,6 +2,7 @@
 
 SITES = {"resid_post": "residual stream", "attn_out": "attention", "mlp_out": "MLP"}
 KINDS = SITES | {"head": "heads", "query": "queries", "key": "keys"}
+OF_TOWER = {"tower_attn": "vision tower, attention", "tower_mlp": "vision tower, MLP"}
 POSITIONS = {
     "image": "picture",
     "prompt": "end of the prompt",

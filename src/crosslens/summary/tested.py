@@ -5,14 +5,18 @@ from typing import Any
 Record = dict[str, Any]
 
 
-def untested(record: Record, level: float, units: str) -> str | None:
-    """Why a record of a family says nothing, in words that follow "not tested, because"; None where it says something.
+def decided(record: Record) -> bool:
+    """Whether a record, after `claims.claimed`, says something, found or not: tested, of data that could have been claimed."""
+    return record["q"] is not None and record["reachable"]
 
-    Nothing was tested, or of so few `units` (of which, in words) that the plainest data could not have been claimed
-    (`reachable`). What is found needs no such reason.
+
+def untested(record: Record, units: str) -> str | None:
+    """Why a record of a family says nothing, in words that follow "not tested, because"; None where it is `decided`.
+
+    Nothing was tested, or of so few `units` (of which, in words) that the plainest data could not have been claimed.
     """
+    if decided(record):
+        return None
     if record["q"] is None:
         return record.get("because") or f"there are too few {units}"
-    if record["q"] <= level or record["reachable"]:
-        return None
     return f"with so few {units} no result could be claimed beside the study's other claims"

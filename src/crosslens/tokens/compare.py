@@ -80,10 +80,9 @@ def compare_models(
     }
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "comparison.json", "model_comparison", document)
-    save(
-        comparison_figure(pd.DataFrame(pairs), samples=len(chosen), roles=roles, draws=draws),
-        out / "comparison.png",
-    )
+    table = pd.DataFrame(pairs)
+    figure = comparison_figure(table, samples=len(chosen), roles=roles, draws=draws)
+    save(figure, out / "comparison.png", table)
 
 
 def pooled(

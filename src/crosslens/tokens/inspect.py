@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from crosslens.errors import InputError
 from crosslens.figures.style import save
@@ -39,7 +40,7 @@ def inspect_tokens(
     dimensions: int = 40,
     scale: str = "standardised",
 ) -> None:
-    """Write tokens.json (kind token_inspection), activations.zarr and PNGs to the folder `out`.
+    """Write tokens.json (kind token_inspection), activations.zarr and figures to the folder `out`.
 
     model: keyword arguments of `load_model`. texts: entries with `language`, `text` and optionally `prompt`; without
     one the text is itself the prompt (role prompt), with one it is the caption. samples: sample ids that are added in
@@ -67,8 +68,8 @@ def inspect_tokens(
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "tokens.json", "token_inspection", _document(found, rows, languages, select))
     _write_values(out / "activations.zarr", found)
-    for name, figure in _figures(found, dimensions, scale).items():
-        save(figure, out / f"{name}.png")
+    for name, (figure, rows) in _figures(found, dimensions, scale).items():
+        save(figure, out / f"{name}.png", rows)
 
 
 def _texts(texts: Sequence[Mapping[str, str]]) -> tuple[list[Sample], list[str]]:
@@ -177,27 +178,27 @@ def _write_values(path: Path, found: TokenActivations) -> None:
         array[:] = values
 
 
-def _figures(found: TokenActivations, dimensions: int, scale: str) -> dict[str, Any]:
-    tokens = found.tokens
+def _figures(found: TokenActivations, dimensions: int, scale: str) -> dict[str, tuple[Figure, pd.DataFrame]]:
+    """Each figure and its numbers; `token`, `first` and `second` are places in the list of tokens."""
+    tokens, norms = found.tokens, site_rows(found, found.relative_norms())
+    what = "norm / median norm of the text tokens at the site"
+    title = f"Norms of tokens, {found.model}"
+    shown = tokens[["sample", "position", "display"]]
     figures = {
-        "norms": sites_figure(
-            tokens,
-            site_rows(found, found.relative_norms()),
-            title=f"Norms of tokens, {found.model}",
-            what="norm / median norm of the text tokens at the site",
-            centre=1,
+        "norms": (
+            sites_figure(tokens, norms, title=title, what=what, centre=1),
+            norms.join(shown, on="token"),
         )
     }
     for site in found.sites:
-        figures[f"dimensions_{site}"] = dimensions_figure(
-            tokens,
-            found.dimensions(site, count=dimensions, scale=scale),
-            site=site,
-            scale=SCALES[scale],
-            order=found.order,
-            limit=3.0 if scale == "standardised" else None,
+        rows = found.dimensions(site, count=dimensions, scale=scale)
+        limit = 3.0 if scale == "standardised" else None
+        figure = dimensions_figure(
+            tokens, rows, site=site, scale=SCALES[scale], order=found.order, limit=limit
         )
-        figures[f"cosines_{site}"] = cosines_figure(tokens, cosine_rows(found, site), site=site)
+        figures[f"dimensions_{site}"] = figure, rows.join(shown, on="token")
+        cosines = cosine_rows(found, site)
+        figures[f"cosines_{site}"] = cosines_figure(tokens, cosines, site=site), cosines
     return figures
 
 

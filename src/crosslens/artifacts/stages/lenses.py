@@ -5,6 +5,7 @@ from typing import Any
 from crosslens.artifacts.kinds import Amount, At, Kind, Wildcards, Work
 from crosslens.artifacts.needs import (
     each_language,
+    longest_of,
     model_files,
     model_mb,
     model_of,
@@ -55,12 +56,28 @@ def reading_gender(at: At, reading: Any) -> Amount:
     return Amount("forward", PASSES * flops, PASSES * samples / chosen["batch"])
 
 
-def lenses_mb(at: At, threads: int) -> int:
-    """The model and its logits; maps of every block with Adam's state and the best so far; the states of all tokens twice."""
+def states(at: At, language: str) -> float:
+    """Tokens of the samples of a language that lenses are fitted on, or tried on, at most; infinite where nobody has looked."""
+    rows, longest = longest_of(at, language)
+    return min(at.settings["lenses"]["samples"], rows) * longest
+
+
+def lenses_mb(at: At, maps: int, tokens: float) -> int:
+    """The model and its logits; of every block so many square maps, and the states of so many tokens, in float32."""
     d, config = at.study.model.d_model, at.study.model.config
     layers = config.get("text_config", config).get("num_hidden_layers", 32)
-    tokens = at.settings["lenses"]["tokens"] * len(at.study.languages)
-    return model_mb(at) + 3500 + layers * (7 * d * d + 2 * tokens * d) * 4 // 2**20
+    return model_mb(at) + 3500 + round(layers * (maps * d * d + tokens * d) * 4 / 2**20)
+
+
+def fitting_mb(at: At, threads: int) -> int:
+    """Maps where they start, their gradients, Adam's state, the best so far and those that are saved; all states twice."""
+    most = at.settings["lenses"]["tokens"]
+    return lenses_mb(at, 7, 2 * sum(min(most, states(at, language)) for language in at.study.languages))
+
+
+def reading_mb(at: At, threads: int) -> int:
+    """Maps as read and on the model's device; the states of a language, of as many samples, which are seldom so long."""
+    return lenses_mb(at, 2, min(4 * at.settings["lenses"]["tokens"], states(at, at["language"])))
 
 
 KINDS = [
@@ -106,7 +123,7 @@ KINDS = [
     ),
 ]
 WORK = [
-    Work("fit_lenses", memory=lenses_mb, gpu=True, local=model_place),
-    Work("read_lenses", memory=lenses_mb, gpu=True, local=model_place),
+    Work("fit_lenses", memory=fitting_mb, gpu=True, local=model_place),
+    Work("read_lenses", memory=reading_mb, gpu=True, local=model_place),
     Work("draw_lens_figure", memory=1000),
 ]

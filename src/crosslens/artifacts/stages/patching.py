@@ -15,10 +15,11 @@ from crosslens.artifacts.needs import (
     source_of,
 )
 from crosslens.artifacts.stages.gender import paired, shared_saes
+from crosslens.data.languages import language_of
 
 SWAPS = 4
 """Of pictures."""
-PASSES_A_BLOCK = 40
+PASSES_A_BLOCK = 48
 """Patches of one block, of which each computes half of the blocks."""
 PASSES_OF_GRADIENTS = 60
 """Forward and back again, of two classes of positions."""
@@ -53,6 +54,13 @@ def feature_params(at: At) -> dict[str, Any]:
     """The runs, and at which site features are patched."""
     place = {"site": at["site"], "roles": at.settings["sae"]["roles"]}
     return compared_runs(at, "attributed", "heads") | place
+
+
+def patching_params(at: At) -> dict[str, Any]:
+    """The runs, and of languages of another script the Latin letters in which they are compared too."""
+    tables = {language: language_of(language).romanisation for language in at.study.languages}
+    letters = {language: table for language, table in tables.items() if table} if len(tables) > 1 else {}
+    return compared_runs(at, "features") | {"letters": letters}
 
 
 def patching_needs(at: At) -> Iterator[Need]:
@@ -92,7 +100,7 @@ KINDS = [
         "results/{study}/interventions/patching",
         by="patch_activations",
         module="crosslens.interventions.patching",
-        params=lambda at: compared_runs(at, "features"),
+        params=patching_params,
         needs=patching_needs,
         files_read=model_files,
         reads=source_of,
@@ -126,6 +134,7 @@ KINDS = [
         files={
             "patching.png": "How much of the difference in gender a patch of each place brings over, by block and positions.",
             "patched_heads.png": "The same of single heads at the last position.",
+            "interchange.png": "What one language's state tells of gender in another, by block, beside controls.",
             "attribution.png": "Attributions beside the effects of the patches that they stand for.",
         },
     ),

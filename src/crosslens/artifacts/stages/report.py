@@ -5,6 +5,7 @@ from typing import Any
 
 from crosslens.artifacts.kinds import At, Kind, Need, Work
 from crosslens.artifacts.needs import each_sae_site, each_site, first_sae, parts_of
+from crosslens.artifacts.stages.live import why_not
 from crosslens.registry import names
 
 CROSS_ENTROPY = "Explained variance beside its baselines, L0, and cross-entropy recovered against zeros and the mean, per layer."
@@ -153,6 +154,7 @@ KINDS = [
             "source": {"name": at.study.model.name, **at.study.model.identity},
             "captions": captions(at),
             "sections": names("crosslens.report.sections"),
+            "absent": {"live": why} if (why := why_not(at)) else {},
         },
         needs=lambda at: at.into("page"),
         into=("all",),

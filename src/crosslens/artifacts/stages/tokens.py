@@ -72,7 +72,7 @@ KINDS = [
         reads=lambda at: source_of(at) if at.settings["tokens"]["samples"] else [],
         every=lambda at: [{}] if at.settings["tokens"] else [],
         into=("all",),
-        holds=4,
+        holds=13,
     ),
     Kind(
         "model_comparison",
@@ -83,7 +83,7 @@ KINDS = [
         needs=comparison_needs,
         every=compared,
         into=("all",),
-        holds=2,
+        holds=5,
         amount=comparing,
     ),
 ]

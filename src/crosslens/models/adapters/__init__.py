@@ -22,7 +22,8 @@ It may import modules that lie beside it: they are part of the keys as it is. Te
 what the model does to its logits. A vision-language model starts from `VisionAdapter` and has its `language_model`,
 `vision_tower` and `projector`, and what its images add to the text (`image_text`) and to the inputs (`image_inputs`,
 `token_inputs`). Names that an adapter has for itself begin with an underscore. Whether the places are right is what
-`resid_pre + attn_out + mlp_out = resid_post` shows: every extraction proves it first (crosslens.models.composition).
+`resid_pre + attn_out + mlp_out = resid_post` shows, and which of the two hears of other tokens: every extraction proves
+both first (crosslens.models.composition).
 """
 
 from collections.abc import Callable

@@ -73,6 +73,11 @@ class Adapter:
         return None
 
     @property
+    def tower_halves(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Attention and MLP of each block of the image encoder, first to last, whose outputs are added there, scaled perhaps."""
+        return []
+
+    @property
     def text_config(self) -> Any:
         """The configuration of the language model."""
         return self.model.config.get_text_config()
@@ -194,6 +199,15 @@ class VisionAdapter(Adapter):
     @property
     def projector(self) -> nn.Module:
         return self.model.model.multi_modal_projector
+
+    @property
+    def tower_halves(self) -> list[tuple[nn.Module, nn.Module]]:
+        found = []
+        for block in self.vision_tower.modules():
+            attention = getattr(block, "self_attn", getattr(block, "attn", None))
+            if isinstance(attention, nn.Module) and isinstance(getattr(block, "mlp", None), nn.Module):
+                found.append((attention, block.mlp))
+        return found
 
     @property
     def chat_template(self) -> Any:

@@ -3,7 +3,7 @@
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import bracketed, level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, by_languages
-from crosslens.report.table import Column, bounded, sae, site, table, value
+from crosslens.report.table import Column, bounded, judged, sae, site, table, value
 from crosslens.summary.claims import harms_its_own, significant
 from crosslens.summary.names import corpus_name, short_name, site_name
 
@@ -79,8 +79,8 @@ COLUMNS = [
     *_with_controls("cost to it", "own"),
     *_with_controls("to the other", "other"),
     *_with_controls("difference", "difference"),
-    value("p of difference", "p"),
-    value("q", "q"),
+    judged("p of difference", "p"),
+    judged("q"),
 ]
 SHARED = [
     site(),

@@ -3,9 +3,9 @@
 from typing import Any
 
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import level_words, number, plain
+from crosslens.report.numbers import level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, Row, language, scored, table, value
+from crosslens.report.table import Column, Row, judged, language, scored, table, value
 from crosslens.report.terms import CI
 from crosslens.summary.claims import goes_on, significant
 from crosslens.summary.names import language_name
@@ -45,8 +45,13 @@ def section(results: Results) -> Section | None:
     documents = [Document(folder / "agreement.json", "agreement") for folder in files.values()]
     if not documents:
         return None
+    claimed = {record["language"]: record for record in results.records("agreement")}
     rows = [
-        {"language": doc("language"), "set": name, **doc("of", name)} for doc in documents for name in SETS
+        {"language": doc("language"), "set": name, **doc("of", name)}
+        # all sentences, which are no test of the study's, stand beside
+        | {"test": claimed[doc("language")] if name == "test" else _shown(doc("of", name))}
+        for doc in documents
+        for name in SETS
     ]
     strata = [{"language": doc("language"), **row} for doc in documents for row in doc("of", "all", "strata")]
     body = [
@@ -83,6 +88,10 @@ def _caption(words: str) -> Any:
     return tag("span", f"{words}; ", term("ci", "95 % CI"), " over sentences in brackets")
 
 
+def _shown(of: Row) -> Row:
+    return {"p": of["p"], "q": None, "q_family": None}
+
+
 SHARES = [
     scored(term("log-odds", "D > 0"), "agrees"),
     scored("m > 0", "own", "both"),
@@ -99,7 +108,7 @@ COLUMNS = [
     scored(term("alone", "female form the likelier, nothing read"), "alone", "female"),
     scored("mean D, nats", "difference"),
     scored(term("lean", "lean, nats"), "lean"),
-    Column(term("agreement-p", "p"), lambda row: number(row["p"]) if row["tested"] else "not tested", "n"),
+    judged(term("agreement-p", "p"), "p", within=["test"]),
 ]
 STRATUM = {"distance": "words on", "pieces": "pieces", "before": "gendered words before"}
 STRATA = [

@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from crosslens.report.highlight import pieces
 from crosslens.report.html import details, tag, term
 from crosslens.report.numbers import plain
 from crosslens.report.sections.base import Finding, Results, Section
@@ -15,6 +14,7 @@ from crosslens.report.table import Column, bounded, language, table, value
 from crosslens.report.terms import CI
 from crosslens.summary.names import direction, language_name, short_name
 from crosslens.summary.reading import Document, read_parquet
+from crosslens.tokens.highlight import pieces
 
 ORDER = 37
 LEADING = 3

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ class Results:
     """Of kind dataset_summary."""
     words: dict[str, str]
     """As of crosslens.report.words."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Kind -> why the study has none of it, in words that follow "because"."""
 
     def records(self, name: str) -> list[Record]:
         """The records of that name of all layers, by depth; none where nothing was measured."""
@@ -102,7 +105,7 @@ class Results:
     def untested(self, record: Record, units: str | None = None) -> str | None:
         """Why a record says nothing, in words that follow "not tested, because"; None where it does. units: of which there
         may be too few, those of the study where none are named."""
-        return untested(record, self.level, units or f"test {self.words['units']}")
+        return untested(record, units or f"test {self.words['units']}")
 
     def tested(self, records: list[Record], units: str | None = None) -> list[Record]:
         """Those that say something, found or not."""
@@ -114,12 +117,18 @@ class Results:
 
     def controlled(self, measure: str, *of: str) -> list[str]:
         """A line that sets a measure of these languages beside that of the study's controls; none where there is none."""
-        if "controls" not in self.files:
-            return []
-        doc = Document(self.files["controls"][""], "controls")
-        row = at_their_best(rows_of(doc)).get((measure, of))
-        said = row and beside_controls(row, doc("controls"))
+        best, controls = self._controls
+        row = best.get((measure, of))
+        said = row and beside_controls(row, controls)
         return [f"Controls. {said}"] if said else []
+
+    @cached_property
+    def _controls(self) -> tuple[dict[tuple[str, tuple[str, ...]], Record], list[str]]:
+        """(measure, of) -> its row at its best site, and the controls; none of a study without them."""
+        if "controls" not in self.files:
+            return {}, []
+        doc = Document(self.files["controls"][""], "controls")
+        return at_their_best(rows_of(doc)), doc("controls")
 
     @property
     def has_gender(self) -> bool:

@@ -8,10 +8,10 @@ from crosslens.report.html import missing, tag, term
 from crosslens.report.leaks import read_all_the_same
 from crosslens.report.numbers import bracketed, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, both_names, by_languages
-from crosslens.report.table import Column, sae, site, table, text, value
+from crosslens.report.table import Column, counted, judged, sae, site, table, text, value
 from crosslens.report.terms import D
 from crosslens.summary.claims import agrees
-from crosslens.summary.names import corpus_name, site_name
+from crosslens.summary.names import corpus_name, in_groups, site_name
 
 ORDER = 70
 NULLS = {"pairing": "pairs shuffled", "labels": "labels shuffled"}
@@ -57,12 +57,13 @@ def _body(records: list[Record], results: Results) -> list[Any]:
         text("condition", "condition"),
         Column("features", lambda row: "all live" if row["family"] == "live" else row["family"]),
         value("n", "features"),
-        value(results.words["units"], "images"),
+        counted(results.words["units"]),
         Column("method", lambda row: row["method"].capitalize()),
         value("r [range]", "r", bounds=("low", "high")),
         Column("reliability", lambda row: _both(row["reliability"]), "n"),
         value(term("noise", "without noise"), "disattenuated"),
         *(column for null, words in NULLS.items() for column in _null(null, words)),
+        judged("q"),
     ]
     words = " in an SAE of all languages. “All live”: features live in both languages of a pair; “chosen”: of these, significant "
     return [
@@ -140,5 +141,6 @@ def _agreement(row: Record, units: str) -> str:
     return (
         f"Highest at {site_name(row['site'])}, {corpus_name(row['corpus'])}, {row['condition']} condition: "
         f"r = {plain(row['r'], 2)}{around and f', range{around},'} over n = {plain(row['features'])} features live in both and "
-        f"{plain(row['images'])} {units}{f' (nulls: {nulls})' if nulls else ''}; {_noiseless(row)}."
+        f"{plain(row['images'])} {units}{in_groups(row['images'], row['groups'])}{f' (nulls: {nulls})' if nulls else ''}; "
+        f"{_noiseless(row)}."
     )

@@ -9,7 +9,7 @@ from crosslens.report.html import details, tag, term
 from crosslens.report.labels import shown_label
 from crosslens.report.numbers import bracketed, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, bounded, language, sae, site, table, value
+from crosslens.report.table import Column, bounded, judged, language, sae, site, table, value
 from crosslens.summary.claims import describes, significant
 from crosslens.summary.names import corpus_name, language_name, site_name
 from crosslens.summary.reading import Document
@@ -110,7 +110,7 @@ def _labels(rows: list[Record], results: Results) -> Markup:
         value("pairs of texts", "pairs"),
         bounded(term("detection", "balanced accuracy"), "accuracy"),
         value("other features' texts", "shuffled"),
-        value("q", "q"),
+        judged("q"),
         Column("what it tells", lambda row: verdict(row, results), "words"),
     ]
     return table("labels", columns, rows, label="Labels", chosen=lambda row: describes(row, results.level))

@@ -4,9 +4,9 @@ from typing import Any
 
 from crosslens.report.html import details, tag, term
 from crosslens.report.leaks import read_all_the_same
-from crosslens.report.numbers import bracketed, interval, level_words, plain
+from crosslens.report.numbers import bracketed, interval, level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, Row, site, table, text, value
+from crosslens.report.table import Column, Row, counted, site, table, text, value
 from crosslens.summary.conditions import condition_name
 from crosslens.summary.names import pair_name, short_name, site_name, site_order
 from crosslens.summary.reading import Document
@@ -102,6 +102,11 @@ def _at(row: Row, name: str) -> Record:
     return next(point for point in row["points"] if point["site"] == row[name]["site"])
 
 
+def _groups(row: Row) -> str:
+    """How many independent units a series is of, where sites differ the fewest."""
+    return plain(min(point["groups"] for point in row["points"]))
+
+
 def _extremum(title: str, name: str) -> list[Column]:
     return [
         Column(title, lambda row: site_name(row[name]["site"])),
@@ -117,14 +122,21 @@ def _extremum(title: str, name: str) -> list[Column]:
     ]
 
 
+def _differs(title: Any, name: str) -> Column:
+    return Column(
+        title, lambda row: "not tested" if row["differs"]["p"] is None else number(row["differs"][name]), "n"
+    )
+
+
 SERIES = [
     Column("measure", lambda row: MEASURES[row["measure"]], "row"),
     Column("languages", _pair),
     text("of", "called"),
+    Column("independent units", lambda row: _groups(row), "n"),
     *_extremum("largest at", "highest"),
     *_extremum("smallest at", "lowest"),
-    value(term("differs", "p, differs"), "p", within=["differs"]),
-    value("q", "q", within=["differs"]),
+    _differs(term("differs", "p, differs"), "p"),
+    _differs("q", "q"),
 ]
 
 
@@ -165,7 +177,7 @@ LIKENESS = [
     site(),
     Column("languages", lambda row: " and ".join(map(short_name, row["languages"]))),
     Column("read", lambda row: READ.get(row["read"], row["read"])),
-    value("n", "images"),
+    counted("n"),
     *_against("svcca", term("svcca", "SVCCA")),
     *_against("pwcca", "PWCCA"),
     *_against("procrustes", term("procrustes", "Procrustes")),
@@ -192,13 +204,15 @@ def finding(series: list[Row], pair: tuple[str, ...], results: Results) -> Findi
     names, level, units = " and ".join(map(short_name, pair)), results.level, results.words["units"]
     tested = [of for of in series if of["differs"]["q"] is not None]
     if not tested:
-        return Finding("warning", f"{names}: not tested over depth, because one layer alone was measured.")
+        because = "; ".join(dict.fromkeys(of["differs"]["because"] for of in series))
+        return Finding("warning", f"{names}: not tested over depth, because {because}.")
     head = min(tested, key=_rank)
     lines = _others([of for of in tested if of is not head], level, units)
     low, high = (_at(head, name) for name in ("lowest", "highest"))
     told = f"{MEASURES[head['measure']]}, {head['called']}"
+    counted = f"{_groups(head)} independent {units}"
     if head["differs"]["q"] > level:
-        same = f"is the same at all layers as far as these {units} tell (q = {plain(head['differs']['q'])})."
+        same = f"is the same at all layers as far as {counted} tell (q = {plain(head['differs']['q'])})."
         title = f"{names}: the {told}, {same}"
         return Finding("null", title, lines)
     known = [point for point in head["points"] if point["null_high"] is not None]
@@ -209,7 +223,7 @@ def finding(series: list[Row], pair: tuple[str, ...], results: Results) -> Findi
         )
     title = (
         f"{names} are farthest apart at {site_name(low['site'])} and nearest at {site_name(high['site'])} by the {told}: "
-        f"{_valued(low)} and {_valued(high)} (q ≤ {level_words(level)}; {_certainty(head)})."
+        f"{_valued(low)} and {_valued(high)} (n = {counted}, q ≤ {level_words(level)}; {_certainty(head)})."
     )
     if not known:
         lines.append("What chance gives is not known at any of these layers.")

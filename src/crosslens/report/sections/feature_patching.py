@@ -1,9 +1,9 @@
 """Does the difference in gender go through features of an SAE, or through what it leaves out?"""
 
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import plain
+from crosslens.report.numbers import plain, score_words
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.sections.patching import SWAPS, caption, language_words, score_words
+from crosslens.report.sections.patching import SWAPS, caption, language_words
 from crosslens.report.table import Column, sae, scored, site, table, value
 from crosslens.report.terms import CI
 from crosslens.summary.names import corpus_name, site_name

@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from crosslens.errors import InputError
 from crosslens.features.promoted import Promoted
-from crosslens.report.highlight import Piece, pieces
 from crosslens.report.html import details, missing, tag, term
 from crosslens.report.labels import Labels, labelled, told_labels
+from crosslens.report.links import feature_page
 from crosslens.report.numbers import interval, number, plain
 from crosslens.report.promoted import TERM, Tokens, promoted_line, read_promoted
 from crosslens.report.robust import readings_words, seeds_words
@@ -19,6 +19,7 @@ from crosslens.report.terms import D, Q
 from crosslens.summary.names import case_name, direction
 from crosslens.summary.reading import Document
 from crosslens.summary.records.gender_robustness import place_of
+from crosslens.tokens.highlight import Piece, pieces
 
 ORDER = 80
 TERMS = {"d": D, "q": Q}
@@ -49,12 +50,14 @@ def section(results: Results) -> Section | None:
         "largest activation shown); hold the pointer on it for the value."
     )
     nothing = "No feature was significant on select." if gender else "No feature is ranked."
-    labels, promoted = told_labels(results), read_promoted(results)
+    labels, promoted, linked = told_labels(results), read_promoted(results), "feature_pages" in results.files
     heading = f"{'Gendered features' if gender else 'Features'} and what they fire on"
     body = [
         tag("p", words + colour),
         *(
-            details(group["title"], _shown_cards(group, nothing, labels, promoted), is_open=group["open"])
+            details(
+                group["title"], _shown_cards(group, nothing, labels, promoted, linked), is_open=group["open"]
+            )
             for group in shown
         ),
     ]
@@ -71,18 +74,25 @@ def _sources(rankings: dict[str, Path], examples: dict[str, Path]) -> "dict[str,
     return sources
 
 
-def _shown_cards(group: dict[str, Any], nothing: str, labels: Labels, promoted: Tokens) -> Markup:
+def _shown_cards(
+    group: dict[str, Any], nothing: str, labels: Labels, promoted: Tokens, linked: bool
+) -> Markup:
     if not group["cards"]:
         return missing(nothing)
     if tokens := promoted.get((group["corpus"], group["site"])):
         tokens.check(group["sae"])
-    cards = Markup("\n").join(_card(card, group, labels, tokens) for card in group["cards"])
+    cards = Markup("\n").join(_card(card, group, labels, tokens, linked) for card in group["cards"])
     return tag("div", cards, class_="features")
 
 
-def _card(card: dict[str, Any], group: dict[str, Any], labels: Labels, tokens: Promoted | None) -> Markup:
+def _card(
+    card: dict[str, Any], group: dict[str, Any], labels: Labels, tokens: Promoted | None, linked: bool
+) -> Markup:
     place = (*(group[name] for name in ("site", "corpus", "language")), card["feature"])
-    called = labelled(Markup("#{}").format(card["feature"]), labels.get(place))
+    name = Markup("#{}").format(card["feature"])
+    if linked:
+        name = tag("a", name, href=feature_page(group["corpus"], group["site"], card["feature"]))
+    called = labelled(name, labels.get(place))
     words = [_effect(line) for line in card["effects"]]
     if tokens:
         words.append(promoted_line(tokens, card["feature"]))

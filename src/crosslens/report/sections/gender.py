@@ -7,12 +7,12 @@ from crosslens.report.leaks import leaks_finding, read_all_the_same, words_shown
 from crosslens.report.numbers import bracketed, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.sparse import probed, sparse_shown
-from crosslens.report.table import Column, bounded, language, sae, site, table, text, value
+from crosslens.report.table import Column, bounded, counted, judged, language, sae, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION, D, Q
 from crosslens.summary.beyond import READINGS, reading, words_beside
 from crosslens.summary.claims import more_gendered
 from crosslens.summary.conditions import condition_name, masking
-from crosslens.summary.names import case_name, language_name, short_name, site_name
+from crosslens.summary.names import case_name, in_groups, language_name, short_name, site_name
 
 ORDER = 30
 TERMS = {
@@ -83,8 +83,8 @@ def _effects(gender: list[Record], results: Results) -> list[Any]:
         value("significant", "significant"),
         value("by chance: mean", "mean", 1, within=["null"]),
         value("95th pct.", "q95", 1, within=["null"]),
-        value("p", "p", within=["null"]),
-        value("q over all rows and claims", "q"),
+        judged("p", "p"),
+        judged("q over all rows and claims"),
         value("also on select", "confirmed"),
         Column(
             term("words", "bag of words, AUROC"),
@@ -134,9 +134,8 @@ def _both(row: Record) -> Any:
 
 def _in_groups(row: Record) -> str:
     """How many count, where those of one group count once."""
-    test, units = row["images"]["test"], row["units"]["test"]
-    grouped = any(units[gender] < test[gender] for gender in ("female", "male"))
-    return f" in {plain(units['female'])} + {plain(units['male'])} groups" if grouped else ""
+    test = row["images"]["test"]
+    return in_groups(test["female"] + test["male"], row["groups"]["test"])
 
 
 def _probes(probes: list[Record], results: Results) -> list[Any]:
@@ -146,7 +145,7 @@ def _probes(probes: list[Record], results: Results) -> list[Any]:
         language(),
         text("condition", "condition"),
         Column("probe on", lambda row: probed(row["corpus"])),
-        value(units, "n"),
+        counted(units, "n"),
         bounded(term("auroc", "AUROC"), "auroc"),
         bounded("accuracy", "accuracy"),
         value("majority class", "majority"),
@@ -156,7 +155,7 @@ def _probes(probes: list[Record], results: Results) -> list[Any]:
             term("words", "bag of words, AUROC"),
             lambda row: words_shown(words_beside(bags, row["language"], row["condition"])),
         ),
-        value("q", "q"),
+        judged("q"),
         Column("reads gender", lambda row: _read(row, bags, results), "words"),
     ]
     words = [term("probe", "Probes"), f" on test {units}; ", term("ci", "95 % CI"), " in brackets"]
@@ -245,7 +244,8 @@ def probes_finding(probes: list[Record], words: list[Record], results: Results) 
     lines = [
         f"{'Best of them' if read['beyond'] else 'Best'}: AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')} on "
         f"{probed(best['corpus'])}, {site_name(best['site'])}, {language_name(best['language'])}, {best['condition']} "
-        f"condition, n = {plain(best['n'])} test {units} (q = {plain(best['q'])}); bag of words: {words_shown(beside)}; "
+        f"condition, n = {plain(best['n'])} test {units}{in_groups(best['n'], best['groups'])} (q = {plain(best['q'])}); bag "
+        f"of words: {words_shown(beside)}; "
         f"control task: {control}; shuffled labels: {plain(best['shuffled'])}."
     ]
     counts = [f"{READINGS[name]} in {len(some)}" for name, some in read.items() if some and name != "beyond"]

@@ -5,7 +5,7 @@ from typing import Any
 from crosslens.report.html import missing, tag, term
 from crosslens.report.numbers import interval, level_words, number, plain
 from crosslens.report.sections.base import Record, Results, Section
-from crosslens.report.table import Column, language, sae, site, table, text, value
+from crosslens.report.table import Column, judged, language, sae, site, table, text, value
 from crosslens.summary.claims import significant
 from crosslens.summary.names import short_name, site_name
 from crosslens.summary.reading import Document
@@ -138,13 +138,14 @@ def _information(results: Results) -> list[Any]:
                 sae(),
                 language(),
                 text("condition", "condition"),
+                value("units", "groups"),
                 value("gender", "gender_bits", 2),
                 value("live", "live"),
                 value("most telling", "strongest"),
                 value("shuffled, 95 %", "strongest_q95", within=("null",)),
                 value("features above it", "above"),
-                value("p", "p"),
-                value("q", "q"),
+                judged("p", "p"),
+                judged("q"),
             ],
             measured,
             label="Bits of gender",

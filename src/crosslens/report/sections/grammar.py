@@ -1,9 +1,9 @@
 """Do features tell the gender of the person, or of the word?"""
 
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import level_words, number, plain
+from crosslens.report.numbers import level_words, plain
 from crosslens.report.sections.base import Record, Results, Section
-from crosslens.report.table import Column, language, sae, site, table, value
+from crosslens.report.table import Column, judged, language, sae, site, table, value
 from crosslens.summary.claims import significant
 from crosslens.summary.names import corpus_name, short_name, site_name
 
@@ -103,6 +103,11 @@ def _kind(kind: str, title: object) -> list[Column]:
     ]
 
 
+def _of_all(column: Column) -> Column:
+    """Once for each case: on all its features."""
+    return Column(column.title, lambda row: column.show(row) if row["part"] == "all" else "", column.style)
+
+
 COLUMNS = [
     site(),
     sae(),
@@ -114,6 +119,6 @@ COLUMNS = [
     *_kind("both", "both"),
     value("neither", "neither", within=("counted", "counts")),
     value(term("few", "few nouns"), "few_words", within=("counted", "counts")),
-    Column("p, grammatical", lambda row: number(row["p"]) if row["part"] == "all" else "", "n"),
-    Column("q", lambda row: number(row["q"]) if row["part"] == "all" else "", "n"),
+    _of_all(judged("p, grammatical", "p")),
+    _of_all(judged("q")),
 ]

@@ -51,7 +51,7 @@ def section(results: Results) -> Section | None:
     documents = [Document(folder / "lens.json", "lens_reading") for folder in files.values()]
     if not documents:
         return None
-    rows = [row for doc in documents for row in _rows(doc)]
+    rows = [row for doc in documents for row in _rows(doc, results.level)]
     causal = [row for doc in documents if doc("gender") for row in _causal_rows(doc)]
     body = [
         tag(
@@ -90,14 +90,15 @@ def section(results: Results) -> Section | None:
     return Section("lens", "Lenses", "From which block on does the model know?", body, findings, terms=TERMS)
 
 
-def _rows(doc: Document) -> list[Row]:
-    """A row a block; its fields of gender are None where none was read."""
+def _rows(doc: Document, level: float) -> list[Row]:
+    """A row a block; its fields of gender are None where none was read, and p where no p could have been the level."""
     found = []
     for layer in range(doc("layers")):
         row = {"language": doc("language"), "layer": layer, "read": {}}
         row |= {f"bits_{lens}": doc("bits")[lens][layer] for lens in ("logit", "tuned")}
         if doc("gender"):
             row["read"] = {lens: of[layer] for lens, of in doc("gender", "of").items()}
+        row["p"] = row["read"]["logit"]["null"]["p"] if _tested(doc, level) else None
         found.append(row)
     return found
 
@@ -126,11 +127,7 @@ COLUMNS = [
     scored(term("lenses", "logit lens, bits off"), "bits_logit"),
     scored("tuned lens, bits off", "bits_tuned"),
     _read("logit lens: women less men, nats", "logit", "difference"),
-    Column(
-        term("lens-null", "p"),
-        lambda row: number(row["read"].get("logit", {}).get("null", {}).get("p")),
-        "n",
-    ),
+    Column(term("lens-null", "p"), lambda row: "not tested" if row["p"] is None else number(row["p"]), "n"),
     _read("tuned lens, nats", "tuned", "difference"),
     *(_read(f"told apart, {name}", lens, "told") for lens, name in NAMES.items()),
     Column(
@@ -190,8 +187,8 @@ def _finding(doc: Document, level: float) -> Finding:
     of = doc("gender", "of")
     lines = [line for lens in ("logit", "tuned") if (line := _apart(of[lens], NAMES[lens], level))]
     lines += [line for line in (_hidden(doc, of["logit"]), _used(doc)) if line]
-    if of["logit"][-1]["null"]["p"] is None:
-        title = f"{name}: whether lenses read gender was not tested: there are too few places of each gender."
+    if not _tested(doc, level):
+        title = f"{name}: whether lenses read gender was not tested, because there are too few places of each gender."
         return Finding("warning", title, lines)
     first = since(of["logit"], lambda record: _beyond(record, level))
     if first is None:
@@ -202,6 +199,12 @@ def _finding(doc: Document, level: float) -> Finding:
         f"(p ≤ {level_words(level)}, corrected over blocks alone)."
     )
     return Finding("description", title, lines)
+
+
+def _tested(doc: Document, level: float) -> bool:
+    """Whether p of a block, of all alike, could have been the level."""
+    least = doc("gender") and doc("gender", "of", "logit")[-1]["null"]["least_p"]
+    return least is not None and least <= level
 
 
 def _beyond(record: dict[str, Any], level: float) -> bool:

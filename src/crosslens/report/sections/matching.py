@@ -6,9 +6,9 @@ from crosslens.report.html import tag, term
 from crosslens.report.leaks import read_all_the_same
 from crosslens.report.numbers import interval, level_words, percent, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, both_names, by_languages
-from crosslens.report.table import Column, site, table, text, value
+from crosslens.report.table import Column, counted, judged, site, table, text, value
 from crosslens.summary.claims import agrees_matched, found
-from crosslens.summary.names import short_name, site_name
+from crosslens.summary.names import in_groups, short_name, site_name
 
 ORDER = 66
 ROLES = {
@@ -145,7 +145,7 @@ MATCHED = [
     value("matched", "matched"),
     value("fire alike", "found"),
     value("by chance", "chance"),
-    value("q", "q"),
+    judged("q"),
     value("of the same features", "shared_found"),
     value("r, median of matched", "r_matched"),
     value("r, median of the same", "r_shared"),
@@ -157,6 +157,7 @@ CLBAS = [
     text("condition", "condition"),
     Column("features", lambda row: "all matched" if row["family"] == "matched" else "the same"),
     value("n", "features"),
+    counted("units"),
     value(term("clbas", "CLBAS"), "value"),
     *(
         Column(
@@ -164,8 +165,8 @@ CLBAS = [
         )
         for name, words in NULLS.items()
     ),
-    value("p", "p"),
-    value("q", "q"),
+    judged("p", "p"),
+    judged("q"),
 ]
 
 
@@ -286,7 +287,8 @@ def clbas_finding(rows: list[Record], results: Results) -> Finding:
     )
     line = (
         f"CLBAS is largest at {site_name(best['site'])} ({best['condition']}): {plain(best['value'], 2)}, n = "
-        f"{plain(best['features'])} matched features, {nulls}, q = {plain(best['q'])}."
+        f"{plain(best['features'])} matched features on {plain(best['images'])} {results.words['units']}"
+        f"{in_groups(best['images'], best['groups'])}, {nulls}, q = {plain(best['q'])}."
     )
     cases = f"{len(yes)} of {len(rows)} cases (layers and conditions; q ≤ {level_words(level)})"
     if yes:

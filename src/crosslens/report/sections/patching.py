@@ -1,14 +1,16 @@
 """Through which places does the difference in gender go, and do the languages use the same state for it?"""
 
+from collections.abc import Mapping
 from typing import Any
 
-from crosslens.report.html import tag, term
-from crosslens.report.numbers import interval, number, plain
+from crosslens.data.languages import language_of
+from crosslens.report.html import details, tag, term
+from crosslens.report.numbers import interval, level_words, number, plain, score_words
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, Row, scored, table, value
 from crosslens.report.terms import CI
 from crosslens.summary.names import short_name
-from crosslens.summary.patching_names import KINDS, METHODS, POSITIONS
+from crosslens.summary.patching_names import KINDS, METHODS, OF_TOWER, POSITIONS
 from crosslens.summary.reading import Document
 
 ORDER = 68
@@ -27,6 +29,14 @@ TERMS = {
         "R by the state of the other gender less R by that of the own gender, both of the other language. A foreign state "
         "destroys what stood there, which moves the outcome too: only this difference is what that language says of gender.",
     ),
+    "between_controls": (
+        "States beside the pair's own",
+        "Of another pair: both states are those of another sentence, or picture, of the other language; where its other − same "
+        "is as large, what is handed over is gender and not what else the two languages say alike. In Latin letters: texts of "
+        "a language of another script are written in these, so that what is left is not the script's. Random step: the state "
+        "of the same gender, and from it as far as that of the other gender is, in a random direction; only of a state that "
+        "goes beyond it is anything told. q: groups change signs, Benjamini and Hochberg over the blocks of a row's exchange.",
+    ),
     "patch_controls": (
         "Patched as controls",
         "The state of another pair's run of the same gender and of the other one, and a step in a random direction as long as "
@@ -35,9 +45,9 @@ TERMS = {
     "component": (
         "Component",
         "Of the picture: all that the projector gives to the decoder, in the place of the other picture's, which brings over "
-        "everything, for nothing else differs. Of a block: what its attention or its MLP adds, at all positions; components "
-        "follow one another, so that their R need not add up to 1. Of two pictures that hide the gender and show "
-        "different categories the difference is bias; inside the vision tower nothing is patched.",
+        "everything, for nothing else differs. Of a block: what its attention or its MLP adds, at all positions, and in the "
+        "vision tower to all of the picture; components follow one another, so that their R need not add up to 1. Of two "
+        "pictures that hide the gender and show different categories the difference is bias.",
     ),
     "circuit": (
         "Circuit, CPR, CMD",
@@ -62,6 +72,12 @@ SWAPS = {
     "language": "language asked",
 }
 GIVEN = "projector"
+BESIDE = {
+    "elsewhere": "of another pair",
+    "romanised": "in Latin letters",
+    "random": "random step",
+}
+"""Controls of exchanges between languages."""
 SHOWN = 5
 """Components of each swap and language in the table."""
 RANKINGS = {"effect": "effects of patches", "random": "chance"} | METHODS
@@ -75,7 +91,7 @@ def section(results: Results) -> Section | None:
     (folder,) = files.values()
     doc = Document(folder / "patching.json", "patching")
     overall = [row for row in doc("attribution") if row["layer"] is None]
-    across = [row for row in doc("interchange") if row["source"] != row["language"]]
+    between = doc("interchange") if len(doc("languages")) > 1 else []
     body = [
         tag(
             "p",
@@ -84,7 +100,7 @@ def section(results: Results) -> Section | None:
             " of one run's state make the other say what the first says?",
         ),
         tag("p", _unmeasured(doc)),
-        table("patched-pairs", PAIRS, doc("pairs"), label="Pairs of runs"),
+        table("patched-pairs", PAIRS, _pairs(doc), label="Pairs of runs"),
         results.shown("patching", "patched_heads"),
         table(
             "patch-controls",
@@ -102,20 +118,28 @@ def section(results: Results) -> Section | None:
                 _largest(doc("components")),
                 label="Components by what they bring over",
                 caption=caption(
-                    f"R of what is given of the picture, and of the {SHOWN} halves of blocks that add most of the difference, at "
-                    "all positions, both runs of a pair"
+                    f"R of what is given of the picture, and of the {SHOWN} halves of blocks that add most of the difference in "
+                    "the vision tower and behind it, both runs of a pair"
                 ),
             )
         ]
-    if across:
+    if most := _at_most(between):
         body += [
+            results.shown("interchange"),
             table(
                 "interchange",
                 INTERCHANGE,
-                across,
+                most,
                 label="States of one language in another",
-                caption=caption("R of the residual stream"),
-            )
+                caption=caption(
+                    "R of the residual stream, behind the block where other − same of the pair's own states is largest, which "
+                    "flatters it; beside controls, and the language's own states"
+                ),
+            ),
+            details(
+                "States of one language in another, behind every block",
+                table("interchange_all", INTERCHANGE, between, label="The same behind every block"),
+            ),
         ]
     if overall:
         body += [
@@ -138,19 +162,28 @@ def section(results: Results) -> Section | None:
                 caption=caption("Other pairs than those by which heads and MLPs are ranked"),
             )
         ]
-    findings = [*_recovered(doc), *_without_pairs(doc), *_interchanged(across), *_attributed(overall)]
+    findings = [*_recovered(doc), *_without_pairs(doc), *_interchanged(doc), *_attributed(overall)]
     heading = "Through which places does the difference go?"
     return Section("patching", "Patched states", heading, body, findings, terms=TERMS)
 
 
+def _pairs(doc: Document) -> list[Record]:
+    """Pairs of runs, in Latin letters those of languages that have others."""
+    return [pair for pair in doc("pairs") if not pair["text"] or _other_script(pair["language"])]
+
+
 def _largest(rows: list[Record]) -> list[Record]:
-    """Of each swap and language what the decoder is given, and the SHOWN components of largest R."""
+    """Of each swap and language the SHOWN components of the vision tower of largest R, what the decoder is given, and as many of
+    its blocks'."""
     found = []
     for swap, language in dict.fromkeys((row["swap"], row["language"]) for row in rows):
         own = [row for row in rows if (row["swap"], row["language"]) == (swap, language)]
-        added = [row for row in own if row["kind"] != "resid_pre"]
+        own.sort(key=lambda row: -abs(row["recovery"]["value"]))
+        inside = [row for row in own if row["kind"] in OF_TOWER]
+        added = [row for row in own if row["kind"] in KINDS]
+        found += inside[:SHOWN]
         found += [row for row in own if row["kind"] == "resid_pre"]
-        found += sorted(added, key=lambda row: -abs(row["recovery"]["value"]))[:SHOWN]
+        found += added[:SHOWN]
     return found
 
 
@@ -201,7 +234,7 @@ PLACE = [
 ]
 PAIRS = [
     SWAP,
-    LANGUAGE,
+    Column("language", lambda row: language_words(row) + (f" {BESIDE['romanised']}" if row["text"] else "")),
     value("pairs", "pairs"),
     value("of these differ enough", "kept"),
     value("mean difference, nats", "difference"),
@@ -210,7 +243,7 @@ PAIRS = [
 COMPONENTS = [
     SWAP,
     LANGUAGE,
-    Column("component", lambda row: KINDS.get(row["kind"], GIVEN)),
+    Column("component", lambda row: (KINDS | OF_TOWER).get(row["kind"], GIVEN)),
     Column("of block", lambda row: "" if row["kind"] == "resid_pre" else str(row["layer"]), "n"),
     Column("groups", lambda row: str(row["recovery"]["n"]), "n"),
     scored(term("component", "R"), "recovery"),
@@ -232,10 +265,13 @@ INTERCHANGE = [
     Column("from", lambda row: short_name(row["source"])),
     Column("into", language_words),
     *PLACE,
+    Column(term("between_controls", "states"), lambda row: BESIDE.get(row["control"], "of the pair")),
     Column("groups", lambda row: str(row["difference"]["n"]), "n"),
     scored("other gender", "other"),
     scored("same gender", "same"),
     scored(term("other_same", "other − same"), "difference"),
+    value("q", "q"),
+    scored("the pair's, less this", "beyond"),
 ]
 ATTRIBUTION = [
     SWAP,
@@ -267,6 +303,8 @@ def _recovered(doc: Document) -> list[Finding]:
     """Of each swap and language: from where to where the difference moves, in numbers that claim nothing."""
     found = []
     for pair in doc("pairs"):
+        if pair["text"]:
+            continue
         own = [
             row
             for row in doc("controls")
@@ -298,7 +336,7 @@ def _recovered(doc: Document) -> list[Finding]:
 
 def _without_pairs(doc: Document) -> list[Finding]:
     """Swaps and languages of which there are runs, and no pair could be patched."""
-    told = {(pair["swap"], pair["language"]) for pair in doc("pairs")}
+    told = {(pair["swap"], pair["language"]) for pair in doc("pairs") if not pair["text"]}
     found = []
     for swap, of in doc("swaps").items():
         if not of["drawn"]:
@@ -322,47 +360,125 @@ def _without_pairs(doc: Document) -> list[Finding]:
     return found
 
 
-def _interchanged(across: list[Record]) -> list[Finding]:
-    """One language's state in another: the largest difference between genders, with its interval."""
+def _interchanged(doc: Document) -> list[Finding]:
+    """One language's state in another: behind which blocks it tells gender beyond the controls, and what these tell there."""
+    rows = doc("interchange")
+    beside = {(*_exchange(row), row["layer"], row["control"]): row for row in rows}
     found = []
-    for key in dict.fromkeys(
-        (row["swap"], row["source"], row["language"], row["positions"]) for row in across
-    ):
-        rows = [
-            row
-            for row in across
-            if (row["swap"], row["source"], row["language"], row["positions"]) == key
-            and row["difference"]["value"] is not None
-        ]
-        if not rows:
-            continue
+    for key in dict.fromkeys(_exchange(row) for row in rows if row["source"] != row["language"]):
         swap, source, language, positions = key
         name = (
             f"{short_name(source)} into {short_name(language)}, {SWAPS[swap]} swapped, {POSITIONS[positions]}"
         )
-        bounded = [row for row in rows if row["difference"]["low"] is not None]
-        if not bounded:
+        own = [row for row in rows if _exchange(row) == key and row["control"] == ""]
+        if not own:
+            continue
+        groups = max(row["difference"]["n"] for row in own)
+        least = 2.0 ** (1 - groups)
+        if least > doc("level"):
             title = (
-                f"{name}: whether the state tells gender was not tested, because there is one group of pairs."
+                f"{name}: whether the state tells gender was not tested, because there are {plain(groups)} groups of pairs, "
+                f"whose signs give no p below {plain(least)}."
             )
             found.append(Finding("warning", title))
             continue
-        above = [row for row in bounded if row["difference"]["low"] > 0]
-        most = max(rows, key=lambda row: row["difference"]["value"])
+        claimed = [
+            row for row in own if _claimed(row, beside.get((*key, row["layer"], "random")), doc("level"))
+        ]
+        most = max(claimed or own, key=lambda row: row["difference"]["value"])
+        there = {control: beside.get((*key, most["layer"], control)) for control in BESIDE}
+        ceiling = beside.get((swap, language, language, positions, most["layer"], ""))
         told = f"the most behind block {most['layer']}, other − same = {score_words(most['difference'])}"
-        if above:
-            blocks = ", ".join(str(row["layer"]) for row in above)
+        if claimed:
+            blocks = ", ".join(str(row["layer"]) for row in claimed)
             title = (
-                f"{name}: the other language's state of the other gender moves the outcome further than that of the same gender "
-                f"behind blocks {blocks} (interval above 0, not corrected over blocks); {told}."
+                f"{name}: the other language's state of the other gender moves the outcome further than that of the same gender, "
+                f"and than a random step as long, behind blocks {blocks} (signs of {plain(groups)} groups, q ≤ "
+                f"{level_words(doc('level'))} over blocks); {told}."
             )
-            found.append(Finding("description", title))
         else:
             title = (
-                f"{name}: behind no block does the other language's state of the other gender move the outcome beyond that "
-                f"of the same gender; {told}."
+                f"{name}: behind no block does the other language's state of the other gender move the outcome beyond both "
+                f"that of the same gender and a random step as long; {told}."
             )
-            found.append(Finding("null", title))
+        lines = [*_ceiling(ceiling, language), *_controls_there(doc, key, there, beside)]
+        found.append(Finding("description" if claimed else "null", title, lines))
+    return found
+
+
+def _exchange(row: Record) -> tuple[str, str, str, str]:
+    return row["swap"], row["source"], row["language"], row["positions"]
+
+
+def _claimed(row: Record, random: Record | None, level: float) -> bool:
+    """Whether a block's state is said to tell gender: other − same is above 0 and beyond that of a random step."""
+    beyond = random and random["beyond"]["low"]
+    return row["difference"]["value"] > 0 and row["q"] <= level and beyond is not None and beyond > 0
+
+
+def _ceiling(own: Record | None, language: str) -> list[str]:
+    if own is None:
+        return []
+    return [f"{short_name(language)}'s own state of the other gender there: R = {score_words(own['other'])}."]
+
+
+def _controls_there(
+    doc: Document,
+    key: tuple[str, str, str, str],
+    there: Mapping[str, Record | None],
+    beside: Mapping[tuple[Any, ...], Record],
+) -> list[str]:
+    """Of each control other − same at the block that is told of, and behind which blocks the pair's own goes further."""
+    lines = []
+    for control, words in BESIDE.items():
+        row = there[control]
+        title = words[0].upper() + words[1:]
+        if row is not None:
+            further = [
+                str(at)
+                for (*of, at, which), one in beside.items()
+                if (*of,) == key and which == control and (one["beyond"]["low"] or 0) > 0
+            ]
+            behind = f"blocks {', '.join(further)}" if further else "no block"
+            lines.append(
+                f"{title} there: other − same = {score_words(row['difference'])}, of "
+                f"{plain(row['difference']['n'])} groups; the pair's own state goes further behind {behind} (interval above 0, "
+                "not corrected over blocks)."
+            )
+        if control == "romanised":
+            swap, *languages, _ = key
+            lines += [
+                f"{title}: of {plain(pair['pairs'])} pairs of {short_name(pair['language'])} {plain(pair['kept'])} differ by "
+                f"{doc('bound'):g} nats; of others nothing can be brought over."
+                for pair in doc("pairs")
+                if pair["text"] and pair["swap"] == swap and pair["language"] in languages
+                if _other_script(pair["language"])
+            ]
+    return lines
+
+
+def _other_script(language: str) -> bool:
+    return bool(language_of(language).romanisation)
+
+
+def _at_most(rows: list[Record]) -> list[Record]:
+    """Of each exchange between languages the block of largest other − same, with its controls, and the own language's there."""
+    found = []
+    for key in dict.fromkeys(_exchange(row) for row in rows if row["source"] != row["language"]):
+        swap, _, language, positions = key
+        plain_rows = [
+            row
+            for row in rows
+            if _exchange(row) == key and row["control"] == "" and row["difference"]["value"] is not None
+        ]
+        if plain_rows:
+            layer = max(plain_rows, key=lambda row: row["difference"]["value"])["layer"]
+            found += [
+                row
+                for row in rows
+                if row["layer"] == layer
+                and (_exchange(row) == key or _exchange(row) == (swap, language, language, positions))
+            ]
     return found
 
 
@@ -388,11 +504,3 @@ def _attributed(overall: list[Record]) -> list[Finding]:
             lines,
         )
     ]
-
-
-def score_words(score: dict[str, Any]) -> str:
-    """`0.50 [0.40, 0.60]`."""
-    if score["value"] is None:
-        return "not measured"
-    bounds = "" if score["low"] is None else f" [{score['low']:.2f}, {score['high']:.2f}]"
-    return f"{score['value']:.2f}{bounds}"

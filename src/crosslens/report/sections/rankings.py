@@ -9,7 +9,7 @@ from crosslens.report.labels import Labels, labelled, told_labels
 from crosslens.report.links import feature_name
 from crosslens.report.numbers import level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, language, sae, site, table, text, value
+from crosslens.report.table import Column, judged, language, sae, site, table, text, value
 from crosslens.summary.names import case_name, corpus_name, direction, language_name, site_name
 from crosslens.summary.reading import Document
 
@@ -138,8 +138,8 @@ def _specialists(records: list[Record], documents: list[dict[str, Any]], results
         value("categories", "categories"),
         value("with a specialist", "specialists"),
         value("by chance", "specialists_by_chance", 1),
-        value("p", "p"),
-        value("q", "q"),
+        judged("p", "p"),
+        judged("q"),
     ]
     return [
         tag(

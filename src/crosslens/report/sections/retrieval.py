@@ -1,11 +1,7 @@
 """Do captions lie beside their translations?"""
 
-from typing import Any
-
-from markupsafe import Markup
-
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import bracketed, level_words, number, plain
+from crosslens.report.numbers import bracketed, level_words, plain
 from crosslens.report.sections.base import (
     Finding,
     Record,
@@ -15,10 +11,10 @@ from crosslens.report.sections.base import (
     by_languages,
     by_pair,
 )
-from crosslens.report.table import Column, bounded, site, table, value
+from crosslens.report.table import Column, bounded, counted, judged, site, table, value
 from crosslens.report.terms import CI
 from crosslens.summary.claims import found, more_found
-from crosslens.summary.names import pair_name, short_name, site_name
+from crosslens.summary.names import in_groups, pair_name, short_name, site_name
 
 ORDER = 60
 TERMS = {
@@ -104,36 +100,27 @@ def _cka(title: str, field: str) -> Column:
     return value(title, field, within=["cka"])
 
 
-def _counted(row: Record) -> Any:
-    """Images, and of how many groups they are where that is fewer."""
-    return number(row["images"]) + ("" if _alone(row) else Markup(" in {} groups").format(row["units"]))
-
-
-def _alone(row: Record) -> bool:
-    return row["units"] == row["images"]
-
-
 COLUMNS = [
     site(),
     Column("languages", lambda row: pair_name(row["source"], row["target"])),
-    Column("n", _counted, "n"),
+    counted("n", groups="units"),
     bounded("R@1", "r1"),
     value("chance", "r1_chance"),
-    value("p", "p"),
+    judged("p", "p"),
     bounded("R@5", "r5"),
     value("chance", "r5_chance"),
     bounded("MRR", "mrr"),
     bounded("R@1, not centred", "r1", within=["uncentred"]),
     _cka(term("cka", "CKA") + ", unbiased", "unbiased"),
     _cka("shuffled, 95th pct.", "unbiased_q95"),
-    _cka("p", "unbiased_p"),
+    judged("p", "p", within=["cka"]),
     _cka("linear CKA", "linear"),
     _cka("shuffled, mean", "linear_null"),
 ]
 ABOVE = [
     *COLUMNS[:3],
     bounded("R@1", "r1"),
-    value("q", "q"),
+    judged("q"),
     bounded("R@5", "r5"),
     bounded("MRR", "mrr"),
     bounded("CKA, unbiased", "cka"),
@@ -192,7 +179,7 @@ def finding(retrieval: list[Record], cka: list[Record], results: Results) -> Fin
         best = max(layers, key=lambda record: record["r1"])
         lines.append(
             f"{pair_name(source, target)} is largest at {site_name(best['site'])}: R@1 {plain(best['r1'])}"
-            f"{bracketed(best, 'r1')}, MRR {plain(best['mrr'])}, n = {_of(best, units)}, chance "
+            f"{bracketed(best, 'r1')}, MRR {plain(best['mrr'])}, n = {_counted(best, units)}, chance "
             f"{plain(best['r1_chance'])}, q = {plain(best['q'])}."
         )
     alike = results.tested([row for row in cka if row["q"] is not None])
@@ -214,8 +201,8 @@ def finding(retrieval: list[Record], cka: list[Record], results: Results) -> Fin
     return Finding("null", title, lines)
 
 
-def _of(row: Record, units: str) -> str:
-    return f"{plain(row['images'])} {units}" + ("" if _alone(row) else f" in {plain(row['units'])} groups")
+def _counted(row: Record, units: str) -> str:
+    return f"{plain(row['images'])} {units}{in_groups(row['images'], row['units'])}"
 
 
 def above_finding(above: list[Record], results: Results) -> Finding:
@@ -232,7 +219,8 @@ def above_finding(above: list[Record], results: Results) -> Finding:
         best = max(layers, key=lambda row: row["r1"])
         lines.append(
             f"{pair_name(source, target)}: R@1 with the caption less that of the constant prompt is largest at "
-            f"{site_name(best['site'])}: {plain(best['r1'])}{bracketed(best, 'r1')}, q = {plain(best['q'])}."
+            f"{site_name(best['site'])}: {plain(best['r1'])}{bracketed(best, 'r1')}, n = "
+            f"{_counted(best, results.words['units'])}, q = {plain(best['q'])}."
         )
     cases = f"of {len(above)} cases (layers and directions; q ≤ {level_words(level)})"
     lines.append(results.corrected("above_prompt", "above_prompt"))

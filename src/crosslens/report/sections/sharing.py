@@ -5,7 +5,7 @@ from collections.abc import Callable
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section, both_names, by_languages
-from crosslens.report.table import Column, sae, site, table, value
+from crosslens.report.table import Column, judged, sae, site, table, value
 from crosslens.summary.claims import found
 from crosslens.summary.names import corpus_name, short_name, site_name
 
@@ -89,12 +89,12 @@ COLUMNS = [
     value("live in both", "features"),
     value(term("shared", "shared"), "found"),
     value("by chance", "chance"),
-    value("p", "p"),
+    judged("p", "p"),
     value("r, median of live in both", "r_median"),
     value("live in either", "features", within=["specific"]),
     value(term("specific", "specific"), "found", within=["specific"]),
     value("by chance", "chance", within=["specific"]),
-    value("p", "p", within=["specific"]),
+    judged("p", "p", within=["specific"]),
     value(term("unmasked", "unmasked"), "unmasked", within=["specific"]),
     value("β ratio, median", "scaling_median", within=["specific"]),
     *_of_language("first", 0),

@@ -3,9 +3,9 @@
 from crosslens.report.html import tag, term
 from crosslens.report.numbers import bracketed, level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, bounded, language, sae, site, table, value
+from crosslens.report.table import Column, bounded, counted, judged, language, sae, site, table, value
 from crosslens.summary.claims import steers
-from crosslens.summary.names import short_name, site_name
+from crosslens.summary.names import in_groups, short_name, site_name
 from crosslens.summary.steering_names import METHODS
 
 ORDER = 67
@@ -109,7 +109,7 @@ BEFORE = [
     site(),
     sae(),
     language(),
-    value("pictures or sentences", "items"),
+    counted("pictures or sentences", "items"),
     value("left out", "left_out"),
     bounded("P(female)", "p_female"),
     bounded("bias (or D)", "left"),
@@ -131,8 +131,8 @@ COLUMNS = [
     value("times", "ratio_random", 1),
     value("at equal damage", "ratio_same_damage", 1),
     value("at equal activations", "ratio_same_activations", 1),
-    value("p", "p"),
-    value("q", "q"),
+    judged("p", "p"),
+    judged("q"),
     bounded("slope, nats", "slope"),
     value(term("anti_steerable", "anti-steerable"), "anti_steerable"),
     value("KL elsewhere", "kl"),
@@ -199,5 +199,6 @@ def _told(arm: Record) -> str:
     return (
         f"{site_name(arm['site'])}, {arm_name(arm)}, strength {plain(arm['strength'], 1)}: P(female) moves by "
         f"{plain(arm['moved'])}{bracketed(arm, 'moved')}, 95 % of random sets by at most {plain(arm['q95_random'])}; "
-        f"{plain(arm['anti_steerable'], 2)} of {plain(arm['items'])} go the other way; KL elsewhere {plain(arm['kl'])} nats."
+        f"{plain(arm['anti_steerable'], 2)} of {plain(arm['items'])}{in_groups(arm['items'], arm['groups'])} go the other way; "
+        f"KL elsewhere {plain(arm['kl'])} nats."
     )

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from markupsafe import Markup
-
 from crosslens.report.html import missing, tag, term
 from crosslens.report.numbers import level_words, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, bounded, language, table, text, value
-from crosslens.summary.names import language_name, pair_name, short_name
+from crosslens.report.table import Column, bounded, counted, language, table, text, value
+from crosslens.summary.names import in_groups, language_name, pair_name, short_name
 from crosslens.summary.stereotype import CLAIMED, stereotype_records
+from crosslens.summary.tested import decided
 
 ORDER = 40
 TERMS = {
@@ -74,7 +73,7 @@ def _body(records: Stereotype, results: Results) -> list[Any]:
         language(),
         value("planted", "planted"),
         value("measured", "share", bounds=("low", "high")),
-        Column(units, _counted, "n"),
+        counted(units, "images_gendered", "units"),
         value("gendered captions", "captions_gendered"),
         Column("q against .5", _tested("q"), "n"),
         value(
@@ -83,16 +82,16 @@ def _body(records: Stereotype, results: Results) -> list[Any]:
         Column("q", _tested("difference_q"), "n"),
     ]
     overall = [
-        {**tilt, **{f"difference_{name}": apart[name] for name in ("p", "q")}}
+        {**tilt, "differences": apart}
         for tilt, apart in zip(records["tilt"], records["differences"], strict=True)
     ]
     whole = [
         language("row"),
         value("share of women", "share", bounds=("low", "high")),
-        Column(units, _counted, "n"),
+        counted(units, "images_gendered", "units"),
         value("gendered captions", "captions_gendered"),
-        Column("q against .5", _tested("q"), "n"),
-        Column("q of differences between categories", _tested("difference_q"), "n"),
+        Column("q against .5", _decided, "n"),
+        Column("q of differences between categories", lambda row: _decided(row["differences"]), "n"),
     ]
     return [
         told,
@@ -147,13 +146,9 @@ def _tested(field: str) -> Callable[[Record], Any]:
     return show
 
 
-def _counted(row: Record) -> Any:
-    """Pictures, and of how many groups they are where that is fewer."""
-    return Markup(number(row["images_gendered"])) + _in_groups(row)
-
-
-def _in_groups(row: Record) -> str:
-    return "" if row["units"] == row["images_gendered"] else f" in {plain(row['units'])} groups"
+def _decided(row: Record) -> Any:
+    """The same of what the page may claim, by the rule of its findings."""
+    return number(row["q"]) if decided(row) else term("untested", "not tested")
 
 
 def findings_of(records: Stereotype, results: Results) -> Iterator[Finding]:
@@ -179,7 +174,8 @@ def _tilt(records: Stereotype, results: Results) -> Finding:
             told += f": not tested, because {because}"
         lines.append(
             f"{name}: woman in {plain(row['share'])} [{plain(row['low'])}, {plain(row['high'])}] of the gendered captions, "
-            f"n = {plain(row['images_gendered'])} {words['units']}{_in_groups(row)}; {told}."
+            f"n = {plain(row['images_gendered'])} {words['units']}"
+            f"{in_groups(row['images_gendered'], row['units'])}; {told}."
             if row["low"] is not None
             else f"{name}: woman in {plain(row['share'])} of the gendered captions of one {words['unit']}; {told}."
         )

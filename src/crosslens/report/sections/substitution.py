@@ -1,9 +1,9 @@
 """Do matched features do the same?"""
 
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import bracketed, level_words, number, plain
+from crosslens.report.numbers import bracketed, level_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
-from crosslens.report.table import Column, bounded, site, table, value
+from crosslens.report.table import Column, bounded, judged, site, table, value
 from crosslens.summary.claims import costs_alike
 from crosslens.summary.names import short_name, site_name
 
@@ -102,9 +102,9 @@ EFFECTS = [
     value("Pearson", "pearson"),
     value("shuffled, 95 %", "q95", within=("null", "pairing")),
     value("of like strength, 95 %", "q95", within=("null", "strength")),
-    value("p", "p"),
+    judged("p", "p"),
     # ceiling, floor and other outcomes are no tests of the study
-    Column("q", lambda row: "" if row["q"] is None else number(row["q"]), "n"),
+    judged("q"),
 ]
 
 

@@ -1,7 +1,5 @@
 """Does the gender direction of one language tell gender in another?"""
 
-from typing import Any
-
 from markupsafe import Markup
 
 from crosslens.report.html import details, tag, term
@@ -17,12 +15,13 @@ from crosslens.report.sections.base import (
     by_pair,
     languages_of,
 )
-from crosslens.report.table import Column, Row, bounded, site, table, text, value
+from crosslens.report.table import Column, Row, bounded, counted, judged, site, table, text, value
 from crosslens.report.terms import AUROC, CI, CONDITION, READ_ALL_THE_SAME
 from crosslens.summary.beyond import words_beside
 from crosslens.summary.claims import points_alike, transfers
 from crosslens.summary.conditions import NOTHING, condition_name, masking
-from crosslens.summary.names import pair_name, short_name, site_name
+from crosslens.summary.names import in_groups, pair_name, short_name, site_name
+from crosslens.summary.tested import decided
 
 ORDER = 50
 METHODS = {"difference_of_means": "difference of means", "logistic": "logistic regression"}
@@ -112,7 +111,7 @@ def _group(
     columns = [
         site(),
         text("method", "method"),
-        *(column for pair in pairs for column in _pair(pair, results)),
+        *(column for pair in pairs for column in _pair(pair)),
     ]
     caption = (
         term("auroc", "AUROC"),
@@ -146,38 +145,36 @@ def _group(
     )
 
 
-def _pair(pair: tuple[str, str], results: Results) -> list[Column]:
+def _pair(pair: tuple[str, str]) -> list[Column]:
     return [
         bounded(pair_name(*pair), "auroc", within=[pair]),
         Column("random", lambda row: interval(row[pair]["null_low"], row[pair]["null_high"]), "n"),
-        Column("p", lambda row: _p(row[pair], results), "n"),
-        value("n", "n", within=[pair]),
+        # of a language in itself there is no family, and p stands for itself
+        judged("p", "p", within=[pair]),
+        counted("n", "n", within=[pair]),
     ]
-
-
-def _p(row: Record, results: Results) -> Any:
-    """Of a language in itself there is no family, and p stands for itself."""
-    if row["auroc"] is None:
-        return number(None)
-    untested = results.untested(row) if row["q_family"] else not row["tested"]
-    return "not tested" if untested else number(row["p"])
 
 
 def _side(i: int) -> list[Column]:
     """Of the pair's language i."""
     return [
         Column("language", lambda row: short_name(row["languages"][i])),
+        Column("n, train", lambda row: number(row["train"][i]) + _in_groups(row, i), "n"),
         value("length", i, within=["lengths"]),
         value("shuffled, 95th pct.", i, within=["lengths_null"]),
         value("dropped", i, within=["dropped"]),
     ]
 
 
+def _in_groups(row: Row, i: int) -> str:
+    return in_groups(row["train"][i], row["train_groups"][i])
+
+
 DIRECTIONS = [
     site(),
     value("cosine", "cosine"),
     Column("labels shuffled", lambda row: interval(row["null_low"], row["null_high"]), "n"),
-    value("p", "p"),
+    judged("p", "p"),
     *_side(0),
     *_side(1),
 ]
@@ -302,9 +299,9 @@ def _best(records: list[Record], transfer: list[Record], words: list[Record], un
         lines.append(
             f"{pair_name(source, target)} peaks at {site_name(best['site'])} ({condition}; "
             f"{METHODS[best['method']]}): AUROC {plain(best['auroc'])}{bracketed(best, 'auroc')}, "
-            f"n = {plain(best['n'])} test {units}, 95 % of random directions {plain(best['null_low'])} to "
-            f"{plain(best['null_high'])}, "
-            f"{'not tested' if best['q'] is None else 'q = ' + plain(best['q'])}, the largest of {len(scored)}; "
+            f"n = {plain(best['n'])} test {units}{in_groups(best['n'], best['groups'])}, 95 % of random directions "
+            f"{plain(best['null_low'])} to {plain(best['null_high'])}, "
+            f"{'q = ' + plain(best['q']) if decided(best) else 'not tested'}, the largest of {len(scored)}; "
             f"{short_name(target)}'s own direction reads {plain(own['auroc'])} there."
         )
     return " ".join(lines)
@@ -341,6 +338,7 @@ def _cosine(directions: list[Record], results: Results) -> str:
     return (
         f"The directions point the same way beyond labels shuffled alike in both languages in {yes} of {len(measured)} "
         f"cases; the largest cosine is {plain(best['cosine'], 2)} at {site_name(best['site'])} ({best['condition']}; "
-        f"shuffled: {plain(best['null_low'], 2)} to {plain(best['null_high'], 2)}, q = {plain(best['q'])}). "
+        f"n = {plain(best['train'][0])} train {results.words['units']}{_in_groups(best, 0)}, shuffled: "
+        f"{plain(best['null_low'], 2)} to {plain(best['null_high'], 2)}, q = {plain(best['q'])}). "
         + results.corrected("directions", "masked")
     )

@@ -16,6 +16,11 @@ def bounds(name: str, score: dict[str, float] | None) -> dict[str, float | None]
     return {name: score["value"], f"{name}_low": score["low"], f"{name}_high": score["high"]}
 
 
+def independent(units: dict[str, int]) -> int:
+    """Groups of known gender, of `ImageTable.units`: one that shows both genders is one."""
+    return units["female"] + units["male"] - units["pairs"]
+
+
 def larger(nulls: dict[str, dict[str, Any]]) -> dict[str, float | None]:
     """`p` and `least_p` of what has to be beyond several nulls: the larger of each; None where one has none."""
     return {

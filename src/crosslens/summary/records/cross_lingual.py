@@ -34,6 +34,7 @@ def cross_lingual_records(cross_lingual: dict[str, Path]) -> list[dict[str, Any]
                             "method": method,
                             "features": result[family]["features"],
                             "images": sum(result["images"].values()),
+                            "groups": result["groups"],
                             "labels_disagree": result["labels_disagree"],
                             "tested": result[family]["tested"],
                             "because": result[family]["because"]

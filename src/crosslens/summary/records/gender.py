@@ -4,7 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.summary.reading import Document, split_key
-from crosslens.summary.records.base import Files, Record, check_records, equal_among_languages, expect
+from crosslens.summary.records.base import (
+    Files,
+    Record,
+    check_records,
+    equal_among_languages,
+    expect,
+    independent,
+)
 
 
 def records(files: Files) -> dict[str, list[Record]]:
@@ -27,6 +34,7 @@ def gender_records(gender: dict[str, Path]) -> list[dict[str, Any]]:
                 {"corpus": corpus, "language": language, "condition": condition}
                 | {name: doc(name) for name in ("alpha", "sae", "site")}
                 | {name: doc("conditions", condition, name) for name in names}
+                | {"groups": {s: independent(of) for s, of in doc("conditions", condition, "units").items()}}
                 | _family(doc("conditions", condition, "null"), doc("conditions", condition, "tested"))
             )
     return records

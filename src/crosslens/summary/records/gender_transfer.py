@@ -30,7 +30,7 @@ def transfer_records(path: Path) -> list[dict[str, Any]]:
             records.append(
                 {"site": doc("site"), "condition": condition, "lexical": lexical}
                 | {name: row[name] for name in ("source", "target", "method")}
-                | {"n": sum(row["n"].values())}
+                | {"n": sum(row["n"].values()), "groups": row["groups"]}
                 | {f"n_{gender}": row["n"][gender] for gender in ("female", "male")}
                 | bounds("auroc", row["auroc"])
                 | null
@@ -44,8 +44,9 @@ def transfer_records(path: Path) -> list[dict[str, Any]]:
 def direction_records(path: Path) -> list[dict[str, Any]]:
     """One record per condition and pair of languages: the cosine of their gender directions, and each one's length.
 
-    Lists have one entry a language: `train` images of known gender, `dropped` samples (train and test) that had
-    nothing to pool over, `lengths` relative to the spread of the train images and their 95 % level under shuffled labels.
+    Lists have one entry a language: `train` images of known gender and their `train_groups`, `dropped` samples (train and
+    test) that had nothing to pool over, `lengths` relative to the spread of the train images and their 95 % level under
+    shuffled labels.
     """
     doc = Document(path, "gender_transfer")
     records = []
@@ -65,6 +66,7 @@ def direction_records(path: Path) -> list[dict[str, Any]]:
                 | {"q_family": None if lexical or row["null"]["p"] is None else "masked"}
                 | {"null_low": row["null"]["q025"], "null_high": row["null"]["q975"]}
                 | {"train": [side["train"]["female"] + side["train"]["male"] for side in both]}
+                | {"train_groups": [side["train"]["groups"] for side in both]}
                 | {"dropped": [sum(side[s]["dropped_samples"] for s in ("train", "test")) for side in both]}
                 | {"lengths": [side["direction"]["relative_norm"] for side in both]}
                 | {"lengths_null": [side["direction"]["null"]["q95"] for side in both]}

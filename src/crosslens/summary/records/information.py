@@ -3,7 +3,7 @@
 from typing import Any
 
 from crosslens.summary.reading import Document, split_key
-from crosslens.summary.records.base import Files, Record, check_records
+from crosslens.summary.records.base import Files, Record, check_records, independent
 
 TOLD = ("gender_bits", "live", "above", "p", "least_p", "strongest", "sum", "null")
 
@@ -18,6 +18,7 @@ def records(files: Files) -> dict[str, list[Record]]:
             of = {"corpus": corpus, "language": language, "condition": condition}
             of |= {name: doc(name) for name in ("site", "sae")}
             of |= {name: told[name] for name in ("units", "tested", "because", *TOLD)}
+            of["groups"] = independent(told["units"])
             found.append(of | {"q_family": "information" if told["tested"] else None})
     return {"information": found}
 

@@ -92,6 +92,7 @@ def clbas_records(doc: Document) -> list[Record]:
             records.append(
                 {"site": doc("site"), "languages": pair["languages"]}
                 | {name: of[name] for name in ("condition", "family", "features", "tested", "because")}
+                | {name: of[name] for name in ("images", "groups")}
                 | {"value": of["value"], "null": of["null"]}
                 | test
                 | {"q_family": "matched" if of["family"] == "matched" and test["p"] is not None else None}

@@ -21,9 +21,9 @@ def probe_records(probes: dict[str, Path]) -> list[dict[str, Any]]:
     """One record per input, language and condition: the probe's scores on test beside its baselines.
 
     Keys: `{corpus}/{language}`, with `activations` for the corpus of raw activations. `accuracy` and `auroc` come with
-    `_low` and `_high` (95 % CI), `shuffled` and `control` are AUROCs with the range over repeats. `p` is one of a family,
-    all probes of the study, `least_p` what it would be of the plainest scores; `because` says why there is none. `sparse`:
-    AUROC and p by `columns`, in no family.
+    `_low` and `_high` (95 % CI), `n` images of `groups` independent ones, `shuffled` and `control` are AUROCs with the range
+    over repeats. `p` is one of a family, all probes of the study, `least_p` what it would be of the plainest scores;
+    `because` says why there is none. `sparse`: AUROC and p by `columns`, in no family.
     """
     records = []
     for key, path in probes.items():
@@ -34,6 +34,7 @@ def probe_records(probes: dict[str, Path]) -> list[dict[str, Any]]:
             record = {"corpus": corpus, "language": language, "condition": condition, "site": doc("site")}
             record["sae"] = None if corpus == "activations" else doc("sae")
             record |= {"n_female": test["female"], "n_male": test["male"], "n": test["female"] + test["male"]}
+            record["groups"] = doc("conditions", condition, "groups", "test")
             record["majority"] = doc("conditions", condition, "majority", "accuracy")
             for name in ("accuracy", "auroc"):
                 record |= bounds(name, doc("conditions", condition, name))

@@ -3,9 +3,13 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from crosslens.errors import InputError
 from crosslens.tokens.text_map import clusters
+
+_borders = lru_cache(maxsize=1 << 14)(clusters)
+"""Of texts that are shown for one feature after the other."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,8 @@ def pieces(text: str, spans: Iterable[tuple[int, int, float]], scale: float) -> 
     activation counts, and characters are whole as a reader sees them. `scale` is the activation that gets full opacity.
     """
     # Cut before a vowel sign a browser would draw it on a dotted circle, and cut inside an emoji two others.
-    starts = clusters(text)
-    values: list[float] = [0.0] * len(text)
-    borders = {0, len(text)}
+    starts = _borders(text)
+    lit: list[tuple[int, int, float]] = []
     for start, end, value in spans:
         if not 0 <= start <= end <= len(text):
             raise InputError(
@@ -38,16 +41,13 @@ def pieces(text: str, spans: Iterable[tuple[int, int, float]], scale: float) -> 
                 mend="give the dataset that the activations were computed from",
             )
         if value > 0 and end > start:
-            start, end = starts[bisect_right(starts, start) - 1], starts[bisect_left(starts, end)]
-            borders |= {start, end}
-            for at in range(start, end):
-                values[at] = max(values[at], value)
-    cuts = sorted(borders)
+            lit.append((starts[bisect_right(starts, start) - 1], starts[bisect_left(starts, end)], value))
+    # every border of a span is a cut: a piece lies in a span or beside it
+    cuts = sorted({0, len(text), *(border for start, end, _ in lit for border in (start, end))})
+    values = [
+        max((value for low, high, value in lit if low <= start < high), default=0.0) for start in cuts[:-1]
+    ]
     return [
-        Piece(
-            text[start:end],
-            values[start] or None,
-            round(min(values[start] / scale, 1.0), 3) if scale > 0 else 0.0,
-        )
-        for start, end in zip(cuts, cuts[1:], strict=False)
+        Piece(text[start:end], value or None, round(min(value / scale, 1.0), 3) if scale > 0 else 0.0)
+        for start, end, value in zip(cuts, cuts[1:], values, strict=False)
     ]

@@ -1,0 +1,148 @@
+"""The folder of all features of a study: a page that opens from the disk, its scripts and style, and data as scripts."""
+
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crosslens.explorer.page.features import Features, matches
+from crosslens.explorer.page.sae import Files, Sae
+from crosslens.explorer.page.samples import Samples
+from crosslens.explorer.page.scripts import packed, provide
+from crosslens.explorer.page.table import DEAD, columns, states
+from crosslens.store.digests import content_digest
+from crosslens.summary.claims import describes
+from crosslens.summary.names import (
+    corpus_name,
+    direction,
+    language_name,
+    neuronpedia_page,
+    short_name,
+    site_name,
+    site_order,
+)
+from crosslens.summary.reading import Document
+
+PER_FILE = 200
+"""Features of a file."""
+MADE_FROM = ("dashboards", "features", "gender", "written_gender", "sharing", "promoted")
+"""Kinds whose path, digest and command are told of an SAE's features."""
+LABEL = (
+    "method",
+    "language",
+    "label",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "shuffled",
+    "pairs",
+    "q",
+    "because",
+)
+
+
+def write_feature_pages(
+    *,
+    study: str,
+    neuronpedia: dict[str, dict[str, str]],
+    files: Files,
+    shown: dict[str, dict[str, str]],
+    images: Path | None,
+    out: Path,
+) -> None:
+    """Write the folder `out`: `index.html`, which needs nothing but what lies beside it, `data/` and `pictures/`.
+
+    neuronpedia: as in the study's settings. files: kind -> key -> file or folder, the key `{corpus}/{language}/{site}` or those
+    of them that the kind has; `dashboards`, `features`, `dataset` and `summary` must be there. shown: the same -> where it
+    stands under `results/`. images: the folder of the pictures, where there are any. Raises InputError where a file or field
+    is missing, where files of different SAEs are mixed, and where a picture is not what the features were read on.
+    """
+    for asset in resources(__package__).iterdir():
+        if not asset.name.endswith(".py") and asset.is_file():
+            out.mkdir(parents=True, exist_ok=True)
+            (out / asset.name).write_bytes(asset.read_bytes())
+    summary, samples = Document(files["summary"][""], "summary"), Samples(files["dataset"])
+    keys = sorted(
+        files["dashboards"],
+        key=lambda key: (key.split("/")[0] != "joint", key.split("/")[0], *site_order(key.split("/")[1])),
+    )
+    told = [
+        _write_sae(i, Sae(files, key), summary, samples, neuronpedia, shown, out)
+        for i, key in enumerate(keys)
+    ]
+    languages = [
+        {"code": code, "name": language_name(code), "short": short_name(code), "dir": direction(code)}
+        for code in files["dataset"]
+    ]
+    document = {"study": study, "level": summary("level"), "languages": languages, "saes": told}
+    provide(out, "study", document | {"samples": samples.write(out, images)})
+
+
+def _write_sae(
+    number: int,
+    sae: Sae,
+    summary: Document,
+    samples: Samples,
+    neuronpedia: dict[str, dict[str, str]],
+    shown: dict[str, dict[str, str]],
+    out: Path,
+) -> dict[str, Any]:
+    """Write the table and the features of one SAE; says what it is."""
+    level = summary("level")
+    rows = [row for row in summary("records").get("descriptions", []) if row["sae"] == sae.sae]
+    rows.sort(key=lambda row: row["method"] == "endpoint")
+    labels = {row["feature"]: row["label"] for row in rows if describes(row, level)}
+    records = {
+        "descriptions": [
+            {"feature": row["feature"], "tells": describes(row, level)} | {name: row[name] for name in LABEL}
+            for row in rows
+        ]
+    }
+    state = states(sae)
+    features = Features(sae, samples, matches(sae, sae.files), records)
+    uses: list[list[int]] = []
+    for start in range(0, sae.d_sae, PER_FILE):
+        ids = range(start, min(start + PER_FILE, sae.d_sae))
+        objects = {str(i): features.object(i) for i in ids if state[i] != DEAD}
+        provide(out, f"features/{number}/{start // PER_FILE}", objects)
+        uses += [_shown_samples(objects.get(str(i))) for i in ids]
+    starts = np.cumsum([0, *map(len, uses)])
+    flat = [sample for some in uses for sample in some]
+    provide(out, f"uses/{number}", {"starts": packed(starts), "samples": packed(np.array(flat))})
+    provide(out, f"tables/{number}", columns(sae, samples, labels))
+    return {
+        "corpus": sae.corpus,
+        "site": sae.site,
+        "name": corpus_name(sae.corpus),
+        "place": site_name(sae.site),
+        "languages": sae.languages,
+        "sae": sae.sae,
+        "features": sae.d_sae,
+        "dead": int((state == DEAD).sum()),
+        "perFile": PER_FILE,
+        "roles": sae.document("roles"),
+        "samples": sae.document("samples"),
+        "tokens": sae.document("tokens"),
+        "conditions": list(dict.fromkeys(condition for _, condition in sae.effects)),
+        "pairs": sorted({(row.first, row.second) for row in sae.sharing[["first", "second"]].itertuples()})
+        if sae.sharing is not None
+        else [],
+        "neuronpedia": neuronpedia_page(neuronpedia, sae.corpus, sae.site),
+        "made": list(_made_from(sae, shown)),
+    }
+
+
+def _shown_samples(feature: dict[str, Any] | None) -> list[int]:
+    """The samples among a feature's examples; none of a dead one."""
+    groups = feature["examples"].values() if feature else ()
+    return sorted({sample for examples in groups for _, sample, _ in examples})
+
+
+def _made_from(sae: Sae, shown: dict[str, dict[str, str]]):
+    """[kind, path under results/, sha256 of the artifact] of what is told of the features of an SAE."""
+    for kind in MADE_FROM:
+        for key, path in shown.get(kind, {}).items():
+            corpus, *_, site = key.split("/")
+            if (corpus, site) == (sae.corpus, sae.site):
+                yield [kind, path, content_digest(sae.files[kind][key])]

@@ -1,0 +1,1 @@
+"""A built study in the files of other tools."""

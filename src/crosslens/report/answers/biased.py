@@ -1,0 +1,117 @@
+"""Is the model biased, and by how much?"""
+
+from collections.abc import Iterator
+
+from crosslens.report.answers.base import Answer, Dot
+from crosslens.report.numbers import bracketed, level_words, plain
+from crosslens.report.sections.base import Record, Results
+from crosslens.summary.claims import significant
+from crosslens.summary.names import short_name
+from crosslens.summary.stereotype import stereotype_records
+
+ORDER = 10
+QUESTION = "Is the model biased, and by how much?"
+NOT_ASKED = "Not asked: this study has no captions that the model wrote, and no sentences in two genders."
+SHOWN = 3
+"""Categories of either end that the figure has."""
+
+
+def answer(results: Results) -> Answer:
+    """By what it writes where nothing tells the gender; else by how it goes on behind a woman and behind a man."""
+    path = results.files.get("stereotype", {}).get("")
+    if path is not None:
+        return _written(stereotype_records(path)["shares"], results)
+    agreement = results.records("agreement")
+    if agreement:
+        return _goes_on(agreement, results)
+    return Answer(QUESTION, "warning", NOT_ASKED)
+
+
+def _written(shares: list[Record], results: Results) -> Answer:
+    unit, level = results.words["unit"], results.level
+    differences = {row["language"]: row for row in results.records("differences")}
+    told, lines, dots, tested = [], [], [], results.tested(list(differences.values()))
+    for code in dict.fromkeys(row["language"] for row in shares):
+        known = [row for row in shares if row["language"] == code and row["share"] is not None]
+        known.sort(key=lambda row: -row["share"])
+        dots += [
+            Dot(f"{short_name(code)}: {row['category']}", row["share"], row["low"], row["high"], None, code)
+            for row in (known if len(known) <= 2 * SHOWN else [*known[:SHOWN], *known[-SHOWN:]])
+        ]
+        if significant(differences[code], level):
+            told.append(f"{short_name(code)}: {_share(known[0])} against {_share(known[-1])}")
+            lines.append(
+                f"{short_name(code)}: the farthest apart of {len(known)} categories, q = {plain(differences[code]['q'])}."
+            )
+    lines += _tilt(results)
+    axis = f"Share of women among captions of {results.words['units']} that hide the gender"
+    if told:
+        verdict = (
+            f"Yes. {'; '.join(told)}: the share of captions that say woman where the {unit} hides the gender."
+        )
+        kind = "found"
+    elif tested:
+        kind, verdict = (
+            "null",
+            f"Not by category, as far as these {results.words['units']} tell (q > {level_words(level)}).",
+        )
+    else:
+        because = results.reasons(list(differences.values())) or f"no {unit} hides the gender"
+        kind, verdict = "warning", f"Not tested, because {because}."
+    return Answer(QUESTION, kind, verdict, lines, dots, axis, "stereotype")
+
+
+def _share(row: Record) -> str:
+    return f"{row['category']} {plain(row['share'], 2)}" + (
+        "" if row["low"] is None else f" [{plain(row['low'], 2)}, {plain(row['high'], 2)}]"
+    )
+
+
+def _tilt(results: Results) -> Iterator[str]:
+    """One gender more than the other, whatever the category."""
+    for row in results.tested(results.records("tilt")):
+        beyond = "beyond chance" if significant(row, results.level) else "not beyond chance"
+        yield (
+            f"{short_name(row['language'])}, all together: {plain(row['share'], 2)}{_interval(row)}, {beyond} "
+            f"(q = {plain(row['q'])}, n = {plain(row['units'])})."
+        )
+
+
+def _interval(row: Record) -> str:
+    return bracketed({"x_low": row["low"], "x_high": row["high"]}, "x", 2)
+
+
+def _goes_on(agreement: list[Record], results: Results) -> Answer:
+    """Described, not tested: how often the form that agrees is the likelier, by the gender that asks for it."""
+    told, dots = [], []
+    for row in agreement:
+        own = {name: row["own"][name] for name in ("female", "male")}
+        if any(of["value"] is None for of in own.values()):
+            continue
+        code = row["language"]
+        told.append(
+            f"{short_name(code)}: in {_percent(own['female'])} behind a woman and {_percent(own['male'])} behind a man"
+        )
+        for name, of in (("a woman", own["female"]), ("a man", own["male"])):
+            dots.append(
+                Dot(f"{short_name(code)}: behind {name}", of["value"], of["low"], of["high"], None, code)
+            )
+    if not told:
+        because = results.reasons(agreement, "test sentences") or "there are too few sentences"
+        return Answer(QUESTION, "warning", f"Not tested, because {because}.", evidence="agreement")
+    return Answer(
+        QUESTION,
+        "description",
+        f"The form that agrees with what was read is the likelier of the two, {'; '.join(told)}.",
+        [
+            "Described, not tested: where the two intervals of a language lie apart the model goes on with one gender's forms "
+            "more readily than with the other's. How common the forms are plays a part."
+        ],
+        dots,
+        "Share of words whose agreeing form is the likelier",
+        "agreement",
+    )
+
+
+def _percent(of: dict[str, float]) -> str:
+    return f"{plain(100 * of['value'], 0)} % [{plain(100 * of['low'], 0)}, {plain(100 * of['high'], 0)}]"

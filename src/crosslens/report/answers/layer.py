@@ -1,0 +1,86 @@
+"""From which layer on do the languages share it?"""
+
+from crosslens.report.answers.base import Answer, Dot
+from crosslens.report.answers.shared import METHOD, of_masked
+from crosslens.report.numbers import level_words
+from crosslens.report.sections.base import Record, Results, both_names, by_languages
+from crosslens.summary.claims import transfers
+from crosslens.summary.conditions import condition_name
+from crosslens.summary.names import pair_name, site_name
+
+ORDER = 30
+QUESTION = "From which layer on?"
+READ = ("caption", "text", "prompt")
+"""The condition that is told: the first of these that was measured."""
+
+
+def answer(results: Results) -> Answer:
+    """The first measured layer from which on gender transfers both ways, in it and in all deeper ones."""
+    measured = [row for row in of_masked(results) if row["method"] == METHOD and row["auroc"] is not None]
+    condition = next((name for name in READ if any(row["condition"] == name for row in measured)), None)
+    of = [row for row in measured if row["condition"] == condition]
+    pairs = [rows for (rows,) in by_languages(of)]
+    depth = [site for site in results.sites if any(row["site"] == site for row in of)]
+    if not pairs:
+        return Answer(QUESTION, "warning", "Not asked: gender was not compared between two languages.")
+    if len(depth) == 1:
+        return Answer(
+            QUESTION, "warning", f"Not asked: {site_name(depth[0])} alone was measured.", evidence="transfer"
+        )
+    told, kinds = [], []
+    for rows in pairs:
+        kind, words = _from(rows, depth, results)
+        kinds.append(kind)
+        told.append(f"{both_names(rows[0])}: {words}" if len(pairs) > 1 else words[0].upper() + words[1:])
+    told_of = condition_name(condition or "", results.records("words"))
+    lines = [
+        f"Both ways, {told_of}, q ≤ {level_words(results.level)}; layers that were not measured lie between."
+    ]
+    kind = "found" if "found" in kinds else kinds[0]
+    return Answer(
+        QUESTION,
+        kind,
+        " ".join(told),
+        lines,
+        [_dot(row) for row in _one_way(of, depth)],
+        "AUROC of the weaker way at each layer",
+        "divergence",
+    )
+
+
+def _from(rows: list[Record], depth: list[str], results: Results) -> tuple[str, str]:
+    carried = {
+        site: all(transfers(row, results.level) for row in rows if row["site"] == site) for site in depth
+    }
+    if not results.tested(rows):
+        return "warning", f"not tested, because {results.reasons(rows)}."
+    if not any(carried.values()):
+        return (
+            "null",
+            f"at none of the {len(depth)} measured layers does the direction of either language tell gender in the other.",
+        )
+    behind = len(depth)
+    while behind and carried[depth[behind - 1]]:
+        behind -= 1
+    if behind == len(depth):
+        some = ", ".join(site_name(site) for site in depth if carried[site])
+        return "found", f"at {some}, but not in the last measured layer, {site_name(depth[-1])}."
+    first = site_name(depth[behind])
+    if behind == 0:
+        return "found", f"from {first} on, the first that was measured, in all {len(depth)} measured layers."
+    before = "not at " + " or ".join(site_name(site) for site in depth[:behind] if not carried[site])
+    return "found", f"from {first} on, in it and all deeper measured layers; {before} in both ways."
+
+
+def _one_way(of: list[Record], depth: list[str]) -> list[Record]:
+    """By depth, at each layer the weaker of both ways of the first pair."""
+    pair, *_ = by_languages(of)
+    return [
+        min((row for row in pair[0] if row["site"] == site), key=lambda row: row["auroc"]) for site in depth
+    ]
+
+
+def _dot(row: Record) -> Dot:
+    chance = None if row["null_low"] is None else (row["null_low"], row["null_high"])
+    name = f"{site_name(row['site'])}: {pair_name(row['source'], row['target'])}"
+    return Dot(name, row["auroc"], row["auroc_low"], row["auroc_high"], chance, row["target"])
