@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -145,3 +146,12 @@ def test_a_recipe_says_how_the_artifact_is_made_and_where_it_is_shown(code):
     assert found["key"] == recipes.key("sae", w)
     assert recipes.kinds["sae"].paths(w) == ["results/s/sae/4/weights", "results/s/sae/4/cfg.json"]
     assert recipes.kinds["plot"].paths(w) == ["results/s/plot/4.png"]
+
+
+def test_a_picture_is_there_in_further_formats_and_with_its_numbers():
+    files = {"a.png": "words", "b.png": "", "page.html": "words", "c.json": ""}
+    kind = Kind("drawn", "results/{study}/figures", by="draw", module="m", files=files)
+    beside = {f"a.{suffix}" for suffix in ("svg", "pdf", "csv")}
+    assert kind.files.keys() == {*files, *beside} and not any(kind.files[file] for file in beside)
+    assert set(kind.paths({"study": "s"})) == {f"results/s/figures/{file}" for file in kind.files}
+    assert replace(kind, name="again").files == kind.files

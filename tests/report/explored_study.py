@@ -256,7 +256,7 @@ def _samples(
 
 def _codes(corpus: Corpus, rows: list[dict], rng: np.random.Generator) -> np.ndarray:
     table, caption_of = corpus.table, {row["sample_id"]: row["caption"] for row in rows}
-    z = rng.gamma(2.0, 1.0, (len(table), FEATURES)) * (rng.random((len(table), FEATURES)) < 0.04)
+    z = rng.gamma(2.0, 1.0, (len(table), FEATURES)) * (rng.random((len(table), FEATURES)) < 0.02)
     z[:, [NURSE, TEMPLATE, DEAD]] = 0
     z[:, DENSE] = rng.gamma(2.0, 1.0, len(table)) + 0.1
     for t in range(len(table)):

@@ -1,6 +1,7 @@
 """Examples, histograms and neighbours against the codes, and the pages' data against the artifacts, each read by other means."""
 
 import base64
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ from PIL import Image
 
 from crosslens.errors import InputError
 from crosslens.explorer.page.samples import LONGEST, write_picture
+from crosslens.explorer.page.write import write_feature_pages
+from crosslens.tables.documents import read_table, write_json, write_table
 from crosslens.tables.roles import ROLES
 
 LANGUAGES = ("en", "ar")
@@ -184,3 +187,38 @@ def test_pictures_are_small_each_once_and_those_that_the_features_were_read_on(e
         assert picture.size == (128, 64)
     with pytest.raises(InputError, match="sha256"):
         write_picture(explored.pictures / "image_00.png", "0" * 64, tmp_path / "a.jpg")
+
+
+def test_a_study_of_texts_alone_has_pages_too(explored, tmp_path):
+    """An SAE of one language, without pictures, gender, labels and comparisons, and a prompt of its own for each text."""
+    folder = explored.dashboards.parent
+    table = read_table(folder / "en/en.parquet", "dataset")
+    table = table.assign(
+        image="", image_sha256="", gender="unknown", prompt=[f"say {i}" for i in range(len(table))]
+    )
+    write_table(tmp_path / "en.parquet", "dataset", table)
+    write_json(
+        tmp_path / "summary.json", "summary", {"sites": ["4"], "level": 0.05, "claims": [], "records": {}}
+    )
+    files = {
+        "dataset": {"en": tmp_path / "en.parquet"},
+        "dashboards": {"en/4": folder / "own_en/dashboards"},
+        "features": {"en/en/4": folder / "own_en/features"},
+        "summary": {"": tmp_path / "summary.json"},
+    }
+    pages, named = tmp_path / "pages", {"en": {"4": "gpt2-small/4-res"}}
+    write_feature_pages(study="t", neuronpedia=named, files=files, shown={}, images=None, out=pages)
+    told = replace(explored, pages=pages)
+    (sae,) = told.data("study")["saes"]
+    assert (sae["conditions"], sae["pairs"], sae["made"]) == ([], [], [])
+    assert sae["neuronpedia"] == "https://www.neuronpedia.org/gpt2-small/4-res"
+    assert set(told.data("tables/0")["words"]) == {"fires:en", "label"}
+    sample = told.data("samples/0")[0]
+    assert (
+        sample["prompts"]["en"].startswith("say ")
+        and "picture" not in sample
+        and not (pages / "pictures").exists()
+    )
+    feature = told.data("features/0/0")[str(NURSE)]
+    assert feature["gender"] == feature["seeds"] == feature["matches"] == [] and "sharing" not in feature
+    assert [role["as"] for role in feature["roles"]] == ["specialist"]

@@ -2,31 +2,26 @@
 
 import csv
 import io
-import json
 import re
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
+from browser import BROWSER, Browser
 from explored_study import DEAD, FEATURES, NURSE, SITE
 
 from crosslens.explorer.page import write
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(
     BROWSER is None, reason="no Chromium here: the pages of features are not tested"
 )
-# What a reader does, and what is seen of it. Scripts beside the page are all that its policy lets in.
-DRIVER = """
-const told = { errors: [], refused: [] };
-addEventListener("error", (event) => told.errors.push(event.message));
-addEventListener("unhandledrejection", (event) => told.errors.push(String(event.reason)));
-addEventListener("securitypolicyviolation", (event) => told.refused.push(event.blockedURI));
+# What a reader does, and what is seen of it.
+DRIVER = """(async () => {
+const told = {};
 const main = document.querySelector("#shown");
 const wait = async (done) => {
-  for (let i = 0; i < 400 && !done(); i++) await new Promise((resolve) => setTimeout(resolve, 20));
-  if (!done()) told.errors.push(`waited in vain for ${done}`);
+  for (let i = 0; i < 4000 && !done(); i++) await new Promise((resolve) => setTimeout(resolve, 10));
+  if (!done()) throw new Error(`waited in vain for ${done}`);
 };
 const go = async (hash) => {
   location.hash = hash;
@@ -46,13 +41,12 @@ const choose = (words, value) => {
   label.querySelector("select").value = value;
   label.querySelector("select").dispatchEvent(new Event("change"));
 };
-async function drive() {
   await wait(() => main.dataset.shown === "#/");
   told.paper = getComputedStyle(document.body).backgroundColor;
   told.first = { status: status(), drawn: rows().length, count: main.querySelector("table.all").getAttribute("aria-rowcount") };
   put("#find", "ممرضة", "input");
   told.found = { rows: rows(), hash: location.hash };
-  put("#find", "رجل يقرا", "input");
+  put("#find", "edirrevo", "input");
   choose("Find in", "texts");
   await wait(() => location.hash.includes("in=texts") && !status().startsWith("Loading"));
   told.texts = { status: status(), hash: location.hash };
@@ -103,68 +97,54 @@ async function drive() {
   told.dead = texts("h1, .missing");
   await go("#/9/x/1");
   told.nowhere = texts("h1, p");
-  new Image().src = "https://example.org/x.png";
-  await wait(() => told.refused.length);
-}
-drive().catch((error) => told.errors.push(error.stack)).finally(() => {
-  const said = document.createElement("pre");
-  said.id = "told";
-  said.textContent = JSON.stringify(told);
-  document.body.append(said);
-});
+  return told;
+})()
 """
+
+NARROW = """(async () => {
+  location.hash = "#/4/joint/0";
+  while (document.querySelector("#shown").dataset.shown !== "#/4/joint/0") await new Promise((done) => setTimeout(done, 10));
+  return { wide: document.documentElement.scrollWidth - innerWidth, paper: getComputedStyle(document.body).backgroundColor };
+})()"""
 
 
 @pytest.fixture(scope="module")
-def told(explored, tmp_path_factory):
-    """What the driver saw, in dark colours, of a copy of the folder elsewhere; and what the browser logged."""
+def seen(explored, tmp_path_factory):
+    """What the driver saw, in dark colours, of a copy of the folder elsewhere; with what the browser says of it."""
     folder = tmp_path_factory.mktemp("browser")
     shutil.copytree(explored.pages, folder / "features")
-    (folder / "features/driver.js").write_text(DRIVER, encoding="utf-8")
-    index = folder / "features/index.html"
-    html = index.read_text(encoding="utf-8")
-    index.write_text(
-        html.replace("</head>", '<script src="driver.js" defer></script></head>'), encoding="utf-8"
-    )
-    flags = [
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--window-size=1280,900",
-        "--enable-logging=stderr",
-    ]
-    flags += ["--blink-settings=preferredColorScheme=0", f"--user-data-dir={folder / 'profile'}"]
-    ended = subprocess.run(
-        [BROWSER, *flags, "--virtual-time-budget=120000", "--dump-dom", index.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    found = re.search(r'<pre id="told">(.*?)</pre>', ended.stdout, re.S)
-    assert found, ended.stderr[-2000:]
-    unescaped = (
-        found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", "\xa0").replace("&amp;", "&")
-    )
-    return json.loads(unescaped), ended.stderr
+    browser = Browser(folder / "profile")
+    try:
+        browser.look(1280, "dark")
+        browser.visit((folder / "features/index.html").as_uri())
+        told = browser.evaluate(DRIVER)
+        told |= {"complaints": browser.complaints, "requests": browser.requests}
+        browser.look(390, "light")
+        told["narrow"] = browser.evaluate(NARROW)
+        # what is not to happen would be seen
+        browser.evaluate(
+            "new Promise((done) => { const i = new Image(); i.onerror = done; i.src = 'https://example.org/x.png'; })"
+        )
+        told["refused"] = browser.complaints[len(told["complaints"]) :]
+    finally:
+        browser.close()
+    return told
 
 
 @needs_browser
-def test_nothing_is_loaded_from_elsewhere_and_nothing_fails(told, explored):
-    seen, log = told
-    assert seen["errors"] == []
+def test_nothing_is_loaded_from_elsewhere_and_nothing_fails(seen, explored):
+    assert seen["complaints"] == []
+    assert len(seen["requests"]) > 12 and all(name.startswith("file:///") for name in seen["requests"])
     assert len(seen["shown"]) > 20 and all(name.startswith("file:///") for name in seen["shown"])
-    # all but what the driver asked for itself, at the end, and did not get
-    assert seen["refused"] == ["https://example.org/x.png"]
-    said = [line for line in log.splitlines() if "CONSOLE" in line]
-    assert len(said) == 1 and "https://example.org/x.png" in said[0]
-    assert seen["paper"] == "rgb(21, 24, 28)", "the dark colours were asked for"
+    (refused,) = seen["refused"]
+    assert "https://example.org/x.png" in refused and "Content Security Policy" in refused
+    assert (seen["paper"], seen["narrow"]["paper"]) == ("rgb(21, 24, 28)", "rgb(255, 255, 255)")
     shown = sum(file.stat().st_size for file in explored.pages.iterdir() if file.is_file())
     assert shown < 100_000, "the page without its data"
 
 
 @needs_browser
-def test_the_table_is_searched_sorted_filtered_and_saved(told, explored):
-    seen, _ = told
+def test_the_table_is_searched_sorted_filtered_and_saved(seen, explored):
     live = FEATURES - 1
     assert seen["first"]["status"] == f"{live} of {FEATURES} features" and seen["first"]["count"] == str(
         live + 1
@@ -173,18 +153,18 @@ def test_the_table_is_searched_sorted_filtered_and_saved(told, explored):
     # as it is written in the captions it has a tanwin
     assert seen["found"]["rows"][0] == f"#{NURSE}"
     assert seen["found"]["hash"].startswith("#/?find=")
-    # in captions: those of the fourth kind, which a feature shows in either language
+    # the features that show one caption, in whichever language they found it
     read = {
         sample["id"]: i
         for i, sample in enumerate(explored.data("samples/0"))
-        if "رجل يقرأ" in sample["texts"]["ar"]
+        if "edirrevo" in sample["texts"]["en"]
     }
     pages = {**explored.data("features/0/0"), **explored.data("features/0/1")}
     shows = [
         any(sample in read.values() for rows in of["examples"].values() for _, sample, _ in rows)
         for of in pages.values()
     ]
-    assert seen["texts"]["status"] == f"{sum(shows)} of {FEATURES} features" and 0 < sum(shows)
+    assert seen["texts"]["status"] == f"{sum(shows)} of {FEATURES} features" and 0 < sum(shows) < live
     largest = explored.codes["en"].max(axis=0)
     largest[DEAD] = -1
     order = np.argsort(-largest, kind="stable")
@@ -205,8 +185,7 @@ def test_the_table_is_searched_sorted_filtered_and_saved(told, explored):
 
 
 @needs_browser
-def test_a_feature_has_a_page_by_its_address(told):
-    seen, _ = told
+def test_a_feature_has_a_page_by_its_address(seen):
     feature = seen["feature"]
     assert feature["title"] == "#0, block 4, joint SAE · s"
     assert {text.strip() for text in feature["lit"]} == {"nurse", "ممرضةٌ"}
@@ -221,8 +200,8 @@ def test_a_feature_has_a_page_by_its_address(told):
 
 
 @needs_browser
-def test_a_page_says_what_the_rest_of_the_study_says_of_its_feature(told):
-    text = told[0]["feature"]["text"]
+def test_a_page_says_what_the_rest_of_the_study_says_of_its_feature(seen):
+    text = seen["feature"]["text"]
     for words in (
         "at strength 2, move P(female) in English by 0.123 [0.05, 0.2], against random sets p = 0.0025",
         "cost in nats a token: English 0.31 [0.1, 0.5], Arabic 0.01.",
@@ -232,7 +211,7 @@ def test_a_page_says_what_the_rest_of_the_study_says_of_its_feature(told):
         "“nurse <u>” n-grams, tried on English: balanced accuracy 0.9 [0.8, 0.95] over 20 pairs",
     ):
         assert words in text
-    own = told[0]["own"]
+    own = seen["own"]
     # the SAE of one language lights up its own texts alone; the others stand beside them
     assert own["lit"] == ["en"] and own["translated"] > 5
     assert "This SAE reads English: the Arabic text says the same and was not read by it." in own["text"]
@@ -240,13 +219,12 @@ def test_a_page_says_what_the_rest_of_the_study_says_of_its_feature(told):
 
 
 @needs_browser
-def test_hostile_texts_are_shown_as_they_are_and_do_nothing(told):
-    seen, _ = told
+def test_hostile_texts_are_shown_as_they_are_and_do_nothing(seen):
     feature = seen["feature"]
     assert seen["hacked"] is None and feature["elements"] == 0
     assert "nurse <u>" in feature["text"], "a label"
     assert "<b>" in feature["text"], "a token"
-    assert feature["wide"] <= 0, "long words are broken"
+    assert feature["wide"] <= 0 and seen["narrow"]["wide"] <= 0, "long words are broken"
     shown = "\n".join(feature["examples"])
     for words in (
         "<script>window.hacked=1</script> & <img src=x",

@@ -36,7 +36,9 @@ def test_it_says_what_it_is_about_and_names_can_be_completed(study):
     assert {"features", "effects", "encode", "examples", "steered"} <= {*dir(study.saes[SAE])}
     assert "toy" in repr(study) and SAE in repr(study.saes[SAE])
     listed = study.artifacts()
-    assert listed["built"].all() and {"codes", "sae", "page"} <= {*listed["kind"]}
+    asked = listed[listed["kind"].isin(["codes", "sae", "page"])]
+    assert asked["built"].all() and asked["kind"].nunique() == 3
+    assert asked["path"].map(lambda path: (study.top / path).exists()).all()
 
 
 def test_tables_and_documents_are_the_files(study):
@@ -195,6 +197,15 @@ def test_the_notebook_runs_from_its_first_to_its_last_cell(built_once, tmp_path)
     assert "toy" in shown["open"]["text/plain"] and "<table" in shown["steer"]["text/html"]
     source = json.loads((built_once.folder / "workflow/notebooks/explore.ipynb").read_text())
     assert not any(cell.get("outputs") for cell in source["cells"]), "save the notebook without outputs"
+
+
+@pytest.mark.long
+def test_its_rule_runs_it_once(built_once, tmp_path):
+    checkout = built_once.copy(tmp_path / "own")
+    target = "results/toy/notebooks/explore.ipynb"
+    checkout.snakemake(target)
+    assert json.loads((checkout.folder / target).read_text(encoding="utf-8"))["cells"]
+    assert not checkout.planned(target)
 
 
 def test_a_cell_that_fails_is_named(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosslens.sae import sparse
-from crosslens.sae.sparse import Places, combine, pick_rows, row_products, sample
+from crosslens.sae.sparse import Places, combine, kth_largest, pick_rows, row_products, sample
 
 DENSITIES = (0.0, 0.01, 0.03, 0.1, 0.6, 1.0)
 
@@ -48,28 +48,26 @@ def assert_agree(found, ours, expected, dense, generator) -> None:
 
 
 @settings(deadline=None)
-@given(problems(), st.sampled_from([8, 200, sparse.STRETCH_BYTES]))
-def test_sample_and_its_gradients_are_those_of_the_dense_product(problem, stretch):
+@given(problems())
+def test_sample_and_its_gradients_are_those_of_the_dense_product(problem):
     """The gradient that x would have is the one of what its rows are less."""
     x, W, mask, generator = problem
     origin = torch.randn(x.shape[1], generator=generator, dtype=x.dtype)
     ours, dense = (leaf(origin), leaf(W)), (leaf(origin), leaf(W))
-    with patch.object(sparse, "STRETCH_BYTES", stretch):
-        found = sample(x - origin, ours[1], Places.where(mask), origin=ours[0])
-        expected = ((x - dense[0]) @ dense[1].T)[mask]
-        assert_agree(found, ours, expected, dense, generator)
+    found = sample(x - origin, ours[1], Places.where(mask), origin=ours[0])
+    expected = ((x - dense[0]) @ dense[1].T)[mask]
+    assert_agree(found, ours, expected, dense, generator)
 
 
 @settings(deadline=None)
-@given(problems(), st.sampled_from([8, 200, sparse.STRETCH_BYTES]))
-def test_combine_and_its_gradients_are_those_of_the_dense_product(problem, stretch):
+@given(problems())
+def test_combine_and_its_gradients_are_those_of_the_dense_product(problem):
     _, W, mask, generator = problem
     values = torch.randn(int(mask.sum()), generator=generator, dtype=W.dtype)
     ours, dense = (leaf(values), leaf(W)), (leaf(values), leaf(W))
-    with patch.object(sparse, "STRETCH_BYTES", stretch):
-        found = combine(*ours, Places.where(mask))
-        expected = dense_combine(*dense, mask)
-        assert_agree(found, ours, expected, dense, generator)
+    found = combine(*ours, Places.where(mask))
+    expected = dense_combine(*dense, mask)
+    assert_agree(found, ours, expected, dense, generator)
 
 
 @settings(deadline=None, max_examples=50)
@@ -91,18 +89,18 @@ def test_gradients_of_all_uses_add_up_in_what_the_parameter_has_already(problem)
 
 @settings(deadline=None, max_examples=15)
 @given(problems())
-def test_a_gradient_that_is_let_go_leaves_nothing_to_the_next(problem):
-    """Its memory is written over, or cleared where only some rows are reached."""
+def test_a_gradient_that_is_new_holds_nothing_of_what_its_memory_held(problem):
+    """It is written over, or cleared where only some rows are reached."""
     x, W, mask, generator = problem
-    ours, places = leaf(W), Places.where(mask)
+    places = Places.where(mask)
     rows = torch.randperm(len(W), generator=generator)[: 1 + len(W) // 2]
-    for use in (lambda: sample(x, ours, places), lambda: pick_rows(ours, rows)) * 2:
-        dense = leaf(W)
-        g = like(found := use(), generator)
-        found.backward(g)
-        (dense[rows] if found.dim() > 1 else (x @ dense.T)[mask]).backward(g)
-        torch.testing.assert_close(ours.grad, dense.grad)
-        ours.grad = None
+    with patch.object(torch, "empty_like", lambda like, **_: torch.full_like(like, torch.nan).detach()):
+        for use in (lambda W: sample(x, W, places), lambda W: pick_rows(W, rows)):
+            ours, dense = leaf(W), leaf(W)
+            g = like(found := use(ours), generator)
+            found.backward(g)
+            (dense[rows] if found.dim() > 1 else (x @ dense.T)[mask]).backward(g)
+            torch.testing.assert_close(ours.grad, dense.grad)
 
 
 @given(problems(torch.float32))
@@ -110,6 +108,19 @@ def test_a_gradient_that_is_let_go_leaves_nothing_to_the_next(problem):
 def test_products_at_places_are_float32_ones(problem):
     x, W, mask, _ = problem
     torch.testing.assert_close(sample(x, W, Places.where(mask)), (x @ W.T)[mask], rtol=1e-5, atol=1e-5)
+
+
+@given(problems(torch.float32), st.integers(0, 2**31))
+@settings(deadline=None, max_examples=50)
+def test_what_reaches_the_kth_largest_of_its_row_is_what_sorting_puts_first(problem, seed):
+    x = problem[0].bfloat16()
+    k = 1 + seed % x.shape[1]
+    # equals among float32 numbers too
+    for numbers in (x.view(torch.int16), x.float()):
+        bound = kth_largest(numbers, k)
+        assert torch.equal(bound, numbers.sort(-1, descending=True).values[:, k - 1])
+        reaching, same = Places.reaching(numbers, bound), Places.where(numbers >= bound[:, None])
+        assert torch.equal(reaching.crow, same.crow) and torch.equal(reaching.col, same.col)
 
 
 def test_row_products_are_those_of_each_row_with_its_own():

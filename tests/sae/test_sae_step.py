@@ -275,6 +275,22 @@ def test_bfloat16_candidates_hold_all_that_the_float32_product_selects(architect
     torch.testing.assert_close(found[1], expected[1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("rows", ["equal in pairs", "no numbers"])
+def test_k_features_fire_where_the_kth_has_an_equal_and_where_there_are_no_numbers(rows):
+    config = Settings(d_sae=1024, k=15).resolve(d_model=64, tokens=10_000)
+    x = realistic(200, d=64, seed=1)
+    state = fresh_state(config, *normalisations(x, 64), seed=3, fast=True)
+    with torch.no_grad():
+        state.model.encoder_rows[1::2] = state.model.encoder_rows[::2]
+        if rows == "no numbers":
+            state.model.encoder_rows.fill_(torch.nan)
+    centred = state.model.centred(state.reads(x))
+    places, values = state.model.strongest(centred)
+    assert places.crow.diff().eq(15).all() and places.col.view(-1, 15).diff().gt(0).all()
+    exact = (centred @ state.model.encoder_rows.T).topk(15).values
+    torch.testing.assert_close(values.view(-1, 15).sort(descending=True).values, exact, equal_nan=True)
+
+
 def test_bfloat16_candidates_train_an_sae_as_good():
     config = Settings(d_sae=512, k=16, lr=1e-3, batch_tokens=128).resolve(d_model=64, tokens=300 * 128)
     x, held_out = realistic(300 * 128, d=64, seed=1), realistic(4000, d=64, seed=2)

@@ -1,6 +1,7 @@
 """What the stage writes: the document, the values and pictures that show them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from matplotlib.colors import to_hex
@@ -30,7 +31,9 @@ SITES = ["1", "2.attn_out"]
 def inspected(text_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("inspected") / "out"
     model = {"id": str(text_folder), "device": "cpu"}
-    inspect_tokens(model=model, texts=TEXTS, sites=SITES, select=SELECT, out=out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("crosslens.figures.style.LINES", {})  # tests/figures/test_formats.py looks at these
+        inspect_tokens(model=model, texts=TEXTS, sites=SITES, select=SELECT, out=out)
     return out
 
 
@@ -46,8 +49,12 @@ def found(text_model):
 
 def test_the_folder_holds_the_document_the_values_and_the_pictures(inspected, found):
     names = sorted(path.name for path in inspected.iterdir())
-    pictures = [f"{kind}_{site}.png" for kind in ("cosines", "dimensions") for site in SITES]
-    assert names == sorted(["activations.zarr", "tokens.json", "norms.png", *pictures])
+    figures = ["norms", *(f"{kind}_{site}" for kind in ("cosines", "dimensions") for site in SITES)]
+    drawn = [f"{name}{suffix}" for name in figures for suffix in (".png", ".csv")]
+    assert names == sorted(["activations.zarr", "tokens.json", *drawn])
+    shown = pd.read_csv(inspected / "norms.csv", dtype={"site": str})
+    rows = shown.set_index(["token", "site"])["value"].unstack()[SITES]
+    np.testing.assert_allclose(rows, found.relative_norms(), rtol=1e-5)
     document = read_json(inspected / "tokens.json", "token_inspection")
     assert [token["display"] for token in document["tokens"]] == found.tokens["display"].tolist()
     group = open_group(inspected / "activations.zarr", "token_activations")
@@ -147,7 +154,7 @@ def test_a_norm_of_zero_is_grey_and_says_so(found, tmp_path):
     values = site_rows(found, found.relative_norms())
     values.loc[2, "value"] = 0.0
     figure = sites_figure(found.tokens, values, title="", what="", centre=1)
-    save(figure, tmp_path / "norms.png")
+    save(figure, tmp_path / "norms.png", values)
     axes = figure.axes[0]
     assert axes.images[0].get_array().mask.ravel().tolist() == [i == 2 for i in range(len(values))]
     assert to_hex(axes.images[0].cmap.get_bad()) == GREY.lower()
@@ -184,7 +191,7 @@ def test_what_the_font_lacks_is_named(found, recwarn, tmp_path):
     tokens = found.tokens.head(2).assign(display=["🚴 a", "ـدر\u200d"])
     values = site_rows(found, found.relative_norms()).query("token < 2")
     figure = sites_figure(tokens, values, title="", what="", centre=1)
-    save(figure, tmp_path / "norms.png")
+    save(figure, tmp_path / "norms.png", values)
     assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
     assert [label.split(" · ")[1] for label in labels(figure.axes[0])] == ["U+1F6B4  a", "ـدر\u200d"]
 

@@ -128,8 +128,8 @@ class Kind:
     """What making it takes, by the sizes that planning.reading.Reading knows; None: next to nothing beside its start."""
 
     def __post_init__(self) -> None:
-        pictures = [file.removesuffix(".png") for file, caption in self.files.items() if caption]
-        beside = {f"{name}{suffix}": "" for name in pictures for suffix in BESIDE_PICTURES}
+        pictures = [file for file, caption in self.files.items() if caption and file.endswith(".png")]
+        beside = {f"{file[:-4]}{suffix}": "" for file in pictures for suffix in BESIDE_PICTURES}
         object.__setattr__(self, "files", self.files | beside)
 
     def patterns(self) -> list[str]:

@@ -14,7 +14,6 @@ from crosslens.errors import InputError
 from crosslens.sae.architectures.base import Loss, Normalisation
 from crosslens.sae.io import IDENTITY, save_sae
 from crosslens.sae.settings import Settings
-from crosslens.sae.sparse import release_gradient
 from crosslens.sae.state import load_checkpoint, save_checkpoint
 from crosslens.sae.step import fresh_state, learning_rate, train_step
 from crosslens.sae.stream import TokenStream
@@ -105,7 +104,7 @@ class Run:
         """Write the SAE and the account of its training; the state cannot be trained further."""
         # gradients and moments are three quarters of the state
         for parameter in self.state.model.parameters():
-            release_gradient(parameter)
+            parameter.grad = None
         self.state.optimizer.state.clear()
         remove(self.out)
         save_sae(

@@ -52,9 +52,7 @@ def train_step(state: TrainState, x: Tensor, *, steps: int) -> Loss:
     written = state.writes(x[:, model.d_in :]) if model.transcoder else read
     loss = model.loss(read, written, state.dead, state.step / steps)
     state.optimizer.zero_grad()
-    for part in loss.parts:
-        if part.requires_grad:
-            part.backward()
+    loss.total.backward()
     model.project_gradient()
     state.optimizer.grad_scale = _excess(model, config.grad_clip)
     for group in state.optimizer.param_groups:

@@ -10,7 +10,7 @@
   /** Show what the hash names: `#/SITE/CORPUS/ID`, else the table with what stands behind `#/?`. */
   async function show() {
     const own = ++turn;
-    tip.hidden = true;
+    tell(null);
     const [path, query = ""] = location.hash.replace(/^#/, "").split("?");
     const [, site, corpus, id] = path.split("/").map(decoded);
     const shown = document.createElement("div");
@@ -46,7 +46,10 @@
 
   // values of what lights up: by pointer, focus and tap
 
+  let current = null;
+
   function tell(span) {
+    current = span;
     if (!span) {
       tip.hidden = true;
       return;
@@ -82,7 +85,8 @@
     for (const each of all) each.tabIndex = each === next ? 0 : -1;
     next.focus();
   });
-  addEventListener("scroll", () => tell(null), { passive: true });
+  // what is reached by key may first be scrolled into sight
+  addEventListener("scroll", () => tell(current), { passive: true });
 
   addEventListener("hashchange", async () => {
     await show();

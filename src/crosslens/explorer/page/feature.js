@@ -240,7 +240,7 @@
       ...(seeds.length ? [el("li", {}, `In ${alike} of ${seeds.length} other seeds its partner is alike (decoder and encoder cosine at least .7): ${seeds.map(told).join(", ")}.`)] : []),
       ...(others.length ? [el("li", {}, `In other architectures (decoder cosine): ${others.map(told).join(", ")}.`)] : []),
     ];
-    const nothing = seeds.length ? [] : [el("li", { class: "soft" }, "Trained once alone: in how many seeds it is found is not known.")];
+    const nothing = seeds.length ? [] : [el("li", { class: "soft" }, "No other seeds were compared: in how many of them it is found is not known.")];
     return section("What it is related to", el("h3", {}, "Nearest features, by cosine of decoder rows"), el("ol", { class: "near" }, near), el("ul", {}, list, nothing));
   }
 

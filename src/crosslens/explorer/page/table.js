@@ -385,7 +385,7 @@
     const kinds = [...new Set(study.saes.map((sae) => `the ${sae.name}`))].join(", ");
     main.replaceChildren(
       el("h1", {}, bdi(study.study), ": features"),
-      el("p", { class: "lead" }, `Every feature of ${kinds}. Numbers are of test, over the tokens that the SAE reads (${study.saes[0].roles.join(", ")}); what is called significant was corrected over the features of its layer, language and condition.`),
+      el("p", { class: "lead" }, `Every feature of ${kinds}. Numbers are of test, over the tokens that the SAE reads (${study.saes[0].roles.join(", ")}).${study.saes.some((sae) => sae.conditions.length) ? " What is called significant was corrected over the features of its layer, language and condition." : ""}`),
       form,
       el("div", { class: "above" }, status, download),
       view,

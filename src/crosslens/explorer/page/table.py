@@ -27,8 +27,10 @@ WORDS, PROMOTED = 4, 4
 
 
 def columns(sae: Sae, samples: Samples, labels: dict[int, str]) -> dict[str, Any]:
-    """`numbers`: column to (F) float32 in base64; `words`: column to F strings, words parted by line
-    ends. labels: feature to a label that tells."""
+    """`numbers`: column to (F) float32 in base64; `words`: column to F strings, words parted by line ends.
+
+    labels: feature to a label that tells.
+    """
     numbers = {"state": states(sae)}
     for language, table in sae.statistics.items():
         numbers |= {

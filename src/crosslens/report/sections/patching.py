@@ -429,11 +429,11 @@ def _controls_there(
     beside: Mapping[tuple[Any, ...], Record],
 ) -> list[str]:
     """Of each control other − same at the block that is told of, and behind which blocks the pair's own goes further."""
-    swap, source, language, _ = key
     lines = []
     for control, words in BESIDE.items():
         row = there[control]
-        if row is not None and row["difference"]["value"] is not None:
+        title = words[0].upper() + words[1:]
+        if row is not None:
             further = [
                 str(at)
                 for (*of, at, which), one in beside.items()
@@ -441,17 +441,18 @@ def _controls_there(
             ]
             behind = f"blocks {', '.join(further)}" if further else "no block"
             lines.append(
-                f"{words[0].upper() + words[1:]} there: other − same = {score_words(row['difference'])}, of "
+                f"{title} there: other − same = {score_words(row['difference'])}, of "
                 f"{plain(row['difference']['n'])} groups; the pair's own state goes further behind {behind} (interval above 0, "
                 "not corrected over blocks)."
             )
-        elif control == "romanised":
+        if control == "romanised":
+            swap, *languages, _ = key
             lines += [
-                f"{words[0].upper() + words[1:]}: not measured, because of {plain(pair['pairs'])} pairs of {short_name(of)} "
-                f"{plain(pair['kept'])} differ by {doc('bound'):g} nats."
+                f"{title}: of {plain(pair['pairs'])} pairs of {short_name(pair['language'])} {plain(pair['kept'])} differ by "
+                f"{doc('bound'):g} nats; of others nothing can be brought over."
                 for pair in doc("pairs")
-                for of in [pair["language"]]
-                if pair["text"] and pair["swap"] == swap and of in (source, language) and _other_script(of)
+                if pair["text"] and pair["swap"] == swap and pair["language"] in languages
+                if _other_script(pair["language"])
             ]
     return lines
 

@@ -18,6 +18,10 @@ activations have E‖x‖² = d and encoder rows norms about 1, so pre-activatio
 errors have a standard deviation of .003, and .02 was the largest of five million."""
 
 
+BESIDE = 32
+"""Columns of a bfloat16 product for the bias: rows begin where a cache's lines do, and are whole tiles of AMX."""
+
+
 class Loss(NamedTuple):
     """One batch's loss and what it is made of."""
 
@@ -33,9 +37,6 @@ class Loss(NamedTuple):
     """() active features a token."""
     fired: Tensor
     """(n) int64: the features that were active, in any order, repeats possible."""
-    parts: tuple[Tensor, ...]
-    """What `total` is the sum of, to descend one after the other: AuxK, which only reaches some rows, comes last, so that
-    the others fill the gradients and need not be added to them."""
 
 
 class Normalisation(NamedTuple):
@@ -45,12 +46,24 @@ class Normalisation(NamedTuple):
     scale: float
 
     def __call__(self, x: Tensor) -> Tensor:
-        return (x - self.centre) * self.scale
+        return (x - self.centre).mul_(self.scale)
 
 
 def energy(x: Tensor) -> Tensor:
-    """() Σ x². Its gradient takes one pass over x where that of x.square().sum() takes three, and is 0 at x = 0."""
-    return torch.linalg.vector_norm(x).square()
+    """() Σ x². Its gradient takes one pass over x, and is 0 at x = 0."""
+    return _Energy.apply(x)
+
+
+class _Energy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return torch.linalg.vector_norm(x).square()
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return x * (2 * g)
 
 
 class Architecture(nn.Module):
@@ -107,16 +120,21 @@ class Architecture(nn.Module):
     @torch.no_grad()
     def proposals(self, x: Tensor) -> Tensor:
         """(B, F) pre-activations of centred x: bfloat16 where `fast`, else float32; overwritten by the next call."""
-        low = torch.bfloat16 if self.fast else torch.float32
-        W = self._scratch("W_low", self.encoder.shape, low).copy_(self.encoder) if self.fast else self.encoder
-        proposals = self._scratch("proposals", (len(x), self.d_sae), low)
-        return torch.addmm(self.b_enc.to(low), x.to(low), W.T, out=proposals)
+        if not self.fast:
+            proposals = self._scratch("proposals", len(x), self.d_sae, torch.float32)
+            return torch.addmm(self.b_enc, x, self.encoder.T, out=proposals)
+        # the bias is one more column of the product: to add to what lies there is a pass over it
+        W = self._scratch("W_low", self.d_sae, self.d_in + BESIDE, torch.bfloat16)
+        W[:, : self.d_in], W[:, self.d_in] = self.encoder, self.b_enc
+        read = self._scratch("x_low", len(x), self.d_in + BESIDE, torch.bfloat16)
+        read[:, : self.d_in], read[:, self.d_in] = x, 1
+        return torch.mm(read, W.T, out=self._scratch("proposals", len(x), self.d_sae, torch.bfloat16))
 
-    def _scratch(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A large tensor that every step fills anew, and is made once."""
+    def _scratch(self, name: str, rows: int, width: int, dtype: torch.dtype) -> Tensor:
+        """A large tensor that every step fills anew, and is made once: of zeros, which columns that none fills stay."""
         held = self._held.get(name)
-        if held is None or (held.shape, held.dtype) != (shape, dtype):
-            held = self._held[name] = torch.empty(shape, dtype=dtype, device=self.W_dec.device)
+        if held is None or (held.shape, held.dtype) != ((rows, width), dtype):
+            held = self._held[name] = torch.zeros(rows, width, dtype=dtype, device=self.W_dec.device)
         return held
 
     @torch.no_grad()
@@ -146,7 +164,7 @@ class Architecture(nn.Module):
         return combine(values, self.W_dec, places) + self.b_dec
 
     def aux_loss(self, x: Tensor, error: Tensor, dead: Tensor) -> Tensor:
-        """AuxK (Gao et al. 2024): the `aux_k` strongest dead features of each token model the error (B, d_out).
+        """AuxK (Gao et al. 2024): the `aux_k` strongest dead features of each token undo the error ŷ − y (B, d_out).
 
         x is centred. The error is detached, b_dec is left out of what is written; the gradient reaches W_dec and the
         encoder. Where `fast`, the products are bfloat16: what they train are features that the code does not use.
@@ -164,7 +182,7 @@ class Architecture(nn.Module):
         if len(features) > aux_k:
             values, indices = z.topk(aux_k, dim=-1, sorted=False)
             z = torch.zeros_like(z).scatter(-1, indices, values)
-        missed = energy(error - z.relu() @ writes.to(low))
+        missed = energy(z.relu() @ writes.to(low) + error)
         total = energy(error)
         # an exact reconstruction leaves nothing to model: 0, and 0 as the gradient, where a quotient would give NaN
         return missed / total.where(total > 0, torch.inf)
@@ -185,13 +203,14 @@ class Architecture(nn.Module):
 
         y_hat: the code decoded, where that was done already. reconstruction: what is descended in place of the FVU.
         """
-        error = y - (self.decode(values, places) if y_hat is None else y_hat)
+        # this way round its gradient is that of what is written
+        error = (self.decode(values, places) if y_hat is None else y_hat) - y
         fvu = energy(error) / energy(y - y.mean(0))
         aux = self.aux_loss(x, error, dead)
         penalty = fvu.new_zeros(()) if penalty is None else penalty
         active = places.col[values > 0]
-        parts = (fvu if reconstruction is None else reconstruction) + penalty, self.config.aux_alpha * aux
-        return Loss(sum(parts), fvu, aux, penalty, fvu.new_tensor(len(active) / len(x)), active, parts)
+        total = (fvu if reconstruction is None else reconstruction) + penalty + self.config.aux_alpha * aux
+        return Loss(total, fvu, aux, penalty, fvu.new_tensor(len(active) / len(x)), active)
 
     @torch.no_grad()
     def project_gradient(self) -> None:
