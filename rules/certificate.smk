@@ -7,6 +7,7 @@ rule certificate:
         document="results/certificate/certificate.json",
         estimates="results/certificate/estimates.parquet",
         directions="results/certificate/directions.parquet",
+        calls="results/certificate/calls.parquet",
     log:
         "logs/certificate.log",
     conda:
@@ -20,4 +21,4 @@ rule certificate:
     message:
         "grafts of known effect in the embedded model, and what every method says of them"
     shell:
-        f"{sys.executable} -m crosslens.certificate --models resources --out {{params.folder}} > {{log}} 2>&1"
+        f"{sys.executable} -m crosslens.certificate --models resources --out {{params.folder}} --cases 2 --ig 2 --saes 5 > {{log}} 2>&1"

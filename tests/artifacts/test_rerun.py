@@ -427,7 +427,7 @@ def test_a_model_folder_by_another_name_remakes_only_what_shows_it(change):
 
 
 def test_a_study_by_another_name_retrains_nothing(change):
-    """Every key is that of the study of the same settings, up to the page, which has the name on it."""
+    """Every key is that of the study of the same settings, up to the pages that have the name on them."""
     change.studies["renamed"] = copy.deepcopy(TOY)
     table = change._table()
     renamed, toy = change._keys(table, "renamed"), change.keys["toy"]
@@ -436,4 +436,4 @@ def test_a_study_by_another_name_retrains_nothing(change):
         for place, key in renamed.items()
         if key != toy[tuple(("study", "toy") if pair == ("study", "renamed") else pair for pair in place)]
     }
-    assert len(renamed) == len(toy) and differing == {"page"}
+    assert len(renamed) == len(toy) and differing == {"page", "feature_pages"}

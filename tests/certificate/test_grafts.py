@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from crosslens.certificate import grafts
 from crosslens.certificate.cases import FIRED, cases, design
 from crosslens.certificate.grafts import Attending, couples, grafted, grafted_mlp, lost, make
 from crosslens.certificate.measure import rows_of, truths
-from crosslens.certificate.methods import of_places, read_places, state_of
-from crosslens.interventions.runs import Runs, read_cases
+from crosslens.certificate.methods import FEATURE, of_features, of_places, read_places, state_of
+from crosslens.interventions.nodes import Place
+from crosslens.interventions.runs import OTHER, Runs, donors, read_cases
 from crosslens.models.head import Head
 from crosslens.models.load import load_model
+from crosslens.sae.model import ReLUSAE
 from crosslens.stats.auroc import auroc
 
 SEED = 1
@@ -119,6 +122,16 @@ def test_a_graft_of_one_language_is_silent_in_the_other(prepared, kind, own, oth
     assert silent.abs().mean() < 0.05 * effect.mean()
 
 
+def test_two_neurons_undo_each_other_or_there_is_no_such_graft(prepared, monkeypatch):
+    graft, plain = made(prepared, "cancelling"), prepared.plain["near"]
+    both, alone = (
+        lost(prepared.loaded, parts, plain, ["en", "ar"]).mean() for parts in (graft.parts, graft.parts[:1])
+    )
+    assert alone > 0.5 and both.abs() < 0.15 * alone
+    monkeypatch.setattr(grafts, "TRIES", 0)
+    assert made(prepared, "cancelling") is None
+
+
 def test_methods_find_the_shared_graft_and_chance_does_not_know_it(prepared, shared):
     """Of all places the graft's comes first, and its estimate is the effect that the runs tell."""
     plain = prepared.plain["near"]
@@ -136,3 +149,43 @@ def test_methods_find_the_shared_graft_and_chance_does_not_know_it(prepared, sha
             if method == "patching":
                 (site,) = (row for row in own if row["site"])
                 assert site["lost"] == pytest.approx(site["truth"], rel=0.35)
+
+
+def test_the_feature_that_carries_the_graft_is_found_by_its_patch(prepared, shared):
+    """Of an SAE that has the graft's direction, and three others, as features: the patch takes away what differs along it."""
+    plain, layer, drawn = (
+        prepared.plain["near"],
+        shared.site[0][1],
+        [case for case, _ in prepared.read["near"]],
+    )
+    rows = torch.randn(4, prepared.loaded.d_model, generator=torch.Generator().manual_seed(0))
+    rows[2] = shared.direction
+    rows /= rows.norm(dim=1, keepdim=True)
+    sae = ReLUSAE(prepared.loaded.d_model, len(rows))
+    sae.W_enc.copy_(rows.T), sae.W_dec.copy_(rows)
+    with grafted(prepared.loaded, shared.parts):
+        args = prepared.loaded, sae, layer, 2, drawn, drawn, prepared.images, SEED
+        found = rows_of(of_features(*args), shared, truths(prepared.loaded, shared, plain), SEED, feature=2)
+        table = [row for row in found if row["place"] == FEATURE]
+        runs = Runs(prepared.loaded, Head(prepared.loaded), plain.cases, prepared.images, [*plain.states])
+        exchange = runs.laid.exchange("last", donors(runs)[OTHER].of)
+        value = runs.states[Place("resid_post", layer)]
+        own, given = ((of(value) @ rows[2]).relu() for of in (exchange.own, exchange.donated))
+        with torch.no_grad():
+            given = exchange.own(value) + (given - own)[:, None] * rows[2]
+            m = runs.patched(Place("resid_post", layer), exchange, slice(None), given)
+    assert {row["kind"] for row in table} == {"shared (features)"}
+    for method, language in (
+        (method, language) for method in ("patching", "ig") for language in ("en", "ar")
+    ):
+        of = {
+            row["node"]: row["lost"]
+            for row in table
+            if (row["method"], row["language"]) == (method, language)
+        }
+        fired = [run for run, _ in couples(plain, [language])]
+        assert max(of, key=lambda feature: abs(of[feature])) == 2
+        assert of[2] == pytest.approx(
+            float((runs.outcome - m)[fired].mean()), rel=1e-4 if method == "patching" else 0.05
+        )
+    assert {row["node"] for row in table if row["site"]} == {2}

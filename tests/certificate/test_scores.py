@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from crosslens.certificate.__main__ import main, write
-from crosslens.certificate.measure import CERTIFIED, DIRECTIONS, ESTIMATES
+from crosslens.certificate.cited import cited
+from crosslens.certificate.measure import CALLS, CERTIFIED, DIRECTIONS, ESTIMATES, FRESH
 from crosslens.certificate.scores import scores
 from crosslens.stats.resampling import stream
 
@@ -13,11 +14,18 @@ SEEDS = 60
 SITE = 3
 
 
-def table() -> tuple[pd.DataFrame, pd.DataFrame]:
+def table() -> tuple[pd.DataFrame, ...]:
     """Of every seed a graft of effect 2 at one of 16 places, a decoy there, and none at all: `patching` knows, off by a tenth;
-    `atp` takes the decoy for real; `relp` says numbers at random."""
-    rng, rows, pointed = stream(0, "made up"), [], []
+    `atp` takes the decoy for real; `relp` says numbers at random. Of features `sharing` knows whose they are, `matching` takes
+    half of those of one language for shared."""
+    rng, rows, pointed, calls = stream(0, "made up"), [], [], []
     for seed in range(SEEDS):
+        for kind in ("shared", "english", "arabic", "none", "nothing"):
+            right = kind == "shared"
+            score = np.nan if kind == "nothing" else float(right)
+            calls.append((seed, "planted", kind, "sharing", "topk", score, float(right)))
+            taken = right or (kind in ("english", "arabic") and seed % 2 == 0)
+            calls.append((seed, "planted", kind, "matching", "topk", score * 0, float(taken)))
         for kind, method in (
             (k, m) for k in ("shared", "decoy", "none") for m in ("patching", "atp", "relp")
         ):
@@ -33,7 +41,7 @@ def table() -> tuple[pd.DataFrame, pd.DataFrame]:
             pointed.append((seed, *of, 1.0 if kind == "shared" else rng.uniform(), 0.5, 3.0, 2.0))
     return tuple(
         pd.DataFrame(of, columns=[*names]).astype(names)
-        for of, names in ((rows, ESTIMATES), (pointed, DIRECTIONS))
+        for of, names in ((rows, ESTIMATES), (pointed, DIRECTIONS), (calls, CALLS))
     )
 
 
@@ -66,12 +74,30 @@ def test_what_is_claimed_of_decoys_and_of_nothing(found):
     assert of["patching"]["silent"]["value"] is None
 
 
+def test_who_is_told_whose_a_feature_is(found):
+    of = {record["method"]: record for record in found["calls"]}
+    shares = {
+        name: [record[of]["value"] for of in ("shared", "one", "planted", "nothing")]
+        for name, record in of.items()
+    }
+    assert shares == {"sharing": [1, 0, 0, 0], "matching": [1, 0.5, 0, 0]}
+    assert of["sharing"]["recovery"]["value"] == 1 and of["matching"]["recovery"]["value"] == 0.5
+    assert of["matching"]["one"]["n"] == SEEDS
+
+
 def test_seeds_of_development_are_no_certificate(tmp_path):
     for first, warned in ((0, True), (CERTIFIED, False)):
         write(tmp_path, [table()], first, 4)
         page = (tmp_path / "index.html").read_text(encoding="utf-8")
         assert ("no certificate" in page) == warned
         assert "AtP" in page and "1.00" in page and ">nan" not in page
-    assert CERTIFIED == 1000
+    text = "before\n<!-- certificate: compact -->\nold\n<!-- /certificate -->\nbehind\n"
+    now = cited(text, tmp_path / "certificate.json")
+    assert now.startswith("before\n") and now.endswith("\nbehind\n") and "old" not in now
+    # half of the grafts of one language are taken for shared
+    assert f"| whose is an SAE's feature | matching | {SEEDS} | 0.50 [0.50, 0.50] | – | 0.50 [" in now
+    assert f"| where | AtP | {SEEDS} | 1.00 [1.00, 1.00] | 0.10 [0.10, 0.10] | 1.00 [1.00, 1.00] |" in now
+    assert cited(now, tmp_path / "certificate.json") == now
+    assert CERTIFIED == 1000 <= FRESH
     with pytest.raises(SystemExit):
         main(["--models", "resources", "--out", str(tmp_path), "--cases", "1"])

@@ -312,8 +312,18 @@ def test_transfer_of_another_layer_is_refused(tmp_path):
 def test_a_study_with_gender_has_all_sections(told):
     page = told[2]
     assert sections(page) == [
-        *("findings", "data", "quality", "sweep", "gender", "robustness", "stereotype", "transfer"),
-        *("retrieval", "cross-lingual", "features", "rankings"),
+        *(
+            "answers",
+            "findings",
+            "data",
+            "quality",
+            "sweep",
+            "gender",
+            "robustness",
+            "stereotype",
+            "transfer",
+        ),
+        *("retrieval", "cross-lingual", "features", "rankings", "live"),
     ]
     links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
     assert all(link[1:] in page.ids for link in links)
@@ -366,7 +376,7 @@ def test_a_study_without_gender_has_no_section_on_it(generation, tmp_path):
     build_report(**generation, out=tmp_path / "index.html")
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
     page = Page(html)
-    assert sections(page) == ["findings", "data", "quality", "features", "rankings"]
+    assert sections(page) == ["findings", "data", "quality", "features", "rankings", "live"]
     assert not re.search(r"female|gender|stereotyp|translation|arabic|unknown", page.text, re.IGNORECASE)
     assert "icture" not in page.text
     links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
@@ -474,7 +484,7 @@ def test_given_texts_without_gender_are_counted_and_told_without_its_words(told,
             cell["gender"] = "unknown"
 
     page = page_of(tmp_path, given, edit)
-    assert sections(page) == ["findings", "data", "retrieval"]
+    assert sections(page) == ["findings", "data", "retrieval", "live"]
     assert says in page.text and "2 categories." in page.text
     assert not re.search(r"female|gender|stereotyp|unknown|model wrote", page.text, re.IGNORECASE)
     assert page.tables["dataset"][0][1:] == [("all", [])]

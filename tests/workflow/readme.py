@@ -1,4 +1,5 @@
-"""The sample outputs of README.md against what its commands say: `python tests/workflow/readme.py` brings them up to date."""
+"""The sample outputs of README.md against what its commands say, and the certificate's tables there and in its page of docs/
+against its numbers: `python tests/workflow/readme.py` brings them up to date."""
 
 import os
 import re
@@ -9,8 +10,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from crosslens.certificate.cited import cited
+
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+CERTIFICATE = ROOT / "resources" / "examples" / "certificate" / "certificate.json"
+CITING = (README, ROOT / "docs" / "certificate.md")
+"""What has tables of the certificate."""
 COMPUTES_NOTHING = re.compile(r"(snakemake|crosslens plan)\b(?=.* (-n|--samples)\b)")
 """Commands whose output is compared: dry runs where nothing is built yet, and plans."""
 
@@ -84,3 +90,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         run = in_new_checkout(Path(folder))
         README.write_text(renewed(README.read_text(encoding="utf-8"), run), encoding="utf-8")
+    for file in CITING:
+        file.write_text(cited(file.read_text(encoding="utf-8"), CERTIFICATE), encoding="utf-8")

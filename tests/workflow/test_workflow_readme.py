@@ -6,6 +6,8 @@ import pytest
 import readme
 from checkouts import START, Checkout
 
+from crosslens.certificate.cited import cited
+
 
 @pytest.mark.usefixtures("source")
 def test_sample_outputs_are_what_the_commands_say(tmp_path):
@@ -15,6 +17,13 @@ def test_sample_outputs_are_what_the_commands_say(tmp_path):
     run = readme.in_new_checkout(tmp_path, (Checkout.python, START, sys.executable))
     assert readme.renewed(text, lambda command: asked.append(command) or run(command)) == text
     assert {command.split()[0] for command in asked} == {"snakemake", "crosslens"} and len(asked) >= 4
+
+
+@pytest.mark.parametrize("file", readme.CITING, ids=lambda file: file.name)
+def test_tables_of_the_certificate_are_its_numbers(file):
+    text = file.read_text(encoding="utf-8")
+    assert text.count("<!-- certificate: ") == 1 and "| activation patching |" in text
+    assert cited(text, readme.CERTIFICATE) == text
 
 
 def test_a_line_is_known_by_its_words_and_takes_its_numbers():

@@ -1,5 +1,5 @@
-"""Put grafts into the embedded model, ask every method, write estimates.parquet, directions.parquet, certificate.json and
-index.html."""
+"""Put grafts into the embedded model, ask every method, write estimates.parquet, directions.parquet, calls.parquet,
+certificate.json and index.html."""
 
 import argparse
 import logging
@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from crosslens.certificate.measure import CANDIDATES, CERTIFIED, GRAFTED, measure
+from crosslens.certificate.measure import CANDIDATES, FRESH, GRAFTED, measure
 from crosslens.certificate.page import write_page
 from crosslens.certificate.scores import scores
 from crosslens.models.load import load_model
@@ -25,9 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--models", type=Path, required=True, help="folder of planted and planted_control")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--seeds", type=int, default=20, help="how many grafts of each kind")
-    parser.add_argument(
-        "--first", type=int, default=CERTIFIED, help="seed of the first; below 1000 to develop"
-    )
+    parser.add_argument("--first", type=int, default=FRESH, help="seed of the first; below 1000 to develop")
     parser.add_argument("--cases", type=int, default=4, help="pictures, each with texts in both languages")
     parser.add_argument(
         "--ig", type=int, help="of how many seeds integrated gradients are computed; default: all"
@@ -62,17 +60,17 @@ def main(arguments: list[str] | None = None) -> None:
         write(options.out, parts, options.first, options.cases)
 
 
-def write(out: Path, parts: list[tuple[pd.DataFrame, pd.DataFrame]], first: int, cases: int) -> None:
-    """What is known so far."""
-    estimates, directions = (pd.concat(of, ignore_index=True) for of in zip(*parts, strict=True))
-    write_table(out / "estimates.parquet", "certificate_estimates", estimates)
-    write_table(out / "directions.parquet", "certificate_directions", directions)
+def write(out: Path, parts: list[tuple[pd.DataFrame, ...]], first: int, cases: int) -> None:
+    """What is known so far, of tables as `measure` gives them."""
+    tables = [pd.concat(of, ignore_index=True) for of in zip(*parts, strict=True)]
+    for name, table in zip(("estimates", "directions", "calls"), tables, strict=True):
+        write_table(out / f"{name}.parquet", f"certificate_{name}", table)
     document = {
         "seeds": {"first": first, "last": first + len(parts) - 1},
         "cases": cases,
         "candidates": CANDIDATES,
         "bootstraps": BOOTSTRAPS,
-        **scores(estimates, directions, bootstraps=BOOTSTRAPS, seed=0),
+        **scores(*tables, bootstraps=BOOTSTRAPS, seed=0),
     }
     write_json(out / "certificate.json", "certificate", document)
     write_page(out / "certificate.json", out / "index.html")

@@ -57,12 +57,12 @@ def design(form: str, seed: int) -> Design:
     )
 
 
-def cases(of: Design, number: int, seed: int, images: Path) -> list[Case]:
+def cases(of: Design, number: int, seed: int, images: Path, first: int = 0) -> list[Case]:
     """`number` cases, whose pictures are drawn into the folder `images`: in every language a run with a word of the set (the
-    clean one) and one with another."""
-    rng = stream(seed, "certificate cases", of.form)
+    clean one) and one with another. first: the number of the first picture; those of other numbers are other pictures."""
+    rng = stream(seed, "certificate cases", of.form, str(first))
     found = []
-    for index in range(number):
+    for index in range(first, first + number):
         scene = sample_scene(SPACE, seed, index, gender="hidden")
         name = f"{seed}_{index}.png"
         draw(scene).save(images / name)
@@ -77,6 +77,15 @@ def cases(of: Design, number: int, seed: int, images: Path) -> list[Case]:
                 sides.append(Side(language, variant, PROMPTS[language][0], prefix, read, forms, name))
         found.append(Case("graft", f"{seed}/{index}", tuple(sides)))
     return found
+
+
+def of_one_kind(drawn: Sequence[Case]) -> list[Case]:
+    """The same pictures with one run a language: every other one has a word of the set in both, the rest in none."""
+    kinds = (FIRED, NOT)
+    return [
+        case._replace(sides=tuple(side for side in case.sides if side.variant == kinds[number % 2]))
+        for number, case in enumerate(drawn)
+    ]
 
 
 def _written(form: str, language: str, scene: Scene, word: str, woman: int) -> tuple[str, tuple[int, int]]:

@@ -42,8 +42,10 @@ SHARP = 4.0
 """g·n(x) where the detector fires: gelu(-SHARP) is -1e-4."""
 RIDGE = 1e-2
 """Of least squares, times the mean variance."""
-LONGEST = 400.0
-"""Column of the neuron that cancels another."""
+LONGEST = (12.5, 25.0, 50.0, 100.0, 200.0)
+"""Columns of the neuron that cancels another are no longer than the first of these that is more than enough."""
+TRIES = 20
+"""Of blocks that undo each other."""
 LONG = 10.0
 """How much longer than keys are the axis that queries and keys are given, and than its values the value."""
 TILT = 0.5
@@ -123,8 +125,9 @@ def grafted_mlp(block: nn.Module, neuron: Neuron, normed: Tensor, given: Tensor)
     return whole * (whole.square().mean(-1, keepdim=True) + norm.eps).rsqrt() * (1 + norm.weight)
 
 
-def make(loaded: LoadedModel, kind: str, of: Design, plain: Runs, seed: int) -> Graft:
-    """A graft of a kind, by the seed; plain: runs of `cases` of the design in the model as it is."""
+def make(loaded: LoadedModel, kind: str, of: Design, plain: Runs, seed: int) -> Graft | None:
+    """A graft of a kind, by the seed; plain: runs of `cases` of the design in the model as it is. None where none of TRIES drawn
+    neurons is undone by another."""
     rng = stream(seed, "graft", kind)
     layers = loaded.n_layers
     languages = LANGUAGES_OF.get(kind, tuple(of.words))
@@ -134,12 +137,13 @@ def make(loaded: LoadedModel, kind: str, of: Design, plain: Runs, seed: int) -> 
         layer = int(rng.integers(1, 4))
         part = _attending(loaded, layer, plain, written, int(rng.integers(4)), size)
         return Graft(kind, seed, languages, (part,), (("attn_out", layer),), "last", written)
-    layer = layers - 1 if kind == "decoy" else int(rng.integers(1, layers - 2))
-    part = _neuron(loaded, layer, plain, languages, written, size)
-    parts: tuple[Neuron, ...] = (part,)
     if kind == "cancelling":
-        later = int(rng.integers(layer + 1, layers))
-        parts = (part, _cancelling(loaded, part, later, plain, languages, written))
+        parts = _undone(loaded, plain, languages, written, size, rng)
+        if parts is None:
+            return None
+    else:
+        layer = layers - 1 if kind == "decoy" else int(rng.integers(1, layers - 2))
+        parts = (_neuron(loaded, layer, plain, languages, written, size),)
     site = tuple(("mlp_out", one.layer) for one in parts)
     return Graft(kind, seed, languages, parts, site, "word" if kind == "decoy" else "last", written)
 
@@ -178,7 +182,7 @@ def _at(
     return found, torch.tensor(fires), found[torch.tensor(fires)]
 
 
-def _detector(x: Tensor, y: Tensor) -> Tensor:
+def detector(x: Tensor, y: Tensor) -> Tensor:
     """(d): ridge of targets y (N) on rows x (N, d), the classes weighted alike; no intercept."""
     positive = y > 0
     weight = torch.where(positive, 0.5 / positive.sum(), 0.5 / (~positive).sum())
@@ -227,23 +231,43 @@ def _neuron(
 ) -> Neuron:
     inside = _inside(loaded, layer, plain)
     x, fires, at = _at(plain, inside["mlp"], languages, _trigger_class(plain))
-    g = SHARP * _detector(x, torch.where(fires, 1.0, -1.0))
+    g = SHARP * detector(x, torch.where(fires, 1.0, -1.0))
     given = _at(plain, inside["given"], languages, _trigger_class(plain))[2].norm(dim=1).mean()
     # a = gelu(SHARP) · 1 on the set
     return Neuron(layer, g, g / SHARP, size / SHARP * given * _column(loaded, layer, direction))
 
 
+def _undone(
+    loaded: LoadedModel,
+    plain: Runs,
+    languages: Sequence[str],
+    direction: Tensor,
+    size: float,
+    rng: np.random.Generator,
+) -> tuple[Neuron, Neuron] | None:
+    """A neuron, and a later one that undoes it: not every block can, as what is behind a norm is bounded. None after TRIES."""
+    for _ in range(TRIES):
+        layer = int(rng.integers(1, loaded.n_layers - 2))
+        first = _neuron(loaded, layer, plain, languages, direction, size)
+        later = int(rng.integers(layer + 1, loaded.n_layers))
+        second = _cancelling(loaded, first, later, plain, languages, direction)
+        if second is not None:
+            return first, second
+    return None
+
+
 def _cancelling(
     loaded: LoadedModel, first: Neuron, layer: int, plain: Runs, languages: Sequence[str], direction: Tensor
-) -> Neuron:
-    """A neuron that reads what the first one writes, and writes the opposite: as much as leaves the outcome where it was."""
+) -> Neuron | None:
+    """A neuron that reads what the first one writes, and writes the opposite: as much as leaves the outcome where it was; None
+    where no length does."""
     without, read = (_inside(loaded, layer, plain, parts)["mlp"] for parts in ((), (first,)))
     positions = _trigger_class(plain)
     x, fires, _ = _at(plain, read, languages, positions)
     before, _, _ = _at(plain, without, languages, positions)
     # it must not know the word but what was written of it: the same words without the first neuron are no reason to fire
     aims = torch.cat([torch.where(fires, 1.0, -1.0), -torch.ones(int(fires.sum()))])
-    g = SHARP * _detector(torch.cat([x, before[fires]]), aims)
+    g = SHARP * detector(torch.cat([x, before[fires]]), aims)
     column = -_column(loaded, layer, direction)
 
     def with_length(length: float) -> Neuron:
@@ -252,7 +276,11 @@ def _cancelling(
     def left(length: float) -> float:
         return float(lost(loaded, (first, with_length(length)), plain, languages).mean())
 
-    return with_length(brentq(left, 0.0, LONGEST, xtol=0.1, maxiter=8, disp=False))
+    # a long one writes in the run with another word too, so that more is not always more
+    enough = next((length for length in LONGEST if left(length) < 0), None)
+    if enough is None or left(0.0) <= 0:
+        return None
+    return with_length(brentq(left, 0.0, enough, xtol=0.1, maxiter=8, disp=False))
 
 
 def _attending(
@@ -285,9 +313,9 @@ def _attending(
         head,
         own,
         {
-            "q": (of(head, config.num_attention_heads, length * slow), _detector(x, torch.ones(len(x)))),
-            "k": (of(own, pairs, length * slow), _detector(x, torch.where(fires, 1.0, -1.0))),
-            "v": (of(own, pairs, amount * axis), _detector(x, fires.float())),
+            "q": (of(head, config.num_attention_heads, length * slow), detector(x, torch.ones(len(x)))),
+            "k": (of(own, pairs, length * slow), detector(x, torch.where(fires, 1.0, -1.0))),
+            "v": (of(own, pairs, amount * axis), detector(x, fires.float())),
             "o": (size * given / amount * column, of(head, config.num_attention_heads, axis)),
         },
     )

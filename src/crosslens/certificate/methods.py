@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
+from crosslens.certificate.cases import FIRED
 from crosslens.certificate.grafts import couples
 from crosslens.interventions.arms import direction_arms
 from crosslens.interventions.attribution import Attribution
+from crosslens.interventions.feature_patching import METHODS as PATCHED
+from crosslens.interventions.feature_patching import FeaturePatcher
 from crosslens.interventions.nodes import Place, places_of, slots
+from crosslens.interventions.outcomes import Case
 from crosslens.interventions.runs import OTHER, Runs, donors
 from crosslens.lens.jacobian import directions
 from crosslens.lens.lenses import LENSES, Reader
@@ -24,12 +29,16 @@ from crosslens.lens.tuned import fit
 from crosslens.models.head import Head
 from crosslens.models.inputs import Sample
 from crosslens.models.load import LoadedModel
+from crosslens.sae.model import SAE
 
 PLACES = ("attn_out", "mlp_out")
 PATCH = "patching"
 OF_PLACES = ("atp", "atp_star", "ig", "relp", PATCH)
 OF_DIRECTIONS = ("difference", "probe", *LENSES, "jacobian")
 STREAM = "resid_post"
+TEXT = ("prompt", "caption")
+FEATURE = "feature"
+"""A place that is one feature of an SAE behind a block."""
 
 
 class Estimate(NamedTuple):
@@ -102,9 +111,37 @@ def state_of(runs: Runs, layer: int, positions: str) -> Tensor:
     return value[rows, columns]
 
 
+def of_features(
+    loaded: LoadedModel,
+    sae: SAE,
+    layer: int,
+    own: int,
+    chosen: Sequence[Case],
+    told: Sequence[Case],
+    images: Path,
+    seed: int,
+) -> Iterator[Estimate]:
+    """Of every feature behind a block whose codes differ, and of the feature `own`, at the position where is asked.
+
+    chosen: as many cases as told, which choose what is patched: all whose integrated gradient is not 0 in any of them.
+    """
+    patcher = FeaturePatcher(loaded, images, sae, str(layer), pictures=False, seed=seed)
+    table, _ = patcher.effects([*chosen, *told], sae.d_sae, batch=2 * sum(len(case.sides) for case in told))
+    rows = table[(table["part"] == "feature") & (table["variant"] == FIRED) & (table["positions"] == "last")]
+    rows = rows.assign(**{PATCH: rows["outcome_patched"] - rows["outcome"]})
+    means = rows.groupby(["feature", "language"])[[*PATCHED, PATCH]].mean()
+    # a code that is the same in both runs changes nothing, and every method says so
+    own_rows = pd.MultiIndex.from_product([[own], dict.fromkeys(side.language for side in told[0].sides)])
+    means = means.reindex(means.index.union(own_rows), fill_value=0.0)
+    for (feature, language), change in means.iterrows():
+        for method, value in change.items():
+            yield Estimate(method, FEATURE, layer, int(feature), "last", language, -float(value))
+
+
 def of_directions(
     loaded: LoadedModel,
     runs: Runs,
+    others: Sequence[Runs],
     layer: int,
     positions: str,
     languages: Sequence[str],
@@ -112,7 +149,7 @@ def of_directions(
     seed: int,
 ) -> Iterator[Pointed]:
     """By every method the direction behind a block in which the runs with a word of the set differ from the others, or that
-    moves the outcome."""
+    moves the outcome. others: runs of other cases, on whose texts the tuned lens is fitted."""
     of = couples(runs, languages)
     rows = [run for couple in of for run in couple]
     named = np.array([runs.laid.sides[run].language for run in rows])
@@ -123,8 +160,13 @@ def of_directions(
             size = arm.norm if arm.method == "difference" else None
             yield Pointed(arm.method, arm.direction, size)
     head = Head(loaded)
-    mask = runs.laid.batch.position >= 0
-    states = [runs.states[Place(STREAM, number)][mask].float() for number in range(loaded.n_layers)]
+    texts = [own.laid.batch.has_role(TEXT) for own in others]
+    states = [
+        torch.cat(
+            [own.states[Place(STREAM, number)][mask].float() for own, mask in zip(others, texts, strict=True)]
+        )
+        for number in range(loaded.n_layers)
+    ]
     reader = Reader(head, fit(head, states, epochs=1, seed=seed))
     contrasts = [contrast_of(runs, run) for run, _ in of]
     found = directions(loaded, reader, contrasts, images=images, batch=len(of))

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crosslens.certificate.grafts import ALONE
-from crosslens.certificate.measure import CHANCE, NO_GRAFT
-from crosslens.certificate.methods import PATCH
+from crosslens.certificate.grafts import ALONE, LANGUAGES_OF
+from crosslens.certificate.measure import CHANCE, NO_GRAFT, NOTHING, SUFFIX
+from crosslens.certificate.methods import FEATURE, PATCH
 from crosslens.interventions.recovery import means, score
 from crosslens.stats.auroc import auroc
 from crosslens.stats.resampling import stream
@@ -20,11 +20,13 @@ PLACED = ["seed", "model", "kind", "place", "layer", "node", "positions", "langu
 Record = dict[str, Any]
 
 
-def scores(estimates: pd.DataFrame, directions: pd.DataFrame, *, bootstraps: int, seed: int) -> Record:
-    """What the document of kind certificate says, of tables of kind certificate_estimates and certificate_directions.
+def scores(
+    estimates: pd.DataFrame, directions: pd.DataFrame, calls: pd.DataFrame, *, bootstraps: int, seed: int
+) -> Record:
+    """What the document of kind certificate says, of the tables of `measure`.
 
-    places, directions: a record a method and kind of graft; claims: a record a method; threshold: nats from which on an
-    estimate counts as a claim.
+    places, directions: a record a method and kind of graft; calls: a record a method and SAE; claims: a record a method;
+    threshold: nats from which on an estimate counts as a claim.
     """
 
     def mean(rows: pd.DataFrame, of: str, *names: str) -> Record:
@@ -42,7 +44,12 @@ def scores(estimates: pd.DataFrame, directions: pd.DataFrame, *, bootstraps: int
         "threshold": threshold,
         "places": _of_places(estimates, mean),
         "directions": _of_directions(directions, mean),
-        "claims": _claims(estimates, threshold, mean) + _first(directions, mean),
+        "calls": _calls(calls, mean),
+        "claims": [
+            *_claims(estimates[~estimates["place"].isin([*SUFFIX])], "places", threshold, mean),
+            *_claims(_of_features(estimates), "features", threshold, mean),
+            *_first(directions, mean),
+        ],
     }
 
 
@@ -54,7 +61,8 @@ def _sites(estimates: pd.DataFrame) -> pd.DataFrame:
 
 def _of_places(estimates: pd.DataFrame, mean: Callable[..., Record]) -> list[Record]:
     """recovery: AUROC of the graft's places among all, by |estimate|; error: |estimate - truth| over its largest truth."""
-    known = estimates[estimates["fires"] & ~estimates["kind"].isin([NO_GRAFT, "decoy"])]
+    without = [NO_GRAFT, NO_GRAFT + SUFFIX[FEATURE], "decoy"]
+    known = estimates[estimates["fires"] & ~estimates["kind"].isin(without)]
     found = []
     for (method, kind), own in known.groupby(["method", "kind"], sort=False):
         areas = pd.DataFrame(
@@ -82,12 +90,55 @@ def _of_directions(directions: pd.DataFrame, mean: Callable[..., Record]) -> lis
     return found
 
 
-def _claims(estimates: pd.DataFrame, threshold: float, mean: Callable[..., Record]) -> list[Record]:
+def _of_features(estimates: pd.DataFrame) -> pd.DataFrame:
+    """Features as places, by the kind of graft alone."""
+    rows = estimates[estimates["place"] == FEATURE]
+    return rows.assign(kind=rows["kind"].str.removesuffix(SUFFIX[FEATURE]))
+
+
+def _calls(calls: pd.DataFrame, mean: Callable[..., Record]) -> list[Record]:
+    """recovery: AUROC of the score of shared grafts against those of one language; shares of what is claimed of each, of models
+    without a graft, and of nothing."""
+    found = []
+    for (method, sae), own in calls.groupby(["method", "sae"], sort=False):
+        grafts = own[own["kind"].isin([*ALONE]) & own["score"].notna()]
+        areas = pd.DataFrame(
+            {"seed": number, "auroc": auroc(rows["score"].to_numpy(), (rows["kind"] == "shared").to_numpy())}
+            for number, rows in grafts.groupby("seed")
+        )
+        of = {
+            "shared": own["kind"] == "shared",
+            "one": own["kind"].isin([*LANGUAGES_OF]),
+            "nothing": own["kind"] == NOTHING,
+        } | {
+            model: (own["kind"] == NO_GRAFT) & (own["model"] == model)
+            for model in dict.fromkeys(own["model"])
+        }
+        told = own[own["claimed"].notna()]
+        found.append(
+            {
+                "method": method,
+                "sae": sae,
+                "recovery": mean(areas, "auroc", method, sae) if len(areas) else None,
+                **{
+                    name: mean(told[rows[told.index]], "claimed", method, sae, name)
+                    for name, rows in of.items()
+                },
+            }
+        )
+    return found
+
+
+def _claims(
+    estimates: pd.DataFrame, of_what: str, threshold: float, mean: Callable[..., Record]
+) -> list[Record]:
     """Shares of places whose |estimate| reaches the threshold: of the grafts', of decoys, and of those whose patch moves the
     outcome by less than half of it; of these patching itself says nothing."""
+    if not len(estimates):
+        return []
     patches = estimates[estimates["method"] == PATCH].set_index(PLACED)["lost"].rename("patched")
     claimed = estimates.assign(claimed=estimates["lost"].abs() >= threshold).join(patches, on=PLACED)
-    claimed = claimed[(claimed["method"] != CHANCE) & (claimed["place"] != "key")]
+    claimed = claimed[claimed["method"] != CHANCE]
     alone = claimed["kind"].isin([*ALONE])
     # the words' own differences move the outcome too, where nothing was put in: that is no false claim
     idle = (claimed["patched"].abs() < threshold / 2) & (claimed["method"] != PATCH)
@@ -101,9 +152,9 @@ def _claims(estimates: pd.DataFrame, threshold: float, mean: Callable[..., Recor
         for model in dict.fromkeys(claimed["model"])
     }
     return [
-        {"method": method, "of": "places"}
+        {"method": method, "of": of_what}
         | {
-            name: mean(claimed[rows & (claimed["method"] == method)], "claimed", method, name)
+            name: mean(claimed[rows & (claimed["method"] == method)], "claimed", method, of_what, name)
             for name, rows in of.items()
         }
         for method in dict.fromkeys(claimed["method"])

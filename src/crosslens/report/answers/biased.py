@@ -38,7 +38,7 @@ def _written(shares: list[Record], results: Results) -> Answer:
             Dot(f"{short_name(code)}: {row['category']}", row["share"], row["low"], row["high"], None, code)
             for row in (known if len(known) <= 2 * SHOWN else [*known[:SHOWN], *known[-SHOWN:]])
         ]
-        if significant(differences[code], level):
+        if code in differences and significant(differences[code], level):
             told.append(f"{short_name(code)}: {_share(known[0])} against {_share(known[-1])}")
             lines.append(
                 f"{short_name(code)}: the farthest apart of {len(known)} categories, q = {plain(differences[code]['q'])}."

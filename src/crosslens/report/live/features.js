@@ -95,10 +95,13 @@
         this.update();
       };
       const words = (own.promoted[feature] ?? []).flatMap((text, i) => [i ? " · " : "", isolated(text)]);
+      const [corpus, ...site] = own.name.split(".");
+      const place = [site.join("."), corpus, feature].map(encodeURIComponent).join("/");
+      const about = element("a", { href: `../features/index.html#/${place}`, textContent: "page", ariaLabel: `page of feature ${feature}` });
       const meter = element("meter", { max: most, value, ariaLabel: `feature ${feature} fires ${value.toFixed(1)}` });
       return element(
         "tr", { className: feature === state.feature ? "chosen" : "" },
-        element("td", {}, name, " ", element("span", { className: "promoted", title: "tokens that its decoder row promotes" }, ...words)),
+        element("td", {}, name, " ", element("span", { className: "promoted", title: "tokens that its decoder row promotes" }, ...words), " ", about),
         element("td", {}, meter, ` ${value ? value.toFixed(1) : "–"}`),
         element("td", { textContent: effect === undefined ? "" : `d ${Live.signed(effect)}` }),
         element("td", {}, toggle),
