@@ -69,8 +69,6 @@ def write_page(certificate: Path, out: Path) -> None:
         "subject": "how often is each method right?",
         "lead": f"Grafts of known place, direction, language and effect in the embedded model: {about}.",
         "warnings": warnings,
-        "answers": [],
-        "explorer": None,
         "findings": [],
         "sections": [_section(of) for of in shown(doc)],
     }

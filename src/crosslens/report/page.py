@@ -13,8 +13,12 @@ def _text(name: str) -> str:
     return files("crosslens.report").joinpath(name).read_text(encoding="utf-8")
 
 
+OF_STUDIES: dict[str, Any] = {"answers": [], "explorer": None}
+"""What pages of other things than studies have none of."""
+
+
 def render(page: dict[str, Any]) -> str:
-    """The whole page; `page` has what page.html.jinja names."""
+    """The whole page; `page` has what page.html.jinja names, but for what may be missing of OF_STUDIES."""
     environment = Environment(
         loader=FunctionLoader(_text),
         autoescape=True,
@@ -30,4 +34,4 @@ def render(page: dict[str, Any]) -> str:
         # the one script that a browser runs here
         "script_digest": "sha256-" + b64encode(sha256(script.encode()).digest()).decode(),
     }
-    return environment.get_template("page.html.jinja").render(page | own)
+    return environment.get_template("page.html.jinja").render(OF_STUDIES | page | own)
