@@ -155,7 +155,8 @@ def test_no_picture_hides_its_gender(tiny_model, pictures, tmp_path):
         assert (
             told["categories"] == {} and told["overall"]["images"] == 0 and told["overall"]["share"] is None
         )
-    save(stereotype_figure(*stereotype_frames(out)), tmp_path / "stereotype.png")
+    frames = stereotype_frames(out)
+    save(stereotype_figure(*frames), tmp_path / "stereotype.png", frames[0])
     assert all("not" in told.title for told in section.findings_of(stereotype_records(out), None))
 
 

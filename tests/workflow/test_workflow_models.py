@@ -216,6 +216,7 @@ def test_studies_of_the_repository_plan_or_say_what_is_missing(fresh, monkeypatc
         ("categories", "correct the path"),
         ("mt_geneval_gemma", "clone github.com/amazon-science"),
         ("mt_geneval_controls", "clone github.com/amazon-science"),
+        ("mt_geneval_interventions", "clone github.com/amazon-science"),
     ):
         assert studies.pop(study) and f"To mend: {mend}" in missing(study)
     of_names = [study for study in studies if study.startswith("emoji_")]
