@@ -8,7 +8,7 @@ from crosslens.report.numbers import bracketed, level_words, plain
 from crosslens.report.sections.base import Record, Results, both_names, by_languages, languages_of
 from crosslens.summary.claims import transfers
 from crosslens.summary.conditions import condition_name
-from crosslens.summary.names import pair_name, short_name, site_name
+from crosslens.summary.names import in_groups, pair_name, short_name, site_name
 
 ORDER = 20
 QUESTION = "Do the languages share it?"
@@ -24,7 +24,10 @@ def answer(results: Results) -> Answer:
     tested = results.tested([row for across in pairs for row in across])
     carried = [row for row in tested if transfers(row, results.level)]
     best = [rows for rows in map(nearest, pairs) if rows]
-    where = " ".join(f"At {site_name(rows[0]['site'])}: {'; '.join(map(_auroc, rows))}." for rows in best)
+    where = " ".join(
+        f"At {site_name(rows[0]['site'])}: {'; '.join(map(_auroc, rows))}; {_counted(rows, results)}."
+        for rows in best
+    )
     what = "the gender direction of one language tells gender in the other"
     if carried:
         level = level_words(results.level)
@@ -81,6 +84,11 @@ def _auroc(row: Record) -> str:
     chance = "" if row["null_high"] is None else f" (random directions to {plain(row['null_high'], 2)})"
     pair = pair_name(row["source"], row["target"])
     return f"{pair} AUROC {plain(row['auroc'], 2)}{bracketed(row, 'auroc', 2)}{chance}"
+
+
+def _counted(rows: list[Record], results: Results) -> str:
+    fewest = min(rows, key=lambda row: row["n"])
+    return f"n = {plain(fewest['n'])} test {results.words['units']}{in_groups(fewest['n'], fewest['groups'])}"
 
 
 def _dot(row: Record) -> Dot:
