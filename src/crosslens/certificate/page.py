@@ -154,9 +154,15 @@ def _method(row: dict[str, Any]) -> str:
 def score_columns(titles: dict[str, str]) -> list[Column]:
     """Of scores of these names, with their titles."""
     return [
-        Column(title, lambda row, name=name: score_words(row.get(name), "–"), "n")
-        for name, title in titles.items()
+        Column(title, lambda row, name=name: _score(row.get(name)), "n") for name, title in titles.items()
     ]
+
+
+def _score(score: dict[str, Any] | None) -> str:
+    """Seeds that all agree give no interval: one that has no width would say that no other seed could differ."""
+    if score is not None and score["low"] is not None and score["low"] == score["high"]:
+        return f"{plain(score['value'], 2)} in all"
+    return score_words(score, "–")
 
 
 METHOD = Column("method", _method, "row")
