@@ -100,6 +100,7 @@ def test_recoveries_are_those_that_were_planted(known, tmp_path):
     section, document = known
     words = "".join(map(str, section.body))
     assert "leave 0.000 of R = 1 at most" in words.replace("&lt;", "<"), "and no markup is shown as words"
+    assert "&lt;data" not in words
     by_place = {(row["positions"], row["layer"]): row for row in document["controls"]}
     for place, share in {("word", 0): 1, ("word", 1): 0.5, ("last", 0): 0, ("last", 2): 1}.items():
         row = by_place[place]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup
+
 from crosslens.data.languages import language_of
 from crosslens.report.html import details, tag, term
 from crosslens.report.numbers import interval, level_words, number, plain, score_words
@@ -216,7 +218,9 @@ def _point(share: float) -> Column:
     def show(row: Row) -> Any:
         nearest = min(row["points"], key=lambda point: abs(point["nodes"] / row["total"] - share))
         of = nearest["f"]
-        return f"{nearest['nodes']}: {number(of['value'])}" + interval(of["low"], of["high"])
+        return Markup("{}: {}{}").format(
+            nearest["nodes"], number(of["value"]), interval(of["low"], of["high"])
+        )
 
     return Column(f"f at {100 * share:g} %", show, "n")
 
