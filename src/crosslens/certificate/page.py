@@ -1,6 +1,7 @@
 """The certificate as a page."""
 
 from collections.abc import Iterator
+from math import isclose
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -160,7 +161,8 @@ def score_columns(titles: dict[str, str]) -> list[Column]:
 
 def _score(score: dict[str, Any] | None) -> str:
     """Seeds that all agree give no interval: one that has no width would say that no other seed could differ."""
-    if score is not None and score["low"] is not None and score["low"] == score["high"]:
+    known = score is not None and score["low"] is not None
+    if known and isclose(score["low"], score["high"], abs_tol=1e-9):
         return f"{plain(score['value'], 2)} in all"
     return score_words(score, "–")
 
