@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -13,6 +14,15 @@ BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe")
 PATIENCE = 120
 """Seconds for one answer."""
+
+
+def shown_in(page: Path, profile: Path) -> str:
+    """What the page, opened from its file, has written into its element `told` when it is loaded, entities as they stand."""
+    command = [str(BROWSER), *FLAGS[:3], f"--user-data-dir={profile}", "--dump-dom", page.as_uri()]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    found = re.search(r'<pre id="told">(.*?)</pre>', ended.stdout, re.S)
+    assert found and found[1], ended.stderr
+    return found[1]
 
 
 class Browser:

@@ -35,6 +35,10 @@ ENGLISH = [
 ]
 
 
+WORDS = [{"condition": "caption", "language": language, "masked": 3} for language in ("en", "ar")]
+"""Label words are masked."""
+
+
 @dataclass
 class Explored:
     """What was written, and the folder of pages."""
@@ -122,7 +126,7 @@ def write_explored(folder: Path) -> Explored:
     write_json(
         files["summary"][""],
         "summary",
-        {"sites": [SITE], "level": 0.05, "claims": [], "records": _labels(digest)},
+        {"sites": [SITE], "level": 0.05, "claims": [], "records": _labels(digest) | {"words": WORDS}},
     )
     shown = {kind: {key: f"results/s/{kind}/{key}" for key in of} for kind, of in files.items()}
     pages = folder / "report" / "features"

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import BROWSER, shown_in
 
 SOURCE = Path(__file__).parents[2] / "src/crosslens/report/live"
 DRIVER = Path(__file__).with_name("live_driver.js")
 NODE = shutil.which("node")
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 needs_javascript = pytest.mark.skipif(
     not (NODE or BROWSER),
     reason="neither node nor Chromium here: THAT THE PAGE COMPUTES WHAT PYTORCH DOES IS NOT TESTED",
@@ -58,9 +58,4 @@ def in_browser(files: list[Path], asked: Path, work: Path) -> list[Any]:
         f"<script>document.getElementById('told').textContent = JSON.stringify({told})</script>",
         encoding="utf-8",
     )
-    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu"]
-    command += [f"--user-data-dir={work / 'profile'}", "--dump-dom", page.as_uri()]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    found = re.search(r'<pre id="told">(.*?)</pre>', ended.stdout, re.S)
-    assert found and found[1], ended.stderr
-    return json.loads(found[1])
+    return json.loads(shown_in(page, work / "profile"))

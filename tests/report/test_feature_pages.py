@@ -113,6 +113,11 @@ def test_tokens_histograms_and_neighbours_are_those_of_the_codes_and_the_decoder
     assert near[(near["feature"] == 7) & (near["rank"] == 1)]["neighbour"].item() == 5
 
 
+def test_words_are_called_masked_where_some_are(explored):
+    for sae in explored.data("study")["saes"]:
+        assert sae["masked"] == ("caption" in sae["conditions"])
+
+
 def test_the_table_has_the_numbers_of_the_artifacts(explored):
     table = explored.data("tables/0")
     numbers = {
@@ -210,7 +215,7 @@ def test_a_study_of_texts_alone_has_pages_too(explored, tmp_path):
     write_feature_pages(study="t", neuronpedia=named, files=files, shown={}, images=None, out=pages)
     told = replace(explored, pages=pages)
     (sae,) = told.data("study")["saes"]
-    assert (sae["conditions"], sae["pairs"], sae["made"]) == ([], [], [])
+    assert (sae["conditions"], sae["pairs"], sae["made"], sae["masked"]) == ([], [], [], False)
     assert sae["neuronpedia"] == "https://www.neuronpedia.org/gpt2-small/4-res"
     assert set(told.data("tables/0")["words"]) == {"fires:en", "label"}
     sample = told.data("samples/0")[0]

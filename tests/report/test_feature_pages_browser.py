@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import shutil
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -238,7 +239,7 @@ def test_hostile_texts_are_shown_as_they_are_and_do_nothing(seen):
 
 def test_texts_can_be_read_in_light_and_dark():
     """Contrast of WCAG 2 (4.5 : 1) of every colour of text on every ground, and on what lights up most."""
-    folder = write.resources(write.__package__)
+    folder = files(write.__package__)
     css = folder.joinpath("explorer.css").read_text(encoding="utf-8")
     light, dark = (
         dict(re.findall(r"--([\w]+): ([^;]+);", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)

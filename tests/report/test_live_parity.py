@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from live_scripts import BROWSER, answers, needs_javascript
+from browser import BROWSER
+from live_scripts import answers, needs_javascript
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3TextConfig, SiglipVisionConfig
 
 from crosslens.data.lexicons import load_lexicon

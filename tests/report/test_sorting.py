@@ -1,13 +1,11 @@
 """The tables of the page sort by their headings, in a browser, from a file, under the page's own policy."""
 
 import json
-import re
-import shutil
-import subprocess
 from base64 import b64encode
 from hashlib import sha256
 
 import pytest
+from browser import BROWSER, shown_in
 from markupsafe import Markup
 
 from crosslens.report.html import term
@@ -15,7 +13,6 @@ from crosslens.report.page import render
 from crosslens.report.sections.base import Section
 from crosslens.report.table import table, text, value
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 ROWS = [
     {"name": "block 10", "word": "ياسمين", "r": -0.25},
     {"name": "block 2", "word": "أمل", "r": 12345.0},
@@ -58,16 +55,7 @@ def clicked(html: str, clicks: list[tuple[int, str]], folder) -> list[dict]:
     (folder / "page.html").write_text(
         html.replace("</body>", f"<script>{driver}</script></body>"), encoding="utf-8"
     )
-    ended = subprocess.run(
-        [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
-        + ["--dump-dom", (folder / "page.html").as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    found = re.search(r'<pre id="told">(.*?)</pre>', ended.stdout, re.S)
-    assert found, ended.stderr
-    return json.loads(found[1])
+    return json.loads(shown_in(folder / "page.html", folder / "profile"))
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here: that tables sort is not tested")

@@ -9,12 +9,12 @@ from scipy.sparse import csr_array
 
 from crosslens.data.languages import language_of
 from crosslens.descriptions.texts import Texts, read_texts
-from crosslens.errors import InputError
 from crosslens.features.examples import COLUMNS, codes_of_features, example_of
 from crosslens.features.promoted import Promoted
 from crosslens.features.rankings import SAMPLES_AT_LEAST, UBIQUITOUS, scores, top_features
 from crosslens.stats.resampling import stream
 from crosslens.tables.documents import read_json, read_table, write_json
+from crosslens.tables.of_sae import check_of_sae
 
 GENDERED = 5
 """Features of each side and condition, the first of `top_female` and `top_male`."""
@@ -86,13 +86,7 @@ def _one_sae(read: dict[str, Texts], gender: dict[str, Path]) -> dict[str, str]:
     digests = {texts.codes.path: texts.codes.attributes["sae"] for texts in read.values()}
     digests |= {path: read_json(path, "gender")["sae"] for path in gender.values()}
     for path, sae in digests.items():
-        if sae != first["sae"]:
-            raise InputError(
-                path,
-                found=f"features of the SAE {sae}",
-                expected=f"those of {first['sae']}",
-                mend="rebuild all languages from one SAE",
-            )
+        check_of_sae(path, "features", sae, first["sae"])
     return {name: first[name] for name in ("site", "sae")}
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from crosslens.errors import InputError
 from crosslens.tables.documents import read_json, read_table
+from crosslens.tables.of_sae import check_of_sae
 
 
 class Promoted:
@@ -24,13 +24,7 @@ class Promoted:
 
     def check(self, sae: str) -> None:
         """Raise InputError unless ids are those of this SAE."""
-        if sae != self.sae:
-            raise InputError(
-                self.path,
-                found=f"tokens of the SAE {self.sae}",
-                expected=f"those of {sae}",
-                mend="rebuild the analyses of this layer from one SAE",
-            )
+        check_of_sae(self.path, "tokens", self.sae, sae)
 
 
 def _shown(token: str) -> str:

@@ -55,6 +55,14 @@ def score_words(score: dict[str, Any] | None, nothing: str = "not measured") -> 
     return plain(score["value"], 2) + bounds
 
 
+def percent_words(share: dict[str, float | None], digits: int = 1) -> str:
+    """`94.8 % [91.4, 96.9]` of `value`, `low` and `high`, which are shares; `an unknown share` where there is none."""
+    if share["value"] is None:
+        return "an unknown share"
+    value, low, high = (f"{100 * share[name]:.{digits}f}" for name in ("value", "low", "high"))
+    return f"{value} % [{low}, {high}]"
+
+
 def level_words(level: float) -> str:
     """`0.05` to `.05`."""
     return f"{level:g}".removeprefix("0")

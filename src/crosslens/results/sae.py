@@ -24,6 +24,7 @@ from crosslens.sae.model import SAE
 from crosslens.summary.reading import Document
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table
+from crosslens.tables.of_sae import check_of_sae
 from crosslens.tables.roles import SINK_FACTOR, TEXT_ROLES
 from crosslens.tokens.measure import token_activations
 from crosslens.tokens.select import Selection
@@ -98,7 +99,7 @@ class OpenSAE:
     def codes(self, language: str) -> Codes:
         """What every encoded token of the study activates: a Zarr group, of which `rows(start, stop)` takes CSR rows."""
         found = Codes(self._of("codes", language))
-        self._check(found.path, found.attributes["sae"])
+        check_of_sae(found.path, "features", found.attributes["sae"], self.digest)
         return found
 
     @property
@@ -141,17 +142,8 @@ class OpenSAE:
         return self.study.path(kind, corpus=self.corpus, language=language, site=self.site)
 
     def _own(self, document: Document) -> Document:
-        self._check(document.path, document("sae"))
+        check_of_sae(document.path, "features", document("sae"), self.digest)
         return document
-
-    def _check(self, path: Path, sae: str) -> None:
-        if sae != self.digest:
-            raise InputError(
-                path,
-                found=f"numbers of the SAE {sae[:12]}",
-                expected=f"those of {self.folder}, {self.digest[:12]}",
-                mend="run snakemake again: one of them was made anew",
-            )
 
     def _check_ids(self, features: np.ndarray) -> None:
         if wrong := [feature for feature in features.tolist() if not 0 <= feature < self.weights.d_sae]:

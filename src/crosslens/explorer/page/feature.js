@@ -185,7 +185,7 @@
     return svg("svg", { viewBox: "0 0 120 16", class: "effect", "aria-hidden": "true" }, svg("line", { x1: 60, x2: 60, y1: 0, y2: 16, class: "zero" }), ends, svg("circle", { cx: x(row.d), cy: 8, r: 3.5 }));
   }
 
-  function gender(feature) {
+  function gender(feature, sae) {
     if (!feature.gender.length) return [];
     const bounds = feature.gender.flatMap((row) => [row.d, row.d_low, row.d_high]).filter((value) => typeof value === "number").map(Math.abs);
     const reach = Math.max(...bounds, 0.5);
@@ -205,7 +205,7 @@
       return el("li", {}, `${short(row.language)}, ${row.condition}, ${row.side}: gendered in the same direction in ${kept.length} of ${row.views.length} other views`, kept.length ? ` (${kept.map(([view]) => view).join(", ")})` : "", ".");
     });
     return section("Gender",
-      el("p", { class: "note" }, `d above 0: stronger for female. The interval is of 95 %; q is corrected over the features of this layer, language and condition. Label words are masked, so that the words which tell the gender do not count.`),
+      el("p", { class: "note" }, `d above 0: stronger for female. The interval is of 95 %; q is corrected over the features of this layer, language and condition.${sae.masked ? " Label words are masked, so that the words which tell the gender do not count." : ""}`),
       grid("Effect of gender", ["language, condition", "d on test [95 % CI]", "AUROC", "p", "q", "d on select", "q on select", "units f / m", "says"], rows),
       views.length ? el("ul", {}, views) : []);
   }
@@ -309,7 +309,7 @@
     const [samples, ...loaded] = await Promise.all([Explorer.samples([...new Set(numbers)]), ...others.map(Explorer.table)]);
     const tables = new Map(others.map((at, place) => [at, loaded[place]]));
     main.replaceChildren(
-      ...[top, head(feature, sae), statistics(feature, sae), gender(feature), examples(feature, sae, samples), related(feature, sae, table, tables), roles(feature), provenance(id, sae)].flat(Infinity),
+      ...[top, head(feature, sae), statistics(feature, sae), gender(feature, sae), examples(feature, sae, samples), related(feature, sae, table, tables), roles(feature), provenance(id, sae)].flat(Infinity),
     );
   };
 }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crosslens.explorer.page.sae import Sae
+from crosslens.explorer.page.sae import Sae, agree
 from crosslens.explorer.page.samples import Samples
 from crosslens.explorer.page.scripts import in_utf16, short
 from crosslens.summary.reading import Document
@@ -39,7 +39,11 @@ class Features:
         self.histograms = Grouped(sae.histograms)
         self.neighbours = Grouped(sae.neighbours)
         self.sharing = Grouped(sae.sharing) if sae.sharing is not None else None
-        self.effects = {key: _by_split(table) for key, table in sae.effects.items()}
+        self.effects = {
+            key: {split: rows.to_dict("records") for split, rows in of.items()}
+            for key, of in sae.halves.items()
+        }
+        self.agree = {key: agree(**of) for key, of in sae.halves.items()}
         self.statistics = {language: _statistics(table) for language, table in sae.statistics.items()}
 
     def object(self, feature: int) -> dict[str, Any]:
@@ -79,7 +83,7 @@ class Features:
         told["select"] = {name: short(select[name]) for name in ("d", "q")} | {
             "significant": bool(select["significant"])
         }
-        return told | {"agree": agrees(select, test)}
+        return told | {"agree": bool(self.agree[key][feature])}
 
     def _examples(self, feature: int) -> dict[str, Any]:
         """`examples`: language to [group, sample, largest activation]; `lit`: sample to language to what fires there."""
@@ -159,12 +163,6 @@ def by_feature(rows: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
     return found
 
 
-def agrees(select: dict[str, Any], test: dict[str, Any]) -> bool:
-    """Whether both halves find an effect, in the same direction."""
-    both = bool(select["significant"]) and bool(test["significant"])
-    return both and bool(np.sign(select["z"]) == np.sign(test["z"]))
-
-
 def _statistics(table: pd.DataFrame) -> list[dict[str, Any]]:
     """For each feature of a table `features`: STATISTICS of each of SCOPES, and its selectivity."""
     told = {
@@ -177,11 +175,6 @@ def _statistics(table: pd.DataFrame) -> list[dict[str, Any]]:
         | {"selectivity": short(selectivity[i])}
         for i in range(len(table))
     ]
-
-
-def _by_split(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """Split to rows in the order of ids."""
-    return {split: rows.sort_values("feature").to_dict("records") for split, rows in table.groupby("split")}
 
 
 def _histogram(row: dict[str, Any]) -> dict[str, Any]:

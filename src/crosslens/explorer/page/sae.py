@@ -4,12 +4,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from crosslens.errors import InputError
 from crosslens.features.promoted import Promoted
 from crosslens.summary.reading import Document
 from crosslens.tables.documents import read_table
+from crosslens.tables.of_sae import check_of_sae
 
 Files = dict[str, dict[str, Path]]
 """Kind of artifact -> key -> file or folder; the key is `{corpus}/{language}/{site}` or those of them that it has."""
@@ -84,6 +86,14 @@ class Sae:
         return found
 
     @cached_property
+    def halves(self) -> dict[tuple[str, str], dict[str, pd.DataFrame]]:
+        """The same by split, in the order of ids."""
+        return {
+            key: {split: rows.sort_values("feature") for split, rows in table.groupby("split")}
+            for key, table in self.effects.items()
+        }
+
+    @cached_property
     def sharing(self) -> pd.DataFrame | None:
         """The table `feature_sharing`, a row a pair of languages and feature; None of an SAE of one language."""
         if (folder := self.of_sae("sharing")) is None:
@@ -113,11 +123,11 @@ class Sae:
 
     def check(self, document: Document) -> Document:
         """The document; InputError where it is of another SAE: an id means nothing in another dictionary."""
-        if document("sae") != self.sae:
-            raise InputError(
-                document.path,
-                found=f"features of the SAE {document('sae')}",
-                expected=f"those of {self.sae}",
-                mend="rebuild the analyses of this layer from one SAE",
-            )
+        check_of_sae(document.path, "features", document("sae"), self.sae)
         return document
+
+
+def agree(select: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
+    """(F) bool: whether both halves find an effect of gender, in the same direction; rows in the order of ids."""
+    both = select["significant"].to_numpy(dtype=bool) & test["significant"].to_numpy(dtype=bool)
+    return both & (np.sign(select["z"].to_numpy(dtype=float)) == np.sign(test["z"].to_numpy(dtype=float)))

@@ -1,6 +1,5 @@
-"""Data as scripts: a page that is opened from the disk may load scripts that lie beside it, and nothing else."""
+"""How data are told to the scripts of the page."""
 
-import json
 import math
 from base64 import b64encode
 from pathlib import Path
@@ -8,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from crosslens.tables.scripts import write_script
+
 
 def provide(out: Path, name: str, value: Any) -> None:
-    """Write `value` as `data/{name}.js`, which hands it to the page under that name; what is no number of JSON as null."""
-    file = out / "data" / f"{name}.js"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    file.write_text(f"Explorer.give({json.dumps(name)},{text});\n", encoding="utf-8")
+    """Write `value` as `data/{name}.js`, which hands it to the page under that name."""
+    write_script(out, "Explorer.give", name, value)
 
 
 def packed(values: np.ndarray) -> str:

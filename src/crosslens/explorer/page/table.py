@@ -8,7 +8,7 @@ import pandas as pd
 
 from crosslens.data.languages import language_of
 from crosslens.explorer.page.features import TEXT
-from crosslens.explorer.page.sae import Sae
+from crosslens.explorer.page.sae import Sae, agree
 from crosslens.explorer.page.samples import Samples
 from crosslens.explorer.page.scripts import packed
 
@@ -36,8 +36,8 @@ def columns(sae: Sae, samples: Samples, labels: dict[int, str]) -> dict[str, Any
         numbers |= {
             f"{name}:{language}": table[column].to_numpy(dtype=float) for name, column in NUMBERS.items()
         }
-    for (language, condition), table in sae.effects.items():
-        numbers |= {f"{name}:{language}:{condition}": of for name, of in _effects(table, sae.d_sae).items()}
+    for (language, condition), halves in sae.halves.items():
+        numbers |= {f"{name}:{language}:{condition}": of for name, of in _effects(**halves).items()}
     if sae.sharing is not None:
         for (first, second), table in sae.sharing.groupby(["first", "second"], sort=False):
             numbers |= {f"{name}:{first}:{second}": of for name, of in _sharing(table, sae.d_sae).items()}
@@ -57,19 +57,14 @@ def states(sae: Sae) -> np.ndarray:
     return np.where(live, np.where(np.max(rates, axis=0) >= DENSE, DENSE_STATE, LIVE), DEAD)
 
 
-def _effects(table: pd.DataFrame, d_sae: int) -> dict[str, np.ndarray]:
+def _effects(select: pd.DataFrame, test: pd.DataFrame) -> dict[str, np.ndarray]:
     """`d` of test; `gendered`: 0, or by the direction tested ±1 where test is significant, ±2 where select agrees."""
-    of = {split: rows.set_index("feature").reindex(range(d_sae)) for split, rows in table.groupby("split")}
-    test, select = of["test"], of["select"]
     sign = np.sign(test["z"].fillna(0).to_numpy(dtype=float))
     found = test["significant"].to_numpy(dtype=bool)
-    same = select["significant"].to_numpy(dtype=bool) & (
-        np.sign(select["z"].fillna(0).to_numpy(dtype=float)) == sign
-    )
     return {
         "d": test["d"].to_numpy(dtype=float),
         "q": test["q"].to_numpy(dtype=float),
-        "gendered": np.where(found, sign * np.where(same, 2, 1), 0),
+        "gendered": np.where(found, sign * np.where(agree(select, test), 2, 1), 0),
     }
 
 

@@ -1,6 +1,5 @@
 """The folder of all features of a study: a page that opens from the disk, its scripts and style, and data as scripts."""
 
-from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from crosslens.explorer.page.scripts import packed, provide
 from crosslens.explorer.page.table import DEAD, columns, states
 from crosslens.store.digests import content_digest
 from crosslens.summary.claims import describes
+from crosslens.summary.conditions import masks_words
 from crosslens.summary.names import (
     corpus_name,
     direction,
@@ -23,6 +23,7 @@ from crosslens.summary.names import (
     site_order,
 )
 from crosslens.summary.reading import Document
+from crosslens.tables.scripts import copy_page
 
 PER_FILE = 200
 """Features of a file."""
@@ -58,10 +59,7 @@ def write_feature_pages(
     stands under `results/`. images: the folder of the pictures, where there are any. Raises InputError where a file or field
     is missing, where files of different SAEs are mixed, and where a picture is not what the features were read on.
     """
-    for asset in resources(__package__).iterdir():
-        if not asset.name.endswith(".py") and asset.is_file():
-            out.mkdir(parents=True, exist_ok=True)
-            (out / asset.name).write_bytes(asset.read_bytes())
+    copy_page("crosslens.explorer.page", out)
     summary, samples = Document(files["summary"][""], "summary"), Samples(files["dataset"])
     keys = sorted(
         files["dashboards"],
@@ -99,6 +97,8 @@ def _write_sae(
             for row in rows
         ]
     }
+    conditions = list(dict.fromkeys(condition for _, condition in sae.effects))
+    words = summary("records").get("words", [])
     state = states(sae)
     features = Features(sae, samples, matches(sae, sae.files), records)
     uses: list[list[int]] = []
@@ -124,7 +124,8 @@ def _write_sae(
         "roles": sae.document("roles"),
         "samples": sae.document("samples"),
         "tokens": sae.document("tokens"),
-        "conditions": list(dict.fromkeys(condition for _, condition in sae.effects)),
+        "conditions": conditions,
+        "masked": any(masks_words(condition, words, sae.languages) for condition in conditions),
         "pairs": sorted({(row.first, row.second) for row in sae.sharing[["first", "second"]].itertuples()})
         if sae.sharing is not None
         else [],

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from crosslens.data.languages import language_of
 from crosslens.report.html import tag
-from crosslens.report.numbers import plain
+from crosslens.report.numbers import plain, score_words
 
 
 class Dot(NamedTuple):
@@ -83,9 +83,7 @@ def _figure(dots: Sequence[Dot], axis: str) -> Markup:
         if dot.low is not None and dot.high is not None:
             marks.append(tag("i", class_="range", style=scale.between(dot.low, dot.high)))
         marks.append(tag("i", class_="value", style=f"left:{scale.at(dot.value)}"))
-        told = plain(dot.value, 2) + (
-            "" if dot.low is None else f" [{plain(dot.low, 2)}, {plain(dot.high, 2)}]"
-        )
+        told = score_words(dot._asdict())
         rows.append(
             tag(
                 "li",

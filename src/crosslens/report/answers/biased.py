@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from crosslens.report.answers.base import Answer, Dot
-from crosslens.report.numbers import bracketed, level_words, plain
+from crosslens.report.numbers import level_words, percent_words, plain, score_words
 from crosslens.report.sections.base import Record, Results
 from crosslens.summary.claims import significant
 from crosslens.summary.names import short_name
@@ -62,9 +62,11 @@ def _written(shares: list[Record], results: Results) -> Answer:
 
 
 def _share(row: Record) -> str:
-    return f"{row['category']} {plain(row['share'], 2)}" + (
-        "" if row["low"] is None else f" [{plain(row['low'], 2)}, {plain(row['high'], 2)}]"
-    )
+    return f"{row['category']} {_women(row)}"
+
+
+def _women(row: Record) -> str:
+    return score_words({"value": row["share"], "low": row["low"], "high": row["high"]})
 
 
 def _tilt(results: Results) -> Iterator[str]:
@@ -72,13 +74,9 @@ def _tilt(results: Results) -> Iterator[str]:
     for row in results.tested(results.records("tilt")):
         beyond = "beyond chance" if significant(row, results.level) else "not beyond chance"
         yield (
-            f"{short_name(row['language'])}, all together: {plain(row['share'], 2)}{_interval(row)}, {beyond} "
+            f"{short_name(row['language'])}, all together: {_women(row)}, {beyond} "
             f"(q = {plain(row['q'])}, n = {plain(row['units'])})."
         )
-
-
-def _interval(row: Record) -> str:
-    return bracketed({"x_low": row["low"], "x_high": row["high"]}, "x", 2)
 
 
 def _goes_on(agreement: list[Record], results: Results) -> Answer:
@@ -89,9 +87,8 @@ def _goes_on(agreement: list[Record], results: Results) -> Answer:
         if any(of["value"] is None for of in own.values()):
             continue
         code = row["language"]
-        told.append(
-            f"{short_name(code)}: in {_percent(own['female'])} behind a woman and {_percent(own['male'])} behind a man"
-        )
+        female, male = (percent_words(own[name], 0) for name in ("female", "male"))
+        told.append(f"{short_name(code)}: in {female} behind a woman and {male} behind a man")
         for name, of in (("a woman", own["female"]), ("a man", own["male"])):
             dots.append(
                 Dot(f"{short_name(code)}: behind {name}", of["value"], of["low"], of["high"], None, code)
@@ -111,7 +108,3 @@ def _goes_on(agreement: list[Record], results: Results) -> Answer:
         "Share of words whose agreeing form is the likelier",
         "agreement",
     )
-
-
-def _percent(of: dict[str, float]) -> str:
-    return f"{plain(100 * of['value'], 0)} % [{plain(100 * of['low'], 0)}, {plain(100 * of['high'], 0)}]"

@@ -1,7 +1,7 @@
 """From which layer on do the languages share it?"""
 
-from crosslens.report.answers.base import Answer, Dot
-from crosslens.report.answers.shared import METHOD, of_masked
+from crosslens.report.answers.base import Answer
+from crosslens.report.answers.shared import METHOD, auroc_dot, of_masked
 from crosslens.report.numbers import level_words
 from crosslens.report.sections.base import Record, Results, both_names, by_languages
 from crosslens.summary.claims import transfers
@@ -36,13 +36,17 @@ def answer(results: Results) -> Answer:
     lines = [
         f"Both ways, {told_of}, q ≤ {level_words(results.level)}; layers that were not measured lie between."
     ]
+    dots = [
+        auroc_dot(row, f"{site_name(row['site'])}: {pair_name(row['source'], row['target'])}")
+        for row in _one_way(of, depth)
+    ]
     kind = "found" if "found" in kinds else kinds[0]
     return Answer(
         QUESTION,
         kind,
         " ".join(told),
         lines,
-        [_dot(row) for row in _one_way(of, depth)],
+        dots,
         "AUROC of the weaker way at each layer",
         "divergence",
     )
@@ -78,9 +82,3 @@ def _one_way(of: list[Record], depth: list[str]) -> list[Record]:
     return [
         min((row for row in pair[0] if row["site"] == site), key=lambda row: row["auroc"]) for site in depth
     ]
-
-
-def _dot(row: Record) -> Dot:
-    chance = None if row["null_low"] is None else (row["null_low"], row["null_high"])
-    name = f"{site_name(row['site'])}: {pair_name(row['source'], row['target'])}"
-    return Dot(name, row["auroc"], row["auroc_low"], row["auroc_high"], chance, row["target"])

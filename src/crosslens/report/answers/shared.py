@@ -48,7 +48,7 @@ def answer(results: Results) -> Answer:
             f"Told ({told}) is the layer and condition in which the weaker of both ways is strongest; in itself: the "
             "language's own direction."
         )
-    dots = [_dot(row) for rows in best for row in [*rows, *_itself(rows, results)]]
+    dots = [auroc_dot(row, _named(row)) for rows in best for row in [*rows, *_itself(rows, results)]]
     return Answer(QUESTION, kind, verdict, list(filter(None, lines)), dots, "AUROC", "transfer")
 
 
@@ -91,11 +91,15 @@ def _counted(rows: list[Record], results: Results) -> str:
     return f"n = {plain(fewest['n'])} test {results.words['units']}{in_groups(fewest['n'], fewest['groups'])}"
 
 
-def _dot(row: Record) -> Dot:
-    itself = row["source"] == row["target"]
-    name = f"{short_name(row['source'])} in itself" if itself else pair_name(row["source"], row["target"])
+def auroc_dot(row: Record, name: str) -> Dot:
+    """A record of transfer in the figure, in the colour of the language that it is tried in."""
     chance = None if row["null_low"] is None else (row["null_low"], row["null_high"])
     return Dot(name, row["auroc"], row["auroc_low"], row["auroc_high"], chance, row["target"])
+
+
+def _named(row: Record) -> str:
+    itself = row["source"] == row["target"]
+    return f"{short_name(row['source'])} in itself" if itself else pair_name(row["source"], row["target"])
 
 
 def _features(results: Results) -> Iterator[str]:

@@ -6,16 +6,16 @@ compute, in float32: tests/report/test_live_parity.py holds the one against the 
 
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from crosslens.alignment.dictionaries import check_digest
+from crosslens.alignment.dictionaries import check_digest, digest_of
 from crosslens.data.languages import language_of
 from crosslens.data.lexicons import load_lexicon
+from crosslens.features.promoted import Promoted
 from crosslens.gender.agreement import word_ends
 from crosslens.generation.ids import end_tokens
 from crosslens.interventions.arms import levels_on_select
@@ -37,8 +37,11 @@ from crosslens.summary.names import (
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table
 from crosslens.tables.roles import SINK_FACTOR
+from crosslens.tables.scripts import copy_page, write_script
 from crosslens.tables.tokens import read_tokens
 
+GIVEN = "Live.provide"
+"""What the page takes its data by."""
 MAX_NEW_TOKENS = 40
 """Of a caption."""
 PROMOTED = 3
@@ -73,12 +76,9 @@ def pack_live_page(
     loaded = load_model(**model)
     frames = {language: read_table(path, "dataset") for language, path in datasets.items()}
     out = Path(out)
-    (out / "data").mkdir(parents=True)
-    for file in files("crosslens.report.live").iterdir():
-        if file.name.endswith((".html", ".css", ".js")):
-            (out / file.name).write_bytes(file.read_bytes())
+    copy_page("crosslens.report.live", out)
     weights = as_text({name: smallest(tensor) for name, tensor in model_tensors(loaded).items()})
-    provide(out, "model", weights)
+    write_script(out, GIVEN, "model", weights)
     listed = []
     for name in sorted(saes, key=lambda name: (site_order(name.split("/")[1]), name)):
         corpus, site = name.split("/")
@@ -100,8 +100,9 @@ def pack_live_page(
             for language in of
             if (place := f"{corpus}/{language}/{site}") in effects
         }
-        provide(
+        write_script(
             out,
+            GIVEN,
             file,
             {
                 "cfg": config,
@@ -111,7 +112,7 @@ def pack_live_page(
                 "levels": {language: told.levels for language, told in steered.items()},
                 "limits": {language: told.limit for language, told in steered.items()},
                 "effects": effect,
-                "promoted": promoted_tokens(promoted[name]),
+                "promoted": promoted_tokens(promoted[name], digest_of(saes[name]), config["d_sae"]),
             },
         )
         listed.append(
@@ -124,8 +125,9 @@ def pack_live_page(
                 "gendered": sum(map(len, effect.values())),
             }
         )
-    provide(
+    write_script(
         out,
+        GIVEN,
         "study",
         {
             "config": json.loads(loaded.model.config.to_json_string(use_diff=False)),
@@ -148,13 +150,6 @@ def pack_live_page(
             "note": computed_in(loaded),
         },
     )
-
-
-def provide(out: Path, name: str, value: Any) -> None:
-    """Write `value` as data/NAME.js: a script, because a page opened from file:// may not fetch its neighbours."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    script = f"Live.provide({json.dumps(name)},{text});\n"
-    (out / "data" / f"{name}.js").write_text(script, encoding="utf-8")
 
 
 def reading(loaded: LoadedModel) -> dict[str, Any]:
@@ -216,11 +211,9 @@ def effect_sizes(folder: Path, condition: str | None) -> dict[int, float]:
     return {int(row.feature): round(float(row.d), 3) for row in own.itertuples()}
 
 
-def promoted_tokens(folder: Path) -> dict[int, list[str]]:
-    """Feature -> the first tokens that its decoder row promotes."""
-    table = read_table(folder / "tokens.parquet", "promoted_tokens")
-    own = table[(table["side"] == "promoted") & (table["rank"] <= PROMOTED)].sort_values(["feature", "rank"])
-    return {
-        int(feature): [text.strip() or text.replace(" ", "␣").replace("\n", "⏎") for text in rows["token"]]
-        for feature, rows in own.groupby("feature")
-    }
+def promoted_tokens(folder: Path, sae: str, d_sae: int) -> dict[int, list[str]]:
+    """Feature -> the first tokens that its decoder row promotes; sae: digest of the SAE that ids are of."""
+    promoted = Promoted(folder)
+    promoted.check(sae)
+    told = {feature: promoted.tokens(feature, "promoted", PROMOTED) for feature in range(d_sae)}
+    return {feature: tokens for feature, tokens in told.items() if tokens}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from crosslens.report.html import tag, term
-from crosslens.report.numbers import level_words, plain
+from crosslens.report.numbers import level_words, percent_words, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, Row, judged, language, scored, table, value
 from crosslens.report.terms import CI
@@ -137,14 +137,15 @@ def _finding(record: Record, results: Results) -> Finding:
         why = f"{name}: whether the model goes on as gender asks was not tested, because {because}."
         return Finding("warning", why)
     agrees, own, alone = record["agrees"], record["own"], record["alone"]
+    both, female, male = (percent_words(own[name]) for name in ("both", "female", "male"))
     lines = [
         f"Of {plain(record['targets'])} words of {plain(record['sentences'])} test sentences the odds of the female form are "
-        f"higher behind the sentence of a woman than behind that of a man in {_percent(agrees)}, by "
+        f"higher behind the sentence of a woman than behind that of a man in {percent_words(agrees)}, by "
         f"{plain(record['difference']['value'], 2)} nats on average; each sentence counted once, in "
         f"{100 * record['by_sentence']:.1f} % (q = {plain(record['q'])}).",
-        f"The form that agrees is the likelier of the two in {_percent(own['both'])}: {_percent(own['female'])} behind the "
-        f"sentence of a woman, {_percent(own['male'])} behind that of a man. With nothing read, the female form is the likelier "
-        f"in {_percent(alone['female'])} of the pairs.",
+        f"The form that agrees is the likelier of the two in {both}: {female} behind the "
+        f"sentence of a woman, {male} behind that of a man. With nothing read, the female form is the likelier "
+        f"in {percent_words(alone['female'])} of the pairs.",
         results.corrected("agreement", "agreement"),
     ]
     if not significant(record, level):
@@ -155,9 +156,3 @@ def _finding(record: Record, results: Results) -> Finding:
     how = "as" if goes_on(record, level) else "against what"
     title = f"{name}: the model goes on {how} the gender that it has read asks, beyond chance (q ≤ {level_words(level)})."
     return Finding("found", title, lines)
-
-
-def _percent(share: dict[str, float | None]) -> str:
-    if share["value"] is None:
-        return "an unknown share"
-    return f"{100 * share['value']:.1f} % [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"

@@ -19,6 +19,7 @@ from crosslens.report.terms import D, Q
 from crosslens.summary.names import case_name, direction
 from crosslens.summary.reading import Document
 from crosslens.summary.records.gender_robustness import place_of
+from crosslens.tables.of_sae import check_of_sae
 from crosslens.tokens.highlight import Piece, pieces
 
 ORDER = 80
@@ -168,13 +169,7 @@ def groups(
         records = [r for r in gender if (r["site"], r["corpus"], r["language"]) == (site, corpus, language)]
         stored = sources.get(f"{corpus}/{language}/{site}", [])
         for source in stored:
-            if source.sae != records[0]["sae"]:
-                raise InputError(
-                    source.path,
-                    found=f"examples of the SAE {source.sae}",
-                    expected=f"those of {records[0]['sae']}, to which the gendered features belong",
-                    mend="rebuild the analyses of this layer from one SAE",
-                )
+            check_of_sae(source.path, "examples", source.sae, records[0]["sae"])
         cards = _cards(records, stored, robust, f"f-{site}-{corpus}-{language}")
         result.append(_group(site, corpus, language, records[0]["sae"], cards, first=not result))
     return result
