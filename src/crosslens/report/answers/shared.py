@@ -6,9 +6,9 @@ from crosslens.report.answers.base import Answer, Dot
 from crosslens.report.leaks import read_all_the_same
 from crosslens.report.numbers import bracketed, level_words, plain
 from crosslens.report.sections.base import Record, Results, both_names, by_languages, languages_of
-from crosslens.summary.claims import transfers
+from crosslens.summary.claims import found, transfers
 from crosslens.summary.conditions import condition_name
-from crosslens.summary.names import in_groups, pair_name, short_name, site_name
+from crosslens.summary.names import corpus_name, in_groups, pair_name, short_name, site_name
 
 ORDER = 20
 QUESTION = "Do the languages share it?"
@@ -25,7 +25,7 @@ def answer(results: Results) -> Answer:
     carried = [row for row in tested if transfers(row, results.level)]
     best = [rows for rows in map(nearest, pairs) if rows]
     where = " ".join(
-        f"At {site_name(rows[0]['site'])}: {'; '.join(map(_auroc, rows))}; {_counted(rows, results)}."
+        f"At {site_name(rows[0]['site'])}: {'; '.join(_auroc(row, carried, results) for row in rows)}; {_counted(rows, results)}."
         for rows in best
     )
     what = "the gender direction of one language tells gender in the other"
@@ -80,10 +80,17 @@ def _itself(rows: list[Record], results: Results) -> list[Record]:
     ]
 
 
-def _auroc(row: Record) -> str:
-    chance = "" if row["null_high"] is None else f" (random directions to {plain(row['null_high'], 2)})"
+def _auroc(row: Record, carried: list[Record], results: Results) -> str:
+    """With what it is worth by itself: where some cases carry the answer this one need not be one of them."""
+    told = [] if row["null_high"] is None else [f"random directions to {plain(row['null_high'], 2)}"]
+    if results.untested(row):
+        told.append("not tested")
+    elif carried and row not in carried:
+        told.append("not beyond chance")
     pair = pair_name(row["source"], row["target"])
-    return f"{pair} AUROC {plain(row['auroc'], 2)}{bracketed(row, 'auroc', 2)}{chance}"
+    return f"{pair} AUROC {plain(row['auroc'], 2)}{bracketed(row, 'auroc', 2)}" + (
+        f" ({', '.join(told)})" if told else ""
+    )
 
 
 def _counted(rows: list[Record], results: Results) -> str:
@@ -103,11 +110,12 @@ def _named(row: Record) -> str:
 
 
 def _features(results: Results) -> Iterator[str]:
-    """Features of the joint SAE that fire in both languages for the same texts."""
+    """Features of an SAE of all languages that fire in both for the same texts."""
     for (rows,) in by_languages(results.tested(results.records("sharing"))):
         best = max(rows, key=lambda row: row["found"] / max(row["features"], 1))
+        beyond = "" if found(best, results.level) else ": no more than chance gives"
         yield (
-            f"{both_names(best)}, joint SAE at {site_name(best['site'])}: {plain(best['found'])} of {plain(best['features'])} "
-            f"features are shared, {plain(best['chance'], 1)} by chance (q = {plain(best['q'])}; the largest share of "
-            f"{len(rows)} layers)."
+            f"{both_names(best)}, {corpus_name(best['corpus'])} at {site_name(best['site'])}: {plain(best['found'])} of "
+            f"{plain(best['features'])} features fire alike in both, {plain(best['chance'], 1)} by chance (q = "
+            f"{plain(best['q'])}; the largest share of {len(rows)} cases){beyond}."
         )
