@@ -10,6 +10,7 @@ from crosslens.errors import InputError
 from crosslens.features import splice
 from crosslens.gender.generate import generate_captions
 from crosslens.generation.texts import generate_texts
+from crosslens.models.families import picture_tokens
 from crosslens.models.inputs import Sample, build_inputs, encode
 from crosslens.models.lengths import check_lengths
 from crosslens.models.load import load_model
@@ -33,6 +34,16 @@ def unrun(monkeypatch):
         raise AssertionError("a forward pass")
 
     monkeypatch.setattr(torch.nn.Module, "__call__", run)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (200, 30), (9, 11), (37, 2100)])
+def test_what_a_picture_takes_is_known_before_the_model_is_loaded(vision_family, size):
+    """Of Qwen2-VL's the tiny processor scales pictures to between 16 and 64 pixels squared."""
+    adapter = vision_family.adapter
+    token = vision_family.tokenizer.convert_ids_to_tokens(adapter.image_token_id)
+    text, config = adapter.image_text(size), adapter.model.config.to_dict()
+    there = picture_tokens(config, size, (16 * 16, 64 * 64))
+    assert there == (None if config["model_type"] == "mllama" else text.count(token))
 
 
 def lengthened(folder, words, *, rows=24):

@@ -102,6 +102,14 @@ class Captions(Source):
         block = self.rows[first - 1 : last]
         return len(block), prompt + max((len(row.captions[language].encode()) for row in block), default=0)
 
+    def picture_sizes(self, first: int, last: int) -> set[tuple[int, int]] | None:
+        if self.images is None or not Path(self.settings).is_file():
+            return None
+        from crosslens.pictures import picture_size  # NumPy, which no other part of a plan needs
+
+        files = (find_image(self.images, row.image_id) for row in self.rows[first - 1 : last])
+        return {*filter(None, (picture_size(self.images / file) for file in {*files} if file))} or None
+
     def texts(self, language: str) -> Texts | None:
         if not Path(self.settings).is_file():
             return None
