@@ -286,6 +286,12 @@ WRONG = [
     ("source.images", "", ["key source.images: found ''; expected some text"]),
     ("source.images", "nowhere", ["key source.images: found nothing at nowhere"]),
     ("source.images", "data/captions.csv", ["key source.images: found a file, data/captions.csv"]),
+    # a folder, but of something else
+    (
+        "source.images",
+        "saes",
+        ["key source.images: found none of the ", " pictures that data/captions.csv names in saes"],
+    ),
     ("source.columns", {"fr": "x"}, ["key source.columns: found fr; expected one of en, ar, image_id"]),
     ("source.columns", {"sex_": "x"}, ["key source.columns: found 'sex_'; expected a language, image_id"]),
     (

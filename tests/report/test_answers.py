@@ -62,7 +62,10 @@ def test_the_nearest_layer_is_that_whose_weaker_way_is_strongest():
     rows.append(transfer("6", "en", "ar", 0.99, method="logistic"))
     said = shared.answer(results(transfer=rows))
     assert said.kind == "found" and said.verdict.startswith("Yes: in 6 of 7 cases")
-    assert "At block 4: English → Arabic AUROC 0.90 [0.85, 0.95] (random directions to 0.70)" in said.verdict
+    assert (
+        "At block 4, caption read: English → Arabic AUROC 0.90 [0.85, 0.95] (random directions to 0.70)"
+        in said.verdict
+    )
     assert said.verdict.endswith("; n = 60 test pictures in 20 groups.")
     assert shown(said) == {
         "English → Arabic": "0.90 [0.85, 0.95]",

@@ -24,10 +24,7 @@ def answer(results: Results) -> Answer:
     tested = results.tested([row for across in pairs for row in across])
     carried = [row for row in tested if transfers(row, results.level)]
     best = [rows for rows in map(nearest, pairs) if rows]
-    where = " ".join(
-        f"At {site_name(rows[0]['site'])}: {'; '.join(_auroc(row, carried, results) for row in rows)}; {_counted(rows, results)}."
-        for rows in best
-    )
+    where = " ".join(_where(rows, carried, results) for rows in best)
     what = "the gender direction of one language tells gender in the other"
     if carried:
         level = level_words(results.level)
@@ -43,10 +40,9 @@ def answer(results: Results) -> Answer:
     lines = [results.words["shared"]] if carried else []
     lines += [*read_all_the_same(carried, results.records("words")), *_features(results)]
     if best:
-        told = " and ".join(dict.fromkeys(condition_name(rows[0]["condition"], []) for rows in best))
         lines.append(
-            f"Told ({told}) is the layer and condition in which the weaker of both ways is strongest; in itself: the "
-            "language's own direction."
+            "Told is the layer and condition in which the weaker of both ways is strongest; in itself: the language's own "
+            "direction."
         )
     dots = [auroc_dot(row, _named(row)) for rows in best for row in [*rows, *_itself(rows, results)]]
     return Answer(QUESTION, kind, verdict, list(filter(None, lines)), dots, "AUROC", "transfer")
@@ -78,6 +74,12 @@ def _itself(rows: list[Record], results: Results) -> list[Record]:
         if row["source"] == row["target"] and row["source"] in languages_of(rows[0])
         if row["auroc"] is not None and place.items() <= row.items()
     ]
+
+
+def _where(rows: list[Record], carried: list[Record], results: Results) -> str:
+    """Both ways at one layer, with what the model had read there: before a caption that is the picture and a prompt."""
+    read, told = condition_name(rows[0]["condition"], []), [_auroc(row, carried, results) for row in rows]
+    return f"At {site_name(rows[0]['site'])}, {read}: {'; '.join(told)}; {_counted(rows, results)}."
 
 
 def _auroc(row: Record, carried: list[Record], results: Results) -> str:

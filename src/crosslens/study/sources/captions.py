@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.data.captions import Row, read_rows
-from crosslens.data.picture_files import candidates, find_image
+from crosslens.data.picture_files import SUFFIXES, candidates, find_image
 from crosslens.errors import InputError
 from crosslens.store.digests import digest
 from crosslens.study.sources.base import Source, Text, Texts, shares_of
@@ -180,6 +180,23 @@ class Captions(Source):
         if images is not None and not images.is_dir():
             found = f"a file, {images}" if images.is_file() else f"nothing at {images}"
             yield self.whole.fault("source.images", found, "your folder", "correct the path")
+        elif images is not None and table.is_file():
+            yield from self._no_picture(images)
+
+    def _no_picture(self, images: Path) -> Iterator[InputError]:
+        """One that is missing is put in quarantine; where all are, the folder or the ids are wrong."""
+        try:
+            ids = dict.fromkeys(row.image_id for row in self.rows)
+        except InputError:  # told where the rows are read
+            return
+        if not any(find_image(images, image_id) for image_id in ids):
+            first = next(iter(ids))
+            yield self.whole.fault(
+                "source.images",
+                f"none of the {len(ids):,} pictures that {self.settings} names in {images}, such as {first}",
+                f"files of these names, or with one of {', '.join(SUFFIXES)} behind them",
+                "correct the path or the ids" + (", in which / divides folders" if "\\" in first else ""),
+            )
 
 
 SOURCE = Captions
