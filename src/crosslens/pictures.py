@@ -2,7 +2,6 @@
 
 import io
 import re
-from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -53,18 +52,6 @@ def load_picture(data: bytes) -> Image.Image:
         # Memory addresses in a message would make the summary differ from run to run.
         message = re.sub(r" at 0x[0-9a-fA-F]+", "", f"{type(error).__name__}: {error}")
         raise UnreadablePicture(f"does not open fully: {message}") from error
-
-
-def picture_size(path: Path) -> tuple[int, int] | None:
-    """(height, width) of a picture file by its header alone; None where it has none that can be read.
-
-    A camera's picture that lies on its side has them exchanged: as many pixels, and as many tokens.
-    """
-    try:
-        with Image.open(path) as opened:
-            return opened.height, opened.width
-    except Exception:  # readers of broken headers raise nearly anything
-        return None
 
 
 def _check_shape(opened: Image.Image) -> None:

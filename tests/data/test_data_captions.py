@@ -32,23 +32,6 @@ def test_other_column_names_without_gender_and_category(table):
     assert rows[0].gender is None and rows[0].category == ""
 
 
-@pytest.mark.parametrize(
-    ("name", "role"),
-    [("gender", "gender"), ("Gender", "gender"), ("Ground Truth Gender", "gender"), ("Category", "category"), ("SPLIT", "split")],
-)  # fmt: skip
-def test_a_column_that_is_called_nearly_as_usual_is_not_left_out_in_silence(table, name, role):
-    """Genders would be read off captions beside a column that says them."""
-    value = {"gender": "f", "split": "test", "category": "nurse"}[role]
-    path = table([["a", "x", value]], ("image_id", "en_caption", name))
-    with pytest.raises(
-        InputError, match=rf"column '{name}', which nothing reads.*columns: {{{role}: {name}}}"
-    ):
-        read_rows(path, ["en"])
-    assert getattr(read_rows(path, ["en"], {role: name})[0], role) in (value, "female")
-    # what is read as something else is something else
-    assert read_rows(path, ["en"], {"group": name})[0].group == value
-
-
 def test_columns_mapping_reads_other_languages(table):
     path = table([["a", "une femme", "sie"]], ("image_id", "fr", "german text"))
     assert read_rows(path, ["fr", "de"], {"fr": "fr", "de": "german text"})[0].captions == {

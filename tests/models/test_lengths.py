@@ -10,10 +10,10 @@ from crosslens.errors import InputError
 from crosslens.features import splice
 from crosslens.gender.generate import generate_captions
 from crosslens.generation.texts import generate_texts
-from crosslens.models.families import picture_tokens
 from crosslens.models.inputs import Sample, build_inputs, encode
 from crosslens.models.lengths import check_lengths
 from crosslens.models.load import load_model
+from crosslens.models.picture_tokens import picture_tokens, token_side
 from crosslens.tables.documents import read_table, write_table
 from crosslens.tokens.measure import token_activations
 
@@ -43,6 +43,7 @@ def test_what_a_picture_takes_is_known_before_the_model_is_loaded(vision_family,
     token = vision_family.tokenizer.convert_ids_to_tokens(adapter.image_token_id)
     text, config = adapter.image_text(size), adapter.model.config.to_dict()
     there = picture_tokens(config, size, (16 * 16, 64 * 64))
+    assert (token_side(config) is not None) == adapter.sized_images
     assert there == (None if config["model_type"] == "mllama" else text.count(token))
 
 

@@ -4,7 +4,6 @@ Standard library only: the Snakefile reads the same rows to derive the content k
 """
 
 import json
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -19,12 +18,6 @@ IMAGE_COLUMNS = ("image_id", "image")
 GENDER_COLUMN = "ground_truth_gender"
 GROUP_COLUMN = "group"
 SPLIT_COLUMN = "split"
-_USUAL = {"gender": GENDER_COLUMN, "category": "category", "group": GROUP_COLUMN, "split": SPLIT_COLUMN}
-_MEANT = {
-    **{name.replace("_", ""): role for role, name in _USUAL.items()},
-    "gender": "gender",
-}
-"""What a column is for that is called nearly as usual, by its letters alone: left out it would be missed by nobody."""
 SPANS_COLUMN = "{language}_label_spans"
 _LONGEST_NAME = 250
 _GENDER_VALUES = {
@@ -146,29 +139,19 @@ def _columns(
     path: Path, header: Sequence[str], columns: Mapping[str, str], languages: Sequence[str]
 ) -> _Columns:
     """The user's names of columns where there are some, else the usual ones."""
+    usual = {"gender": GENDER_COLUMN, "category": "category", "group": GROUP_COLUMN, "split": SPLIT_COLUMN}
     image = [columns["image_id"]] if "image_id" in columns else IMAGE_COLUMNS
-    found = _Columns(
+    return _Columns(
         _find_column(path, header, image, "the image id"),
         _caption_columns(path, header, columns, languages),
         **{
             role: _find_column(path, header, [columns[role]], f"the {role}")
             if role in columns
             else (name if name in header else None)
-            for role, name in _USUAL.items()
+            for role, name in usual.items()
         },
         spans=_span_columns(path, header, languages),
     )
-    read = {found.image_id, *found.captions.values(), *(getattr(found, role) for role in _USUAL)}
-    for name in header:
-        role = _MEANT.get(re.sub("[^a-z]", "", name.casefold()))
-        if role and name not in read and getattr(found, role) is None:
-            raise InputError(
-                f"{path}, header",
-                found=f"a column {name!r}, which nothing reads",
-                expected=f"{_USUAL[role]!r} for the {role}",
-                mend=f"rename it, or name it in the study: `source.columns: {{{role}: {name}}}`",
-            )
-    return found
 
 
 def _span_columns(path: Path, header: Sequence[str], languages: Sequence[str]) -> dict[str, str]:

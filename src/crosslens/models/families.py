@@ -1,7 +1,6 @@
 """Which file of `adapters/` serves which models. Imports nothing heavy: the Snakefile asks for keys."""
 
 import ast
-import math
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -43,59 +42,21 @@ def registered_in(file: Path) -> list[str]:
 
 def overflow_of(config: Mapping[str, Any]) -> str | None:
     """Why models of this config.json, or the language model inside, cannot be computed in float16; None where they can."""
-    inner = (config.get("model_type", ""), config.get("text_config", {}).get("model_type", ""))
-    return next(filter(None, (_said(name, "overflows_float16") for name in inner)), None)
-
-
-def token_side(config: Mapping[str, Any]) -> int | None:
-    """Pixels of the square that a token of a picture stands for, of a family in which pictures differ in size; None of others."""
-    if not _said(config.get("model_type", ""), "sized_images"):
-        return None
-    vision = config.get("vision_config") or {}
-    return vision.get("patch_size", 14) * vision.get("spatial_merge_size", 2)
-
-
-def picture_tokens(
-    config: Mapping[str, Any], size: tuple[int, int] | None, pixels: tuple[int, int]
-) -> int | None:
-    """Tokens of its text that a picture takes in models of this config.json; None where the configuration does not say.
-
-    size, pixels: matter where a token has a `token_side`: (height, width) of the picture, None for a square of the most pixels,
-    and the fewest and the most pixels that the processor scales it to, its sides multiples of a token's (`smart_resize` of
-    Qwen2-VL).
-    """
-    vision = config.get("vision_config") or {}
-    if side := token_side(config):
-        height, width = size or (math.isqrt(pixels[1]),) * 2
-        area = round(height / side) * round(width / side) * side**2
-        scale, rounded = 1.0, round
-        if area > pixels[1]:
-            scale, rounded = math.sqrt(pixels[1] / (height * width)), math.floor
-        elif area < pixels[0]:
-            scale, rounded = math.sqrt(pixels[0] / (height * width)), math.ceil
-        return math.prod(max(1, rounded(scale * length / side)) for length in (height, width))
-    if fixed := config.get("mm_tokens_per_image") or vision.get("num_image_tokens"):
-        return fixed
-    # tiles are looked at by cross-attention, and are none of its text
-    if "image_size" in vision and "patch_size" in vision and "max_num_tiles" not in vision:
-        # CLIP's have a token of the whole picture before those of its pieces, SigLIP's have none
-        whole = "clip" in vision.get("model_type", "") and "siglip" not in vision["model_type"]
-        kept = whole and config.get("vision_feature_select_strategy") == "full"
-        return (vision["image_size"] // vision["patch_size"]) ** 2 + kept
-    return None
+    found = (_overflow(inner.get("model_type", "")) for inner in (config, config.get("text_config", {})))
+    return next(filter(None, found), None)
 
 
 @cache
-def _said(model_type: str, attribute: str) -> Any:
-    """What the class that is registered for it says in an attribute, itself or a class that it is built on; None: nothing."""
+def _overflow(model_type: str) -> str | None:
+    """What the class that is registered for it says in `overflows_float16`, itself or a class that it is built on."""
     if model_type not in model_types():
         return None
     tree = ast.parse(files(ADAPTERS)[model_types()[model_type]].read_text(encoding="utf-8"))
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
-    def said(name: str) -> Any:
+    def said(name: str) -> str | None:
         for node in classes[name].body if name in classes else ():
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == attribute:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "overflows_float16":
                 value = node.value
                 if isinstance(value, ast.Attribute):  # `Gemma2.overflows_float16`
                     return said(ast.unparse(value.value))

@@ -11,8 +11,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 
 from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, adapter_for
-from crosslens.models.families import picture_tokens, token_side
 from crosslens.models.load import LoadedModel
+from crosslens.models.picture_tokens import picture_tokens, token_side
 from crosslens.study.study import Study
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
-from crosslens.models.families import gguf_config, picture_tokens
+from crosslens.models.families import gguf_config
 from crosslens.models.packages import PACKAGED, PackagedModel
+from crosslens.models.picture_tokens import picture_tokens
 from crosslens.models.refused import ADAPTER_CONFIG, adapter_of_peft
 from crosslens.paths import is_path
 from crosslens.sae.exchange.names import hub_id

@@ -14,7 +14,7 @@ from crosslens.artifacts.needs import (
     source_of,
 )
 from crosslens.data.languages import language_of
-from crosslens.models.families import token_side
+from crosslens.models.picture_tokens import token_side
 
 GEMMA = {"mm_tokens_per_image": 256, "image_size": 896}
 """Of Gemma 3, the largest pictures of the families: for models whose sizes are not known."""
