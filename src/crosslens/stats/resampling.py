@@ -16,7 +16,7 @@ def units(n: int, groups: np.ndarray | None) -> np.ndarray:
 
 
 def effective(group: np.ndarray) -> float:
-    """As how many groups of one size those of n rows are worth: (Σ n_g)² / Σ n_g². group: (n) numbers from 0. Source: Kish (1965).
+    """As how many groups of one size those of n rows are worth: (Σ n_g)² / Σ n_g² (Kish 1965). group: (n) numbers from 0.
 
     Where one group has most of the rows, what it happens to say is most of the answer, however many others there are.
     """
