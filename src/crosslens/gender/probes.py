@@ -15,10 +15,11 @@ from crosslens.pooling.pool import pool_activations, pool_codes
 from crosslens.stats import logistic
 from crosslens.stats.auroc import auroc, auroc_interval, permuted_auroc_p
 from crosslens.stats.folds import grouped_folds
-from crosslens.stats.resampling import arrangements, effective, shuffled_labels, stream, units
+from crosslens.stats.resampling import arrangements, shuffled_labels, stream, units
 from crosslens.stats.shares import share_interval
 from crosslens.stats.shuffles import PROBES as PERMUTATIONS
 from crosslens.stats.tested import permutation_floor, tested, too_few_units
+from crosslens.stats.witnesses import effective
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json

@@ -6,7 +6,8 @@ from scipy.sparse import csc_array
 from scipy.stats import norm, rankdata
 
 from crosslens.stats.rank_test import rank_columns
-from crosslens.stats.resampling import effective, shuffled_labels, units
+from crosslens.stats.resampling import shuffled_labels, units
+from crosslens.stats.witnesses import effective
 
 _CELLS = 10_000_000
 

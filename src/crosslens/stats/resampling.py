@@ -15,15 +15,6 @@ def units(n: int, groups: np.ndarray | None) -> np.ndarray:
     return np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
 
 
-def effective(group: np.ndarray) -> float:
-    """As how many groups of one size those of n rows are worth: (Σ n_g)² / Σ n_g² (Kish 1965). group: (n) numbers from 0.
-
-    Where one group has most of the rows, what it happens to say is most of the answer, however many others there are.
-    """
-    sizes = np.bincount(group).astype(np.float64)
-    return float(sizes.sum() ** 2 / np.square(sizes).sum()) if len(sizes) else 0.0
-
-
 def bootstrap_weights(
     strata: np.ndarray, draws: int, rng: np.random.Generator, groups: np.ndarray | None = None
 ) -> np.ndarray:

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.special import betaincinv, ndtri, stdtrit
 
-from crosslens.stats.resampling import effective, units
+from crosslens.stats.resampling import units
+from crosslens.stats.witnesses import effective
 
 _FEWEST = 1.5
 """Groups that any are worth at least, for a variance."""
