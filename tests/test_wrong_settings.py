@@ -540,6 +540,16 @@ def test_a_column_that_is_called_nearly_as_usual_is_not_left_out_in_silence(fold
     )
 
 
+def test_a_mask_that_the_tables_own_overrules_is_told(folder):
+    table = folder / "data/captions.csv"
+    header, *rows = table.read_text(encoding="utf-8").splitlines()
+    spans = [f"{header},en_label_spans,ar_label_spans", *(f"{row},[],[]" for row in rows)]
+    assert read(changed("mask", "label_words"))
+    table.write_text("\n".join(spans), encoding="utf-8")
+    with pytest.raises(InputError, match="key mask: found 'label_words' beside words that the source marks"):
+        read(changed("mask", "label_words"))
+
+
 def test_steering_that_no_claim_can_come_of_is_told_and_runs(folder):
     (remark,) = read(changed("steering", {"random_sets": 278})).remarks
     assert "random_sets: found 278, whose smallest p is 1/279; expected at least 279" in remark
