@@ -115,5 +115,5 @@ rule verify:
 
 
 onstart:
-    told(lambda: register_checkout(store))
+    begun()
     warm_up()
