@@ -20,9 +20,7 @@ CHECKOUT = Path(workflow.current_basedir).parent
 # Jobs and this file read the library of this checkout, whatever is installed; an installed package has none beside it.
 if (CHECKOUT / "src").is_dir():
     sys.path.insert(0, str(CHECKOUT / "src"))
-    os.environ.update(
-        PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
-    )
+    os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])))
 
 from crosslens.artifacts.kinds import wildcards_of
 from crosslens.artifacts.missing import kept_and_lost

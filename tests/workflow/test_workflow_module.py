@@ -45,7 +45,7 @@ def laid_out(site: Path) -> Path:
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
     for source, target in settings["wheel"]["force-include"].items():
         copy = shutil.copytree if (REPOSITORY / source).is_dir() else shutil.copy
-        (site / target).parent.mkdir(exist_ok=True)
+        (site / target).parent.mkdir(parents=True, exist_ok=True)
         copy(REPOSITORY / source, site / target)
     return site
 
@@ -79,7 +79,7 @@ def test_a_wheel_carries_what_its_rules_need(tmp_path):
         assert (site / CARRIED / "workflow/scripts" / path.name).is_file()
     for module, script in (("crosslens.sae.training", "train_saes"), ("crosslens.data.dataset", None)):
         assert closure(module, script=script, src=site) == closure(module, script=script)
-    carried = {path.split("/")[0] for path in COPIED} - {"src", "profiles", "resources", "config"}
+    carried = {path.split("/")[0] for path in COPIED} - {"src", "profiles", "config"}
     assert {path.name for path in (site / CARRIED).iterdir()} == carried
 
 
@@ -93,7 +93,10 @@ def test_an_installed_wheel_builds_one_layer(tmp_path):
     subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True)
     environment = {"PYTHONPATH": str(site)}
     mine = elsewhere(
-        tmp_path / "mine", site / CARRIED / "workflow/Snakefile", REPOSITORY / "resources/planted", environment
+        tmp_path / "mine",
+        site / CARRIED / "workflow/Snakefile",
+        REPOSITORY / "resources/planted",
+        environment,
     )
     jobs = mine.run(MINI_SAE)
     assert jobs["extract"] == jobs["train_saes"] == 1

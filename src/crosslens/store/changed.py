@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
+from crosslens.store.checkout import checkout
 from crosslens.store.code import CodeMemory
 from crosslens.store.digests import content_digest
 from crosslens.store.fingerprint import installed_version
-from crosslens.store.checkout import checkout
 from crosslens.store.imports import SRC, module_file
 
 

@@ -10,8 +10,8 @@ from importlib.metadata import PackageNotFoundError, distribution, packages_dist
 from pathlib import Path
 
 from crosslens.registry import SHARED
-from crosslens.store.code import Code, read_code
 from crosslens.store.checkout import checkout
+from crosslens.store.code import Code, read_code
 from crosslens.store.digests import content_digest
 from crosslens.store.imports import SRC, module_file
 
