@@ -26,6 +26,7 @@ COPIED = (
     "Snakefile",
     "profiles",
     "envs",
+    "claims",
     "resources/lexicons",
     "config/config.yaml",
 )
