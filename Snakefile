@@ -63,6 +63,7 @@ rule all:
     default_target: True
     input:
         collected(),
+        explored,
     message:
         "everything of the studies that config/config.yaml names"
 
