@@ -15,6 +15,7 @@ class Question(NamedTuple):
     """Pictures by their file's stem."""
 
 
+STUDIED = Question("studied", "What was studied?", ("data",))
 QUESTIONS = (
     Question(
         "quality",
@@ -65,22 +66,26 @@ QUESTIONS = (
     ),
     Question("controls", "What do controls reach?", ("controls",), ("controls",)),
 )
-"""All of them; a section or figure that none of them names is under OTHER."""
+"""What the results answer."""
 OTHER = Question("other", "What else was measured?", ())
+"""Of sections and figures that no question names."""
+SETTINGS = Question("settings", "Where does it come from?", ("provenance",))
+ALL = (STUDIED, *QUESTIONS, OTHER, SETTINGS)
+"""In the order of the written summary."""
 STUDY = "The whole study"
-"""Category of what is of no question: the pages and the written summary."""
+"""Category of what is of no question: the pages."""
 
 
 def of_section(name: str) -> Question:
     """The question that a section answers."""
-    return next((question for question in QUESTIONS if name in question.sections), OTHER)
+    return next((question for question in ALL if name in question.sections), OTHER)
 
 
 def of_figure(stem: str) -> Question:
     """The question that a picture answers."""
-    return next((question for question in QUESTIONS if stem in question.figures), OTHER)
+    return next((question for question in ALL if stem in question.figures), OTHER)
 
 
 def asks(name: str) -> str:
     """The words of the question of that name."""
-    return next(question.asks for question in (*QUESTIONS, OTHER) if question.name == name)
+    return next(question.asks for question in ALL if question.name == name)

@@ -8,11 +8,11 @@ from page_reader import Page
 from result_files import HOSTILE, arguments, change, write_study
 
 from crosslens.artifacts.table import STAGES
-from crosslens.questions import OTHER, QUESTIONS, of_figure, of_section
+from crosslens.questions import ALL, OTHER, of_figure, of_section
 from crosslens.registry import member, names
 from crosslens.report.build import SECTIONS
 from crosslens.report.table import Column, bounded, table, text, value
-from crosslens.report.writing.contents import NOT_WRITTEN, SETTINGS, STUDIED
+from crosslens.report.writing.contents import NOT_WRITTEN
 from crosslens.report.writing.markdown import ROWS, literal, piece_lines
 from crosslens.report.writing.summary import write_summary
 from crosslens.report.writing.tables import write_csv, write_tables
@@ -189,10 +189,10 @@ def test_a_long_table_says_where_the_rest_is():
 def test_every_section_and_figure_is_under_one_question():
     """None is under OTHER, and none that a question names is gone."""
     sections = set(names(SECTIONS)) - NOT_WRITTEN
-    named = [name for question in (STUDIED, *QUESTIONS, SETTINGS) for name in question.sections]
+    named = [name for question in ALL for name in question.sections]
     assert sorted(named) == sorted(sections)
     kinds = [kind for stage in names(STAGES) for kind in member(STAGES, stage).KINDS]
     drawn = {file[:-4] for kind in kinds for file, words in kind.files.items() if words}
-    figures = [stem for question in QUESTIONS for stem in question.figures]
+    figures = [stem for question in ALL for stem in question.figures]
     assert sorted(figures) == sorted(drawn)
     assert of_section("not there") is of_figure("not there") is OTHER

@@ -7,15 +7,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from crosslens.questions import OTHER, QUESTIONS, Question, of_section
+from crosslens.questions import ALL, STUDIED, Question, of_section
 from crosslens.report.build import modules_of
 from crosslens.report.links import PAGES
 from crosslens.report.sections.base import Finding, Results, Section
 from crosslens.report.table import Table
 from crosslens.report.writing.numbers import activations, strongest
 
-STUDIED = Question("studied", "What was studied?", ("data",))
-SETTINGS = Question("settings", "Where does it come from?", ("provenance",))
 NOT_WRITTEN = {"live"}
 """Sections that a reader can only use, not read."""
 KEPT = ("<p", "<h3", "<ul")
@@ -72,7 +70,7 @@ def chapters(results: Results, sections: Sequence[str], shown: dict[str, dict[st
     taken: set[str] = set()
     for module in modules_of([name for name in sections if name not in NOT_WRITTEN]):
         name = module.__name__.rsplit(".", 1)[1]
-        question = next((each for each in (STUDIED, SETTINGS) if name in each.sections), of_section(name))
+        question = of_section(name)
         files, summary = Asked(results.files), copy.copy(results.summary)
         summary.fields = summary.fields | {"records": Asked(summary.fields["records"])}
         section = module.section(replace(results, files=files, summary=summary))
@@ -82,10 +80,9 @@ def chapters(results: Results, sections: Sequence[str], shown: dict[str, dict[st
             tables = {_path(question, piece, taken): piece for piece in pieces if isinstance(piece, Table)}
             part = Part(section, pieces, tables, _read(files, summary.fields["records"], shown))
             parts.setdefault(question.name, []).append((name, part))
-    order = (STUDIED, *QUESTIONS, OTHER, SETTINGS)
     return [
         Chapter(question, [part for _, part in sorted(parts[question.name], key=_place(question))])
-        for question in order
+        for question in ALL
         if question.name in parts
     ]
 

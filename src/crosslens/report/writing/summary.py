@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from crosslens.questions import STUDIED
 from crosslens.report.answers.base import Answer
 from crosslens.report.build import answers_of, definitions, results_of, terms_of
 from crosslens.report.header import lead, subject, warnings
@@ -15,7 +16,7 @@ from crosslens.report.numbers import plain, score_words
 from crosslens.report.page import render
 from crosslens.report.sections.base import Results, Section
 from crosslens.report.table import Table
-from crosslens.report.writing.contents import STUDIED, Chapter, Part, chapters
+from crosslens.report.writing.contents import Chapter, Part, chapters
 from crosslens.report.writing.markdown import literal, piece_lines
 from crosslens.report.writing.numbers import claims, not_asked, studied
 
