@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from crosslens.questions import ALL, STUDIED, Question, of_section
+from crosslens.questions import ALL, Question, of_section
 from crosslens.report.build import modules_of
 from crosslens.report.links import PAGES
 from crosslens.report.sections.base import Finding, Results, Section
