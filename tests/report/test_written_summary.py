@@ -98,6 +98,22 @@ def test_numbers_of_the_tables_are_those_of_the_files(told_study, summary):
     assert (int(row["live"]), int(row["dead"])) == (document["live"], document["dead"])
 
 
+def test_every_table_of_the_page_has_its_csv(told_study, summary):
+    """Folded ones too: of each class as many rows as the page has, headings left out."""
+    _, html, folder = summary
+    files = {path: rows_of(path) for path in folder.rglob("*.csv")}
+    seen = set()
+    for name, rows in Page(told_study[2]).tables.items():
+        own = [path for path in files if path.stem == name or path.stem.startswith(f"{name}_")]
+        heads = 0 if name == "provenance" else len(own)
+        assert sum(len(files[path]) for path in own) == len(rows) - heads, name
+        seen |= {*own}
+    assert {path.stem for path in files.keys() - seen} == {"activations", "strongest"}
+    assert any("specialist_block_2" in path.stem for path in seen)
+    ranks = [int(tag[1]) for tag in re.findall(r"<(h[1-6])", html)]
+    assert all(lower <= higher + 1 for higher, lower in zip(ranks, ranks[1:], strict=False))
+
+
 def test_every_link_leads_somewhere(told_study, summary):
     markdown, html, folder = summary
     anchors = {"index.html": Page(told_study[2]).ids, "": (own_page := Page(html)).ids}

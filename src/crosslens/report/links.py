@@ -17,6 +17,7 @@ PAGES = {
     "page": ("index.html", "The page: all tables and figures"),
     "write_up": ("summary.html", "The same in words and tables alone"),
     "feature_pages": (FEATURES, "All features, each on a page of its own"),
+    "live": ("live/index.html", "The model, live"),
 }
 """Kind of artifact -> where it is, from where the report is, and what a reader finds there."""
 

@@ -1,7 +1,8 @@
 """What the written summary has: of every section of the page its findings, words and tables, and what it was read from."""
 
 import copy
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from markupsafe import Markup
 
 from crosslens.questions import ALL, Question, of_section
 from crosslens.report.build import modules_of
+from crosslens.report.html import Folded, tag
 from crosslens.report.links import PAGES
 from crosslens.report.sections.base import Finding, Results, Section
 from crosslens.report.table import Table
@@ -17,7 +19,9 @@ from crosslens.report.writing.numbers import activations, strongest
 NOT_WRITTEN = {"live"}
 """Sections that a reader can only use, not read."""
 KEPT = ("<p", "<h3", "<ul")
-"""Beginnings of the pieces of a section that are words; what is folded, and pictures, are on the page alone."""
+"""Beginnings of the pieces of a section that are words; pictures and cards are on the page alone."""
+MORE = {"data": activations, "features": strongest}
+"""Sections of which the summary has more tables."""
 SHOWN = 3
 """Paths of one kind of artifact that are named."""
 
@@ -75,10 +79,19 @@ def chapters(results: Results, sections: Sequence[str], shown: dict[str, dict[st
         summary.fields = summary.fields | {"records": Asked(summary.fields["records"])}
         section = module.section(replace(results, files=files, summary=summary))
         if section is not None:
-            pieces = [piece for piece in section.body if _is_kept(piece)]
-            pieces += {"data": activations, "features": strongest}.get(name, _nothing)(results)
-            tables = {_path(question, piece, taken): piece for piece in pieces if isinstance(piece, Table)}
-            part = Part(section, pieces, tables, _read(files, summary.fields["records"], shown))
+            pieces = [*_kept(section.body)]
+            pieces += (("", table) for table in MORE[name](results)) if name in MORE else ()
+            tables = {
+                _path(question, piece, title, taken): piece
+                for title, piece in pieces
+                if isinstance(piece, Table)
+            }
+            part = Part(
+                section,
+                [piece for _, piece in pieces],
+                tables,
+                _read(files, summary.fields["records"], shown),
+            )
             parts.setdefault(question.name, []).append((name, part))
     return [
         Chapter(question, [part for _, part in sorted(parts[question.name], key=_place(question))])
@@ -92,20 +105,25 @@ def _place(question: Question):
     return lambda named: question.sections.index(named[0]) if named[0] in question.sections else 0
 
 
-def _nothing(results: Results) -> list[Table]:
-    return []
+def _kept(body: Sequence[Any], folded: str = "") -> Iterator[tuple[str, Markup]]:
+    """Words and tables, those that are folded behind their title; with each the title that it is folded behind."""
+    for piece in body:
+        if isinstance(piece, Folded):
+            if inner := [*_kept(piece.content, piece.title)]:
+                yield folded, tag("h3", piece.title)
+                yield from inner
+        elif isinstance(piece, Table) or (isinstance(piece, Markup) and piece.startswith(KEPT)):
+            yield folded, piece
 
 
-def _is_kept(piece: Any) -> bool:
-    return isinstance(piece, Table) or (isinstance(piece, Markup) and piece.startswith(KEPT))
-
-
-def _path(question: Question, table: Table, taken: set[str]) -> str:
-    """A name of its own below `tables/`."""
-    path, number = f"{question.name}/{table.name}.csv", 1
+def _path(question: Question, table: Table, title: str, taken: set[str]) -> str:
+    """A name of its own below `tables/`: the table's, and what it is folded behind."""
+    said = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")[:60]
+    stem = f"{question.name}/{table.name}" + (f"_{said}" if said else "")
+    path, number = f"{stem}.csv", 1
     while path in taken:
         number += 1
-        path = f"{question.name}/{table.name}_{number}.csv"
+        path = f"{stem}_{number}.csv"
     taken.add(path)
     return path
 

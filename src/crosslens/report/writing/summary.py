@@ -166,11 +166,15 @@ def _part_body(part: Part) -> Iterator[Markup]:
             for finding in part.findings
         )
         yield tag("ul", *items, class_="findings")
-    # one rank lower than the section's own heading
-    for piece in part.pieces:
-        is_heading = not isinstance(piece, Table) and piece.startswith("<h3")
-        yield Markup("<h4") + piece[3:-5] + Markup("</h4>") if is_heading else piece
+    yield from map(_lowered, part.pieces)
     links = [tag("a", "the page", href=f"{PAGES['page'][0]}#{part.section.anchor}")]
     links += [tag("a", path, href=f"{TABLES}/{path}") for path in part.files]
     links += [tag("code", path) for path in part.read]
     yield tag("p", "Evidence: ", Markup("; ").join(links), class_="note")
+
+
+def _lowered(piece: Markup) -> Markup:
+    """A heading by one rank, as the section's own stands above it."""
+    if isinstance(piece, Table) or not piece.startswith("<h3"):
+        return piece
+    return Markup(piece.replace("<h3", "<h4", 1).removesuffix("</h3>") + "</h4>")
