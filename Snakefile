@@ -119,5 +119,5 @@ rule verify:
 
 
 onstart:
-    told(lambda: register_checkout(store))
+    begun()
     warm_up()

@@ -4,6 +4,7 @@ import gc
 import os
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 # What Snakemake has loaded stays, and so does most of what a plan makes: collections need not look for garbage in it.
@@ -14,9 +15,12 @@ gc.set_threshold(100_000)
 # dry run.
 sys.modules.setdefault("pandas", None)
 
-# Jobs and this file read the library of this checkout, whatever is installed.
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
-os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])))
+# The folder of the Snakefile, wherever a workflow that uses this one as a module has its own.
+CHECKOUT = Path(workflow.current_basedir).parent
+# Jobs and this file read the library of this checkout, whatever is installed; an installed package has none beside it.
+if (CHECKOUT / "src").is_dir():
+    sys.path.insert(0, str(CHECKOUT / "src"))
+    os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])))
 
 from crosslens.artifacts.kinds import wildcards_of
 from crosslens.artifacts.missing import kept_and_lost
@@ -35,8 +39,9 @@ from snakemake.logging import logger
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
-_LINKER = shlex.join([sys.executable, "-IS", f"{workflow.basedir}/workflow/scripts/link.py"])
+MODULE = not workflow.modifier.is_main_snakefile()
+SCHEMAS = CHECKOUT / "workflow" / "schemas"
+_LINKER = shlex.join([sys.executable, "-IS", f"{CHECKOUT}/workflow/scripts/link.py"])
 LINK = _LINKER.replace("{", "{{").replace("}", "}}") + " {params.to:q} {output:q} 2> {log:q}"
 
 
@@ -108,6 +113,12 @@ def megabytes(rule):
     return lambda wildcards, attempt, threads: attempt * table.megabytes(rule, place_of(wildcards), threads)
 
 
+@cache
+def begun():
+    """gc keeps what a registered checkout shows."""
+    told(lambda: register_checkout(store))
+
+
 # Of name rules: each links an artifact's place under results/ to the store, and is known by its kind.
 
 
@@ -131,6 +142,9 @@ def made(kind):
         w = place_of(wildcards)
         told(lambda: table.check(kind, w))
         if workflow.is_main_process:
+            if MODULE and not workflow.dryrun:
+                # Snakemake runs `onstart` of the main Snakefile alone.
+                begun()
             key = told(lambda: table.key(kind, w))
             paths = table.kinds[kind].paths(w)
             # Snakemake stops at a link that leads nowhere, in a dry run too: of a store that was removed there are many.

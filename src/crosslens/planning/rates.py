@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crosslens.errors import InputError
+from crosslens.store.checkout import checkout
 from crosslens.tables.documents import read_json
 
-SHIPPED = Path("resources/rates.json")
+SHIPPED = checkout() / "resources/rates.json"
 VARIABLE = "CROSSLENS_RATES"
 
 
