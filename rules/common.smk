@@ -41,8 +41,15 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 MODULE = not workflow.modifier.is_main_snakefile()
 SCHEMAS = CHECKOUT / "workflow" / "schemas"
-_LINKER = shlex.join([sys.executable, "-IS", f"{CHECKOUT}/workflow/scripts/link.py"])
-LINK = _LINKER.replace("{", "{{").replace("}", "}}") + " {params.to:q} {output:q} 2> {log:q}"
+
+
+def command_of(name):
+    """A script of workflow/scripts/ that loads nothing, as a command of a rule."""
+    words = shlex.join([sys.executable, "-IS", f"{CHECKOUT}/workflow/scripts/{name}"])
+    return words.replace("{", "{{").replace("}", "}}")
+
+
+LINK = command_of("link.py") + " {params.to:q} {output:q} 2> {log:q}"
 
 
 def told(read):

@@ -180,4 +180,4 @@ rule link_pages:
     message:
         "{wildcards.study}: all pages in one folder"
     shell:
-        f"{shlex.quote(sys.executable)} -IS {shlex.quote(workflow.basedir)}/workflow/scripts/link_pages.py {{input}} {{output}} 2> {{log}}"
+        command_of("link_pages.py") + " {input:q} {output:q} 2> {log:q}"

@@ -20,7 +20,7 @@ FIRST = ("draw_source", "collect_source", "collect_mt_geneval", "prepare_model",
 # Low to high: a module imports only from its own package and from layers below it; packages side by side do not.
 LAYERS = [
     {"errors", "warm"},
-    {"registry"},
+    {"questions", "registry"},
     {"devices", "paths", "pictures", "progress", "tables", "store", "memory", "stats"},
     {"data", "models"},
     {"generation", "sources", "pooling"},

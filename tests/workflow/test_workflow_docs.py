@@ -42,8 +42,8 @@ NOT_RUN = {
 """How a command begins, and why it is not run here."""
 TESTED = {"README.md": "tests/results/test_open_study.py", "storage.md": "tests/test_storage.py"}
 """Pages whose Python is run elsewhere."""
-KNOWN = {*documented.SHELL, "yaml"}
-"""What blocks are that are no Python and no files: commands and settings."""
+KNOWN = {*documented.SHELL, "yaml", "snakemake"}
+"""What blocks are that are no Python and no files: commands, settings, and a Snakefile (test_workflow_module.py)."""
 PLAIN = {"-n", "--cores", "all", "1"}
 """Words of `snakemake` that are no targets, where `all` stands behind --cores."""
 
