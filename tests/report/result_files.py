@@ -731,6 +731,7 @@ def arguments(files: Files, folder: Path, **changed: Any) -> dict[str, Any]:
             "languages": ["en", "ar"],
             "model": {"random_init": None},
             "text": None,
+            "activations": {"dtype": "bfloat16"},
             "sae": {"k": 8, "lr": None},
             "note": "<b>bold</b>",
         },

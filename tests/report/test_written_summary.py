@@ -25,13 +25,13 @@ UNASKED = {"steering": "Whether what the model says of gender can be steered"}
 def of_page(given):
     """The arguments that page, summary and tables have in common."""
     kept = {name: given[name] for name in ("study", "settings", "source", "sections", "files")}
-    return kept | {"absent": given.get("absent") or {}}
+    return kept | {"absent": given.get("absent") or {}, "shape": SHAPE}
 
 
 def written(given, out):
     """(Markdown, HTML) as `write_summary` leaves them in `out`."""
     shown = {kind: {key: f"results/small/{kind}/{key}" for key in of} for kind, of in given["files"].items()}
-    write_summary(**of_page(given), shape=SHAPE, unasked=UNASKED, shown=shown, out=out)
+    write_summary(**of_page(given), unasked=UNASKED, shown=shown, out=out)
     return [(out / f"summary.{form}").read_text(encoding="utf-8") for form in ("md", "html")]
 
 
@@ -96,6 +96,14 @@ def test_numbers_of_the_tables_are_those_of_the_files(told_study, summary):
     (row,) = (row for row in rows_of(folder / "quality/quality.csv") if where.items() <= row.items())
     assert (float(row["EV"]), float(row["L0"])) == (document["ev"], document["l0"]["mean"])
     assert (int(row["live"]), int(row["dead"])) == (document["live"], document["dead"])
+    (row,) = (
+        r
+        for r in rows_of(folder / "studied/activations.csv")
+        if (r["site"], r["language"]) == ("block 2", "English")
+    )
+    told_of = read_json(files.rankings["2"]["joint/en"], "rankings")
+    assert int(row["tokens"]) == told_of["tokens"]["all"]
+    assert float(row["MB of bfloat16"]) == (told_of["tokens"]["all"] + told_of["sinks"]) * 8 * 2 / 1e6
 
 
 def test_every_table_of_the_page_has_its_csv(told_study, summary):

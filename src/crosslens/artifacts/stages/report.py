@@ -73,9 +73,9 @@ def measured(at: At) -> Iterator[Need]:
             yield kind, wildcards
 
 
-def shape_of(at: At) -> dict[str, int | None]:
+def shape_of(at: At) -> dict[str, dict[str, int | None]]:
     """Sizes of the model."""
-    return {"channels (d_model)": at.study.model.d_model, "blocks": at.study.model.depth}
+    return {"shape": {"channels (d_model)": at.study.model.d_model, "blocks": at.study.model.depth}}
 
 
 def captions(at: At) -> dict[str, str]:
@@ -187,7 +187,7 @@ KINDS = [
         by="build_report",
         function="write_summary",
         module="crosslens.report.writing.summary",
-        params=lambda at: of_page(at) | {"shape": shape_of(at), "unasked": unasked(at)},
+        params=lambda at: of_page(at) | shape_of(at) | {"unasked": unasked(at)},
         needs=measured,
         into=("page",),
         files={"summary.md": "", "summary.html": ""},
@@ -198,7 +198,7 @@ KINDS = [
         by="build_report",
         function="write_tables",
         module="crosslens.report.writing.tables",
-        params=of_page,
+        params=lambda at: of_page(at) | shape_of(at),
         needs=measured,
         into=("page",),
         holds=30,

@@ -14,7 +14,7 @@ from crosslens.report.html import Folded, tag
 from crosslens.report.links import PAGES
 from crosslens.report.sections.base import Finding, Results, Section
 from crosslens.report.table import Table
-from crosslens.report.writing.numbers import activations, strongest
+from crosslens.report.writing.numbers import Shape, activations, strongest
 
 NOT_WRITTEN = {"live"}
 """Sections that a reader can only use, not read."""
@@ -68,8 +68,10 @@ class Asked(dict[str, Any]):
         return self[key] if key in self else default
 
 
-def chapters(results: Results, sections: Sequence[str], shown: dict[str, dict[str, str]]) -> list[Chapter]:
-    """By question, those to which something is said. shown: kind -> key -> path under results/."""
+def chapters(
+    results: Results, sections: Sequence[str], shape: Shape, shown: dict[str, dict[str, str]]
+) -> list[Chapter]:
+    """By question, those to which something is said. shape: sizes of the model. shown: kind -> key -> path under results/."""
     parts: dict[str, list[tuple[str, Part]]] = {}
     taken: set[str] = set()
     for module in modules_of([name for name in sections if name not in NOT_WRITTEN]):
@@ -80,7 +82,7 @@ def chapters(results: Results, sections: Sequence[str], shown: dict[str, dict[st
         section = module.section(replace(results, files=files, summary=summary))
         if section is not None:
             pieces = [*_kept(section.body)]
-            pieces += (("", table) for table in MORE[name](results)) if name in MORE else ()
+            pieces += (("", table) for table in MORE[name](results, shape)) if name in MORE else ()
             tables = {
                 _path(question, piece, title, taken): piece
                 for title, piece in pieces

@@ -9,11 +9,14 @@ from crosslens.summary.claims import CLAIMS
 from crosslens.summary.names import corpus_name, language_name, site_name, site_order
 from crosslens.summary.reading import Document
 
+Shape = dict[str, Any]
+WIDTH = "channels (d_model)"
+"""The size of the model that a study must know."""
 UNMEASURED, UNTESTED = "not asked", "not tested: too few data"
 
 
-def studied(results: Results, shape: dict[str, Any]) -> Table:
-    """Model, languages, places and SAEs in a few rows; shape: `d_model` and `blocks` of the model."""
+def studied(results: Results, shape: Shape) -> Table:
+    """Model, languages, places and SAEs in a few rows; shape: sizes of the model, name -> number."""
     saes, seeds = results.records("saes"), results.settings["sae"].get("seeds") or []
     rows = [{"what": name, "is": str(value)} for name, value in results.source.items() if value is not None]
     rows = [{"what": f"model: {row['what']}", "is": row["is"]} for row in rows]
@@ -34,14 +37,17 @@ def studied(results: Results, shape: dict[str, Any]) -> Table:
     return table("studied", columns, rows, label="Model, languages, places and dictionaries")
 
 
-def activations(results: Results) -> list[Table]:
-    """How many tokens were encoded, and how many left out as sinks, per site and language."""
+def activations(results: Results, shape: Shape) -> list[Table]:
+    """How many tokens SAEs encode per site and language, and how large their activations are as they are stored."""
+    dtype = results.settings["activations"]["dtype"]
+    bytes_each = shape[WIDTH] * {"bfloat16": 2, "float32": 4}[dtype]
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for _, folder in results.by_place("features"):
         doc = Document(folder / "rankings.json", "rankings")
         row = {name: doc(name) for name in ("site", "language", "sinks")} | {"roles": ", ".join(doc("roles"))}
         row |= {"samples": doc("samples", "all")}
         row |= {f"tokens_{name}": doc("tokens", name) for name in ("all", "select", "test")}
+        row["megabytes"] = (row["tokens_all"] + row["sinks"]) * bytes_each / 1e6
         rows.setdefault((doc("site"), doc("language")), row)
     if not rows:
         return []
@@ -56,12 +62,13 @@ def activations(results: Results) -> list[Table]:
         value("of select", "tokens_select"),
         value("of test", "tokens_test"),
         value("sinks left out", "sinks"),
+        value(f"MB of {dtype}", "megabytes", 1),
     ]
     label = "Activations that SAEs encode"
     return [table("activations", columns, [rows[place] for place in order], label=label, caption=label)]
 
 
-def strongest(results: Results) -> list[Table]:
+def strongest(results: Results, shape: Shape) -> list[Table]:
     """The feature of each side that differs most on select, with its effect on test."""
     rows = [
         record | entry | {"side": side, "confirmed": entry["confirmed"]}

@@ -51,7 +51,7 @@ def write_summary(
     those of the page's sections and answers, tables too. Raises InputError as the page does.
     """
     results = results_of(study, settings, source, files, absent)
-    told = Summary(results, chapters(results, sections, shown), shape, unasked)
+    told = Summary(results, chapters(results, sections, shape, shown), shape, unasked)
     out.mkdir(parents=True, exist_ok=True)
     (out / "summary.md").write_text("\n".join(told.markdown()), encoding="utf-8")
     (out / "summary.html").write_text(told.html(), encoding="utf-8")

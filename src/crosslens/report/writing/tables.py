@@ -25,6 +25,7 @@ def write_tables(
     settings: dict[str, Any],
     source: dict[str, Any],
     sections: Sequence[str],
+    shape: dict[str, int | None],
     absent: dict[str, str],
     files: dict[str, dict[str, Path]],
     out: Path,
@@ -32,7 +33,7 @@ def write_tables(
     """Write every table of the summary to the folder `out`: `{question}/{table}.csv`; arguments as of `write_summary`."""
     results = results_of(study, settings, source, files, absent)
     out.mkdir(parents=True, exist_ok=True)
-    for chapter in chapters(results, sections, {}):
+    for chapter in chapters(results, sections, shape, {}):
         for part in chapter.parts:
             for path, table in part.files.items():
                 write_csv(table, out / path)
