@@ -8,6 +8,9 @@ min_version("9.27")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 wildcard_constraints:
     study=r"[A-Za-z0-9_]+",
     language=r"[a-z]{2,3}",
@@ -64,6 +67,7 @@ rule all:
     default_target: True
     input:
         collected(),
+        explored,
     message:
         "everything of the studies that config/config.yaml names"
 

@@ -26,6 +26,7 @@ from crosslens.artifacts.kinds import wildcards_of
 from crosslens.artifacts.missing import kept_and_lost
 from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
+from crosslens.questions import STUDY, asks, of_figure
 from crosslens.store.digests import FileDigests, content_digest
 from crosslens.store.code import remember_in
 from crosslens.store.checkouts import register_checkout
@@ -40,8 +41,15 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 MODULE = not workflow.modifier.is_main_snakefile()
 SCHEMAS = CHECKOUT / "workflow" / "schemas"
-_LINKER = shlex.join([sys.executable, "-IS", f"{CHECKOUT}/workflow/scripts/link.py"])
-LINK = _LINKER.replace("{", "{{").replace("}", "}}") + " {params.to:q} {output:q} 2> {log:q}"
+
+
+def command_of(name):
+    """A script of workflow/scripts/ that loads nothing, as a command of a rule."""
+    words = shlex.join([sys.executable, "-IS", f"{CHECKOUT}/workflow/scripts/{name}"])
+    return words.replace("{", "{{").replace("}", "}}")
+
+
+LINK = command_of("link.py") + " {params.to:q} {output:q} 2> {log:q}"
 
 
 def told(read):
@@ -177,18 +185,47 @@ def shown(kind):
     """Output: the place or places of an artifact; pictures and the page go into `snakemake --report`."""
     declared = table.kinds[kind]
     if declared.files:
-        captions = {f"{declared.path}/{file}": (file, words) for file, words in declared.files.items()}
-        return [pictured(path, *named) if named[1] else path for path, named in captions.items()]
-    if declared.path.endswith(".html"):
-        return pictured(declared.path, "the page", "Findings, tables and figures of the study on one page.")
+        captions = {f"{declared.path}/{file}": words for file, words in declared.files.items()}
+        return [pictured(path, words) if words else path for path, words in captions.items()]
+    if declared.each:
+        return tabulated(declared.path, declared.each)
     return declared.path if Path(declared.path).suffix not in ("", ".zarr") else directory(declared.path)
 
 
-def pictured(path, name, words):
-    """One entry of `snakemake --report`, under its study and layer."""
-    category = "{study}, layer {site}" if "{site}" in path else "{study}"
-    labels = {"figure": Path(name).stem, "shows": words.format(units="samples")}
-    return report(path, caption="../workflow/report/figure.rst", category=category, labels=labels)
+def pictured(path, words):
+    """A picture in `snakemake --report`: under its question, by study, layer, SAE and languages."""
+    stem = Path(path).stem
+    return report(
+        path,
+        caption="../workflow/report/figure.rst",
+        category=of_figure(stem).asks,
+        subcategory="{study}",
+        labels=lambda w: labels_of(stem, w) | {"shows": words.format(units="samples")},
+    )
+
+
+def tabulated(path, each):
+    """The tables of a folder in `snakemake --report`, each under its question."""
+    return report(
+        directory(path),
+        patterns=[each],
+        caption="../workflow/report/table.rst",
+        category=lambda w: asks(w.question),
+        subcategory="{study}",
+        labels=lambda w: labels_of(w.table, w) | {"shows": "table, as CSV"},
+    )
+
+
+def labels_of(name, wildcards):
+    """What an entry of `snakemake --report` is sorted by; a figure of all layers or languages says so."""
+    w = place_of(wildcards)
+    spoken = table.studies[w["study"]].languages
+    return {
+        "result": name,
+        "layer": w.get("site", "all"),
+        "SAE": w.get("corpus", "all"),
+        "languages": w.get("language") or ", ".join(spoken),
+    }
 
 
 def name_log(kind):
@@ -198,6 +235,11 @@ def name_log(kind):
 
 
 # Of targets that collect.
+
+
+def explored(wildcards):
+    """Input: of every study that `run:` names its pages in one folder."""
+    return [f"results/{study}/explorer" for study in config["run"]]
 
 
 def collected(*kinds):

@@ -30,7 +30,7 @@ COPIED = (
     "resources/lexicons",
     "config/config.yaml",
 )
-WORK = {script.stem for script in (REPOSITORY / "workflow/scripts").glob("*.py")} - {"link"}
+WORK = {script.stem for script in (REPOSITORY / "workflow/scripts").glob("*.py")} - {"link", "link_pages"}
 """The rules that compute; the others name or collect."""
 
 TOY = {
