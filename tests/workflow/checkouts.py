@@ -27,6 +27,7 @@ COPIED = (
     "profiles",
     "envs",
     "resources/lexicons",
+    "resources/rates.json",
     "config/config.yaml",
 )
 WORK = {script.stem for script in (REPOSITORY / "workflow/scripts").glob("*.py")} - {"link"}
