@@ -93,7 +93,9 @@ class Bounds:
         model, config = self.study.model, self.study.model.config
         vocabulary = config.get("text_config", config).get("vocab_size", 262_144)
         parameters = model_mb(self._at) * 2**20 / 4
-        vision = {name: size for name, size in (config.get("vision_config") or {}).items() if isinstance(size, int)}
+        vision = {
+            name: size for name, size in (config.get("vision_config") or {}).items() if isinstance(size, int)
+        }
         return Sizes(parameters, model.d_model, model.depth or 32, vocabulary, vision)
 
     @property
@@ -141,7 +143,8 @@ class Bounds:
     def extraction_flops(self) -> dict[str, float]:
         """By language."""
         return {
-            language: self.pass_flops(language, self.samples, self.blocks) for language in self.study.languages
+            language: self.pass_flops(language, self.samples, self.blocks)
+            for language in self.study.languages
         }
 
     @property
@@ -149,7 +152,8 @@ class Bounds:
         """By language: forward passes, of half of what a batch may hold, and one more in each part."""
         batch = self.study.settings["activations"]["batch_tokens"]
         return {
-            language: math.ceil(2 * self.samples * (tokens + self.image_tokens) / batch) + len(self.study.parts)
+            language: math.ceil(2 * self.samples * (tokens + self.image_tokens) / batch)
+            + len(self.study.parts)
             for language, tokens in self.text_tokens.items()
         }
 
