@@ -85,13 +85,13 @@ TAKE_SECONDS = {
 def pytest_collection_modifyitems(config, items):
     """Mark what starts Snakemake, or takes seconds, as `workflow`, and put it first, what takes longest before all.
 
-    So no worker is left alone with it at the end. `long` and `fuzz` tests are left out unless -m names them.
+    So no worker is left alone with it at the end. What only its marker asks for is left out unless -m names it.
     """
     for item in items:
         starts = item.path.parent.name == "workflow" or STARTS_SNAKEMAKE & set(item.fixturenames)
         if starts or TAKE_SECONDS & {item.path.stem, item.originalname}:
             item.add_marker("workflow")
-    for mark in ("long", "fuzz"):
+    for mark in ("long", "fuzz", "slurm", "faults"):
         if mark not in config.option.markexpr:
             config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(mark)])
             items[:] = [item for item in items if not item.get_closest_marker(mark)]
