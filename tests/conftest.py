@@ -91,13 +91,18 @@ def pytest_collection_modifyitems(config, items):
         starts = item.path.parent.name == "workflow" or STARTS_SNAKEMAKE & set(item.fixturenames)
         if starts or TAKE_SECONDS & {item.path.stem, item.originalname}:
             item.add_marker("workflow")
-    for mark in ("long", "fuzz", "slurm", "faults"):
-        if mark not in config.option.markexpr:
-            config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(mark)])
-            items[:] = [item for item in items if not item.get_closest_marker(mark)]
+    left_out = {item for item in items if _waits_to_be_asked(item, config.option.markexpr)}
+    config.hook.pytest_deselected(items=[*left_out])
+    items[:] = [item for item in items if item not in left_out]
     items.sort(
         key=lambda item: (item.path.stem != "test_storage", not STARTS_SNAKEMAKE & set(item.fixturenames))
     )
+
+
+def _waits_to_be_asked(item, expression):
+    """Whether it runs for its marker alone, which -m does not name; of faults, those that take long."""
+    marks = {mark for mark in ("faults", "fuzz", "long", "slurm") if item.get_closest_marker(mark)}
+    return bool(marks - {"faults"}) and not any(mark in expression for mark in marks)
 
 
 def pytest_collection_finish():
