@@ -2,6 +2,7 @@
 
 import shutil
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ def test_damage_to_an_object_of_any_kind_is_named_and_never_read(built, tmp_path
                 made = set(built.keys(rule, place).values())
                 kept = built.without(made, f"kept_{damage.__name__}_{kind}")
                 own = Store(str(tmp_path / f"own_{kind}"))
-                job = Fork(lambda: built.run(rule, place, f"{own.own}:{kept}"), tmp_path / "said")
+                job = Fork(partial(built.run, rule, place, f"{own.own}:{kept}"), tmp_path / "said")
                 assert job.wait() == 1, f"{rule} read a damaged {kind}"
                 said = (tmp_path / "said").read_text()
                 assert "Traceback" not in said and "To mend" in said, said

@@ -116,7 +116,7 @@ def test_clocks_that_are_days_apart(case, tmp_path):
 
 
 def test_a_file_system_that_shows_late_what_others_have_made(world, tmp_path):
-    """Of an action this host learns three seconds after it was published; whoever needs it waits, whoever makes it again agrees."""
+    """Of an action others learn three seconds after it was published: who needs it waits, who makes it again agrees."""
     own = tmp_path / "own"
 
     def late() -> None:

@@ -8,7 +8,6 @@ import contextlib
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -175,10 +174,10 @@ class Cluster:
         """Anew, with what it remembers."""
         self._start("slurmctld", "-D", "-f", f"{self.folder}/slurm.conf")
 
-    def kill_controller(self) -> None:
-        """As a crash does."""
-        self.daemons["slurmctld"].send_signal(signal.SIGKILL)
-        self.daemons["slurmctld"].wait()
+    def stop_controller(self) -> None:
+        """As an administrator does. (One that is killed forgets what was submitted in its last five seconds.)"""
+        self.daemons["slurmctld"].terminate()
+        self.daemons["slurmctld"].wait(30)
 
     def _states(self) -> set[str]:
         try:

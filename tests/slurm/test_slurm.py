@@ -57,12 +57,12 @@ def fresh(cluster, source, tmp_path):
 
 @pytest.fixture(scope="module")
 def ran(cluster, source, tmp_path_factory):
-    """A checkout in which SLURM has built all of `toy`; the controller was killed while jobs ran, and came back."""
+    """A checkout in which SLURM has built all of `toy`; the controller was gone for a while in which jobs ran."""
     checkout = Submitting.create(tmp_path_factory.mktemp("submitted") / "checkout", source).on(cluster)
     checkout.planned_before = counted(checkout.snakemake("-n", "all"))
     process = checkout.start("all")
     assert wait_for(lambda: {"extract"} & rules(checkout.submitted(), "RUNNING"), process)
-    cluster.kill_controller()
+    cluster.stop_controller()
     time.sleep(5)
     cluster.start_controller()
     assert process.wait() == 0, (checkout.folder / "snakemake.out").read_text()[-6000:]
@@ -99,7 +99,7 @@ def test_gpu_rules_asked_for_a_gpu_and_the_others_for_none(ran):
 
 
 def test_every_planned_job_ran_once_and_small_ones_together(ran):
-    """Though the controller was killed meanwhile; names are made here and not submitted."""
+    """Though the controller was restarted meanwhile; names are made here and not submitted."""
     jobs, groups = ran.submitted(), PROFILE["groups"]
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
     work = Counter({rule: count for rule, count in ran.planned_before.items() if rule in WORK})
