@@ -22,6 +22,17 @@ from crosslens.warm.start import ANALYSIS, TORCH, serving
 
 STARTS_SNAKEMAKE = {"made_once", "project"}
 """Fixtures whose tests do, beside those of tests/workflow."""
+FAULTS = {
+    "test_extraction_resume",
+    "test_sae_resume",
+    "test_store_disk",
+    "test_store_job",
+    "test_store_lease",
+    "test_store_maintenance",
+    "test_store_publish",
+    "test_workflow_faults",
+}
+"""Files of kills, damage and crowds beside tests/faults: part of every run, and of `-m faults` with what takes long."""
 TAKE_SECONDS = {
     # files whose tests train, or run stages, again and again
     "test_ablation",
@@ -91,6 +102,8 @@ def pytest_collection_modifyitems(config, items):
         starts = item.path.parent.name == "workflow" or STARTS_SNAKEMAKE & set(item.fixturenames)
         if starts or TAKE_SECONDS & {item.path.stem, item.originalname}:
             item.add_marker("workflow")
+        if item.path.stem in FAULTS:
+            item.add_marker("faults")
     left_out = {item for item in items if _waits_to_be_asked(item, config.option.markexpr)}
     config.hook.pytest_deselected(items=[*left_out])
     items[:] = [item for item in items if item not in left_out]
