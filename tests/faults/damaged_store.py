@@ -21,5 +21,5 @@ def assert_right(store: Store, right: Mapping[str, str]) -> set[str]:
             if action.name in right:
                 assert target.name == right[action.name], f"{action.name[:12]} is another result"
                 found.add(action.name)
-    assert verify(store) == []
+    assert not (told := verify(store)), told
     return found
