@@ -14,7 +14,7 @@ rule judge_claims:
     threads: 1
     resources:
         mem_mb=megabytes("judge_claims"),
-        runtime=30,
+        runtime=minutes("judge_claims"),
     params:
         job=job("judge_claims"),
     message:

@@ -28,6 +28,7 @@ COPIED = (
     "envs",
     "claims",
     "resources/lexicons",
+    "resources/rates.json",
     "config/config.yaml",
 )
 WORK = {script.stem for script in (REPOSITORY / "workflow/scripts").glob("*.py")} - {"link", "link_pages"}

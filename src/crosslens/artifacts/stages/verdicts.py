@@ -39,4 +39,4 @@ KINDS = [
         into=("page",),
     ),
 ]
-WORK = [Work("judge_claims", memory=1000)]
+WORK = [Work("judge_claims", minutes=30, memory=1000)]
