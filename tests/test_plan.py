@@ -26,7 +26,7 @@ from crosslens.tables.tokens import read_tokens
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "workflow/schemas/study.schema.yaml"
-WORK = {script.stem for script in (ROOT / "workflow/scripts").glob("*.py")} - {"link"}
+WORK = {script.stem for script in (ROOT / "workflow/scripts").glob("*.py")} - {"link", "link_pages"}
 WORK |= {"apply_swept_sae", "splice_swept_saes"}
 """The rules that compute; the others name or collect."""
 STUDY = {

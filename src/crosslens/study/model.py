@@ -15,6 +15,7 @@ from crosslens.models.picture_tokens import picture_tokens
 from crosslens.models.refused import ADAPTER_CONFIG, adapter_of_peft
 from crosslens.paths import is_path
 from crosslens.sae.exchange.names import hub_id
+from crosslens.store.checkout import checkout
 from crosslens.store.digests import FileDigests, digest
 from crosslens.store.fingerprint import packages_of
 from crosslens.store.imports import imported_beside
@@ -28,7 +29,7 @@ MODEL_FILES = re.compile(
     r".*\.(safetensors|model(\.v\d+)?|jinja|tiktoken)|(config|generation_config|tokenizer.*|.*processor_config|special_tokens_map"
     r"|added_tokens|vocab|tekken|chat_template|.*\.safetensors\.index)\.json|(merges|vocab)\.txt"
 )
-ARCHITECTURES = Path("resources/architectures")
+ARCHITECTURES = checkout() / "resources/architectures"
 """Sizes of models that are not on this machine, `owner--name.json`."""
 
 
