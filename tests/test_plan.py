@@ -368,6 +368,10 @@ def test_nothing_asks_for_much_more_than_the_model_where_there_are_few_rows(tmp_
         "controls": [],
     }
     own["steering"] |= {"sites": ["17"]}
+    # of its claims one is asked of this study too
+    (tmp_path / "planted_control.yaml").write_bytes(
+        (ROOT / "config/studies/planted_control.yaml").read_bytes()
+    )
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(own, allow_unicode=True), encoding="utf-8")
     declared, asked = table(tmp_path), {}
     for kind, wildcards in declared.everything("own"):
