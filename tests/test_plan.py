@@ -484,8 +484,8 @@ def test_names_are_read_and_only_labelled_images_are_probed(tmp_path, monkeypatc
     assert 0 < counts.labelled < counts.images and counts.hidden == counts.images - counts.labelled >= 100
 
 
-PAGES = {"feature_pages": 200, "live": 30}
-"""Folders whose files are as many as there are pictures and features, and what is foretold of them."""
+PAGES = {"feature_pages": 200, "live": 30, "summary_tables": 30}
+"""Folders whose files are as many as there are pictures, features and lists of records, and what is foretold of them."""
 
 
 def test_a_whole_study_stores_what_was_foretold(built_once, toy):
