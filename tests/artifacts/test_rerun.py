@@ -98,14 +98,14 @@ def test_a_copy_of_the_library_elsewhere_changes_nothing(change):
 
 def test_editing_plots_draws_and_never_retrains(change):
     change.edit("figures/style.py")
-    assert change.work().keys() == FIGURES | {"build_report"}
+    assert change.work().keys() == FIGURES | {"build_report", "write_plots"}
 
 
 @pytest.mark.parametrize("file", ["page.css", "live/live.css", "live/app.js"])
 def test_editing_a_page_builds_the_pages(change, file):
     """What lies beside the modules of a package is in the keys of what is inside of it, too."""
     change.edit(f"report/{file}", "\n/* 1px */\n")
-    assert change.work() == {"build_report": 1, "pack_live_page": 1}
+    assert change.work() == {"build_report": 1, "pack_live_page": 1, "write_plots": 1}
 
 
 def test_a_comment_or_docstring_never_reruns_anything(change):

@@ -11,7 +11,7 @@ const PALE = "#949494";
 const state = { view: data.views[0], panel: null, colour: data.colours[0] ?? "", hidden: new Set(), near: -1, box: null };
 
 const short = (value) =>
-  typeof value !== "number" ? value : Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
+  typeof value !== "number" ? (data.called[value] ?? value) : Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const panelOf = (row) => data.panels.map((name) => row[at[name]]);
 const sorted = (values) =>
@@ -32,6 +32,10 @@ function choice(label, options, change) {
   outer.append(`${label} `, select);
   choices.append(outer);
 }
+
+/** What an axis is called; i: 0 across, 1 up. */
+const axis = (i) =>
+  (data.axes[i] || state.view[i + 1]).replace(/\{(\w+)\}/g, (_, name) => short(state.panel[data.panels.indexOf(name)]));
 
 const panels = [];
 for (const row of data.rows) if (!panels.some((panel) => same(panel, panelOf(row)))) panels.push(panelOf(row));
@@ -203,7 +207,7 @@ function drawPoints() {
     line(pen, toX(tick), MARGIN.top, toX(tick), height - MARGIN.bottom);
     pen.fillText(short(tick).replace("-", "−"), toX(tick), height - MARGIN.bottom + 16);
   }
-  pen.fillText(across, width / 2, height - 8);
+  pen.fillText(axis(0), width / 2, height - 8);
   pen.textAlign = "end";
   for (const tick of ticks(box.y)) {
     line(pen, MARGIN.left, toY(tick), width - MARGIN.right, toY(tick));
@@ -213,7 +217,7 @@ function drawPoints() {
   pen.translate(12, height / 2);
   pen.rotate(-Math.PI / 2);
   pen.textAlign = "center";
-  pen.fillText(up, 0, 0);
+  pen.fillText(axis(1), 0, 0);
   pen.restore();
   pen.save();
   pen.beginPath();
@@ -237,7 +241,7 @@ function drawPoints() {
     pen.stroke();
   }
   pen.restore();
-  canvas.ariaLabel = `${words}: ${up} against ${across}, ${points.length} points. Arrow keys go from point to point.`;
+  canvas.ariaLabel = `${words}: ${axis(1)} against ${axis(0)}, ${points.length} points. Arrow keys go from point to point.`;
   help.textContent = `${points.length} of ${own.length} points. Point at one, or use the arrow keys; Enter opens its page where it has one. Drag to enlarge, Escape shows all.`;
 }
 

@@ -9,6 +9,8 @@ class Plot(NamedTuple):
     title: str
     views: tuple[tuple[str, str, str], ...]
     """(name, column across, column up) to choose from; those whose columns a figure lacks are left out."""
+    axes: tuple[str, str] = ("", "")
+    """Words of both axes, with fields of the columns in `panels`; empty: the columns' names."""
     panels: tuple[str, ...] = ()
     """Columns whose values tell rows apart that are not shown together."""
     colours: tuple[str, ...] = ()
@@ -27,6 +29,7 @@ PLOTS = {
     "effect_sizes": Plot(
         "Effect of gender on each feature in two languages",
         (("Cohen's d on test", "d_first", "d_second"),),
+        axes=("Cohen's d of gender in {first}, test", "in {second}"),
         panels=("first", "second", "condition"),
         colours=("status",),
         only=("table", "features"),
@@ -35,6 +38,10 @@ PLOTS = {
     "sharing": Plot(
         "Shared and specific features",
         (("correlation of activations, by selectivity", "token_selectivity", "r"),),
+        axes=(
+            "selectivity a token: 1 fires in {first} alone, −1 in {second} alone",
+            "r of its activations on captions of the same pictures or texts",
+        ),
         panels=("first", "second"),
         colours=("shared", "specific"),
         links=True,

@@ -51,6 +51,8 @@ def _page(study: str, place: str, plot: Plot, rows: list[dict[str, str]], langua
     of = ", ".join([*([site_name(site)] if site else []), *([corpus_name(corpus)] if corpus else [])])
     data = {
         "views": [view for view in plot.views if {*view[1:]} <= {*columns}],
+        "axes": plot.axes,
+        "called": {code: short_name(code) for code in languages},
         "panels": [name for name in plot.panels if name in columns],
         "colours": [name for name in plot.colours if name in columns],
         **{"value": plot.value, "zero": plot.zero, "columns": columns},
