@@ -45,6 +45,7 @@ include: "rules/descriptions.smk"
 include: "rules/geometry.smk"
 include: "rules/tokens.smk"
 include: "rules/controls.smk"
+include: "rules/verdicts.smk"
 include: "rules/report.smk"
 include: "rules/notebook.smk"
 # Not part of any study: the recipe of the embedded model, and what every method says of truths put into it.

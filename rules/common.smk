@@ -27,6 +27,8 @@ from crosslens.artifacts.missing import kept_and_lost
 from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
 from crosslens.questions import STUDY, asks, of_figure
+from crosslens.planning.limits import Limits
+from crosslens.planning.rates import load_rates
 from crosslens.store.digests import FileDigests, content_digest
 from crosslens.store.code import remember_in
 from crosslens.store.checkouts import register_checkout
@@ -77,6 +79,7 @@ if isinstance(config.get("run"), str):
     config["run"] = [config["run"]]
 told(lambda: validate(config, Path("config/config.yaml"), load_yaml(SCHEMAS / "config.schema.yaml")))
 store, table = told(Store), Table(Studies(read_study))
+limits = Limits(table, told(lambda: load_rates(shipped=Path(workflow.basedir) / "resources" / "rates.json")))
 file_digests, code_digests = FileDigests(store.own / "files.json"), remember_in(*store.roots)
 # When this process ends, whatever it was started for: dry runs read sources and files too.
 for memory in (file_digests, code_digests):
@@ -118,6 +121,11 @@ def job(rule):
 def megabytes(rule):
     """Memory, more with every attempt."""
     return lambda wildcards, attempt, threads: attempt * table.megabytes(rule, place_of(wildcards), threads)
+
+
+def minutes(rule):
+    """The time that a cluster gives it, more with every attempt."""
+    return lambda wildcards, attempt: attempt * limits.minutes(rule, place_of(wildcards))
 
 
 @cache

@@ -14,7 +14,7 @@ rule explore:
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 3000 * attempt,
-        runtime=60,
+        runtime=lambda w, attempt: 60 * attempt,
     params:
         notebook=f"{CHECKOUT}/workflow/notebooks/explore.ipynb",
         # it is run again where these change: what is built, and the notebook

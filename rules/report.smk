@@ -14,7 +14,7 @@ rule layer_summary:
     threads: 1
     resources:
         mem_mb=megabytes("layer_summary"),
-        runtime=30,
+        runtime=minutes("layer_summary"),
     params:
         job=job("layer_summary"),
     message:
@@ -36,7 +36,7 @@ rule study_summary:
     threads: 1
     resources:
         mem_mb=megabytes("study_summary"),
-        runtime=30,
+        runtime=minutes("study_summary"),
     params:
         job=job("study_summary"),
     message:
@@ -58,7 +58,7 @@ rule draw_layer_figures:
     threads: 1
     resources:
         mem_mb=megabytes("draw_layer_figures"),
-        runtime=30,
+        runtime=minutes("draw_layer_figures"),
     params:
         job=job("draw_layer_figures"),
     message:
@@ -80,7 +80,7 @@ rule draw_study_figures:
     threads: 1
     resources:
         mem_mb=megabytes("draw_study_figures"),
-        runtime=30,
+        runtime=minutes("draw_study_figures"),
     params:
         job=job("draw_study_figures"),
     message:
@@ -102,7 +102,7 @@ rule write_feature_pages:
     threads: 1
     resources:
         mem_mb=megabytes("write_feature_pages"),
-        runtime=120,
+        runtime=minutes("write_feature_pages"),
     params:
         job=job("write_feature_pages"),
     message:
@@ -124,7 +124,7 @@ rule write_plots:
     threads: 1
     resources:
         mem_mb=megabytes("write_plots"),
-        runtime=30,
+        runtime=minutes("write_plots"),
     params:
         job=job("write_plots"),
     message:
@@ -146,7 +146,7 @@ rule build_report:
     threads: 1
     resources:
         mem_mb=megabytes("build_report"),
-        runtime=30,
+        runtime=minutes("build_report"),
     params:
         job=job("build_report"),
     message:
@@ -168,7 +168,7 @@ rule pack_live_page:
     threads: 1
     resources:
         mem_mb=megabytes("pack_live_page"),
-        runtime=60,
+        runtime=minutes("pack_live_page"),
     params:
         job=job("pack_live_page"),
     message:

@@ -26,7 +26,9 @@ COPIED = (
     "Snakefile",
     "profiles",
     "envs",
+    "claims",
     "resources/lexicons",
+    "resources/rates.json",
     "config/config.yaml",
 )
 WORK = {script.stem for script in (REPOSITORY / "workflow/scripts").glob("*.py")} - {"link", "link_pages"}

@@ -154,5 +154,7 @@ class Work:
     """The wildcards of a job beside `study`, where it makes several artifacts; None: those of the one that it makes."""
     gpu: bool = False
     """It asks for a GPU."""
+    minutes: int = 60
+    """What a job may take at least: more where the amounts of what it makes say so (see planning.limits)."""
     local: Callable[[At], dict[str, Any]] = lambda at: {}
     """What the script is told of where it runs."""

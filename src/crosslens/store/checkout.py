@@ -10,5 +10,5 @@ CARRIED = "crosslens_workflow"
 
 def checkout(src: Path = SRC) -> Path:
     """The folder with the Snakefile: the one around `src`, or of an installed library the one that its wheel brought."""
-    around = src.parent
-    return around if (around / "Snakefile").is_file() else src / CARRIED
+    carried = src / CARRIED
+    return carried if carried.is_dir() else src.parent

@@ -94,7 +94,7 @@ def load_yaml(path: Path) -> Any:
         reason = getattr(error, "problem", None) or " ".join(str(error).split())
         raise InputError(
             where,
-            found=reason,
+            found=reason.removeprefix("found "),
             expected="a YAML document in UTF-8, whose keys are text, each once",
             mend="correct the file",
         ) from error

@@ -236,10 +236,10 @@ KINDS = [
     ),
 ]
 WORK = [
-    Work("layer_summary", memory=1000),
-    Work("study_summary", memory=1000),
-    Work("draw_layer_figures", memory=1500, per=("site",)),
-    Work("draw_study_figures", memory=1500, per=()),
-    Work("write_plots", memory=1000),
-    Work("build_report", memory=1500, per=()),
+    Work("layer_summary", minutes=30, memory=1000),
+    Work("study_summary", minutes=30, memory=1000),
+    Work("draw_layer_figures", minutes=30, memory=1500, per=("site",)),
+    Work("draw_study_figures", minutes=30, memory=1500, per=()),
+    Work("write_plots", minutes=30, memory=1000),
+    Work("build_report", minutes=30, memory=1500, per=()),
 ]
