@@ -50,7 +50,7 @@ PLOTTED = (
 """Kinds of figures that may have a page to look into (crosslens.report.plots.specs)."""
 OPTIONAL = (
     *("controls", "sweep", "concepts", "embeddings", "geometry", "causal", "steering", "clamp", "patching"),
-    *("lenses", "attention", "tokens", "compare", "describe"),
+    *("lenses", "attention", "tokens", "compare", "describe", "claims"),
 )
 """Sections of a study's file that ask for more than every study has."""
 
