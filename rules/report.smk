@@ -111,6 +111,28 @@ rule write_feature_pages:
         "../workflow/scripts/write_feature_pages.py"
 
 
+rule write_plots:
+    """layer_figures, study_figures, sharing_figure, map_figures, patching_figures, attention_figure -> report/plots"""
+    input:
+        needed("write_plots"),
+    output:
+        temp(touch(done("write_plots"))),
+    log:
+        logged("write_plots"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("write_plots"),
+        runtime=minutes("write_plots"),
+    params:
+        job=job("write_plots"),
+    message:
+        "{wildcards.study}: figures to look into"
+    script:
+        "../workflow/scripts/write_plots.py"
+
+
 rule build_report:
     """texts_metadata, texts_summary, features, feature_pages, summary, layer_figures, study_figures, dataset_summary, gendered_examples, gender_layer_figures, gender_figures, stereotype, sweep, sweep_figure -> report/index.html, report and report/tables"""
     input:

@@ -65,6 +65,7 @@ QUESTIONS = (
         ("specialists", "samples_map", "decoder_map", "geometry", "circuits"),
     ),
     Question("controls", "What do controls reach?", ("controls",), ("controls",)),
+    Question("statements", "Which statements of others live here?", ("verdicts",)),
 )
 """What the results answer."""
 OTHER = Question("other", "What else was measured?", ())

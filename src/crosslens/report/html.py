@@ -29,11 +29,12 @@ def missing(words: str) -> Markup:
 
 def picture(shown: Picture) -> Markup:
     """A figure with its caption."""
+    plot = (" ", tag("a", "Look into it", href=shown.plot)) if shown.plot else ()
     image = Markup('<img src="{}" alt="{}" width="{}" height="{}">')
     return tag(
         "figure",
         image.format(shown.src, shown.alt, shown.width, shown.height),
-        tag("figcaption", shown.caption),
+        tag("figcaption", shown.caption, *plot),
     )
 
 
