@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,8 @@ ENGLISH = [
 ]
 
 
+PAGE = {"study": "s", "neuronpedia": {}, "pages": None, "live": True}
+PAGE |= {"sections": [["attention", "Attention"], ["patching", "Patched states"]]}
 WORDS = [{"condition": "caption", "language": language, "masked": 3} for language in ("en", "ar")]
 """Label words are masked."""
 
@@ -51,6 +54,8 @@ class Explored:
     dashboards: Path
     pages: Path
     pictures: Path
+    given: dict[str, Any]
+    """Of write_feature_pages."""
 
     def data(self, name: str):
         """What a file of data hands to the page."""
@@ -107,6 +112,7 @@ def write_explored(folder: Path) -> Explored:
         codes={language: corpus.codes for language, corpus in corpora.items()},
         sae=sae,
         corpus="joint",
+        examples=5,
         seed=0,
         out=dashboards,
     )
@@ -130,8 +136,9 @@ def write_explored(folder: Path) -> Explored:
     )
     shown = {kind: {key: f"results/s/{kind}/{key}" for key in of} for kind, of in files.items()}
     pages = folder / "report" / "features"
-    write_feature_pages(study="s", neuronpedia={}, files=files, shown=shown, images=pictures, out=pages)
-    return Explored(corpora, codes, decoder, effects, dashboards, pages, pictures)
+    given = PAGE | {"files": files, "shown": shown, "images": pictures}
+    write_feature_pages(**given, out=pages)
+    return Explored(corpora, codes, decoder, effects, dashboards, pages, pictures, given)
 
 
 def _told_of_nurse(folder: Path, sae: str) -> dict[str, dict[str, Path]]:
@@ -208,7 +215,7 @@ def _own_sae(
         "tokens": {language: corpus.tokens},
         "codes": {language: path},
     }
-    feature_dashboards(**given, sae=sae, corpus=language, seed=0, out=folder / "dashboards")
+    feature_dashboards(**given, sae=sae, corpus=language, examples=5, seed=0, out=folder / "dashboards")
     files["dashboards"][f"{language}/{SITE}"] = folder / "dashboards"
     files["features"][f"{language}/{language}/{SITE}"] = _statistics(folder / "features", own, digest)
     return digest

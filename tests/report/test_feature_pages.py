@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from explored_study import DEAD, DEEP, DENSE, FEATURES, NURSE, TEMPLATE
+from explored_study import DEAD, DEEP, DENSE, FEATURES, NURSE, PAGE, TEMPLATE
 from PIL import Image
 
 from crosslens.errors import InputError
@@ -212,7 +212,8 @@ def test_a_study_of_texts_alone_has_pages_too(explored, tmp_path):
         "summary": {"": tmp_path / "summary.json"},
     }
     pages, named = tmp_path / "pages", {"en": {"4": "gpt2-small/4-res"}}
-    write_feature_pages(study="t", neuronpedia=named, files=files, shown={}, images=None, out=pages)
+    given = PAGE | {"study": "t", "neuronpedia": named, "files": files, "shown": {}, "images": None}
+    write_feature_pages(**given, out=pages)
     told = replace(explored, pages=pages)
     (sae,) = told.data("study")["saes"]
     assert (sae["conditions"], sae["pairs"], sae["made"], sae["masked"]) == ([], [], [], False)
