@@ -72,7 +72,9 @@ const choose = (words, value) => {
     title: document.title,
     lit: [...new Set(texts(".caption .lit"))],
     arabic: [...new Set(all("[lang=ar].caption").map((each) => each.dir + getComputedStyle(each).direction))],
-    unlit: all(".example").filter((each) => !each.querySelector(".lit")).length,
+    unlit: all(".example:not(.silent)").filter((each) => !each.querySelector(".lit")).length,
+    silent: texts(".silent .source"),
+    groups: texts("h4"),
     examples: texts(".example"),
     elements: all("script, main img[onerror], b:not(.languages b), u, i").length,
     wide: document.documentElement.scrollWidth - innerWidth,
@@ -191,6 +193,8 @@ def test_a_feature_has_a_page_by_its_address(seen):
     assert feature["title"] == "#0, block 4, joint SAE · s"
     assert {text.strip() for text in feature["lit"]} == {"nurse", "ممرضةٌ"}
     assert feature["arabic"] == ["rtlrtl"]
+    assert len(feature["silent"]) == 6 and all("does not fire" in text for text in feature["silent"])
+    assert "At random, of those in which it does not fire" in feature["groups"]
     assert feature["unlit"] == 0 and len(feature["examples"]) > 10 and feature["picture"] == 128
     assert "the specialist of <i>nurse</i> in English: 8 of 9 test images" in feature["text"]
     assert "significant on test and on select, in the same direction" in feature["text"]

@@ -28,7 +28,7 @@
 
   function grid(label, head, rows) {
     return el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": label },
-      el("table", {}, el("caption", { class: "hidden" }, label), el("thead", {}, el("tr", {}, head.map((words) => el("th", { scope: "col" }, words)))), el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell, i) => el(i ? "td" : "th", { scope: i ? undefined : "row" }, cell)))))));
+      el("table", {}, el("caption", { class: "hidden" }, label), el("thead", {}, el("tr", {}, head.map((words) => el(words ? "th" : "td", { scope: words ? "col" : undefined }, words)))), el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell, i) => el(i ? "td" : "th", { scope: i ? undefined : "row" }, cell)))))));
   }
 
   /** A link to a feature, with a label or the words that it fires on. */
@@ -114,7 +114,7 @@
     const place = [sample.id, sample.category, sample.gender === "unknown" ? "" : sample.gender].filter(Boolean);
     const picture = sample.picture === undefined ? [] : el("img", { src: `pictures/${sample.picture}.jpg`, alt: `picture of ${visible(sample.id)}`, loading: "lazy", width: 64, height: 64 });
     const told = el("p", { class: "source" }, place.flatMap((word, i) => [i ? " · " : "", bdi(word)]), ` · ${peak ? number(peak) : "does not fire"}`, Object.entries(sample.prompts).map(([code, prompt]) => [el("br"), "prompt: ", bdi(prompt, Explorer.written(code))]), sample.cut.length ? " · longer than is shown" : "");
-    return el("li", { class: "example" }, el("div", { class: "picture" }, picture), el("div", { class: "readings" }, codes.map((code) => reading(sample, code, fires[code], scale))), told);
+    return el("li", { class: peak ? "example" : "example silent" }, el("div", { class: "picture" }, picture), el("div", { class: "readings" }, codes.map((code) => reading(sample, code, fires[code], scale))), told);
   }
 
   function examples(feature, sae, samples) {

@@ -102,7 +102,7 @@ def _card(
     examples = [_shown_example(example, group) for example in card["examples"]]
     return tag(
         "article",
-        tag("h4", called, f" · {card['title']}"),
+        tag("h3", called, f" · {card['title']}"),
         tag("p", *words, class_="note"),
         tag("ol", Markup("\n").join(examples))
         if examples
