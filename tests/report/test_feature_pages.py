@@ -241,7 +241,9 @@ def test_a_study_of_texts_alone_has_pages_too(explored, tmp_path):
 def test_what_does_not_fire_is_not_among_the_texts_of_a_feature(explored):
     """A search of texts finds the features that fire in them."""
     uses = explored.data("uses/0")
-    starts, samples = (np.frombuffer(base64.b64decode(uses[name]), dtype="<f4") for name in ("starts", "samples"))
+    starts, samples = (
+        np.frombuffer(base64.b64decode(uses[name]), dtype="<f4") for name in ("starts", "samples")
+    )
     shard = explored.data("features/0/0")
     own = samples[int(starts[NURSE]) : int(starts[NURSE + 1])].astype(int).tolist()
     of = [row for rows in shard[str(NURSE)]["examples"].values() for row in rows]

@@ -76,7 +76,9 @@ OF = {
         "corpus",
         "SAE",
         "The dictionary, by what it was trained on.",
-        lambda record: "none: activations" if record["corpus"] == "activations" else corpus_name(record["corpus"]),
+        lambda record: (
+            "none: activations" if record["corpus"] == "activations" else corpus_name(record["corpus"])
+        ),
     ),
     "language": Column("language", "language", "", lambda record: short_name(record["language"])),
     "languages": Column(
@@ -108,7 +110,11 @@ TABLES = [
             field("l0", "L0", "Features that fire on a token, mean."),
             field("ev", "EV", "Explained variance."),
             field("pca", "EV of PCA", "Of as many components as features fire."),
-            field("ce_recovered", "CE recovered", "Of the model's loss, against zeros in the place of the activations."),
+            field(
+                "ce_recovered",
+                "CE recovered",
+                "Of the model's loss, against zeros in the place of the activations.",
+            ),
             Column("gates", "gates", "What a usable SAE meets, or what this one fails.", gates),
         ],
     ),

@@ -96,12 +96,13 @@
         if (!cell) return el("td", { class: "n missing" }, "–");
         const [value, note, address] = cell;
         const told = el("td", { class: "n heat" }, el("a", { href: address }, most ? number(value, 2) : count(value)), note ? el("small", {}, ` ${note}`) : []);
-        told.style.setProperty("--heat", Math.max(0, Math.min(value / full, 1)).toFixed(3));
+        const heat = most || sites.length > 1 ? Math.max(0, Math.min(value / full, 1)) : 0; // of one column alone every cell is the most
+        told.style.setProperty("--heat", heat.toFixed(3));
         return told;
       }));
     });
     const head = el("tr", {}, el("td"), sites.map((site) => el("th", { scope: "col", class: "n" }, toLayer(site))));
-    const legend = el("p", { class: "scale" }, "0 ", el("span", { class: "ramp", "aria-hidden": "true" }), most ? ` ${most}` : " the most of its row");
+    const legend = most || sites.length > 1 ? el("p", { class: "scale" }, "0 ", el("span", { class: "ramp", "aria-hidden": "true" }), most ? ` ${most}` : " the most of its row") : [];
     const csv = [["row", "site", "value", "note"], ...rows.flatMap(([what, cells]) => cells.flatMap((cell, i) => (cell ? [[what, sites[i], cell[0], cell[1]]] : [])))];
     return el("section", { class: "map" }, el("h2", {}, title), el("p", { class: "note" }, about, section ? [" ", inReport(section, "In the report"), "."] : []), legend,
       box(title, el("table", { class: "compared" }, el("caption", { class: "hidden" }, title), el("thead", {}, head), el("tbody", {}, lines))),
@@ -118,7 +119,7 @@
   function layers(current) {
     const { sites } = Explorer.study();
     const link = ({ site, place: name }) => el("a", { href: layer(site), "aria-current": site === current ? "page" : undefined }, name);
-    return el("nav", { "aria-label": "Layers" }, el("a", { href: "#/layers", "aria-current": current ? undefined : "page" }, "Side by side"), sites.map(link));
+    return el("nav", { "aria-label": "Layers" }, sites.map(link));
   }
 
   /** All layers, `name` the table to begin with. */

@@ -21,7 +21,7 @@ SIDES = {"female": 1, "male": -1}
 
 
 def counts(sae: Sae, numbers: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """How many features of an SAE are of a kind: `of` (in words), `count`, and `query`, which asks the table of features for them.
+    """How many features of an SAE are of each kind: `of`, in words; `count`; `query`, by which the page's table shows them.
 
     numbers: column of the page's table to (F) values, see `table.numbers_of`.
     """
@@ -40,7 +40,9 @@ def counts(sae: Sae, numbers: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     ]
 
 
-def _of_languages(sae: Sae, numbers: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray, dict[str, str]]]:
+def _of_languages(
+    sae: Sae, numbers: dict[str, np.ndarray]
+) -> Iterator[tuple[str, np.ndarray, dict[str, str]]]:
     """Of an SAE of several languages: what fires in one alone, what two share, what is specific to one of two."""
     if len(sae.languages) == 1:
         return
@@ -69,12 +71,12 @@ def _of_gender(sae: Sae, numbers: dict[str, np.ndarray]) -> Iterator[tuple[str, 
             query = {"condition": condition, "gender": side, "where": language}
             words = f"stronger for {side} in {short_name(language)}, {condition}"
             yield words, sign * gendered >= 1, query
-            yield f"{words}: on select too", sign * gendered >= 2, query | {"agree": "yes"}
+            yield f"{words}, on select too", sign * gendered >= 2, query | {"agree": "yes"}
 
 
 def strongest(summary: Document) -> list[dict[str, Any]]:
-    """Lists of features of each SAE, language and layer: `what` they are first in, and [id, number, low, high, whether both halves
-    agree] of each, what is not known None."""
+    """Lists of features of each SAE, language and layer: `what` they are first in, and [id, number, low, high, whether both
+    halves agree] of each, what is not known None."""
     found = []
     for record in summary("records").get("gender", []):
         for side in SIDES:
@@ -85,7 +87,9 @@ def strongest(summary: Document) -> list[dict[str, Any]]:
             what = f"stronger for {side}, {record['condition']} (d on test)"
             found.append(_place(record) | {"what": what, "section": "gender", "features": features})
     for record in summary("records").get("rankings", []):
-        features = [[of, None, None, None, None] for of in dict.fromkeys(record["first"].values()) if of is not None]
+        features = [
+            [of, None, None, None, None] for of in dict.fromkeys(record["first"].values()) if of is not None
+        ]
         what = f"first by the rankings {', '.join(record['first'])}"
         found.append(_place(record) | {"what": what, "section": "rankings", "features": features})
     return [of for of in found if of["features"]]
