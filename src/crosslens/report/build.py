@@ -9,11 +9,12 @@ from crosslens.report.answers import biased, layer, shared, steered
 from crosslens.report.answers.base import Answer
 from crosslens.report.header import lead, subject, warnings
 from crosslens.report.html import tag
-from crosslens.report.links import FEATURES
+from crosslens.report.links import FEATURES, layer_page
 from crosslens.report.page import render
 from crosslens.report.pictures import load_pictures
 from crosslens.report.sections.base import Results, Section
 from crosslens.report.words import words_of
+from crosslens.summary.names import site_name
 from crosslens.summary.reading import Document
 
 SECTIONS = "crosslens.report.sections"
@@ -57,6 +58,7 @@ def build_report(
     shown += [section for module, section in made if module.ORDER >= LAST]
     page = {"study": study, "subject": subject(results), "lead": lead(results), "warnings": warnings(results)}
     page["explorer"] = FEATURES if "feature_pages" in files else None
+    page["layers"] = [(layer_page(site), site_name(site)) for site in results.sites]
     page |= {"answers": answers_of(results), "findings": findings, "sections": shown}
     Path(out).write_text(render(page), encoding="utf-8")
 
