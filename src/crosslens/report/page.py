@@ -8,6 +8,8 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from crosslens.report.html import shown
+
 
 def _text(name: str) -> str:
     return files("crosslens.report").joinpath(name).read_text(encoding="utf-8")
@@ -31,6 +33,7 @@ def render(page: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=shown,
     )
     script, css = _text("sort.js"), _text("page.css")
     own = {

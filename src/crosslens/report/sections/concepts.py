@@ -1,7 +1,5 @@
 """Which features stand for what the user lists?"""
 
-from typing import Any
-
 from crosslens.report.html import details, missing, tag, term
 from crosslens.report.links import feature_column
 from crosslens.report.numbers import percent
