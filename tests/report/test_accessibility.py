@@ -4,7 +4,10 @@ Here on pages of few rows, each once; `pytest -m long tests/report/test_accessib
 every window and colour scheme, the running model among them.
 """
 
+import base64
+import re
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -258,3 +261,50 @@ def test_arabic_is_drawn_joined_and_from_the_right(browser, folder):
     # what a page that draws letters one by one, from the left, would show
     browser.evaluate("probe.style.setProperty('unicode-bidi', 'bidi-override'); probe.dir = 'ltr'")
     assert browser.picture("#probe") != pieces
+
+
+STARTED = """(async () => {
+  document.querySelector("#start").click();
+  const status = document.querySelector("#status [role=status]");
+  for (let i = 0; i < 60000 && !/^Written in/.test(status.textContent); i++) await new Promise((done) => setTimeout(done, 10));
+  document.querySelector("#features tbody button").click();
+  await new Promise((done) => setTimeout(done, 500));
+  for (let i = 0; i < 60000 && !/^Written in/.test(status.textContent); i++) await new Promise((done) => setTimeout(done, 10));
+  return status.textContent;
+})()"""
+LONGEST = 60
+"""Sheets of paper of a report of one layer."""
+
+
+@pytest.mark.long
+@needs_browser
+@needs_axe
+@pytest.mark.parametrize(("width", "scheme"), product((390, 768, 1280), ("light", "dark")))
+def test_whole_pages_of_a_built_study(browser, built_once, width, scheme):
+    """All of the report, the table, a feature, the layers, and the model while it runs, in every window and colours."""
+    report = (built_once.folder / "results/toy/report").resolve()
+    before = len(browser.complaints)
+    for page in ("index.html", "features/index.html#/", "features/index.html#/layers", "live/index.html"):
+        browser.look(width, scheme)
+        visit(browser, f"{report.as_uri()}/{page}")
+        if page.startswith("live"):
+            assert browser.evaluate(STARTED).startswith("Written in")
+        browser.evaluate(OPENED)
+        assert browser.evaluate(TOO_WIDE.replace("PRINT", "false")) == FITS, page
+        assert audited(browser) == [], page
+    browser.evaluate("location.href = '../features/index.html#/layers'")
+    assert browser.complaints[before:] == []
+
+
+@pytest.mark.long
+@needs_browser
+def test_a_report_on_paper(browser, built_once):
+    """So many sheets, in light colours whatever the reader likes."""
+    report = (built_once.folder / "results/toy/report/index.html").resolve()
+    browser.look(1280, "dark")
+    visit(browser, report.as_uri())
+    pdf = base64.b64decode(
+        browser.send("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"]
+    )
+    sheets = len(re.findall(rb"/Type\s*/Page\b", pdf))
+    assert 2 <= sheets <= LONGEST
