@@ -92,8 +92,8 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def look(self, width: int, scheme: str, media: str = "screen") -> None:
-        """A window of that width, for a reader who likes `light` or `dark`; media: `screen` or `print`."""
+    def look(self, width: int, scheme: str, media: str = "") -> None:
+        """A window of that width, for a reader who likes `light` or `dark`; media: `print` as on paper."""
         self.send(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
         )
