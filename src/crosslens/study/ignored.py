@@ -70,8 +70,6 @@ def _readers(settings: StudySettings, source: Source) -> Iterator[Reader]:
     yield Reader("generation", ("top_p", "seed"), drawn, "a temperature above 0")
     trained = (*(name for name in TRAINING if name != "roles"), "seeds", "sites", "at_once")
     yield Reader("sae", trained, bool(settings["sae"]["corpora"]), "SAEs that are trained (sae.corpora)")
-    dictionaries = bool(settings["sae"]["corpora"] or settings["sae"]["pretrained"])
-    yield Reader("pages", (), dictionaries, "SAEs, whose features have pages")
     if settings["embeddings"] is not None:
         yield Reader("embeddings", ("perplexity",), "tsne" in settings["embeddings"]["methods"], "tsne")
     if settings["steering"] is not None:
