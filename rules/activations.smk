@@ -14,7 +14,7 @@ rule extract:
     threads: 1
     resources:
         mem_mb=megabytes("extract"),
-        runtime=240,
+        runtime=minutes("extract"),
         gpu=1,
     params:
         job=job("extract"),

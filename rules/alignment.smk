@@ -14,7 +14,7 @@ rule analyse_activations:
     threads: 1
     resources:
         mem_mb=megabytes("analyse_activations"),
-        runtime=120,
+        runtime=minutes("analyse_activations"),
     params:
         job=job("analyse_activations"),
     message:
@@ -36,7 +36,7 @@ rule feature_sharing:
     threads: 1
     resources:
         mem_mb=megabytes("feature_sharing"),
-        runtime=120,
+        runtime=minutes("feature_sharing"),
     params:
         job=job("feature_sharing"),
     message:
@@ -58,7 +58,7 @@ rule draw_sharing_figure:
     threads: 1
     resources:
         mem_mb=megabytes("draw_sharing_figure"),
-        runtime=10,
+        runtime=minutes("draw_sharing_figure"),
     params:
         job=job("draw_sharing_figure"),
     message:
@@ -80,7 +80,7 @@ rule match_features:
     threads: 2
     resources:
         mem_mb=megabytes("match_features"),
-        runtime=120,
+        runtime=minutes("match_features"),
     params:
         job=job("match_features"),
     message:
@@ -102,7 +102,7 @@ rule draw_matching_figure:
     threads: 1
     resources:
         mem_mb=megabytes("draw_matching_figure"),
-        runtime=10,
+        runtime=minutes("draw_matching_figure"),
     params:
         job=job("draw_matching_figure"),
     message:
@@ -124,7 +124,7 @@ rule compare_layers:
     threads: 1
     resources:
         mem_mb=megabytes("compare_layers"),
-        runtime=10,
+        runtime=minutes("compare_layers"),
     params:
         job=job("compare_layers"),
     message:
@@ -146,7 +146,7 @@ rule draw_divergence_figure:
     threads: 1
     resources:
         mem_mb=megabytes("draw_divergence_figure"),
-        runtime=10,
+        runtime=minutes("draw_divergence_figure"),
     params:
         job=job("draw_divergence_figure"),
     message:

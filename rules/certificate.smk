@@ -15,7 +15,7 @@ rule certificate:
     threads: 1
     resources:
         mem_mb=lambda w, attempt: 3000 * attempt,
-        runtime=480,
+        runtime=lambda w, attempt: 480 * attempt,
     params:
         folder=subpath(output.page, parent=True),
     message:

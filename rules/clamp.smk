@@ -14,7 +14,7 @@ rule clamp_features:
     threads: 1
     resources:
         mem_mb=megabytes("clamp_features"),
-        runtime=240,
+        runtime=minutes("clamp_features"),
         gpu=1,
     params:
         job=job("clamp_features"),

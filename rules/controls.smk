@@ -14,7 +14,7 @@ rule compare_controls:
     threads: 1
     resources:
         mem_mb=megabytes("compare_controls"),
-        runtime=30,
+        runtime=minutes("compare_controls"),
     params:
         job=job("compare_controls"),
     message:
@@ -36,7 +36,7 @@ rule draw_controls:
     threads: 1
     resources:
         mem_mb=megabytes("draw_controls"),
-        runtime=30,
+        runtime=minutes("draw_controls"),
     params:
         job=job("draw_controls"),
     message:

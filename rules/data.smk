@@ -13,7 +13,7 @@ rule draw_source:
     threads: 1
     resources:
         mem_mb=megabytes("draw_source"),
-        runtime=20,
+        runtime=minutes("draw_source"),
     params:
         job=job("draw_source"),
     message:
@@ -33,7 +33,7 @@ rule collect_source:
     threads: 1
     resources:
         mem_mb=megabytes("collect_source"),
-        runtime=60,
+        runtime=minutes("collect_source"),
     params:
         job=job("collect_source"),
     message:
@@ -53,7 +53,7 @@ rule collect_mt_geneval:
     threads: 1
     resources:
         mem_mb=megabytes("collect_mt_geneval"),
-        runtime=60,
+        runtime=minutes("collect_mt_geneval"),
     params:
         job=job("collect_mt_geneval"),
     message:
@@ -75,7 +75,7 @@ rule generate_texts:
     threads: 1
     resources:
         mem_mb=megabytes("generate_texts"),
-        runtime=240,
+        runtime=minutes("generate_texts"),
         gpu=1,
     params:
         job=job("generate_texts"),
@@ -98,7 +98,7 @@ rule build_dataset:
     threads: 1
     resources:
         mem_mb=megabytes("build_dataset"),
-        runtime=60,
+        runtime=minutes("build_dataset"),
     params:
         job=job("build_dataset"),
     message:

@@ -14,7 +14,7 @@ rule describe_features:
     threads: 1
     resources:
         mem_mb=megabytes("describe_features"),
-        runtime=120,
+        runtime=minutes("describe_features"),
     params:
         job=job("describe_features"),
     message:
@@ -36,7 +36,7 @@ rule ask_endpoint:
     threads: 1
     resources:
         mem_mb=megabytes("ask_endpoint"),
-        runtime=480,
+        runtime=minutes("ask_endpoint"),
     params:
         job=job("ask_endpoint"),
     message:
@@ -58,7 +58,7 @@ rule score_labels:
     threads: 1
     resources:
         mem_mb=megabytes("score_labels"),
-        runtime=30,
+        runtime=minutes("score_labels"),
     params:
         job=job("score_labels"),
     message:

@@ -14,7 +14,7 @@ rule apply_saes:
     threads: 1
     resources:
         mem_mb=megabytes("apply_saes"),
-        runtime=480,
+        runtime=minutes("apply_saes"),
     params:
         job=job("apply_saes"),
     message:
@@ -36,7 +36,7 @@ rule splice_saes:
     threads: 1
     resources:
         mem_mb=megabytes("splice_saes"),
-        runtime=240,
+        runtime=minutes("splice_saes"),
         gpu=1,
     params:
         job=job("splice_saes"),
@@ -59,7 +59,7 @@ rule promote_tokens:
     threads: 1
     resources:
         mem_mb=megabytes("promote_tokens"),
-        runtime=120,
+        runtime=minutes("promote_tokens"),
         gpu=1,
     params:
         job=job("promote_tokens"),
@@ -82,7 +82,7 @@ rule analyse_codes:
     threads: 1
     resources:
         mem_mb=megabytes("analyse_codes"),
-        runtime=480,
+        runtime=minutes("analyse_codes"),
     params:
         job=job("analyse_codes"),
     message:

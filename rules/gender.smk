@@ -14,7 +14,7 @@ rule measure_words:
     threads: 1
     resources:
         mem_mb=megabytes("measure_words"),
-        runtime=60,
+        runtime=minutes("measure_words"),
     params:
         job=job("measure_words"),
     message:
@@ -36,7 +36,7 @@ rule measure_agreement:
     threads: 1
     resources:
         mem_mb=megabytes("measure_agreement"),
-        runtime=240,
+        runtime=minutes("measure_agreement"),
         gpu=1,
     params:
         job=job("measure_agreement"),
@@ -59,7 +59,7 @@ rule write_captions:
     threads: 1
     resources:
         mem_mb=megabytes("write_captions"),
-        runtime=480,
+        runtime=minutes("write_captions"),
         gpu=1,
     params:
         job=job("write_captions"),
@@ -82,7 +82,7 @@ rule mask_captions:
     threads: 1
     resources:
         mem_mb=megabytes("mask_captions"),
-        runtime=60,
+        runtime=minutes("mask_captions"),
     params:
         job=job("mask_captions"),
     message:
@@ -117,7 +117,7 @@ rule generate_captions:
     threads: 1
     resources:
         mem_mb=megabytes("generate_captions"),
-        runtime=480,
+        runtime=minutes("generate_captions"),
         gpu=1,
     params:
         job=job("generate_captions"),
@@ -140,7 +140,7 @@ rule measure_stereotype:
     threads: 1
     resources:
         mem_mb=megabytes("measure_stereotype"),
-        runtime=60,
+        runtime=minutes("measure_stereotype"),
     params:
         job=job("measure_stereotype"),
     message:

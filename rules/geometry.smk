@@ -14,7 +14,7 @@ rule draw_maps:
     threads: 1
     resources:
         mem_mb=megabytes("draw_maps"),
-        runtime=240,
+        runtime=minutes("draw_maps"),
     params:
         job=job("draw_maps"),
     message:
@@ -36,7 +36,7 @@ rule measure_geometry:
     threads: 1
     resources:
         mem_mb=megabytes("measure_geometry"),
-        runtime=240,
+        runtime=minutes("measure_geometry"),
     params:
         job=job("measure_geometry"),
     message:
@@ -58,7 +58,7 @@ rule measure_circuits:
     threads: 1
     resources:
         mem_mb=megabytes("measure_circuits"),
-        runtime=120,
+        runtime=minutes("measure_circuits"),
     params:
         job=job("measure_circuits"),
     message:
@@ -80,7 +80,7 @@ rule draw_geometry:
     threads: 1
     resources:
         mem_mb=megabytes("draw_geometry"),
-        runtime=30,
+        runtime=minutes("draw_geometry"),
     params:
         job=job("draw_geometry"),
     message:

@@ -14,7 +14,7 @@ rule ablate_features:
     threads: 1
     resources:
         mem_mb=megabytes("ablate_features"),
-        runtime=480,
+        runtime=minutes("ablate_features"),
         gpu=1,
     params:
         job=job("ablate_features"),
@@ -37,7 +37,7 @@ rule draw_ablation_figure:
     threads: 1
     resources:
         mem_mb=megabytes("draw_ablation_figure"),
-        runtime=10,
+        runtime=minutes("draw_ablation_figure"),
     params:
         job=job("draw_ablation_figure"),
     message:
@@ -59,7 +59,7 @@ rule substitute_features:
     threads: 1
     resources:
         mem_mb=megabytes("substitute_features"),
-        runtime=480,
+        runtime=minutes("substitute_features"),
         gpu=1,
     params:
         job=job("substitute_features"),
@@ -82,7 +82,7 @@ rule draw_substitution_figure:
     threads: 1
     resources:
         mem_mb=megabytes("draw_substitution_figure"),
-        runtime=10,
+        runtime=minutes("draw_substitution_figure"),
     params:
         job=job("draw_substitution_figure"),
     message:
@@ -104,7 +104,7 @@ rule ablate_groups:
     threads: 1
     resources:
         mem_mb=megabytes("ablate_groups"),
-        runtime=240,
+        runtime=minutes("ablate_groups"),
         gpu=1,
     params:
         job=job("ablate_groups"),

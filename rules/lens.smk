@@ -14,7 +14,7 @@ rule fit_lenses:
     threads: 1
     resources:
         mem_mb=megabytes("fit_lenses"),
-        runtime=480,
+        runtime=minutes("fit_lenses"),
         gpu=1,
     params:
         job=job("fit_lenses"),
@@ -37,7 +37,7 @@ rule read_lenses:
     threads: 1
     resources:
         mem_mb=megabytes("read_lenses"),
-        runtime=480,
+        runtime=minutes("read_lenses"),
         gpu=1,
     params:
         job=job("read_lenses"),
@@ -60,7 +60,7 @@ rule draw_lens_figure:
     threads: 1
     resources:
         mem_mb=megabytes("draw_lens_figure"),
-        runtime=10,
+        runtime=minutes("draw_lens_figure"),
     params:
         job=job("draw_lens_figure"),
     message:
@@ -82,7 +82,7 @@ rule measure_attention:
     threads: 1
     resources:
         mem_mb=megabytes("measure_attention"),
-        runtime=240,
+        runtime=minutes("measure_attention"),
         gpu=1,
     params:
         job=job("measure_attention"),
@@ -105,7 +105,7 @@ rule draw_attention_figure:
     threads: 1
     resources:
         mem_mb=megabytes("draw_attention_figure"),
-        runtime=10,
+        runtime=minutes("draw_attention_figure"),
     params:
         job=job("draw_attention_figure"),
     message:

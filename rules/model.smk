@@ -12,7 +12,7 @@ rule prepare_model:
     threads: 1
     resources:
         mem_mb=megabytes("prepare_model"),
-        runtime=60,
+        runtime=minutes("prepare_model"),
     params:
         job=job("prepare_model"),
     message:

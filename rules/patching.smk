@@ -14,7 +14,7 @@ rule patch_activations:
     threads: 1
     resources:
         mem_mb=megabytes("patch_activations"),
-        runtime=480,
+        runtime=minutes("patch_activations"),
         gpu=1,
     params:
         job=job("patch_activations"),
@@ -37,7 +37,7 @@ rule draw_patching_figures:
     threads: 1
     resources:
         mem_mb=megabytes("draw_patching_figures"),
-        runtime=10,
+        runtime=minutes("draw_patching_figures"),
     params:
         job=job("draw_patching_figures"),
     message:
@@ -59,7 +59,7 @@ rule patch_features:
     threads: 1
     resources:
         mem_mb=megabytes("patch_features"),
-        runtime=480,
+        runtime=minutes("patch_features"),
         gpu=1,
     params:
         job=job("patch_features"),

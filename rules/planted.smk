@@ -13,7 +13,7 @@ rule planted_model:
     threads: 2
     resources:
         mem_mb=lambda w, attempt: 3000 * attempt,
-        runtime=120,
+        runtime=lambda w, attempt: 120 * attempt,
     params:
         control=lambda w: "--control" if w.variant == "planted_control" else "",
     message:

@@ -14,7 +14,7 @@ rule layer_summary:
     threads: 1
     resources:
         mem_mb=megabytes("layer_summary"),
-        runtime=30,
+        runtime=minutes("layer_summary"),
     params:
         job=job("layer_summary"),
     message:
@@ -36,7 +36,7 @@ rule study_summary:
     threads: 1
     resources:
         mem_mb=megabytes("study_summary"),
-        runtime=30,
+        runtime=minutes("study_summary"),
     params:
         job=job("study_summary"),
     message:
@@ -58,7 +58,7 @@ rule draw_layer_figures:
     threads: 1
     resources:
         mem_mb=megabytes("draw_layer_figures"),
-        runtime=30,
+        runtime=minutes("draw_layer_figures"),
     params:
         job=job("draw_layer_figures"),
     message:
@@ -80,7 +80,7 @@ rule draw_study_figures:
     threads: 1
     resources:
         mem_mb=megabytes("draw_study_figures"),
-        runtime=30,
+        runtime=minutes("draw_study_figures"),
     params:
         job=job("draw_study_figures"),
     message:
@@ -102,7 +102,7 @@ rule write_feature_pages:
     threads: 1
     resources:
         mem_mb=megabytes("write_feature_pages"),
-        runtime=120,
+        runtime=minutes("write_feature_pages"),
     params:
         job=job("write_feature_pages"),
     message:
@@ -112,7 +112,7 @@ rule write_feature_pages:
 
 
 rule build_report:
-    """texts_metadata, texts_summary, features, feature_pages, summary, layer_figures, study_figures, dataset_summary, gendered_examples, gender_layer_figures, gender_figures, stereotype, sweep, sweep_figure -> report/index.html"""
+    """texts_metadata, texts_summary, features, feature_pages, summary, layer_figures, study_figures, dataset_summary, gendered_examples, gender_layer_figures, gender_figures, stereotype, sweep, sweep_figure -> report/index.html, report and report/tables"""
     input:
         needed("build_report"),
     output:
@@ -124,7 +124,7 @@ rule build_report:
     threads: 1
     resources:
         mem_mb=megabytes("build_report"),
-        runtime=30,
+        runtime=minutes("build_report"),
     params:
         job=job("build_report"),
     message:
@@ -146,10 +146,38 @@ rule pack_live_page:
     threads: 1
     resources:
         mem_mb=megabytes("pack_live_page"),
-        runtime=60,
+        runtime=minutes("pack_live_page"),
     params:
         job=job("pack_live_page"),
     message:
         "{wildcards.study}: the page that runs the model"
     script:
         "../workflow/scripts/pack_live_page.py"
+
+
+rule link_pages:
+    """page -> explorer: all pages of a study as files of one folder, which `snakemake --report` takes whole"""
+    input:
+        "results/{study}/report/index.html",
+    output:
+        report(
+            directory("results/{study}/explorer"),
+            htmlindex="index.html",
+            caption="../workflow/report/explorer.rst",
+            category=STUDY,
+            subcategory="{study}",
+            labels=lambda w: labels_of("explorer", w)
+            | {"shows": "the page, every feature, the model live, and the written summary"},
+        ),
+    log:
+        "logs/{study}/explorer.log",
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        # links are made anew where these change: what the page is made from, and so every page beside it
+        of=lambda w: told(lambda: table.key("page", {"study": w.study})),
+    message:
+        "{wildcards.study}: all pages in one folder"
+    shell:
+        command_of("link_pages.py") + " {input:q} {output:q} 2> {log:q}"

@@ -14,7 +14,7 @@ rule train_saes:
     threads: 1
     resources:
         mem_mb=megabytes("train_saes"),
-        runtime=480,
+        runtime=minutes("train_saes"),
         gpu=1,
     params:
         job=job("train_saes"),
@@ -35,7 +35,7 @@ rule adopt_sae:
     threads: 1
     resources:
         mem_mb=megabytes("adopt_sae"),
-        runtime=60,
+        runtime=minutes("adopt_sae"),
     params:
         job=job("adopt_sae"),
     message:

@@ -14,7 +14,7 @@ rule steer_features:
     threads: 1
     resources:
         mem_mb=megabytes("steer_features"),
-        runtime=480,
+        runtime=minutes("steer_features"),
         gpu=1,
     params:
         job=job("steer_features"),
@@ -37,7 +37,7 @@ rule draw_steering_figures:
     threads: 1
     resources:
         mem_mb=megabytes("draw_steering_figures"),
-        runtime=10,
+        runtime=minutes("draw_steering_figures"),
     params:
         job=job("draw_steering_figures"),
     message:

@@ -40,7 +40,7 @@ rule compare_settings:
     threads: 1
     resources:
         mem_mb=megabytes("compare_settings"),
-        runtime=10,
+        runtime=minutes("compare_settings"),
     params:
         job=job("compare_settings"),
     message:
@@ -62,7 +62,7 @@ rule draw_sweep_figure:
     threads: 1
     resources:
         mem_mb=megabytes("draw_sweep_figure"),
-        runtime=10,
+        runtime=minutes("draw_sweep_figure"),
     params:
         job=job("draw_sweep_figure"),
     message:

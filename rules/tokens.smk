@@ -14,7 +14,7 @@ rule inspect_tokens:
     threads: 1
     resources:
         mem_mb=megabytes("inspect_tokens"),
-        runtime=60,
+        runtime=minutes("inspect_tokens"),
         gpu=1,
     params:
         job=job("inspect_tokens"),
@@ -37,7 +37,7 @@ rule compare_models:
     threads: 1
     resources:
         mem_mb=megabytes("compare_models"),
-        runtime=120,
+        runtime=minutes("compare_models"),
     params:
         job=job("compare_models"),
     message:

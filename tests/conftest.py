@@ -22,6 +22,17 @@ from crosslens.warm.start import ANALYSIS, TORCH, serving
 
 STARTS_SNAKEMAKE = {"made_once", "project"}
 """Fixtures whose tests do, beside those of tests/workflow."""
+FAULTS = {
+    "test_extraction_resume",
+    "test_sae_resume",
+    "test_store_disk",
+    "test_store_job",
+    "test_store_lease",
+    "test_store_maintenance",
+    "test_store_publish",
+    "test_workflow_faults",
+}
+"""Files of kills, damage and crowds beside tests/faults: part of every run, and of `-m faults` with what takes long."""
 TAKE_SECONDS = {
     # files whose tests train, or run stages, again and again
     "test_ablation",
@@ -85,19 +96,26 @@ TAKE_SECONDS = {
 def pytest_collection_modifyitems(config, items):
     """Mark what starts Snakemake, or takes seconds, as `workflow`, and put it first, what takes longest before all.
 
-    So no worker is left alone with it at the end. `long` and `fuzz` tests are left out unless -m names them.
+    So no worker is left alone with it at the end. What only its marker asks for is left out unless -m names it.
     """
     for item in items:
         starts = item.path.parent.name == "workflow" or STARTS_SNAKEMAKE & set(item.fixturenames)
         if starts or TAKE_SECONDS & {item.path.stem, item.originalname}:
             item.add_marker("workflow")
-    for mark in ("long", "fuzz"):
-        if mark not in config.option.markexpr:
-            config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(mark)])
-            items[:] = [item for item in items if not item.get_closest_marker(mark)]
+        if item.path.stem in FAULTS:
+            item.add_marker("faults")
+    left_out = {item for item in items if _waits_to_be_asked(item, config.option.markexpr)}
+    config.hook.pytest_deselected(items=[*left_out])
+    items[:] = [item for item in items if item not in left_out]
     items.sort(
         key=lambda item: (item.path.stem != "test_storage", not STARTS_SNAKEMAKE & set(item.fixturenames))
     )
+
+
+def _waits_to_be_asked(item, expression):
+    """Whether it runs for its marker alone, which -m does not name; of faults, those that take long."""
+    marks = {mark for mark in ("faults", "fuzz", "long", "slurm") if item.get_closest_marker(mark)}
+    return bool(marks - {"faults"}) and not any(mark in expression for mark in marks)
 
 
 def pytest_collection_finish():

@@ -4,6 +4,7 @@ import ast
 import copy
 import importlib
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ BLOCKS = [
 RULES = {name or base: text for base, name, text in BLOCKS}
 BASES = {name: base for base, name, _ in BLOCKS if name}
 """Rule that has another's script and resources, to that one."""
+PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def table(monkeypatch):
 
 def test_every_kind_has_a_rule_and_every_rule_makes_something(table):
     assert {kind.by for kind in table.kinds.values()} == table.works.keys()
-    assert table.works.keys() == RULES.keys() - {"planted_model", "certificate", "explore"}
+    assert table.works.keys() == RULES.keys() - {"planted_model", "certificate", "explore", "link_pages"}
 
 
 def test_docs_storage_lists_the_artifacts(table):
@@ -104,10 +106,31 @@ def test_a_rule_says_what_it_makes(table):
 def test_gpu_rules_are_those_of_the_rules_and_of_the_slurm_profile(table):
     gpu = {rule for rule, work in table.works.items() if work.gpu}
     assert gpu == {rule for rule in table.works if "gpu=1" in RULES[BASES.get(rule, rule)]}
-    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-    assert gpu == profile["set-resources"].keys()
-    assert all(chosen["slurm_partition"] == "gpu" for chosen in profile["set-resources"].values())
-    assert profile["set-threads"].keys() <= gpu
+    assert gpu == PROFILE["set-resources"].keys()
+    assert all(
+        chosen == {"slurm_partition": "gpu", "gres": "gpu:1"} for chosen in PROFILE["set-resources"].values()
+    )
+    assert PROFILE["default-resources"]["slurm_partition"] == "cpu"
+    assert PROFILE["set-threads"].keys() <= gpu
+
+
+def test_figures_are_grouped_and_none_waits_for_another(table):
+    """A SLURM job of several begins once all that any of them reads is there."""
+    groups = PROFILE["groups"]
+    assert {rule for rule, work in table.works.items() if rule.startswith("draw_") and work.minutes <= 30} - {
+        "draw_source"
+    } == groups.keys()
+    assert not groups.keys() & {rule for rule, work in table.works.items() if work.gpu}
+    assert PROFILE["group-components"].keys() == set(groups.values())
+    behind = defaultdict(set)  # of a rule all whose jobs come before its own, and their own
+    for study in ("planted_full", "planted_sweep"):  # which between them draw every figure
+        for kind, w in table.everything(study):
+            for before, _ in table.reads((kind, w)):
+                own = table.kinds[before].by
+                behind[table.kinds[kind].by] |= {own, *behind[own]}
+    assert groups.keys() <= behind.keys()
+    for rule in groups:
+        assert not {other for other in behind[rule] if groups.get(other) == groups[rule]}, rule
 
 
 @pytest.mark.parametrize("study", STUDIES)

@@ -122,6 +122,8 @@ class Kind:
     files: dict[str, str] = field(default_factory=dict)
     """The files of a folder artifact that are shown one by one, each with its caption (empty for what is no picture). Those
     beside a picture come by themselves."""
+    each: str = ""
+    """Which files of a folder that is shown as one `snakemake --report` takes one by one: {question}, {table}."""
     holds: int = 1
     """Files of a folder artifact that is shown as one."""
     amount: Callable[[At, Any], Amount | None] = lambda at, reading: None
@@ -152,5 +154,7 @@ class Work:
     """The wildcards of a job beside `study`, where it makes several artifacts; None: those of the one that it makes."""
     gpu: bool = False
     """It asks for a GPU."""
+    minutes: int = 60
+    """What a job may take at least: more where the amounts of what it makes say so (see planning.limits)."""
     local: Callable[[At], dict[str, Any]] = lambda at: {}
     """What the script is told of where it runs."""

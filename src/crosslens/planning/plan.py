@@ -151,11 +151,13 @@ def _timed(
     """The jobs of one rule, which make these artifacts."""
     count, memory = table.jobs(made)[rule], max(table.megabytes(rule, wildcards) for _, wildcards in made)
     device, start = "gpu" if gpu and table.works[rule].gpu else "cpu", rates.find("job_start")
-    seconds, basis = count * start.value, start.basis
+    seconds = count * start.value
     amounts = [table.kinds[kind].amount(table.at(w), readings[w["study"]]) for kind, w in made]
-    if amounts := [amount for amount in amounts if amount is not None]:
-        rate, total = rates.find(amounts[0].rate, device), sum(one.amount for one in amounts)
-        seconds += total * rate.value if rate.unit.startswith("s ") else total / rate.value
-        seconds += sum(one.batches for one in amounts) * rates.find("batch", device).value
-        basis = f"{total:.2g} at {rate.value:.2g} {rate.unit} ({rate.device}): {rate.basis}"
+    told = []
+    for name in dict.fromkeys(amount.rate for amount in amounts if amount is not None):
+        rate, own = rates.find(name, device), [one for one in amounts if one is not None and one.rate == name]
+        seconds += sum(rates.seconds(one, device) for one in own)
+        total = sum(one.amount for one in own)
+        told.append(f"{total:.2g} at {rate.value:.2g} {rate.unit} ({rate.device}): {rate.basis}")
+    basis = "; ".join(told) or start.basis
     return Jobs(rule, count, device, seconds / 3600, memory, basis)

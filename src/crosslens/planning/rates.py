@@ -1,14 +1,16 @@
 """How fast a machine is and how well data compress: numbers with the device and the measurement they come from."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from crosslens.artifacts.kinds import Amount
 from crosslens.errors import InputError
-from crosslens.tables.documents import read_json
+from crosslens.store.checkout import checkout
 
-SHIPPED = Path("resources/rates.json")
+SHIPPED = checkout() / "resources/rates.json"
 VARIABLE = "CROSSLENS_RATES"
 
 
@@ -42,12 +44,22 @@ class Rates:
             mend=f"measure it: python tests/benchmarks/caption_study.py --write-rates {SHIPPED}",
         )
 
+    def seconds(self, amount: Amount, kind: str) -> float:
+        """What an amount takes on a device of that kind."""
+        rate = self.find(amount.rate, kind)
+        whole = amount.amount * rate.value if rate.unit.startswith("s ") else amount.amount / rate.value
+        return whole + (amount.batches * self.find("batch", kind).value if amount.batches else 0)
 
-def load_rates(own: Path | None = None) -> Rates:
-    """The rates of `own`, or of the file that CROSSLENS_RATES names, before those that are shipped."""
+
+def load_rates(own: Path | None = None, shipped: Path | None = None) -> Rates:
+    """The rates of `own`, or of the file that CROSSLENS_RATES names, before those that are shipped.
+
+    shipped: where these are, elsewhere than at the root of the checkout that one works in. Raises InputError for a file
+    that is not there or is none of rates.
+    """
     named = own or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     found: list[Rate] = []
-    for path in filter(None, (named, SHIPPED)):
+    for path in filter(None, (named, shipped or SHIPPED)):
         if not path.is_file():
             raise InputError(
                 path,
@@ -55,5 +67,13 @@ def load_rates(own: Path | None = None) -> Rates:
                 expected="a file of rates",
                 mend="correct the path, or run at the root",
             )
-        found += [Rate(**entry) for entry in read_json(path, "rates")["rates"]]
+        try:
+            found += [Rate(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))["rates"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                path,
+                found=f"no rates ({type(error).__name__}: {error})",
+                expected='{"rates": [{"device", "what", "value", "unit", "basis"}, …]}',
+                mend="write it with tests/benchmarks/caption_study.py --write-rates",
+            ) from None
     return Rates(found)

@@ -1,5 +1,6 @@
 """Features by their number, their own pages, and where others describe them."""
 
+from collections.abc import Container
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -11,11 +12,21 @@ from crosslens.summary.names import neuronpedia_page
 
 FEATURES = "features/index.html"
 """The pages of all features, from where the report is (see crosslens.explorer)."""
+LAYERS = (f"{FEATURES}#/layers", "Layers, SAEs and languages side by side")
+"""Of the same pages."""
+PAGES = {
+    "page": ("index.html", "The page: all tables and figures"),
+    "write_up": ("summary.html", "The same in words and tables alone"),
+    "feature_pages": (FEATURES, "All features, each on a page of its own"),
+    "live": ("live/index.html", "The model, live"),
+}
+"""Kind of artifact -> where it is, from where the report is, and what a reader finds there."""
 
 
-def layer_page(site: str) -> str:
-    """The page of one layer."""
-    return f"{FEATURES}#/{quote(site, safe='')}"
+def links_from(kind: str, files: Container[str]) -> list[tuple[str, str]]:
+    """(address, words) of the other pages; the page itself is always there, the others where they are among `files`."""
+    there = [name for name in PAGES if name != kind and (name == "page" or name in files)]
+    return [link for name in there for link in (PAGES[name], LAYERS)[: 1 + (name == "feature_pages")]]
 
 
 def feature_page(corpus: str, site: str, feature: int) -> str:

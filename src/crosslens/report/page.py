@@ -20,7 +20,7 @@ def _digest(text: str) -> str:
     return "sha256-" + b64encode(sha256(text.encode()).digest()).decode()
 
 
-OF_STUDIES: dict[str, Any] = {"answers": [], "explorer": None, "layers": []}
+OF_STUDIES: dict[str, Any] = {"answers": [], "links": []}
 """What pages of other things than studies have none of."""
 
 

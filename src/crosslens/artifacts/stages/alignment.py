@@ -272,9 +272,9 @@ KINDS = [
 WORK = [
     Work("analyse_activations", memory=2500, per=("site",)),
     Work("feature_sharing", memory=3500),
-    Work("draw_sharing_figure", memory=1000),
+    Work("draw_sharing_figure", minutes=10, memory=1000),
     Work("match_features", memory=matching_mb),
-    Work("compare_layers", memory=1000),
-    Work("draw_divergence_figure", memory=1000),
-    Work("draw_matching_figure", memory=1000),
+    Work("compare_layers", minutes=10, memory=1000),
+    Work("draw_divergence_figure", minutes=10, memory=1000),
+    Work("draw_matching_figure", minutes=10, memory=1000),
 ]

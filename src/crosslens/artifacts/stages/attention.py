@@ -73,5 +73,5 @@ KINDS = [
 ]
 WORK = [
     Work("measure_attention", memory=lambda at, threads: model_mb(at) + 5000, gpu=True, local=model_place),
-    Work("draw_attention_figure", memory=1500, local=data_place),
+    Work("draw_attention_figure", minutes=10, memory=1500, local=data_place),
 ]

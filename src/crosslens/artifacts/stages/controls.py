@@ -39,4 +39,4 @@ KINDS = [
         },
     ),
 ]
-WORK = [Work("compare_controls", memory=1000), Work("draw_controls", memory=1500)]
+WORK = [Work("compare_controls", minutes=30, memory=1000), Work("draw_controls", minutes=30, memory=1500)]

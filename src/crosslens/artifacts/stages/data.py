@@ -201,7 +201,7 @@ WORK = [
         memory=lambda at, threads: 4 * model_mb(at),
         local=lambda at: {"source": at.settings["model"]["id"]},
     ),
-    Work("draw_source", memory=800),
+    Work("draw_source", minutes=20, memory=800),
     Work("collect_source", memory=1500, local=lambda at: {"names": at.study.source.settings}),
     Work("collect_mt_geneval", memory=1500, local=lambda at: {"settings": at.study.source.settings}),
     Work("build_dataset", memory=1500, per=(), local=data_place),

@@ -113,7 +113,7 @@ KINDS = [
     ),
 ]
 WORK = [
-    Work("describe_features", memory=2500, per=("corpus", "site")),
-    Work("ask_endpoint", memory=1000, per=("corpus", "site"), local=endpoint_place),
-    Work("score_labels", memory=1000),
+    Work("describe_features", minutes=120, memory=2500, per=("corpus", "site")),
+    Work("ask_endpoint", minutes=480, memory=1000, per=("corpus", "site"), local=endpoint_place),
+    Work("score_labels", minutes=30, memory=1000),
 ]

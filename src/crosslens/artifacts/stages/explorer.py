@@ -116,4 +116,4 @@ KINDS = [
         holds=200,
     ),
 ]
-WORK = [Work("write_feature_pages", memory=3000, local=data_place)]
+WORK = [Work("write_feature_pages", minutes=120, memory=3000, local=data_place)]

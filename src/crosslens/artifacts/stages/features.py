@@ -282,8 +282,8 @@ WORK = [
     # Variants of a sweep stay apart where only their languages have something in common.
     Work("apply_swept_sae", memory=codes_mb, per=("corpus", "site", "variant")),
     Work("splice_swept_saes", memory=splice_mb, per=("corpus", "site"), gpu=True, local=model_place),
-    Work("promote_tokens", memory=promoting_mb, per=("site",), gpu=True, local=model_place),
+    Work("promote_tokens", minutes=120, memory=promoting_mb, per=("site",), gpu=True, local=model_place),
     Work("analyse_codes", memory=3500, per=("corpus", "site")),
-    Work("compare_settings", memory=1000),
-    Work("draw_sweep_figure", memory=1000),
+    Work("compare_settings", minutes=10, memory=1000),
+    Work("draw_sweep_figure", minutes=10, memory=1000),
 ]

@@ -184,8 +184,8 @@ def geometry_mb(at: At, threads: int) -> int:
 
 
 WORK = [
-    Work("draw_maps", memory=map_mb, per=("site",)),
-    Work("measure_geometry", memory=geometry_mb, per=("site",)),
-    Work("measure_circuits", memory=lambda at, threads: model_mb(at) + 1500, local=model_place),
-    Work("draw_geometry", memory=1500),
+    Work("draw_maps", minutes=240, memory=map_mb, per=("site",)),
+    Work("measure_geometry", minutes=240, memory=geometry_mb, per=("site",)),
+    Work("measure_circuits", minutes=120, memory=lambda at, threads: model_mb(at) + 1500, local=model_place),
+    Work("draw_geometry", minutes=30, memory=1500),
 ]

@@ -207,8 +207,8 @@ KINDS = [
 ]
 WORK = [
     Work("ablate_features", memory=ablation_mb, gpu=True, local=model_place),
-    Work("draw_ablation_figure", memory=1000),
+    Work("draw_ablation_figure", minutes=10, memory=1000),
     Work("ablate_groups", memory=ablation_mb, gpu=True, local=model_place),
     Work("substitute_features", memory=substitution_mb, gpu=True, local=model_place),
-    Work("draw_substitution_figure", memory=1000),
+    Work("draw_substitution_figure", minutes=10, memory=1000),
 ]

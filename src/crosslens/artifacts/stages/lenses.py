@@ -125,5 +125,5 @@ KINDS = [
 WORK = [
     Work("fit_lenses", memory=fitting_mb, gpu=True, local=model_place),
     Work("read_lenses", memory=reading_mb, gpu=True, local=model_place),
-    Work("draw_lens_figure", memory=1000),
+    Work("draw_lens_figure", minutes=10, memory=1000),
 ]

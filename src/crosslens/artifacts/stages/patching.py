@@ -141,7 +141,7 @@ KINDS = [
 ]
 WORK = [
     Work("patch_activations", memory=lambda at, threads: model_mb(at) + 5000, gpu=True, local=model_place),
-    Work("draw_patching_figures", memory=1500),
+    Work("draw_patching_figures", minutes=10, memory=1500),
     Work(
         "patch_features",
         memory=lambda at, threads: (

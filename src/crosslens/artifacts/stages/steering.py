@@ -113,5 +113,5 @@ WORK = [
         gpu=True,
         local=lambda at: model_place(at) | {"lexicons": at.settings["lexicons"]},
     ),
-    Work("draw_steering_figures", memory=1000),
+    Work("draw_steering_figures", minutes=10, memory=1000),
 ]

@@ -1,0 +1,39 @@
+"""One tiny study, whose jobs are killed, starved and lied to."""
+
+import pytest
+import torch
+from checkouts import TOY
+from jobs import ROOT, World
+
+from crosslens.store.job import Job
+
+STUDY = {
+    **TOY,
+    "source": {"planted": {"images": 30, "seed": 7}},
+    "activations": {**TOY["activations"], "batch_tokens": 512},
+    "sae": {**TOY["sae"], "epochs": 4, "checkpoint_tokens": 512},
+    "causal": {},
+    "steering": {"strengths": [1], "random_sets": 20, "samples": 2, "captions": 1, "max_new_tokens": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Jobs are forks of this process, which has torch loaded and one thread."""
+    patch = pytest.MonkeyPatch()
+    patch.chdir(ROOT)
+    for name in ("CROSSLENS_STORE", "OMP_NUM_THREADS"):
+        patch.setenv(name, "")
+    patch.setattr(Job, "_log_to", staticmethod(_log_to_stderr))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield World(tmp_path_factory.mktemp("world"), {"tiny": STUDY})
+    torch.set_num_threads(threads)
+    patch.undo()
+
+
+_log_to = Job._log_to
+
+
+def _log_to_stderr(file):
+    _log_to(None)
