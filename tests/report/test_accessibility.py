@@ -279,7 +279,7 @@ LONGEST = 60
 @pytest.mark.long
 @needs_browser
 @needs_axe
-@pytest.mark.parametrize(("width", "scheme"), product((390, 768, 1280), ("light", "dark")))
+@pytest.mark.parametrize(("width", "scheme"), list(product((390, 768, 1280), ("light", "dark"))))
 def test_whole_pages_of_a_built_study(browser, built_once, width, scheme):
     """All of the report, the table, a feature, the layers, and the model while it runs, in every window and colours."""
     report = (built_once.folder / "results/toy/report").resolve()
