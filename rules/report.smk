@@ -90,7 +90,7 @@ rule draw_study_figures:
 
 
 rule write_feature_pages:
-    """dashboards, features, gender, gender_robustness, sharing, matching, counterparts, promoted, steering, ablation, feature_patching, summary, dataset, texts -> report/features"""
+    """dashboards, features, gender, gender_robustness, sharing, matching, counterparts, promoted, steering, ablation, feature_patching, summary, model_comparison, dataset, texts -> report/features"""
     input:
         needed("write_feature_pages"),
     output:

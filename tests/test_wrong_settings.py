@@ -118,6 +118,7 @@ WRONG = [
         ["key causal: found tests of what languages share, and en alone; expected two languages"],
     ),
     (ENGLISH | {"steering": {}}, None, ["key steering: found no SAE of all of two languages or more"]),
+    ("pages", {"features": 0}, ["key pages.features: found 0"]),
     ("steering", {"sites": ["9"]}, ["key steering.sites: found ['9']", "some of the study's sites"]),
     ("steering", {"strengths": [0]}, ["key steering.strengths.0: found 0; expected a number greater than 0"]),
     ("steering", {"strengths": []}, ["key steering.strengths"]),
