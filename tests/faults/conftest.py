@@ -21,7 +21,7 @@ WIDE = STUDY | {
     "lenses": {"samples": 8, "epochs": 1},
     "attention": {"samples": 8},
     "sweep": {"k": [4]},
-    "tokens": {"positions": [0], "texts": [{"language": "en", "text": "A woman reads."}]},
+    "tokens": {"select": {"positions": [0]}, "texts": [{"language": "en", "text": "A woman reads."}]},
 }
 STEERED = STUDY | {
     "steering": {"strengths": [1], "random_sets": 20, "samples": 2, "captions": 1, "max_new_tokens": 4}

@@ -150,7 +150,6 @@ def once(checkout: Checkout, title: str, what: str) -> None:
         if title.startswith({title!r}):
             import os
             import pathlib
-            import time
 
             attempts = len(list(pathlib.Path().glob("begun-{title[:3]}-*")))
             pathlib.Path(f"begun-{title[:3]}-{{os.getpid()}}").touch()
