@@ -8,6 +8,9 @@ min_version("9.27")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 wildcard_constraints:
     study=r"[A-Za-z0-9_]+",
     language=r"[a-z]{2,3}",
@@ -42,6 +45,7 @@ include: "rules/descriptions.smk"
 include: "rules/geometry.smk"
 include: "rules/tokens.smk"
 include: "rules/controls.smk"
+include: "rules/verdicts.smk"
 include: "rules/report.smk"
 include: "rules/notebook.smk"
 # Not part of any study: the recipe of the embedded model, and what every method says of truths put into it.
@@ -63,6 +67,7 @@ rule all:
     default_target: True
     input:
         collected(),
+        explored,
     message:
         "everything of the studies that config/config.yaml names"
 
@@ -115,5 +120,5 @@ rule verify:
 
 
 onstart:
-    told(lambda: register_checkout(store))
+    begun()
     warm_up()

@@ -4,6 +4,7 @@ import gc
 import os
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 # What Snakemake has loaded stays, and so does most of what a plan makes: collections need not look for garbage in it.
@@ -14,14 +15,18 @@ gc.set_threshold(100_000)
 # dry run.
 sys.modules.setdefault("pandas", None)
 
-# Jobs and this file read the library of this checkout, whatever is installed.
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
-os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])))
+# The folder of the Snakefile, wherever a workflow that uses this one as a module has its own.
+CHECKOUT = Path(workflow.current_basedir).parent
+# Jobs and this file read the library of this checkout, whatever is installed; an installed package has none beside it.
+if (CHECKOUT / "src").is_dir():
+    sys.path.insert(0, str(CHECKOUT / "src"))
+    os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])))
 
 from crosslens.artifacts.kinds import wildcards_of
 from crosslens.artifacts.missing import kept_and_lost
 from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
+from crosslens.questions import STUDY, asks, of_figure
 from crosslens.planning.limits import Limits
 from crosslens.planning.rates import load_rates
 from crosslens.store.digests import FileDigests, content_digest
@@ -36,9 +41,17 @@ from snakemake.logging import logger
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-SCHEMAS = Path(workflow.basedir) / "workflow" / "schemas"
-_LINKER = shlex.join([sys.executable, "-IS", f"{workflow.basedir}/workflow/scripts/link.py"])
-LINK = _LINKER.replace("{", "{{").replace("}", "}}") + " {params.to:q} {output:q} 2> {log:q}"
+MODULE = not workflow.modifier.is_main_snakefile()
+SCHEMAS = CHECKOUT / "workflow" / "schemas"
+
+
+def command_of(name):
+    """A script of workflow/scripts/ that loads nothing, as a command of a rule."""
+    words = shlex.join([sys.executable, "-IS", f"{CHECKOUT}/workflow/scripts/{name}"])
+    return words.replace("{", "{{").replace("}", "}}")
+
+
+LINK = command_of("link.py") + " {params.to:q} {output:q} 2> {log:q}"
 
 
 def told(read):
@@ -115,6 +128,12 @@ def minutes(rule):
     return lambda wildcards, attempt: attempt * limits.minutes(rule, place_of(wildcards))
 
 
+@cache
+def begun():
+    """gc keeps what a registered checkout shows."""
+    told(lambda: register_checkout(store))
+
+
 # Of name rules: each links an artifact's place under results/ to the store, and is known by its kind.
 
 
@@ -138,6 +157,9 @@ def made(kind):
         w = place_of(wildcards)
         told(lambda: table.check(kind, w))
         if workflow.is_main_process:
+            if MODULE and not workflow.dryrun:
+                # Snakemake runs `onstart` of the main Snakefile alone.
+                begun()
             key = told(lambda: table.key(kind, w))
             paths = table.kinds[kind].paths(w)
             # Snakemake stops at a link that leads nowhere, in a dry run too: of a store that was removed there are many.
@@ -171,18 +193,47 @@ def shown(kind):
     """Output: the place or places of an artifact; pictures and the page go into `snakemake --report`."""
     declared = table.kinds[kind]
     if declared.files:
-        captions = {f"{declared.path}/{file}": (file, words) for file, words in declared.files.items()}
-        return [pictured(path, *named) if named[1] else path for path, named in captions.items()]
-    if declared.path.endswith(".html"):
-        return pictured(declared.path, "the page", "Findings, tables and figures of the study on one page.")
+        captions = {f"{declared.path}/{file}": words for file, words in declared.files.items()}
+        return [pictured(path, words) if words else path for path, words in captions.items()]
+    if declared.each:
+        return tabulated(declared.path, declared.each)
     return declared.path if Path(declared.path).suffix not in ("", ".zarr") else directory(declared.path)
 
 
-def pictured(path, name, words):
-    """One entry of `snakemake --report`, under its study and layer."""
-    category = "{study}, layer {site}" if "{site}" in path else "{study}"
-    labels = {"figure": Path(name).stem, "shows": words.format(units="samples")}
-    return report(path, caption="../workflow/report/figure.rst", category=category, labels=labels)
+def pictured(path, words):
+    """A picture in `snakemake --report`: under its question, by study, layer, SAE and languages."""
+    stem = Path(path).stem
+    return report(
+        path,
+        caption="../workflow/report/figure.rst",
+        category=of_figure(stem).asks,
+        subcategory="{study}",
+        labels=lambda w: labels_of(stem, w) | {"shows": words.format(units="samples")},
+    )
+
+
+def tabulated(path, each):
+    """The tables of a folder in `snakemake --report`, each under its question."""
+    return report(
+        directory(path),
+        patterns=[each],
+        caption="../workflow/report/table.rst",
+        category=lambda w: asks(w.question),
+        subcategory="{study}",
+        labels=lambda w: labels_of(w.table, w) | {"shows": "table, as CSV"},
+    )
+
+
+def labels_of(name, wildcards):
+    """What an entry of `snakemake --report` is sorted by; a figure of all layers or languages says so."""
+    w = place_of(wildcards)
+    spoken = table.studies[w["study"]].languages
+    return {
+        "result": name,
+        "layer": w.get("site", "all"),
+        "SAE": w.get("corpus", "all"),
+        "languages": w.get("language") or ", ".join(spoken),
+    }
 
 
 def name_log(kind):
@@ -192,6 +243,11 @@ def name_log(kind):
 
 
 # Of targets that collect.
+
+
+def explored(wildcards):
+    """Input: of every study that `run:` names its pages in one folder."""
+    return [f"results/{study}/explorer" for study in config["run"]]
 
 
 def collected(*kinds):

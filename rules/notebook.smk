@@ -16,10 +16,10 @@ rule explore:
         mem_mb=lambda w, attempt: 3000 * attempt,
         runtime=lambda w, attempt: 60 * attempt,
     params:
-        notebook=f"{workflow.basedir}/workflow/notebooks/explore.ipynb",
+        notebook=f"{CHECKOUT}/workflow/notebooks/explore.ipynb",
         # it is run again where these change: what is built, and the notebook
         of=lambda w: told(lambda: table.key("page", {"study": w.study})),
-        sha256=content_digest(Path(workflow.basedir, "workflow/notebooks/explore.ipynb")),
+        sha256=content_digest(Path(f"{CHECKOUT}/workflow/notebooks/explore.ipynb")),
     message:
         "{wildcards.study}: the notebook that looks at it, steers it and draws"
     shell:

@@ -112,7 +112,7 @@ rule write_feature_pages:
 
 
 rule build_report:
-    """texts_metadata, texts_summary, features, feature_pages, summary, layer_figures, study_figures, dataset_summary, gendered_examples, gender_layer_figures, gender_figures, stereotype, sweep, sweep_figure -> report/index.html"""
+    """texts_metadata, texts_summary, features, feature_pages, summary, layer_figures, study_figures, dataset_summary, gendered_examples, gender_layer_figures, gender_figures, stereotype, sweep, sweep_figure -> report/index.html, report and report/tables"""
     input:
         needed("build_report"),
     output:
@@ -153,3 +153,31 @@ rule pack_live_page:
         "{wildcards.study}: the page that runs the model"
     script:
         "../workflow/scripts/pack_live_page.py"
+
+
+rule link_pages:
+    """page -> explorer: all pages of a study as files of one folder, which `snakemake --report` takes whole"""
+    input:
+        "results/{study}/report/index.html",
+    output:
+        report(
+            directory("results/{study}/explorer"),
+            htmlindex="index.html",
+            caption="../workflow/report/explorer.rst",
+            category=STUDY,
+            subcategory="{study}",
+            labels=lambda w: labels_of("explorer", w)
+            | {"shows": "the page, every feature, the model live, and the written summary"},
+        ),
+    log:
+        "logs/{study}/explorer.log",
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        # links are made anew where these change: what the page is made from, and so every page beside it
+        of=lambda w: told(lambda: table.key("page", {"study": w.study})),
+    message:
+        "{wildcards.study}: all pages in one folder"
+    shell:
+        command_of("link_pages.py") + " {input:q} {output:q} 2> {log:q}"

@@ -26,7 +26,7 @@ from crosslens.tables.tokens import read_tokens
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "workflow/schemas/study.schema.yaml"
-WORK = {script.stem for script in (ROOT / "workflow/scripts").glob("*.py")} - {"link"}
+WORK = {script.stem for script in (ROOT / "workflow/scripts").glob("*.py")} - {"link", "link_pages"}
 WORK |= {"apply_swept_sae", "splice_swept_saes"}
 """The rules that compute; the others name or collect."""
 STUDY = {
@@ -310,6 +310,42 @@ def test_memory_of_an_extraction_is_bounded_by_the_rows_that_there_are(tmp_path,
     values = 4 * 4 * 12 * length * d_model * sites
     scores = 3 * 4 * heads * 12 * length**2
     assert memory[0] == memory[1] == pytest.approx(weights + (values + scores) / 2**20, abs=2)
+
+
+def test_pictures_that_keep_their_size_are_bounded_by_their_own_pixels(tmp_path, monkeypatch):
+    """Twelve of 280 x 560 in Qwen2-VL: 10 x 20 tokens each, a token 28 x 28 pixels, twice, as float32 and cast."""
+    monkeypatch.chdir(ROOT)
+    pictures, model = tmp_path / "pictures", tmp_path / "model"
+    pictures.mkdir()
+    model.mkdir()
+    for number in range(12):
+        Image.new("RGB", (560, 280 if number else 28)).save(pictures / f"{number}.png")
+    sizes = {"hidden_size": 128, "num_hidden_layers": 7, "num_attention_heads": 4, "vocab_size": 300}
+    config = {"model_type": "qwen2_vl", **sizes, "vision_config": {"patch_size": 14, "spatial_merge_size": 2}}
+    (model / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (model / "model.safetensors").write_bytes(b"0" * 2**20)
+    source = {"captions": str(tmp_path / "captions.csv"), "images": str(pictures)}
+
+    def asked(batch_tokens, **said):
+        (model / "preprocessor_config.json").write_text(json.dumps(said), encoding="utf-8")
+        declared, _ = own_captions(
+            tmp_path,
+            ["a" * 40] * 12,
+            model={"id": str(model)},
+            source=source,
+            activations={"part_rows": 2000, "batch_tokens": batch_tokens},
+        )
+        place = {"study": "own", "language": "en", "part": "0000"}
+        return declared.megabytes("extract", place, threads=1) - 1500 - 2
+
+    length, sites = 40 + 128 + 200, 2
+    values, scores = 4 * 4 * 12 * length * 128 * sites, 3 * 4 * 4 * 12 * length**2
+    pixels = 12 * (3 * 280 * 560 + 8 * 2 * 3 * 200 * 28**2)
+    few = (values + scores + pixels) / 2**20
+    assert asked(16384) == asked(262_144) == pytest.approx(few, abs=2)
+    # scaled down to 5 x 10 tokens; all that waits is no more than the tokens of three batches
+    assert asked(16384, max_pixels=50 * 28**2) < few / 2
+    assert asked(400, max_pixels=50 * 28**2) < asked(16384, max_pixels=50 * 28**2)
 
 
 def test_nothing_asks_for_much_more_than_the_model_where_there_are_few_rows(tmp_path, monkeypatch):

@@ -105,6 +105,7 @@ def build(checkout: Checkout, *, large: bool) -> None:
         "sweep": {"architecture": list(VARIANTS)},
         "tokens": INSPECTED,
         "compare": {"with": ["sibling"], "draws": 9},
+        "claims": {"without": ["sibling"]},
         "concepts": {"first": [f"scene_{i:06d}" for i in range(20)]},
     }
     if large:
@@ -1138,6 +1139,25 @@ def test_controls_are_the_numbers_of_both_summaries(study):
         if r["q_family"] is not None
     }
     assert found == expected and len(found) == 4
+
+
+def test_verdicts_are_of_the_summaries(study):
+    """The statement that reads two counts, in both studies: no more units than sites."""
+    (document,) = documents(study, "verdicts")
+    names = {path.stem for path in (Path(__file__).parents[1] / "claims").glob("*.yaml")}
+    assert {claim["name"] for claim in document["claims"]} == names and len(names) >= 12
+    assert document["studies"]["toy"] == "" and document["studies"]["sibling"] == "without"
+    (claim,) = (
+        claim for claim in document["claims"] if claim["name"] == "languages_share_under_three_percent"
+    )
+    sharing = json.loads((study / "summary.json").read_text())["records"]["sharing"]
+    told = {tuple(e["unit"]): e["value"] for e in claim["estimates"]}
+    assert told == {
+        (r["corpus"], "–".join(r["languages"]), r["site"]): r["found"] / r["features"]
+        for r in sharing
+        if r["tested"] and r["features"]
+    }
+    assert claim["units"]["all"] == len(told) == sum(claim["units"][s] for s in ("holds", "fails", "open"))
 
 
 def test_transfer_of_the_difference_of_means_by_hand(study):

@@ -286,6 +286,12 @@ WRONG = [
     ("source.images", "", ["key source.images: found ''; expected some text"]),
     ("source.images", "nowhere", ["key source.images: found nothing at nowhere"]),
     ("source.images", "data/captions.csv", ["key source.images: found a file, data/captions.csv"]),
+    # a folder, but of something else
+    (
+        "source.images",
+        "saes",
+        ["key source.images: found none of the ", " pictures that data/captions.csv names in saes"],
+    ),
     ("source.columns", {"fr": "x"}, ["key source.columns: found fr; expected one of en, ar, image_id"]),
     ("source.columns", {"sex_": "x"}, ["key source.columns: found 'sex_'; expected a language, image_id"]),
     (
@@ -509,6 +515,29 @@ def test_a_wrong_setting_is_told(folder, place, value, words):
     assert all("To mend: " in line for line in lines)
     assert any(all(word in line for word in words) for line in lines), told.value
     assert all(line.startswith(("studies/mine.yaml", "saes/", "saes: ")) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [("gender", "gender"), ("Ground Truth Gender", "gender"), ("Category", "category"), ("SPLIT", "split"), ("Group", "group")],
+)  # fmt: skip
+def test_a_column_that_is_called_nearly_as_usual_is_not_left_out_in_silence(folder, name, role):
+    """Genders would be read off captions beside a column that says them."""
+    table = folder / "data/captions.csv"
+    header, *rows = table.read_text(encoding="utf-8").splitlines()
+    table.write_text(
+        "\n".join([f"{header},{name}", *(f"{row},{row.split(',')[0]}" for row in rows)]), encoding="utf-8"
+    )
+    with pytest.raises(
+        InputError, match=rf"column '{name}', which nothing reads.*columns: {{{role}: {name}}}"
+    ):
+        read(GOOD)
+    # what is read as something else is something else
+    other = "category" if role != "category" else "group"
+    assert (
+        read(changed("source.columns", {other: name})).source.rows[0]._asdict()[other]
+        == rows[0].split(",")[0]
+    )
 
 
 def test_steering_that_no_claim_can_come_of_is_told_and_runs(folder):

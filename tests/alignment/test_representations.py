@@ -12,6 +12,7 @@ from world import Token, World, write_corpus
 from crosslens.alignment import representations as module
 from crosslens.alignment.cka import unbiased_cka
 from crosslens.alignment.likeness import SUBSPACE, decomposed, likeness, principal_cosines, share_within
+from crosslens.alignment.ranks import rank_all
 from crosslens.alignment.representations import Halves, alike, gendered, representations, spread
 from crosslens.pooling.images import ImageTable
 from crosslens.stats.auroc import auroc
@@ -142,6 +143,22 @@ def test_unrelated_captions_are_at_their_nulls_and_related_ones_beyond():
         assert (told["cka"]["value"] > 0.1) == related
         assert told["subspace"]["ceiling"] > 0.8 and told["subspace"]["chance"] == SUBSPACE / WIDTH
         assert json.dumps(told, default=lambda value: value.tolist())
+
+
+def test_images_of_one_group_are_one():
+    """Two pictures of each person are alike in any language: that is one witness, and no likeness of the languages."""
+    rng = np.random.default_rng(9)
+    persons = [np.repeat(side, 2, axis=0) for side in drawn(rng, n=40, shared=0.5)]
+    each = [x + 0.01 * rng.normal(size=x.shape) for x in persons]
+    groups = [f"g{i // 2:02d}" for i in range(80)]
+    one, other = (images(x, groups=groups) for x in each)
+    told = alike((one, np.zeros(WIDTH)), (other, np.zeros(WIDTH)), ("en", "ar"), halved(one), rng)
+    means = [x.reshape(40, 2, WIDTH).mean(axis=1) for x in each]
+    assert (told["images"], told["groups"]) == (80, 40)
+    assert told["cka"]["value"] == pytest.approx(unbiased_cka(*means), abs=1e-9)
+    assert told["cka"]["value"] < unbiased_cka(*each) - 0.01
+    hits = [np.diag(rank_all(*pair)) <= 1 for pair in (means, means[::-1])]
+    assert [row["value"] for row in told["retrieval"]] == pytest.approx([of.mean() for of in hits])
 
 
 def test_gender_by_hand_and_what_deviates():

@@ -21,6 +21,8 @@ from crosslens.study.study import Study
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = "crosslens.sae.architectures."
+PAGES = {"page", "write_up", "summary_tables"}
+"""What shows settings, and names of studies and models."""
 FIGURES = {"draw_layer_figures", "draw_sharing_figure", "draw_study_figures"}
 
 
@@ -414,7 +416,7 @@ def test_a_model_folder_by_another_name_remakes_only_what_shows_it(change):
     change.settings(**seen)
     change.keys["toy"] = change._keys(change._table(), "toy")
     change.settings(model={"id": str(change.folder / "renamed")})
-    table, showing = change._table(), {"page", "token_inspection", "pretrained"}
+    table, showing = change._table(), {*PAGES, "token_inspection", "pretrained"}
 
     def shows(kind, wildcards):
         return kind in showing or any(shows(*need) for need in table.needs(kind, wildcards))
@@ -436,4 +438,4 @@ def test_a_study_by_another_name_retrains_nothing(change):
         for place, key in renamed.items()
         if key != toy[tuple(("study", "toy") if pair == ("study", "renamed") else pair for pair in place)]
     }
-    assert len(renamed) == len(toy) and differing == {"page", "feature_pages"}
+    assert len(renamed) == len(toy) and differing == {*PAGES, "feature_pages"}

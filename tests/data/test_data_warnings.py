@@ -106,6 +106,13 @@ def test_languages_that_are_one_text(warned):
     assert "no_hits" in found
 
 
+def test_columns_that_have_changed_places_are_told_by_their_letters(warned):
+    """As captions without a lexicon are taken for what their column says."""
+    rows = [[row[0], row[2], row[1], *row[3:]] for row in rows_of(["female", "male"] * 60)]
+    assert "120 of 120 texts in Arabic" in warned(rows, lexicons={})["other_letters"]["message"]
+    assert "other_letters" not in warned(rows_of(["female", "male"] * 60), lexicons={})
+
+
 def test_a_copy_in_other_capitals_or_with_marks_that_are_not_seen_is_one(warned):
     copies = ["A CAF\u00c9 {}", "a cafe\u0301 {}", "\u200ea  caf\u00e9\n{}\u200f\u3164", "a caf\u00e9 {} ."]
     rows = [

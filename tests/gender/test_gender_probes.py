@@ -206,6 +206,17 @@ def test_too_few_labels_are_said_not_scored():
     assert told["sparse"] is None
 
 
+def test_of_one_group_that_has_most_of_a_gender_nothing_is_said():
+    """An AUROC of nearly one person's pictures has no interval: a p of it would be told as "no better than chance"."""
+    rng = np.random.default_rng(0)
+    train, test = drawn(60, 1.0, rng), drawn(90, 1.0, rng)
+    people = test.image_ids.copy()
+    people[np.flatnonzero(test.gender == "female")[:26]] = "one"
+    told = probe(train, replace(test, group=people), seed=0, stream_name="x")
+    assert not told["tested"] and told["p"] is told["auroc"] is None
+    assert told["because"].startswith("one group has most of the female images in test")
+
+
 def test_stages(study, tmp_path):
     settings = {"dataset": study.datasets["en"], "tokens": study.tokens["en"], "seed": 0}
     settings["conditions"] = ["prompt", "caption"]

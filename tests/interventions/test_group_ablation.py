@@ -120,7 +120,7 @@ def beside(p):
     return {"mean": 0.0, "q95": 0.1, "ratio": 1.0, "p": p, "least_p": 1 / 21}
 
 
-def shown(folder, p, low=2.0, **of):
+def shown(folder, p, low=2.0, level=0.05, **of):
     """The finding on a shared group that removes six tenths in English, and as much of nothing that is known in Arabic."""
     score = {"value": 3.0, "low": 2.0, "high": 4.0}
     english = {"language": "en", "removed": score | {"low": low}, "share": 0.6, "removed_random": beside(p)}
@@ -146,7 +146,7 @@ def shown(folder, p, low=2.0, **of):
     document = {"site": "4", "of": {"en": known, "ar": unknown}, "pairs": [pair]}
     write_json(folder / "groups.json", "group_ablation", document)
     files = {"group_ablation": {"joint/4": folder / "groups.json"}}
-    return section.section(StandIn({}, files=files))
+    return section.section(StandIn({}, files=files, level=level))
 
 
 def test_shares_are_said_with_their_p_and_what_was_not_tested_as_that(tmp_path):
@@ -161,5 +161,7 @@ def test_shares_are_said_with_their_p_and_what_was_not_tested_as_that(tmp_path):
     (finding,) = shown(tmp_path, 0.3).findings
     assert finding.kind == "null" and "does not fall further than without random groups" in finding.title
     assert shown(tmp_path, 0.048, low=-0.1).findings[0].kind == "null", "nothing may be gone at all"
+    (finding,) = shown(tmp_path, 0.048, level=0.01).findings
+    assert finding.kind == "warning" and "give no p below 0.048, and the level is .01" in finding.title
     (finding,) = shown(tmp_path, 0.3, tested=False, because="there is none", of=[]).findings
     assert finding.kind == "warning" and "was not tested, because there is none" in finding.title

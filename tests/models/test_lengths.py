@@ -13,6 +13,7 @@ from crosslens.generation.texts import generate_texts
 from crosslens.models.inputs import Sample, build_inputs, encode
 from crosslens.models.lengths import check_lengths
 from crosslens.models.load import load_model
+from crosslens.models.picture_tokens import picture_tokens, token_side
 from crosslens.tables.documents import read_table, write_table
 from crosslens.tokens.measure import token_activations
 
@@ -33,6 +34,17 @@ def unrun(monkeypatch):
         raise AssertionError("a forward pass")
 
     monkeypatch.setattr(torch.nn.Module, "__call__", run)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (200, 30), (9, 11), (37, 2100)])
+def test_what_a_picture_takes_is_known_before_the_model_is_loaded(vision_family, size):
+    """Of Qwen2-VL's the tiny processor scales pictures to between 16 and 64 pixels squared."""
+    adapter = vision_family.adapter
+    token = vision_family.tokenizer.convert_ids_to_tokens(adapter.image_token_id)
+    text, config = adapter.image_text(size), adapter.model.config.to_dict()
+    there = picture_tokens(config, size, (16 * 16, 64 * 64))
+    assert (token_side(config) is not None) == adapter.sized_images
+    assert there == (None if config["model_type"] == "mllama" else text.count(token))
 
 
 def lengthened(folder, words, *, rows=24):

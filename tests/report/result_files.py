@@ -352,6 +352,10 @@ def _rankings(path: Path, site: str, language: str, sae: str) -> Path:
             "site": site,
             "sae": sae,
             "d_sae": D_SAE,
+            "roles": ["prompt", "caption"],
+            "sinks": 2,
+            "samples": {"all": 600, "select": 150, "test": 150},
+            "tokens": {"all": 9000, "select": 2100, "test": 2200},
             "rankings": {name: {"score_is": "", "features": shown} for name in ("strongest", "frequent")},
             "coactivation": {
                 "jaccard": [
@@ -727,6 +731,7 @@ def arguments(files: Files, folder: Path, **changed: Any) -> dict[str, Any]:
             "languages": ["en", "ar"],
             "model": {"random_init": None},
             "text": None,
+            "activations": {"dtype": "bfloat16"},
             "sae": {"k": 8, "lr": None},
             "note": "<b>bold</b>",
         },

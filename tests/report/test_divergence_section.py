@@ -149,6 +149,37 @@ def test_where_no_null_is_known_chance_is_not_said_to_give_it(tmp_path):
     assert "What chance gives is not known at any of these layers." in finding.lines
 
 
+def test_a_number_has_one_value_on_the_page(tmp_path):
+    """Representations compare 1,000 units at most: what all units say is said here too, with their number and null."""
+    write(tmp_path, [0.4, 0.1, 0.9])
+    files = [(site, tmp_path / f"layer_{site}.json", tmp_path / f"{site}.json") for site in SITES]
+    for site, layer, document in files:
+        of, (pair,) = read_json(layer, "layer"), read_json(document, "representations")["pairs"]
+        (cka,), (directions,) = of["cka"], of["directions"]
+        of["cka"] = [cka | {"unbiased": 0.7, "units": 2983}]
+        of["directions"] = [directions | {"cosine": None, "train_groups": [7, 8]}]
+        hit = {"source": "en", "target": "ar"}
+        found = hit | {"read": "caption", "centred": True, "units": 2983, "r1": 0.02, "r1_chance": 0.0003}
+        of["retrieval"] = [found | {"r1_low": 0.015, "r1_high": 0.026}]
+        pair["reads"][0]["retrieval"] = [hit | {"value": 0.05, "deviations": [0.0] * 200}]
+        write_json(layer, "layer", of)
+        write_json(document, "representations", {"site": site, "pairs": [pair]})
+    layers, documents = ({site: pair[i] for site, *pair in files} for i in (0, 1))
+    compare_layers(layers=layers, representations=documents, out=tmp_path / "out.json")
+    points = {
+        series["measure"]: series["points"][0]
+        for series in read_json(tmp_path / "out.json", "divergence")["series"]
+    }
+    told = {name: (point["value"], point["groups"], point["null_high"]) for name, point in points.items()}
+    assert told == {
+        "cka": (0.7, 2983, 0.05),
+        "retrieval": (0.02, 2983, 0.0003),
+        # what the summary has not stays as it was measured
+        "cosine": (0.4, 45, 0.3),
+    }
+    assert (points["retrieval"]["low"], points["retrieval"]["high"]) == (0.015, 0.026)
+
+
 def test_files_of_another_site_are_refused(tmp_path):
     write(tmp_path, [0.4, 0.1, 0.9])
     layers = {site: tmp_path / f"layer_{site}.json" for site in SITES}

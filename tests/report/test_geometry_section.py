@@ -131,6 +131,8 @@ def test_what_was_not_tested_is_no_null(said):
     words = said(geometry, tested=False)
     assert "was not tested: there are too few" in words and "beyond chance" not in words
     assert "Not tested, because there are 2 female and 9 male units" in words
+    words = said(geometry, clustered=None)
+    assert "Whether decoder rows come in clusters was not tested" in words and "no dictionary" not in words
 
 
 def test_heads_that_are_not_known_are_said_by_family(said, tmp_path):

@@ -22,6 +22,13 @@ def of(recovered, *, passed=True):
             "activation: read what follows with care.",
         ),
         ([of(0.6, passed=False)], "warning", "1 quality gate fails: read what follows with care."),
+        # what could not be said is not passed
+        ([of(0.6, passed=None)], "warning", "1 quality gate is undefined: read what follows with care."),
+        (
+            [of(0.6, passed=None), of(0.6, passed=None), of(0.6, passed=False)],
+            "warning",
+            "1 quality gate fails, and 2 quality gates are undefined: read what follows with care.",
+        ),
     ],
 )
 def test_a_dictionary_that_serves_the_model_less_than_one_vector_is_no_good_news(records, kind, title):

@@ -26,11 +26,12 @@ COPIED = (
     "Snakefile",
     "profiles",
     "envs",
+    "claims",
     "resources/lexicons",
     "resources/rates.json",
     "config/config.yaml",
 )
-WORK = {script.stem for script in (REPOSITORY / "workflow/scripts").glob("*.py")} - {"link"}
+WORK = {script.stem for script in (REPOSITORY / "workflow/scripts").glob("*.py")} - {"link", "link_pages"}
 """The rules that compute; the others name or collect."""
 
 TOY = {

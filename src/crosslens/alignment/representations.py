@@ -11,7 +11,6 @@ import pandas as pd
 
 from crosslens.alignment.cka import unbiased_cka
 from crosslens.alignment.likeness import SUBSPACE, decomposed, likeness, principal_cosines, share_within
-from crosslens.alignment.pairs import shuffled_pairs
 from crosslens.alignment.ranks import rank_all
 from crosslens.pooling.images import ImageTable, by_image
 from crosslens.pooling.languages import Pairs, described, open_languages, pairs_among
@@ -27,7 +26,7 @@ HALVES = 200
 """Random halves of the images."""
 SHUFFLES = 99
 """Of pairs; of labels."""
-IMAGES = 1000
+UNITS = 1000
 """Compared at most: kernels and singular vectors grow with their square."""
 LEAST_TRAIN = 5
 """Images of each gender without which a language has no direction, as in gender_transfer."""
@@ -121,7 +120,7 @@ def representations(
                 "languages": list(pair),
                 "reads": [
                     {"read": read}
-                    | alike(*((of[k], train[read][k].values.mean(axis=0)) for k in pair), pair, drawn, rng)
+                    | alike(*((of[k], _centre(train[read][k])) for k in pair), pair, drawn, rng)
                     for read, of in reads.items()
                 ],
                 "gender": [
@@ -136,11 +135,15 @@ def representations(
         "seed": seed,
         "halves": HALVES,
         "shuffles": SHUFFLES,
-        "max_images": IMAGES,
+        "max_units": UNITS,
         "subspace": SUBSPACE,
         "pairs": results,
     }
     write_json(out, "representations", document)
+
+
+def _centre(train: ImageTable) -> np.ndarray:
+    return train.by_group(apart=False).values.mean(axis=0)
 
 
 def _alone(paths: list[Path], samples: pd.DataFrame) -> ImageTable:
@@ -176,18 +179,21 @@ def alike(
 ) -> dict[str, Any]:
     """Two languages' captions of the same images: `cka`, `retrieval`, `subspace`, and `svcca`, `pwcca`, `procrustes`.
 
-    first, second: the test images and the mean (d) of train ones, which is taken off before cosines. cka: unbiased.
-    retrieval: R@1 of either language among all images, of which halves are queries. subspace: mean cos² of the
+    first, second: the test images and the mean (d) of train units, which is taken off before cosines. A unit is an image, or
+    the mean of the images of one group, as in `retrieval`. cka: unbiased.
+    retrieval: R@1 of either language among all units, of which halves are queries. subspace: mean cos² of the
     principal angles between the directions of largest variance of both, beside that of halves of one language (`ceiling`)
     and of random subspaces (`chance`). The last three beside shuffled pairs, see `likeness`.
     """
     (one, centre), (other, other_centre) = first, second
     _, i, j = np.intersect1d(one.image_ids, other.image_ids, return_indices=True)
-    kept = np.sort(rng.permutation(len(i))[:IMAGES])
-    one, other = one.rows(i[kept]), other.rows(j[kept])
+    images = one.rows(i).group
+    one, other = one.rows(i).by_group(apart=False), other.rows(j).by_group(apart=False)
+    kept = np.sort(rng.permutation(len(one))[:UNITS])
+    one, other = one.rows(kept), other.rows(kept)
     x, y = (np.asarray(table.values, dtype=np.float64) for table in (one, other))
     rows = drawn.rows(one)
-    told: dict[str, Any] = {"images": len(x), "groups": len(np.unique(one.group))}
+    told: dict[str, Any] = {"images": int(np.isin(images, one.group).sum()), "groups": len(x)}
     told["cka"] = spread(unbiased_cka(x, y), lambda at: unbiased_cka(x[at], y[at]), rows)
     told["retrieval"] = []
     for source, target, queries, candidates in (
@@ -200,7 +206,7 @@ def alike(
     told["subspace"] = _subspaces(x, y, rows)
     sides = decomposed(x), decomposed(y)
     values = likeness(*sides)
-    nulls = [likeness(*sides, order) for order in shuffled_pairs(one.group, SHUFFLES, rng)]
+    nulls = [likeness(*sides, rng.permutation(len(x))) for _ in range(SHUFFLES)]
     for name, value in values.items():
         null = np.array([draw[name] for draw in nulls])
         # alike is a small distance

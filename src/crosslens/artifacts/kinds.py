@@ -122,6 +122,8 @@ class Kind:
     files: dict[str, str] = field(default_factory=dict)
     """The files of a folder artifact that are shown one by one, each with its caption (empty for what is no picture). Those
     beside a picture come by themselves."""
+    each: str = ""
+    """Which files of a folder that is shown as one `snakemake --report` takes one by one: {question}, {table}."""
     holds: int = 1
     """Files of a folder artifact that is shown as one."""
     amount: Callable[[At, Any], Amount | None] = lambda at, reading: None

@@ -65,7 +65,7 @@ def data_warnings(
     either. tested: (group, gender) of the
     images of test. unit: what an image is called, "picture", "text" or "prompt".
     """
-    found = [*_equal(captions), *_placeholders(captions), *_copied(captions)]
+    found = [*_equal(captions), *_placeholders(captions), *_copied(captions), *_other_letters(captions)]
     if genders is not None:
         known = Counter(gender for _, gender in set(genders) if gender != "unknown")
         found += [*_lexicons(captions, hits), *_one_gender(known, unit)]
@@ -120,6 +120,20 @@ def _copied(captions: Mapping[str, Sequence[str]]) -> Iterator[Warned]:
                 f"{_name(first)} and {_name(second)} have the same text in {same:,} of {len(rows):,} rows: what agrees "
                 "between them there is one text, not two languages.",
                 [first, second],
+            )
+
+
+def _other_letters(captions: Mapping[str, Sequence[str]]) -> Iterator[Warned]:
+    """Of languages whose letters are known: columns that have changed places, or text in Latin letters."""
+    for language, texts in captions.items():
+        letters = frozenset(filter(str.isalpha, language_of(language).romanisation))
+        strange = sum(letters.isdisjoint(text) for text in texts)
+        if letters and texts and strange >= COPIED * len(texts):
+            yield Warned(
+                "other_letters",
+                f"{strange:,} of {len(texts):,} texts in {_name(language)} have no letter of that language: is this the column "
+                "of another?",
+                [language],
             )
 
 

@@ -8,7 +8,7 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,22 @@ import torch
 from crosslens.errors import InputError
 from crosslens.export.firing import Firing, Shown, pieces, read_texts
 from crosslens.export.firing import firings as firings_of
+from crosslens.export.graphs import Patched, graphs, write_graphs
 from crosslens.results.built import Built
 from crosslens.results.sae import OpenSAE
 from crosslens.results.study import OpenStudy
 from crosslens.sae.io import hook_name, sae_origin
 from crosslens.sae.model import SAE
 from crosslens.store.maintenance import explain
+from crosslens.summary.reading import Document
+from crosslens.tables.documents import read_table
+from crosslens.tables.of_sae import check_of_sae
 
 CREATOR = "clkht01d40000jv08hvalcvly"
 """Neuronpedia's default creator: its importer asks for one."""
 BATCH = 1024
 """Features of one file, and of one pass over the codes."""
-BINS, NEAREST, ALIGNED = 50, 10, 3
+BINS, NEAREST, ALIGNED, PROMOTED = 50, 10, 3, 3
 KINDS = {"resid_post": "res", "resid_pre": "res-pre", "attn_out": "att", "mlp_out": "mlp"}
 
 
@@ -44,7 +48,8 @@ def export_neuronpedia(
     """Write a folder `{model}/{layer}-{source set}` for each SAE below `out`, and return them.
 
     In it are release, model, sourceset and source.jsonl, and features, activations and (of studies with labels) explanations
-    as `batch-N.jsonl.gz`. saes: some of `study.saes`, all by default. Activations are those of all texts of the study, of
+    as `batch-N.jsonl.gz`. Where features were patched `{model}/graphs` has the attribution graphs (see `export.graphs`), and is
+    the last that is returned. saes: some of `study.saes`, all by default. Activations are those of all texts of the study, of
     every split and language that the SAE is read in, sinks left out. The same study gives the same bytes. Raises InputError
     for a folder that is not empty, an SAE that the study has not, and what was not built.
     """
@@ -61,17 +66,65 @@ def export_neuronpedia(
         raise InputError(
             out, found="something that is there", expected="a new or empty folder", mend="name another"
         )
-    return [_export(study.saes[name], out, creator, url) for name in chosen]
+    made = [_export(study.saes[name], out, creator, url) for name in chosen]
+    return made + _graphs(study, [study.saes[name] for name in chosen], out, creator)
+
+
+def _graphs(study: OpenStudy, saes: Sequence[OpenSAE], out: Path, creator: str) -> list[Path]:
+    """The folder of the graphs; none of a study in which no feature was patched."""
+    folders = []
+    for corpus in dict.fromkeys(sae.corpus for sae in saes):
+        of = [sae for sae in saes if sae.corpus == corpus]
+        of = [sae for sae in of if study.has("feature_patching", corpus=corpus, site=sae.site)]
+        # source sets hold one kind of site
+        for kind in dict.fromkeys(sae.site.partition(".")[2] for sae in of):
+            own = [sae for sae in of if sae.site.partition(".")[2] == kind]
+            found = graphs(
+                [_patched(sae) for sae in own],
+                slug=_set_name(own[0]),
+                model=_model_name(study),
+                source_set=_set_name(own[0]),
+                depth=_depth(study),
+                creator=creator,
+            )
+            folders.append(out / _model_name(study) / "graphs")
+            write_graphs(found, folders[-1])
+    return folders[:1]
+
+
+def _patched(sae: OpenSAE) -> Patched:
+    folder = sae.study.path("feature_patching", corpus=sae.corpus, site=sae.site)
+    document = Document(folder / "features.json", "feature_patching")
+    check_of_sae(document.path, "patched features", document("sae"), sae.digest)
+    tokens = sae.promoted[sae.promoted["side"] == "promoted"].sort_values("rank")
+    promoted = {feature: of["token"].tolist()[:PROMOTED] for feature, of in tokens.groupby("feature")}
+
+    def label(feature: int) -> str:
+        return f"#{feature}, promotes {', '.join(promoted.get(feature, [])) or 'nothing'}"
+
+    return Patched(sae.site, read_table(folder / "effects.parquet", "feature_patches"), document, label)
+
+
+def _model_name(study: OpenStudy) -> str:
+    with study.there():
+        return _plain(study.at().study.model.name.split("/")[-1])
+
+
+def _depth(study: OpenStudy) -> int:
+    with study.there():
+        return study.at().study.model.depth or 0
+
+
+def _set_name(sae: OpenSAE) -> str:
+    """Of the source set: SAEs of one corpus at one kind of site."""
+    kind = sae.site.partition(".")[2] or "resid_post"
+    return f"{_plain(sae.study.name)}-{_plain(sae.corpus)}-{KINDS[kind]}"
 
 
 def _export(sae: OpenSAE, out: Path, creator: str, url: str | None) -> Path:
     study, identity = sae.study, sae.identity
-    layer, _, kind = sae.site.partition(".")
-    with study.there():
-        model = _plain(study.at().study.model.name.split("/")[-1])
-    release = _plain(study.name)
-    of_set = f"{release}-{_plain(sae.corpus)}-{KINDS[kind or 'resid_post']}"
-    source = f"{layer}-{of_set}"
+    model, release, of_set = _model_name(study), _plain(study.name), _set_name(sae)
+    source = f"{sae.site.partition('.')[0]}-{of_set}"
     folder = out / model / source
     made = explain(sae.folder / "cfg.json")["made"].removesuffix("+00:00")  # its importer reads naive times
     texts = read_texts(sae)

@@ -15,10 +15,11 @@ from crosslens.pooling.pool import pool_activations, pool_codes
 from crosslens.stats import logistic
 from crosslens.stats.auroc import auroc, auroc_interval, permuted_auroc_p
 from crosslens.stats.folds import grouped_folds
-from crosslens.stats.resampling import arrangements, shuffled_labels, stream
+from crosslens.stats.resampling import arrangements, shuffled_labels, stream, units
 from crosslens.stats.shares import share_interval
 from crosslens.stats.shuffles import PROBES as PERMUTATIONS
 from crosslens.stats.tested import permutation_floor, tested, too_few_units
+from crosslens.stats.witnesses import effective
 from crosslens.tables.activations import Activations
 from crosslens.tables.codes import Codes
 from crosslens.tables.documents import read_table, write_json
@@ -143,6 +144,7 @@ def probe(
         "majority": _majority(y_train, y_test),
     }
     because = too_few(train, FOLDS, "train") or too_few(test, TEST_UNITS, "test") or _alike(train.values)
+    because = because or _of_one(test)
     document |= tested(because)
     if because:
         names = (
@@ -196,6 +198,18 @@ def too_few(images: ImageTable, least: int, split: str) -> str | None:
     """Why the genders cannot be told apart from so few independent images of known gender; None where they can."""
     units = {gender: len(set(images.group[images.gender == gender])) for gender in ("female", "male")}
     return too_few_units(units, least, f"independent images in {split}")
+
+
+def _of_one(test: ImageTable) -> str | None:
+    """Why an AUROC of the test images has no interval where one group has most of a gender's; None where it has one."""
+    for gender in ("female", "male"):
+        worth = effective(units(len(test), test.group)[test.gender == gender])
+        if worth < TEST_UNITS:
+            return (
+                f"one group has most of the {gender} images in test: as witnesses they are worth {worth:.1f}, and it takes "
+                f"{TEST_UNITS}"
+            )
+    return None
 
 
 def _alike(values: csr_array | np.ndarray) -> str | None:

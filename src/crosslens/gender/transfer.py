@@ -228,7 +228,7 @@ def _scores(
     standardised = {target: standard(target, images) for target, images in tests.items()}
     x = standard(source, train)
     decided, _ = fit_and_score(
-        x, female, np.concatenate(list(standardised.values())), int(rng.integers(2**31))
+        x, female, np.concatenate(list(standardised.values())), int(rng.integers(2**31)), train.group
     )
     ends = np.cumsum([len(images) for images in tests.values()])[:-1]
     learned = {

@@ -8,13 +8,14 @@ from pathlib import Path
 from crosslens.planning.plan import make_plan
 from crosslens.planning.rates import load_rates
 from crosslens.planning.show import as_document, as_text
+from crosslens.store.checkout import checkout
 from crosslens.store.digests import FileDigests
 from crosslens.store.store import Store
 from crosslens.study.controls import BETWEEN
 from crosslens.study.settings import load_yaml
 from crosslens.study.study import Study
 
-CONFIG, SCHEMA = Path("config/config.yaml"), Path("workflow/schemas/study.schema.yaml")
+CONFIG, SCHEMA = Path("config/config.yaml"), checkout() / "workflow/schemas/study.schema.yaml"
 
 
 def told(args: argparse.Namespace) -> str:

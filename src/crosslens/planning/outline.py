@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, adapter_for
 from crosslens.models.load import LoadedModel
+from crosslens.models.picture_tokens import picture_tokens, token_side
 from crosslens.study.study import Study
 
 
@@ -48,7 +49,8 @@ class Outline:
 
     def image_tokens(self) -> int:
         """Tokens that a picture takes in the text, where every picture takes the same number; else 0."""
-        return int(getattr(self.config, "mm_tokens_per_image", 0) or 0)
+        config = self.config.to_dict()
+        return 0 if token_side(config) else picture_tokens(config, None, (0, 0)) or 0
 
     def text_flops(self, tokens: int, blocks: int) -> float:
         """Of one sample of so many tokens through the first blocks: 2 a weight and token, and 4 T² a head's width.

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from crosslens.artifacts.kinds import Amount
 from crosslens.errors import InputError
+from crosslens.store.checkout import checkout
 
-SHIPPED = Path("resources/rates.json")
+SHIPPED = checkout() / "resources/rates.json"
 VARIABLE = "CROSSLENS_RATES"
 
 

@@ -1,7 +1,9 @@
 """The stage `report`: asks the sections what they have to show, and writes the page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from crosslens.registry import member
@@ -9,7 +11,7 @@ from crosslens.report.answers import biased, layer, shared, steered
 from crosslens.report.answers.base import Answer
 from crosslens.report.header import lead, subject, warnings
 from crosslens.report.html import tag
-from crosslens.report.links import FEATURES
+from crosslens.report.links import links_from
 from crosslens.report.page import render
 from crosslens.report.pictures import load_pictures
 from crosslens.report.sections.base import Results, Section
@@ -42,23 +44,43 @@ def build_report(
     kind has; `dataset_summary` and `summary` must be there. absent: kind -> why the study
     has none. Raises InputError where a file or field is missing, and where files of different SAEs are mixed.
     """
-    dataset = Document(files["dataset_summary"][""], "dataset_summary")
-    summary = Document(files["summary"][""], "summary")
-    words = words_of(dataset)
-    pictures = load_pictures(figures, captions, words)
-    results = Results(study, settings, source, files, pictures, summary, dataset, words, absent or {})
-    modules = sorted((member(SECTIONS, name) for name in sections), key=lambda module: module.ORDER)
-    asked = [(module, module.section(results)) for module in modules]
-    made = [(module, section) for module, section in asked if section is not None]
-    terms = {anchor: term for _, section in made for anchor, term in section.terms.items()}
+    results = results_of(study, settings, source, files, absent)
+    results = replace(results, pictures=load_pictures(figures, captions, results.words))
+    made = [
+        (module, section)
+        for module in modules_of(sections)
+        if (section := module.section(results)) is not None
+    ]
     findings = [finding for _, section in made for finding in section.findings]
     shown = [section for module, section in made if module.ORDER < LAST]
-    shown.append(definitions(terms, words))
+    shown.append(definitions(terms_of(section for _, section in made), results.words))
     shown += [section for module, section in made if module.ORDER >= LAST]
     page = {"study": study, "subject": subject(results), "lead": lead(results), "warnings": warnings(results)}
-    page["explorer"] = FEATURES if "feature_pages" in files else None
-    page |= {"answers": answers_of(results), "findings": findings, "sections": shown}
-    Path(out).write_text(render(page), encoding="utf-8")
+    page |= {"links": links_from("page", files), "findings": findings, "sections": shown}
+    Path(out).write_text(render(page | {"answers": answers_of(results)}), encoding="utf-8")
+
+
+def results_of(
+    study: str,
+    settings: dict[str, Any],
+    source: dict[str, Any],
+    files: dict[str, dict[str, Path]],
+    absent: dict[str, str] | None = None,
+) -> Results:
+    """What sections read, without pictures; arguments as of `build_report`."""
+    dataset = Document(files["dataset_summary"][""], "dataset_summary")
+    summary = Document(files["summary"][""], "summary")
+    return Results(study, settings, source, files, {}, summary, dataset, words_of(dataset), absent or {})
+
+
+def modules_of(sections: Sequence[str]) -> list[ModuleType]:
+    """Members of report.sections, in the order of the page."""
+    return sorted((member(SECTIONS, name) for name in sections), key=lambda module: module.ORDER)
+
+
+def terms_of(sections: Iterable[Section]) -> dict[str, tuple[str, str]]:
+    """All that the sections link of the definitions."""
+    return {anchor: term for section in sections for anchor, term in section.terms.items()}
 
 
 def answers_of(results: Results) -> list[Answer]:

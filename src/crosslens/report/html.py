@@ -1,5 +1,6 @@
 """Pieces of the page as markup: whatever is put into them is escaped, unless it is markup itself."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -36,8 +37,18 @@ def picture(shown: Picture) -> Markup:
     )
 
 
-def details(title: str, *content: Any, is_open: bool = False) -> Markup:
+class Folded(Markup):
+    """The markup of what is folded behind its title, which still knows its pieces."""
+
+    title: str
+    content: Sequence[Any]
+
+
+def details(title: str, *content: Any, is_open: bool = False) -> Folded:
     """What is folded behind its title."""
-    return Markup("<details{}>{}\n{}\n</details>").format(
+    markup = Markup("<details{}>{}\n{}\n</details>").format(
         Markup(" open" if is_open else ""), tag("summary", title), Markup("\n").join(content)
     )
+    made = Folded(markup)
+    made.title, made.content = title, content
+    return made

@@ -13,7 +13,7 @@ def _text(name: str) -> str:
     return files("crosslens.report").joinpath(name).read_text(encoding="utf-8")
 
 
-OF_STUDIES: dict[str, Any] = {"answers": [], "explorer": None}
+OF_STUDIES: dict[str, Any] = {"answers": [], "links": []}
 """What pages of other things than studies have none of."""
 
 

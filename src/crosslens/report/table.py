@@ -119,6 +119,19 @@ def language(style: str = "") -> Column:
     return Column("language", lambda row: language_name(row["language"]), style)
 
 
+class Table(Markup):
+    """The markup of a table, which still knows what it shows."""
+
+    name: str
+    """Its class."""
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    label: str
+    """What it is of."""
+    caption: str
+    """What stands above it, if anything."""
+
+
 def table(
     name: str,
     columns: Sequence[Column],
@@ -127,7 +140,7 @@ def table(
     label: str,
     caption: str = "",
     chosen: Callable[[Row], bool] = lambda row: False,
-) -> Markup:
+) -> Table:
     """A table of class `name` in a region that scrolls. label: for those who do not see it; chosen: rows set off."""
     head = tag("thead", tag("tr", *(column.head() for column in columns))) if columns[-1].title else ""
     lines = [
@@ -142,4 +155,6 @@ def table(
         tag("tbody", Markup("\n").join(lines)),
         class_=name,
     )
-    return tag("div", shown, class_="wide", tabindex=0, role="region", aria_label=label)
+    made = Table(tag("div", shown, class_="wide", tabindex=0, role="region", aria_label=label))
+    made.name, made.columns, made.rows, made.label, made.caption = name, columns, rows, label, caption
+    return made

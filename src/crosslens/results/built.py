@@ -13,6 +13,7 @@ from crosslens.artifacts.needs import model_place, parts_of, samples_of
 from crosslens.artifacts.table import Studies, Table
 from crosslens.errors import InputError
 from crosslens.models.load import LoadedModel, load_model
+from crosslens.store.checkout import checkout
 from crosslens.store.digests import FileDigests
 from crosslens.study.settings import StudySettings, load_yaml
 from crosslens.study.study import Study
@@ -20,7 +21,7 @@ from crosslens.tables.activations import Activations
 from crosslens.tables.documents import read_table
 from crosslens.tables.tokens import TokenTable, read_tokens
 
-CONFIG, SCHEMA = Path("config/config.yaml"), Path("workflow/schemas/study.schema.yaml")
+CONFIG, SCHEMA = Path("config/config.yaml"), checkout() / "workflow/schemas/study.schema.yaml"
 
 
 class Built:

@@ -7,6 +7,7 @@ from scipy.stats import norm, rankdata
 
 from crosslens.stats.rank_test import rank_columns
 from crosslens.stats.resampling import shuffled_labels, units
+from crosslens.stats.witnesses import effective
 
 _CELLS = 10_000_000
 
@@ -36,7 +37,8 @@ def _area(rank_sum: np.ndarray, y: np.ndarray) -> np.ndarray:
 def auroc_interval(
     score: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None, *, level: float = 0.95
 ) -> tuple[float, float] | tuple[None, None]:
-    """Confidence interval of `auroc`; rows of one value of `groups` (n) are one witness. (None, None) below 2 units a class.
+    """Confidence interval of `auroc`; rows of one value of `groups` (n) are one witness. (None, None) below 2
+    units a class, as many as its groups are worth where they differ in size (`effective`).
 
     All θ with |θ − θ̂| ≤ z √(c V(θ)): V is the variance of two exponential distributions (Hanley & McNeil 1982) in
     Newcombe's (2006, method 5) form, which stays inside [0, 1] and is wide enough for few; c ≥ 1 is the ratio to it of the
@@ -44,7 +46,7 @@ def auroc_interval(
     """
     score, y = np.asarray(score, dtype=np.float64), np.asarray(y, dtype=bool)
     group = units(len(y), groups)
-    m, n = len(np.unique(group[y])), len(np.unique(group[~y]))
+    m, n = effective(group[y]), effective(group[~y])
     if min(m, n) < 2:
         return None, None
     estimate = auroc(score, y)
@@ -81,7 +83,7 @@ def _delong(score: np.ndarray, y: np.ndarray, group: np.ndarray, estimate: float
         for label in (True, False)
     }
     for label, of_class in sums.items():
-        number = len(np.unique(group[y == label]))
+        number = effective(group[y == label])
         total += number / (number - 1) * np.square(of_class).sum()
     return float(total + 2 * (sums[True] * sums[False]).sum())
 

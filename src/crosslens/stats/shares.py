@@ -4,7 +4,10 @@ import numpy as np
 from scipy.special import betaincinv, ndtri, stdtrit
 
 from crosslens.stats.resampling import units
+from crosslens.stats.witnesses import effective
 
+_FEWEST = 1.5
+"""Groups that any are worth at least, for a variance."""
 FEW = 5
 """Groups that have a hit, and that have a miss, below which their spread is hardly known: of 30 groups of five rows of which
 .05 hit, with a correlation of .5 within, an interval that trusts it covers .90."""
@@ -19,24 +22,27 @@ def share_interval(
     over groups to that of n independent rows, less what t of so few groups is beyond t of the rows (Korn & Graubard 1998),
     these few being the groups that have a hit, or a miss, whichever are fewer, as the others are all alike; no less than the
     groups if each were of one mind. But a group counts at most once where fewer than FEW have a hit, or a miss, as so few
-    tell no variance. Covers .93 at the least, and more where so few tell it.
+    tell no variance. Groups of different sizes are as few as they are worth (`effective`). Covers .92 at the least, and more
+    where so few tell it.
     """
     hits = np.asarray(hits, dtype=np.float64)
     n = len(hits)
     if not n:
         return None, None
     group = units(n, groups)
-    share, number = float(hits.mean()), int(group.max()) + 1
-    size = float(number)
-    if 1 < number < n and 0 < share < 1:
+    sizes, share = np.bincount(group), float(hits.mean())
+    size = alone = effective(group)
+    if 1 < len(sizes) < n and 0 < share < 1:
         residual = np.bincount(group, hits - share)
+        number = max(alone, _FEWEST)
         variance = number / (number - 1) * np.square(residual).sum() / n**2
-        telling = min(len(np.unique(group[hits == kind])) for kind in (0, 1))
+        telling = min(effective(group[np.isin(group, group[hits == kind])]) for kind in (0, 1))
         variance = max(variance, share * (1 - share) / n)
         if telling < FEW:
-            size = min(_worth(variance, share, n, number, level), number)
+            size = min(_worth(variance, share, n, number, level), alone)
         else:
-            alone = n**2 / float(np.square(np.bincount(group)).sum())
+            # of one mind, but not of one size: how much each weighs is known as badly as by t
+            alone *= 1.0 if np.ptp(sizes) == 0 else _less(n, telling, level)
             size = max(_worth(variance, share, n, telling, level), alone)
     z = float(ndtri((1 + level) / 2))
     centre = (share + z**2 / (2 * size)) / (1 + z**2 / size)
@@ -77,5 +83,9 @@ def mean_share_interval(
 
 def _worth(variance: float, share: float, rows: float, telling: int, level: float) -> float:
     """Of how many independent rows, at most `rows`, a share has that variance, as well as so many groups tell it."""
-    ratio = stdtrit(rows - 1, (1 + level) / 2) / stdtrit(telling - 1, (1 + level) / 2)
-    return min(share * (1 - share) / variance * ratio**2, rows)
+    return min(share * (1 - share) / variance * _less(rows, telling, level), rows)
+
+
+def _less(rows: float, telling: float, level: float) -> float:
+    """What t of so many groups, instead of t of the rows, makes of a number of rows."""
+    return float((stdtrit(rows - 1, (1 + level) / 2) / stdtrit(telling - 1, (1 + level) / 2)) ** 2)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslens.errors import InputError
+from crosslens.store.checkout import checkout
 from crosslens.store.code import CodeMemory
 from crosslens.store.digests import content_digest
 from crosslens.store.fingerprint import installed_version
@@ -28,7 +29,7 @@ def _digest(name: str, src: Path, memory: CodeMemory) -> str | None:
     """As a closure has it; None of what is gone, or no Python while it is being written."""
     try:
         if name.startswith("workflow/"):
-            path = src.parent / name
+            path = checkout(src) / name
             return memory.read(f"workflow.scripts.{path.stem}", path).digest
         if "/" in name:
             return content_digest(src / name)

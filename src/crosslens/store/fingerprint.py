@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, distribution, packages_dist
 from pathlib import Path
 
 from crosslens.registry import SHARED
+from crosslens.store.checkout import checkout
 from crosslens.store.code import Code, read_code
 from crosslens.store.digests import content_digest
 from crosslens.store.imports import SRC, module_file
@@ -139,14 +140,16 @@ def closure(
     if _file(module, src) is None:
         raise ModuleNotFoundError(f"{module} is not a module of {src}")
     todo, modules, outside = [module], {}, set()
+    package_name = module.split(".")[0]
     if script is not None:
-        path = src.parent / "workflow" / "scripts" / f"{script}.py"
+        path = checkout(src) / "workflow" / "scripts" / f"{script}.py"
         modules[f"workflow/scripts/{path.name}"] = read_code(f"workflow.scripts.{script}", path).digest
     while todo:
         name = todo.pop()
         if name in modules or name in NEUTRAL:
             continue
-        path = _file(name, src)
+        # beside an installed library lie the packages that it uses
+        path = _file(name, src) if name.split(".")[0] == package_name else None
         if path is None:
             outside.add(name.split(".")[0])
             continue

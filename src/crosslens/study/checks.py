@@ -513,14 +513,14 @@ def _shares(settings: StudySettings) -> Faults:
 
 def _beside(settings: StudySettings, folder: Path) -> Faults:
     """Other studies that are named."""
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    known = sorted({path.stem for path in folder.glob("*.yaml")} - {settings.path.stem})
     for name in settings["compare"]["with"]:
-        if name not in known or name == settings.path.stem:
+        if name not in known:
             found = "this study itself" if name == settings.path.stem else f"no file {folder / name}.yaml"
             yield settings.fault(
                 "compare.with",
                 found,
-                f"another study: {', '.join(known)}{nearest(name, known)}",
+                f"another study: {', '.join(known) or 'there is none'}{nearest(name, known)}",
                 "correct the name",
             )
 

@@ -19,6 +19,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
 """What each changes."""
 APART: dict[str, Any] = {
     "controls": [],
+    "claims": None,
     "sweep": {},
     "tokens": None,
     "compare": {},

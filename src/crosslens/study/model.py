@@ -1,5 +1,6 @@
 """The model of a study: where it is, what decides its numbers, and its sizes as far as they can be known."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -10,9 +11,11 @@ from typing import Any
 from crosslens.errors import InputError
 from crosslens.models.families import gguf_config
 from crosslens.models.packages import PACKAGED, PackagedModel
+from crosslens.models.picture_tokens import picture_tokens
 from crosslens.models.refused import ADAPTER_CONFIG, adapter_of_peft
 from crosslens.paths import is_path
 from crosslens.sae.exchange.names import hub_id
+from crosslens.store.checkout import checkout
 from crosslens.store.digests import FileDigests, digest
 from crosslens.store.fingerprint import packages_of
 from crosslens.store.imports import imported_beside
@@ -26,7 +29,7 @@ MODEL_FILES = re.compile(
     r".*\.(safetensors|model(\.v\d+)?|jinja|tiktoken)|(config|generation_config|tokenizer.*|.*processor_config|special_tokens_map"
     r"|added_tokens|vocab|tekken|chat_template|.*\.safetensors\.index)\.json|(merges|vocab)\.txt"
 )
-ARCHITECTURES = Path("resources/architectures")
+ARCHITECTURES = checkout() / "resources/architectures"
 """Sizes of models that are not on this machine, `owner--name.json`."""
 
 
@@ -93,9 +96,8 @@ class Model:
 
     def id_faults(self) -> Iterator[InputError]:
         """What is wrong with the id: of a folder that it holds no whole model, else that there is no such model."""
-        place = self.folder or self._fetched
-        if place and (place / ADAPTER_CONFIG).is_file():
-            yield self.settings.fault("model.id", *adapter_of_peft(place))
+        if self._place and (self._place / ADAPTER_CONFIG).is_file():
+            yield self.settings.fault("model.id", *adapter_of_peft(self._place))
         if self.is_packaged:
             if self.name not in PACKAGED:
                 known = [f"package:{name}" for name in PACKAGED]
@@ -204,6 +206,34 @@ class Model:
     def heads(self) -> int:
         """Of attention in a block, where that is known; else 32."""
         return self._text_config.get("num_attention_heads", 32)
+
+    def picture_tokens(self, size: tuple[int, int] | None) -> int | None:
+        """Of the text, that a picture of (height, width) pixels takes, or the largest; None where that is not known."""
+        return picture_tokens(self.config, size, self._pixels)
+
+    @cached_property
+    def _pixels(self) -> tuple[int, int]:
+        """The fewest and the most that its processor scales a picture to; of Qwen2-VL, as published, where it does not say."""
+        said: dict[str, Any] = {}
+        for name in ("processor_config.json", "preprocessor_config.json") if self._place else ():
+            with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+                found = json.loads((self._place / name).read_text(encoding="utf-8"))
+                found = found.get("image_processor", found)
+                said |= found.get("size") or {}
+                said |= {name: found[name] for name in ("min_pixels", "max_pixels") if found.get(name)}
+        least, most = (
+            said.get(own) or said.get(edge) or usual
+            for own, edge, usual in (
+                ("min_pixels", "shortest_edge", 56**2),
+                ("max_pixels", "longest_edge", 28**2 * 16384),
+            )
+        )
+        return least, most
+
+    @property
+    def _place(self) -> Path | None:
+        """Its folder, or where the hub's cache would have it."""
+        return self.folder or self._fetched
 
     @property
     def files(self) -> list[Path]:

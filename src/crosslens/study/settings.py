@@ -58,7 +58,10 @@ class StudySettings(dict[str, Any]):
         if control and isinstance(document, dict):
             document = changed(document, control)
         self._given = copy.deepcopy(document)
-        validate(document, path, study_schema(schema, document))
+        known = study_schema(schema, document)
+        validate(document, path, known)
+        self.says = {key: inner["description"] for key, inner in known["properties"].items()}
+        """What each section asks for, in words."""
         super().__init__(document)
 
     @property
@@ -91,7 +94,7 @@ def load_yaml(path: Path) -> Any:
         reason = getattr(error, "problem", None) or " ".join(str(error).split())
         raise InputError(
             where,
-            found=reason,
+            found=reason.removeprefix("found "),
             expected="a YAML document in UTF-8, whose keys are text, each once",
             mend="correct the file",
         ) from error

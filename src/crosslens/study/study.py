@@ -105,6 +105,10 @@ class Study:
         rows, longest = self.source.extent(*self.part_rows(part), language)
         return max(rows, 1), longest
 
+    def picture_sizes(self, part: str) -> set[tuple[int, int]] | None:
+        """(height, width) in pixels of a part's pictures, where they can be seen."""
+        return self.source.picture_sizes(*self.part_rows(part))
+
     @property
     def training(self) -> dict[str, Any]:
         """How its SAEs are trained: the settings of crosslens.sae.settings, not which SAEs there are."""

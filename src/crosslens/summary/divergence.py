@@ -26,7 +26,8 @@ Series = dict[tuple[str, str, str, str], dict[str, Any]]
 
 
 def compare_layers(*, layers: dict[str, Path], representations: dict[str, Path], out: Path) -> None:
-    """Write JSON of kind divergence: series over the layers out of representations, their nulls out of layers' summaries.
+    """Write JSON of kind divergence: series over the layers, how they deviate out of representations, the rest out of layers'
+    summaries: of more units than representations compare, deviations are those of fewer, and so too wide rather than too small.
 
     layers, representations: site -> file. The deviations of all sites are of the same halves of the images, so that sites
     are compared within a draw: see `series_of`. Raises InputError where a site's files are missing or of another site.
@@ -47,21 +48,20 @@ def compare_layers(*, layers: dict[str, Path], representations: dict[str, Path],
                 raise InputError(
                     document.path, found=f"{name} {of}", expected=site, mend="name the right file"
                 )
-        found[site] = {key: told | _beside(key, layer) for key, told in measured(document)}
+        found[site] = {
+            key: told | _beside(key, layer) for key, told in measured(document) if told["value"] is not None
+        }
     results = []
     for kind in dict.fromkeys(site.partition(".")[2] for site in places):
         sites = [site for site in places if site.partition(".")[2] == kind]
         keys = dict.fromkeys(key for site in sites for key in found[site])
         for key in keys:
-            told = {
-                site: found[site][key] for site in sites if found[site].get(key, {}).get("value") is not None
-            }
-            if told:
-                results.append(
-                    dict(zip(WHAT, key, strict=True))
-                    | {"kind": kind or "resid_post"}
-                    | series_of(told, LIMITS.get(key[0], (-np.inf, np.inf)))
-                )
+            told = {site: found[site][key] for site in sites if key in found[site]}
+            results.append(
+                dict(zip(WHAT, key, strict=True))
+                | {"kind": kind or "resid_post"}
+                | series_of(told, LIMITS.get(key[0], (-np.inf, np.inf)))
+            )
     tested = [of for of in results if of["differs"]["p"] is not None]
     for of, q in zip(
         tested, benjamini_hochberg(np.array([of["differs"]["p"] for of in tested])), strict=True
@@ -86,9 +86,10 @@ def measured(document: Document) -> Iterator[tuple[tuple[str, str, str, str], di
 
 
 def _beside(key: tuple[str, str, str, str], layer: Document) -> dict[str, Any]:
-    """`null_low` and `null_high` beside a value, out of a layer's summary; None where it has none.
+    """What a layer's summary has of the same measure, so that one number of a page has one value, n, interval and null.
 
-    Of R@1 the interval as well, `low` and `high`, so that one number has one interval: halves give a share near 0 none.
+    `value` and `groups` where it was measured there; `null_low` and `null_high`, None where there is none; of R@1 `low` and
+    `high`, as halves give a share near 0 no interval.
     """
     measure, of, source, target = key
 
@@ -97,19 +98,21 @@ def _beside(key: tuple[str, str, str, str], layer: Document) -> dict[str, Any]:
 
     if measure == "transfer":
         row = record("transfer", condition=of, source=source, target=target, method=METHOD)
-        return {"null_low": row.get("null_low"), "null_high": row.get("null_high")}
-    if measure == "cosine":
+        own, groups, null = row.get("auroc"), row.get("groups"), (row.get("null_low"), row.get("null_high"))
+    elif measure == "cosine":
         row = record("directions", condition=of, languages=[source, target])
-        return {"null_low": row.get("null_low"), "null_high": row.get("null_high")}
-    if measure == "cka":
-        return {
-            "null_low": None,
-            "null_high": record("cka", read=of, languages=[source, target]).get("unbiased_q95"),
-        }
-    row = record("retrieval", read=of, source=source, target=target, centred=True)
-    return {"null_low": None, "null_high": row.get("r1_chance")} | {
-        name: row.get(f"r1_{name}") for name in ("low", "high")
-    }
+        groups = min(row["train_groups"]) if "train_groups" in row else None
+        own, null = row.get("cosine"), (row.get("null_low"), row.get("null_high"))
+    elif measure == "cka":
+        row = record("cka", read=of, languages=[source, target])
+        own, groups, null = row.get("unbiased"), row.get("units"), (None, row.get("unbiased_q95"))
+    else:
+        row = record("retrieval", read=of, source=source, target=target, centred=True)
+        own, groups, null = row.get("r1"), row.get("units"), (None, row.get("r1_chance"))
+    told = {"null_low": null[0], "null_high": null[1]}
+    if measure == "retrieval":
+        told |= {name: row.get(f"r1_{name}") for name in ("low", "high")}
+    return told if own is None else told | {"value": own, "groups": groups}
 
 
 def series_of(

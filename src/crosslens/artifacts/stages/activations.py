@@ -1,7 +1,7 @@
 """One forward pass per language and part writes the token table and every layer that the store lacks."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from crosslens.artifacts.kinds import Amount, At, Kind, Need, Work
 from crosslens.artifacts.needs import (
@@ -14,10 +14,13 @@ from crosslens.artifacts.needs import (
     source_of,
 )
 from crosslens.data.languages import language_of
+from crosslens.models.picture_tokens import token_side
 
 GEMMA = {"mm_tokens_per_image": 256, "image_size": 896}
 """Of Gemma 3, the largest pictures of the families: for models whose sizes are not known."""
 
+AS_READ = 16 << 20
+"""Bytes of a user's picture, decoded, where nobody has looked."""
 FRAME = 128
 """Tokens that a chat template puts around a prompt and its answer, at most."""
 
@@ -110,6 +113,19 @@ def passed_alone(at: At, reading: Any) -> Amount:
     return Amount("forward", reading.alone_flops(at["language"]) / (len(at.parts) * len(at.study.sites)))
 
 
+class Pictures(NamedTuple):
+    """Of a part, as the model sees them."""
+
+    tokens: int | None
+    """Of the text, that the largest takes; None where that is not known."""
+    fewest: int
+    """That the smallest takes; where that is not known, as many as Gemma's."""
+    values: int
+    """Numbers that the model is given of the largest."""
+    as_read: int
+    """Bytes of the largest file, decoded."""
+
+
 def extraction_mb(at: At, threads: int) -> int:
     """The model, the values of batches that wait to be written and of the one in the model, and pictures that wait.
 
@@ -118,32 +134,51 @@ def extraction_mb(at: At, threads: int) -> int:
     model, batch_tokens = at.study.model, at.settings["activations"]["batch_tokens"]
     rows, longest = at.study.extent(at["part"], at["language"]) if "part" in at else (math.inf, None)
     padded, scores = batch_tokens, 0
-    seen = model.config.get("mm_tokens_per_image") if at.study.source.has_pictures else 0
-    if longest is not None and seen is not None:
-        longest = min(batch_tokens, longest + FRAME + seen)
+    seen = pictures_of(at)
+    in_picture = seen.tokens if seen else 0
+    if longest is not None and in_picture is not None:
+        longest = min(batch_tokens, longest + FRAME + in_picture)
         padded = min(batch_tokens, rows * longest)
         # Of all pairs of tokens, as they are, as float32 behind the softmax, and cast again.
         scores = 3 * 4 * model.heads * padded * longest
     values = 4 * padded * model.d_model * len(at.study.sites)
-    in_batch = max(1, batch_tokens // (seen or GEMMA["mm_tokens_per_image"]))
-    pictures = _pictures_mb(at, rows, (threads + 2) * in_batch)
+    pictures = _pictures_mb(seen, rows, batch_tokens, threads + 2) if seen else 0
     samples = min(rows, at.settings["activations"]["part_rows"])
     means = 4 * samples * model.d_model * len(at.study.sites) if compares_captions(at) else 0
     return model_mb(at) + 1500 + (4 * values + scores + means) // 2**20 + pictures
 
 
-def _pictures_mb(at: At, rows: int, read: int) -> int:
-    """Pictures as read, as float32, and in the dtype of the model; none where the study has none.
+def pictures_of(at: At) -> Pictures | None:
+    """None where the study has none. Files are looked into only where tokens hang on their sizes."""
+    if not at.study.source.has_pictures:
+        return None
+    model, drawn = at.study.model, at.study.source.drawn_pixels
+    side = token_side(model.config)
+    sizes = at.study.picture_sizes(at["part"]) if side and "part" in at else None
+    tokens = [model.picture_tokens(size) for size in sizes or [None]]
+    most, usual = None if None in tokens else max(tokens), GEMMA["mm_tokens_per_image"]
+    if side is not None:
+        # each pixel twice, as a film of two frames
+        values = 2 * 3 * most * side**2
+    else:
+        values = 3 * model.config.get("vision_config", {}).get("image_size", GEMMA["image_size"]) ** 2
+    # as the model sees it, or of a camera's
+    as_read = 3 * max(height * width for height, width in sizes) if sizes else values if drawn else AS_READ
+    fewest = min(tokens) if sizes else usual if side or most is None else most
+    return Pictures(most, fewest, values, as_read)
 
-    read: how many are read ahead, in the model and behind it, if there are as many: a batch for each reader, one in the
+
+def _pictures_mb(seen: Pictures, rows: float, batch_tokens: int, batches: int) -> int:
+    """Pictures as read, as float32, and in the dtype of the model.
+
+    batches: how many are read ahead, in the model and behind it, if there are as many rows: one for each reader, one in the
     model and one that was read in time.
     """
-    if not at.study.source.has_pictures:
-        return 0
-    config = at.study.model.config
-    side = config.get("vision_config", {}).get("image_size", GEMMA["image_size"])
-    values, as_read = 3 * side**2, 3 * side**2 if at.study.source.drawn_pixels else 16 << 20
-    return -(-min(rows, read) * (as_read + 8 * values) // 2**20)
+    held, read = (
+        min(rows, batches * max(1, batch_tokens // each))
+        for each in (seen.tokens or seen.fewest, seen.fewest)
+    )
+    return -(-(read * seen.as_read + held * 8 * seen.values) // 2**20)
 
 
 KINDS = [

@@ -1,5 +1,6 @@
 """One layer's summary, the figures and the page."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ CROSS_ENTROPY = "Explained variance beside its baselines, L0, and cross-entropy 
 
 FEATURES_OF_GENDER = ("gender", "gender_robustness", "written_gender", "written_gender_robustness")
 
+PAGES = ("feature_pages", "live", "write_up", "summary_tables")
+"""Beside the page."""
 LEVEL = 0.05
 """Of a study that asks for no gender, and so names none."""
 
@@ -38,6 +41,41 @@ def layer_needs(at: At):
 def site_params(at: At) -> dict[str, Any]:
     """A layer has no settings of its own."""
     return {"site": at["site"]}
+
+
+OPTIONAL = (
+    *("controls", "sweep", "concepts", "embeddings", "geometry", "causal", "steering", "clamp", "patching"),
+    *("lenses", "attention", "tokens", "compare", "describe"),
+)
+"""Sections of a study's file that ask for more than every study has."""
+
+
+def unasked(at: At) -> dict[str, str]:
+    """Those that this one has not, and what they would ask for."""
+    return {name: at.settings.says[name] for name in OPTIONAL if not at.settings[name]}
+
+
+def of_page(at: At) -> dict[str, Any]:
+    """What page and written summary are told of the study."""
+    return {
+        "study": at["study"],
+        "settings": at.settings,
+        "source": {"name": at.study.model.name, **at.study.model.identity},
+        "sections": names("crosslens.report.sections"),
+        "absent": {"live": why} if (why := why_not(at)) else {},
+    }
+
+
+def measured(at: At) -> Iterator[Need]:
+    """What the page tells of, without pictures and other pages."""
+    for kind, wildcards in at.into("page"):
+        if kind not in (*at.table.figures, *PAGES):
+            yield kind, wildcards
+
+
+def shape_of(at: At) -> dict[str, dict[str, int | None]]:
+    """Sizes of the model."""
+    return {"shape": {"channels (d_model)": at.study.model.d_model, "blocks": at.study.model.depth}}
 
 
 def captions(at: At) -> dict[str, str]:
@@ -144,18 +182,34 @@ KINDS = [
         },
     ),
     Kind(
+        "write_up",
+        "results/{study}/report",
+        by="build_report",
+        function="write_summary",
+        module="crosslens.report.writing.summary",
+        params=lambda at: of_page(at) | shape_of(at) | {"unasked": unasked(at)},
+        needs=measured,
+        into=("page",),
+        files={"summary.md": "", "summary.html": ""},
+    ),
+    Kind(
+        "summary_tables",
+        "results/{study}/report/tables",
+        by="build_report",
+        function="write_tables",
+        module="crosslens.report.writing.tables",
+        params=lambda at: of_page(at) | shape_of(at),
+        needs=measured,
+        into=("page",),
+        holds=30,
+        each="{question}/{table}.csv",
+    ),
+    Kind(
         "page",
         "results/{study}/report/index.html",
         by="build_report",
         module="crosslens.report.build",
-        params=lambda at: {
-            "study": at["study"],
-            "settings": at.settings,
-            "source": {"name": at.study.model.name, **at.study.model.identity},
-            "captions": captions(at),
-            "sections": names("crosslens.report.sections"),
-            "absent": {"live": why} if (why := why_not(at)) else {},
-        },
+        params=lambda at: of_page(at) | {"captions": captions(at)},
         needs=lambda at: at.into("page"),
         into=("all",),
     ),
@@ -165,5 +219,5 @@ WORK = [
     Work("study_summary", minutes=30, memory=1000),
     Work("draw_layer_figures", minutes=30, memory=1500, per=("site",)),
     Work("draw_study_figures", minutes=30, memory=1500, per=()),
-    Work("build_report", minutes=30, memory=1500),
+    Work("build_report", minutes=30, memory=1500, per=()),
 ]

@@ -31,6 +31,7 @@ def _written(shares: list[Record], results: Results) -> Answer:
     unit, level = results.words["unit"], results.level
     differences = {row["language"]: row for row in results.records("differences")}
     told, lines, dots, tested = [], [], [], results.tested(list(differences.values()))
+    leaning = [row for row in results.tested(results.records("tilt")) if significant(row, level)]
     for code in dict.fromkeys(row["language"] for row in shares):
         known = [row for row in shares if row["language"] == code and row["share"] is not None]
         known.sort(key=lambda row: -row["share"])
@@ -45,20 +46,33 @@ def _written(shares: list[Record], results: Results) -> Answer:
             )
     lines += _tilt(results)
     axis = f"Share of women among captions of {results.words['units']} that hide the gender"
+    what = f"the share of captions that say woman where the {unit} hides the gender"
+    because = results.reasons(list(differences.values())) or f"no {unit} hides the gender"
     if told:
-        verdict = (
-            f"Yes. {'; '.join(told)}: the share of captions that say woman where the {unit} hides the gender."
-        )
-        kind = "found"
+        kind, verdict = "found", f"Yes. {'; '.join(told)}: {what}.{_rest(differences, results)}"
+    elif leaning:
+        by = "not beyond chance" if tested else f"not tested, because {because}"
+        shares = "; ".join(f"{short_name(row['language'])}: {_women(row)}" for row in leaning)
+        kind, verdict = "found", f"Yes, whatever the category. {shares}: {what}. By category: {by}."
     elif tested:
         kind, verdict = (
             "null",
-            f"Not by category, as far as these {results.words['units']} tell (q > {level_words(level)}).",
+            f"Not by category, as far as these {results.words['units']} tell (q > {level_words(level)})."
+            + _rest({row["language"]: row for row in differences.values() if row not in tested}, results),
         )
     else:
-        because = results.reasons(list(differences.values())) or f"no {unit} hides the gender"
         kind, verdict = "warning", f"Not tested, because {because}."
     return Answer(QUESTION, kind, verdict, lines, dots, axis, "stereotype")
+
+
+def _rest(differences: dict[str, Record], results: Results) -> str:
+    """What is known of the languages in which nothing hangs on the category: that is no word of those in which it does."""
+    told = {False: [], True: []}
+    for code, row in differences.items():
+        if not significant(row, results.level):
+            told[results.untested(row) is None].append(short_name(code))
+    words = {True: "not by category beyond chance", False: "not tested by category"}
+    return "".join(f" {' and '.join(names)}: {words[known]}." for known, names in told.items() if names)
 
 
 def _share(row: Record) -> str:

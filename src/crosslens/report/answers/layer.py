@@ -34,7 +34,8 @@ def answer(results: Results) -> Answer:
         told.append(f"{both_names(rows[0])}: {words}" if len(pairs) > 1 else words[0].upper() + words[1:])
     told_of = condition_name(condition or "", results.records("words"))
     lines = [
-        f"Both ways, {told_of}, q ≤ {level_words(results.level)}; layers that were not measured lie between."
+        f"Both ways, by difference of means, {told_of}, q ≤ {level_words(results.level)}; layers that were not measured lie "
+        "between."
     ]
     dots = [
         auroc_dot(row, f"{site_name(row['site'])}: {pair_name(row['source'], row['target'])}")
@@ -53,27 +54,43 @@ def answer(results: Results) -> Answer:
 
 
 def _from(rows: list[Record], depth: list[str], results: Results) -> tuple[str, str]:
-    carried = {
-        site: all(transfers(row, results.level) for row in rows if row["site"] == site) for site in depth
-    }
+    at = {site: [row for row in rows if row["site"] == site] for site in depth}
+    carried = {site: all(transfers(row, results.level) for row in of) for site, of in at.items()}
     if not results.tested(rows):
         return "warning", f"not tested, because {results.reasons(rows)}."
+    silent = [site for site, of in at.items() if not carried[site] and len(results.tested(of)) < len(of)]
     if not any(carried.values()):
-        return (
-            "null",
-            f"at none of the {len(depth)} measured layers does the direction of either language tell gender in the other.",
-        )
+        return "null", f"{_nowhere(at, results)}{_not_known(silent)}."
     behind = len(depth)
     while behind and carried[depth[behind - 1]]:
         behind -= 1
     if behind == len(depth):
         some = ", ".join(site_name(site) for site in depth if carried[site])
-        return "found", f"at {some}, but not in the last measured layer, {site_name(depth[-1])}."
+        but = "it was not tested" if depth[-1] in silent else "not"
+        return "found", f"at {some}, but {but} in the last measured layer, {site_name(depth[-1])}."
     first = site_name(depth[behind])
     if behind == 0:
         return "found", f"from {first} on, the first that was measured, in all {len(depth)} measured layers."
-    before = "not at " + " or ".join(site_name(site) for site in depth[:behind] if not carried[site])
-    return "found", f"from {first} on, in it and all deeper measured layers; {before} in both ways."
+    lacking = [site for site in depth[:behind] if not carried[site] and site not in silent]
+    before = f"; not at {' or '.join(map(site_name, lacking))} in both ways" if lacking else ""
+    silent = [site for site in silent if site in depth[:behind]]
+    return "found", f"from {first} on, in it and all deeper measured layers{before}{_not_known(silent)}."
+
+
+def _nowhere(at: dict[str, list[Record]], results: Results) -> str:
+    """At no layer both ways: where one way."""
+    one = {
+        site: [pair_name(row["source"], row["target"]) for row in of if transfers(row, results.level)]
+        for site, of in at.items()
+    }
+    if not any(one.values()):
+        return f"at none of the {len(at)} measured layers does the direction of either language tell gender in the other"
+    told = "; ".join(f"{', '.join(pairs)} at {site_name(site)}" for site, pairs in one.items() if pairs)
+    return f"at none of the {len(at)} measured layers in both ways; in one: {told}"
+
+
+def _not_known(sites: list[str]) -> str:
+    return f"; not tested in both ways at {' and '.join(map(site_name, sites))}" if sites else ""
 
 
 def _one_way(of: list[Record], depth: list[str]) -> list[Record]:

@@ -6,9 +6,9 @@ from crosslens.report.answers.base import Answer, Dot
 from crosslens.report.leaks import read_all_the_same
 from crosslens.report.numbers import bracketed, level_words, plain
 from crosslens.report.sections.base import Record, Results, both_names, by_languages, languages_of
-from crosslens.summary.claims import transfers
+from crosslens.summary.claims import found, transfers
 from crosslens.summary.conditions import condition_name
-from crosslens.summary.names import in_groups, pair_name, short_name, site_name
+from crosslens.summary.names import corpus_name, in_groups, pair_name, short_name, site_name
 
 ORDER = 20
 QUESTION = "Do the languages share it?"
@@ -24,10 +24,7 @@ def answer(results: Results) -> Answer:
     tested = results.tested([row for across in pairs for row in across])
     carried = [row for row in tested if transfers(row, results.level)]
     best = [rows for rows in map(nearest, pairs) if rows]
-    where = " ".join(
-        f"At {site_name(rows[0]['site'])}: {'; '.join(map(_auroc, rows))}; {_counted(rows, results)}."
-        for rows in best
-    )
+    where = " ".join(_where(rows, carried, results) for rows in best)
     what = "the gender direction of one language tells gender in the other"
     if carried:
         level = level_words(results.level)
@@ -43,10 +40,9 @@ def answer(results: Results) -> Answer:
     lines = [results.words["shared"]] if carried else []
     lines += [*read_all_the_same(carried, results.records("words")), *_features(results)]
     if best:
-        told = " and ".join(dict.fromkeys(condition_name(rows[0]["condition"], []) for rows in best))
         lines.append(
-            f"Told ({told}) is the layer and condition in which the weaker of both ways is strongest; in itself: the "
-            "language's own direction."
+            "Told is the layer and condition in which the weaker of both ways is strongest; in itself: the language's own "
+            "direction."
         )
     dots = [auroc_dot(row, _named(row)) for rows in best for row in [*rows, *_itself(rows, results)]]
     return Answer(QUESTION, kind, verdict, list(filter(None, lines)), dots, "AUROC", "transfer")
@@ -80,10 +76,23 @@ def _itself(rows: list[Record], results: Results) -> list[Record]:
     ]
 
 
-def _auroc(row: Record) -> str:
-    chance = "" if row["null_high"] is None else f" (random directions to {plain(row['null_high'], 2)})"
+def _where(rows: list[Record], carried: list[Record], results: Results) -> str:
+    """Both ways at one layer, with what the model had read there: before a caption that is the picture and a prompt."""
+    read, told = condition_name(rows[0]["condition"], []), [_auroc(row, carried, results) for row in rows]
+    return f"At {site_name(rows[0]['site'])}, {read}: {'; '.join(told)}; {_counted(rows, results)}."
+
+
+def _auroc(row: Record, carried: list[Record], results: Results) -> str:
+    """With what it is worth by itself: where some cases carry the answer this one need not be one of them."""
+    told = [] if row["null_high"] is None else [f"random directions to {plain(row['null_high'], 2)}"]
+    if results.untested(row):
+        told.append("not tested")
+    elif carried and row not in carried:
+        told.append("not beyond chance")
     pair = pair_name(row["source"], row["target"])
-    return f"{pair} AUROC {plain(row['auroc'], 2)}{bracketed(row, 'auroc', 2)}{chance}"
+    return f"{pair} AUROC {plain(row['auroc'], 2)}{bracketed(row, 'auroc', 2)}" + (
+        f" ({', '.join(told)})" if told else ""
+    )
 
 
 def _counted(rows: list[Record], results: Results) -> str:
@@ -103,11 +112,12 @@ def _named(row: Record) -> str:
 
 
 def _features(results: Results) -> Iterator[str]:
-    """Features of the joint SAE that fire in both languages for the same texts."""
+    """Features of an SAE of all languages that fire in both for the same texts."""
     for (rows,) in by_languages(results.tested(results.records("sharing"))):
         best = max(rows, key=lambda row: row["found"] / max(row["features"], 1))
+        beyond = "" if found(best, results.level) else ": no more than chance gives"
         yield (
-            f"{both_names(best)}, joint SAE at {site_name(best['site'])}: {plain(best['found'])} of {plain(best['features'])} "
-            f"features are shared, {plain(best['chance'], 1)} by chance (q = {plain(best['q'])}; the largest share of "
-            f"{len(rows)} layers)."
+            f"{both_names(best)}, {corpus_name(best['corpus'])} at {site_name(best['site'])}: {plain(best['found'])} of "
+            f"{plain(best['features'])} features fire alike in both, {plain(best['chance'], 1)} by chance (q = "
+            f"{plain(best['q'])}; the largest share of {len(rows)} cases){beyond}."
         )

@@ -24,7 +24,8 @@ def answer(results: Results) -> Answer:
         own = [arm for arm in arms if arm["language"] == code]
         sure = [arm for arm in yes if arm["language"] == code]
         own.sort(key=lambda arm: -arm["moved"])
-        told.append(f"{short_name(code)}: {_told(max(sure or own, key=lambda arm: arm['moved']))}")
+        beyond = "" if sure or not yes else "not beyond random features: "
+        told.append(f"{short_name(code)}: {beyond}{_told(max(sure or own, key=lambda arm: arm['moved']))}")
         dots += [_dot(arm) for arm in own[:SHOWN]]
     lines = [
         f"The furthest of {len(arms)} arms on these data, and so likely less on others; strengths were chosen on select."

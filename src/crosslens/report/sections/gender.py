@@ -196,7 +196,7 @@ def effects_finding(condition: str, records: list[Record], results: Results) -> 
     if not yes:
         line = (
             f"In none of {len(records)} combinations of layer, dictionary and language did the number of "
-            "significant features exceed that under shuffled labels."
+            "significant features exceed that under shuffled labels beyond chance."
         )
         lines = [line, _corrected(results), *untested]
         return Finding("null", f"{seen}: no more gendered features than chance gives.", lines)

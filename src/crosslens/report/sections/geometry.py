@@ -163,13 +163,18 @@ def _dictionaries(results: Results) -> list[Any]:
     # With few clouds no correction over dictionaries can be passed: how many there are by chance stands beside.
     tested = [record for record in records if record["p"] is not None]
     clustered = [record for record in tested if record["p"] <= results.level]
+    untested = len(records) - len(tested)
     words = (
-        f"The decoder rows of {len(clustered)} of {len(records)} dictionaries come in clusters more stable than those of clouds "
+        f"The decoder rows of {len(clustered)} of {len(tested)} dictionaries come in clusters more stable than those of clouds "
         f"(p ≤ {level_words(results.level)}, each by itself: by chance {plain(results.level * len(tested), 2)} of them)."
         if clustered
+        else "Whether decoder rows come in clusters was not tested, because too few are live."
+        if not tested
         else "The decoder rows of no dictionary come in clusters more stable than those of clouds: what k-means finds is "
         "an arbitrary partition."
     )
+    if tested and untested:
+        words += f" {untested} more were not tested, because too few rows are live."
     effects = [
         {
             "site": doc("site"),

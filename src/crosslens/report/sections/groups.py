@@ -123,6 +123,13 @@ def finding(corpus: str, doc: Document, pair: Record, level: float) -> Finding:
         because = shared["because"] or "words of neither language hang on gender, for sure"
         title = f"{where}: whether shared features carry gender was not tested, because {because}."
         return Finding("warning", title, [*unread, *lines])
+    least = min(of["removed_random"]["least_p"] for of in measured)
+    if least > level:
+        title = (
+            f"{where}: whether shared features carry gender was not tested, because so few random groups give no p below "
+            f"{plain(least)}, and the level is {level_words(level)}."
+        )
+        return Finding("warning", title, [*unread, *lines])
     beyond = [of for of in measured if of["removed_random"]["p"] <= level and (of["removed"]["low"] or 0) > 0]
     told = " and ".join(_told(of) for of in measured)
     if beyond:

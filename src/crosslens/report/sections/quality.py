@@ -167,7 +167,10 @@ def _training(results: Results) -> list[Any]:
 def finding(saes: list[Record]) -> Finding:
     """How well the dictionaries reconstruct, which fail a gate, and which serve the model less than one constant vector."""
     measured = [record for record in saes if record["ev"] is not None]
-    failed = [(record, gate) for record in saes for gate in record["gates"] if gate["passed"] is False]
+    failed, undefined = (
+        [(record, gate) for record in saes for gate in record["gates"] if gate["passed"] is passed]
+        for passed in (False, None)
+    )
     lines = []
     if measured:
         low, high = (function(record["ev"] for record in measured) for function in (min, max))
@@ -181,11 +184,16 @@ def finding(saes: list[Record]) -> Finding:
         of = "; ".join(f"{_where(record)} ({plain(record['ce_recovered_mean'], 2)})" for record in worse)
         lines.append(f"Cross-entropy recovered against the mean activation is below 0: {of}.")
     lines += [f"{_where(record)}: {gate['says']}." for record, gate in failed]
-    if not failed and not worse:
+    lines += [f"{_where(record)}, undefined: {gate['says']}." for record, gate in undefined]
+    if not failed and not undefined and not worse:
         return Finding("found", "All dictionaries pass all quality gates.", lines)
-    said = ["all gates are passed"] if not failed else []
-    if failed:
-        said.append(f"{len(failed)} quality {'gate fails' if len(failed) == 1 else 'gates fail'}")
+    said = ["all gates are passed"] if not failed and not undefined else []
+    for gates, one, several in (
+        (failed, "fails", "fail"),
+        (undefined, "is undefined", "are undefined"),
+    ):
+        if gates:
+            said.append(f"{len(gates)} quality {f'gate {one}' if len(gates) == 1 else f'gates {several}'}")
     if worse:
         said.append(
             f"in {len(worse)} of {len(spliced)} cases the model does worse with the reconstruction than with the mean activation"

@@ -197,7 +197,7 @@ def finding(records: list[Record], results: Results) -> Finding | None:
     )
     lines = [line, results.corrected("rankings", "specialists")]
     if not yes:
-        title = "No dictionary has more features that stand for one category than chance gives."
+        title = "No dictionary has features that stand for one category beyond chance."
         return Finding("null", title, lines)
     title = (
         f"There are features that stand for one category, more than by chance (q ≤ {level_words(results.level)}), in "

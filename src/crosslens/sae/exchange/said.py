@@ -163,7 +163,8 @@ def of_saelens(config: Config) -> Said:
     """Of version 6 with its metadata one level down, or of before, in one level."""
     config = {RENAMED.get(key, key): value for key, value in config.items()}
     metadata = config["metadata"] if isinstance(config.get("metadata"), dict) else config
-    hook, model = text(metadata, "hook_name"), text(metadata, "model_name")
+    # several hooks are none that a study has a site for
+    hook, model = text(metadata, "hook_name") or text(metadata, "hook_names"), text(metadata, "model_name")
     layer = saelens_layer(metadata)
     if hook and layer is not None:
         hook = hook.replace("{layer}", str(layer))
@@ -184,7 +185,7 @@ def of_saelens(config: Config) -> Said:
 def saelens_layer(metadata: Config) -> int | None:
     """Before 6 the layer could stand apart, for a {layer} in the hook's name."""
     layer = metadata.get("hook_layer", metadata.get("hook_point_layer"))
-    return layer if type(layer) is int else None
+    return layer if type(layer) is int else int(layer) if str(layer).isdecimal() else None
 
 
 def on_layer(hook: str | None, layer: int | None) -> bool:

@@ -86,6 +86,10 @@ class Source:
         """
         return min(last, self.n_rows) - first + 1, None
 
+    def picture_sizes(self, first: int, last: int) -> set[tuple[int, int]] | None:
+        """(height, width) in pixels of the pictures of rows `first` to `last`; None where nobody has looked."""
+        return {(self.drawn_pixels,) * 2} if self.drawn_pixels else None
+
     def texts(self, language: str) -> Texts | None:
         """Its rows in a language; None where what they are made from is not there yet."""
         raise NotImplementedError

@@ -1,12 +1,14 @@
 """The user's own: a table with one row a caption, and a folder of pictures."""
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from crosslens.data.captions import Row, read_rows
-from crosslens.data.picture_files import candidates, find_image
+from crosslens.data.captions import GENDER_COLUMN, GROUP_COLUMN, SPLIT_COLUMN, Row, read_rows
+from crosslens.data.csv_table import read_table
+from crosslens.data.picture_files import SUFFIXES, candidates, find_image
 from crosslens.errors import InputError
 from crosslens.store.digests import digest
 from crosslens.study.sources.base import Source, Text, Texts, shares_of
@@ -36,6 +38,7 @@ SETTINGS = {
         "default": None,
     },
 }
+USUAL = {"gender": GENDER_COLUMN, "category": "category", "group": GROUP_COLUMN, "split": SPLIT_COLUMN}
 ROLES = ("image_id", "gender", "category", "group", "split")
 """What `columns` names beside captions."""
 
@@ -102,6 +105,12 @@ class Captions(Source):
         block = self.rows[first - 1 : last]
         return len(block), prompt + max((len(row.captions[language].encode()) for row in block), default=0)
 
+    def picture_sizes(self, first: int, last: int) -> set[tuple[int, int]] | None:
+        if self.images is None or not Path(self.settings).is_file():
+            return None
+        files = (find_image(self.images, row.image_id) for row in self.rows[first - 1 : last])
+        return {*filter(None, (_size(self.images / file) for file in {*files} if file))} or None
+
     def texts(self, language: str) -> Texts | None:
         if not Path(self.settings).is_file():
             return None
@@ -164,6 +173,24 @@ class Captions(Source):
                     "name the other column, or take a language out",
                 )
 
+    def _unread(self) -> Iterator[InputError]:
+        """A column that is called nearly as usual: that it was left out nobody would see."""
+        named = self.whole["source"]["columns"] or {}
+        try:
+            header = read_table(Path(self.settings)).header
+        except InputError:  # told where the rows are read
+            return
+        for role, usual in USUAL.items():
+            near = (usual.replace("_", ""), role)
+            for name in header if role not in named and usual not in header else ():
+                if re.sub("[^a-z]", "", name.casefold()) in near and name not in named.values():
+                    yield InputError(
+                        f"{self.settings}, header",
+                        found=f"a column {name!r}, which nothing reads",
+                        expected=f"{usual!r} for the {role}",
+                        mend=f"rename it, or name it in the study: `source.columns: {{{role}: {name}}}`",
+                    )
+
     def file_faults(self) -> Iterator[InputError]:
         table, images = Path(self.settings), self.images
         if not table.is_file():
@@ -172,6 +199,39 @@ class Captions(Source):
         if images is not None and not images.is_dir():
             found = f"a file, {images}" if images.is_file() else f"nothing at {images}"
             yield self.whole.fault("source.images", found, "your folder", "correct the path")
+        elif images is not None and table.is_file():
+            yield from self._no_picture(images)
+        if table.is_file():
+            yield from self._unread()
+
+    def _no_picture(self, images: Path) -> Iterator[InputError]:
+        """One that is missing is put in quarantine; where all are, the folder or the ids are wrong."""
+        try:
+            ids = dict.fromkeys(row.image_id for row in self.rows)
+        except InputError:  # told where the rows are read
+            return
+        if not any(find_image(images, image_id) for image_id in ids):
+            first = next(iter(ids))
+            yield self.whole.fault(
+                "source.images",
+                f"none of the {len(ids):,} pictures that {self.settings} names in {images}, such as {first}",
+                f"files of these names, or with one of {', '.join(SUFFIXES)} behind them",
+                "correct the path or the ids" + (", in which / divides folders" if "\\" in first else ""),
+            )
+
+
+def _size(file: Path) -> tuple[int, int] | None:
+    """(height, width) of a picture by its header alone; None where it has none that can be read.
+
+    A camera's picture that lies on its side has them exchanged: as many pixels, and as many tokens.
+    """
+    from PIL import Image  # which no other part of a plan needs
+
+    try:
+        with Image.open(file) as opened:
+            return opened.height, opened.width
+    except Exception:  # readers of broken headers raise nearly anything
+        return None
 
 
 SOURCE = Captions
