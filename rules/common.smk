@@ -79,7 +79,7 @@ if isinstance(config.get("run"), str):
     config["run"] = [config["run"]]
 told(lambda: validate(config, Path("config/config.yaml"), load_yaml(SCHEMAS / "config.schema.yaml")))
 store, table = told(Store), Table(Studies(read_study))
-limits = Limits(table, told(lambda: load_rates(shipped=Path(workflow.basedir) / "resources" / "rates.json")))
+limits = Limits(table, told(load_rates))
 file_digests, code_digests = FileDigests(store.own / "files.json"), remember_in(*store.roots)
 # When this process ends, whatever it was started for: dry runs read sources and files too.
 for memory in (file_digests, code_digests):

@@ -484,7 +484,7 @@ def test_names_are_read_and_only_labelled_images_are_probed(tmp_path, monkeypatc
     assert 0 < counts.labelled < counts.images and counts.hidden == counts.images - counts.labelled >= 100
 
 
-PAGES = {"feature_pages": 200, "live": 30, "summary_tables": 30}
+PAGES = {"feature_pages": 200, "live": 30, "summary_tables": 30, "plots": 20}
 """Folders whose files are as many as there are pictures, features and lists of records, and what is foretold of them."""
 
 

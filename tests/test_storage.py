@@ -1024,7 +1024,8 @@ def test_dashboards_by_hand(study, site="1"):
                 name = of.sample_id[token[t]]
                 peaks[name] = max(peaks.get(name, 0), z[t, feature])
             examples = own["examples"][own["examples"]["feature"] == feature].set_index("sample_id")
-            assert {name: peaks[name] for name in examples.index} == examples["peak"].to_dict()
+            assert {name: peaks.get(name, 0.0) for name in examples.index} == examples["peak"].to_dict()
+            assert (examples["peak"] == 0).equals(examples["group"] == "silent")
             captions = of.dataset.loc[examples.index, ["image_id", "caption"]]
             assert captions["image_id"].is_unique and captions["caption"].is_unique
             top = examples[examples["group"] == "top"]
@@ -1085,8 +1086,9 @@ def test_the_pages_of_features_are_as_documented(study):
         assert {*live} == {*np.flatnonzero(columns["state"])} and sae["dead"] == sae["features"] - len(live)
         feature = next(iter(live))
         used = columns["samples"][int(columns["starts"][feature]) : int(columns["starts"][feature + 1])]
-        shown = {number for rows in live[feature]["examples"].values() for _, number, _ in rows}
-        assert {*used} == shown and all(0 <= i < len(samples) for i in shown)
+        rows = [row for rows in live[feature]["examples"].values() for row in rows]
+        shown = {number for name, number, _ in rows if name != "silent"}
+        assert {*used} == shown and all(0 <= i < len(samples) for _, i, _ in rows)
         for _, path, digest in sae["made"]:
             assert (study.parents[1] / path).exists() and len(digest) == 64
     pictures = {sample["picture"] for sample in samples}

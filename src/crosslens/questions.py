@@ -64,7 +64,7 @@ QUESTIONS = (
         ("rankings", "concepts", "descriptions", "geometry", "maps"),
         ("specialists", "samples_map", "decoder_map", "geometry", "circuits"),
     ),
-    Question("controls", "What do controls reach?", ("controls", "verdicts"), ("controls",)),
+    Question("controls", "What do controls reach?", ("controls",), ("controls",)),
     Question("statements", "Which statements of others live here?", ("verdicts",)),
 )
 """What the results answer."""

@@ -1,5 +1,6 @@
 """Everything that README.md and the pages of docs/ tell a reader to type is run, planned, or stands below with its reason."""
 
+import copy
 import csv
 import io
 import re
@@ -140,7 +141,8 @@ def test_settings_that_pages_show_are_settings():
             validate(settings, block.page, load_yaml(ROOT / CLAIM))
             continue
         whole = block.text.startswith("# config/studies/")
-        merged = settings if whole else TOY | settings
+        # defaults are filled in place
+        merged = settings if whole else copy.deepcopy(TOY) | settings
         if not whole and "source" in settings:
             merged["source"] = settings["source"]
         validate(merged, block.page, study_schema(SCHEMA, merged))

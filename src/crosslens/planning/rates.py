@@ -51,15 +51,14 @@ class Rates:
         return whole + (amount.batches * self.find("batch", kind).value if amount.batches else 0)
 
 
-def load_rates(own: Path | None = None, shipped: Path | None = None) -> Rates:
+def load_rates(own: Path | None = None) -> Rates:
     """The rates of `own`, or of the file that CROSSLENS_RATES names, before those that are shipped.
 
-    shipped: where these are, elsewhere than at the root of the checkout that one works in. Raises InputError for a file
-    that is not there or is none of rates.
+    Raises InputError for a file that is not there or is none of rates.
     """
     named = own or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     found: list[Rate] = []
-    for path in filter(None, (named, shipped or SHIPPED)):
+    for path in filter(None, (named, SHIPPED)):
         if not path.is_file():
             raise InputError(
                 path,

@@ -49,4 +49,5 @@ def _read(path: Path) -> dict[str, Any]:
         for key, expected in faults.items()
         if expected
     )
-    return {"name": path.stem, **claim}
+    thresholds = {name: None if claim[name] is None else float(claim[name]) for name in ("above", "below")}
+    return {"name": path.stem, **claim, **thresholds}
