@@ -90,7 +90,7 @@ rule draw_study_figures:
 
 
 rule write_feature_pages:
-    """dashboards, features, gender, gender_robustness, sharing, matching, counterparts, promoted, steering, ablation, feature_patching, summary, dataset, texts -> report/features"""
+    """dashboards, features, gender, gender_robustness, sharing, matching, counterparts, promoted, steering, ablation, feature_patching, summary, model_comparison, dataset, texts -> report/features"""
     input:
         needed("write_feature_pages"),
     output:
@@ -109,6 +109,28 @@ rule write_feature_pages:
         "{wildcards.study}: a page for every feature"
     script:
         "../workflow/scripts/write_feature_pages.py"
+
+
+rule write_plots:
+    """layer_figures, study_figures, sharing_figure, map_figures, patching_figures, attention_figure -> report/plots"""
+    input:
+        needed("write_plots"),
+    output:
+        temp(touch(done("write_plots"))),
+    log:
+        logged("write_plots"),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=megabytes("write_plots"),
+        runtime=minutes("write_plots"),
+    params:
+        job=job("write_plots"),
+    message:
+        "{wildcards.study}: figures to look into"
+    script:
+        "../workflow/scripts/write_plots.py"
 
 
 rule build_report:

@@ -5,6 +5,7 @@ import os
 import re
 import runpy
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -103,12 +104,14 @@ class Fork:
             try:
                 for stream in (1, 2):
                     os.dup2(said_to, stream)
+                # pytest has put others in their place
+                sys.stdout = sys.stderr = open(said_to, "w", buffering=1)  # noqa: PTH123
                 work()
                 status = 0
             except SystemExit as end:
                 status = end.code if isinstance(end.code, int) else 1
             except BaseException:
-                os.write(2, traceback.format_exc().encode())
+                traceback.print_exc()
             finally:
                 os._exit(status)
         os.close(said_to)

@@ -368,6 +368,10 @@ def test_nothing_asks_for_much_more_than_the_model_where_there_are_few_rows(tmp_
         "controls": [],
     }
     own["steering"] |= {"sites": ["17"]}
+    # of its claims one is asked of this study too
+    (tmp_path / "planted_control.yaml").write_bytes(
+        (ROOT / "config/studies/planted_control.yaml").read_bytes()
+    )
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(own, allow_unicode=True), encoding="utf-8")
     declared, asked = table(tmp_path), {}
     for kind, wildcards in declared.everything("own"):
@@ -480,8 +484,8 @@ def test_names_are_read_and_only_labelled_images_are_probed(tmp_path, monkeypatc
     assert 0 < counts.labelled < counts.images and counts.hidden == counts.images - counts.labelled >= 100
 
 
-PAGES = {"feature_pages": 200, "live": 30}
-"""Folders whose files are as many as there are pictures and features, and what is foretold of them."""
+PAGES = {"feature_pages": 200, "live": 30, "summary_tables": 30}
+"""Folders whose files are as many as there are pictures, features and lists of records, and what is foretold of them."""
 
 
 def test_a_whole_study_stores_what_was_foretold(built_once, toy):

@@ -642,6 +642,44 @@ def test_the_page_that_runs_the_model_is_as_documented(study, tmp_path):
     assert sae["effects"]["en"].keys() == {str(feature) for feature in shown["feature"]}
 
 
+def test_the_written_summary_and_the_plots_have_the_numbers_of_the_artifacts(study):
+    """A table's numbers and bounds as they are in the results; a plot's rows those of the figure's CSV."""
+    (tables,), (plots,) = places(study, "summary_tables"), places(study, "plots")
+    names = {path.relative_to(tables).as_posix() for path in tables.rglob("*.csv")}
+    assert names and all(re.fullmatch(r"[a-z]+/[\w-]+\.csv", name) for name in names)
+    with (tables / "quality/quality.csv").open(encoding="utf-8", newline="") as file:
+        rows = {(row["site"], row["SAE"], row["language"]): row for row in csv.DictReader(file)}
+    of = {"en": "English", "ar": "Arabic (العربية)"}
+    for code, name in of.items():
+        told = json.loads((study / f"quality/joint/{code}/layer_1.json").read_text())
+        row = rows["block 1", "joint SAE", name]
+        assert (float(row["EV"]), float(row["L0"]), int(row["dead"])) == (
+            told["ev"],
+            told["l0"]["mean"],
+            told["dead"],
+        )
+    with (tables / "represented/probes.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = (
+            row
+            for row in csv.DictReader(file)
+            if (row["site"], row["language"], row["condition"], row["probe on"])
+            == ("block 1", "English", "caption", "codes, joint SAE")
+        )
+    told = json.loads((study / "gender/joint/en/probe/layer_1.json").read_text())
+    auroc = told["conditions"]["caption"]["auroc"]
+    assert [float(row[f"AUROC{end}"]) for end in ("", " low", " high")] == [
+        auroc[name] for name in ("value", "low", "high")
+    ]
+    with (study / "figures/sharing/joint/layer_1/sharing.csv").open(encoding="utf-8", newline="") as file:
+        points = [*csv.DictReader(file)]
+    html = (plots / "joint/1/sharing.html").read_text(encoding="utf-8")
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)
+    data = json.loads(text)
+    at = {name: i for i, name in enumerate(data["columns"])}
+    assert [row[at["feature"]] for row in data["rows"]] == [int(row["feature"]) for row in points]
+    assert [row[at["r"]] for row in data["rows"]] == [float(row["r"]) if row["r"] else "" for row in points]
+
+
 def test_a_strength_of_the_live_page_is_in_units_of_select(study, language):
     (folder,) = places(study, "live")
     own = provided(folder / "data/sae_0.js")

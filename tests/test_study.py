@@ -165,7 +165,7 @@ def test_a_hub_model_is_known_by_name_and_revision(study):
     first, other = (
         study(changed("model", {"id": "google/gemma-3-4b-it", "revision": commit})) for commit in commits
     )
-    assert first.model.depth is None
+    assert first.model.depth == 34  # by the sizes that come with crosslens
     assert (
         first.model.identity["label"] == "google/gemma-3-4b-it"
         and first.model.identity["revision"] == commits[0]

@@ -118,6 +118,7 @@ WRONG = [
         ["key causal: found tests of what languages share, and en alone; expected two languages"],
     ),
     (ENGLISH | {"steering": {}}, None, ["key steering: found no SAE of all of two languages or more"]),
+    ("pages", {"features": 0}, ["key pages.features: found 0"]),
     ("steering", {"sites": ["9"]}, ["key steering.sites: found ['9']", "some of the study's sites"]),
     ("steering", {"strengths": [0]}, ["key steering.strengths.0: found 0; expected a number greater than 0"]),
     ("steering", {"strengths": []}, ["key steering.strengths"]),
@@ -538,6 +539,16 @@ def test_a_column_that_is_called_nearly_as_usual_is_not_left_out_in_silence(fold
         read(changed("source.columns", {other: name})).source.rows[0]._asdict()[other]
         == rows[0].split(",")[0]
     )
+
+
+def test_a_mask_that_the_tables_own_overrules_is_told(folder):
+    table = folder / "data/captions.csv"
+    header, *rows = table.read_text(encoding="utf-8").splitlines()
+    spans = [f"{header},en_label_spans,ar_label_spans", *(f"{row},[],[]" for row in rows)]
+    assert read(changed("mask", "label_words"))
+    table.write_text("\n".join(spans), encoding="utf-8")
+    with pytest.raises(InputError, match="key mask: found 'label_words' beside words that the source marks"):
+        read(changed("mask", "label_words"))
 
 
 def test_steering_that_no_claim_can_come_of_is_told_and_runs(folder):

@@ -64,7 +64,8 @@ QUESTIONS = (
         ("rankings", "concepts", "descriptions", "geometry", "maps"),
         ("specialists", "samples_map", "decoder_map", "geometry", "circuits"),
     ),
-    Question("controls", "What do controls reach?", ("controls",), ("controls",)),
+    Question("controls", "What do controls reach?", ("controls", "verdicts"), ("controls",)),
+    Question("statements", "Which statements of others live here?", ("verdicts",)),
 )
 """What the results answer."""
 OTHER = Question("other", "What else was measured?", ())

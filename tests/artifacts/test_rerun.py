@@ -98,14 +98,15 @@ def test_a_copy_of_the_library_elsewhere_changes_nothing(change):
 
 def test_editing_plots_draws_and_never_retrains(change):
     change.edit("figures/style.py")
-    assert change.work().keys() == FIGURES | {"build_report"}
+    assert change.work().keys() == FIGURES | {"build_report", "write_plots"}
 
 
 @pytest.mark.parametrize("file", ["page.css", "live/live.css", "live/app.js"])
 def test_editing_a_page_builds_the_pages(change, file):
     """What lies beside the modules of a package is in the keys of what is inside of it, too."""
     change.edit(f"report/{file}", "\n/* 1px */\n")
-    assert change.work() == {"build_report": 1, "pack_live_page": 1}
+    of_plots = {"write_plots": 1} if "/" not in file else {}
+    assert change.work() == {"build_report": 1, "pack_live_page": 1, **of_plots}
 
 
 def test_a_comment_or_docstring_never_reruns_anything(change):
@@ -438,4 +439,4 @@ def test_a_study_by_another_name_retrains_nothing(change):
         for place, key in renamed.items()
         if key != toy[tuple(("study", "toy") if pair == ("study", "renamed") else pair for pair in place)]
     }
-    assert len(renamed) == len(toy) and differing == {*PAGES, "feature_pages"}
+    assert len(renamed) == len(toy) and differing == {*PAGES, "feature_pages", "plots"}

@@ -1,4 +1,4 @@
-"""One tiny study, whose jobs are killed, starved and lied to."""
+"""A tiny study, whose jobs are killed, starved and lied to; `wide` asks for more, and `steered` for what takes minutes."""
 
 import pytest
 import torch
@@ -13,7 +13,18 @@ STUDY = {
     "activations": {**TOY["activations"], "batch_tokens": 512},
     "sae": {**TOY["sae"], "epochs": 4, "checkpoint_tokens": 512},
     "causal": {},
-    "steering": {"strengths": [1], "random_sets": 20, "samples": 2, "captions": 1, "max_new_tokens": 4},
+}
+WIDE = STUDY | {
+    "embeddings": {"methods": ["pca"], "permutations": 10},
+    "geometry": {"permutations": 19},
+    "describe": {"features": 1, "examples": 1},
+    "lenses": {"samples": 8, "epochs": 1},
+    "attention": {"samples": 8},
+    "sweep": {"k": [4]},
+    "tokens": {"select": {"positions": [0]}, "texts": [{"language": "en", "text": "A woman reads."}]},
+}
+STEERED = STUDY | {
+    "steering": {"strengths": [1], "random_sets": 20, "samples": 2, "captions": 1, "max_new_tokens": 4}
 }
 
 
@@ -27,7 +38,7 @@ def world(tmp_path_factory):
     patch.setattr(Job, "_log_to", staticmethod(_log_to_stderr))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield World(tmp_path_factory.mktemp("world"), {"tiny": STUDY})
+    yield World(tmp_path_factory.mktemp("world"), {"tiny": STUDY, "wide": WIDE, "steered": STEERED})
     torch.set_num_threads(threads)
     patch.undo()
 

@@ -48,7 +48,7 @@ def readers(world: World) -> dict[str, tuple[str, dict[str, str]]]:
     """Of each kind a job that reads an artifact of it, made by another rule."""
     found = {}
     for rule in world.table.works:
-        for place in world.jobs(rule)[:1]:
+        for place in [place for place in world.jobs(rule) if place["study"] == "tiny"][:1]:
             for kind, _ in world.table.needed(rule, place):
                 found.setdefault(kind, (rule, place))
     return found

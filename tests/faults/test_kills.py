@@ -108,3 +108,39 @@ def test_publishing_killed_at_random_moments_shows_nothing_half_made(tmp_path):
     print(
         f"publishing: {kills} kills among {len(seen)} published artifacts; 0 that show other bytes, or none"
     )
+
+
+def test_a_job_killed_before_it_stores_is_no_hindrance_to_the_next(world, tmp_path):
+    """Of every rule of a study with all that is asked for, before each of its artifacts: what is finished lies there."""
+    study, kills = "wide", 0
+    rules = list(dict.fromkeys(world.table.kinds[kind].by for kind, _ in world.table.everything(study)))
+    for rule in rules:
+        place = next(place for place in world.jobs(rule) if place["study"] == study)
+        world.make(rule, place)
+        keys = set(world.keys(rule, place).values())
+        right = {key: world.store.object(key).name for key in keys}
+        kept, own = world.without(keys, f"finished_{rule}"), Store(str(tmp_path / rule))
+
+        def killed_once(rule=rule, place=place, kept=kept, own=own) -> None:
+            commit = Store.commit
+
+            def dies(store: Store, path: Path) -> Path:
+                # the folder of the key, whichever writer's it is
+                mark = tmp_path / f"{rule}_{path.parent.parent.name}"
+                if not mark.exists():
+                    mark.touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return commit(store, path)
+
+            Store.commit = dies
+            world.run(rule, place, f"{own.own}:{kept}")
+
+        for _ in range(len(keys) + 1):
+            job = Fork(killed_once, tmp_path / "said")
+            if job.wait() == 0:
+                break
+            assert job.wait() == -signal.SIGKILL, f"{rule}: {job.said.read_text()}"
+            kills += 1
+        assert assert_right(own, right) == keys, rule
+    print(f"{kills} kills before {len(rules)} rules stored what they had made; all resumed to the same bytes")
+    assert kills > 60

@@ -1,5 +1,6 @@
 """A headless browser that is told what to do through a pipe, by Chrome's own protocol; no package and no port."""
 
+import base64
 import fcntl
 import json
 import os
@@ -91,12 +92,31 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def look(self, width: int, scheme: str) -> None:
-        """A window of that width, for a reader who likes `light` or `dark`."""
+    def look(self, width: int, scheme: str, media: str = "") -> None:
+        """A window of that width, for a reader who likes `light` or `dark`; media: `print` as on paper."""
         self.send(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
         )
-        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        liked = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.send("Emulation.setEmulatedMedia", media=media, features=liked)
+
+    def press(self, key: str) -> None:
+        """A key of the keyboard, with what it writes."""
+        text = {"Enter": "\r", " ": " "}.get(key, "")
+        code = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}[key]
+        of = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": code}
+        self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **of)
+        self.send("Input.dispatchKeyEvent", type="keyUp", **of)
+
+    def picture(self, selector: str) -> bytes:
+        """What is drawn of an element, as PNG."""
+        box = self.evaluate(
+            f"(() => {{ const {{ x, y, width, height }} = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
+            " return { x: x + scrollX, y: y + scrollY, width, height }; })()"
+        )
+        return base64.b64decode(
+            self.send("Page.captureScreenshot", format="png", clip=box | {"scale": 1})["data"]
+        )
 
     @property
     def complaints(self) -> list[str]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from crosslens.explorer.page.write import write_feature_pages
 from crosslens.tables.documents import write_json, write_table
 
 SITE, FEATURES, IMAGES = "4", 210, 40
+DEEPER = "10"
+"""A layer of which activations were measured alone."""
 OWN = 12
 """Features of the SAE of each language."""
 NURSE, TEMPLATE, DEAD, DENSE, DEEP = 0, 1, 2, 3, 205
@@ -35,6 +38,8 @@ ENGLISH = [
 ]
 
 
+PAGE = {"study": "s", "neuronpedia": {}, "pages": None, "live": True}
+PAGE |= {"sections": [["attention", "Attention"], ["patching", "Patched states"]]}
 WORDS = [{"condition": "caption", "language": language, "masked": 3} for language in ("en", "ar")]
 """Label words are masked."""
 
@@ -51,6 +56,8 @@ class Explored:
     dashboards: Path
     pages: Path
     pictures: Path
+    given: dict[str, Any]
+    """Of write_feature_pages."""
 
     def data(self, name: str):
         """What a file of data hands to the page."""
@@ -107,6 +114,7 @@ def write_explored(folder: Path) -> Explored:
         codes={language: corpus.codes for language, corpus in corpora.items()},
         sae=sae,
         corpus="joint",
+        examples=5,
         seed=0,
         out=dashboards,
     )
@@ -126,12 +134,18 @@ def write_explored(folder: Path) -> Explored:
     write_json(
         files["summary"][""],
         "summary",
-        {"sites": [SITE], "level": 0.05, "claims": [], "records": _labels(digest) | {"words": WORDS}},
+        {
+            "sites": [SITE, DEEPER],
+            "level": 0.05,
+            "claims": [],
+            "records": _labels(digest) | {"words": WORDS} | compared(digest),
+        },
     )
     shown = {kind: {key: f"results/s/{kind}/{key}" for key in of} for kind, of in files.items()}
     pages = folder / "report" / "features"
-    write_feature_pages(study="s", neuronpedia={}, files=files, shown=shown, images=pictures, out=pages)
-    return Explored(corpora, codes, decoder, effects, dashboards, pages, pictures)
+    given = PAGE | {"files": files, "shown": shown, "images": pictures}
+    write_feature_pages(**given, out=pages)
+    return Explored(corpora, codes, decoder, effects, dashboards, pages, pictures, given)
 
 
 def _told_of_nurse(folder: Path, sae: str) -> dict[str, dict[str, Path]]:
@@ -208,7 +222,7 @@ def _own_sae(
         "tokens": {language: corpus.tokens},
         "codes": {language: path},
     }
-    feature_dashboards(**given, sae=sae, corpus=language, seed=0, out=folder / "dashboards")
+    feature_dashboards(**given, sae=sae, corpus=language, examples=5, seed=0, out=folder / "dashboards")
     files["dashboards"][f"{language}/{SITE}"] = folder / "dashboards"
     files["features"][f"{language}/{language}/{SITE}"] = _statistics(folder / "features", own, digest)
     return digest
@@ -347,6 +361,48 @@ def _sharing(folder: Path, sae: str, rng: np.random.Generator) -> Path:
     write_table(folder / "features.parquet", "feature_sharing", pd.DataFrame(table))
     write_json(folder / "sharing.json", "sharing", {"sae": sae})
     return folder
+
+
+def compared(sae: str) -> dict[str, list[dict]]:
+    """Records of what layers are compared by: of SITE with its SAE, of DEEPER of activations alone."""
+    joint = {"corpus": "joint", "site": SITE, "sae": sae}
+    saes, gender, rankings, probes = [], [], [], []
+    for i, language in enumerate(("en", "ar")):
+        of = joint | {"language": language}
+        gates = [{"gate": "alive", "passed": not i, "says": "1 of 3 alive"}]
+        saes.append(
+            of
+            | {"d_sae": FEATURES, "live": FEATURES - 1, "dead": 1, "l0": 4.5 + i, "ev": 0.9, "pca": 0.8}
+            | {"ce_recovered": None, "gates": gates}
+        )
+        first = {"feature": NURSE, "d": 1.25, "d_low": 1.0, "d_high": 1.5, "confirmed": True}
+        test = {"q_family": "gendered_features", "q": 0.01, "reachable": not i}
+        gender.append(
+            of
+            | {
+                "condition": "caption",
+                "testable": 20,
+                "significant": 7,
+                "confirmed": 5,
+                "null": {"mean": 0.5},
+            }
+            | {"top_female": [first], "top_male": []}
+            | test
+        )
+        ranked = {"first": {"strongest": DENSE, "composite": NURSE}, "categories": 2, "specialists": 1}
+        rankings.append(of | ranked | {"specialists_by_chance": 0.4, "q_family": None, "q": None})
+        for site, auroc in ((SITE, 0.9), (DEEPER, 0.75)):
+            probe = {"corpus": "activations", "language": language, "condition": "caption", "site": site}
+            numbers = {"auroc": auroc, "auroc_low": auroc - 0.1, "auroc_high": auroc + 0.1, "control": 0.5}
+            probes.append(probe | numbers | {"width": 8, "q_family": "probes", "q": 0.002, "reachable": True})
+    specialist = joint | {"language": "en", "feature": NURSE, "score": 7, "n_inside": 9, "specialist": True}
+    return {
+        "saes": saes,
+        "gender": gender,
+        "rankings": rankings,
+        "probes": probes,
+        "specialists": [specialist | {"category": "<i>nurse</i>"}],
+    }
 
 
 def _labels(sae: str) -> dict[str, list[dict]]:

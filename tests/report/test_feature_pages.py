@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from explored_study import DEAD, DEEP, DENSE, FEATURES, NURSE, TEMPLATE
+from explored_study import DEAD, DEEP, DENSE, FEATURES, NURSE, PAGE, TEMPLATE
 from PIL import Image
 
 from crosslens.errors import InputError
@@ -45,8 +45,13 @@ def test_examples_are_the_strongest_and_some_of_every_part_of_the_others(explore
         examples["feature"].isin([NURSE, TEMPLATE, DENSE, *range(10, FEATURES, 20)])
     ].groupby("feature"):
         firing = peaks[feature][peaks[feature] > 0].sort_values(ascending=False)
+        assert own["sample_id"].is_unique
+        silent = own[own["group"] == "silent"]
+        # drawn of those in which the codes are 0 on every token
+        assert (peaks.loc[silent["sample_id"], feature] == 0).all() and (silent["peak"] == 0).all()
+        assert len(silent) == min(3, (peaks[feature] == 0).sum()) or feature != NURSE
+        own = own[own["group"] != "silent"]
         found = own.set_index("sample_id")["peak"]
-        assert found.index.is_unique
         np.testing.assert_allclose(found, firing[found.index], rtol=1e-6)
         top = own[own["group"] == "top"]
         np.testing.assert_allclose(top["peak"], firing.to_numpy()[: len(top)], rtol=1e-6)
@@ -163,8 +168,11 @@ def test_a_page_lights_up_what_the_codes_say_and_nothing_is_unlit(explored):
         told = shards[feature // 200][str(feature)]
         for language in LANGUAGES:
             assert told["examples"][language]
-            for _, number, peak in told["examples"][language]:
-                sample, lit = samples[number], told["lit"][str(number)]
+            for group, number, peak in told["examples"][language]:
+                sample, lit = samples[number], told["lit"].get(str(number), {})
+                if group == "silent":
+                    assert language not in lit and peak == 0, "an example in which it does not fire lights up"
+                    continue
                 assert lit[language]["on"] or lit[language]["chips"], "an example in which nothing is lit"
                 shown = [*lit[language]["on"][2::3], *(chip[2] for chip in lit[language]["chips"])]
                 assert max(shown) == pytest.approx(peak, rel=1e-5)
@@ -212,7 +220,8 @@ def test_a_study_of_texts_alone_has_pages_too(explored, tmp_path):
         "summary": {"": tmp_path / "summary.json"},
     }
     pages, named = tmp_path / "pages", {"en": {"4": "gpt2-small/4-res"}}
-    write_feature_pages(study="t", neuronpedia=named, files=files, shown={}, images=None, out=pages)
+    given = PAGE | {"study": "t", "neuronpedia": named, "files": files, "shown": {}, "images": None}
+    write_feature_pages(**given, out=pages)
     told = replace(explored, pages=pages)
     (sae,) = told.data("study")["saes"]
     assert (sae["conditions"], sae["pairs"], sae["made"], sae["masked"]) == ([], [], [], False)
@@ -227,3 +236,38 @@ def test_a_study_of_texts_alone_has_pages_too(explored, tmp_path):
     feature = told.data("features/0/0")[str(NURSE)]
     assert feature["gender"] == feature["seeds"] == feature["matches"] == [] and "sharing" not in feature
     assert [role["as"] for role in feature["roles"]] == ["specialist"]
+
+
+def test_what_does_not_fire_is_not_among_the_texts_of_a_feature(explored):
+    """A search of texts finds the features that fire in them."""
+    uses = explored.data("uses/0")
+    starts, samples = (
+        np.frombuffer(base64.b64decode(uses[name]), dtype="<f4") for name in ("starts", "samples")
+    )
+    shard = explored.data("features/0/0")
+    own = samples[int(starts[NURSE]) : int(starts[NURSE + 1])].astype(int).tolist()
+    of = [row for rows in shard[str(NURSE)]["examples"].values() for row in rows]
+    assert own == sorted({sample for group, sample, _ in of if group != "silent"})
+    assert {sample for group, sample, _ in of if group == "silent"} - set(own)
+
+
+def test_a_setting_bounds_the_pages(explored, tmp_path):
+    """Those that the study names have theirs, and of the others those that fire most often; all stay in the table."""
+    write_feature_pages(**explored.given | {"pages": 20}, out=tmp_path / "pages")
+    told = replace(explored, pages=tmp_path / "pages")
+    sae = told.data("study")["saes"][0]
+    assert (sae["features"], sae["pages"]) == (FEATURES, 20)
+    paged = {int(i) for k in range(2) for i in told.data(f"features/0/{k}")}
+    assert len(paged) == 20 and {NURSE, DENSE, TEMPLATE} <= paged and DEAD not in paged
+    rate = np.max([(codes > 0).mean(axis=0) for codes in explored.codes.values()], axis=0)
+    named = {NURSE, DENSE}
+    assert min(rate[[*(paged - named)]]) >= max(rate[[i for i in range(FEATURES) if i not in paged]])
+    table = told.data("tables/0")
+    page = np.frombuffer(base64.b64decode(table["numbers"]["page"]), dtype="<f4")
+    assert {*np.flatnonzero(page)} == paged and len(page) == FEATURES
+    uses = told.data("uses/0")
+    starts = np.frombuffer(base64.b64decode(uses["starts"]), dtype="<f4")
+    assert {*np.flatnonzero(np.diff(starts))} == paged
+    size = sum(file.stat().st_size for file in (told.pages / "data/features").rglob("*.js"))
+    whole = sum(file.stat().st_size for file in (explored.pages / "data/features").rglob("*.js"))
+    assert size < whole / 4

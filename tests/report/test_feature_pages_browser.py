@@ -11,8 +11,6 @@ import pytest
 from browser import BROWSER, Browser
 from explored_study import DEAD, FEATURES, NURSE, SITE
 
-from crosslens.explorer.page import write
-
 needs_browser = pytest.mark.skipif(
     BROWSER is None, reason="no Chromium here: the pages of features are not tested"
 )
@@ -72,7 +70,9 @@ const choose = (words, value) => {
     title: document.title,
     lit: [...new Set(texts(".caption .lit"))],
     arabic: [...new Set(all("[lang=ar].caption").map((each) => each.dir + getComputedStyle(each).direction))],
-    unlit: all(".example").filter((each) => !each.querySelector(".lit")).length,
+    unlit: all(".example:not(.silent)").filter((each) => !each.querySelector(".lit")).length,
+    silent: texts(".silent .source"),
+    groups: texts("h4"),
     examples: texts(".example"),
     elements: all("script, main img[onerror], b:not(.languages b), u, i").length,
     wide: document.documentElement.scrollWidth - innerWidth,
@@ -98,6 +98,44 @@ const choose = (words, value) => {
   told.dead = texts("h1, .missing");
   await go("#/9/x/1");
   told.nowhere = texts("h1, p");
+  await go("#/9");
+  told.noLayer = texts("h1, p");
+  await go("#/layers");
+  const cell = (what) => all(".map:first-of-type tr").find((row) => row.cells[0].textContent === what).cells[1];
+  told.heat = ["stronger for female in English, caption", "live"].map((what) => cell(what).style.getPropertyValue("--heat"));
+  told.layers = {
+    headings: texts("h2"),
+    sections: all("nav[aria-label='In the report'] a").map((each) => each.getAttribute("href")),
+    places: [...new Set(all("nav[aria-label=Layers] a").map((each) => each.getAttribute("href")))],
+    untested: texts("[data-name=gender] tbody tr").map((words) => words.includes("not tested")),
+  };
+  Explorer.save = (name, text) => (told.probes = text);
+  all("[data-name=probes] button").find((each) => each.textContent.startsWith("CSV")).click();
+  const field = main.querySelector("input[type=search]");
+  field.value = "arabic block 10";
+  field.dispatchEvent(new Event("input"));
+  told.filtered = { status: status(), hash: location.hash, rows: texts("table.compared tbody tr") };
+  await go("#/layers/probes");
+  told.counts = [];
+  for (const what of ["live", "dead", "dense", "fire in Arabic alone", "shared by English and Arabic", "specific to Arabic",
+    "stronger for male in Arabic, caption, on select too"]) {
+    const link = cell(what).querySelector("a");
+    const count = link.textContent;
+    await go(link.getAttribute("href"));
+    await wait(() => / features$/.test(status()));
+    told.counts.push([what, count, status().split(" ")[0]]);
+    await go("#/layers");
+  }
+  await go("#/4");
+  const probed = () => texts("[data-name=probes] tbody th");
+  told.layer = { headings: texts("h1, h2"), strongest: texts("dd")[0], to: all("dd a")[0].getAttribute("href"), rows: probed() };
+  await go("#/10");
+  told.deeper = { text: main.textContent, rows: probed() };
+  for (const name of ["label", "promoted", "fires"]) {
+    await go(`#/?find=she&in=${name}`);
+    await wait(() => / features$/.test(status()));
+    told[`in_${name}`] = rows();
+  }
   return told;
 })()
 """
@@ -191,6 +229,8 @@ def test_a_feature_has_a_page_by_its_address(seen):
     assert feature["title"] == "#0, block 4, joint SAE · s"
     assert {text.strip() for text in feature["lit"]} == {"nurse", "ممرضةٌ"}
     assert feature["arabic"] == ["rtlrtl"]
+    assert len(feature["silent"]) == 6 and all("does not fire" in text for text in feature["silent"])
+    assert "At random, of those in which it does not fire" in feature["groups"]
     assert feature["unlit"] == 0 and len(feature["examples"]) > 10 and feature["picture"] == 128
     assert "the specialist of <i>nurse</i> in English: 8 of 9 test images" in feature["text"]
     assert "significant on test and on select, in the same direction" in feature["text"]
@@ -220,6 +260,40 @@ def test_a_page_says_what_the_rest_of_the_study_says_of_its_feature(seen):
 
 
 @needs_browser
+def test_layers_stand_side_by_side_and_each_has_a_page(seen):
+    layers = seen["layers"]
+    assert layers["headings"][:2] == [
+        "How many features are what, joint SAE",
+        "How many features are what, Arabic SAE",
+    ]
+    assert "Gender by linear probes" in layers["headings"] and layers["places"] == ["#/4", "#/10"]
+    assert layers["sections"] == ["../index.html#attention", "../index.html#patching", "../live/index.html"]
+    assert layers["untested"] == [False, True], "what could not be claimed is no null"
+    assert seen["heat"] == ["1.000", "1.000"], "of a row the most is full colour"
+    assert all(count == shown for _, count, shown in seen["counts"]), seen["counts"]
+    assert [int(count) > 0 for _, count, _ in seen["counts"]].count(True) >= 6
+    rows = list(csv.DictReader(io.StringIO(seen["probes"].removeprefix("\ufeff"))))
+    assert [(row["site"], row["language"], row["auroc"], row["auroc_low"]) for row in rows] == [
+        ("4", "English", "0.9", "0.8"),
+        ("10", "English", "0.75", "0.65"),
+        ("4", "Arabic", "0.9", "0.8"),
+        ("10", "Arabic", "0.75", "0.65"),
+    ]
+    assert seen["filtered"]["status"].startswith("1 of ") and len(seen["filtered"]["rows"]) == 1
+    assert seen["filtered"]["hash"] == "#/layers?find=arabic+block+10"
+    assert seen["layer"]["headings"][0] == "block 4 of s" and seen["layer"]["rows"] == ["block 4", "block 4"]
+    assert seen["layer"]["strongest"] == "#0 1.25 [1, 1.5] ✓✓" and seen["layer"]["to"] == "#/4/joint/0"
+    assert "No SAE was trained here" in seen["deeper"]["text"] and seen["deeper"]["rows"] == ["block 10"] * 2
+    assert seen["noLayer"][0] == "Not there" and "no layer “9”" in seen["noLayer"][1]
+
+
+@needs_browser
+def test_words_are_looked_for_where_the_reader_says(seen):
+    """NURSE promotes "she", no label has it, and it fires on other words."""
+    assert (seen["in_promoted"], seen["in_label"], seen["in_fires"]) == ([f"#{NURSE}"], [], [])
+
+
+@needs_browser
 def test_hostile_texts_are_shown_as_they_are_and_do_nothing(seen):
     feature = seen["feature"]
     assert seen["hacked"] is None and feature["elements"] == 0
@@ -237,29 +311,40 @@ def test_hostile_texts_are_shown_as_they_are_and_do_nothing(seen):
     assert "\x00" not in feature["text"] and "\x1b" not in feature["text"]
 
 
-def test_texts_can_be_read_in_light_and_dark():
-    """Contrast of WCAG 2 (4.5 : 1) of every colour of text on every ground, and on what lights up most."""
-    folder = files(write.__package__)
-    css = folder.joinpath("explorer.css").read_text(encoding="utf-8")
-    light, dark = (
-        dict(re.findall(r"--([\w]+): ([^;]+);", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)
-    )
+@pytest.mark.parametrize(
+    ("sheet", "words", "marks"),
+    [
+        ("explorer/page/explorer.css", ("ink", "soft", "accent"), {"mark": 1.0}),
+        ("report/page.css", ("ink", "soft", "accent", "good", "bad"), {"mark": 1.0}),
+        ("report/live/live.css", ("ink", "soft", "accent", "new"), {"mark": 0.8, "other": 0.6}),
+    ],
+)
+def test_texts_can_be_read_in_light_and_dark(sheet, words, marks):
+    """Contrast of WCAG 2 (4.5 : 1) of every colour of text on every ground, and on so much of the colours that light up most."""
+    css = files("crosslens").joinpath(sheet).read_text(encoding="utf-8")
+    roots = re.findall(r":root \{(.*?)\}", css, re.S)[:2]
+    light, dark = (dict(re.findall(r"--([\w]+): ([^;]+);", block)) for block in roots)
+    assert "--mark" in roots[1] and "screen and (prefers-color-scheme: dark)" in css
     for colours in (light, light | dark):
-        mark = tuple(int(value) for value in colours["mark"].split(","))
-        for name in ("ink", "soft", "accent"):
-            for ground in ("paper", "card"):
-                assert contrast(_rgb(colours[name]), _rgb(colours[ground])) >= 4.5, (name, ground)
-        assert contrast(_rgb(colours["ink"]), mark) >= 4.5
+        for ground in ("paper", "card"):
+            behind = _rgb(colours[ground])
+            for name in words:
+                assert contrast(_rgb(colours[name]), behind) >= 4.5, (name, ground)
+            for mark, share in marks.items():
+                full = [int(value) for value in colours[mark].split(",")]
+                lit = tuple(share * of + (1 - share) * under for of, under in zip(full, behind, strict=True))
+                assert contrast(_rgb(colours["ink"]), lit) >= 4.5, (mark, ground)
 
 
 def _rgb(colour: str) -> tuple[int, ...]:
+    colour = colour if len(colour) == 7 else "#" + "".join(2 * digit for digit in colour[1:])
     return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
 
 
-def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     """(L₁ + .05) / (L₂ + .05) of relative luminances."""
 
-    def luminance(rgb: tuple[int, ...]) -> float:
+    def luminance(rgb: tuple[float, ...]) -> float:
         parts = [v / 255 / 12.92 if v <= 10 else ((v / 255 + 0.055) / 1.055) ** 2.4 for v in rgb]
         return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
 

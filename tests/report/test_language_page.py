@@ -392,7 +392,7 @@ def test_a_study_without_gender_has_no_section_on_it(generation, tmp_path):
 def test_its_features_are_shown_with_the_texts_that_the_model_wrote(generation, tmp_path):
     build_report(**generation, out=tmp_path / "index.html")
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
-    (heading, *_) = re.findall(r"<h4>(.*?)</h4>", html)
+    (heading, *_) = re.findall(r"<h3>(#.*?)</h3>", html)
     assert heading == "#1 · first by ranking: strongest, frequent"
     first = html[html.index("<article") :]
     assert "background:rgba" in first[: first.index("</article>")]

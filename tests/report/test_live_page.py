@@ -124,7 +124,10 @@ def test_every_script_is_in_the_page_and_nothing_else_is_loaded():
     page = (SOURCE / "index.html").read_text(encoding="utf-8")
     named = {path.name for path in scripts(SOURCE)} | {"app.js"}
     assert named == {path.name for path in SOURCE.glob("*.js")}
-    assert "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:" in page
+    assert (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
+        in page
+    )
     text = "".join(path.read_text(encoding="utf-8") for path in SOURCE.glob("*.js"))
     for forbidden in ("innerHTML", "fetch(", "XMLHttpRequest", "import(", "eval(", "http:", "https:"):
         assert forbidden not in text and forbidden not in page.replace("http-equiv", ""), forbidden

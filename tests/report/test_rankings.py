@@ -1,5 +1,8 @@
 """Rankings and specialists are on the page of every study, with gender and without, and say no more than was tested."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from page_reader import Page
 from result_files import arguments, change, summarised, with_files, write_study
@@ -45,10 +48,18 @@ def test_pairs_that_fire_together_are_those_of_the_files(told_study):
 
 def test_features_lead_to_neuronpedia_where_the_study_says_what_the_sae_is_called_there():
     settings = {"sae": {"neuronpedia": {"gpt2jb": {"8.resid_pre": "gpt2-small/8-res-jb"}}}}
-    link = feature_name(settings, "gpt2jb", "8.resid_pre", 1234)
+    results = SimpleNamespace(settings=settings, files={})
+    link = feature_name(results, "gpt2jb", "8.resid_pre", 1234)
     assert 'href="https://www.neuronpedia.org/gpt2-small/8-res-jb/1234"' in link and ">#1234<" in link
-    assert feature_name(settings, "joint", "8.resid_pre", 1234) == "#1234"
-    assert feature_name({"sae": {}}, "gpt2jb", "8", 2) == "#2"
+    assert feature_name(results, "joint", "8.resid_pre", 1234) == "#1234"
+    assert feature_name(SimpleNamespace(settings={"sae": {}}, files={}), "gpt2jb", "8", 2) == "#2"
+
+
+def test_features_lead_to_their_own_pages_where_the_study_has_such():
+    settings = {"sae": {"neuronpedia": {"gpt2jb": {"8.resid_pre": "gpt2-small/8-res-jb"}}}}
+    results = SimpleNamespace(settings=settings, files={"feature_pages": {"": Path("x")}})
+    link = feature_name(results, "gpt2jb", "8.resid_pre", 1234)
+    assert link == '<a href="features/index.html#/8.resid_pre/gpt2jb/1234">#1234</a>'
 
 
 def write_concepts(path, features, because=None):

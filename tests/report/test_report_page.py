@@ -37,11 +37,13 @@ def test_it_needs_nothing_from_outside_and_runs_its_own_script_alone(told_study)
     page = Page(html)
     policy = [value for tag, name, value in page.attributes if (tag, name) == ("meta", "content")]
     (script,) = re.findall(r"<script>(.*?)</script>", html, re.S)
-    digest = b64encode(sha256(script.encode()).digest()).decode()
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.S)
+    sheet, digest = (b64encode(sha256(text.encode()).digest()).decode() for text in (style, script))
+    # attributes hold colours and places; the sheet is known by its digest
     assert (
-        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-        in policy
-    )
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; style-src-elem 'sha256-{sheet}'; "
+        f"style-src-attr 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    ) in policy
     for tag, name, value in page.attributes:
         assert tag not in ("link", "iframe", "object", "base")
         assert tag != "script"  # one with attributes, such as src

@@ -150,7 +150,6 @@ def once(checkout: Checkout, title: str, what: str) -> None:
         if title.startswith({title!r}):
             import os
             import pathlib
-            import time
 
             attempts = len(list(pathlib.Path().glob("begun-{title[:3]}-*")))
             pathlib.Path(f"begun-{title[:3]}-{{os.getpid()}}").touch()
@@ -165,7 +164,12 @@ def test_jobs_cancelled_out_of_memory_and_out_of_time_are_retried_with_more(fres
     # Within what is asked for at the second attempt, and beyond what is at the first.
     once(fresh, "activations", "held = bytearray(b'x') * (2 << 30); time.sleep(6); del held")
     once(fresh, "SAE", "time.sleep(0 if attempts else 600)")
-    process = fresh.start("--set-resources", "train_saes:runtime=1 if attempt == 1 else 10", "--", MINI_SAE)
+    fresh.edit(
+        "profiles/slurm/config.yaml",
+        "train_saes: *gpu",
+        "train_saes: {<<: *gpu, runtime: 1 if attempt == 1 else 10}",
+    )
+    process = fresh.start(MINI_SAE)
     wait_for(lambda: list(fresh.folder.glob("begun-ver-*")), process)
     (job,) = [job for job in fresh.submitted() if job["rule"] == "build_dataset"]
     fresh.cluster.command("scancel", job["JobId"])

@@ -14,6 +14,7 @@ from crosslens.stats.means import paired_difference_interval, resampled_interval
 from crosslens.stats.rank_test import design_of
 from crosslens.stats.resampling import bootstrap_weights
 from crosslens.stats.shares import mean_share_interval, share_interval
+from crosslens.stats.witnesses import witnesses
 
 
 def draw(rng, kind, rate, shape, scale=1.0):
@@ -183,6 +184,20 @@ def test_the_interval_of_a_share_is_wilsons_and_groups_count_once():
     assert clones[1] - clones[0] == pytest.approx(alone[1] - alone[0], rel=0.15)
     assert share_interval(np.ones(40), np.arange(40) // 8)[0] == pytest.approx(share_interval(np.ones(5))[0])
     assert share_interval(np.empty(0)) == (None, None)
+
+
+def test_the_interval_of_a_mean_of_groups_of_different_sizes_covers():
+    """As many resampled groups as there are held the mean in .88."""
+    rng, hit, group = np.random.default_rng(0), np.zeros(2), np.arange(15).repeat(UNEVEN["doubling"])
+    for _ in range(300):
+        values = np.sqrt(0.8) * rng.normal(size=15)[group] + np.sqrt(0.2) * rng.normal(size=len(group))
+        weights = bootstrap_weights(np.zeros(len(group)), 300, rng, group)
+        means = values @ weights / weights.sum(axis=0)
+        for i, number in enumerate((witnesses(group), 15)):
+            low, high = resampled_interval(means, number)
+            hit[i] += low <= 0 <= high
+    assert hit[0] / 300 >= 0.92 and hit[1] < hit[0]
+    assert witnesses(np.arange(7)) == 7 and witnesses(np.array([0] * 90 + [1])) == 2
 
 
 def test_the_interval_of_a_mean_of_few_covers():

@@ -113,13 +113,15 @@ def test_what_cannot_be_inspected_is_refused(text_folder, tmp_path, changed, wor
     assert not (tmp_path / "out").exists()
 
 
-def test_without_a_selection_all_text_tokens_are_inspected(text_folder, tmp_path):
+def test_without_a_selection_all_text_tokens_are_inspected(text_folder, tmp_path, found):
     arguments = {
         "texts": [{"language": "en", "text": "A red book", "prompt": "Say it."}],
         "sites": ["1"],
         "select": {},
         "model": {"id": str(text_folder), "device": "cpu"},
     }
+    # as a job leaves it that is killed before its last picture
+    inspect._write_values(tmp_path / "out/activations.zarr", found)
     inspect_tokens(**arguments, out=tmp_path / "out")
     document = read_json(tmp_path / "out" / "tokens.json", "token_inspection")
     assert {token["role"] for token in document["tokens"]} == {"prompt", "caption"}

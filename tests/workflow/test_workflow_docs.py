@@ -16,7 +16,8 @@ from checkouts import START, TOY, Checkout, counted
 from documented import ROOT, TITLE, blocks, commands, of_small_study, words_of
 
 from crosslens.cli import parser
-from crosslens.study.settings import study_schema, validate
+from crosslens.study.claims import SCHEMA as CLAIM
+from crosslens.study.settings import load_yaml, study_schema, validate
 
 OWN_DATA, EXTENDING = (ROOT / "docs" / name for name in ("own_data.md", "extending.md"))
 SCHEMA = ROOT / "workflow/schemas/study.schema.yaml"
@@ -130,11 +131,14 @@ def test_python_of_the_pages_runs(page, built_once, monkeypatch):
 
 
 def test_settings_that_pages_show_are_settings():
-    """Whole studies as they stand, parts of one in the place of those of the small study."""
+    """Whole studies as they stand, parts of one in the place of those of the small study, and files of claims/."""
     shown = [block for block in blocks() if block.info == "yaml"]
     assert len(shown) >= 8
     for block in shown:
         settings = yaml.safe_load(block.text)
+        if "statement" in settings:
+            validate(settings, block.page, load_yaml(ROOT / CLAIM))
+            continue
         whole = block.text.startswith("# config/studies/")
         merged = settings if whole else TOY | settings
         if not whole and "source" in settings:

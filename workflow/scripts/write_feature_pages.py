@@ -7,8 +7,8 @@ job = Job(snakemake)
 job.run(
     lambda out: write_feature_pages(
         **job.params,
-        files=job.by_kind("corpus", "language", "site"),
-        shown=job.shown_by_kind("corpus", "language", "site"),
+        files=job.by_kind("other", "corpus", "language", "site"),
+        shown=job.shown_by_kind("other", "corpus", "language", "site"),
         images=Path(job.local["images"]) if job.local["images"] else None,
         out=out["feature_pages"],
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from crosslens.store.remove import remove
 from crosslens.tables.activations import sinks
 from crosslens.tables.alone import write_alone
 from crosslens.tables.tokens import TokenTable
@@ -34,5 +35,6 @@ class Means:
         self.next_row = start + len(values)
 
     def finish(self) -> None:
-        """Write them."""
+        """Write them, in the place of what a job left that was killed behind this."""
+        remove(self.path)
         write_alone(self.path, self.values, self.tokens.sample_ids, sinks=self.sinks, **self.attributes)

@@ -1,8 +1,9 @@
 """What a reader is shown of every feature beside its numbers: examples, a histogram, its nearest features."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,14 +23,30 @@ from crosslens.tables.tokens import TokenTable, read_tokens
 SPLIT = "test"
 SAMPLES = 20_000
 """Of the split, at most: of more, so many are drawn."""
-TOP, STRATA, OF_STRATUM, RANDOM = 5, 4, 2, 3
-"""Examples of a feature and language: the strongest; of each part of the others, by rank; of any that are left."""
+STRATA = 4
+"""Equal parts by rank of the samples that are not among the strongest."""
 TOKENS = 32
 """Shown of an example at most, the strongest."""
 BINS = 20
 NEIGHBOURS = 8
 NOTHING = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
 """No entry: token, feature, activation."""
+
+
+class Shown(NamedTuple):
+    """How many examples of a feature and language."""
+
+    top: int
+    of_stratum: int
+    random: int
+    """Of any that are left."""
+    silent: int
+    """In which it does not fire."""
+
+    @classmethod
+    def of(cls, examples: int) -> "Shown":
+        """By the number of the strongest."""
+        return cls(examples, max(1, 2 * examples // 5), max(1, 3 * examples // 5), max(1, 3 * examples // 5))
 
 
 @dataclass(frozen=True)
@@ -69,14 +86,16 @@ def feature_dashboards(
     codes: dict[str, Path],
     sae: Path,
     corpus: str,
+    examples: int,
     seed: int,
     out: Path,
 ) -> None:
     """Write the folder `out`: examples.parquet, tokens.parquet, histograms.parquet, neighbours.parquet, dashboards.json.
 
     datasets, tokens, codes: by language, all of the SAE in the folder `sae`. Examples of a feature and language are samples of
-    test in which it fires: the TOP strongest; of the others OF_STRATUM of each of STRATA equal parts by rank; RANDOM of what
-    is left. Each is told in all languages, as what fires in its translation. Raises InputError for codes of another SAE.
+    test in which it fires: the strongest, as many as `examples`; of the others some of each of STRATA equal parts by rank, and
+    some of what is left (see `Shown`); and some in which it does not fire. Each is told in all languages, as what fires in its
+    translation. Raises InputError for codes of another SAE.
     """
     ids = drawn_samples(datasets, seed)
     sides = {
@@ -86,11 +105,12 @@ def feature_dashboards(
     for side in sides.values():
         check_digest(sae, side.codes.attributes["sae"])
     out.mkdir(parents=True, exist_ok=True)
-    examples = pd.concat(
-        [_examples(side, language, seed) for language, side in sides.items()], ignore_index=True
+    many = Shown.of(examples)
+    table = pd.concat(
+        [_examples(side, language, many, seed) for language, side in sides.items()], ignore_index=True
     )
-    shown = [_tokens(side, language, examples) for language, side in sides.items()]
-    write_table(out / "examples.parquet", "feature_examples", examples)
+    shown = [_tokens(side, language, table) for language, side in sides.items()]
+    write_table(out / "examples.parquet", "feature_examples", table)
     write_table(out / "tokens.parquet", "feature_tokens", pd.concat(shown, ignore_index=True))
     histograms = [_histograms(side, language) for language, side in sides.items()]
     write_table(out / "histograms.parquet", "feature_histograms", pd.concat(histograms, ignore_index=True))
@@ -102,6 +122,7 @@ def feature_dashboards(
         "languages": list(sides),
         "samples": {language: side.samples for language, side in sides.items()},
         "tokens": {language: int(side.keep.sum()) for language, side in sides.items()},
+        "examples": examples,
         "seed": seed,
     }
     write_json(out / "dashboards.json", "dashboards", document)
@@ -145,16 +166,19 @@ def _largest(cells: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
     return found, np.maximum.reduceat(values[order], starts) if len(found) else values
 
 
-def _examples(side: Side, language: str, seed: int) -> pd.DataFrame:
+def _examples(side: Side, language: str, many: Shown, seed: int) -> pd.DataFrame:
     """A row an example: feature, language, group, sample_id, peak."""
     # one order for all features: the same samples come again, and the pages stay small
     priority = stream(seed, language, "examples").permutation(len(side.tokens.sample_ids))
+    looked_at = np.unique(side.tokens.sample[side.codes.token[side.keep]])
+    drawn = looked_at[np.argsort(priority[looked_at])]
     peaks, rows = side.peaks, []
     for feature in range(peaks.shape[1]):
         part = slice(peaks.indptr[feature], peaks.indptr[feature + 1])
         sample, value = peaks.indices[part], peaks.data[part]
         of = dict(zip(sample.tolist(), value.tolist(), strict=True))
-        rows += [(feature, group, i, of[i]) for group, i in _chosen(side, sample, value, priority)]
+        chosen = _chosen(side, sample, value, priority, drawn, many) if len(sample) else ()
+        rows += [(feature, group, i, of.get(i, 0.0)) for group, i in chosen]
     table = pd.DataFrame(rows, columns=["feature", "group", "sample", "peak"]).astype(
         {"feature": "int32", "peak": "float32"}
     )
@@ -165,12 +189,15 @@ def _examples(side: Side, language: str, seed: int) -> pd.DataFrame:
 
 
 def _chosen(
-    side: Side, sample: np.ndarray, value: np.ndarray, priority: np.ndarray
+    side: Side, sample: np.ndarray, value: np.ndarray, priority: np.ndarray, drawn: np.ndarray, many: Shown
 ) -> Iterator[tuple[str, int]]:
-    """(group, sample) of one feature, each group in its order: by strength, then drawn; no image and no caption twice."""
+    """(group, sample) of one feature, each group in its order: by strength, then drawn; no image and no caption twice.
+
+    drawn: all samples that are looked at, in the order of `priority`.
+    """
     seen: set[tuple[str, int]] = set()
 
-    def some(candidates: np.ndarray, count: int) -> Iterator[int]:
+    def some(candidates: Iterable[int], count: int) -> Iterator[int]:
         for i in candidates:
             same = {("image", int(side.image[i])), ("caption", int(side.caption[i]))}
             if count and not same & seen:
@@ -181,12 +208,14 @@ def _chosen(
                 return
 
     order = sample[np.argsort(-value, kind="stable")]
-    top = list(some(order, TOP))
+    top = list(some(order, many.top))
     yield from (("top", i) for i in top)
     rest = order[~np.isin(order, top)]
     for stratum, part in enumerate(np.array_split(rest, STRATA), 1):
-        yield from ((f"part_{stratum}", i) for i in some(part[np.argsort(priority[part])], OF_STRATUM))
-    yield from (("random", i) for i in some(rest[np.argsort(priority[rest])], RANDOM))
+        yield from ((f"part_{stratum}", i) for i in some(part[np.argsort(priority[part])], many.of_stratum))
+    yield from (("random", i) for i in some(rest[np.argsort(priority[rest])], many.random))
+    fires = set(sample.tolist())
+    yield from (("silent", i) for i in some((i for i in drawn if int(i) not in fires), many.silent))
 
 
 def _tokens(side: Side, language: str, examples: pd.DataFrame) -> pd.DataFrame:

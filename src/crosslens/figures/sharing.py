@@ -10,7 +10,7 @@ from crosslens.figures.style import GREY, colour, heading, in_rows, nothing, sav
 from crosslens.summary.names import short_name, site_name
 from crosslens.summary.reading import Document, read_parquet
 
-_COLUMNS = "first second r token_selectivity shared specific live_first live_second".split()
+_COLUMNS = "feature first second r token_selectivity shared specific live_first live_second".split()
 
 
 def draw_sharing_figure(*, sharing: Path, out: Path) -> None:
@@ -27,7 +27,7 @@ def draw_sharing_figure(*, sharing: Path, out: Path) -> None:
 def sharing_figure(features: pd.DataFrame, pairs: dict[tuple[str, str], dict], site: str) -> Figure:
     """A panel per pair of languages, a point per feature live in both.
 
-    features: rows (first, second, r, token_selectivity, shared, specific, live_first, live_second); pairs: languages ->
+    features: rows (feature, first, second, r, token_selectivity, shared, specific, live_first, live_second); pairs: languages ->
     counts, as in the document.
     """
     with style():

@@ -12,6 +12,7 @@ from crosslens.stats.shares import share_interval
 from crosslens.stats.shuffles import AGREEMENT
 from crosslens.stats.sign_flips import sign_flip_p
 from crosslens.stats.tested import tested
+from crosslens.stats.witnesses import witnesses
 
 STRATA = {"distance": (1, 2, 3, 5, 9, 17), "pieces": (1, 2, 3, 4), "before": (1, 2, 3, 4)}
 """Where each stratum begins; the last has no end. pieces: of the longer form."""
@@ -87,7 +88,8 @@ def _mean(
     low = high = None
     if len(set(sentences)) > 1 and bootstraps:
         weights = bootstrap_weights(np.zeros(len(values), dtype=np.int64), bootstraps, rng, sentences)
-        low, high = resampled_interval(values @ weights / weights.sum(axis=0), len(set(sentences)))
+        number = witnesses(units(len(sentences), sentences))
+        low, high = resampled_interval(values @ weights / weights.sum(axis=0), number)
     return {"value": float(values.mean()), "low": low, "high": high}
 
 

@@ -11,6 +11,7 @@ from crosslens.stats.means import resampled_interval
 from crosslens.stats.resampling import arrangements, bootstrap_weights, shuffled_labels, units
 from crosslens.stats.shares import share_interval
 from crosslens.stats.tested import permutation_floor
+from crosslens.stats.witnesses import witnesses
 
 Bounded = dict[str, float | None]
 UNKNOWN: Bounded = dict.fromkeys(("value", "low", "high"))
@@ -69,7 +70,7 @@ class Readings:
             values, weights * ~female[:, None]
         )
         value = values[female].mean(axis=0) - values[~female].mean(axis=0)
-        number = len(np.unique(groups))
+        number = witnesses(units(len(groups), groups))
         return [_bounded(one, of, number) for one, of in zip(value, draws, strict=True)]
 
     def null(self, draws: int, rng: np.random.Generator) -> np.ndarray | None:
@@ -196,6 +197,7 @@ def mean_columns(
     sums = np.stack([np.bincount(group, of, number) for of in values.T])
     weights = bootstrap_weights(np.zeros(number, dtype=np.int64), bootstraps, rng)
     draws = (sums @ weights) / (np.bincount(group, minlength=number) @ weights)
+    number = witnesses(group)
     return [_bounded(one, of, number) for one, of in zip(values.mean(axis=0), draws, strict=True)]
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 SIZED = ("qwen2_vl", "qwen2_5_vl")
 """Families whose adapter says `sized_images`."""
+WHOLE = ("llava", "paligemma")
+"""Families that see every picture at one size, all pieces of it in their text: others cut it into tiles, or merge pieces."""
 
 
 def token_side(config: Mapping[str, Any]) -> int | None:
@@ -37,8 +39,7 @@ def picture_tokens(
         return math.prod(max(1, rounded(scale * length / side)) for length in (height, width))
     if fixed := config.get("mm_tokens_per_image") or vision.get("num_image_tokens"):
         return fixed
-    # tiles are looked at by cross-attention, and are none of its text
-    if "image_size" in vision and "patch_size" in vision and "max_num_tiles" not in vision:
+    if config.get("model_type") in WHOLE and {"image_size", "patch_size"} <= vision.keys():
         # CLIP's have a token of the whole picture before those of its pieces, SigLIP's have none
         whole = "clip" in vision.get("model_type", "") and "siglip" not in vision["model_type"]
         kept = whole and config.get("vision_feature_select_strategy") == "full"

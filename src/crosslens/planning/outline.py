@@ -13,6 +13,7 @@ from crosslens.errors import InputError
 from crosslens.models.adapters import Adapter, adapter_for
 from crosslens.models.load import LoadedModel
 from crosslens.models.picture_tokens import picture_tokens, token_side
+from crosslens.store.checkout import checkout
 from crosslens.study.study import Study
 
 
@@ -106,7 +107,7 @@ def outline(study: Study, config: Path | None = None) -> Outline:
         return Outline(id, found, id, "sizes of its config.json in the Hugging Face cache")
     except (OSError, ValueError):
         if shipped.is_file():
-            return Outline(id, _read_config(shipped), id, f"sizes of {shipped}")
+            return Outline(id, _read_config(shipped), id, f"sizes of {shipped.relative_to(checkout())}")
     raise InputError(
         "model.id",
         found=f"{id}, whose config.json is not on this machine",

@@ -45,7 +45,9 @@ def build_report(
     has none. Raises InputError where a file or field is missing, and where files of different SAEs are mixed.
     """
     results = results_of(study, settings, source, files, absent)
-    results = replace(results, pictures=load_pictures(figures, captions, results.words))
+    results = replace(
+        results, pictures=load_pictures(figures, captions, results.words, files.get("plots", {}).get(""))
+    )
     made = [
         (module, section)
         for module in modules_of(sections)

@@ -8,9 +8,16 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from crosslens.report.html import shown
+
 
 def _text(name: str) -> str:
     return files("crosslens.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    """By which a policy knows what stands in the page."""
+    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode()
 
 
 OF_STUDIES: dict[str, Any] = {"answers": [], "links": []}
@@ -26,12 +33,14 @@ def render(page: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=shown,
     )
-    script = _text("sort.js")
+    script, css = _text("sort.js"), _text("page.css")
     own = {
-        "css": Markup(_text("page.css")),
+        "css": Markup(css),
         "script": Markup(script),
-        # the one script that a browser runs here
-        "script_digest": "sha256-" + b64encode(sha256(script.encode()).digest()).decode(),
+        # the one script that a browser runs here, and the one style sheet
+        "script_digest": _digest(script),
+        "style_digest": _digest(css),
     }
     return environment.get_template("page.html.jinja").render(OF_STUDIES | page | own)

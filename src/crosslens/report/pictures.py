@@ -2,7 +2,7 @@
 
 import base64
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crosslens.errors import InputError
@@ -21,18 +21,25 @@ class Picture:
     height: int
     caption: str
     alt: str
+    plot: str = ""
+    """Where it can be looked into, from where the report is; empty: nowhere."""
 
 
 def load_pictures(
-    figures: dict[str, Path], captions: dict[str, str], words: dict[str, str]
+    figures: dict[str, Path], captions: dict[str, str], words: dict[str, str], plots: Path | None = None
 ) -> dict[str, Picture]:
     """Name to picture. A name is that of a figure of the study (`quality`), of a layer (`4/training`) or of a
     corpus at a layer (`joint/4/pareto`). captions: figure -> words, with fields of `words`, which are those of
-    crosslens.report.words.
+    crosslens.report.words. plots: the folder `plots`, where there is one.
 
     Raises InputError for an unknown name, a missing file, and a file that is no PNG.
     """
-    return {name: _load(name, Path(path), captions, words) for name, path in figures.items()}
+    pictures = {name: _load(name, Path(path), captions, words) for name, path in figures.items()}
+    there = {name for name in pictures if plots is not None and (plots / f"{name}.html").is_file()}
+    return {
+        name: replace(shown, plot=f"plots/{name}.html") if name in there else shown
+        for name, shown in pictures.items()
+    }
 
 
 def _load(name: str, path: Path, captions: dict[str, str], words: dict[str, str]) -> Picture:

@@ -10,3 +10,8 @@ def effective(group: np.ndarray) -> float:
     """
     sizes = np.bincount(group).astype(np.float64)
     return float(sizes.sum() ** 2 / np.square(sizes).sum()) if len(sizes) else 0.0
+
+
+def witnesses(group: np.ndarray) -> int:
+    """The same as a whole number, for intervals by resamples of the groups: two at least, where there are two."""
+    return max(int(effective(group)), min(len(np.unique(group)), 2))

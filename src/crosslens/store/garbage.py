@@ -3,6 +3,7 @@
 import contextlib
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def find_garbage(
     root, now, kept = store.own, time.time(), set()
     garbage = Garbage(root, grace_seconds)
     # First, as it may look for a minute: a checkout that begins meanwhile is among the registered.
-    left = abandoned(root.glob("partial/*/*"))
+    left = abandoned(_writers(root))
     for checkout in registered(root):
         try:
             kept |= used(checkout, root)
@@ -60,9 +61,11 @@ def find_garbage(
             )
 
     def collect(place: Path) -> None:
-        if now - place.lstat().st_mtime >= grace_seconds:
-            garbage.places.append(place)
-            garbage.bytes += _size(place)
+        with contextlib.suppress(FileNotFoundError):  # taken over or removed by another this very moment
+            if now - place.lstat().st_mtime >= grace_seconds:
+                size = _size(place)
+                garbage.places.append(place)
+                garbage.bytes += size
 
     for writer in filter(os.path.lexists, left):
         collect(writer)
@@ -81,6 +84,13 @@ def find_garbage(
         if not any((place / "objects" / seal.parent.name / seal.name).exists() for place in store.roots):
             collect(seal)
     return garbage
+
+
+def _writers(root: Path) -> Iterator[Path]:
+    """The folders of writers, while some end and remove theirs."""
+    for key in list((root / "partial").iterdir()) if (root / "partial").is_dir() else ():
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            yield from list(key.iterdir())
 
 
 def _young(root: Path, grace_seconds: float) -> set[str]:

@@ -57,6 +57,13 @@ def ignored_faults(settings: StudySettings, source: Source) -> Faults:
         yield settings.fault(
             "prompts", "prompts before given texts, and texts that the model writes", "none", "take it out"
         )
+    if settings.gives("mask") and source.tagged is not None:
+        yield settings.fault(
+            "mask",
+            f"{settings['mask']!r} beside words that the source marks, which are masked and no others",
+            "one of the two",
+            "take it out",
+        )
     yield from _morphology(settings)
 
 

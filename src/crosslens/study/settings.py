@@ -75,6 +75,10 @@ class StudySettings(dict[str, Any]):
         written = self._given.get(section) or {}
         return [name for name in written if name not in but and (not names or name in names)]
 
+    def gives(self, key: str) -> bool:
+        """Whether the study's file has a key of its own, whatever it says."""
+        return key in self._given
+
     def fault(self, key: str, found: object, expected: object, mend: str) -> InputError:
         """What is wrong with one key of the study's file."""
         return InputError(f"{self.path}, key {key}", found=found, expected=expected, mend=mend)

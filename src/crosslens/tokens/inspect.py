@@ -13,6 +13,7 @@ from crosslens.figures.style import save
 from crosslens.figures.token_heatmaps import cosines_figure, dimensions_figure, sites_figure
 from crosslens.models.inputs import Sample, as_sample
 from crosslens.models.load import load_model
+from crosslens.store.remove import remove
 from crosslens.tables.arrays import create_group, create_rows
 from crosslens.tables.documents import read_table, write_json
 from crosslens.tables.roles import TEXT_ROLES
@@ -168,7 +169,11 @@ def _numbers(values: np.ndarray) -> list[list[float | None]]:
 
 
 def _write_values(path: Path, found: TokenActivations) -> None:
-    """A Zarr group of kind token_activations: an array a site, (n, d_model) float32, rows as in tokens.json."""
+    """A Zarr group of kind token_activations: an array a site, (n, d_model) float32, rows as in tokens.json.
+
+    In the place of what a job left that was killed behind this.
+    """
+    remove(path)
     group = create_group(path, "token_activations", model=found.model, sites=list(found.sites))
     for site in found.sites:
         values = found.at(site)

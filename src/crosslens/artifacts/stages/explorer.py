@@ -1,6 +1,7 @@
 """A page for every feature, and what is looked up for it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from crosslens.artifacts.kinds import At, Kind, Need, Work
 from crosslens.artifacts.needs import (
@@ -13,6 +14,7 @@ from crosslens.artifacts.needs import (
     source_of,
 )
 from crosslens.artifacts.stages.features import counting
+from crosslens.artifacts.stages.live import why_not
 
 TOLD = (
     "dashboards",
@@ -29,8 +31,25 @@ TOLD = (
     "ablation",
     "feature_patching",
     "summary",
+    "model_comparison",
 )
-"""Kinds of which a feature's page says something."""
+"""Kinds of which a feature's page or the comparison of layers says something."""
+REPORTED = {
+    "sweep": ("sweep", "Sweeps"),
+    "agreement": ("stereotype", "Stereotypes"),
+    "stereotype": ("stereotype", "Stereotypes"),
+    "descriptions": ("descriptions", "Labels"),
+    "concepts": ("concepts", "Concepts"),
+    "steering": ("steering", "Steering"),
+    "clamp": ("clamp", "Clamped feature"),
+    "patching": ("patching", "Patched states"),
+    "feature_patching": ("feature_patching", "Patched features"),
+    "lens_reading": ("lens", "Lenses"),
+    "attention": ("attention", "Attention"),
+    "divergence": ("divergence", "Over depth"),
+    "sample_map": ("maps", "Maps"),
+}
+"""Kind to the report's section that shows it, by anchor and title, which the pages lead to where a study has some."""
 
 
 def dashboard_needs(at: At) -> Iterator[Need]:
@@ -48,6 +67,18 @@ def page_needs(at: At) -> Iterator[Need]:
         yield from at.every(kind)
 
 
+def page_params(at: At) -> dict[str, Any]:
+    """What the pages are called by, how many there are, and what else the report shows."""
+    sections = dict.fromkeys(shown for kind, shown in REPORTED.items() if at.every(kind))
+    return {
+        "study": at["study"],
+        "neuronpedia": at.settings["sae"].get("neuronpedia", {}),
+        "pages": at.settings["pages"]["features"],
+        "sections": [list(shown) for shown in sections],
+        "live": not why_not(at),
+    }
+
+
 KINDS = [
     Kind(
         "dashboards",
@@ -55,7 +86,11 @@ KINDS = [
         by="analyse_codes",
         function="feature_dashboards",
         module="crosslens.explorer.dashboards",
-        params=lambda at: {"corpus": at["corpus"], "seed": at.settings["splits"]["seed"]},
+        params=lambda at: {
+            "corpus": at["corpus"],
+            "examples": at.settings["pages"]["examples"],
+            "seed": at.settings["splits"]["seed"],
+        },
         needs=dashboard_needs,
         every=each_sae,
         files={
@@ -72,7 +107,7 @@ KINDS = [
         "results/{study}/report/features",
         by="write_feature_pages",
         module="crosslens.explorer.page.write",
-        params=lambda at: {"study": at["study"], "neuronpedia": at.settings["sae"].get("neuronpedia", {})},
+        params=page_params,
         needs=page_needs,
         # The pictures are in the key by what the tables say of their bytes.
         reads=source_of,

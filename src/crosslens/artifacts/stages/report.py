@@ -13,7 +13,7 @@ CROSS_ENTROPY = "Explained variance beside its baselines, L0, and cross-entropy 
 
 FEATURES_OF_GENDER = ("gender", "gender_robustness", "written_gender", "written_gender_robustness")
 
-PAGES = ("feature_pages", "live", "write_up", "summary_tables")
+PAGES = ("feature_pages", "live", "write_up", "summary_tables", "plots")
 """Beside the page."""
 LEVEL = 0.05
 """Of a study that asks for no gender, and so names none."""
@@ -43,9 +43,14 @@ def site_params(at: At) -> dict[str, Any]:
     return {"site": at["site"]}
 
 
+PLOTTED = (
+    *("gender_layer_figures", "gender_figures", "study_figures", "sharing_figure", "map_figures"),
+    *("patching_figures", "attention_figure"),
+)
+"""Kinds of figures that may have a page to look into (crosslens.report.plots.specs)."""
 OPTIONAL = (
     *("controls", "sweep", "concepts", "embeddings", "geometry", "causal", "steering", "clamp", "patching"),
-    *("lenses", "attention", "tokens", "compare", "describe"),
+    *("lenses", "attention", "tokens", "compare", "describe", "claims"),
 )
 """Sections of a study's file that ask for more than every study has."""
 
@@ -76,6 +81,11 @@ def measured(at: At) -> Iterator[Need]:
 def shape_of(at: At) -> dict[str, dict[str, int | None]]:
     """Sizes of the model."""
     return {"shape": {"channels (d_model)": at.study.model.d_model, "blocks": at.study.model.depth}}
+
+
+def plotted(at: At) -> list[Need]:
+    """The figures that may have a page to look into."""
+    return [need for kind in PLOTTED for need in at.every(kind)]
 
 
 def captions(at: At) -> dict[str, str]:
@@ -182,6 +192,17 @@ KINDS = [
         },
     ),
     Kind(
+        "plots",
+        "results/{study}/report/plots",
+        by="write_plots",
+        module="crosslens.report.plots.write",
+        params=lambda at: {"study": at["study"], "languages": at.study.languages},
+        needs=plotted,
+        every=lambda at: [{}] if plotted(at) else [],
+        into=("page",),
+        holds=20,
+    ),
+    Kind(
         "write_up",
         "results/{study}/report",
         by="build_report",
@@ -219,5 +240,6 @@ WORK = [
     Work("study_summary", minutes=30, memory=1000),
     Work("draw_layer_figures", minutes=30, memory=1500, per=("site",)),
     Work("draw_study_figures", minutes=30, memory=1500, per=()),
+    Work("write_plots", minutes=30, memory=1000),
     Work("build_report", minutes=30, memory=1500, per=()),
 ]

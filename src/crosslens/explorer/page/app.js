@@ -7,7 +7,7 @@
   const { el, number, percent } = Explorer;
   let turn = 0;
 
-  /** Show what the hash names: `#/SITE/CORPUS/ID`, else the table with what stands behind `#/?`. */
+  /** Show what the hash names: `#/SITE/CORPUS/ID` a feature, `#/SITE` a layer, `#/layers` all of them, else the table of features. */
   async function show() {
     const own = ++turn;
     tell(null);
@@ -17,6 +17,8 @@
     try {
       if (!Explorer.study()) throw new Error("data/study.js is not there: the whole folder has to lie beside this page");
       if (site === undefined || site === "") await Explorer.showTable(shown, query);
+      else if (site === "layers") await Explorer.showLayers(shown, query, corpus);
+      else if (corpus === undefined || corpus === "") await Explorer.showLayer(shown, site);
       else await feature(shown, site, corpus, id);
     } catch (error) {
       shown.replaceChildren(el("h1", {}, "Not there"), el("p", { class: "missing" }, Explorer.visible(error.message)), el("p", {}, el("a", { href: "#/" }, "All features")));

@@ -19,7 +19,7 @@ const Explorer = (globalThis.Explorer = {});
     const found = asked.get(name) ?? load(name);
     asked.delete(name);
     asked.set(name, found);
-    const kept = [...asked.keys()].filter((each) => !each.startsWith("tables/"));
+    const kept = [...asked.keys()].filter((each) => !each.startsWith("tables/") && each !== "layers");
     for (const old of kept.slice(0, -KEPT)) asked.delete(old);
     return found;
   };
@@ -41,6 +41,9 @@ const Explorer = (globalThis.Explorer = {});
       document.head.append(script);
     });
   }
+
+  /** Promise of what layers are compared by: { tables, maps, strongest }. */
+  Explorer.layers = () => Explorer.load("layers");
 
   /** Float32Array of base64. */
   function unpacked(text) {

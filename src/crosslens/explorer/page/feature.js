@@ -12,8 +12,12 @@
     ["part_3", "From the third quarter"],
     ["part_4", "From the weakest quarter"],
     ["random", "At random, of all others in which it fires"],
+    ["silent", "At random, of those in which it does not fire"],
   ];
   const CHIPS = { image: "picture", prompt: "prompt", template: "template, token", text: "outside of what is shown, token" };
+
+  /** What a feature is, to the section of the report that says so of it. */
+  const REPORTED = { specialist: "rankings", steering: "steering", ablation: "ablation", patching: "feature_patching" };
 
   const short = (code) => Explorer.language(code).short;
   const interval = (low, high) => (low === null || high === null ? "" : ` [${number(low)}, ${number(high)}]`);
@@ -24,7 +28,7 @@
 
   function grid(label, head, rows) {
     return el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": label },
-      el("table", {}, el("caption", { class: "hidden" }, label), el("thead", {}, el("tr", {}, head.map((words) => el("th", { scope: "col" }, words)))), el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell, i) => el(i ? "td" : "th", { scope: i ? undefined : "row" }, cell)))))));
+      el("table", {}, el("caption", { class: "hidden" }, label), el("thead", {}, el("tr", {}, head.map((words) => el(words ? "th" : "td", { scope: words ? "col" : undefined }, words)))), el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell, i) => el(i ? "td" : "th", { scope: i ? undefined : "row" }, cell)))))));
   }
 
   /** A link to a feature, with a label or the words that it fires on. */
@@ -109,8 +113,8 @@
   function example(sample, codes, fires, scale, peak) {
     const place = [sample.id, sample.category, sample.gender === "unknown" ? "" : sample.gender].filter(Boolean);
     const picture = sample.picture === undefined ? [] : el("img", { src: `pictures/${sample.picture}.jpg`, alt: `picture of ${visible(sample.id)}`, loading: "lazy", width: 64, height: 64 });
-    const told = el("p", { class: "source" }, place.flatMap((word, i) => [i ? " · " : "", bdi(word)]), ` · ${number(peak)}`, Object.entries(sample.prompts).map(([code, prompt]) => [el("br"), "prompt: ", bdi(prompt, Explorer.written(code))]), sample.cut.length ? " · longer than is shown" : "");
-    return el("li", { class: "example" }, el("div", { class: "picture" }, picture), el("div", { class: "readings" }, codes.map((code) => reading(sample, code, fires[code], scale))), told);
+    const told = el("p", { class: "source" }, place.flatMap((word, i) => [i ? " · " : "", bdi(word)]), ` · ${peak ? number(peak) : "does not fire"}`, Object.entries(sample.prompts).map(([code, prompt]) => [el("br"), "prompt: ", bdi(prompt, Explorer.written(code))]), sample.cut.length ? " · longer than is shown" : "");
+    return el("li", { class: peak ? "example" : "example silent" }, el("div", { class: "picture" }, picture), el("div", { class: "readings" }, codes.map((code) => reading(sample, code, fires[code], scale))), told);
   }
 
   function examples(feature, sae, samples) {
@@ -266,7 +270,8 @@
       if (row.as === "ablation") return [`its direction was ablated (${row.role}${row.language ? `, ${short(row.language)}` : ""}); cost in nats a token: `, Object.entries(row.cost).map(([code, cost]) => `${short(code)} ${number(cost.value)}${interval(cost.low, cost.high)}`).join(", "), "."];
       return [`patched alone (${row.swap}, ${short(row.language)}, ${row.positions}, chosen ${row.chosen}): recovery ${number(row.recovery.value)}${interval(row.recovery.low, row.recovery.high)}, attributed ${number(row.ig)}.`];
     });
-    return told.length ? section("What it does", el("ul", {}, told.map((words) => el("li", {}, words)))) : [];
+    const link = ({ as }) => [" ", el("a", { href: `../index.html#${REPORTED[as]}` }, "In the report"), "."];
+    return told.length ? section("What it does", el("ul", {}, told.map((words, i) => el("li", {}, words, link(feature.roles[i]))))) : [];
   }
 
   function provenance(id, sae) {
@@ -286,22 +291,26 @@
     const name = `#${id}, ${sae.place}, ${sae.name}`;
     document.title = `${name} · ${study.study}`;
     const [feature, table] = await Promise.all([Explorer.feature(i, id), Explorer.table(i)]);
+    const has = (at) => table.numbers.state[at] && table.numbers.page?.[at] !== 0;
     const live = (from, step) => {
-      for (let at = from + step; at >= 0 && at < sae.features; at += step) if (table.numbers.state[at]) return Explorer.address(sae, at);
+      for (let at = from + step; at >= 0 && at < sae.features; at += step) if (has(at)) return Explorer.address(sae, at);
       return null;
     };
     const go = (words, address) => (address ? el("a", { href: address }, words) : el("span", { class: "soft" }, words));
     const random = () => {
-      const some = [...table.numbers.state.keys()].filter((at) => table.numbers.state[at]);
+      const some = [...table.numbers.state.keys()].filter(has);
       location.hash = Explorer.address(sae, some[Math.floor(Math.random() * some.length)]);
     };
     const top = [
       el("nav", { class: "steps", "aria-label": "Features" }, el("a", { href: Explorer.left ?? "#/" }, "Back to the table"), go("Previous", live(id, -1)), go("Next", live(id, 1)), el("button", { type: "button", onclick: random }, "Random"),
         sae.neuronpedia ? el("a", { href: `${sae.neuronpedia}/${id}`, rel: "noreferrer" }, "Neuronpedia") : []),
-      el("h1", {}, `Feature #${id}`, el("span", { class: "soft" }, ` ${sae.place}, ${sae.name}`)),
+      el("h1", {}, `Feature #${id}`, el("span", { class: "soft" }, " ", el("a", { href: `#/${encodeURIComponent(sae.site)}` }, sae.place), `, ${sae.name}`)),
     ];
     if (!feature) {
-      main.replaceChildren(...top, el("p", { class: "missing" }, "Dead: it fires on no token that was encoded."), provenance(id, sae));
+      const why = table.numbers.state[id]
+        ? ["It has no page: to keep this folder small, the study's setting ", el("code", {}, "pages.features"), ` gives one to ${count(sae.pages)} of ${count(sae.features)} features, those that the study names and of the others those that fire most often. Its numbers stand in the `, el("a", { href: `#/?${new URLSearchParams({ corpus: sae.corpus, site: sae.site, find: `#${id}` })}` }, "table"), "."]
+        : "Dead: it fires on no token that was encoded.";
+      main.replaceChildren(...top, el("p", { class: "missing" }, why), provenance(id, sae));
       return;
     }
     const others = [...new Set(feature.matches.map((row) => study.saes.findIndex((each) => each.corpus === row.language && each.site === sae.site)))].filter((at) => at >= 0);

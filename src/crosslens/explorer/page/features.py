@@ -255,6 +255,19 @@ def roles(sae: Sae) -> Iterator[dict[str, Any]]:
             yield {"as": "patching"} | row
 
 
+def named_features(sae: Sae, summary: Document) -> set[int]:
+    """The features of an SAE that its study names: in rankings and as specialists, as gendered, described, and intervened on."""
+    found = {row["feature"] for row in [*roles(sae), *views(sae)]}
+    for language in sae.languages:
+        rankings = Document(sae.of_language("features", language) / "rankings.json", "rankings")
+        found |= {row["feature"] for row in rankings.fields.get("examples", {}).get("features", [])}
+    for record in summary("records").get("gender", []):
+        if record["sae"] == sae.sae:
+            found |= {row["feature"] for row in [*record["top_female"], *record["top_male"]]}
+    described = summary("records").get("descriptions", [])
+    return found | {row["feature"] for row in described if row["sae"] == sae.sae}
+
+
 def matches(sae: Sae, files: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
     """Feature to what it is matched with in the SAEs of other languages, where the study has such."""
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)

@@ -59,6 +59,15 @@
   /** The address of a feature's page. */
   Explorer.address = (sae, id) => `#/${encodeURIComponent(sae.site)}/${encodeURIComponent(sae.corpus)}/${id}`;
 
+  /** Rows of numbers and words as CSV in UTF-8; what has no value is empty. */
+  Explorer.csv = (rows) => {
+    const cell = (value) => {
+      const text = value === null || Number.isNaN(value) ? "" : String(value);
+      return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    };
+    return `\ufeff${rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("")}`;
+  };
+
   /** A text as a file that the browser saves. */
   Explorer.save = (name, text, type) => {
     const address = URL.createObjectURL(new Blob([text], { type }));

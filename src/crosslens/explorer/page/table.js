@@ -57,7 +57,7 @@
         key: "feature", name: "feature", about: "Its number in its SAE; the link leads to its page.",
         number: (table, i) => i,
         cell: (value, table) =>
-          table.numbers.state[value] ? [el("a", { href: Explorer.address(study.saes[table.sae], value) }, `#${value}`)] : [`#${value} `, el("small", {}, "dead")],
+          table.numbers.state[value] && table.numbers.page?.[value] !== 0 ? [el("a", { href: Explorer.address(study.saes[table.sae], value) }, `#${value}`)] : [`#${value} `, el("small", {}, table.numbers.state[value] ? "no page" : "dead")],
       },
     ];
     if (tables.length > 1) {
@@ -98,22 +98,23 @@
 
   const END = "\u0001"; // of what is searched of a row
 
-  /** What is searched of a table, all rows in one text, which is far faster than row by row: { text, ends }. */
-  function searched(table) {
-    if (!table.searched) {
-      const columns = Object.values(table.words);
+  /** What is searched of a table, in columns of that name or in all, all rows in one text, far faster than row by row: { text, ends }. */
+  function searched(table, name = "") {
+    table.searched ??= {};
+    if (!table.searched[name]) {
+      const columns = Object.entries(table.words).filter(([key]) => !name || key.split(":")[0] === name).map(([, column]) => column);
       const rows = Array.from(table.numbers.state, (state, i) => `#${i}\n${columns.map((column) => column[i].replaceAll(END, " ")).join("\n")}${END}`);
       const text = plain(rows.join(""));
       const ends = new Int32Array(rows.length);
       for (let i = 0, at = 0; i < ends.length; i++) ends[i] = at = text.indexOf(END, at) + 1;
-      table.searched = { text, ends };
+      table.searched[name] = { text, ends };
     }
-    return table.searched;
+    return table.searched[name];
   }
 
-  /** Whether row i has all pieces in its words, tokens, label or number. */
-  function inWords(table, pieces) {
-    const { text, ends } = searched(table);
+  /** Whether row i has all pieces in its number or in its words of that name, or in any. */
+  function inWords(table, pieces, name) {
+    const { text, ends } = searched(table, name);
     const found = new Uint8Array(ends.length);
     for (const [n, piece] of pieces.entries()) {
       for (let at = text.indexOf(piece), row = 0; at >= 0; at = text.indexOf(piece, ends[row])) {
@@ -184,7 +185,7 @@
     let total = 0;
     for (const [t, table] of tables.entries()) {
       const asked = tests(table, chosen);
-      const has = !pieces.length ? () => true : chosen.in === "texts" ? inTexts(table, pieces) : inWords(table, pieces);
+      const has = !pieces.length ? () => true : chosen.in === "texts" ? inTexts(table, pieces) : inWords(table, pieces, chosen.in);
       for (let i = 0; i < table.numbers.state.length; i++) {
         if (has(i) && asked(i)) {
           at[total] = t;
@@ -210,19 +211,15 @@
 
   function csv(tables, columns, { at, row, order }) {
     const study = Explorer.study();
-    const cell = (value) => {
-      const text = typeof value === "number" ? (Number.isNaN(value) ? "" : String(value)) : value;
-      return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-    };
     const header = ["site", "corpus", ...columns.filter(({ key }) => key !== "layer").map(({ key }) => key)];
-    const lines = [header.map(cell).join(",")];
+    const rows = [header];
     for (const i of order) {
       const table = tables[at[i]];
       const sae = study.saes[table.sae];
       const cells = columns.filter(({ key }) => key !== "layer").map((column) => (column.number ?? column.words)(table, row[i])).map((value) => (typeof value === "string" ? value.replaceAll("\n", " ") : value));
-      lines.push([sae.site, sae.corpus, ...cells].map(cell).join(","));
+      rows.push([sae.site, sae.corpus, ...cells]);
     }
-    return `\ufeff${lines.join("\r\n")}\r\n`;
+    return Explorer.csv(rows);
   }
 
   function select(label, name, chosen, options, changed) {
@@ -249,7 +246,7 @@
         oninput: (event) => changed({ find: event.target.value }),
       })),
     ];
-    made.push(select("Find in", "in", chosen, [["", "words it fires on, tokens, labels"], ["texts", "the texts of its examples"]], changed));
+    made.push(select("Find in", "in", chosen, [["", "words it fires on, tokens, labels"], ["fires", "words it fires on"], ["label", "labels"], ["promoted", "tokens it promotes"], ["texts", "the texts of its examples"]], changed));
     if (corpora.length > 1) made.push(select("SAE", "corpus", chosen, corpora, changed));
     if (own.length > 1) made.push(select("Layer", "site", chosen, [["all", "all layers"], ...own.map((each) => [each.site, each.place])], changed));
     const more = [];
@@ -383,9 +380,11 @@
 
     let form = controls(chosen, change);
     const kinds = [...new Set(study.saes.map((sae) => `the ${sae.name}`))].join(", ");
+    const limited = study.saes.filter((sae) => sae.pages < sae.features - sae.dead);
+    const pages = limited.length ? ` Of live features ${limited.map((sae) => `${count(sae.pages)} of ${count(sae.features - sae.dead)}`).join(", ")} have a page, by the study's setting pages.features.` : "";
     main.replaceChildren(
       el("h1", {}, bdi(study.study), ": features"),
-      el("p", { class: "lead" }, `Every feature of ${kinds}. Numbers are of test, over the tokens that the SAE reads (${study.saes[0].roles.join(", ")}).${study.saes.some((sae) => sae.conditions.length) ? " What is called significant was corrected over the features of its layer, language and condition." : ""}`),
+      el("p", { class: "lead" }, `Every feature of ${kinds}. Numbers are of test, over the tokens that the SAE reads (${study.saes[0].roles.join(", ")}).${pages}${study.saes.some((sae) => sae.conditions.length) ? " What is called significant was corrected over the features of its layer, language and condition." : ""}`),
       form,
       el("div", { class: "above" }, status, download),
       view,

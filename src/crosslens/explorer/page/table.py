@@ -26,11 +26,8 @@ WORDS, PROMOTED = 4, 4
 """Shown of a feature and language; of a feature."""
 
 
-def columns(sae: Sae, samples: Samples, labels: dict[int, str]) -> dict[str, Any]:
-    """`numbers`: column to (F) float32 in base64; `words`: column to F strings, words parted by line ends.
-
-    labels: feature to a label that tells.
-    """
+def numbers_of(sae: Sae) -> dict[str, np.ndarray]:
+    """Column to (F) values, NaN where there is none."""
     numbers = {"state": states(sae)}
     for language, table in sae.statistics.items():
         numbers |= {
@@ -41,6 +38,16 @@ def columns(sae: Sae, samples: Samples, labels: dict[int, str]) -> dict[str, Any
     if sae.sharing is not None:
         for (first, second), table in sae.sharing.groupby(["first", "second"], sort=False):
             numbers |= {f"{name}:{first}:{second}": of for name, of in _sharing(table, sae.d_sae).items()}
+    return numbers
+
+
+def columns(
+    sae: Sae, numbers: dict[str, np.ndarray], samples: Samples, labels: dict[int, str]
+) -> dict[str, Any]:
+    """`numbers`: column to (F) float32 in base64; `words`: column to F strings, words parted by line ends.
+
+    numbers: see `numbers_of`; labels: feature to a label that tells.
+    """
     words = {f"fires:{language}": fires_on(sae, samples, language) for language in sae.languages}
     words["label"] = [labels.get(feature, "") for feature in range(sae.d_sae)]
     if sae.promoted is not None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from crosslens.explorer.page.features import Features, matches
+from crosslens.explorer.page.features import Features, matches, named_features
+from crosslens.explorer.page.layers import Counts, counts, layers
 from crosslens.explorer.page.sae import Files, Sae
 from crosslens.explorer.page.samples import Samples
 from crosslens.explorer.page.scripts import packed, provide
-from crosslens.explorer.page.table import DEAD, columns, states
+from crosslens.explorer.page.table import DEAD, columns, numbers_of
 from crosslens.store.digests import content_digest
 from crosslens.summary.claims import describes
 from crosslens.summary.conditions import masks_words
@@ -47,6 +48,9 @@ def write_feature_pages(
     *,
     study: str,
     neuronpedia: dict[str, dict[str, str]],
+    pages: int | None,
+    sections: list[list[str]],
+    live: bool,
     files: Files,
     shown: dict[str, dict[str, str]],
     images: Path | None,
@@ -54,7 +58,9 @@ def write_feature_pages(
 ) -> None:
     """Write the folder `out`: `index.html`, which needs nothing but what lies beside it, `data/` and `pictures/`.
 
-    neuronpedia: as in the study's settings. files: kind -> key -> file or folder, the key `{corpus}/{language}/{site}` or those
+    neuronpedia: as in the study's settings. pages: features of each SAE that have a page, at most, beside those that the study
+    names; None: all that are live. sections: anchor and title of what else the report shows; live: whether there is a page that
+    runs the model. files: kind -> key -> file or folder, the key `{corpus}/{language}/{site}` or those
     of them that the kind has; `dashboards`, `features`, `dataset` and `summary` must be there. shown: the same -> where it
     stands under `results/`. images: the folder of the pictures, where there are any. Raises InputError where a file or field
     is missing, where files of different SAEs are mixed, and where a picture is not what the features were read on.
@@ -65,21 +71,42 @@ def write_feature_pages(
         files["dashboards"],
         key=lambda key: (key.split("/")[0] != "joint", key.split("/")[0], *site_order(key.split("/")[1])),
     )
-    told = [
-        _write_sae(i, Sae(files, key), summary, samples, neuronpedia, shown, out)
-        for i, key in enumerate(keys)
-    ]
+    told: list[dict[str, Any]] = []
+    counted: Counts = {}
+    for i, key in enumerate(keys):
+        sae = Sae(files, key)
+        numbers = numbers_of(sae)
+        if pages is not None:
+            numbers["page"] = with_page(sae, numbers, summary, pages).astype(float)
+        counted[sae.corpus, sae.site] = counts(sae, numbers)
+        told.append(_write_sae(i, sae, numbers, summary, samples, neuronpedia, shown, out))
     languages = [
         {"code": code, "name": language_name(code), "short": short_name(code), "dir": direction(code)}
         for code in files["dataset"]
     ]
     document = {"study": study, "level": summary("level"), "languages": languages, "saes": told}
+    document |= {"sites": [{"site": site, "place": site_name(site)} for site in summary("sites")]}
+    document |= {"sections": sections, "live": live}
+    provide(out, "layers", layers(summary, counted, files.get("model_comparison", {})))
     provide(out, "study", document | {"samples": samples.write(out, images)})
+
+
+def with_page(sae: Sae, numbers: dict[str, np.ndarray], summary: Document, pages: int) -> np.ndarray:
+    """(F) bool: the features of an SAE that have a page: those that the study names, and of the other live ones those that fire
+    most often, until there are `pages`."""
+    named = np.zeros(sae.d_sae, dtype=bool)
+    named[list(named_features(sae, summary))] = True
+    rates = [np.nan_to_num(numbers[f"rate:{language}"]) for language in sae.languages]
+    order = np.lexsort((-np.max(rates, axis=0), ~named))
+    found = named.copy()
+    found[order[:pages]] = True
+    return found & (numbers["state"] != DEAD)
 
 
 def _write_sae(
     number: int,
     sae: Sae,
+    numbers: dict[str, np.ndarray],
     summary: Document,
     samples: Samples,
     neuronpedia: dict[str, dict[str, str]],
@@ -99,18 +126,18 @@ def _write_sae(
     }
     conditions = list(dict.fromkeys(condition for _, condition in sae.effects))
     words = summary("records").get("words", [])
-    state = states(sae)
+    paged = numbers.get("page", numbers["state"] != DEAD)
     features = Features(sae, samples, matches(sae, sae.files), records)
     uses: list[list[int]] = []
     for start in range(0, sae.d_sae, PER_FILE):
         ids = range(start, min(start + PER_FILE, sae.d_sae))
-        objects = {str(i): features.object(i) for i in ids if state[i] != DEAD}
+        objects = {str(i): features.object(i) for i in ids if paged[i]}
         provide(out, f"features/{number}/{start // PER_FILE}", objects)
         uses += [_shown_samples(objects.get(str(i))) for i in ids]
     starts = np.cumsum([0, *map(len, uses)])
     flat = [sample for some in uses for sample in some]
     provide(out, f"uses/{number}", {"starts": packed(starts), "samples": packed(np.array(flat))})
-    provide(out, f"tables/{number}", columns(sae, samples, labels))
+    provide(out, f"tables/{number}", columns(sae, numbers, samples, labels))
     return {
         "corpus": sae.corpus,
         "site": sae.site,
@@ -119,7 +146,8 @@ def _write_sae(
         "languages": sae.languages,
         "sae": sae.sae,
         "features": sae.d_sae,
-        "dead": int((state == DEAD).sum()),
+        "dead": int((numbers["state"] == DEAD).sum()),
+        "pages": int(np.sum(paged)),
         "perFile": PER_FILE,
         "roles": sae.document("roles"),
         "samples": sae.document("samples"),
@@ -135,9 +163,9 @@ def _write_sae(
 
 
 def _shown_samples(feature: dict[str, Any] | None) -> list[int]:
-    """The samples among a feature's examples; none of a dead one."""
+    """The samples among a feature's examples in which it fires; none of one without a page."""
     groups = feature["examples"].values() if feature else ()
-    return sorted({sample for examples in groups for _, sample, _ in examples})
+    return sorted({sample for examples in groups for group, sample, _ in examples if group != "silent"})
 
 
 def _made_from(sae: Sae, shown: dict[str, dict[str, str]]):

@@ -4,7 +4,7 @@
   const { $, element } = Live;
   const study = Live.take("study");
   if (!study.saes.length) throw new Error("This study has no SAE that writes where it reads: there is nothing to run here.");
-  for (const picture of study.pictures) picture.rgb = Live.decodeBase64(picture.rgb);
+  for (const picture of study.pictures) Object.assign(picture, { rgb: Live.decodeBase64(picture.rgb), label: Live.visible(picture.label) });
   const page = { study, state: Live.fresh(study), own: null };
   const saes = new Map(); // name → promise of what data/sae_….js holds, its weights made
   let asking = null;
@@ -92,13 +92,13 @@
     Live.paint($("#picture"), picture.rgb, study.pixels.size).ariaLabel = picture.label;
     const { short, direction } = study.languages[state.language];
     $("#about").replaceChildren(
-      `${picture.label}. Asked in ${short}: `, Object.assign(Live.isolated(picture.prompts[state.language], state.language), { dir: direction }),
+      Live.isolated(picture.label), `. Asked in ${short}: `, Object.assign(Live.isolated(picture.prompts[state.language], state.language), { dir: direction }),
     );
     $("#link").href = Live.toHash(state, study);
   }
 
   function build() {
-    if (study.note) $("#lead").append(` ${study.note}`);
+    if (study.note) $("#lead").append(" ", Live.isolated(study.note));
     $("#start").textContent = `Run the model here (${(study.bytes / 1e6).toFixed(1)} MB)`;
     const options = (id, pairs) => $(id).append(...pairs.map(([value, textContent]) => element("option", { value, textContent })));
     const named = (ids) => ids.map((id) => [id, study.languages[id].name]);

@@ -90,7 +90,7 @@
     }
 
     span(token, i, run) {
-      const span = element("span", { className: "t", textContent: visible(token.text), role: "button", tabIndex: -1 });
+      const span = element("span", { className: "t", textContent: Live.visible(token.text), role: "button", tabIndex: -1 });
       return this.marked(span, token, i, run);
     }
 
@@ -120,12 +120,10 @@
       const strongest = [...(token.codes ?? [])].slice(0, 5).map(([feature, value]) => `#${feature} ${value.toFixed(1)}`);
       const own = this.feature === null ? [] : [`#${this.feature} fires ${this.firing(token).toFixed(1)}. `];
       const words = (token.alternatives ?? []).flatMap(([text, share], i) => [
-        i ? ", " : " Could be: ", isolated(visible(text).trim(), language), ` ${percent(share)}`,
+        i ? ", " : " Could be: ", isolated(text.trim(), language), ` ${percent(share)}`,
       ]);
-      const name = token.role === "image" ? "A token of the picture" : isolated(visible(token.text), language);
+      const name = token.role === "image" ? "A token of the picture" : isolated(token.text, language);
       place.replaceChildren(name, ": ", ...own, `Strongest here: ${strongest.join(", ") || "none"}.`, ...words);
     }
   };
-
-  const visible = (text) => text.replaceAll("\n", "⏎");
 })(globalThis.Live);

@@ -10,8 +10,12 @@
     return made;
   };
 
+  /** A text whose control characters can be seen, line ends among them; none of them acts. */
+  Live.visible = (text) =>
+    text.replaceAll("\n", "⏎").replace(/[\u0000-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0))).replace(/[\u007f-\u009f]/g, "\u2421");
+
   /** A text of any language within an English sentence. */
-  Live.isolated = (text, language) => Live.element("bdi", { textContent: text, lang: language ?? "" });
+  Live.isolated = (text, language) => Live.element("bdi", { textContent: Live.visible(text), lang: language ?? "" });
 
   /**
    * One stop of the tabulator for many elements: the arrow keys walk among `selector` in the container, left and right as they

@@ -30,7 +30,7 @@
       Object.assign($("#otherCaption"), { lang: state.other, dir: direction });
       const shown = Live.otherPicture(state, study);
       Live.paint($("#otherShown"), shown.rgb, study.pixels.size).ariaLabel = shown.label;
-      $("#otherCaption").textContent = (results.other?.tokens ?? []).filter(({ role }) => Live.isCaption(role)).map(({ text }) => text).join("");
+      $("#otherCaption").textContent = Live.visible((results.other?.tokens ?? []).filter(({ role }) => Live.isCaption(role)).map(({ text }) => text).join(""));
       const { word, columns, effects } = results;
       const told = effects && word
         ? ["The number is what a patch of that cell alone does to the log-odds of ", isolated(word.female, word.language), " against ",

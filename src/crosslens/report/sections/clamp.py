@@ -3,6 +3,7 @@
 from typing import Any
 
 from crosslens.report.html import tag, term
+from crosslens.report.links import feature_column
 from crosslens.report.numbers import plain
 from crosslens.report.sections.base import Finding, Results, Section
 from crosslens.report.table import Column, sae, site, table, text, value
@@ -43,8 +44,8 @@ def section(results: Results) -> Section | None:
             " and without: to the study's prompts, and to some that have nothing to do with the feature. A description: of how "
             "many other features would change as much nothing is said.",
         ),
-        table("clamped", COLUMNS, rows, label="What a clamped feature changes"),
-        table("clamped_texts", TEXTS, texts, label="Texts before and after"),
+        table("clamped", _columns(results), rows, label="What a clamped feature changes"),
+        table("clamped_texts", _texts(results), texts, label="Texts before and after"),
     ]
     idle = [row for row in rows if row["kl"] == 0 and row["changed"] == 0]
     findings = [
@@ -73,24 +74,28 @@ def _written(title: str, field: str) -> Column:
     return Column(title, lambda row: tag("span", row[field], dir=direction(row["language"])), "words")
 
 
-COLUMNS = [
-    site(),
-    sae(),
-    value("feature", "feature"),
-    value("held at", "level"),
-    text("prompts", "prompts"),
-    value("texts changed", "changed", 2),
-    value("KL, nats a token", "kl"),
-    value("mean |Δ|", "mean_abs"),
-    value("max |Δ|", "max_abs"),
-    value("mean |error| of the SAE", "mean_abs_error"),
-    text("channels (mean |Δ|)", "channels", "words"),
-]
-TEXTS = [
-    site(),
-    value("feature", "feature"),
-    text("prompts", "prompts"),
-    _written("prompt", "prompt"),
-    _written("before", "before"),
-    _written("after", "after"),
-]
+def _columns(results: Results) -> list[Column]:
+    return [
+        site(),
+        sae(),
+        feature_column(results),
+        value("held at", "level"),
+        text("prompts", "prompts"),
+        value("texts changed", "changed", 2),
+        value("KL, nats a token", "kl"),
+        value("mean |Δ|", "mean_abs"),
+        value("max |Δ|", "max_abs"),
+        value("mean |error| of the SAE", "mean_abs_error"),
+        text("channels (mean |Δ|)", "channels", "words"),
+    ]
+
+
+def _texts(results: Results) -> list[Column]:
+    return [
+        site(),
+        feature_column(results),
+        text("prompts", "prompts"),
+        _written("prompt", "prompt"),
+        _written("before", "before"),
+        _written("after", "after"),
+    ]

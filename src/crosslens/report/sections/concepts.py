@@ -1,9 +1,7 @@
 """Which features stand for what the user lists?"""
 
-from typing import Any
-
 from crosslens.report.html import details, missing, tag, term
-from crosslens.report.links import feature_name
+from crosslens.report.links import feature_column
 from crosslens.report.numbers import percent
 from crosslens.report.sections.base import Results, Section
 from crosslens.report.table import Column, language, sae, site, table, text, value
@@ -74,15 +72,12 @@ def section(results: Results) -> Section | None:
 
 
 def _columns(results: Results) -> list[Column]:
-    def name(row: dict[str, Any]) -> Any:
-        return feature_name(results.settings, row["corpus"], row["site"], row["feature"])
-
     return [
         site(),
         sae(),
         language(),
         text("list", "concept"),
-        Column("feature", name, "n"),
+        feature_column(results),
         value("score", "score", 2),
         Column("fires inside", lambda row: percent(row["share_inside"], 0), "n"),
         Column("outside", lambda row: percent(row["share_outside"], 0), "n"),

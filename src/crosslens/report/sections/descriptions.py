@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from crosslens.report.html import details, tag, term
 from crosslens.report.labels import shown_label
+from crosslens.report.links import feature_column
 from crosslens.report.numbers import bracketed, number, plain
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.table import Column, bounded, judged, language, sae, site, table, value
@@ -101,7 +102,7 @@ def _counts(records: list[Record], results: Results) -> Markup:
 
 def _labels(rows: list[Record], results: Results) -> Markup:
     columns = [
-        Column("feature", lambda row: f"#{row['feature']}", "row"),
+        feature_column(results, "row"),
         Column("named as", lambda row: "; ".join(row["named"]), "words"),
         Column("label by", lambda row: METHODS[row["method"]]),
         language(),

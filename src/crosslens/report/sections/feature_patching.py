@@ -1,6 +1,7 @@
 """Does the difference in gender go through features of an SAE, or through what it leaves out?"""
 
 from crosslens.report.html import tag, term
+from crosslens.report.links import feature_column
 from crosslens.report.numbers import plain, score_words
 from crosslens.report.sections.base import Finding, Record, Results, Section
 from crosslens.report.sections.patching import SWAPS, caption, language_words
@@ -61,7 +62,7 @@ def section(results: Results) -> Section | None:
         table("feature_parts", PARTS, parts, label="Parts of patched states", caption=caption("Test")),
         table(
             "patched_features",
-            FEATURES,
+            [*_WHERE, feature_column(results), *FEATURES],
             _first(features),
             label="Features that bring over most",
             caption=caption("Test"),
@@ -109,8 +110,6 @@ PARTS = [
     value(term("incomplete", "incomplete"), "incomplete"),
 ]
 FEATURES = [
-    *_WHERE,
-    value("feature", "feature"),
     scored("R", "recovery"),
     value("integrated gradients, nats", "ig"),
 ]

@@ -10,7 +10,7 @@ from crosslens.errors import InputError
 from crosslens.features.promoted import Promoted
 from crosslens.report.html import details, missing, tag, term
 from crosslens.report.labels import Labels, labelled, told_labels
-from crosslens.report.links import feature_page
+from crosslens.report.links import feature_name
 from crosslens.report.numbers import interval, number, plain
 from crosslens.report.promoted import TERM, Tokens, promoted_line, read_promoted
 from crosslens.report.robust import readings_words, seeds_words
@@ -51,13 +51,13 @@ def section(results: Results) -> Section | None:
         "largest activation shown); hold the pointer on it for the value."
     )
     nothing = "No feature was significant on select." if gender else "No feature is ranked."
-    labels, promoted, linked = told_labels(results), read_promoted(results), "feature_pages" in results.files
+    labels, promoted = told_labels(results), read_promoted(results)
     heading = f"{'Gendered features' if gender else 'Features'} and what they fire on"
     body = [
         tag("p", words + colour),
         *(
             details(
-                group["title"], _shown_cards(group, nothing, labels, promoted, linked), is_open=group["open"]
+                group["title"], _shown_cards(group, nothing, labels, promoted, results), is_open=group["open"]
             )
             for group in shown
         ),
@@ -76,23 +76,21 @@ def _sources(rankings: dict[str, Path], examples: dict[str, Path]) -> "dict[str,
 
 
 def _shown_cards(
-    group: dict[str, Any], nothing: str, labels: Labels, promoted: Tokens, linked: bool
+    group: dict[str, Any], nothing: str, labels: Labels, promoted: Tokens, results: Results
 ) -> Markup:
     if not group["cards"]:
         return missing(nothing)
     if tokens := promoted.get((group["corpus"], group["site"])):
         tokens.check(group["sae"])
-    cards = Markup("\n").join(_card(card, group, labels, tokens, linked) for card in group["cards"])
+    cards = Markup("\n").join(_card(card, group, labels, tokens, results) for card in group["cards"])
     return tag("div", cards, class_="features")
 
 
 def _card(
-    card: dict[str, Any], group: dict[str, Any], labels: Labels, tokens: Promoted | None, linked: bool
+    card: dict[str, Any], group: dict[str, Any], labels: Labels, tokens: Promoted | None, results: Results
 ) -> Markup:
     place = (*(group[name] for name in ("site", "corpus", "language")), card["feature"])
-    name = Markup("#{}").format(card["feature"])
-    if linked:
-        name = tag("a", name, href=feature_page(group["corpus"], group["site"], card["feature"]))
+    name = feature_name(results, group["corpus"], group["site"], card["feature"])
     called = labelled(name, labels.get(place))
     words = [_effect(line) for line in card["effects"]]
     if tokens:
@@ -102,7 +100,7 @@ def _card(
     examples = [_shown_example(example, group) for example in card["examples"]]
     return tag(
         "article",
-        tag("h4", called, f" · {card['title']}"),
+        tag("h3", called, f" · {card['title']}"),
         tag("p", *words, class_="note"),
         tag("ol", Markup("\n").join(examples))
         if examples

@@ -84,7 +84,7 @@ def _rankings(documents: list[dict[str, Any]], results: Results, labels: Labels)
 
 
 def _name(one: dict[str, Any], feature: int, results: Results) -> Markup:
-    return feature_name(results.settings, one["corpus"], one["site"], feature)
+    return feature_name(results, one["corpus"], one["site"], feature)
 
 
 def _coactivation(documents: list[dict[str, Any]], results: Results) -> list[Markup]:

@@ -70,6 +70,11 @@ class Captions(Source):
                     break
         return found
 
+    @cached_property
+    def _sizes(self) -> dict[str, tuple[int, int] | None]:
+        """Name of a file → (height, width), of those that were asked for: every language and part asks."""
+        return {}
+
     def _picture(self, image_id: str) -> tuple[str, str] | None:
         """Name and digest of the file that an image id names."""
         looked_for = self._looked_for.get(image_id, {})
@@ -108,8 +113,11 @@ class Captions(Source):
     def picture_sizes(self, first: int, last: int) -> set[tuple[int, int]] | None:
         if self.images is None or not Path(self.settings).is_file():
             return None
-        files = (find_image(self.images, row.image_id) for row in self.rows[first - 1 : last])
-        return {*filter(None, (_size(self.images / file) for file in {*files} if file))} or None
+        found = {self._picture(row.image_id) for row in self.rows[first - 1 : last]} - {None}
+        for name, _ in found:
+            if name not in self._sizes:
+                self._sizes[name] = _size(self.images / name)
+        return {*filter(None, (self._sizes[name] for name, _ in found))} or None
 
     def texts(self, language: str) -> Texts | None:
         if not Path(self.settings).is_file():
