@@ -84,7 +84,9 @@ def test_an_artifact_leads_to_what_it_was_made_of(built_once, crate):
     }
     link = built_once.folder / "results/toy/activations/en/layer_1/part_0000.zarr"
     assert activations == content_digest(link)
-    assert json.loads(action["description"])["params"]["settings"]["k"] == 8 and action["endTime"].startswith("20")
+    assert json.loads(action["description"])["params"]["settings"]["k"] == 8 and action["endTime"].startswith(
+        "20"
+    )
 
 
 def test_bad_asks_are_told(built_once, crate, tmp_path):
