@@ -124,12 +124,33 @@ def _export_neuronpedia(args: argparse.Namespace) -> int:
     from crosslens.export.neuronpedia import export_neuronpedia
     from crosslens.results.study import OpenStudy
 
-    folder = Path(args.study) if Path(args.study).name != args.study else Path("results") / args.study
     for made in export_neuronpedia(
-        OpenStudy(folder), args.out, saes=args.sae, creator=args.creator, url=args.url
+        OpenStudy(_folder(args.study)), args.out, saes=args.sae, creator=args.creator, url=args.url
     ):
         print(f"wrote {made}")
     return 0
+
+
+def _export_rocrate(args: argparse.Namespace) -> int:
+    from crosslens.export.rocrate import export_rocrate
+    from crosslens.results.built import Built
+
+    told = export_rocrate(Built(_folder(args.study)), args.out, without=args.without, licence=args.licence)
+    print(f"wrote {told}")
+    return 0
+
+
+def _folder(study: str) -> Path:
+    """results/STUDY of a study's name, or the folder that is named."""
+    return Path(study) if Path(study).name != study else Path("results") / study
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from crosslens.results.compare import compare_results, told
+
+    found = compare_results(args.a, args.b)
+    print(told(found))
+    return 1 if found.differences else 0
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -149,6 +170,12 @@ def parser() -> argparse.ArgumentParser:
     _add_source(commands)
     _add_overview(commands)
     _add_export(commands)
+    compare = commands.add_parser(
+        "compare", help="two builds of a study: what is the same, how far the rest is apart"
+    )
+    compare.add_argument("a", type=Path, metavar="A", help="results/STUDY of one")
+    compare.add_argument("b", type=Path, metavar="B", help="results/STUDY of the other")
+    compare.set_defaults(run=_compare)
     return top
 
 
@@ -276,6 +303,18 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
     )
     neuronpedia.add_argument("--url", metavar="URL", help="where more is said of them")
     neuronpedia.set_defaults(run=_export_neuronpedia)
+    rocrate = tools.add_parser("rocrate", help="all results without links, and how each was made (RO-Crate)")
+    rocrate.add_argument("study", metavar="STUDY", help="the name of a study that was built, or its folder")
+    rocrate.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="a new or empty folder")
+    rocrate.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="KIND",
+        help="tell of artifacts of this kind, activations for example, and do not pack them; may be repeated",
+    )
+    rocrate.add_argument("--licence", default="", metavar="URL", help="of the results")
+    rocrate.set_defaults(run=_export_rocrate)
 
 
 def main() -> None:
