@@ -28,6 +28,7 @@ STUDIES = {
 SLOW = (
     "analyse_activations",
     "analyse_codes",
+    "build_report",
     "describe_features",
     "draw_layer_figures",
     "draw_maps",
