@@ -7,17 +7,19 @@ import runpy
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 import yaml
 
 from crosslens.artifacts.kinds import Need
 from crosslens.artifacts.table import Studies, Table
 from crosslens.store.digests import FileDigests
+from crosslens.store.job import Job
 from crosslens.store.maintenance import record_of
 from crosslens.store.store import Store
 from crosslens.study.study import Study
@@ -29,6 +31,17 @@ BORROWED = {
     for of, name in re.findall(r"^use rule (\w+) as (\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
 }
 """Rules that run the script of another."""
+
+
+@contextlib.contextmanager
+def at_root(log: Callable[[Any], None]) -> Iterator[None]:
+    """The repository's root is the working directory, no store is named, and `log` gets a job's log in the place of its file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        for name in ("CROSSLENS_STORE", "OMP_NUM_THREADS"):
+            patch.setenv(name, "")
+        patch.setattr(Job, "_log_to", staticmethod(log))
+        yield
 
 
 class World:

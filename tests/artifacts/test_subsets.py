@@ -4,11 +4,10 @@ from itertools import combinations
 
 import pytest
 from checkouts import ANSWERS, TOY
-from jobs import ROOT, World
+from jobs import World, at_root
 
 from crosslens.artifacts.table import STAGES
 from crosslens.registry import member, names
-from crosslens.store.job import Job
 from crosslens.store.store import Store
 
 STUDIES = {
@@ -49,13 +48,8 @@ SEVERAL = [
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.chdir(ROOT)
-    for name in ("CROSSLENS_STORE", "OMP_NUM_THREADS"):
-        patch.setenv(name, "")
-    patch.setattr(Job, "_log_to", staticmethod(lambda file: None))
-    yield World(tmp_path_factory.mktemp("world"), STUDIES)
-    patch.undo()
+    with at_root(lambda file: None):
+        yield World(tmp_path_factory.mktemp("world"), STUDIES)
 
 
 def half(outputs: list[str]) -> list[tuple[str, ...]]:

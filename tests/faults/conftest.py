@@ -3,7 +3,7 @@
 import pytest
 import torch
 from checkouts import TOY
-from jobs import ROOT, World
+from jobs import World, at_root
 
 from crosslens.store.job import Job
 
@@ -31,16 +31,11 @@ STEERED = STUDY | {
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """Jobs are forks of this process, which has torch loaded and one thread."""
-    patch = pytest.MonkeyPatch()
-    patch.chdir(ROOT)
-    for name in ("CROSSLENS_STORE", "OMP_NUM_THREADS"):
-        patch.setenv(name, "")
-    patch.setattr(Job, "_log_to", staticmethod(_log_to_stderr))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield World(tmp_path_factory.mktemp("world"), {"tiny": STUDY, "wide": WIDE, "steered": STEERED})
+    with at_root(_log_to_stderr):
+        yield World(tmp_path_factory.mktemp("world"), {"tiny": STUDY, "wide": WIDE, "steered": STEERED})
     torch.set_num_threads(threads)
-    patch.undo()
 
 
 _log_to = Job._log_to

@@ -6,7 +6,7 @@ import pytest
 from explored_study import DEEPER, FEATURES, NURSE, SITE
 from language_files import write_retrieval, write_transfer
 
-from crosslens.explorer.page.compared import TABLES, models, tables
+from crosslens.explorer.page.compared import TABLES, gates, models, tables
 from crosslens.summary.layer import layer_summary
 from crosslens.summary.reading import Document
 from crosslens.summary.study import study_summary
@@ -58,6 +58,17 @@ def test_tables_hold_the_records_of_the_summary(told_study, tmp_path):
     assert [row[at] for row in probes["rows"]] == [
         [record[name] for name in ("auroc", "auroc_low", "auroc_high")] for record in records["probes"]
     ]
+
+
+def test_an_sae_passes_where_every_gate_is_defined_and_passed():
+    known = {True: "fine", False: "fails", None: "too few texts"}
+
+    def words(*passed: bool | None) -> str:
+        return gates({"gates": [{"passed": of, "says": known[of]} for of in passed]})
+
+    assert words(True, True) == "passed"
+    assert words(True, False, None) == "fails; undefined: too few texts"
+    assert words(True, None) == "undefined: too few texts"
 
 
 def test_counts_are_those_of_the_effects_and_lead_to_the_features(told, explored):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from crosslens.data.csv_table import hidden_in, is_blank, read_table
+from crosslens.data.csv_table import Table, hidden_in, is_blank, read_table
 from crosslens.data.languages import language_of
 from crosslens.data.splits import SPLITS
 from crosslens.errors import InputError, raise_all
@@ -52,7 +52,14 @@ class Row(NamedTuple):
 def read_rows(
     captions: Path, languages: Sequence[str], columns: Mapping[str, str] | None = None
 ) -> list[Row]:
-    """Every data row of a CSV file (see `csv_table`), in file order.
+    """`rows_of` the CSV file (see `csv_table`)."""
+    return rows_of(Path(captions), read_table(Path(captions)), languages, columns)
+
+
+def rows_of(
+    path: Path, table: Table, languages: Sequence[str], columns: Mapping[str, str] | None = None
+) -> list[Row]:
+    """Every data row of a table, which `path` was read as, in file order.
 
     `languages` are those that must be there and are read. `columns`: what the table calls `image_id`, `gender`,
     `category`, `group` and the captions of a language (by its code); without a name there, as usual: image_id or image,
@@ -61,11 +68,9 @@ def read_rows(
     Raises InputError with file, row and column for anything that cannot be read without a guess; several at once where
     rows are wrong.
     """
-    path = Path(captions)
-    table = read_table(path)
     named = _columns(path, table.header, columns or {}, languages)
     rows: list[Row] = []
-    faults = table.faults
+    faults = [*table.faults]
     checks = _Consistency(path)
     for number, fields in table.rows:
         try:

@@ -41,7 +41,6 @@ def export_rocrate(study: Built, out: Path, *, without: Collection[str] = (), li
         raise InputError(
             out, found="a folder that is not empty", expected="a new or empty one", mend="name another"
         )
-    artifacts = study.artifacts()
     unknown = sorted({*without} - {*study.at().table.kinds})
     if unknown:
         raise InputError(
@@ -50,8 +49,8 @@ def export_rocrate(study: Built, out: Path, *, without: Collection[str] = (), li
             expected="kinds of artifacts",
             mend="take names of the first table of docs/storage.md",
         )
-    built = artifacts[artifacts["built"]]
-    if built.empty:
+    built = [(kind, path) for (kind, _), paths, built in study.declared() if built for path in paths]
+    if not built:
         raise InputError(
             study.folder,
             found="nothing built",
@@ -60,18 +59,8 @@ def export_rocrate(study: Built, out: Path, *, without: Collection[str] = (), li
         )
     crate = _Crate(out)
     made: dict[str, str] = {}
-    for row in built.to_dict("records"):
-        for path in (
-            study.at()
-            .table.kinds[row["kind"]]
-            .paths(
-                {
-                    "study": study.name,
-                    **{k: v for k, v in row.items() if k not in ("kind", "path", "built") and v == v},
-                }
-            )
-        ):
-            crate.artifact(study.top, path, row["kind"], packed=row["kind"] not in without, made=made)
+    for kind, path in built:
+        crate.artifact(study.top, path, kind, packed=kind not in without, made=made)
     with study.there():
         crate.file(study.settings.path, "the study's settings")
     for name in (*WORKFLOW, *SHOWN):

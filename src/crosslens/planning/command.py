@@ -11,7 +11,7 @@ from crosslens.planning.show import as_document, as_text
 from crosslens.store.checkout import checkout
 from crosslens.store.digests import FileDigests
 from crosslens.store.store import Store
-from crosslens.study.controls import BETWEEN
+from crosslens.study.controls import controls_of
 from crosslens.study.settings import load_yaml
 from crosslens.study.study import Study
 
@@ -28,7 +28,7 @@ def told(args: argparse.Namespace) -> str:
         return Study(name, folder, SCHEMA, digests, data_needed=args.samples is None)
 
     study = read(args.study)
-    controls = [f"{study.name}{BETWEEN}{control}" for control in study.settings["controls"]]
+    controls = controls_of(study.name, study.settings["controls"])
     plan = make_plan(
         study,
         load_rates(args.rates),

@@ -119,18 +119,22 @@ class Built:
             mend=f"`snakemake --cores all {target}` in {self.top}",
         )
 
+    def declared(self) -> list[tuple[Need, list[str], bool]]:
+        """All artifacts that the study can have, by kind, with their paths from the checkout on, and whether they are there."""
+        found = []
+        with self.there():
+            for kind in self._place.table.kinds.values():
+                for need in self._place.every(kind.name):
+                    paths = kind.paths(need[1])
+                    found.append((need, paths, all(Path(path).exists() for path in paths)))
+        return found
+
     def artifacts(self) -> pd.DataFrame:
         """All that the study can have, a row an artifact: kind, its wildcards (missing where it has none), path, built."""
         rows = []
-        with self.there():
-            for kind in self._place.table.kinds.values():
-                for _, wildcards in self._place.every(kind.name):
-                    paths = kind.paths(wildcards)
-                    own = {name: value for name, value in wildcards.items() if name != "study"}
-                    built = all(Path(path).exists() for path in paths)
-                    rows.append(
-                        {"kind": kind.name, **own, "path": kind.path.format(**wildcards), "built": built}
-                    )
+        for (kind, wildcards), _, built in self.declared():
+            own = {name: value for name, value in wildcards.items() if name != "study"}
+            rows.append({"kind": kind, **own, "path": self._place.path((kind, wildcards)), "built": built})
         return pd.DataFrame(rows)
 
     # texts, tokens, activations

@@ -5,6 +5,7 @@ its summary; the page of `study` shows the numbers of both on one axis.
 """
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 from crosslens.sae.settings import unread
@@ -34,6 +35,11 @@ APART: dict[str, Any] = {
     "attention": None,
 }
 """What a control has none of."""
+
+
+def controls_of(study: str, controls: Iterable[str]) -> dict[str, str]:
+    """The studies that are these controls of a study -> the control."""
+    return {f"{study}{BETWEEN}{control}": control for control in controls}
 
 
 def control_of(name: str) -> tuple[str, str] | None:

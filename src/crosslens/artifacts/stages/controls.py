@@ -1,12 +1,12 @@
 """A study beside its controls: the same measures of all of them in one document and one figure."""
 
 from crosslens.artifacts.kinds import At, Kind, Need, Wildcards, Work
-from crosslens.study.controls import BETWEEN
+from crosslens.study.controls import controls_of
 
 
 def compared(at: At) -> list[Need]:
     """The summary of the study, and those of its controls in their order."""
-    names = [at["study"], *(f"{at['study']}{BETWEEN}{control}" for control in at.settings["controls"])]
+    names = [at["study"], *controls_of(at["study"], at.settings["controls"])]
     return [at.need("summary", study=name) for name in names]
 
 

@@ -2,17 +2,16 @@
 
 from crosslens.artifacts.kinds import At, Kind, Need, Wildcards, Work
 from crosslens.study.claims import read_claims
-from crosslens.study.controls import BETWEEN
+from crosslens.study.controls import controls_of
 
 
 def roles(at: At) -> dict[str, str]:
     """Study -> what it is to the claims: see summary.verdicts."""
     asked, own = at.settings["claims"], at["study"]
-    controls = {f"{own}{BETWEEN}{control}": control for control in at.settings["controls"]}
     return {
         own: "",
         **dict.fromkeys(asked["over"], ""),
-        **controls,
+        **controls_of(own, at.settings["controls"]),
         **dict.fromkeys(asked["without"], "without"),
     }
 

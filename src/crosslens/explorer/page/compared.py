@@ -66,9 +66,10 @@ def said(about: str) -> Column:
 
 
 def gates(record: Record) -> str:
-    """What an SAE fails in a language, in words."""
-    failed = [gate["says"] for gate in record["gates"] if gate["passed"] is False]
-    return "; ".join(failed) or "passed"
+    """What an SAE fails in a language and what is undefined, in words."""
+    lacking = [gate for gate in record["gates"] if gate["passed"] is not True]
+    told = [f"{'' if gate['passed'] is False else 'undefined: '}{gate['says']}" for gate in lacking]
+    return "; ".join(told) or "passed"
 
 
 OF = {

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import numpy as np
+
 from crosslens.report.numbers import plain
 from crosslens.report.sections.base import Record, Results
 from crosslens.report.table import Column, Table, bounded, language, sae, site, table, text, value
 from crosslens.summary.claims import CLAIMS
 from crosslens.summary.names import corpus_name, language_name, site_name, site_order
 from crosslens.summary.reading import Document
+from crosslens.tables.activations import STORED
 
 Shape = dict[str, Any]
 WIDTH = "channels (d_model)"
@@ -40,7 +43,7 @@ def studied(results: Results, shape: Shape) -> Table:
 def activations(results: Results, shape: Shape) -> list[Table]:
     """How many tokens SAEs encode per site and language, and how large their activations are as they are stored."""
     dtype = results.settings["activations"]["dtype"]
-    bytes_each = shape[WIDTH] * {"bfloat16": 2, "float32": 4}[dtype]
+    bytes_each = shape[WIDTH] * np.dtype(STORED[dtype]).itemsize
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for _, folder in results.by_place("features"):
         doc = Document(folder / "rankings.json", "rankings")

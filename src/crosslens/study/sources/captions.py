@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from crosslens.data.captions import GENDER_COLUMN, GROUP_COLUMN, SPLIT_COLUMN, Row, read_rows
-from crosslens.data.csv_table import read_table
+from crosslens.data.captions import GENDER_COLUMN, GROUP_COLUMN, SPLIT_COLUMN, Row, rows_of
+from crosslens.data.csv_table import Table, read_table
 from crosslens.data.picture_files import SUFFIXES, candidates, find_image
 from crosslens.errors import InputError
 from crosslens.store.digests import digest
@@ -56,7 +56,11 @@ class Captions(Source):
     def rows(self) -> list[Row]:
         """The rows of the table, in every language of the study."""
         columns = self.whole["source"]["columns"]
-        return read_rows(Path(self.settings), columns=columns, languages=self.whole["languages"])
+        return rows_of(Path(self.settings), self._table, self.whole["languages"], columns)
+
+    @cached_property
+    def _table(self) -> Table:
+        return read_table(Path(self.settings))
 
     @cached_property
     def _looked_for(self) -> dict[str, dict[str, str | None]]:
@@ -185,7 +189,7 @@ class Captions(Source):
         """A column that is called nearly as usual: that it was left out nobody would see."""
         named = self.whole["source"]["columns"] or {}
         try:
-            header = read_table(Path(self.settings)).header
+            header = self._table.header
         except InputError:  # told where the rows are read
             return
         for role, usual in USUAL.items():
